@@ -1,0 +1,162 @@
+"""What ``devcluster.yaml`` says, as values.  Defaults that need no cluster are filled in here;
+whatever only the live workload knows stays ``None`` and is derived later (``rules``).
+
+Durations are seconds (float), sizes are bytes (int), paths are absolute.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Kind = Literal["deployment", "statefulset", "daemonset", "replicaset"]
+Order = Literal["start-first", "stop-first"]
+Take = Literal["front", "direct"]
+Delivery = Literal["memfd", "emptydir"]
+VolumeMode = Literal["copy", "empty", "off"]
+PullPolicy = Literal["always", "missing", "never"]
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    port: int = 9900
+    lease: float = 15.0
+    delivery: Delivery = "memfd"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What the laptop answers instead of the pod.
+
+    ``names``: patterns such as ``*.corp.example``; ``networks``: CIDRs in text, ``192.168.7.0/24``.
+    """
+
+    names: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """``kind/name/container``; None where the file leaves it to the cluster."""
+
+    name: str
+    kind: Kind | None = None
+    container: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """One published port.  ``host`` None: any free one.  ``written``: it stands in the file, so a
+    taken port is an error."""
+
+    container: int
+    host: int | None
+    address: str = "127.0.0.1"
+    protocol: Literal["tcp", "udp"] = "tcp"
+    written: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """``variables`` None: every variable by the rules; a tuple: only these, whole value.
+    ``services`` None: every Service of the namespace."""
+
+    environment: bool = True
+    variables: tuple[str, ...] | None = None
+    services: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeRule:
+    """Settings of one of the pod's volumes; ``key`` is its name or a mount path."""
+
+    key: str
+    mode: VolumeMode = "copy"
+    path: Path | None = None
+    rewrite: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One Compose bind or named volume under ``mounts``."""
+
+    source: str
+    target: str
+    read_only: bool = False
+    kind: Literal["bind", "volume", "tmpfs"] = "bind"
+
+
+@dataclass(frozen=True, slots=True)
+class Healthcheck:
+    """``from-pod``, ``off`` or Compose's block (``test`` as Docker wants it, e.g. ``("CMD", "true")``)."""
+
+    source: Literal["from-pod", "off", "block"] = "from-pod"
+    test: tuple[str, ...] = ()
+    interval: float | None = None
+    timeout: float | None = None
+    retries: int | None = None
+    start_period: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Compose's keys that pass to ``docker run`` as they are; None or () where not written."""
+
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    extra_hosts: tuple[tuple[str, str], ...] = ()
+    init: bool | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+    mem_limit: int | None = None
+    cpus: float | None = None
+    privileged: bool = False
+    security_opt: tuple[str, ...] = ()
+    shm_size: int | None = None
+    stdin_open: bool = False
+    sysctls: tuple[tuple[str, str], ...] = ()
+    tmpfs: tuple[str, ...] = ()
+    tty: bool = False
+    ulimits: tuple[tuple[str, int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One entry of ``workloads``; ``key`` is its local name."""
+
+    key: str
+    target: Target
+    mode: Literal["replace"] = "replace"
+    take: Take = "front"
+    order: Order | None = None
+    image: str | None = None
+    pull_policy: PullPolicy = "missing"
+    pod_command: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    command: tuple[str, ...] | None = None
+    working_dir: str | None = None
+    user: str | None = None
+    ports: tuple[Publish, ...] | None = None
+    environment: tuple[tuple[str, str], ...] = ()  # resolved: env_file first, environment over it
+    env_exclude: tuple[str, ...] = ()
+    rewrite: Rewrite = field(default_factory=Rewrite)
+    volumes: tuple[VolumeRule, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    healthcheck: Healthcheck = field(default_factory=Healthcheck)
+    runtime: Runtime = field(default_factory=Runtime)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The whole file.  ``context`` and ``namespace`` None: the kubeconfig decides."""
+
+    name: str
+    file: Path | None = None
+    context: str | None = None
+    namespace: str | None = None
+    agent: Agent = field(default_factory=Agent)
+    network: Network = field(default_factory=Network)
+    workloads: tuple[Workload, ...] = ()

@@ -1,0 +1,1 @@
+"""The only rooms with IO: the cluster, the Docker engine, lanes, SSH, files."""

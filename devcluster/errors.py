@@ -1,0 +1,66 @@
+"""Every error that devcluster expects, by whose fault it is; each has an exit code of its own.
+
+A message says what is wrong and what was seen; the hint says what to do next.  A foreign
+exception (docker, kubernetes, asyncssh, OSError) is translated at the wall of its room in
+``edge``, with the object named, by ``raise … from``.  What is not one of these is a bug.
+No message ever holds a value of an environment: names only.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class DevclusterError(Exception):
+    """An expected error.  ``str()`` is the message; ``hint`` the remedy, one or more lines, or ''."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class FailedError(DevclusterError):
+    """It did not work and everything was put back."""
+
+    exit_code = 1
+
+
+class ConfigurationError(DevclusterError):
+    """The file or the command line is wrong, or names what does not exist."""
+
+    exit_code = 2
+
+
+class ClusterError(DevclusterError):
+    """The cluster can't be reached or forbids what is needed (verb and resource are named)."""
+
+    exit_code = 4
+
+
+class NotFoundError(ClusterError):
+    """An object that was asked for by name is not in the cluster."""
+
+
+class ChangedError(ClusterError):
+    """An object changed between our reading and our writing (HTTP 409): read again and retry."""
+
+
+class EngineError(DevclusterError):
+    """The Docker engine can't be reached or refuses."""
+
+    exit_code = 5
+
+
+class HeldError(DevclusterError):
+    """Somebody else holds the workload (user, host and since when are in the message)."""
+
+    exit_code = 6
+
+
+class LeftoverError(DevclusterError):
+    """Something of ours could not be undone; the message names it and the command that finishes."""
+
+    exit_code = 7

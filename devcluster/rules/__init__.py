@@ -1,0 +1,1 @@
+"""Pure rules: environment, names, patches and their inverse, ports, volumes. No IO."""
