@@ -1,0 +1,201 @@
+"""One agent, held for as long as this laptop wants it.
+
+The link is three things at once: a control conversation whose heartbeat renews the lease, two lanes for
+the connections, and the wish of what the agent should do.  Any of them may break at any time (a pod
+deleted, an API server away, a laptop asleep); then everything of the link is opened anew, and the wish
+is said again.  The agent decides by its lease, never by what it last heard of us.
+
+The naive way, to repair only what broke, needs a case for each pair of states; one loop needs none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from devcluster.config.model import Order
+from devcluster.edge.door import Door, open_lane
+from devcluster.edge.kube import UpgradeTarget
+from devcluster.edge.lanes import AgentAddress
+from devcluster.edge.lines import Json, RefusedError
+from devcluster.edge.ssh import AgentLink, Keys, open_agent
+from devcluster.errors import DevclusterError, EngineError, NotFoundError
+from devcluster.plan.cluster import AgentPod
+from devcluster.run.changes import Changes
+
+_LANES = 2
+_OPEN = 10.0  # seconds for one attempt
+_BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0)
+
+LinkState = Literal["connecting", "held", "attached", "reconnecting", "lost", "gone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What we say to every agent of the workload.  ``since``: RFC 3339; ``lease``: seconds."""
+
+    epoch: int
+    holder: Json
+    since: str
+    lease: float
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How an agent is reached.  ``target`` is asked anew for each connection: tokens expire."""
+
+    target: Callable[[], Awaitable[UpgradeTarget]]
+    namespace: str
+    port: int
+    keys: Keys
+
+
+class PodLink:
+    """See the module.  ``run`` is the loop; the rest may be called from beside it."""
+
+    def __init__(self, pod: AgentPod, claim: Claim, wire: Wire, on_change: Callable[[], None]) -> None:
+        self.pod = pod
+        self.state: LinkState = "connecting"
+        self.reason = ""
+        self.since = time.time()
+        self.agent_state: Json = {}
+        self.holder: Json | None = None  # who took it from us
+        self._claim = claim
+        self._wire = wire
+        self._on_change = on_change
+        self._link: AgentLink | None = None
+        self._door: Door | None = None
+        self._changes = Changes()
+        self._engaged = False
+        self._failures = 0
+
+    @property
+    def address(self) -> AgentAddress:
+        return AgentAddress(self._wire.namespace, self.pod.name, self._wire.port)
+
+    @property
+    def over(self) -> bool:
+        """Nothing more will come of it: the pod is gone, or somebody else holds it."""
+        return self.state in ("lost", "gone")
+
+    def open_door(self, door: Door | None) -> None:
+        """The gateway stands (or None: it is away): from now on lanes are opened."""
+        self._door = door
+        self._changes.notify()
+
+    async def link(self) -> AgentLink:
+        """The control conversation, once the agent is held."""
+        await self._changes.until(lambda: self._link is not None or self.over)
+        if self._link is None:
+            raise ConnectionError(self.reason)
+        return self._link
+
+    async def call(self, do: str) -> Json:
+        """One request of the holder's; ``epoch`` is added."""
+        answer = await (await self.link()).call(do, epoch=self._claim.epoch)
+        self._hear(answer)
+        return answer
+
+    async def run(self) -> None:
+        """Hold the agent until cancelled, or until the pod is gone or somebody else holds it."""
+        while not self.over:
+            try:
+                target = await self._wire.target()
+                async with open_agent(
+                    target, self.address, self._wire.keys, timeout=_OPEN, on_state=self._hear
+                ) as link:
+                    await self._serve(link)
+            except RefusedError as refusal:
+                self._refused(refusal)
+            except NotFoundError as error:
+                self._change("gone", str(error))
+            except (DevclusterError, OSError, TimeoutError) as error:
+                self._change(self._broken(), str(error) or type(error).__name__)
+            if not self.over:
+                await asyncio.sleep(_BACKOFF[min(self._failures, len(_BACKOFF) - 1)])
+                self._failures += 1
+
+    async def engage(self) -> None:
+        """Route the pod's connections here: by the order, after its child has stopped or before."""
+        self._engaged = True
+        await self.link()
+        await self._changes.until(lambda: self.agent_state.get("lanes", 0) > 0)
+        stop_first = ("pause", "stop", "take")
+        for do in stop_first if self._claim.order == "stop-first" else ("take", "stop"):
+            await self.call(do)
+        self._change("attached", "")
+
+    def disengage(self) -> None:
+        """No longer wish for the pod's connections; what the agent does now is asked by ``call``."""
+        self._engaged = False
+
+    def _broken(self) -> LinkState:
+        return "connecting" if self.state == "connecting" else "reconnecting"
+
+    async def _serve(self, link: AgentLink) -> None:
+        claim = self._claim
+        self._hear(
+            await link.call("hold", timeout=_OPEN, epoch=claim.epoch, holder=claim.holder, since=claim.since)
+        )
+        self._failures, self._link = 0, link
+        self._change("held", "")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._beat(link), name=f"beat {self.pod.name}")
+                for number in range(_LANES):
+                    tasks.create_task(self._keep_lane(number), name=f"lane {number} {self.pod.name}")
+                if self._engaged:
+                    tasks.create_task(self.engage(), name=f"engage {self.pod.name}")
+        except ExceptionGroup as group:
+            raise _first(group) from group
+        finally:
+            self._link = None
+
+    async def _beat(self, link: AgentLink) -> None:
+        period = self._claim.lease / 5
+        while True:
+            await asyncio.sleep(period)
+            self._hear(await link.call("beat", timeout=max(2 * period, 2.0), epoch=self._claim.epoch))
+
+    async def _keep_lane(self, number: int) -> None:
+        failures = 0
+        while True:
+            await self._changes.until(lambda: self._door is not None)
+            assert self._door is not None
+            name = f"{number}-{secrets.token_hex(4)}"
+            try:
+                lost = await open_lane(await self._wire.target(), self.address, self._door, name)
+                failures = 0
+                await lost
+            except EngineError:  # the gateway is away; whoever starts it anew opens the door again
+                failures += 1
+            await asyncio.sleep(_BACKOFF[min(failures, len(_BACKOFF) - 1)])
+
+    def _hear(self, state: Json) -> None:
+        self.agent_state = state
+        self._changes.notify()
+        self._on_change()
+
+    def _change(self, state: LinkState, reason: str) -> None:
+        if state != self.state:
+            self.since = time.time()
+        self.state, self.reason = state, reason
+        self._changes.notify()
+        self._on_change()
+
+    def _refused(self, refusal: RefusedError) -> None:
+        if refusal.kind in ("stale-epoch", "held"):
+            self.holder = refusal.detail.get("holder")
+            self._change("lost", refusal.text)
+        else:
+            self._change(self._broken(), refusal.text)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    inner = group.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

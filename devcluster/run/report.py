@@ -1,0 +1,28 @@
+"""How a long command tells what it is doing.
+
+One callable takes lines for the person; where a step has a size, ``Progress`` says how far it is.  The
+host process of ``up -d`` sends the same values over its socket, so that both print alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One line of progress.  ``subject``: the workload's key or ''.  ``done``/``total`` in ``unit``, or 0."""
+
+    subject: str
+    text: str
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+
+
+Report = Callable[[Progress], None]
+
+
+def silent(_: Progress) -> None:
+    """For callers that want no progress."""
