@@ -1,0 +1,120 @@
+package lane
+
+import (
+	"errors"
+	"net"
+	"time"
+
+	"github.com/libp2p/go-yamux/v5"
+)
+
+// Stream is one connection on a lane: a net.Conn whose directions close apart
+// and which can be reset, as TCP's.
+type Stream struct {
+	mux     *yamux.Stream
+	session *Session
+}
+
+var _ net.Conn = (*Stream)(nil)
+
+// Session is the lane that the stream is on.
+func (s *Stream) Session() *Session { return s.session }
+
+// Read reads what the other side sent. io.EOF is its CloseWrite; IsReset
+// tells an Abort.
+func (s *Stream) Read(b []byte) (int, error) {
+	n, err := s.mux.Read(b)
+	s.session.received.Add(int64(n))
+	if n > 0 {
+		// The data is here; that its window update found no way is the next
+		// call's matter.
+		return n, nil
+	}
+	return n, err
+}
+
+// Write blocks while the other side does not read.
+func (s *Stream) Write(b []byte) (int, error) {
+	n, err := s.mux.Write(b)
+	s.session.sent.Add(int64(n))
+	return n, err
+}
+
+// CloseWrite tells the other side that nothing more comes (FIN).
+func (s *Stream) CloseWrite() error { return s.mux.CloseWrite() }
+
+// CloseRead makes reads fail. The other side is told nothing, as with TCP.
+func (s *Stream) CloseRead() error { return s.mux.CloseRead() }
+
+// Abort resets the stream (RST): both sides lose what is still under way.
+func (s *Stream) Abort() { _ = s.mux.Reset() }
+
+// Close ends the stream politely where the other side has ended too, and
+// resets it otherwise: yamux would let a peer that still writes wait for ever.
+func (s *Stream) Close() error {
+	_ = s.mux.CloseWrite()
+	return s.mux.Reset()
+}
+
+// Answer tells the opener the result, once: nil for success, or the error of
+// the dial, after which the stream is over.
+func (s *Stream) Answer(err error) error {
+	if err == nil {
+		return s.say(answer{OK: true})
+	}
+	named := FromError(err)
+	said := s.say(answer{Errno: named.Name, Text: shorten(named.Text)})
+	_ = s.mux.Close()
+	return said
+}
+
+func (s *Stream) say(a answer) error {
+	frame, err := encode(a)
+	if err != nil {
+		return err
+	}
+	_, err = s.mux.Write(frame)
+	return err
+}
+
+func shorten(text string) string {
+	const most = 512
+	if len(text) > most {
+		return text[:most] + "…"
+	}
+	return text
+}
+
+// ask sends a header's frame and waits for the answer.
+func (s *Stream) ask(frame []byte) error {
+	if _, err := s.mux.Write(frame); err != nil {
+		return err
+	}
+	var said answer
+	if err := decode(s.mux, &said); err != nil {
+		return err
+	}
+	if !said.OK {
+		return &ErrnoError{Name: said.Errno, Text: said.Text}
+	}
+	return nil
+}
+
+// LocalAddr is the address of the lane's own connection.
+func (s *Stream) LocalAddr() net.Addr { return s.mux.LocalAddr() }
+
+// RemoteAddr is the address of the lane's own connection.
+func (s *Stream) RemoteAddr() net.Addr { return s.mux.RemoteAddr() }
+
+// SetDeadline bounds reads and writes.
+func (s *Stream) SetDeadline(t time.Time) error { return s.mux.SetDeadline(t) }
+
+// SetReadDeadline bounds reads.
+func (s *Stream) SetReadDeadline(t time.Time) error { return s.mux.SetReadDeadline(t) }
+
+// SetWriteDeadline bounds writes.
+func (s *Stream) SetWriteDeadline(t time.Time) error { return s.mux.SetWriteDeadline(t) }
+
+// IsReset tells whether err says that the other side aborted the stream, or
+// that its lane is gone.
+func IsReset(err error) bool { return errors.Is(err, yamux.ErrStreamReset) }

@@ -1,0 +1,86 @@
+package lane
+
+import (
+	"bufio"
+	"crypto/tls"
+	"net"
+	"sync"
+	"time"
+)
+
+// wire is the connection that yamux sees. TLS makes a system call of each
+// record of 16 KiB, both ways; wire gathers a frame's records into one write,
+// and reads as much as there is.
+//
+// It also keeps time for writes: yamux has one setting for the write and for
+// the ping, and a ping must fail sooner.
+type wire struct {
+	*tls.Conn
+	raw  *gathering
+	last time.Time // of the write deadline; only yamux' send loop writes
+}
+
+func newWire(conn net.Conn) *wire {
+	return &wire{raw: &gathering{Conn: conn, in: bufio.NewReaderSize(conn, maxFrame)}}
+}
+
+func (w *wire) secure(conn *tls.Conn) { w.Conn = conn }
+
+// Write sends one frame.
+func (w *wire) Write(frame []byte) (int, error) {
+	if now := time.Now(); now.Sub(w.last) > writeTimeout/10 {
+		w.last = now
+		if err := w.raw.Conn.SetWriteDeadline(now.Add(writeTimeout)); err != nil {
+			return 0, err
+		}
+	}
+	w.raw.gather()
+	n, err := w.Conn.Write(frame)
+	if flushed := w.raw.flush(); err == nil && flushed != nil {
+		return 0, flushed
+	}
+	return n, err
+}
+
+// SetWriteDeadline is yamux' own idea of it, which wire replaces.
+func (w *wire) SetWriteDeadline(time.Time) error { return nil }
+
+// gathering is a connection whose writes can be held together for a while.
+type gathering struct {
+	net.Conn
+	in *bufio.Reader
+
+	mu      sync.Mutex
+	holding bool
+	out     []byte
+}
+
+func (g *gathering) Read(b []byte) (int, error) { return g.in.Read(b) }
+
+func (g *gathering) Write(b []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.holding {
+		g.out = append(g.out, b...)
+		return len(b), nil
+	}
+	return g.Conn.Write(b)
+}
+
+func (g *gathering) gather() {
+	g.mu.Lock()
+	g.holding = true
+	g.mu.Unlock()
+}
+
+func (g *gathering) flush() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.holding = false
+	if len(g.out) == 0 {
+		return nil
+	}
+	_, err := g.Conn.Write(g.out)
+	g.out = g.out[:0]
+	return err
+}
