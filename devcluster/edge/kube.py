@@ -1,0 +1,355 @@
+"""The cluster: every object a plain dict, every error one of ours.
+
+The ``kubernetes`` package's typed models drop the fields that they don't know, so that reading a
+template and writing it back would change it.  Here only its credentials and its connection pool are
+used, and JSON passes as it is.  The pool blocks, so each request runs in a thread of this module's own
+(asyncio's default threads are few, and a handful of watches would starve everybody else).
+
+Source: https://kubernetes.io/docs/reference/using-api/api-concepts/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+from devcluster.edge.kube_answer import StatusError, refusal, unreachable
+from devcluster.edge.kube_paths import RESOURCES, Place, place
+from devcluster.errors import ClusterError, NotFoundError
+
+if TYPE_CHECKING:
+    from devcluster.edge.kube_credentials import Access
+
+Json = dict[str, Any]
+PatchType = Literal["json-patch", "merge", "strategic"]
+T = TypeVar("T")
+
+CONNECT_TIMEOUT = 10.0
+READ_TIMEOUT = 60.0
+FIELD_MANAGER = "devcluster"
+
+_CONTENT = {
+    "json-patch": "application/json-patch+json",
+    "merge": "application/merge-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeTarget:
+    """What a raw connection to the API server needs.  ``prefix``: path before ``/api``, often empty.
+
+    ``headers`` hold the credentials.  ``proxy``: host, port, Proxy-Authorization or None.
+    """
+
+    host: str
+    port: int
+    prefix: str
+    server_name: str
+    ssl: ssl.SSLContext | None = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    proxy: tuple[str, int, str | None] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Objects of one kind and the version of the list, from which a watch goes on."""
+
+    items: tuple[Json, ...]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """``type``: ADDED, MODIFIED or DELETED."""
+
+    type: str
+    object: Json
+
+
+class Cluster:
+    """One context of the kubeconfig.  Made by ``open_cluster``."""
+
+    def __init__(self, access: Access, threads: ThreadPoolExecutor) -> None:
+        self._access = access
+        self._threads = threads
+        self.context = access.context
+        self.namespace = access.namespace
+        self.server = access.server
+
+    async def get(self, kind: str, name: str, namespace: str | None = None) -> Json:
+        """NotFoundError where it does not exist."""
+        return await self._json("GET", place(kind, namespace, name), "get")
+
+    async def find(self, kind: str, name: str, namespace: str | None = None) -> Json | None:
+        """As ``get``; None where it does not exist."""
+        with contextlib.suppress(NotFoundError):
+            return await self.get(kind, name, namespace)
+        return None
+
+    async def list(
+        self, kind: str, namespace: str | None = None, *, selector: str = "", fields: str = ""
+    ) -> Listing:
+        """*namespace* None: all of them.  *selector*: labels; *fields*: a field selector."""
+        items: list[Json] = []
+        query = {"limit": "500"} | _selectors(selector, fields)
+        while True:
+            answer = await self._json("GET", place(kind, namespace), "list", query=query)
+            items += answer.get("items") or []
+            proceed = answer["metadata"].get("continue")
+            if not proceed:
+                break
+            query["continue"] = proceed
+        resource = RESOURCES[kind]
+        for item in items:  # a list leaves them out
+            item.setdefault("apiVersion", resource.api_version)
+            item.setdefault("kind", resource.kind)
+        return Listing(tuple(items), answer["metadata"]["resourceVersion"])
+
+    async def create(
+        self, kind: str, body: Json, namespace: str | None = None, *, dry_run: bool = False
+    ) -> Json:
+        """ChangedError where one of that name exists."""
+        resource = RESOURCES[kind]
+        body = {"apiVersion": resource.api_version, "kind": resource.kind} | body
+        query = {"fieldManager": FIELD_MANAGER} | _dry(dry_run)
+        return await self._json("POST", place(kind, namespace), "create", query=query, body=body)
+
+    async def patch(
+        self,
+        kind: str,
+        name: str,
+        namespace: str | None,
+        body: Any,
+        *,
+        type: PatchType = "merge",
+        resource_version: str | None = None,
+        dry_run: bool = False,
+        manager: str = FIELD_MANAGER,
+    ) -> Json:
+        """With *resource_version*, ChangedError where somebody wrote it since."""
+        if resource_version is not None:
+            body = _with_version(body, type, resource_version)
+        query = {"fieldManager": manager} | _dry(dry_run)
+        where = place(kind, namespace, name)
+        return await self._json("PATCH", where, "patch", query=query, body=body, content=_CONTENT[type])
+
+    async def delete(
+        self,
+        kind: str,
+        name: str,
+        namespace: str | None = None,
+        *,
+        uid: str | None = None,
+        resource_version: str | None = None,
+        propagation: Literal["Background", "Foreground", "Orphan"] = "Background",
+    ) -> None:
+        """Only this very object (*uid*), only unchanged (*resource_version*): else ChangedError."""
+        body: Json = {"propagationPolicy": propagation}
+        preconditions = {"uid": uid, "resourceVersion": resource_version}
+        body["preconditions"] = {key: value for key, value in preconditions.items() if value}
+        await self._json("DELETE", place(kind, namespace, name), "delete", body=body)
+
+    async def watch(
+        self,
+        kind: str,
+        namespace: str | None = None,
+        *,
+        selector: str = "",
+        fields: str = "",
+    ) -> AsyncGenerator[WatchEvent, None]:
+        """What is there (as ADDED), then each change, for as long as the caller listens.
+
+        A watch that ends is taken up from its last version; where the server has forgotten that
+        version (410) the list is read anew and the difference is told, so nothing is missed.
+        """
+        from devcluster.edge.kube_watch import follow
+
+        events = follow(self, kind, namespace, selector=selector, fields=fields)
+        async with contextlib.aclosing(events):
+            async for event in events:
+                yield event
+
+    async def watch_all(
+        self, kind: str, namespace: str | None = None, *, selector: str = "", fields: str = ""
+    ) -> AsyncGenerator[tuple[Json, ...], None]:
+        """All that matches, by name: at once, then again after each change."""
+        from devcluster.edge.kube_watch import follow_all
+
+        states = follow_all(self, kind, namespace, selector=selector, fields=fields)
+        async with contextlib.aclosing(states):
+            async for items in states:
+                yield items
+
+    async def pod_logs(
+        self, name: str, namespace: str, *, container: str, lines: int = 20, previous: bool = False
+    ) -> str:
+        """The last *lines*; '' where there is no log (yet)."""
+        query = {"container": container, "tailLines": str(lines)} | ({"previous": "true"} if previous else {})
+        try:
+            data = await self._request("GET", place("pod", namespace, name, "log"), "get", query=query)
+        except StatusError as error:
+            if error.status == 400:  # still starting, or it has no former one
+                return ""
+            raise
+        return data.decode("utf-8", "replace")
+
+    async def can_i(
+        self, verb: str, kind: str, namespace: str | None = None, *, subresource: str = "", name: str = ""
+    ) -> bool:
+        """Whether the API server would allow it (SelfSubjectAccessReview)."""
+        resource = RESOURCES[kind]
+        attributes = {
+            "verb": verb,
+            "group": resource.group,
+            "resource": resource.plural,
+            "subresource": subresource,
+            "namespace": namespace or "",
+            "name": name,
+        }
+        body = {"spec": {"resourceAttributes": attributes}}
+        answer = await self.create("selfsubjectaccessreview", body)
+        return bool(answer["status"]["allowed"])
+
+    async def version(self) -> str:
+        """``v1.34.4``."""
+        answer = await self._request("GET", Place("/version", "/version", None), "get")
+        return str(json.loads(answer)["gitVersion"])
+
+    async def upgrade_target(self) -> UpgradeTarget:
+        """How to open a raw connection to the API server; its token is fresh, so ask each time."""
+        return await self._in_thread(self._upgrade_target)
+
+    def _upgrade_target(self) -> UpgradeTarget:
+        headers = self._access.headers()
+        url = urlsplit(self._access.server)
+        assert url.hostname
+        return UpgradeTarget(
+            host=url.hostname,
+            port=url.port or (443 if url.scheme == "https" else 80),
+            prefix=url.path.rstrip("/"),
+            server_name=self._access.configuration.tls_server_name or url.hostname,
+            ssl=self._access.tls(),
+            headers=tuple(headers.items()),
+            proxy=self._access.proxy(),
+        )
+
+    async def _json(
+        self,
+        method: str,
+        where: Place,
+        verb: str,
+        *,
+        query: dict[str, str] | None = None,
+        body: Any = None,
+        content: str = "application/json",
+    ) -> Json:
+        data = await self._request(method, where, verb, query=query, body=body, content=content)
+        answer = json.loads(data)
+        assert isinstance(answer, dict)
+        return answer
+
+    async def _request(
+        self,
+        method: str,
+        where: Place,
+        verb: str,
+        *,
+        query: dict[str, str] | None = None,
+        body: Any = None,
+        content: str = "application/json",
+    ) -> bytes:
+        path = where.path + ("?" + urlencode(query) if query else "")
+        payload = None if body is None else json.dumps(body).encode()
+
+        def work() -> bytes:
+            response = self.send(method, path, body=payload, content=content, stream=False)
+            if response.status >= 400:
+                raise refusal(response.status, response.data, verb, where, self.server)
+            return bytes(response.data)
+
+        return await self._in_thread(work)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        content: str = "application/json",
+        stream: bool = False,
+        read_timeout: float = READ_TIMEOUT,
+    ) -> Any:
+        """One request, blocking: for threads.  ClusterError where nobody answers."""
+        response = self._send(method, path, body, content, stream, read_timeout)
+        if response.status == 401:  # credentials may have been revoked before they expired
+            response.drain_conn()
+            self._access.refresh(force=True)
+            response = self._send(method, path, body, content, stream, read_timeout)
+        return response
+
+    def _send(
+        self, method: str, path: str, body: bytes | None, content: str, stream: bool, read_timeout: float
+    ) -> Any:
+        import urllib3
+
+        headers = self._access.headers() | {"Accept": "application/json", "User-Agent": "devcluster"}
+        if body is not None:
+            headers["Content-Type"] = content
+        try:
+            return self._access.pool.request(
+                method,
+                self._access.server + path,
+                body=body,
+                headers=headers,
+                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=read_timeout),
+                retries=urllib3.Retry(total=1, connect=0, read=0, other=0, status=0, redirect=0),
+                preload_content=not stream,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise unreachable(self.server, self.context, error) from error
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def _selectors(selector: str, fields: str) -> dict[str, str]:
+    found = {"labelSelector": selector, "fieldSelector": fields}
+    return {key: value for key, value in found.items() if value}
+
+
+def _dry(dry_run: bool) -> dict[str, str]:
+    return {"dryRun": "All"} if dry_run else {}
+
+
+def _with_version(body: Any, type: PatchType, version: str) -> Any:
+    if type == "json-patch":
+        return [{"op": "replace", "path": "/metadata/resourceVersion", "value": version}, *body]
+    return body | {"metadata": body.get("metadata", {}) | {"resourceVersion": version}}
+
+
+@contextlib.asynccontextmanager
+async def open_cluster(context: str | None = None) -> AsyncIterator[Cluster]:
+    """The cluster of *context* (None: the kubeconfig's current one).  Sends no request yet, except that
+    an exec plugin runs.  ClusterError where there are no credentials."""
+    threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="kube")
+    loop = asyncio.get_running_loop()
+    try:
+        yield Cluster(await loop.run_in_executor(threads, _open_access, context), threads)
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _open_access(context: str | None) -> Access:
+    try:
+        from devcluster.edge.kube_credentials import Access
+    except ImportError as error:  # pragma: no cover
+        raise ClusterError(f"the Python package kubernetes does not load: {error}") from error
+    return Access(context)

@@ -1,0 +1,180 @@
+"""Who we are for the API server: kubeconfig, certificates, tokens, exec plugins, proxies.
+
+The ``kubernetes`` package reads all of it, with one fault that this module repairs: where an exec plugin
+fails it writes a line into the log and goes on *without* credentials, so the user sees "system:anonymous
+cannot list pods" instead of "your cloud login has expired".
+
+This module imports ``kubernetes`` (0.4 s), so ``kube`` imports it only when a cluster is opened.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+from __future__ import annotations
+
+import base64
+import datetime
+import os
+import ssl
+import threading
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import urllib3
+import yaml
+from kubernetes.client import ApiClient, Configuration
+from kubernetes.client import rest as kubernetes_rest
+from kubernetes.config.config_exception import ConfigException
+from kubernetes.config.exec_provider import ExecProvider
+from kubernetes.config.kube_config import (
+    FileOrData,
+    KubeConfigLoader,
+    KubeConfigMerger,
+)
+
+from devcluster.errors import ClusterError
+
+_EARLY = datetime.timedelta(seconds=30)  # a token is fetched anew this long before it expires
+
+
+class PluginError(ClusterError):
+    """The kubeconfig's exec plugin gave no credentials."""
+
+
+class _Loader(KubeConfigLoader):
+    """The package's loader, except that a failed plugin is an error."""
+
+    def _load_from_exec_plugin(self) -> bool | None:
+        if not self._user or "exec" not in self._user:
+            return None
+        command = str(self._user["exec"].safe_get("command") or "?")
+        assert self._cluster is not None
+        base = self._get_base_path(self._cluster.path)
+        try:
+            status = ExecProvider(self._user["exec"], base, self._cluster).run()
+        except (ConfigException, OSError) as error:
+            raise _plugin_failed(command, str(error)) from error
+        self._keep(command, status, base)
+        return True
+
+    def _keep(self, command: str, status: dict[str, Any], base: str) -> None:
+        if "token" in status:
+            self.token = f"Bearer {status['token']}"
+        elif "clientCertificateData" in status and "clientKeyData" in status:
+            self.cert_file = _plugin_file(status, "clientCertificateData", base)
+            self.key_file = _plugin_file(status, "clientKeyData", base)
+        else:
+            raise _plugin_failed(command, "its answer holds neither a token nor a certificate with its key")
+        self.expiry = None
+        if "expirationTimestamp" in status:
+            self.expiry = datetime.datetime.fromisoformat(status["expirationTimestamp"])
+
+
+def _plugin_file(status: dict[str, Any], key: str, base: str) -> str:
+    data = FileOrData(status, None, data_key_name=key, file_base_path=base, base64_file_content=False)
+    return str(data.as_file())
+
+
+def _plugin_failed(command: str, output: str) -> PluginError:
+    lines = output.strip().splitlines() or ["no output"]
+    return PluginError(
+        f"the kubeconfig's plugin {command} gave no credentials: {lines[-1]}",
+        hint="log in again as your cluster's provider says; `kubectl get pods` runs the same plugin",
+    )
+
+
+class Access:
+    """Credentials and the connection pool made of them.  Methods block: call them in a thread."""
+
+    def __init__(self, context: str | None) -> None:
+        self._lock = threading.Lock()
+        self._loader = _open_loader(context)
+        current = self._loader.current_context
+        self.context = str(current["name"])
+        self.namespace = str(current["context"].get("namespace") or "default")
+        self._load()
+
+    def _load(self) -> None:
+        configuration = Configuration()
+        try:
+            self._loader.load_and_set(configuration)
+        except ConfigException as error:
+            raise ClusterError(f"the kubeconfig's context {self.context} is not usable: {error}") from error
+        configuration.refresh_api_key_hook = None  # ours: it must be able to fail
+        client = ApiClient(configuration)
+        self.server = str(configuration.host)
+        self.configuration = configuration
+        self.pool: urllib3.PoolManager = client.rest_client.pool_manager
+        self._context: ssl.SSLContext | None = None
+
+    def refresh(self, *, force: bool = False) -> None:
+        """Ask the plugin again where its credentials expire (or *force*: the server refused them)."""
+        with self._lock:
+            expiry = getattr(self._loader, "expiry", None)
+            if not force and not (expiry and expiry - _EARLY < datetime.datetime.now(datetime.UTC)):
+                return
+            self._loader._load_authentication()
+            self._load()
+
+    def headers(self) -> dict[str, str]:
+        """What proves who we are, fresh.  A secret."""
+        self.refresh()
+        keys = self.configuration.api_key
+        token = keys.get("BearerToken") or keys.get("authorization")
+        return {"Authorization": token} if token else {}
+
+    def tls(self) -> ssl.SSLContext | None:
+        """A context with the cluster's CA and the client's certificate; None for plain HTTP."""
+        with self._lock:
+            if self._context is None and self.server.startswith("https"):
+                self._context = _tls(self.configuration)
+            return self._context
+
+    def proxy(self) -> tuple[str, int, str | None] | None:
+        """Host, port and the Proxy-Authorization header of the HTTP proxy, if one is to be used."""
+        found = self.configuration.proxy
+        no_proxy = self.configuration.no_proxy or ""
+        bypass = getattr(kubernetes_rest, "should_bypass_proxies", None)
+        if not found or (bypass is not None and bypass(self.server, no_proxy)):
+            return None
+        return _parse_proxy(found)
+
+
+def _parse_proxy(address: str) -> tuple[str, int, str | None]:
+    url = urlsplit(address)
+    if url.scheme not in ("http", "") or not url.hostname:
+        raise ClusterError(f"the proxy {url.scheme}://{url.hostname} can't carry lanes; only http:// can")
+    login = None
+    if url.username is not None:
+        pair = f"{unquote(url.username)}:{unquote(url.password or '')}"
+        login = "Basic " + base64.b64encode(pair.encode()).decode()
+    return url.hostname, url.port or 80, login
+
+
+def _tls(configuration: Any) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    if not configuration.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, configuration.key_file)
+    return context
+
+
+def _open_loader(context: str | None) -> _Loader:
+    files = os.environ.get("KUBECONFIG") or "~/.kube/config"
+    try:
+        merger = KubeConfigMerger(files)
+    except (ConfigException, OSError, yaml.YAMLError) as error:
+        raise ClusterError(f"the kubeconfig {files} can't be read: {error}") from error
+    if merger.config is None:
+        raise ClusterError(
+            f"no kubeconfig: {files} does not exist",
+            hint="`devcluster sandbox up` gives a cluster of your own; else set KUBECONFIG",
+        )
+    try:
+        return _Loader(config_dict=merger.config, active_context=context, config_base_path=None)
+    except ConfigException as error:
+        names = sorted(item["name"] for item in merger.config.value.get("contexts") or [])
+        raise ClusterError(
+            f"the kubeconfig has no usable context {context or '(no current one is set)'}",
+            hint=f"it has: {', '.join(names) or 'none'}; name one by --context or `context:`",
+        ) from error

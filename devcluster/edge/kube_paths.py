@@ -1,0 +1,83 @@
+"""Where the API server keeps each kind, and the words for it in a message.
+
+Only what devcluster touches is listed; the naive way, discovery, costs a request for each API group
+and rights that a Role in one namespace need not give.
+
+Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-uris
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """``prefix``: ``/api/v1`` or ``/apis/GROUP/VERSION``; ``plural`` as in a Role."""
+
+    prefix: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def group(self) -> str:
+        return self.prefix.split("/")[2] if self.prefix.startswith("/apis/") else ""
+
+    @property
+    def api_version(self) -> str:
+        return self.prefix.removeprefix("/apis/").removeprefix("/api/")
+
+
+RESOURCES = {
+    "pod": Resource("/api/v1", "pods", "Pod"),
+    "service": Resource("/api/v1", "services", "Service"),
+    "secret": Resource("/api/v1", "secrets", "Secret"),
+    "configmap": Resource("/api/v1", "configmaps", "ConfigMap"),
+    "event": Resource("/api/v1", "events", "Event"),
+    "serviceaccount": Resource("/api/v1", "serviceaccounts", "ServiceAccount"),
+    "persistentvolumeclaim": Resource("/api/v1", "persistentvolumeclaims", "PersistentVolumeClaim"),
+    "namespace": Resource("/api/v1", "namespaces", "Namespace", namespaced=False),
+    "node": Resource("/api/v1", "nodes", "Node", namespaced=False),
+    "deployment": Resource("/apis/apps/v1", "deployments", "Deployment"),
+    "replicaset": Resource("/apis/apps/v1", "replicasets", "ReplicaSet"),
+    "statefulset": Resource("/apis/apps/v1", "statefulsets", "StatefulSet"),
+    "daemonset": Resource("/apis/apps/v1", "daemonsets", "DaemonSet"),
+    "controllerrevision": Resource("/apis/apps/v1", "controllerrevisions", "ControllerRevision"),
+    "job": Resource("/apis/batch/v1", "jobs", "Job"),
+    "cronjob": Resource("/apis/batch/v1", "cronjobs", "CronJob"),
+    "endpointslice": Resource("/apis/discovery.k8s.io/v1", "endpointslices", "EndpointSlice"),
+    "role": Resource("/apis/rbac.authorization.k8s.io/v1", "roles", "Role"),
+    "rolebinding": Resource("/apis/rbac.authorization.k8s.io/v1", "rolebindings", "RoleBinding"),
+    "selfsubjectaccessreview": Resource(
+        "/apis/authorization.k8s.io/v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", False
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One address of the API, with the words a message needs."""
+
+    path: str
+    resource: str
+    namespace: str | None
+    name: str = ""
+
+    def __str__(self) -> str:
+        where = f" in namespace {self.namespace}" if self.namespace else ""
+        return f"{self.resource}{'/' if self.name else ''}{self.name}{where}"
+
+
+def place(kind: str, namespace: str | None, name: str = "", subresource: str = "") -> Place:
+    """Where *kind* (singular, lower case) lives; *namespace* None: every namespace."""
+    resource = RESOURCES[kind]
+    parts = [resource.prefix]
+    if resource.namespaced and namespace:
+        parts += ["namespaces", quote(namespace, safe="")]
+    parts.append(resource.plural)
+    parts += [quote(name, safe="")] if name else []
+    parts += [subresource] if subresource else []
+    plural = f"{resource.plural}/{subresource}" if subresource else resource.plural
+    return Place("/".join(parts), plural, namespace if resource.namespaced else None, name)
