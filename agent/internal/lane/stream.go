@@ -2,6 +2,8 @@ package lane
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"time"
 
@@ -30,8 +32,14 @@ func (s *Stream) Read(b []byte) (int, error) {
 		// call's matter.
 		return n, nil
 	}
+	if err != nil && err != io.EOF && errors.Is(err, io.EOF) {
+		// yamux wraps the end of the lane's own connection: no end of data.
+		return 0, errLost
+	}
 	return n, err
 }
+
+var errLost = fmt.Errorf("the lane is down: %w", yamux.ErrStreamReset)
 
 // Write blocks while the other side does not read.
 func (s *Stream) Write(b []byte) (int, error) {

@@ -1,0 +1,215 @@
+package lane
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-yamux/v5"
+)
+
+var errReset = yamux.ErrStreamReset
+
+// relay is the whole way: caller, splice, lane, splice, server.
+func relay(t testing.TB, gateway, agent *Session) (caller, server *net.TCPConn) {
+	t.Helper()
+	caller, near := tcpPair(t)
+	far, server := tcpPair(t)
+	opened, accepted := streamPair(t, gateway, agent)
+	go Splice(near, opened)
+	go Splice(far, accepted)
+	return caller, server
+}
+
+func TestHalfCloseCrosses(t *testing.T) {
+	caller, server := laneRelay(t)
+	request, reply := []byte("request"), bytes.Repeat([]byte("reply"), 100_000)
+	go func() {
+		got, _ := io.ReadAll(server) // ends by the caller's half-close alone
+		if bytes.Equal(got, request) {
+			_, _ = server.Write(reply)
+		}
+		_ = server.CloseWrite()
+	}()
+	_, _ = caller.Write(request)
+	_ = caller.CloseWrite()
+	got, err := io.ReadAll(caller)
+	if err != nil || !bytes.Equal(got, reply) {
+		t.Fatalf("%d of %d bytes, %v", len(got), len(reply), err)
+	}
+}
+
+func TestResetCrossesBothWays(t *testing.T) {
+	for _, name := range []string{"caller resets", "server resets"} {
+		t.Run(name, func(t *testing.T) {
+			caller, server := laneRelay(t)
+			from, to := caller, server
+			if name == "server resets" {
+				from, to = server, caller
+			}
+			_ = from.SetLinger(0)
+			_ = from.Close()
+			_ = to.SetReadDeadline(time.Now().Add(10 * time.Second))
+			if _, err := to.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+				t.Fatalf("a reset arrived as %v", err)
+			}
+		})
+	}
+}
+
+func TestALostLaneIsAResetForWhoIsOnIt(t *testing.T) {
+	gateway, agent := lanePair(t)
+	caller, server := relay(t, gateway, agent)
+	_ = gateway.Close()
+	for _, conn := range []*net.TCPConn{caller, server} {
+		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+func TestSpliceEndsAndCounts(t *testing.T) {
+	gateway, agent := lanePair(t)
+	caller, near := tcpPair(t)
+	opened, accepted := streamPair(t, gateway, agent)
+	go func() { _, _ = io.Copy(accepted, accepted); _ = accepted.CloseWrite() }()
+	_, _ = caller.Write([]byte("hello"))
+	_ = caller.CloseWrite()
+	sent, received := Splice(near, opened)
+	if sent != 5 || received != 5 {
+		t.Errorf("sent %d, received %d", sent, received)
+	}
+}
+
+func TestStalledStreamsCostLittleAndStopNobody(t *testing.T) {
+	gateway, agent := lanePair(t)
+	before := heap()
+	const stalled = 64
+	var group sync.WaitGroup
+	for range stalled {
+		caller, _ := relay(t, gateway, agent) // its server never reads
+		group.Go(func() { fillUp(caller) })
+	}
+	group.Wait()
+	if used := heap() - before; used > 64<<20 {
+		t.Errorf("%d stalled connections hold %d MiB at both ends together", stalled, used>>20)
+	}
+	caller, server := relay(t, gateway, agent)
+	const size = 64 << 20
+	begin := time.Now()
+	go func() { _, _ = io.CopyN(caller, zeroes{}, size); _ = caller.CloseWrite() }()
+	n, err := io.Copy(io.Discard, server)
+	if n != size || err != nil {
+		t.Fatalf("%d bytes, %v", n, err)
+	}
+	t.Logf("beside %d stalled: %.0f MB/s, heap of both ends +%d MiB, reserved %d MiB", stalled,
+		size/1e6/time.Since(begin).Seconds(), (heap()-before)>>20, Reserved()>>20)
+}
+
+// fillUp writes until nothing moves any more.
+func fillUp(conn *net.TCPConn) {
+	_ = conn.SetWriteBuffer(64 << 10)
+	for {
+		_ = conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+		if _, err := conn.Write(make([]byte, 64<<10)); err != nil {
+			return
+		}
+	}
+}
+
+func TestWindowsStopAtTheBudget(t *testing.T) {
+	SetBudget(1)
+	defer SetBudget(DefaultBudget)
+	base := Reserved()
+	gateway, agent := lanePair(t)
+	caller, server := relay(t, gateway, agent)
+	go func() { _, _ = io.CopyN(caller, zeroes{}, 32<<20); _ = caller.CloseWrite() }()
+	if n, err := io.Copy(io.Discard, server); n != 32<<20 || err != nil {
+		t.Fatalf("%d bytes, %v", n, err)
+	}
+	_ = server.CloseWrite()
+	if reserved := Reserved() - base; reserved > 2*initialWindow {
+		t.Errorf("grew to %d bytes", reserved)
+	}
+	_ = gateway.Close()
+	_ = agent.Close()
+	if left := Reserved() - base; left != 0 {
+		t.Errorf("%d bytes stay reserved", left)
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
+}
+
+type zeroes struct{}
+
+func (zeroes) Read(b []byte) (int, error) { return len(b), nil }
+
+func laneRelay(t testing.TB) (caller, server *net.TCPConn) {
+	gateway, agent := lanePair(t)
+	return relay(t, gateway, agent)
+}
+
+func BenchmarkThroughput(b *testing.B) {
+	gateway, agent := lanePair(b)
+	opened, accepted := streamPair(b, gateway, agent)
+	block := make([]byte, largeBuffer)
+	b.SetBytes(largeBuffer)
+	var group sync.WaitGroup
+	group.Go(func() { _, _ = io.Copy(io.Discard, accepted) })
+	for b.Loop() {
+		if _, err := opened.Write(block); err != nil {
+			b.Fatal(err)
+		}
+	}
+	_ = opened.CloseWrite()
+	group.Wait()
+}
+
+func BenchmarkRelay(b *testing.B) {
+	gateway, agent := lanePair(b)
+	caller, server := relay(b, gateway, agent)
+	block := make([]byte, largeBuffer)
+	b.SetBytes(largeBuffer)
+	var group sync.WaitGroup
+	group.Go(func() { _, _ = io.Copy(io.Discard, server) })
+	for b.Loop() {
+		if _, err := caller.Write(block); err != nil {
+			b.Fatal(err)
+		}
+	}
+	_ = caller.CloseWrite()
+	group.Wait()
+}
+
+func BenchmarkOpen(b *testing.B) {
+	gateway, agent := lanePair(b)
+	go func() {
+		for {
+			_, stream, err := agent.Accept(b.Context())
+			if err != nil {
+				return
+			}
+			_ = stream.Answer(nil)
+			_ = stream.CloseWrite()
+		}
+	}()
+	for b.Loop() {
+		stream, err := gateway.OpenTCP(b.Context(), Header{To: "10.0.0.1:80"})
+		if err != nil {
+			b.Fatal(err)
+		}
+		_ = stream.Close()
+	}
+}
