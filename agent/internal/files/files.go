@@ -1,0 +1,243 @@
+// Package files tells and sends a tree of files: the pod's volumes to the
+// laptop, and on the laptop the private copy back to who compares it.
+//
+// The problem: a volume has thousands of small files, belongs to a running
+// application, and may hold what nobody expects: names that are no UTF-8,
+// links to outside, sockets, files that change while they are read.
+//
+// Rules:
+//   - nothing outside the root is read: links are told, never followed, and
+//     the root is opened once (os.Root), so that a directory that becomes a
+//     link meanwhile leads nowhere;
+//   - one pass, one entry in memory: a tree of any size streams;
+//   - what vanishes while it is read is left out, without an error;
+//   - only names and numbers are told, never a content, in errors too.
+//
+// The naive way, SFTP file by file, takes three round trips for each file.
+package files
+
+import (
+	"encoding/base64"
+	"errors"
+	"io/fs"
+	"iter"
+	"os"
+	"path"
+	"sort"
+	"syscall"
+	"unicode/utf8"
+)
+
+// Entry is one name in a tree, as its JSON line.
+type Entry struct {
+	// Path is relative to the root, "." for the root itself. A path that is
+	// not UTF-8 stands in Path64 instead.
+	Path   string `json:"path,omitempty"`
+	Path64 string `json:"path64,omitempty"`
+	// Type is f(ile), d(irectory), l(ink), h(ard link to an entry before it),
+	// p(ipe).
+	Type    string `json:"type"`
+	Mode    uint32 `json:"mode"`
+	UID     uint32 `json:"uid"`
+	GID     uint32 `json:"gid"`
+	Size    int64  `json:"size"`
+	MtimeNS int64  `json:"mtime_ns"`
+	// Link is a symbolic link's target, or a hard link's first path.
+	Link   string `json:"link,omitempty"`
+	Link64 string `json:"link64,omitempty"`
+
+	name string // Path, whatever its bytes
+	link string
+}
+
+// Name is the path as it is, UTF-8 or not.
+func (e *Entry) Name() string { return e.name }
+
+// Target is Link as it is, UTF-8 or not.
+func (e *Entry) Target() string { return e.link }
+
+// Scan tells the tree below root in walk order, each directory before what is
+// in it and names sorted. Sockets and devices are left out, and what an
+// exclude pattern matches, with all below it. An error ends it.
+func Scan(root string, exclude []string) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		tree, err := open(root, exclude)
+		if err != nil {
+			yield(Entry{}, err)
+			return
+		}
+		defer tree.close()
+		see := func(_ place, e Entry) error { return told(yield(e, nil)) }
+		if err := tree.walk(tree.at("."), see); err != nil && err != errEnough {
+			yield(Entry{}, err)
+		}
+	}
+}
+
+// errEnough ends a walk because the listener has gone.
+var errEnough = errors.New("enough")
+
+func told(more bool) error {
+	if more {
+		return nil
+	}
+	return errEnough
+}
+
+// tree is an opened root and what a walk through it must remember.
+type tree struct {
+	root  *os.Root
+	skip  globs
+	first map[inode]string // of files with several names
+}
+
+type inode struct{ device, number uint64 }
+
+func open(root string, exclude []string) (*tree, error) {
+	skip, err := compile(exclude)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	return &tree{root: opened, skip: skip, first: map[inode]string{}}, nil
+}
+
+func (t *tree) close() { _ = t.root.Close() }
+
+// place is a name by the opened directory it is in: a path from the root would
+// be resolved anew, step by step, for each file.
+type place struct {
+	dir  *os.Root
+	base string
+	name string // from the root
+}
+
+func (t *tree) at(name string) place { return place{t.root, name, name} }
+
+// walk calls see for a place and all below it.
+func (t *tree) walk(at place, see func(place, Entry) error) error {
+	if at.name != "." && t.skip.match(at.name) {
+		return nil
+	}
+	entry, ok, err := t.entry(at)
+	if err != nil || !ok {
+		return err
+	}
+	if err := see(at, entry); err != nil || entry.Type != "d" {
+		return err
+	}
+	dir, err := at.dir.OpenRoot(at.base)
+	if err != nil {
+		return forgiven(err)
+	}
+	defer dir.Close()
+	names, err := list(dir)
+	if err != nil {
+		return forgiven(err)
+	}
+	for _, base := range names {
+		if err := t.walk(place{dir, base, path.Join(at.name, base)}, see); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func list(dir *os.Root) ([]string, error) {
+	opened, err := dir.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer opened.Close()
+	names, err := opened.Readdirnames(-1)
+	sort.Strings(names)
+	return names, err
+}
+
+// forgiven is nil for what vanished since its name was read, for a directory
+// that became something else, and for what the application's user may not
+// read: the application can't have it either (lost+found is the usual one).
+func forgiven(err error) error {
+	for _, known := range []error{fs.ErrNotExist, fs.ErrPermission, syscall.ENOTDIR, syscall.ELOOP, syscall.ESTALE, syscall.ENXIO} {
+		if errors.Is(err, known) {
+			return nil
+		}
+	}
+	return err
+}
+
+// entry describes one place; ok is false for what is never told.
+func (t *tree) entry(at place) (entry Entry, ok bool, err error) {
+	info, err := at.dir.Lstat(at.base)
+	if err != nil {
+		return Entry{}, false, forgiven(err)
+	}
+	entry, ok = describe(at.name, info)
+	if !ok {
+		return Entry{}, false, nil
+	}
+	switch entry.Type {
+	case "l":
+		target, err := at.dir.Readlink(at.base)
+		if err != nil {
+			return Entry{}, false, forgiven(err)
+		}
+		entry.setLink(target)
+	case "f":
+		t.hardLink(&entry, info)
+	}
+	return entry, true, nil
+}
+
+// hardLink makes the second and later names of a file links to the first.
+func (t *tree) hardLink(entry *Entry, info fs.FileInfo) {
+	stat := info.Sys().(*syscall.Stat_t)
+	if stat.Nlink < 2 {
+		return
+	}
+	id := inode{uint64(stat.Dev), stat.Ino}
+	first, known := t.first[id]
+	if !known {
+		t.first[id] = entry.name
+		return
+	}
+	if first != entry.name {
+		entry.Type, entry.Size = "h", 0
+		entry.setLink(first)
+	}
+}
+
+func describe(name string, info fs.FileInfo) (Entry, bool) {
+	stat := info.Sys().(*syscall.Stat_t)
+	entry := Entry{Mode: stat.Mode & 0o7777, UID: stat.Uid, GID: stat.Gid, MtimeNS: stat.Mtim.Nano(), name: name}
+	entry.Path, entry.Path64 = text(name)
+	switch stat.Mode & syscall.S_IFMT {
+	case syscall.S_IFREG:
+		entry.Type, entry.Size = "f", stat.Size
+	case syscall.S_IFDIR:
+		entry.Type = "d"
+	case syscall.S_IFLNK:
+		entry.Type = "l"
+	case syscall.S_IFIFO:
+		entry.Type = "p"
+	default:
+		return Entry{}, false
+	}
+	return entry, true
+}
+
+func (e *Entry) setLink(target string) {
+	e.link = target
+	e.Link, e.Link64 = text(target)
+}
+
+// text gives a name as itself or as base64.
+func text(name string) (plain, coded string) {
+	if utf8.ValidString(name) {
+		return name, ""
+	}
+	return "", base64.StdEncoding.EncodeToString([]byte(name))
+}
