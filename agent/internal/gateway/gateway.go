@@ -1,0 +1,153 @@
+// Package gateway is the laptop's end of the connections: it joins the local pod's TUN device, the lanes to the
+// agents, the DNS questions and the host process at the door.
+//
+// Rules:
+//   - what the local pod opens is opened in the cluster first and answered then;
+//   - what comes from the cluster is accepted only when the application has accepted;
+//   - without a lane new connections wait, then time out, as on a network that has gone: nothing takes another
+//     way;
+//   - the host process may go and come again; lanes and connections stay as long as their own ways do.
+package gateway
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"devcluster/agent/internal/dns"
+	"devcluster/agent/internal/door"
+	"devcluster/agent/internal/lane"
+	"devcluster/agent/internal/tun"
+)
+
+// budget bounds the receive windows of all lanes; the laptop has more room than an application's container.
+const budget = 128 << 20
+
+// Gateway is one local pod's way in and out.
+type Gateway struct {
+	ctx      context.Context
+	settings Settings
+	key      ed25519.PrivateKey
+	agent    ed25519.PublicKey
+	epoch    atomic.Int64
+	ways     *ways
+	lanes    *lanes
+	resolver *dns.Resolver
+	asking   exchanges
+	stack    *tun.Stack
+
+	in, out, flows atomic.Int64
+
+	mu    sync.Mutex
+	hosts []*door.Lines // conversations with host processes, the newest last
+}
+
+// Run sets the local pod's network up, writes "ready" to stdout and serves until ctx ends.
+func Run(ctx context.Context, settings Settings, stdout io.Writer) error {
+	gateway, err := newGateway(ctx, settings)
+	if err != nil {
+		return err
+	}
+	lane.SetBudget(budget)
+	listener, err := gateway.setUp(files{Hosts: "/etc/hosts", Resolv: "/etc/resolv.conf"})
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(stdout, "ready"); err != nil {
+		return err
+	}
+	return door.New(settings.Token, gateway).Serve(ctx, listener)
+}
+
+func newGateway(ctx context.Context, settings Settings) (*Gateway, error) {
+	key, err := lane.ParsePrivate([]byte(settings.Key))
+	if err != nil {
+		return nil, fmt.Errorf("settings: key: %w", err)
+	}
+	agent, err := lane.ParsePublic([]byte(settings.Agent))
+	if err != nil {
+		return nil, fmt.Errorf("settings: agent: %w", err)
+	}
+	conf := parseResolvConf(settings.ResolvConf)
+	g := &Gateway{ctx: ctx, settings: settings, key: key, agent: agent, lanes: newLanes()}
+	g.epoch.Store(settings.Epoch)
+	g.ways = newWays(settings.LocalNames, settings.LocalNetworks, conf.servers)
+	g.resolver = &dns.Resolver{
+		Upstream: g.askPod, Laptop: g.askLaptop, Remember: g.ways.remember, IsLocal: g.ways.isLocal,
+		Inside: append(append([]string(nil), settings.ClusterDomains...), conf.search...), Host: settings.DockerGateway,
+	}
+	return g, nil
+}
+
+// setUp makes the network and the files; what it makes is gone with the process, or made again by the next.
+func (g *Gateway) setUp(files files) (net.Listener, error) {
+	fd, err := tun.OpenDevice(tun.DeviceName)
+	if err != nil {
+		return nil, err
+	}
+	docker, err := tun.Configure(tun.Network{
+		Device: tun.DeviceName, Address: g.settings.Address,
+		DockerNetwork: g.settings.DockerNetwork, DockerGateway: g.settings.DockerGateway,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := files.write(g.settings); err != nil {
+		return nil, err
+	}
+	if g.stack, err = tun.NewStack(fd, g); err != nil {
+		return nil, err
+	}
+	// Only on the docker network's address: 0.0.0.0 would take the port from the application.
+	at := netip.AddrPortFrom(docker.Address, g.settings.Listen)
+	listener, err := net.Listen("tcp4", at.String())
+	if err != nil {
+		return nil, fmt.Errorf("the door: %w: choose another listen port", err)
+	}
+	return listener, nil
+}
+
+// exchanges keeps one DNS stream open and opens another when it is gone.
+type exchanges struct {
+	mu      sync.Mutex
+	current *dns.Exchange
+}
+
+func (g *Gateway) askPod(ctx context.Context, query []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, dnsTime)
+	defer cancel()
+	for {
+		exchange, err := g.exchange(ctx)
+		if err != nil {
+			return nil, err
+		}
+		answer, err := exchange.Ask(ctx, query)
+		if !errors.Is(err, dns.ErrClosed) {
+			return answer, err
+		}
+	}
+}
+
+func (g *Gateway) exchange(ctx context.Context) (*dns.Exchange, error) {
+	g.asking.mu.Lock()
+	defer g.asking.mu.Unlock()
+	if g.asking.current != nil {
+		select {
+		case <-g.asking.current.Done():
+		default:
+			return g.asking.current, nil
+		}
+	}
+	stream, err := g.lanes.open(ctx, lane.Header{Net: "dns"})
+	if err != nil {
+		return nil, err
+	}
+	g.asking.current = dns.NewExchange(stream)
+	return g.asking.current, nil
+}

@@ -1,0 +1,127 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"syscall"
+	"time"
+
+	"devcluster/agent/internal/lane"
+)
+
+// laneWait is how long a new connection waits where no lane stands.
+const laneWait = 10 * time.Second
+
+// errNoLane is a time-out to the application: its kernel asks again.
+var errNoLane = &lane.ErrnoError{Name: "ETIMEDOUT", Text: "no lane to the pod stands"}
+
+// standing is a lane that is up.
+type standing struct {
+	pod, id string
+	session *lane.Session
+}
+
+// lanes knows the lanes that are up and chooses one for a connection. It is safe for concurrent use.
+type lanes struct {
+	mu      sync.Mutex
+	up      []*standing
+	primary string
+	changed chan struct{} // closed and replaced at each change
+}
+
+func newLanes() *lanes { return &lanes{changed: make(chan struct{})} }
+
+func (l *lanes) add(s *standing) { l.change(func() { l.up = append(l.up, s) }) }
+
+func (l *lanes) remove(s *standing) {
+	l.change(func() {
+		for i, other := range l.up {
+			if other == s {
+				l.up = append(l.up[:i:i], l.up[i+1:]...)
+				return
+			}
+		}
+	})
+}
+
+// setPrimary names the pod by which connections leave; the others are the reserve.
+func (l *lanes) setPrimary(pod string) { l.change(func() { l.primary = pod }) }
+
+func (l *lanes) change(how func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	how()
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+func (l *lanes) list() []*standing {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]*standing(nil), l.up...)
+}
+
+// choose gives the least loaded lane of the primary pod, else of any; nil where none stands.
+func (l *lanes) choose() (*standing, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var best *standing
+	for _, s := range l.up {
+		if best == nil || l.before(s, best) {
+			best = s
+		}
+	}
+	return best, l.changed
+}
+
+func (l *lanes) before(a, b *standing) bool {
+	if first, second := a.pod == l.primary, b.pod == l.primary; first != second {
+		return first
+	}
+	return a.session.Streams() < b.session.Streams()
+}
+
+// open opens a stream on the best lane, waiting for one for a while. A lane that fails while it is asked is
+// passed over: nothing has reached the other side's network unless it answered.
+func (l *lanes) open(ctx context.Context, header lane.Header) (*lane.Stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	patience := time.NewTimer(laneWait)
+	defer patience.Stop()
+	for {
+		best, changed := l.choose()
+		if best != nil {
+			stream, err := best.session.Open(ctx, header)
+			if err == nil || isAnswer(err) || ctx.Err() != nil {
+				return stream, err
+			}
+			if !isDown(best.session) { // the stream broke, not the lane
+				return nil, err
+			}
+			l.remove(best)
+			continue
+		}
+		select {
+		case <-changed:
+		case <-patience.C:
+			return nil, errNoLane
+		case <-ctx.Done():
+			return nil, syscall.ETIMEDOUT
+		}
+	}
+}
+
+func isAnswer(err error) bool {
+	var answer *lane.ErrnoError
+	return errors.As(err, &answer)
+}
+
+func isDown(session *lane.Session) bool {
+	select {
+	case <-session.Done():
+		return true
+	default:
+		return false
+	}
+}
