@@ -1,0 +1,149 @@
+"""What devcluster leaves in the cluster while it is installed, and how it knows its own again.
+
+Everything that ``down`` needs is in the workload's Secret: it must work without the yaml, after
+``kill -9`` and from another machine.  Nothing is written as an annotation of the workload: its controller
+copies annotations into the history, where they come back with a later ``rollout undo``.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from devcluster.rules.keys import KeyPair
+from devcluster.rules.services import PortMove
+
+Json = dict[str, Any]
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+SELECTOR = f"{MANAGED_BY}=devcluster"
+KIND_LABEL, NAME_LABEL = "devcluster/kind", "devcluster/name"
+REVISION = "deployment.kubernetes.io/revision"
+REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a workload, for people."""
+
+    user: str
+    host: str
+    project: str
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.host}"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """``record.json``.  ``since``: RFC 3339 in UTC, '' where nobody holds it."""
+
+    epoch: int = 0
+    holder: Holder | None = None
+    since: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Originals:
+    """``originals.json``: what stood there before us, and what we made of it.
+
+    ``wrapped``: the template as the API server gave it back.  ``history_limit``: the original
+    revisionHistoryLimit, ``raised_limit`` ours.  ``revisions``: of each ReplicaSet, by name, its two
+    annotations (revision, revision-history).  ``managers``: metadata.managedFields, by ``kind/name``.
+    """
+
+    kind: str
+    name: str
+    uid: str
+    container: str
+    template: Json
+    wrapped: Json
+    history_limit: int
+    raised_limit: int
+    revision: str
+    revisions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    moves: tuple[PortMove, ...] = ()
+    managers: Mapping[str, list[Json]] = field(default_factory=dict)
+    delivery: str = "memfd"
+
+
+def secret_name(kind: str, name: str) -> str:
+    return f"devcluster-{kind}-{name}"
+
+
+def chunk_name(digest: str, index: int) -> str:
+    return f"devcluster-agent-{digest}-{index:02}"
+
+
+def owner_reference(api_version: str, kind: str, name: str, uid: str) -> Json:
+    """A reference to the workload, so that the garbage collector cleans up after it."""
+    return {"apiVersion": api_version, "kind": kind, "name": name, "uid": uid}
+
+
+def render_secret(
+    originals: Originals, *, settings: Json, agent: KeyPair, laptop: KeyPair, owner: Json, record: Record
+) -> Json:
+    """The workload's Secret, ready to be created."""
+    files = {
+        "agent.key": agent.private,
+        "agent.pub": agent.public,
+        "laptop.key": laptop.private,
+        "laptop.pub": laptop.public,
+        "agent.json": json.dumps(settings),
+        "record.json": render_record(record),
+        "originals.json": render_originals(originals),
+    }
+    labels = {
+        MANAGED_BY: "devcluster",
+        KIND_LABEL: originals.kind,
+        NAME_LABEL: originals.name[:63].rstrip("-."),
+    }
+    metadata = {
+        "name": secret_name(originals.kind, originals.name),
+        "labels": labels,
+        "ownerReferences": [owner],
+    }
+    return {"metadata": metadata, "type": "Opaque", "data": encode_files(files)}
+
+
+def encode_files(files: Mapping[str, str]) -> dict[str, str]:
+    return {name: base64.b64encode(text.encode()).decode() for name, text in files.items()}
+
+
+def secret_file(secret: Json, name: str) -> str:
+    """One file of a Secret; '' where it is not in there."""
+    return base64.b64decode((secret.get("data") or {}).get(name, "")).decode()
+
+
+def render_record(record: Record) -> str:
+    data: Json = {"epoch": record.epoch, "holder": None}
+    if record.holder is not None:
+        data |= {"holder": asdict(record.holder), "since": record.since}
+    return json.dumps(data)
+
+
+def parse_record(secret: Json) -> Record:
+    data = json.loads(secret_file(secret, "record.json") or "{}")
+    holder = data.get("holder")
+    if not holder:
+        return Record(epoch=data.get("epoch", 0))
+    known = Holder(user=holder["user"], host=holder["host"], project=holder["project"])
+    return Record(data["epoch"], known, data.get("since", ""))
+
+
+def render_originals(originals: Originals) -> str:
+    return json.dumps(asdict(originals), sort_keys=True)
+
+
+def parse_originals(secret: Json) -> Originals | None:
+    """None where the Secret does not hold them (it is not one of ours, or somebody cut it)."""
+    text = secret_file(secret, "originals.json")
+    if not text:
+        return None
+    data = json.loads(text)
+    data["revisions"] = {name: (pair[0], pair[1]) for name, pair in data["revisions"].items()}
+    data["moves"] = tuple(PortMove(**move) for move in data["moves"])
+    return Originals(**data)

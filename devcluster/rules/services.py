@@ -1,0 +1,194 @@
+"""Which Services lead to a workload, and how their connections are led to the agent first.
+
+A Service sends to a port *name* or a port *number* of the pod.  A name simply moves, in the pod's
+template, to the agent's front port: kube-proxy follows pod by pod, so no connection is lost during the
+roll-out.  A number stands in the Service itself; it is changed after the roll-out and changed back before
+the roll-out of ``down``, so that at each moment the port that the Service names is open.
+
+Left alone, with a reason: a numeric port of a Service that selects pods of other workloads too (they have
+no agent), of a headless Service (its clients connect to the pod's own port), and whatever is not TCP.
+
+Source: https://kubernetes.io/docs/reference/kubernetes-api/service-resources/service-v1/#ServiceSpec
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Json = dict[str, Any]
+Target = int | str
+
+_FIRST_FRONT = 9901
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One TCP port of a Service that leads to *container_port*.
+
+    ``target``: targetPort as it stands.  ``left_alone``: why the Service is not patched, or ''.
+    """
+
+    service: str
+    port: int
+    target: Target
+    container_port: int
+    left_alone: str = ""
+
+    @property
+    def named(self) -> bool:
+        return isinstance(self.target, str)
+
+
+@dataclass(frozen=True, slots=True)
+class PortMove:
+    """A numeric targetPort and what stands in its place while the agent is installed."""
+
+    service: str
+    port: int
+    original: int
+    front: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrontPort:
+    """A TCP port of the application; ``front`` None: connections to it don't pass the agent."""
+
+    port: int
+    front: int | None = None
+    name: str | None = None
+
+
+def selects(service: Json, labels: Mapping[str, str]) -> bool:
+    """Whether *service* sends to pods with *labels*.  No selector: to none that it knows."""
+    selector = service["spec"].get("selector") or {}
+    return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
+
+
+def routes(
+    services: Sequence[Json],
+    template: Json,
+    *,
+    container: str,
+    others: Sequence[Mapping[str, str]] = (),
+) -> tuple[Route, ...]:
+    """Every way into *container*; *others*: labels of the namespace's other pod templates."""
+    labels = template.get("metadata", {}).get("labels") or {}
+    found = []
+    for service in sorted(services, key=lambda item: str(item["metadata"]["name"])):
+        if not selects(service, labels):
+            continue
+        shared = any(selects(service, other) for other in others)
+        for port in service["spec"].get("ports") or []:
+            if port.get("protocol", "TCP") == "TCP":
+                found += _route(service, port, template, container, shared)
+    return tuple(found)
+
+
+def _route(service: Json, port: Json, template: Json, container: str, shared: bool) -> list[Route]:
+    target: Target = port.get("targetPort") or port["port"]
+    number = _number(target, template, container)
+    if number is None:
+        return []
+    reason = ""
+    if not isinstance(target, str):
+        if service["spec"].get("clusterIP") == "None":
+            reason = "it is headless: its clients connect to the pod's own port"
+        elif shared:
+            reason = "it also selects pods of other workloads"
+    return [Route(service["metadata"]["name"], port["port"], target, number, reason)]
+
+
+def _number(target: Target, template: Json, container: str) -> int | None:
+    """The port of *container* that *target* means; None where it belongs to another container."""
+    declared = {
+        item["name"]: [port for port in item.get("ports") or [] if port.get("protocol", "TCP") == "TCP"]
+        for item in template["spec"]["containers"]
+    }
+    if isinstance(target, str):
+        numbers = [port["containerPort"] for port in declared[container] if port.get("name") == target]
+        return numbers[0] if numbers else None
+    owners = [
+        name for name, ports in declared.items() if any(port["containerPort"] == target for port in ports)
+    ]
+    return target if container in owners or not owners else None
+
+
+def plan_fronts(
+    found: Collection[Route], template: Json, *, container: str, agent_port: int
+) -> tuple[FrontPort, ...]:
+    """A front for each port that a Service leads to; the others as they are.  By port number."""
+    spec = next(item for item in template["spec"]["containers"] if item["name"] == container)
+    names = {
+        port["containerPort"]: port.get("name")
+        for port in spec.get("ports") or []
+        if port.get("protocol", "TCP") == "TCP"
+    }
+    wanted = {route.container_port for route in found if not route.left_alone}
+    used = {
+        port["containerPort"] for item in template["spec"]["containers"] for port in item.get("ports") or []
+    }
+    used |= {agent_port} | {route.container_port for route in found}
+    result, front = [], _FIRST_FRONT
+    for number in sorted(set(names) | {route.container_port for route in found}):
+        if number not in wanted:
+            result.append(FrontPort(number, None, names.get(number)))
+            continue
+        while front in used:
+            front += 1
+        result.append(FrontPort(number, front, names.get(number)))
+        front += 1
+    return tuple(result)
+
+
+def plan_moves(found: Collection[Route], fronts: Collection[FrontPort]) -> tuple[PortMove, ...]:
+    """The Services that must be patched; a name has moved in the template already."""
+    by_port = {item.port: item.front for item in fronts}
+    moves = []
+    for route in found:
+        front = by_port.get(route.container_port)
+        if isinstance(route.target, int) and not route.left_alone and front is not None:
+            moves.append(PortMove(route.service, route.port, route.target, front))
+    return tuple(moves)
+
+
+def apply_moves(service: Json, moves: Collection[PortMove]) -> list[Json]:
+    """A JSON patch that leads *service* to the fronts; [] where it does already."""
+    return _replace(service, moves, lambda move: (move.original, move.front))[0]
+
+
+def undo_moves(service: Json, moves: Collection[PortMove]) -> tuple[list[Json], tuple[str, ...]]:
+    """The inverse, and the ports that somebody has changed meanwhile and that are left alone."""
+    return _replace(service, moves, lambda move: (move.front, move.original))
+
+
+def unmoved(service: Json, moves: Collection[PortMove]) -> Json:
+    """*service* as it would be without us; pure, for planning."""
+    back = {(move.service, move.port, move.front): move.original for move in moves}
+    name = service["metadata"]["name"]
+    ports = [
+        port | {"targetPort": back.get((name, port["port"], port.get("targetPort")), port.get("targetPort"))}
+        for port in service["spec"].get("ports") or []
+    ]
+    return service | {"spec": service["spec"] | {"ports": ports}}
+
+
+def _replace(service: Json, moves: Collection[PortMove], pair: Any) -> tuple[list[Json], tuple[str, ...]]:
+    operations: list[Json] = []
+    kept = []
+    name = service["metadata"]["name"]
+    for index, port in enumerate(service["spec"].get("ports") or []):
+        if port.get("protocol", "TCP") != "TCP":
+            continue
+        for move in moves:
+            if (move.service, move.port) != (name, port["port"]):
+                continue
+            before, after = pair(move)
+            path = f"/spec/ports/{index}/targetPort"
+            if port.get("targetPort") == before:
+                operations.append({"op": "test", "path": path, "value": before})
+                operations.append({"op": "replace", "path": path, "value": after})
+            elif port.get("targetPort") != after:
+                kept.append(f"service/{name} port {move.port}: targetPort")
+    return operations, tuple(kept)

@@ -1,0 +1,300 @@
+"""The pod template with the agent around the application: data in, data out.
+
+Only the target container is touched, and the pod: two volumes.  Everything that is not needed stays as it
+is, because each change is one more to undo.  What the agent needs to know goes to ``agent.json`` instead of
+the template: it does not cost a roll-out to read it.
+
+Two traps.  kubelet expands ``$(NAME)`` in a command of the spec but not in one of the image, so each ``$``
+of an image's command is doubled when it moves into the spec.  And a container that gets the agent's memory
+on top of its own would be killed for it, so its limit grows by the agent's share; where request and limit
+are equal both do, or the pod would lose its QoS class.
+
+Source: https://kubernetes.io/docs/tasks/inject-data-application/define-command-argument-container/
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from devcluster.config.model import Delivery, Take
+from devcluster.errors import ConfigurationError
+from devcluster.rules.image import ImageFacts
+from devcluster.rules.quantity import parse_quantity, render_bytes
+from devcluster.rules.services import FrontPort
+
+Json = dict[str, Any]
+
+PROTOCOL = 1
+MEMORY = 48 * 1024 * 1024
+ROOT = "/.devcluster"
+BIN, ETC, RUN = "devcluster-bin", "devcluster-etc", "devcluster-run"
+SECRET_FILES = ("agent.key", "laptop.pub", "agent.json", "record.json")
+
+_INITS = {
+    "/init": "s6-overlay's /init",
+    "s6-svscan": "s6-svscan",
+    "systemd": "systemd",
+    "init": "an init system",
+    "runit-init": "runit",
+    "openrc-init": "OpenRC",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapping:
+    """How a container is wrapped.  ``command``: what stands behind ``--``, as the spec must say it.
+
+    ``pin``: value of kubernetes.io/arch that the pod must be scheduled to, or None.
+    """
+
+    secret: str
+    chunks: tuple[str, ...]
+    command: tuple[str, ...]
+    port: int = 9900
+    delivery: Delivery = "memfd"
+    fronts: tuple[FrontPort, ...] = ()
+    pin: str | None = None
+
+
+def find_container(template: Json, name: str) -> Json:
+    """The container of that name; KeyError where there is none."""
+    for container in template["spec"]["containers"]:
+        if container["name"] == name:
+            assert isinstance(container, dict)
+            return container
+    raise KeyError(name)
+
+
+def is_wrapped(template: Json) -> bool:
+    """Whether an agent of ours is in it: our volume tells."""
+    return any(volume["name"] == BIN for volume in template["spec"].get("volumes") or [])
+
+
+def original_command(container: Json, image: ImageFacts | None) -> tuple[str, ...]:
+    """What kubelet would run, as the spec must say it: command and args over the image's own.
+
+    ConfigurationError where only the image knows and the laptop can't read it.
+    """
+    command, args = container.get("command"), container.get("args")
+    if command:
+        return (*command, *(args or ()))
+    if image is None:
+        raise ConfigurationError(
+            f"the command of container {container['name']} is in its image {container.get('image', '')}, "
+            "and the laptop can't read that image",
+            hint="write it as `pod_command: [...]` in devcluster.yaml, or log docker in to its registry",
+        )
+    parts = (*_doubled(image.entrypoint), *(args if args else _doubled(image.command)))
+    if not parts:
+        raise ConfigurationError(f"neither the pod nor the image {container.get('image', '')} has a command")
+    return parts
+
+
+def _doubled(words: Sequence[str]) -> tuple[str, ...]:
+    return tuple(word.replace("$", "$$") for word in words)
+
+
+def detect_init(argv: Sequence[str]) -> str | None:
+    """The init that insists on being process 1, by name; None where the command may have another parent."""
+    if not argv:
+        return None
+    program = argv[0]
+    if program == "/init" or "s6-overlay" in program:
+        return _INITS["/init"]
+    name = program.rsplit("/", 1)[-1]
+    return _INITS.get(name) if name != "init" or program in ("init", "/sbin/init", "/usr/sbin/init") else None
+
+
+def check_template(template: Json, *, container: str, agent_port: int, command: Sequence[str]) -> None:
+    """ConfigurationError, with the reason, for what can't carry an agent."""
+    spec = template["spec"]
+    init = detect_init(command)
+    if init:
+        raise ConfigurationError(
+            f"container {container} is started by {init}, which must be process 1; the agent has to be that"
+        )
+    if spec.get("shareProcessNamespace"):
+        raise ConfigurationError(
+            "pods with shareProcessNamespace are not supported: the agent must be process 1"
+        )
+    if spec.get("hostNetwork"):
+        raise ConfigurationError(
+            "pods with hostNetwork are not supported: the agent's port would be the node's"
+        )
+    if (spec.get("os") or {}).get("name") == "windows":
+        raise ConfigurationError("Windows pods are not supported")
+    ports = {port["containerPort"] for item in spec["containers"] for port in item.get("ports") or []}
+    if agent_port in ports:
+        raise ConfigurationError(
+            f"port {agent_port} is one of the pod's own", hint="give the agent another: `agent: {port: …}`"
+        )
+
+
+def wrap_template(template: Json, *, container: str, wrapping: Wrapping) -> Json:
+    """A copy of *template* in which *container* is started by the agent."""
+    result: Json = copy.deepcopy(template)
+    spec = result["spec"]
+    target = find_container(result, container)
+    target["command"] = _command(wrapping)
+    target.pop("args", None)
+    spec["volumes"] = [*(spec.get("volumes") or []), *_volumes(wrapping)]
+    target["volumeMounts"] = [*(target.get("volumeMounts") or []), *_mounts(wrapping)]
+    _point_probes(target, wrapping.port)
+    _drop_post_start(target)
+    _move_names(target, wrapping.fronts)
+    _raise_memory(target)
+    if wrapping.pin is not None:
+        _pin(spec, wrapping.pin)
+    return result
+
+
+def _command(wrapping: Wrapping) -> list[str]:
+    into = [f"--into={ROOT}/run/agent"] if wrapping.delivery == "emptydir" else []
+    return [f"{ROOT}/bin/boot", *into, "guard", "--", *wrapping.command]
+
+
+def _volumes(wrapping: Wrapping) -> list[Json]:
+    sources = []
+    for index, chunk in enumerate(wrapping.chunks):
+        keys = [f"a.{index:02}"] + (["boot"] if index == 0 else [])
+        items = [{"key": key, "path": key} for key in keys]
+        sources.append({"configMap": {"name": chunk, "items": items}})
+    items = [{"key": name, "path": name} for name in SECRET_FILES]
+    volumes: list[Json] = [
+        {"name": BIN, "projected": {"defaultMode": 0o555, "sources": sources}},
+        {"name": ETC, "secret": {"secretName": wrapping.secret, "defaultMode": 0o444, "items": items}},
+    ]
+    if wrapping.delivery == "emptydir":
+        volumes.append({"name": RUN, "emptyDir": {"sizeLimit": "64Mi"}})
+    return volumes
+
+
+def _mounts(wrapping: Wrapping) -> list[Json]:
+    mounts: list[Json] = [
+        {"name": BIN, "mountPath": f"{ROOT}/bin", "readOnly": True},
+        {"name": ETC, "mountPath": f"{ROOT}/etc", "readOnly": True},
+    ]
+    if wrapping.delivery == "emptydir":
+        mounts.append({"name": RUN, "mountPath": f"{ROOT}/run"})
+    return mounts
+
+
+def _point_probes(container: Json, port: int) -> None:
+    """The agent runs the original probes; kubelet asks the agent, often, since the answer is at hand."""
+    container["readinessProbe"] = {
+        "httpGet": {"path": f"{ROOT}/ready", "port": port},
+        "periodSeconds": 1,
+        "timeoutSeconds": 5,
+        "failureThreshold": 1,
+    }
+    container["livenessProbe"] = {
+        "httpGet": {"path": f"{ROOT}/live", "port": port},
+        "periodSeconds": 10,
+        "timeoutSeconds": 10,
+        "failureThreshold": 3,
+    }
+    container.pop("startupProbe", None)
+
+
+def _drop_post_start(container: Json) -> None:
+    lifecycle = dict(container.get("lifecycle") or {})
+    if lifecycle.pop("postStart", None) is None:
+        return
+    if lifecycle:
+        container["lifecycle"] = lifecycle
+    else:
+        del container["lifecycle"]
+
+
+def _move_names(container: Json, fronts: Sequence[FrontPort]) -> None:
+    moved = {item.port: item for item in fronts if item.front is not None and item.name}
+    added = []
+    for port in container.get("ports") or []:
+        front = moved.get(port["containerPort"])
+        if front is not None and port.get("name") == front.name:
+            added.append({"name": port.pop("name"), "containerPort": front.front, "protocol": "TCP"})
+    if added:
+        container["ports"] = [*container["ports"], *added]
+
+
+def _raise_memory(container: Json) -> None:
+    resources = container.get("resources") or {}
+    limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
+    if "memory" not in limits:
+        return
+    limit = parse_quantity(limits["memory"])
+    if "memory" in requests and parse_quantity(requests["memory"]) == limit:
+        requests["memory"] = render_bytes(limit + MEMORY)
+    limits["memory"] = render_bytes(limit + MEMORY)
+
+
+def _pin(spec: Json, architecture: str) -> None:
+    wish = {"key": "kubernetes.io/arch", "operator": "In", "values": [architecture]}
+    affinity = spec.setdefault("affinity", {}) or spec["affinity"]
+    node = affinity.setdefault("nodeAffinity", {})
+    required = node.setdefault("requiredDuringSchedulingIgnoredDuringExecution", {"nodeSelectorTerms": [{}]})
+    for term in required["nodeSelectorTerms"]:  # they are alternatives, so each must say it
+        term["matchExpressions"] = [*(term.get("matchExpressions") or []), wish]
+
+
+def agent_settings(
+    template: Json,
+    *,
+    container: str,
+    image: ImageFacts | None,
+    fronts: Sequence[FrontPort],
+    take: Take,
+    port: int,
+    lease: float,
+) -> Json:
+    """``agent.json``, from the *original* template."""
+    target = find_container(template, container)
+    lifecycle = target.get("lifecycle") or {}
+    grace = template["spec"].get("terminationGracePeriodSeconds")
+    settings: Json = {
+        "protocol": PROTOCOL,
+        "port": port,
+        "lease_ms": round(lease * 1000),
+        "take": take,
+        "ports": [_setting(item, take) for item in fronts],
+        "stop_signal": lifecycle.get("stopSignal") or (image.stop_signal if image else None) or "SIGTERM",
+        "grace_ms": (30 if grace is None else grace) * 1000,
+        "mounts": [
+            {"path": mount["mountPath"], "read_only": bool(mount.get("readOnly"))}
+            for mount in target.get("volumeMounts") or []
+        ],
+        "queue": {"connections": 1024, "ms": 60000},
+        "drain_ms": 10000,
+        "memory": MEMORY,
+    }
+    parts = {
+        "post_start": lifecycle.get("postStart"),
+        "pre_stop": lifecycle.get("preStop"),
+        "startup_probe": target.get("startupProbe"),
+        "readiness_probe": target.get("readinessProbe"),
+        "liveness_probe": target.get("livenessProbe"),
+    }
+    return settings | {key: _numbered(value, target) for key, value in parts.items() if value}
+
+
+def _setting(item: FrontPort, take: Take) -> Json:
+    setting: Json = {"port": item.port}
+    if item.front is not None and take == "front":
+        setting["front"] = item.front
+    if item.name:
+        setting["name"] = item.name
+    return setting
+
+
+def _numbered(action: Json, container: Json) -> Json:
+    """A probe or hook with named ports resolved to numbers."""
+    names = {port["name"]: port["containerPort"] for port in container.get("ports") or [] if "name" in port}
+    result: Json = copy.deepcopy(action)
+    for kind in ("httpGet", "tcpSocket"):
+        if kind in result and isinstance(result[kind].get("port"), str):
+            name = result[kind]["port"]
+            result[kind]["port"] = names.get(name, int(name) if name.isdigit() else 0)
+    return result
