@@ -1,0 +1,3 @@
+module devcluster/sandbox/node
+
+go 1.26.0
