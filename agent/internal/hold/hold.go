@@ -1,0 +1,133 @@
+// Package hold is what the agent's parts know of one another: who keeps the
+// workload, what control may ask of it, and how a connection gets to the
+// laptop. Types only; guard keeps, connect carries, control asks.
+package hold
+
+import (
+	"context"
+	"io"
+)
+
+// Holder is who has the workload.
+type Holder struct {
+	User    string `json:"user"`
+	Host    string `json:"host"`
+	Project string `json:"project"`
+}
+
+// Claim is what `hold` says.
+type Claim struct {
+	Epoch  int64  `json:"epoch"`
+	Holder Holder `json:"holder"`
+	Since  string `json:"since"`
+}
+
+// Connections counts those under way, by where they went.
+type Connections struct {
+	Child  int `json:"child"`
+	Laptop int `json:"laptop"`
+	Queued int `json:"queued"`
+}
+
+// State is the agent's, as its JSON.
+type State struct {
+	Epoch       int64       `json:"epoch"`
+	Holder      *Holder     `json:"holder"`
+	Since       string      `json:"since"`
+	Route       string      `json:"route"` // child, laptop, queue
+	Child       string      `json:"child"` // waiting, starting, running, stopping, stopped
+	Started     bool        `json:"started"`
+	Ready       bool        `json:"ready"`
+	Reason      string      `json:"reason"`
+	Lanes       int         `json:"lanes"`
+	LeaseMS     int64       `json:"lease_ms"`
+	Connections Connections `json:"connections"`
+	Refused     int64       `json:"refused"`
+}
+
+// Facts is what the application has, as the JSON of `inspect`.
+type Facts struct {
+	Environment []string `json:"environment"` // base64 of K=V, in the agent's order
+	Command     []string `json:"command"`     // base64, the argv behind --
+	Cwd         string   `json:"cwd"`
+	UID         int      `json:"uid"`
+	GID         int      `json:"gid"`
+	Groups      []int    `json:"groups"`
+	Hostname    string   `json:"hostname"`
+	Address     string   `json:"address"`
+	ResolvConf  string   `json:"resolv_conf"`
+	Hosts       string   `json:"hosts"`
+}
+
+// Kinds of Error.
+const (
+	StaleEpoch  = "stale-epoch"
+	Held        = "held"
+	ChildFailed = "child-failed"
+	Timeout     = "timeout"
+	BadRequest  = "bad-request"
+)
+
+// Error is a refusal, as control tells it.
+type Error struct {
+	Kind   string  `json:"kind"`
+	Text   string  `json:"text"`
+	Holder *Holder `json:"holder,omitempty"`
+}
+
+func (e *Error) Error() string { return e.Kind + ": " + e.Text }
+
+// Hello is the answer to `hello`.
+type Hello struct {
+	Protocol int    `json:"protocol"`
+	Version  string `json:"version"`
+	Pod      string `json:"pod"`
+	State    State  `json:"state"`
+}
+
+// Keeper is guard: the one place that decides. Every method may be called from
+// any goroutine. One that waits (Pause, Stop, Release) gives up waiting when
+// its context ends, and what it began goes on.
+type Keeper interface {
+	Hello() Hello
+	Inspect(ctx context.Context) (Facts, error)
+	Hold(ctx context.Context, claim Claim) (State, error)
+	Beat(ctx context.Context, epoch int64) (State, error)
+	Take(ctx context.Context, epoch int64) (State, error)
+	Pause(ctx context.Context, epoch int64) (State, error)
+	Stop(ctx context.Context, epoch int64) (State, error)
+	Release(ctx context.Context, epoch int64) (State, error)
+	State() State
+	// Watch gives a channel that gets a token after a change; it holds one, so
+	// that a slow reader misses steps and never the last state. It is closed
+	// when ctx ends.
+	Watch(ctx context.Context) <-chan struct{}
+	// LaneUp asks whether a lane of this epoch may stand; the error is ESTALE's
+	// reason. The number of lanes has changed when LanesChanged is called.
+	LaneUp(epoch int64) error
+	LanesChanged()
+	// Ready and Live answer kubelet, with one line of reason.
+	Ready() (bool, string)
+	Live() (bool, string)
+}
+
+// Stream is one connection to the laptop: its directions close apart, and it
+// can be reset.
+type Stream interface {
+	io.ReadWriteCloser
+	CloseWrite() error
+	Abort()
+}
+
+// Lanes is connect: the way to the laptop.
+type Lanes interface {
+	// Open asks the holder of epoch for a connection from the caller to one of
+	// the pod's addresses (both host:port); it returns when the local
+	// application has accepted. Errors name an errno, EAGAIN where no lane
+	// stands.
+	Open(ctx context.Context, epoch int64, from, to string) (Stream, error)
+	// Count is how many lanes of epoch stand.
+	Count(epoch int64) int
+	// Drop ends all lanes of epochs below this one.
+	Drop(below int64)
+}
