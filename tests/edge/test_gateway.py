@@ -1,0 +1,298 @@
+"""The gateway in real containers: what an application sees of a cluster that is behind a lane."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.edge.local_pod import ADDRESS, Cluster, Images, Json, LocalPod, build_binaries, build_images
+from tests.edge.local_pod import engine, local_pod, wait_for_log
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Images, Cluster]]:
+    client = engine()
+    gateway, application = build_binaries(tmp_path_factory.mktemp("gateway"))
+    images = build_images(client, gateway, application)
+    cluster = Cluster(application)
+    yield client, images, cluster
+    cluster.close()
+    for image in (images.gateway, images.application):
+        client.images.remove(image, force=True)
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def pod(parts: tuple[Any, Images, Cluster]) -> Iterator[LocalPod]:
+    with local_pod(*parts) as pod:
+        answer = pod.open_lane()
+        assert answer == {"net": "hello", "epoch": 3, "lane": "l1"}
+        yield pod
+
+
+@pytest.fixture
+def fresh(parts: tuple[Any, Images, Cluster]) -> Iterator[LocalPod]:
+    with local_pod(*parts) as pod:
+        yield pod
+
+
+class Host:
+    """The host process' end of ``control``; answers ``resolve`` from a table."""
+
+    def __init__(self, pod: LocalPod, names: dict[str, str]) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", pod.port(7900)), timeout=20)
+        self._file = self._socket.makefile("rw")
+        self._names = names
+        self._write({"token": pod.token, "open": "control"})
+        assert json.loads(self._file.readline()) == {"ok": True}
+        self._answers: list[Json] = []
+        self.events: list[Json] = []
+        self._arrived = threading.Condition()
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _write(self, message: Json) -> None:
+        self._file.write(json.dumps(message) + "\n")
+        self._file.flush()
+
+    def _read(self) -> None:
+        for line in self._file:
+            message = json.loads(line)
+            if message.get("do") == "resolve":
+                self._resolve(message)
+                continue
+            with self._arrived:
+                (self.events if "event" in message else self._answers).append(message)
+                self._arrived.notify_all()
+
+    def _resolve(self, message: Json) -> None:
+        address = self._names.get(message["name"])
+        if address is None:
+            self._write({"id": message["id"], "error": {"kind": "not-found", "text": "no such name"}})
+        else:
+            self._write({"id": message["id"], "ok": {"addresses": [address], "ttl": 5}})
+
+    def ask(self, do: str, **arguments: Any) -> Json:
+        self._write({"id": 7, "do": do, **arguments})
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: bool(self._answers), timeout=20)
+            return self._answers.pop()
+
+    def wait_for_event(self, **fields: str) -> Json:
+        def seen() -> Json | None:
+            return next((e for e in self.events if fields.items() <= e.items()), None)
+
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: seen() is not None, timeout=20), self.events
+        return seen() or {}
+
+    def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._file.close()
+        self._socket.close()
+
+
+@pytest.fixture
+def host(pod: LocalPod) -> Iterator[Host]:
+    host = Host(pod, {"db.corp.example": pod.gateway_address, "only.laptop.example": "203.0.113.7"})
+    yield host
+    host.close()
+
+
+def service(pod: LocalPod, name: str) -> str:
+    return f"10.99.0.9:{pod.cluster.ports[name]}"
+
+
+def test_a_connection_leaves_by_the_pod_with_the_pods_address(pod: LocalPod) -> None:
+    answer = pod.run("dial", service(pod, "accept"))
+    assert answer["from"].startswith(ADDRESS + ":")
+
+
+def test_refused_is_refused_before_the_connection_stands(pod: LocalPod) -> None:
+    assert pod.run("dial", "10.99.0.9:1")["error"] == "ECONNREFUSED"
+
+
+def test_unreachable_is_unreachable(pod: LocalPod) -> None:
+    assert pod.run("dial", "10.99.2.1:80")["error"] == "EHOSTUNREACH"
+
+
+def test_silence_is_a_time_out(pod: LocalPod) -> None:
+    answer = pod.shell("timeout", "6", "bash", "-c", "exec 3<>/dev/tcp/10.99.1.1/80 && echo open; echo ended")
+    assert answer == ""
+
+
+def test_nothing_is_answered_by_itself(pod: LocalPod) -> None:
+    """A netstack in promiscuous mode answers pings of every address; a host that is down would look up."""
+    perl = (
+        "use Socket; socket(my $s, PF_INET, SOCK_RAW, 1) or die; "
+        "send($s, pack('CCnnn', 8, 0, 0xf7ff, 0, 0), 0, sockaddr_in(0, inet_aton('10.99.0.1'))) or die; "
+        "my $r = ''; vec($r, fileno($s), 1) = 1; print select($r, undef, undef, 1) ? 'answered' : 'silent';"
+    )
+    assert pod.shell("perl", "-e", perl) == "silent"
+
+
+def test_half_closed_connections_carry_the_answer_both_ways(pod: LocalPod) -> None:
+    assert pod.run("half", service(pod, "echo"), "hello")["text"].endswith("|hello")
+    answer = pod.cluster.ask("inbound", lane="l1", **{"from": "10.99.7.1:4000"}, to=f"{ADDRESS}:8100", send="hi")
+    assert answer == {"text": "10.99.7.1:4000|hi"}
+
+
+def test_a_reset_arrives_as_a_reset(pod: LocalPod) -> None:
+    assert pod.run("reset", service(pod, "reset"))["error"] == "ECONNRESET"
+    pod.cluster.ask(
+        "inbound", lane="l1", **{"from": "10.99.7.2:4001"}, to=f"{ADDRESS}:8101", send="hi", how="abort"
+    )
+    log = wait_for_log(pod.application, "10.99.7.2:4001")
+    line = next(json.loads(line) for line in log.splitlines() if "10.99.7.2:4001" in line)
+    assert line["end"] == "ECONNRESET"
+
+
+@pytest.mark.parametrize("caller", [ADDRESS, "127.0.0.1", "docker"])
+def test_a_caller_that_can_not_be_shown_still_gets_in(pod: LocalPod, caller: str) -> None:
+    source = str(pod.subnet[200]) if caller == "docker" else caller
+    answer = pod.cluster.ask("inbound", lane="l1", **{"from": f"{source}:5000"}, to=f"{ADDRESS}:8100", send="x")
+    assert answer["text"].startswith("169.254.77.1:")
+
+
+def test_nobody_listens_is_refused_to_the_cluster(pod: LocalPod) -> None:
+    answer = pod.cluster.ask("inbound", lane="l1", **{"from": "10.99.7.3:1"}, to=f"{ADDRESS}:9", send="x")
+    assert answer["error"] == "ECONNREFUSED"
+
+
+def test_the_same_caller_and_port_twice_at_once(pod: LocalPod) -> None:
+    for _ in range(3):
+        answer = pod.cluster.ask(
+            "inbound", lane="l1", **{"from": "10.99.7.4:4004"}, to=f"{ADDRESS}:8100", send="again"
+        )
+        assert answer["text"].startswith("10.99.7.4:")
+
+
+def test_the_published_port_reaches_the_application(pod: LocalPod) -> None:
+    with socket.create_connection(("127.0.0.1", pod.port(8100)), timeout=10) as conn:
+        conn.sendall(b"laptop")
+        conn.shutdown(socket.SHUT_WR)
+        assert conn.makefile().read().endswith("|laptop")
+
+
+def test_datagrams_keep_their_borders(pod: LocalPod) -> None:
+    assert pod.run("udp", service(pod, "udp"), "ping")["text"] == "ping"
+
+
+def test_names_are_those_of_the_pod(pod: LocalPod) -> None:
+    for name in ("wordpress-mariadb", "wordpress-mariadb.wordpress", "wordpress-mariadb.wordpress.svc.cluster.local"):
+        assert pod.shell("getent", "ahostsv4", name).split()[0] == "10.99.0.9"
+    assert pod.shell("getent", "hosts", "no-such-service") == ""
+    assert len(pod.shell("getent", "ahostsv4", "many").splitlines()) == 3 * 200  # by TCP, too long for UDP
+
+
+def test_the_laptop_knows_names_that_the_pod_does_not(pod: LocalPod, host: Host) -> None:
+    assert pod.shell("getent", "ahostsv4", "only.laptop.example").split()[0] == "203.0.113.7"
+    assert pod.shell("getent", "hosts", "db.corp.example").split()[0] == pod.gateway_address
+    assert pod.shell("getent", "hosts", "host.docker.internal").split()[0] == pod.gateway_address
+    assert pod.shell("getent", "hosts", "nobody.corp.example") == ""
+
+
+def test_an_address_of_the_laptops_name_is_reached_past_the_pod(pod: LocalPod, host: Host) -> None:
+    """198.18.0.1 is the laptop's: dialled from the docker network, where the engine's host answers for it."""
+    assert host.ask("local", names=["*.corp.example"], networks=[f"{pod.gateway_address}/32", "198.18.0.0/15"])
+    refused = pod.run("dial", f"{pod.gateway_address}:1")
+    assert refused["error"] == "ECONNREFUSED"
+
+
+def test_hosts_and_resolv_conf_are_the_pods(pod: LocalPod) -> None:
+    assert "nameserver 10.96.0.10" in pod.shell("cat", "/etc/resolv.conf")
+    hosts = pod.shell("cat", "/etc/hosts")
+    assert hosts == f"127.0.0.1\tlocalhost\n{ADDRESS}\twordpress-abc\n"
+    assert pod.shell("hostname").strip() == "wordpress-abc"
+
+
+def test_connections_that_nobody_reads_stop_nobody_else(pod: LocalPod) -> None:
+    assert pod.run("stall", service(pod, "source"), "64")["ms"] < 2000
+
+
+def test_control_tells_the_lanes_and_what_becomes_of_them(pod: LocalPod, host: Host) -> None:
+    pod.open_lane("l2", pod="wordpress-1")
+    host.wait_for_event(lane="l2", state="up")
+    state = host.ask("state")["ok"]
+    assert [(lane["pod"], lane["lane"], lane["state"]) for lane in state["lanes"]] == [
+        ("wordpress-0", "l1", "up"),
+        ("wordpress-1", "l2", "up"),
+    ]
+    assert host.ask("primary", pod="wordpress-1")["ok"] == {}
+    assert "from" in pod.run("dial", service(pod, "accept"))
+    pod.cluster.ask("drop", lane="l2")
+    assert host.wait_for_event(lane="l2", state="down")["reason"]
+    assert "from" in pod.run("dial", service(pod, "accept"))  # by the reserve
+    assert host.ask("dance")["error"]["kind"] == "bad-request"
+
+
+def test_probes_run_inside_the_local_pod(pod: LocalPod, host: Host) -> None:
+    good = host.ask("probe", probe={"tcpSocket": {"port": 8100}}, period_ms=1000)
+    assert good["ok"]["healthy"] is True, good
+    bad = host.ask("probe", probe={"tcpSocket": {"port": 9}}, period_ms=1000)
+    assert bad["ok"]["healthy"] is False, bad
+
+
+def test_strangers_stay_outside(pod: LocalPod) -> None:
+    for line in (b'{"token":"wrong","open":"control"}\n', b"GET / HTTP/1.1\n", b'{"open":"control"}\n'):
+        with socket.create_connection(("127.0.0.1", pod.port(7900)), timeout=10) as conn:
+            conn.sendall(line)
+            assert "error" in json.loads(conn.makefile().readline())
+
+
+def test_without_a_gateway_nothing_leaves_and_the_next_one_goes_on(fresh: LocalPod) -> None:
+    fresh.open_lane()
+    assert "from" in fresh.run("dial", service(fresh, "accept"))
+    fresh.gateway.kill()
+    fresh.gateway.wait()
+    assert fresh.run("dial", service(fresh, "accept"))["error"] == "ENETUNREACH"
+    fresh.start_gateway()
+    fresh.open_lane()
+    assert "from" in fresh.run("dial", service(fresh, "accept"))
+
+
+def test_a_connection_waits_for_the_first_lane(fresh: LocalPod) -> None:
+    answers: list[Json] = []
+    waiting = threading.Thread(target=lambda: answers.append(fresh.run("dial", service(fresh, "accept"))))
+    waiting.start()
+    fresh.open_lane()
+    waiting.join(timeout=20)
+    assert answers[0]["from"].startswith(ADDRESS)
+
+
+def test_what_is_missing_is_said_in_one_line(fresh: LocalPod) -> None:
+    fresh.gateway.kill()
+    fresh.gateway.wait()
+    broken = fresh.start_gateway(devices=False)
+    broken.wait(timeout=20)
+    text = broken.logs().decode().strip()
+    assert "/dev/net/tun" in text
+    assert len(text.splitlines()) == 1
+    assert fresh.token not in text
+
+
+def test_figures(pod: LocalPod, record_property: Any) -> None:
+    """Measured, not judged: the numbers go into the report of the run."""
+    figures = {
+        "down MB/s": pod.run("down", service(pod, "source"), str(400 << 20))["mb_s"],
+        "up MB/s": pod.run("up", service(pod, "sink"), str(400 << 20))["mb_s"],
+        "out conn/s": pod.run("rate", service(pod, "accept"), "1600")["per_second"],
+        "in conn/s": pod.cluster.ask("rate", lane="l1", to=f"{ADDRESS}:8102", count=1600)["per_second"],
+        "in both MB/s": pod.cluster.ask(
+            "inbound",
+            lane="l1",
+            **{"from": "10.99.7.9:4009"},
+            to=f"{ADDRESS}:8101",
+            how="bulk",
+            bytes=200 << 20,
+        )["mb_s"],
+    }
+    for name, value in figures.items():
+        record_property(name, round(value))
+    assert min(figures.values()) > 20
