@@ -15,6 +15,8 @@ from typing import Any
 
 from devcluster.rules.keys import KeyPair
 from devcluster.rules.services import PortMove
+from devcluster.rules.template import is_wrapped
+from devcluster.rules.undo import Restored, restore
 
 Json = dict[str, Any]
 
@@ -67,7 +69,19 @@ class Originals:
     revisions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     moves: tuple[PortMove, ...] = ()
     managers: Mapping[str, list[Json]] = field(default_factory=dict)
-    delivery: str = "memfd"
+    former: Json | None = None  # template and wrapped of the wrapping before this one
+
+
+def restore_template(originals: Originals, live: Json) -> Restored:
+    """*live* without us.  After a crash in the middle of wrapping anew the former wrapping may still stand
+    there; the one that explains more of *live* is it."""
+    pairs = [(originals.template, originals.wrapped)]
+    if originals.former is not None:
+        pairs.append((originals.former["template"], originals.former["wrapped"]))
+    if not is_wrapped(live):
+        return Restored(live)
+    found = [restore(template, wrapped, live) for template, wrapped in pairs]
+    return min(found, key=lambda restored: len(restored.kept))
 
 
 def secret_name(kind: str, name: str) -> str:

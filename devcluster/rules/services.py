@@ -116,7 +116,7 @@ def _number(target: Target, template: Json, container: str) -> int | None:
 
 
 def plan_fronts(
-    found: Collection[Route], template: Json, *, container: str, agent_port: int
+    found: Collection[Route], template: Json, *, container: str, agent_port: int, front: bool = True
 ) -> tuple[FrontPort, ...]:
     """A front for each port that a Service leads to; the others as they are.  By port number."""
     spec = next(item for item in template["spec"]["containers"] if item["name"] == container)
@@ -125,20 +125,20 @@ def plan_fronts(
         for port in spec.get("ports") or []
         if port.get("protocol", "TCP") == "TCP"
     }
-    wanted = {route.container_port for route in found if not route.left_alone}
+    wanted = {route.container_port for route in found if front and not route.left_alone}
     used = {
         port["containerPort"] for item in template["spec"]["containers"] for port in item.get("ports") or []
     }
     used |= {agent_port} | {route.container_port for route in found}
-    result, front = [], _FIRST_FRONT
+    result, number_of_front = [], _FIRST_FRONT
     for number in sorted(set(names) | {route.container_port for route in found}):
         if number not in wanted:
             result.append(FrontPort(number, None, names.get(number)))
             continue
-        while front in used:
-            front += 1
-        result.append(FrontPort(number, front, names.get(number)))
-        front += 1
+        while number_of_front in used:
+            number_of_front += 1
+        result.append(FrontPort(number, number_of_front, names.get(number)))
+        number_of_front += 1
     return tuple(result)
 
 

@@ -1,0 +1,17 @@
+"""What a session sees of the cluster, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPod:
+    """A pod of the workload with an agent in it.  ``image_id``: digest of the target container's image."""
+
+    name: str
+    uid: str
+    ip: str
+    ready: bool
+    phase: str
+    image_id: str

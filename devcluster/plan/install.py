@@ -1,0 +1,204 @@
+"""What has to be done in the cluster so that the workload has an agent; pure.
+
+The same function serves a first ``up``, a second one (nothing to do), one after a crash half-way (what is
+missing) and one after an edit of the file (the template is wrapped anew, from the original).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from devcluster.config.model import Delivery, Take
+from devcluster.plan.steps import (
+    AwaitPods,
+    InstallStep,
+    PatchService,
+    PatchTemplate,
+    PublishAgent,
+    WriteSecret,
+)
+from devcluster.rules.image import ImageFacts
+from devcluster.rules.marks import Originals, chunk_name, restore_template, secret_name
+from devcluster.rules.services import (
+    FrontPort,
+    PortMove,
+    Route,
+    plan_fronts,
+    plan_moves,
+    routes,
+    unmoved,
+)
+from devcluster.rules.template import (
+    BIN,
+    RUN,
+    Wrapping,
+    agent_settings,
+    check_template,
+    find_container,
+    is_wrapped,
+    original_command,
+    wrap_template,
+)
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the file and the laptop want.  ``image`` None: the laptop can't read it.
+
+    ``digest`` and ``chunks``: the agent's binary, as it is published.
+    """
+
+    digest: str
+    chunks: int
+    image: ImageFacts | None = None
+    take: Take = "front"
+    port: int = 9900
+    lease: float = 15.0
+    delivery: Delivery = "memfd"
+    pin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What stands in the cluster.  ``services``: all of the namespace; ``others``: labels of the other
+    workloads' pods.  ``originals`` and ``settings``: from the Secret, if there is one."""
+
+    kind: str
+    name: str
+    namespace: str
+    container: str
+    object: Json = field(repr=False)
+    services: tuple[Json, ...] = field(default=(), repr=False)
+    others: tuple[Mapping[str, str], ...] = ()
+    originals: Originals | None = field(default=None, repr=False)
+    settings: Json | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class InstallPlan:
+    """The steps, and the values that they write.  ``notes``: what the user loses, in words.
+
+    ``adopted``: the agent that is there will do, whatever its binary.
+    """
+
+    observed: Observed
+    wish: Wish
+    steps: tuple[InstallStep, ...]
+    base: Json = field(repr=False)
+    wrapped: Json = field(repr=False)
+    settings: Json = field(repr=False)
+    fronts: tuple[FrontPort, ...]
+    moves: tuple[PortMove, ...]
+    adopted: bool
+    notes: tuple[str, ...] = ()
+
+    @property
+    def secret(self) -> str:
+        return secret_name(self.observed.kind, self.observed.name)
+
+    @property
+    def chunks(self) -> tuple[str, ...]:
+        return tuple(chunk_name(self.wish.digest, index) for index in range(self.wish.chunks))
+
+
+def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
+    """ConfigurationError, with the reason, where this pod can't carry an agent."""
+    base = base_template(observed)
+    old_moves = observed.originals.moves if observed.originals else ()
+    services = [unmoved(service, old_moves) for service in observed.services]
+    found = routes(services, base, container=observed.container, others=observed.others)
+    fronts = plan_fronts(
+        found, base, container=observed.container, agent_port=wish.port, front=wish.take == "front"
+    )
+    target = find_container(base, observed.container)
+    command = original_command(target, wish.image)
+    check_template(base, container=observed.container, agent_port=wish.port, command=command)
+    secret = secret_name(observed.kind, observed.name)
+    chunks = tuple(chunk_name(wish.digest, index) for index in range(wish.chunks))
+    wrapping = Wrapping(secret, chunks, command, wish.port, wish.delivery, fronts, wish.pin)
+    wrapped = wrap_template(base, container=observed.container, wrapping=wrapping)
+    settings = agent_settings(
+        base,
+        container=observed.container,
+        image=wish.image,
+        fronts=fronts,
+        take=wish.take,
+        port=wish.port,
+        lease=wish.lease,
+    )
+    moves = plan_moves(found, fronts) if wish.take == "front" else ()
+    adopted = _fits(observed, wrapped, settings)
+    steps = _steps(observed, chunks, moves, adopted)
+    notes = _notes(found, wish.take)
+    return InstallPlan(observed, wish, steps, base, wrapped, settings, fronts, moves, adopted, notes)
+
+
+def base_template(observed: Observed) -> Json:
+    """The template without us."""
+    live: Json = observed.object["spec"]["template"]
+    if observed.originals is None:
+        return live
+    return restore_template(observed.originals, live).template
+
+
+def _fits(observed: Observed, wrapped: Json, settings: Json) -> bool:
+    """Whether the agent that is installed does what is wished: its binary may be another one, the protocol
+    (in the settings) decides."""
+    live = observed.object["spec"]["template"]
+    if observed.originals is None or not is_wrapped(live) or observed.settings != settings:
+        return False
+    now, then = (find_container(item, observed.container) for item in (live, wrapped))
+    same_ports = _numbers(now) == _numbers(then)
+    return now.get("command") == then["command"] and same_ports and _volumes(live) == _volumes(wrapped)
+
+
+def _numbers(container: Json) -> set[tuple[str, int]]:
+    return {(port.get("name", ""), port["containerPort"]) for port in container.get("ports") or []}
+
+
+def _volumes(template: Json) -> set[str]:
+    return {volume["name"] for volume in template["spec"]["volumes"]} & {BIN, RUN}
+
+
+def _steps(
+    observed: Observed, chunks: tuple[str, ...], moves: tuple[PortMove, ...], adopted: bool
+) -> tuple[InstallStep, ...]:
+    space, kind, name = observed.namespace, observed.kind, observed.name
+    steps: list[InstallStep] = []
+    if not adopted:
+        again = observed.originals is not None and is_wrapped(observed.object["spec"]["template"])
+        cause = "the agent that is there was set up differently" if again else f"{kind}/{name} has no agent"
+        steps.append(PublishAgent(space, chunks, f"{cause}; no image has to be pulled for it"))
+        steps.append(WriteSecret(space, secret_name(kind, name), "`down` must work from any machine"))
+        steps.append(PatchTemplate(space, kind, name, observed.container, cause))
+    steps.append(AwaitPods(space, kind, name, "traffic is taken over pod by pod"))
+    live = {service["metadata"]["name"]: service for service in observed.services}
+    for service in sorted({move.service for move in moves}):
+        mine = tuple(move for move in moves if move.service == service)
+        if _led(live[service], mine):
+            continue
+        steps.append(PatchService(space, service, mine, "it names the application's port by its number"))
+    return tuple(steps)
+
+
+def _led(service: Json, moves: Sequence[PortMove]) -> bool:
+    targets = {port["port"]: port.get("targetPort") for port in service["spec"].get("ports") or []}
+    return all(targets.get(move.port) == move.front for move in moves)
+
+
+def _notes(found: Sequence[Route], take: Take) -> tuple[str, ...]:
+    if take == "direct":
+        return ("take: direct: while the child is stopped and started, connections may be refused",)
+    notes = [
+        f"service/{route.service} port {route.port} does not pass the agent ({route.left_alone}); "
+        "while the child starts again a connection may be refused"
+        for route in found
+        if route.left_alone
+    ]
+    if found:
+        notes.append("while nobody holds it, the application sees the pod's own address as its caller")
+    return tuple(notes)

@@ -1,0 +1,36 @@
+"""What has to be done so that the workload is as if we had never been there; pure."""
+
+from __future__ import annotations
+
+from devcluster.plan.steps import (
+    AwaitRollout,
+    DeleteAgent,
+    DeleteSecret,
+    PruneHistory,
+    RemoveStep,
+    RestoreService,
+    RestoreTemplate,
+)
+from devcluster.rules.marks import Originals, secret_name
+
+
+def plan_remove(
+    originals: Originals | None, *, kind: str, name: str, namespace: str
+) -> tuple[RemoveStep, ...]:
+    """*originals* None: there is no Secret (any more), so only the binary may be left over.
+
+    The order keeps the port that each Service names open at every moment, and keeps the Secret, from which
+    all of this is known, until everything else is done: so it can be started again after any step.
+    """
+    steps: list[RemoveStep] = []
+    if originals is not None:
+        for service in sorted({move.service for move in originals.moves}):
+            moves = tuple(move for move in originals.moves if move.service == service)
+            steps.append(RestoreService(namespace, service, moves, "the agent's port is about to go"))
+        where = (namespace, kind, name)
+        steps.append(RestoreTemplate(*where, originals.container, "it starts the application by the agent"))
+        steps.append(AwaitRollout(*where, "the pods with an agent must be gone first"))
+        steps.append(PruneHistory(*where, "`rollout undo` would bring the agent back"))
+        steps.append(DeleteSecret(namespace, secret_name(kind, name), "it is not needed any more"))
+    steps.append(DeleteAgent(namespace, "it is not needed any more"))
+    return tuple(steps)

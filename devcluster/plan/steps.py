@@ -1,0 +1,173 @@
+"""What is done in the cluster, as data: one value a step, with its cause and what undoes it.
+
+A step holds names, never a value: it is printed by ``plan`` and written into the journal.  Whoever adds a
+room adds values of its own beside these; ``Step`` is what they have in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from devcluster.rules.services import PortMove
+
+
+class Step(Protocol):
+    """Anything that a plan can hold."""
+
+    @property
+    def cause(self) -> str:
+        """Why it is needed."""
+
+    @property
+    def undo(self) -> str:
+        """What takes it back, in words; '' where nothing has to."""
+
+    def __str__(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PublishAgent:
+    namespace: str
+    chunks: tuple[str, ...]
+    cause: str
+    undo: str = "deletes them when no workload uses them any more"
+
+    def __str__(self) -> str:
+        return f"publish the agent as {len(self.chunks)} ConfigMaps in namespace {self.namespace}"
+
+
+@dataclass(frozen=True, slots=True)
+class WriteSecret:
+    namespace: str
+    secret: str
+    cause: str
+    undo: str = "deletes it"
+
+    def __str__(self) -> str:
+        return f"write secret/{self.secret} (keys, settings, what stood there before)"
+
+
+@dataclass(frozen=True, slots=True)
+class PatchTemplate:
+    namespace: str
+    kind: str
+    name: str
+    container: str
+    cause: str
+    undo: str = "restores the pod template, with a roll-out"
+
+    def __str__(self) -> str:
+        return f"start container {self.container} of {self.kind}/{self.name} by the agent, with a roll-out"
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitPods:
+    namespace: str
+    kind: str
+    name: str
+    cause: str
+    undo: str = ""
+
+    def __str__(self) -> str:
+        return f"wait until every pod of {self.kind}/{self.name} runs its agent"
+
+
+@dataclass(frozen=True, slots=True)
+class PatchService:
+    namespace: str
+    service: str
+    moves: tuple[PortMove, ...]
+    cause: str
+    undo: str = "restores the targetPort before the roll-out back"
+
+    def __str__(self) -> str:
+        ports = ", ".join(f"{move.port}: {move.original} to {move.front}" for move in self.moves)
+        return f"lead service/{self.service} to the agent ({ports})"
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreService:
+    namespace: str
+    service: str
+    moves: tuple[PortMove, ...]
+    cause: str
+    undo: str = ""
+
+    def __str__(self) -> str:
+        ports = ", ".join(f"{move.port}: {move.front} to {move.original}" for move in self.moves)
+        return f"lead service/{self.service} to the application ({ports})"
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreTemplate:
+    namespace: str
+    kind: str
+    name: str
+    container: str
+    cause: str
+    undo: str = ""
+
+    def __str__(self) -> str:
+        return f"restore the pod template of {self.kind}/{self.name}, with a roll-out"
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitRollout:
+    namespace: str
+    kind: str
+    name: str
+    cause: str
+    undo: str = ""
+
+    def __str__(self) -> str:
+        return f"wait until {self.kind}/{self.name} is rolled out"
+
+
+@dataclass(frozen=True, slots=True)
+class PruneHistory:
+    namespace: str
+    kind: str
+    name: str
+    cause: str
+    undo: str = ""
+
+    def __str__(self) -> str:
+        return f"take our revisions out of the history of {self.kind}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteSecret:
+    namespace: str
+    secret: str
+    cause: str
+    undo: str = ""
+
+    def __str__(self) -> str:
+        return f"delete secret/{self.secret}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAgent:
+    namespace: str
+    cause: str
+    undo: str = ""
+
+    def __str__(self) -> str:
+        return f"delete the agent's ConfigMaps in namespace {self.namespace} that nothing uses"
+
+
+InstallStep = PublishAgent | WriteSecret | PatchTemplate | AwaitPods | PatchService
+RemoveStep = RestoreService | RestoreTemplate | AwaitRollout | PruneHistory | DeleteSecret | DeleteAgent
+
+
+def render_steps(steps: Iterable[Step]) -> str:
+    """One numbered line a step, with its cause and what undoes it below; '' for no steps."""
+    lines = []
+    for number, step in enumerate(steps, 1):
+        lines.append(f"{number:>2}. {step}")
+        lines.append(f"    because {step.cause}")
+        if step.undo:
+            lines.append(f"    `down` {step.undo}")
+    return "\n".join(lines)
