@@ -98,7 +98,9 @@ func TestUpgradeKeepsWhatCameWithTheRequest(t *testing.T) {
 // no more than 8 KiB may be taken.
 type endless struct{}
 
-func (endless) Read(b []byte) (int, error) { return copy(b, strings.Repeat("X: y\r\n", len(b)/6+1)), nil }
+func (endless) Read(b []byte) (int, error) {
+	return copy(b, strings.Repeat("X: y\r\n", len(b)/6+1)), nil
+}
 
 func TestAHeaderWithoutEndIsCut(t *testing.T) {
 	conn := dial(t, startPort(t))

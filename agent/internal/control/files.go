@@ -1,0 +1,94 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"devcluster/agent/internal/files"
+)
+
+// maxFilesRequest bounds the line that asks for files; paths may be many.
+const maxFilesRequest = 32 << 20
+
+// filesRequest is the one line of the subsystem files.
+type filesRequest struct {
+	Do      string   `json:"do"`
+	Root    string   `json:"root"`
+	Exclude []string `json:"exclude"`
+	Paths   []string `json:"paths"`
+}
+
+// files answers a scan or a pack on the same channel.
+func (s *Server) files(_ context.Context, channel ssh.Channel) error {
+	line, err := bufio.NewReader(io.LimitReader(channel, maxFilesRequest)).ReadBytes('\n')
+	if err != nil {
+		return fmt.Errorf("files: expected one line of JSON")
+	}
+	var asked filesRequest
+	if json.Unmarshal(line, &asked) != nil {
+		return fmt.Errorf("files: not a JSON object")
+	}
+	root, err := mounted(s.mounts).inside(asked.Root)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriterSize(channel, 256<<10)
+	switch asked.Do {
+	case "scan":
+		err = scan(out, root, asked.Exclude)
+	case "pack":
+		err = files.Pack(out, root, asked.Exclude, asked.Paths)
+	default:
+		err = fmt.Errorf("files: do is scan or pack, not %q", asked.Do)
+	}
+	if flushed := out.Flush(); err == nil {
+		err = flushed
+	}
+	return err
+}
+
+func scan(out io.Writer, root string, exclude []string) error {
+	lines := json.NewEncoder(out)
+	lines.SetEscapeHTML(false)
+	for entry, err := range files.Scan(root, exclude) {
+		if err != nil {
+			return err
+		}
+		if err := lines.Encode(&entry); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inside gives the real path of a root, which must lie in a mount.
+func (m mounted) inside(root string) (string, error) {
+	root = path.Clean("/" + root)
+	mount := m.of(root)
+	if mount == "" {
+		return "", fmt.Errorf("%s is not a mount of this workload", root)
+	}
+	if root == mount {
+		return root, nil
+	}
+	top, err := filepath.EvalSymlinks(mount)
+	if err != nil {
+		return "", err
+	}
+	real, err := filepath.EvalSymlinks(root)
+	if err != nil {
+		return "", err
+	}
+	if real != top && !strings.HasPrefix(real, top+"/") {
+		return "", fmt.Errorf("%s leads out of its mount", root)
+	}
+	return real, nil
+}

@@ -1,0 +1,105 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"devcluster/agent/internal/hold"
+)
+
+// request is one line of control.
+type request struct {
+	ID     json.RawMessage `json:"id"`
+	Do     string          `json:"do"`
+	Epoch  *int64          `json:"epoch"`
+	Holder *hold.Holder    `json:"holder"`
+	Since  string          `json:"since"`
+}
+
+// verbs are the requests, and whether they must say an epoch.
+var verbs = map[string]bool{
+	"hello": false, "inspect": false, "state": false,
+	"hold": true, "beat": true, "take": true, "pause": true, "stop": true, "release": true,
+}
+
+// parse reads a line; the refusal says what is wrong with it.
+func parse(line []byte) (request, *hold.Error) {
+	var asked request
+	if json.Unmarshal(line, &asked) != nil {
+		return request{}, bad("not a JSON object of the expected kind")
+	}
+	needsEpoch, known := verbs[asked.Do]
+	switch {
+	case len(asked.ID) == 0:
+		return asked, bad("a request needs an id")
+	case !known:
+		return asked, bad("unknown request: " + asked.Do)
+	case needsEpoch && asked.Epoch == nil:
+		return asked, bad(asked.Do + " needs an epoch")
+	case asked.Do == "hold" && asked.Holder == nil:
+		return asked, bad("hold needs a holder")
+	}
+	return asked, nil
+}
+
+func bad(text string) *hold.Error { return &hold.Error{Kind: hold.BadRequest, Text: text} }
+
+// id is null where the request had none.
+func (r request) id() json.RawMessage {
+	if len(r.ID) == 0 {
+		return json.RawMessage("null")
+	}
+	return r.ID
+}
+
+func (s *Server) respond(ctx context.Context, asked request) answer {
+	result, err := s.ask(ctx, asked)
+	if err != nil {
+		return answer{ID: asked.ID, Error: refusal(err)}
+	}
+	return answer{ID: asked.ID, OK: result}
+}
+
+// ask hands a request to the keeper, which alone decides.
+func (s *Server) ask(ctx context.Context, asked request) (any, error) {
+	switch asked.Do {
+	case "hello":
+		return s.keeper.Hello(), nil
+	case "inspect":
+		return s.keeper.Inspect(ctx)
+	case "state":
+		return s.keeper.State(), nil
+	case "hold":
+		return s.keeper.Hold(ctx, hold.Claim{Epoch: *asked.Epoch, Holder: *asked.Holder, Since: asked.Since})
+	case "beat":
+		return s.keeper.Beat(ctx, *asked.Epoch)
+	case "take":
+		return s.keeper.Take(ctx, *asked.Epoch)
+	case "pause":
+		return s.keeper.Pause(ctx, *asked.Epoch)
+	case "stop":
+		return s.keeper.Stop(ctx, *asked.Epoch)
+	default: // parse knows no other
+		return s.keeper.Release(ctx, *asked.Epoch)
+	}
+}
+
+func refusal(err error) *hold.Error {
+	var told *hold.Error
+	if errors.As(err, &told) {
+		return told
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &hold.Error{Kind: hold.Timeout, Text: err.Error()}
+	}
+	return &hold.Error{Kind: hold.ChildFailed, Text: err.Error()}
+}
+
+// tell sends the state after each change. Changes that come while the client
+// is not reading become one.
+func (s *Server) tell(ctx context.Context, out *lines) {
+	for range s.keeper.Watch(ctx) {
+		out.send(stateEvent{Event: "state", State: s.keeper.State()})
+	}
+}
