@@ -1,0 +1,80 @@
+"""``up``, ``leave``, ``down``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import click
+
+from devcluster.cli.options import Options, common, pass_options
+from devcluster.cli.render import Printer
+from devcluster.cli.request import read_request
+
+
+@click.command()
+@click.argument("workloads", nargs=-1)
+@click.option("-d", "--detach", is_flag=True, help="Return when everything is ready.")
+@click.option("--takeover", is_flag=True, help="Take a workload that somebody else holds.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
+@common
+@pass_options
+def up(options: Options, workloads: tuple[str, ...], detach: bool, takeover: bool, dry_run: bool) -> int:
+    """Make the world as the file says; change only what differs."""
+    from devcluster.run import inquiry, up
+
+    printer = Printer(options)
+    request = read_request(options, workloads)
+    if dry_run:
+        printer.plan(_run(inquiry.plan(request)))
+        return 0
+    if detach:
+        printer.outcomes(_run(up.up_detached(request, takeover=takeover, report=printer.progress)))
+        return 0
+    return _run(
+        up.up_foreground(
+            request,
+            takeover=takeover,
+            report=printer.progress,
+            ready=printer.outcomes,
+            log=printer.log,
+        )
+    )
+
+
+@click.command()
+@click.argument("workloads", nargs=-1)
+@common
+@pass_options
+def leave(options: Options, workloads: tuple[str, ...]) -> int:
+    """Hand the traffic back; keep agent, container and volumes for the next `up`."""
+    from devcluster.run import down
+
+    printer = Printer(options)
+    printer.outcomes(_run(down.leave(read_request(options, workloads), report=printer.progress)))
+    return 0
+
+
+@click.command()
+@click.argument("workloads", nargs=-1)
+@click.option("--all", "everywhere", is_flag=True, help="In every namespace that may be read.")
+@click.option("-v", "--volumes", is_flag=True, help="Private copies with local changes, too.")
+@common
+@pass_options
+def down(options: Options, workloads: tuple[str, ...], everywhere: bool, volumes: bool) -> int:
+    """Put everything back and verify it; works without the file."""
+    from devcluster.run import down
+
+    printer = Printer(options)
+    request = read_request(options, workloads, file_needed=False)
+    result = down.down(request, everywhere=everywhere, volumes=volumes, report=printer.progress)
+    printer.outcomes(_run(result))
+    return 0
+
+
+def _run(work: Any) -> Any:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    return uvloop.run(work)

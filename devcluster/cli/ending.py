@@ -1,0 +1,79 @@
+"""The ways a command ends: done, an expected error, ^C, a bug.  Each has its exit code (CONTRACT)."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from devcluster.cli.options import Options
+from devcluster.errors import DevclusterError
+
+INTERRUPTED = 130
+BUG = 3
+
+
+def run_to_the_end(command: click.Command) -> NoReturn:
+    """Run *command* with the process's arguments and leave with the right code."""
+    options = Options()
+    try:
+        code = command.main(standalone_mode=False, obj=options)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except DevclusterError as error:
+        sys.exit(_expected(error, options))
+    except BaseExceptionGroup as group:
+        sys.exit(_group(group, options))
+    except Exception as error:
+        sys.exit(_bug(error))
+
+
+def _group(group: BaseExceptionGroup[BaseException], options: Options) -> int:
+    expected, rest = group.split(DevclusterError)
+    if rest is not None:
+        return _bug(rest)
+    assert expected is not None
+    inner: BaseException = expected
+    while isinstance(inner, BaseExceptionGroup):
+        inner = inner.exceptions[0]
+    assert isinstance(inner, DevclusterError)
+    return _expected(inner, options)
+
+
+def _expected(error: DevclusterError, options: Options) -> int:
+    if options.json:
+        problem = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
+        click.echo(json.dumps({"error": problem}))
+    label = click.style("error:", fg="red", bold=True)
+    click.echo(f"{label} {error.message}", err=True, color=None if options.color else False)
+    for line in error.hint.splitlines():
+        click.echo(f"  {line}", err=True)
+    return error.exit_code
+
+
+def _bug(error: BaseException) -> int:
+    """The trace goes to a private file: it may name objects of the cluster, and is long."""
+    home = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
+    folder = Path(home) / "devcluster" / "bugs"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log = folder / time.strftime("%Y%m%dT%H%M%S.log")
+    log.touch(mode=0o600)
+    log.write_text("".join(traceback.format_exception(error)))
+    click.echo(f"error: a bug in devcluster: {type(error).__name__}", err=True)
+    click.echo(f"  please report it with {log}", err=True)
+    return BUG

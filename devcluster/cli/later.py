@@ -1,0 +1,24 @@
+"""Commands that the contract names and that are not built yet: refused, never ignored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from devcluster.errors import ConfigurationError
+
+
+def _later(name: str, does: str) -> click.Command:
+    @click.command(name, context_settings={"ignore_unknown_options": True}, help=f"{does} (not built yet)")
+    @click.argument("words", nargs=-1, type=click.UNPROCESSED)
+    def refuse(words: Any) -> None:
+        raise ConfigurationError(f"{name}: not built yet")
+
+    return refuse
+
+
+diff = _later("diff", "What the private copy of a volume changed against the pod's.")
+init = _later("init", "Write a commented devcluster.yaml from the live namespace.")
+doctor = _later("doctor", "Check Docker, cluster, rights, lanes and clock.")
+role = _later("role", "The least Role for a teammate.")

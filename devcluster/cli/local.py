@@ -1,0 +1,52 @@
+"""``logs``, ``exec``, ``restart``: of the local containers."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import click
+
+from devcluster.cli.options import Options, common, pass_options
+from devcluster.cli.render import Printer
+from devcluster.cli.request import read_request
+
+
+@click.command()
+@click.argument("workloads", nargs=-1)
+@click.option("-f", "--follow", is_flag=True, help="Go on until ^C.")
+@common
+@pass_options
+def logs(options: Options, workloads: tuple[str, ...], follow: bool) -> int:
+    """The local containers' output."""
+    from devcluster.run import local
+
+    asyncio.run(local.logs(read_request(options, workloads), follow=follow, show=Printer(options).log))
+    return 0
+
+
+@click.command("exec", context_settings={"ignore_unknown_options": True})
+@click.argument("workload")
+@click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED)
+@common
+@pass_options
+def exec_(options: Options, workload: str, words: tuple[str, ...]) -> int:
+    """Run CMD in the local container; ends with CMD's code."""
+    from devcluster.run import local
+
+    words = words[1:] if words[0] == "--" else words
+    terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    return asyncio.run(local.run_command(read_request(options, (workload,)), words, terminal=terminal))
+
+
+@click.command()
+@click.argument("workload")
+@common
+@pass_options
+def restart(options: Options, workload: str) -> int:
+    """Stop and start the local container; connections wait meanwhile."""
+    from devcluster.run import local
+
+    printer = Printer(options)
+    printer.outcomes(asyncio.run(local.restart(read_request(options, (workload,)), printer.progress)))
+    return 0

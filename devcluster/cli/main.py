@@ -1,0 +1,60 @@
+"""``devcluster``: parse, call, render.  Everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import click
+
+from devcluster import __version__
+from devcluster.cli.options import common
+
+_COMMANDS = {
+    "up": "devcluster.cli.attach:up",
+    "down": "devcluster.cli.attach:down",
+    "leave": "devcluster.cli.attach:leave",
+    "list": "devcluster.cli.look:list_",
+    "status": "devcluster.cli.look:status",
+    "ps": "devcluster.cli.look:status",
+    "plan": "devcluster.cli.look:plan",
+    "env": "devcluster.cli.look:env",
+    "config": "devcluster.cli.look:config",
+    "logs": "devcluster.cli.local:logs",
+    "exec": "devcluster.cli.local:exec_",
+    "restart": "devcluster.cli.local:restart",
+    "diff": "devcluster.cli.later:diff",
+    "init": "devcluster.cli.later:init",
+    "doctor": "devcluster.cli.later:doctor",
+    "role": "devcluster.cli.later:role",
+    "sandbox": "devcluster.cli.sandbox:sandbox",
+    "example": "devcluster.cli.example:example",
+}
+
+
+class Lazy(click.Group):
+    """Imports a command's module when it is called or asked for its help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        from importlib import import_module
+
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        command = getattr(import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="devcluster")
+@common
+def devcluster() -> None:
+    """Run a workload of a Kubernetes cluster in a local container, as if it were the pod."""
+
+
+def main() -> None:
+    """The console script's entry: one of the endings of ``cli.ending`` for each way out."""
+    from devcluster.cli.ending import run_to_the_end
+
+    run_to_the_end(devcluster)

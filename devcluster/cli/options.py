@@ -1,0 +1,78 @@
+"""The options that every command knows, before the command's name or behind it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(slots=True)
+class Options:
+    """Filled by the options as they are parsed; the one nearest to the command wins."""
+
+    file: Path | None = None
+    context: str | None = None
+    namespace: str | None = None
+    output: str = "text"
+    verbose: bool = False
+    quiet: bool = False
+    no_color: bool = False
+    timeout: float = 300.0
+
+    @property
+    def json(self) -> bool:
+        return self.output == "json"
+
+    @property
+    def color(self) -> bool:
+        return not (self.no_color or os.environ.get("NO_COLOR"))
+
+
+def _store(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    if value is not None and value is not False:
+        setattr(context.ensure_object(Options), str(parameter.name), value)
+    return value
+
+
+def common(function: F) -> F:
+    """Add the common options to a command or group; they arrive as ``Options``, by ``pass_options``."""
+    for declare in reversed(_DECLARATIONS):
+        function = declare(function)
+    return function
+
+
+def _seconds(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
+    from devcluster.config.units import parse_duration
+
+    try:
+        seconds = parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    return _store(context, parameter, seconds)  # type: ignore[no-any-return]
+
+
+def _option(*names: str, callback: Callable[..., Any] = _store, **settings: Any) -> Callable[[F], F]:
+    return click.option(*names, expose_value=False, callback=callback, **settings)
+
+
+_DECLARATIONS = (
+    _option("-f", "--file", type=click.Path(path_type=Path), help="The file; default: devcluster.yaml here or above."),
+    _option("--context", help="The kubeconfig's context; default: the file's, then the current one."),
+    _option("-n", "--namespace", help="The namespace; default: the file's, then the context's."),
+    _option("-o", "--output", type=click.Choice(["text", "json"]), help="json: one document on stdout."),
+    _option("--verbose", is_flag=True, help="Every step, and where it was said."),
+    _option("-q", "--quiet", is_flag=True, help="No progress."),
+    _option("--no-color", is_flag=True, help="No colours (NO_COLOR does the same)."),
+    _option("--timeout", callback=_seconds, metavar="DURATION", help="How long to wait at most; default 5m."),
+)
+
+pass_options = click.make_pass_decorator(Options, ensure=True)
