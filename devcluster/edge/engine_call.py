@@ -1,0 +1,211 @@
+"""The wall around docker-py: which engine, calls in threads, foreign errors translated.
+
+The problem: docker-py is blocking, knows nothing of the docker command line's contexts, and raises its
+own errors, those of requests and those of the operating system.
+
+Rules:
+- the engine is the one that ``docker`` itself would use: DOCKER_HOST, else DOCKER_CONTEXT, else the
+  current context of the docker configuration;
+- a call has a finite time-out; a stream has a thread of its own and ends when its reader goes away;
+- an engine's refusal keeps the engine's words, with the object named.  Nothing that is sent is told.
+
+Source: https://docs.docker.com/engine/manage-resources/contexts/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from devcluster.errors import EngineError
+
+T = TypeVar("T")
+
+_TIMEOUT = 60.0  # seconds for one answer; streams are not bound by it
+_CONNECT = 10.0  # seconds for the first answer
+_THREADS = 16
+_END = object()
+
+
+class GoneError(EngineError):
+    """The object is not in the engine (any more)."""
+
+
+class RefusedError(EngineError):
+    """The engine said no; ``explanation`` is its own sentence, ``status`` its HTTP code."""
+
+    def __init__(self, message: str, *, explanation: str, status: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.explanation = explanation
+        self.status = status
+
+
+class Calls:
+    """The client and the threads in which it is used.  ``api`` is docker-py's APIClient."""
+
+    def __init__(self, api: Any, host: str, context: str) -> None:
+        self.api = api
+        self.host = host
+        self.context = context
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="docker")
+
+    async def call(self, what: str, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Run a blocking *function* in a thread; *what* names the deed for errors: ``start container x``."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: translated(what, function, *args, **kwargs))
+
+    async def stream(self, what: str, open_: Callable[[], Any]) -> AsyncIterator[Any]:
+        """The items of a blocking iterator with ``close()``, as they come, a little ahead of the reader."""
+        async for item in self.items(what, await self.call(what, open_)):
+            yield item
+
+    async def items(self, what: str, source: Any) -> AsyncIterator[Any]:
+        """The items of an opened *source*; it is closed at the end, also when the reader goes away."""
+        pump = _Pump(what, source)
+        try:
+            async for item in pump.items():
+                yield item
+        finally:
+            pump.close()
+
+    async def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self.api.close)
+
+
+class _Pump:
+    """One thread that reads; the reader's slowness holds it back."""
+
+    def __init__(self, what: str, source: Any) -> None:
+        self._what = what
+        self._source = source
+        self._queue: asyncio.Queue[Any] = asyncio.Queue()
+        self._room = threading.Semaphore(256)
+        self._closed = False
+
+    async def items(self) -> AsyncIterator[Any]:
+        loop = asyncio.get_running_loop()
+        threading.Thread(target=self._read, args=(loop,), name=self._what, daemon=True).start()
+        while (item := await self._queue.get()) is not _END:
+            self._room.release()
+            if isinstance(item, EngineError):
+                raise item
+            yield item
+
+    def close(self) -> None:
+        self._closed = True
+        self._room.release()
+        close = getattr(self._source, "close", None)
+        if close is not None:
+            with contextlib.suppress(EngineError, ValueError, AttributeError):  # ended already, or over SSH
+                translated(self._what, close)
+
+    def _read(self, loop: asyncio.AbstractEventLoop) -> None:
+        last: Any = _END
+        try:
+            translated(self._what, self._read_all, loop)
+        except EngineError as error:
+            last = error
+        for item in (last, _END):
+            if not self._closed:
+                self._put(loop, item)
+
+    def _read_all(self, loop: asyncio.AbstractEventLoop) -> None:
+        for item in self._source:
+            self._room.acquire()
+            if self._closed:
+                return
+            self._put(loop, item)
+
+    def _put(self, loop: asyncio.AbstractEventLoop, item: Any) -> None:
+        try:
+            loop.call_soon_threadsafe(self._queue.put_nowait, item)
+        except RuntimeError:  # the loop is closed: nobody listens
+            self._closed = True
+
+
+def translated(what: str, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """Call *function*; docker's, requests' and the system's errors become ours."""
+    import docker.errors
+    import requests
+    import urllib3
+
+    try:
+        return function(*args, **kwargs)
+    except docker.errors.NotFound as error:
+        raise GoneError(f"can't {what}: {_explain(error)}") from error
+    except docker.errors.APIError as error:
+        text = _explain(error)
+        status = int(error.status_code or 0)
+        raise RefusedError(f"can't {what}: {text}", explanation=text, status=status) from error
+    except docker.errors.DockerException as error:
+        raise EngineError(f"can't {what}: {error}", hint=_HINT) from error
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        raise EngineError(f"can't {what}: the Docker engine does not answer: {error}", hint=_HINT) from error
+
+
+_HINT = "is Docker running?  `docker version` and `docker context ls` show which engine is used"
+
+
+def _explain(error: Any) -> str:
+    return str(error.explanation or error).strip().rstrip(".")
+
+
+async def connect() -> Calls:
+    """The engine that the docker command line uses; EngineError with what was tried."""
+    host, context = "", ""
+    try:
+        host, context, tls = await asyncio.to_thread(_endpoint)
+        api = await asyncio.to_thread(translated, "ask Docker", _client, host, tls)
+    except EngineError as error:
+        raise _unreachable(host, context, error) from error
+    return Calls(api, host, context)
+
+
+def _unreachable(host: str, context: str, error: EngineError) -> EngineError:
+    hint = "start Docker, or choose another engine with `docker context use NAME` or DOCKER_HOST"
+    if "Permission denied" in str(error) or "PermissionError" in str(error):
+        hint = "your user may not use this socket: add it to the group `docker`, or use rootless Docker"
+    via = f"context {context}" if context else "DOCKER_HOST"
+    return EngineError(
+        f"the Docker engine at {host or 'its address'} ({via}) can't be used: {error}", hint=hint
+    )
+
+
+def _client(host: str, tls: Any) -> Any:
+    import docker
+
+    api = docker.APIClient(
+        base_url=host, tls=tls or False, version="auto", timeout=_CONNECT, use_ssh_client=True
+    )
+    api.timeout = _TIMEOUT
+    return api
+
+
+def _endpoint() -> tuple[str, str, Any]:
+    """(address, context's name or '', TLS settings) by the docker command line's own rules."""
+    from docker.context import ContextAPI
+    from docker.tls import TLSConfig
+
+    if host := os.environ.get("DOCKER_HOST"):
+        folder = os.environ.get("DOCKER_CERT_PATH", os.path.expanduser("~/.docker"))
+        if not os.environ.get("DOCKER_TLS_VERIFY"):
+            return host, "", None
+        pair = (os.path.join(folder, "cert.pem"), os.path.join(folder, "key.pem"))
+        return host, "", TLSConfig(client_cert=pair, ca_cert=os.path.join(folder, "ca.pem"), verify=True)
+    name = os.environ.get("DOCKER_CONTEXT") or _current_context()
+    found = translated(f"read the docker context {name}", ContextAPI.get_context, name)
+    if found is None:
+        raise EngineError(f"there is no docker context named {name}")
+    return found.Host or "unix:///var/run/docker.sock", name, found.TLSConfig
+
+
+def _current_context() -> str:
+    from docker.context import ContextAPI
+
+    return str(translated("read the docker configuration", ContextAPI.get_current_context).Name)

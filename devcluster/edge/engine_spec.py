@@ -1,0 +1,158 @@
+"""A workload's container as the Engine API's JSON, and its keyed digest.  Pure.
+
+Rules: what the pod does not say is left to the image, except where Docker adds what Kubernetes never
+does: an image's HEALTHCHECK, its contents copied into an empty volume, ``noexec`` on memory volumes.
+The digest tells whether a container still is what the plan says; it is keyed, since a plain hash of
+an environment would let anybody who reads a label try passwords.
+
+Source: https://docs.docker.com/reference/api/engine/version/v1.41/ (ContainerCreate)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from devcluster.config.model import Healthcheck, Mount
+from devcluster.errors import ConfigurationError
+from devcluster.rules.container import ContainerSpec, VolumeBind
+from devcluster.rules.naming import SPEC, labels, volume_name
+
+_SECOND = 1_000_000_000
+
+
+def spec_digest(spec: ContainerSpec, key: bytes) -> str:
+    """32 hex digits that change when *spec* does; *key*: a secret of this laptop."""
+    fields = [getattr(spec, name) for name in spec.__dataclass_fields__]
+    return hmac.new(key, repr(fields).encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()[:32]
+
+
+def workload_config(
+    project: str, key: str, netns_id: str, spec: ContainerSpec, digest: str
+) -> dict[str, Any]:
+    """The body of ``POST /containers/create``.  Holds secrets: never to be logged."""
+    runtime = spec.runtime
+    ours = labels(project, "workload", key) | {SPEC: digest}
+    config: dict[str, Any] = {
+        "Image": spec.image,
+        "Env": environment_list(spec.environment),
+        "Labels": dict(runtime.labels) | ours,
+        "Tty": runtime.tty,
+        "OpenStdin": runtime.stdin_open,
+        "StopTimeout": max(1, round(spec.stop_grace)),
+        "Healthcheck": healthcheck(spec.health),
+        "HostConfig": host_config(project, key, netns_id, spec),
+    }
+    given: dict[str, Any] = {
+        "Entrypoint": _list(spec.entrypoint),
+        "Cmd": _list(spec.command),
+        "WorkingDir": spec.working_dir,
+        "User": spec.user,
+        "StopSignal": spec.stop_signal,
+    }
+    return config | {name: value for name, value in given.items() if value is not None}
+
+
+def _list(words: tuple[str, ...] | None) -> list[str] | None:
+    """An empty entrypoint is ``[""]``: the engine takes ``[]`` for the image's."""
+    return None if words is None else list(words) or [""]
+
+
+def environment_list(pairs: Sequence[tuple[str, str | None]]) -> list[str]:
+    """``NAME=value``; a bare ``NAME`` makes Docker drop the image's.  The API can carry only UTF-8."""
+    result: list[str] = []
+    for name, value in pairs:
+        text = name if value is None else f"{name}={value}"
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            shown = name.encode("utf-8", "backslashreplace").decode()
+            raise ConfigurationError(
+                f"the value of {shown} is not UTF-8, and Docker can't carry it",
+                hint=f"leave it out with env.exclude: [{shown}], or set it under environment",
+            ) from None
+        if not name or "=" in name or "\0" in text:
+            raise ConfigurationError("the pod has a variable whose name or value Docker can't carry")
+        result.append(text)
+    return result
+
+
+def healthcheck(health: Healthcheck | None) -> dict[str, Any]:
+    """Docker's block.  None or off: the image's own is switched off too, as in Kubernetes."""
+    if health is None or health.source == "off" or not health.test:
+        return {"Test": ["NONE"]}
+    times = {"Interval": health.interval, "Timeout": health.timeout, "StartPeriod": health.start_period}
+    block: dict[str, Any] = {"Test": list(health.test)}
+    block |= {name: int(value * _SECOND) for name, value in times.items() if value is not None}
+    return block if health.retries is None else block | {"Retries": health.retries}
+
+
+def host_config(project: str, key: str, netns_id: str, spec: ContainerSpec) -> dict[str, Any]:
+    runtime = spec.runtime
+    config: dict[str, Any] = {
+        "NetworkMode": f"container:{netns_id}",
+        "RestartPolicy": {"Name": "no"},
+        "Mounts": [_bind(item) for item in spec.volumes] + _mounts(project, key, spec.mounts),
+        "Tmpfs": _tmpfs(spec),
+        "GroupAdd": [str(group) for group in spec.groups],
+        "ReadonlyRootfs": spec.read_only_root,
+        "Privileged": runtime.privileged,
+        "CapAdd": list(runtime.cap_add),
+        "CapDrop": list(runtime.cap_drop),
+        "SecurityOpt": list(runtime.security_opt),
+        "Devices": [_device(text) for text in runtime.devices],
+        "Ulimits": [{"Name": name, "Soft": soft, "Hard": hard} for name, soft, hard in runtime.ulimits],
+        "Sysctls": {name: value for name, value in runtime.sysctls if not name.startswith("net.")},
+    }
+    given: dict[str, Any] = {
+        "Init": runtime.init,
+        "Memory": runtime.mem_limit,
+        "NanoCpus": None if runtime.cpus is None else int(runtime.cpus * _SECOND),
+        "ShmSize": runtime.shm_size,
+    }
+    return config | {name: value for name, value in given.items() if value is not None}
+
+
+def _bind(volume: VolumeBind) -> dict[str, Any]:
+    if os.path.isabs(volume.source):
+        return _mount("bind", volume.source, volume.target, volume.read_only)
+    made = _mount("volume", volume.source, volume.target, volume.read_only)
+    return made | {"VolumeOptions": {"NoCopy": True}}
+
+
+def _mounts(project: str, key: str, mounts: tuple[Mount, ...]) -> list[dict[str, Any]]:
+    """Compose's own: a named volume belongs to the project and starts with the image's content."""
+    result: list[dict[str, Any]] = []
+    for mount in mounts:
+        if mount.kind == "volume":
+            options = {"VolumeOptions": {"Labels": labels(project, "volume", key)}}
+            name = volume_name(project, key, mount.source) if mount.source else ""
+            result.append(_mount("volume", name, mount.target, mount.read_only) | options)
+        else:
+            result.append(_mount(mount.kind, mount.source, mount.target, mount.read_only))
+    return result
+
+
+def _mount(kind: str, source: str, target: str, read_only: bool) -> dict[str, Any]:
+    base = {"Type": kind, "Target": target, "ReadOnly": read_only}
+    return base if kind == "tmpfs" else base | {"Source": source}
+
+
+def _tmpfs(spec: ContainerSpec) -> dict[str, str]:
+    """Kubernetes' memory volumes are writable by all and executable; Docker's default is neither."""
+    result: dict[str, str] = {}
+    for path, size in spec.memory_volumes:
+        result[path] = "rw,exec,mode=0777" + ("" if size is None else f",size={size}")
+    for text in spec.runtime.tmpfs:
+        path, _, options = text.partition(":")
+        result[path] = options
+    return result
+
+
+def _device(text: str) -> dict[str, str]:
+    host, _, rest = text.partition(":")
+    inside, _, rights = rest.partition(":")
+    return {"PathOnHost": host, "PathInContainer": inside or host, "CgroupPermissions": rights or "rwm"}
