@@ -1,0 +1,388 @@
+"""Putting the agent into a workload, step by step; and taking it out again where it does not start.
+
+Each step is in the journal before it runs, and each is safe to run again: after a crash the same call
+finishes what is missing, and ``remove`` cleans up after any prefix of them.  What stood there before is in
+the Secret before the template is touched, with the template as the API server will give it back (asked by
+a dry run), since its defaults and webhooks change what we sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from devcluster.edge.kube import Cluster, Json
+from devcluster.edge.kube_agent import AgentBinary, publish_agent
+from devcluster.edge.kube_answer import StatusError
+from devcluster.edge.kube_paths import RESOURCES
+from devcluster.edge.kube_workload import WorkloadObject
+from devcluster.errors import ChangedError, DevclusterError, FailedError, LeftoverError
+from devcluster.plan.install import InstallPlan, Observed
+from devcluster.plan.steps import (
+    AwaitPods,
+    InstallStep,
+    PatchService,
+    PatchTemplate,
+    PublishAgent,
+    WriteSecret,
+)
+from devcluster.rules.keys import generate_pair
+from devcluster.rules.marks import (
+    REVISION,
+    REVISION_HISTORY,
+    Originals,
+    Record,
+    encode_files,
+    owner_reference,
+    parse_originals,
+    render_originals,
+    render_secret,
+    secret_file,
+    secret_name,
+)
+from devcluster.rules.services import apply_moves
+from devcluster.run.journal import Journal
+from devcluster.run.remove import remove
+from devcluster.run.report import Progress, Report, silent
+from devcluster.run.rollout import await_rollout
+
+_TRIES = 10
+_MORE_HISTORY = 10  # room for our roll-outs and for the releases made meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What the session needs to go on.  ``laptop_key``: PEM; ``agent_public``: an OpenSSH line."""
+
+    secret: str
+    uid: str
+    container: str
+    settings: Json
+    laptop_key: str = field(repr=False)
+    agent_public: str
+    adopted: bool
+    notes: tuple[str, ...] = ()
+
+
+async def observe(cluster: Cluster, workload: WorkloadObject) -> Observed:
+    """Everything that ``plan_install`` wants to know of the cluster, read once."""
+    space = workload.namespace
+    services = await cluster.list("service", space)
+    others = await cluster.list("deployment", space)
+    secret = await cluster.find("secret", secret_name(workload.kind, workload.name), space)
+    originals = parse_originals(secret) if secret is not None else None
+    if originals is not None and originals.uid != workload.uid:
+        originals = None  # of a workload of the same name that was deleted
+    settings = None
+    if secret is not None and originals is not None:
+        with contextlib.suppress(ValueError):
+            settings = parse_settings(secret)
+    return Observed(
+        kind=workload.kind,
+        name=workload.name,
+        namespace=space,
+        container=workload.container,
+        object=workload.object,
+        services=services.items,
+        others=tuple(
+            item["spec"]["template"]["metadata"].get("labels") or {}
+            for item in others.items
+            if item["metadata"]["uid"] != workload.uid
+        ),
+        originals=originals,
+        settings=settings,
+    )
+
+
+def parse_settings(secret: Json) -> Json:
+    """``agent.json`` of a Secret.  ValueError where there is none."""
+    import json
+
+    settings = json.loads(secret_file(secret, "agent.json"))
+    if not isinstance(settings, dict):
+        raise ValueError("agent.json is not an object")
+    return settings
+
+
+async def install(
+    cluster: Cluster,
+    plan: InstallPlan,
+    binary: AgentBinary,
+    *,
+    journal: Journal | None = None,
+    report: Report = silent,
+    timeout: float = 300.0,
+) -> Installed:
+    """Apply *plan*.  Where it fails half-way everything is put back (FailedError, or LeftoverError where
+    even that failed).  A cancelled call puts nothing back: the journal and the Secret know what to do."""
+    work = _Work(cluster, plan, binary, report, timeout)
+    begun = False
+    try:
+        for step in plan.steps:
+            report(Progress(plan.observed.name, str(step)))
+            async with _noted(journal, step, plan.observed):
+                await work.apply(step)
+            begun = begun or not isinstance(step, AwaitPods)
+    except DevclusterError as error:
+        if plan.adopted or not (begun or _wrote(error, step)):
+            raise
+        raise await _put_back(cluster, plan, error, journal, report, timeout) from error
+    return await work.result()
+
+
+def _wrote(error: DevclusterError, step: InstallStep) -> bool:
+    """Whether the failed first step may have left something: publishing makes several objects."""
+    return not isinstance(step, PublishAgent) or error.exit_code != 4
+
+
+@contextlib.asynccontextmanager
+async def _noted(journal: Journal | None, step: InstallStep, observed: Observed) -> AsyncIterator[None]:
+    if journal is None:
+        yield
+        return
+    subject = {"namespace": observed.namespace, "kind": observed.kind, "name": observed.name}
+    entry = journal.begin(str(step), **subject)
+    yield
+    journal.done(entry)
+
+
+async def _put_back(
+    cluster: Cluster,
+    plan: InstallPlan,
+    error: DevclusterError,
+    journal: Journal | None,
+    report: Report,
+    timeout: float,
+) -> DevclusterError:
+    seen = plan.observed
+    where = f"{seen.kind}/{seen.name} in namespace {seen.namespace}"
+    report(Progress(seen.name, f"putting {seen.kind}/{seen.name} back: {error.message}"))
+    try:
+        await remove(
+            cluster, seen.namespace, seen.kind, seen.name, journal=journal, report=report, timeout=timeout
+        )
+    except DevclusterError as second:
+        return LeftoverError(
+            f"{error.message}; putting {where} back failed too: {second.message}",
+            hint=f"`devcluster down -n {seen.namespace}` finishes it",
+        )
+    return FailedError(f"{error.message}; {where} was put back", hint=error.hint)
+
+
+class _Work:
+    """The steps of one plan."""
+
+    def __init__(
+        self, cluster: Cluster, plan: InstallPlan, binary: AgentBinary, report: Report, timeout: float
+    ) -> None:
+        self._cluster = cluster
+        self._plan = plan
+        self._seen = plan.observed
+        self._space = plan.observed.namespace
+        self._binary = binary
+        self._report = report
+        self._timeout = timeout
+        metadata = self._seen.object["metadata"]
+        resource = RESOURCES[self._seen.kind]
+        self._uid = metadata["uid"]
+        self._owner = owner_reference(resource.api_version, resource.kind, metadata["name"], self._uid)
+
+    async def apply(self, step: InstallStep) -> None:
+        match step:
+            case PublishAgent():
+                await publish_agent(self._cluster, self._space, self._binary, self._owner)
+            case WriteSecret():
+                await self._write_secret()
+            case PatchTemplate():
+                await self._patch_template()
+            case AwaitPods():
+                await self._await_pods()
+            case PatchService():
+                await self._patch_service(step)
+            case _:
+                assert_never(step)
+
+    async def _write_secret(self) -> None:
+        originals = await self._originals()
+        for _ in range(_TRIES):
+            found = await self._cluster.find("secret", self._plan.secret, self._space)
+            try:
+                if found is None:
+                    await self._create_secret(originals)
+                elif found["metadata"].get("labels", {}).get("app.kubernetes.io/managed-by") != "devcluster":
+                    raise FailedError(f"secret/{self._plan.secret} in namespace {self._space} is not ours")
+                elif self._foreign(found):
+                    await self._cluster.delete(
+                        "secret", self._plan.secret, self._space, uid=found["metadata"]["uid"]
+                    )
+                    continue
+                else:
+                    await self._update_secret(found, originals)
+                return
+            except ChangedError:
+                continue
+        raise ChangedError(f"secret/{self._plan.secret} in namespace {self._space} keeps changing")
+
+    def _foreign(self, secret: Json) -> bool:
+        """Of a workload of the same name that was deleted, or cut by somebody."""
+        originals = parse_originals(secret)
+        return originals is None or originals.uid != self._uid
+
+    async def _create_secret(self, originals: Originals) -> None:
+        body = render_secret(
+            originals,
+            settings=self._plan.settings,
+            agent=generate_pair(),
+            laptop=generate_pair(),
+            owner=self._owner,
+            record=Record(),
+        )
+        await self._cluster.create("secret", body, self._space)
+
+    async def _update_secret(self, found: Json, originals: Originals) -> None:
+        """The keys and the record stay: agents that run already know them."""
+        import json
+
+        files = {"agent.json": json.dumps(self._plan.settings), "originals.json": render_originals(originals)}
+        version = found["metadata"]["resourceVersion"]
+        body = {"data": encode_files(files)}
+        await self._cluster.patch("secret", self._plan.secret, self._space, body, resource_version=version)
+
+    async def _originals(self) -> Originals:
+        wrapped = await self._rehearse()
+        old = self._seen.originals
+        if old is not None:
+            former: Json | None = None
+            if old.wrapped != wrapped:
+                former = {"template": old.template, "wrapped": old.wrapped}
+            return replace(
+                old, template=self._plan.base, wrapped=wrapped, moves=self._plan.moves, former=former
+            )
+        item = self._seen.object
+        limit = int(item["spec"].get("revisionHistoryLimit", 10))
+        managers = {f"{self._seen.kind}/{self._seen.name}": item["metadata"].get("managedFields") or []}
+        for service in self._seen.services:
+            name = service["metadata"]["name"]
+            if any(move.service == name for move in self._plan.moves):
+                managers[f"service/{name}"] = service["metadata"].get("managedFields") or []
+        return Originals(
+            kind=self._seen.kind,
+            name=self._seen.name,
+            uid=self._uid,
+            container=self._seen.container,
+            template=self._plan.base,
+            wrapped=wrapped,
+            history_limit=limit,
+            raised_limit=limit + _MORE_HISTORY,
+            revision=(item["metadata"].get("annotations") or {}).get(REVISION, ""),
+            revisions=await self._revisions(),
+            moves=self._plan.moves,
+            managers=managers,
+        )
+
+    async def _revisions(self) -> Mapping[str, tuple[str, str]]:
+        listing = await self._cluster.list("replicaset", self._space)
+        found = {}
+        for item in listing.items:
+            owners = item["metadata"].get("ownerReferences") or []
+            if any(owner["uid"] == self._uid for owner in owners):
+                notes = item["metadata"].get("annotations") or {}
+                name = item["metadata"]["name"]
+                found[name] = (notes.get(REVISION, ""), notes.get(REVISION_HISTORY, ""))
+        return found
+
+    async def _rehearse(self) -> Json:
+        """The wrapped template as the API server would give it back."""
+        try:
+            answer = await self._send_template(dry_run=True)
+        except StatusError as error:
+            if error.status == 400 and "dry" in error.message.lower():
+                return self._plan.wrapped  # a webhook that knows no dry run: without the defaults, then
+            raise
+        template: Json = answer["spec"]["template"]
+        return template
+
+    async def _patch_template(self) -> None:
+        await self._send_template(dry_run=False)
+
+    async def _send_template(self, *, dry_run: bool) -> Json:
+        """With the precondition that nobody changed the template since we planned; the status may change."""
+        kind, name = self._seen.kind, self._seen.name
+        limit = self._seen.originals.raised_limit if self._seen.originals else None
+        item = self._seen.object
+        for _ in range(_TRIES):
+            raised = limit or int(item["spec"].get("revisionHistoryLimit", 10)) + _MORE_HISTORY
+            body = [
+                {"op": "replace", "path": "/spec/template", "value": self._plan.wrapped},
+                {"op": "add", "path": "/spec/revisionHistoryLimit", "value": raised},
+            ]
+            version = item["metadata"]["resourceVersion"]
+            try:
+                return await self._cluster.patch(
+                    kind,
+                    name,
+                    self._space,
+                    body,
+                    type="json-patch",
+                    resource_version=version,
+                    dry_run=dry_run,
+                )
+            except ChangedError:
+                item = await self._cluster.get(kind, name, self._space)
+                if item["metadata"]["uid"] != self._uid:
+                    break
+                if item["spec"]["template"] != self._seen.object["spec"]["template"]:
+                    break
+        raise ChangedError(
+            f"{kind}/{name} in namespace {self._space} was changed by somebody else just now",
+            hint="run the command again",
+        )
+
+    async def _await_pods(self) -> None:
+        status = self._seen.object.get("status") or {}
+        was_ready = status.get("availableReplicas", 0) > 0
+        await await_rollout(
+            self._cluster,
+            self._space,
+            self._seen.name,
+            container=self._seen.container,
+            wrapped=True,
+            ready=was_ready and not self._plan.adopted,
+            timeout=self._timeout,
+        )
+
+    async def _patch_service(self, step: PatchService) -> None:
+        for _ in range(_TRIES):
+            live = await self._cluster.get("service", step.service, self._space)
+            operations = apply_moves(live, step.moves)
+            if not operations:
+                return
+            version = live["metadata"]["resourceVersion"]
+            try:
+                await self._cluster.patch(
+                    "service",
+                    step.service,
+                    self._space,
+                    operations,
+                    type="json-patch",
+                    resource_version=version,
+                )
+            except ChangedError:
+                continue
+            return
+        raise ChangedError(f"service/{step.service} in namespace {self._space} keeps changing")
+
+    async def result(self) -> Installed:
+        secret = await self._cluster.get("secret", self._plan.secret, self._space)
+        return Installed(
+            secret=self._plan.secret,
+            uid=self._uid,
+            container=self._seen.container,
+            settings=parse_settings(secret),
+            laptop_key=secret_file(secret, "laptop.key"),
+            agent_public=secret_file(secret, "agent.pub").strip(),
+            adopted=self._plan.adopted,
+            notes=self._plan.notes,
+        )
