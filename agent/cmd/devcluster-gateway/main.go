@@ -34,6 +34,8 @@ func run(args []string) error {
 		return hold()
 	case "gateway":
 		return runGateway()
+	case "files":
+		return runFiles(args[1:])
 	}
 	return fmt.Errorf("expected a role (hold, gateway or files), got %q", role)
 }

@@ -1,0 +1,302 @@
+// Package fill unpacks a tar stream of package files into a volume, so that the private copy is what the pod
+// has: owners, modes, times to the nanosecond, links.
+//
+// Rules:
+//   - nothing outside the root is touched, whatever the stream names (os.Root);
+//   - a name that exists is replaced, never written through: its inode may have another name, or be a link;
+//   - the later entry of a name wins, as tar itself has it;
+//   - directories get their modes and times last, for what is put into them changes both; a directory that the
+//     stream does not name keeps its time.
+//
+// The naive way, the engine's own copy into a container, follows no rule about times below the second and
+// writes through links.
+package fill
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Done is what an Apply has written.
+type Done struct {
+	Files int64 `json:"files"`
+	Bytes int64 `json:"bytes"`
+}
+
+// Delete removes paths, relative to root, with all below them. What is not there is no error.
+func Delete(root string, paths []string) error {
+	tree, err := os.OpenRoot(root)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tree.Close() }()
+	for _, name := range paths {
+		cleaned, err := local(name)
+		if err != nil {
+			return err
+		}
+		if cleaned == "." {
+			return errors.New("the root itself can't be deleted")
+		}
+		if err := tree.RemoveAll(cleaned); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Apply unpacks the tar stream r into root.
+func Apply(root string, r io.Reader) (Done, error) {
+	tree, err := os.OpenRoot(root)
+	if err != nil {
+		return Done{}, err
+	}
+	f := &filler{
+		root: tree, buffer: make([]byte, 256<<10),
+		directories: make(map[string]*tar.Header), kept: make(map[string]time.Time),
+	}
+	defer f.close()
+	stream := tar.NewReader(r)
+	for {
+		header, err := stream.Next()
+		if errors.Is(err, io.EOF) {
+			return f.done, f.finish()
+		}
+		if err != nil {
+			return f.done, fmt.Errorf("the stream of files broke: %w", err)
+		}
+		if err := f.entry(header, stream); err != nil {
+			return f.done, fmt.Errorf("%q: %w", header.Name, err)
+		}
+	}
+}
+
+type filler struct {
+	root   *os.Root
+	buffer []byte
+	done   Done
+
+	directories map[string]*tar.Header // named by the stream, the last one of a name
+	kept        map[string]time.Time   // written into, and not (yet) named
+
+	// The stream comes in walk order, so the directory of the last entry is mostly that of the next.
+	parent     *os.Root
+	parentFile *os.File
+	parentName string
+}
+
+func (f *filler) close() {
+	f.leave()
+	_ = f.root.Close()
+}
+
+func (f *filler) leave() {
+	if f.parent != nil {
+		_ = f.parentFile.Close()
+		_ = f.parent.Close()
+		f.parent, f.parentFile = nil, nil
+	}
+}
+
+// local gives a name as a clean path below the root.
+func local(name string) (string, error) {
+	cleaned := path.Clean(name)
+	if !filepath.IsLocal(cleaned) {
+		return "", fmt.Errorf("%q leads out of the volume", name)
+	}
+	return cleaned, nil
+}
+
+func (f *filler) entry(header *tar.Header, content io.Reader) error {
+	name, err := local(header.Name)
+	if err != nil {
+		return err
+	}
+	if name == "." {
+		f.directories[name] = header
+		return nil
+	}
+	if err := f.enter(path.Dir(name)); err != nil {
+		return err
+	}
+	base := path.Base(name)
+	switch header.Typeflag {
+	case tar.TypeDir:
+		f.directories[name] = header
+		return f.directory(base)
+	case tar.TypeReg:
+		err = f.file(name, base, header, content)
+	case tar.TypeSymlink:
+		err = f.replaceBy(name, base, func() error { return f.parent.Symlink(header.Linkname, base) })
+	case tar.TypeLink:
+		return f.hardLink(name, base, header)
+	case tar.TypeFifo:
+		err = f.replaceBy(name, base, func() error { return unix.Mkfifoat(f.fd(), base, 0o600) })
+	default:
+		return nil // devices and sockets mean nothing on another machine
+	}
+	if err != nil {
+		return err
+	}
+	f.done.Files++
+	return f.attributes(base, header)
+}
+
+// enter opens the directory of the next entry, and makes it where the stream has not named it.
+func (f *filler) enter(name string) error {
+	if f.parent != nil && f.parentName == name {
+		return nil
+	}
+	f.leave()
+	if err := f.root.MkdirAll(name, 0o755); err != nil {
+		return err
+	}
+	parent, err := f.root.OpenRoot(name)
+	if err != nil {
+		return err
+	}
+	file, err := parent.Open(".")
+	if err != nil {
+		_ = parent.Close()
+		return err
+	}
+	f.parent, f.parentFile, f.parentName = parent, file, name
+	if _, seen := f.kept[name]; !seen {
+		if info, err := file.Stat(); err == nil {
+			f.kept[name] = info.ModTime()
+		}
+	}
+	return nil
+}
+
+func (f *filler) fd() int { return int(f.parentFile.Fd()) }
+
+func (f *filler) directory(base string) error {
+	info, err := f.parent.Lstat(base)
+	if err == nil && info.IsDir() {
+		return nil
+	}
+	if err == nil {
+		if err := f.parent.Remove(base); err != nil {
+			return err
+		}
+	}
+	return f.parent.Mkdir(base, 0o700)
+}
+
+// replaceBy makes a name anew.
+func (f *filler) replaceBy(name, base string, create func() error) error {
+	err := create()
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := f.parent.RemoveAll(base); err != nil {
+		return err
+	}
+	maps.DeleteFunc(f.directories, func(other string, _ *tar.Header) bool { return other == name })
+	return create()
+}
+
+func (f *filler) file(name, base string, header *tar.Header, content io.Reader) error {
+	var file *os.File
+	err := f.replaceBy(name, base, func() (err error) {
+		file, err = f.parent.OpenFile(base, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	written, err := io.CopyBuffer(struct{ io.Writer }{file}, content, f.buffer)
+	f.done.Bytes += written
+	if closed := file.Close(); err == nil {
+		err = closed
+	}
+	return err
+}
+
+func (f *filler) hardLink(name, base string, header *tar.Header) error {
+	first, err := local(header.Linkname)
+	if err != nil {
+		return err
+	}
+	if first == name {
+		return nil
+	}
+	f.done.Files++
+	return f.replaceBy(name, base, func() error { return f.root.Link(first, name) })
+}
+
+// attributes sets owner, mode and times of a name that is no directory. The owner comes first: a change of
+// owner clears set-user-ID.
+func (f *filler) attributes(base string, header *tar.Header) error {
+	if err := unix.Fchownat(f.fd(), base, header.Uid, header.Gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return fmt.Errorf("owner %d:%d: %w", header.Uid, header.Gid, err)
+	}
+	if header.Typeflag != tar.TypeSymlink {
+		if err := unix.Fchmodat(f.fd(), base, uint32(header.Mode)&0o7777, 0); err != nil {
+			return fmt.Errorf("mode: %w", err)
+		}
+	}
+	return setTime(f.fd(), base, header.ModTime)
+}
+
+func setTime(directory int, base string, modified time.Time) error {
+	stamp, err := unix.TimeToTimespec(modified)
+	if err != nil {
+		return fmt.Errorf("time: %w", err)
+	}
+	times := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, stamp}
+	if err := unix.UtimesNanoAt(directory, base, times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return fmt.Errorf("time: %w", err)
+	}
+	return nil
+}
+
+// finish gives the directories what they shall have, the deepest first.
+func (f *filler) finish() error {
+	f.leave()
+	names := slices.Collect(maps.Keys(f.directories))
+	for name := range f.kept {
+		if _, named := f.directories[name]; !named {
+			names = append(names, name)
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int { return len(b) - len(a) })
+	for _, name := range names {
+		if err := f.finishDirectory(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (f *filler) finishDirectory(name string) error {
+	file, err := f.root.Open(name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	header, named := f.directories[name]
+	if !named {
+		return setTime(int(file.Fd()), ".", f.kept[name])
+	}
+	if err := file.Chown(header.Uid, header.Gid); err != nil {
+		return fmt.Errorf("owner %d:%d: %w", header.Uid, header.Gid, err)
+	}
+	if err := unix.Fchmod(int(file.Fd()), uint32(header.Mode)&0o7777); err != nil {
+		return fmt.Errorf("mode: %w", err)
+	}
+	return setTime(int(file.Fd()), ".", header.ModTime)
+}
