@@ -35,6 +35,8 @@ CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 60.0
 FIELD_MANAGER = "devcluster"
 
+_JSON = "application/json"
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _CONTENT = {
     "json-patch": "application/json-patch+json",
     "merge": "application/merge-patch+json",
@@ -95,13 +97,23 @@ class Cluster:
         return None
 
     async def list(
-        self, kind: str, namespace: str | None = None, *, selector: str = "", fields: str = ""
+        self,
+        kind: str,
+        namespace: str | None = None,
+        *,
+        selector: str = "",
+        fields: str = "",
+        metadata_only: bool = False,
     ) -> Listing:
-        """*namespace* None: all of them.  *selector*: labels; *fields*: a field selector."""
+        """*namespace* None: all of them.  *selector*: labels; *fields*: a field selector.
+
+        *metadata_only* leaves megabytes of content on the server.
+        """
+        accept = _METADATA if metadata_only else _JSON
         items: list[Json] = []
         query = {"limit": "500"} | _selectors(selector, fields)
         while True:
-            answer = await self._json("GET", place(kind, namespace), "list", query=query)
+            answer = await self._json("GET", place(kind, namespace), "list", query=query, accept=accept)
             items += answer.get("items") or []
             proceed = answer["metadata"].get("continue")
             if not proceed:
@@ -114,12 +126,18 @@ class Cluster:
         return Listing(tuple(items), answer["metadata"]["resourceVersion"])
 
     async def create(
-        self, kind: str, body: Json, namespace: str | None = None, *, dry_run: bool = False
+        self,
+        kind: str,
+        body: Json,
+        namespace: str | None = None,
+        *,
+        dry_run: bool = False,
+        manager: str = FIELD_MANAGER,
     ) -> Json:
         """ChangedError where one of that name exists."""
         resource = RESOURCES[kind]
         body = {"apiVersion": resource.api_version, "kind": resource.kind} | body
-        query = {"fieldManager": FIELD_MANAGER} | _dry(dry_run)
+        query = {"fieldManager": manager} | _dry(dry_run)
         return await self._json("POST", place(kind, namespace), "create", query=query, body=body)
 
     async def patch(
@@ -249,9 +267,12 @@ class Cluster:
         *,
         query: dict[str, str] | None = None,
         body: Any = None,
-        content: str = "application/json",
+        content: str = _JSON,
+        accept: str = _JSON,
     ) -> Json:
-        data = await self._request(method, where, verb, query=query, body=body, content=content)
+        data = await self._request(
+            method, where, verb, query=query, body=body, content=content, accept=accept
+        )
         answer = json.loads(data)
         assert isinstance(answer, dict)
         return answer
@@ -264,13 +285,14 @@ class Cluster:
         *,
         query: dict[str, str] | None = None,
         body: Any = None,
-        content: str = "application/json",
+        content: str = _JSON,
+        accept: str = _JSON,
     ) -> bytes:
         path = where.path + ("?" + urlencode(query) if query else "")
         payload = None if body is None else json.dumps(body).encode()
 
         def work() -> bytes:
-            response = self.send(method, path, body=payload, content=content, stream=False)
+            response = self.send(method, path, body=payload, content=content, accept=accept)
             if response.status >= 400:
                 raise refusal(response.status, response.data, verb, where, self.server)
             return bytes(response.data)
@@ -283,26 +305,33 @@ class Cluster:
         path: str,
         *,
         body: bytes | None = None,
-        content: str = "application/json",
+        content: str = _JSON,
+        accept: str = _JSON,
         stream: bool = False,
         read_timeout: float = READ_TIMEOUT,
     ) -> Any:
         """One request, blocking: for threads.  ClusterError where nobody answers."""
-        response = self._send(method, path, body, content, stream, read_timeout)
+        response = self._send(method, path, body, (content, accept), stream, read_timeout)
         if response.status == 401:  # credentials may have been revoked before they expired
             response.drain_conn()
             self._access.refresh(force=True)
-            response = self._send(method, path, body, content, stream, read_timeout)
+            response = self._send(method, path, body, (content, accept), stream, read_timeout)
         return response
 
     def _send(
-        self, method: str, path: str, body: bytes | None, content: str, stream: bool, read_timeout: float
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        types: tuple[str, str],
+        stream: bool,
+        read_timeout: float,
     ) -> Any:
         import urllib3
 
-        headers = self._access.headers() | {"Accept": "application/json", "User-Agent": "devcluster"}
+        headers = self._access.headers() | {"Accept": types[1], "User-Agent": "devcluster"}
         if body is not None:
-            headers["Content-Type"] = content
+            headers["Content-Type"] = types[0]
         try:
             return self._access.pool.request(
                 method,

@@ -7,6 +7,7 @@ that somebody who joins at the same moment is not cut off.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 from dataclasses import dataclass, field
@@ -51,11 +52,15 @@ def load_binary(architecture: str = "amd64") -> AgentBinary:
 
 async def publish_agent(cluster: Cluster, namespace: str, binary: AgentBinary, owner: Json) -> None:
     """Make what is missing, and let *owner* (an ownerReference) be one of the owners."""
+    publishing = []
     for index in range(binary.chunks):
         data = {f"a.{index:02}": base64.b64encode(binary.agent[index * CHUNK : (index + 1) * CHUNK]).decode()}
         if index == 0:
             data["boot"] = base64.b64encode(binary.boot).decode()
-        await _publish(cluster, namespace, chunk_name(binary.digest, index), data, owner)
+        publishing.append(_publish(cluster, namespace, chunk_name(binary.digest, index), data, owner))
+    for outcome in await asyncio.gather(*publishing, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
 
 
 async def _publish(cluster: Cluster, namespace: str, name: str, data: dict[str, str], owner: Json) -> None:
@@ -93,7 +98,7 @@ async def _write_owners(cluster: Cluster, found: Json, owners: list[Json]) -> No
 async def release_agent(cluster: Cluster, namespace: str, uid: str) -> None:
     """The workload with *uid* uses no binary any more: delete those that nobody else uses."""
     for _ in range(_TRIES):
-        listing = await cluster.list("configmap", namespace, selector=SELECTOR)
+        listing = await cluster.list("configmap", namespace, selector=SELECTOR, metadata_only=True)
         again = False
         for item in listing.items:
             try:

@@ -179,13 +179,14 @@ def restore_managers(original: list[Json], live: list[Json], manager: str) -> li
     before = {_manager(entry): entry for entry in original}
     result = []
     for entry in live:
-        if entry.get("manager") == manager:
-            continue
         old = before.pop(_manager(entry), None)
-        same = old is not None and old.get("time") == entry.get("time")
-        result.append(old if same and old is not None else entry)
-    result += [entry for entry in before.values() if entry.get("manager") != manager]
-    return result
+        if entry.get("manager") == manager:
+            result += [old] if old is not None else []
+        elif old is not None and old.get("time") == entry.get("time"):
+            result.append(old)
+        else:
+            result.append(entry)
+    return result + list(before.values())
 
 
 def _manager(entry: Json) -> tuple[Any, ...]:

@@ -59,7 +59,7 @@ class Installed:
     secret: str
     uid: str
     container: str
-    settings: Json
+    settings: Json = field(repr=False)  # a probe's headers may hold a password
     laptop_key: str = field(repr=False)
     agent_public: str
     adopted: bool

@@ -264,7 +264,7 @@ class _Work:
             self.kept.append(f"{self._kind}/{self._name}: its template was changed while it was restored")
         if await self._cluster.find("secret", self._secret, self._space) is not None:
             left.append(f"secret/{self._secret}")
-        maps = await self._cluster.list("configmap", self._space, selector=SELECTOR)
+        maps = await self._cluster.list("configmap", self._space, selector=SELECTOR, metadata_only=True)
         for item in maps.items:
             owners = item["metadata"].get("ownerReferences") or []
             if self._uid and any(owner["uid"] == self._uid for owner in owners):
