@@ -1,7 +1,7 @@
 // Command node makes a container into a Kubernetes node with its control plane, and answers for it.
 //
 //	node                        PID 1: starts everything, stops it on SIGTERM
-//	node status [watch]         the board as JSON, one line (watch: one more after each change)
+//	node status [watch]         the board as JSON, one line (watch: one a change, until it is ready)
 //	node kubeconfig SERVER NAME an administrator's kubeconfig for that address, with that context
 //	node load                   an archive of `docker save` on stdin, into containerd
 //	node has REFERENCE ID       exit 0 where containerd has that image under that reference, else 1

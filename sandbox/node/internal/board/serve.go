@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// Serve answers on a unix socket: one JSON line now, and with ?watch one more after each change.
+// Serve answers on a unix socket: one JSON line now, and with ?watch one more after each change, until
+// everything works.
 func (b *Board) Serve(path string) error {
 	if err := os.RemoveAll(path); err != nil {
 		return err
@@ -27,7 +28,7 @@ func (b *Board) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	encoder := json.NewEncoder(w)
 	for {
 		state, changed := b.Snapshot()
-		if encoder.Encode(state) != nil || !r.URL.Query().Has("watch") {
+		if encoder.Encode(state) != nil || state.Ready || !r.URL.Query().Has("watch") {
 			return
 		}
 		w.(http.Flusher).Flush()

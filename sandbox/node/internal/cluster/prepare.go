@@ -33,7 +33,7 @@ type settings struct {
 func (c Cluster) Prepare() error {
 	for _, step := range []func() error{
 		c.folders, c.mounts, c.device, c.address,
-		func() error { return cgroup.Prepare(cgroup.Mount, c.Name) },
+		c.groups,
 		c.Certify, c.templates, c.resolver,
 	} {
 		if err := step(); err != nil {
@@ -79,6 +79,14 @@ func (c Cluster) address() error {
 		return fmt.Errorf("the node's address: %w: %s", err, said)
 	}
 	return nil
+}
+
+// groups: those of the start before hold nothing any more, but kubelet would look into each for seconds.
+func (c Cluster) groups() error {
+	if err := cgroup.Sweep(cgroup.Mount, c.Name); err != nil {
+		return err
+	}
+	return cgroup.Prepare(cgroup.Mount, c.Name)
 }
 
 func (c Cluster) templates() error {
