@@ -23,6 +23,7 @@ import (
 	"iter"
 	"os"
 	"path"
+	"path/filepath"
 	"sort"
 	"syscall"
 	"unicode/utf8"
@@ -30,7 +31,8 @@ import (
 
 // Entry is one name in a tree, as its JSON line.
 type Entry struct {
-	// Path is relative to the root, "." for the root itself. A path that is
+	// Path is relative to the root, "." for the root itself, which may be a
+	// single file. A path that is
 	// not UTF-8 stands in Path64 instead.
 	Path   string `json:"path,omitempty"`
 	Path64 string `json:"path64,omitempty"`
@@ -87,6 +89,7 @@ func told(more bool) error {
 // tree is an opened root and what a walk through it must remember.
 type tree struct {
 	root  *os.Root
+	base  string // "." or, of a root that is one file, its name in root
 	skip  globs
 	first map[inode]string // of files with several names
 }
@@ -98,11 +101,16 @@ func open(root string, exclude []string) (*tree, error) {
 	if err != nil {
 		return nil, err
 	}
+	base := "."
+	// A subPath mounts a single file too: then the tree is its "." alone.
+	if info, err := os.Stat(root); err == nil && !info.IsDir() {
+		root, base = filepath.Split(filepath.Clean(root))
+	}
 	opened, err := os.OpenRoot(root)
 	if err != nil {
 		return nil, err
 	}
-	return &tree{root: opened, skip: skip, first: map[inode]string{}}, nil
+	return &tree{root: opened, base: base, skip: skip, first: map[inode]string{}}, nil
 }
 
 func (t *tree) close() { _ = t.root.Close() }
@@ -115,11 +123,16 @@ type place struct {
 	name string // from the root
 }
 
-func (t *tree) at(name string) place { return place{t.root, name, name} }
+func (t *tree) at(name string) place {
+	if name == "." {
+		return place{t.root, t.base, name}
+	}
+	return place{t.root, name, name}
+}
 
 // walk calls see for a place and all below it.
 func (t *tree) walk(at place, see func(place, Entry) error) error {
-	if at.name != "." && t.skip.match(at.name) {
+	if at.name != "." && (t.base != "." || t.skip.match(at.name)) {
 		return nil
 	}
 	entry, ok, err := t.entry(at)
