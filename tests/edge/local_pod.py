@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import ipaddress
 import json
+import os
 import secrets
 import subprocess
 import tarfile
@@ -26,9 +27,11 @@ import docker
 AGENT = Path(__file__).parents[2] / "agent"
 LABEL = "devcluster.test.gateway"
 ADDRESS = "10.99.5.5"
-RESOLV_CONF = (
-    "search wordpress.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n"
-)
+RESOLV_CONF = """\
+search wordpress.svc.cluster.local svc.cluster.local cluster.local
+nameserver 10.96.0.10
+options ndots:5
+"""
 Json = dict[str, Any]
 
 
@@ -65,7 +68,10 @@ class Cluster:
 
 def build_binaries(folder: Path) -> tuple[Path, Path]:
     gateway, application = folder / "devcluster-gateway", folder / "testagent"
-    for package, out in (("./cmd/devcluster-gateway", gateway), ("./internal/gateway/testagent", application)):
+    for package, out in (
+        ("./cmd/devcluster-gateway", gateway),
+        ("./internal/gateway/testagent", application),
+    ):
         subprocess.run(  # noqa: S603
             ["go", "build", "-trimpath", "-ldflags", "-s -w", "-o", str(out), package],  # noqa: S607
             cwd=AGENT,
@@ -76,8 +82,6 @@ def build_binaries(folder: Path) -> tuple[Path, Path]:
 
 
 def _go_environment() -> dict[str, str]:
-    import os
-
     return {**os.environ, "CGO_ENABLED": "0"}
 
 
@@ -110,6 +114,7 @@ class LocalPod:
         self._client, self._images, self._stack = client, images, stack
         self.cluster = cluster
         self.token = secrets.token_hex(16)
+        self.lane = f"lane-{secrets.token_hex(4)}"
         name = f"devcluster-test-gateway-{secrets.token_hex(4)}"
         self.network = client.networks.create(name, labels={LABEL: "1"})
         stack.callback(self.network.remove)
@@ -121,7 +126,10 @@ class LocalPod:
             ["/devcluster-gateway", "hold"],
             network=name,
             hostname="wordpress-abc",
-            ports={"7900/tcp": ("127.0.0.1", None), "8100/tcp": ("127.0.0.1", None)},
+            ports={
+                "7900/tcp": ("127.0.0.1", None),
+                "8100/tcp": [("127.0.0.1", None), (engine_gateway("bridge"), None)],
+            },
         )
         self.gateway = self.start_gateway()
         self.application = self._start(
@@ -174,13 +182,20 @@ class LocalPod:
         self._stack.callback(container.remove, force=True)
         return container
 
-    def port(self, number: int) -> int:
+    def port(self, number: int, address: str = "127.0.0.1") -> int:
         self.netns.reload()
-        return int(self.netns.attrs["NetworkSettings"]["Ports"][f"{number}/tcp"][0]["HostPort"])
+        published = self.netns.attrs["NetworkSettings"]["Ports"][f"{number}/tcp"]
+        return next(int(each["HostPort"]) for each in published if each["HostIp"] == address)
 
-    def open_lane(self, lane: str = "l1", pod: str = "wordpress-0") -> Json:
+    def open_lane(self, lane: str | None = None, pod: str = "wordpress-0") -> Json:
+        lane = lane or self.lane
         door = f"127.0.0.1:{self.port(7900)}"
         return self.cluster.ask("lane", door=door, token=self.token, pod=pod, lane=lane)
+
+    def call(self, caller: str, port: int, *, do: str = "inbound", **arguments: Any) -> Json:
+        """A connection from *caller* in the cluster to the application."""
+        target = {"from": caller, "to": f"{ADDRESS}:{port}"}
+        return self.cluster.ask(do, lane=self.lane, **target, **arguments)
 
     def run(self, *arguments: str) -> Json:
         """The application's own program as a client, in the local pod."""
@@ -212,3 +227,13 @@ def local_pod(client: Any, images: Images, cluster: Cluster) -> Iterator[LocalPo
 
 def engine() -> Any:
     return docker.from_env(timeout=60)
+
+
+def engine_gateway(network: str) -> str:
+    """The engine's own address on one of its networks."""
+    client = engine()
+    try:
+        config = client.networks.get(network).attrs["IPAM"]["Config"][0]
+        return config.get("Gateway") or str(next(ipaddress.ip_network(config["Subnet"]).hosts()))
+    finally:
+        client.close()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,8 +13,19 @@ from typing import Any
 
 import pytest
 
-from tests.edge.local_pod import ADDRESS, Cluster, Images, Json, LocalPod, build_binaries, build_images
-from tests.edge.local_pod import engine, local_pod, wait_for_log
+from tests.edge.local_pod import (
+    ADDRESS,
+    Cluster,
+    Images,
+    Json,
+    LocalPod,
+    build_binaries,
+    build_images,
+    engine,
+    engine_gateway,
+    local_pod,
+    wait_for_log,
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +45,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Image
 def pod(parts: tuple[Any, Images, Cluster]) -> Iterator[LocalPod]:
     with local_pod(*parts) as pod:
         answer = pod.open_lane()
-        assert answer == {"net": "hello", "epoch": 3, "lane": "l1"}
+        assert answer == {"net": "hello", "epoch": 3, "lane": pod.lane}
         yield pod
 
 
@@ -139,15 +153,13 @@ def test_nothing_is_answered_by_itself(pod: LocalPod) -> None:
 
 def test_half_closed_connections_carry_the_answer_both_ways(pod: LocalPod) -> None:
     assert pod.run("half", service(pod, "echo"), "hello")["text"].endswith("|hello")
-    answer = pod.cluster.ask("inbound", lane="l1", **{"from": "10.99.7.1:4000"}, to=f"{ADDRESS}:8100", send="hi")
+    answer = pod.call("10.99.7.1:4000", 8100, send="hi")
     assert answer == {"text": "10.99.7.1:4000|hi"}
 
 
 def test_a_reset_arrives_as_a_reset(pod: LocalPod) -> None:
     assert pod.run("reset", service(pod, "reset"))["error"] == "ECONNRESET"
-    pod.cluster.ask(
-        "inbound", lane="l1", **{"from": "10.99.7.2:4001"}, to=f"{ADDRESS}:8101", send="hi", how="abort"
-    )
+    pod.call("10.99.7.2:4001", 8101, send="hi", how="abort")
     log = wait_for_log(pod.application, "10.99.7.2:4001")
     line = next(json.loads(line) for line in log.splitlines() if "10.99.7.2:4001" in line)
     assert line["end"] == "ECONNRESET"
@@ -156,28 +168,37 @@ def test_a_reset_arrives_as_a_reset(pod: LocalPod) -> None:
 @pytest.mark.parametrize("caller", [ADDRESS, "127.0.0.1", "docker"])
 def test_a_caller_that_can_not_be_shown_still_gets_in(pod: LocalPod, caller: str) -> None:
     source = str(pod.subnet[200]) if caller == "docker" else caller
-    answer = pod.cluster.ask("inbound", lane="l1", **{"from": f"{source}:5000"}, to=f"{ADDRESS}:8100", send="x")
+    answer = pod.call(f"{source}:5000", 8100, send="x")
     assert answer["text"].startswith("169.254.77.1:")
 
 
 def test_nobody_listens_is_refused_to_the_cluster(pod: LocalPod) -> None:
-    answer = pod.cluster.ask("inbound", lane="l1", **{"from": "10.99.7.3:1"}, to=f"{ADDRESS}:9", send="x")
+    answer = pod.call("10.99.7.3:1", 9, send="x")
     assert answer["error"] == "ECONNREFUSED"
 
 
 def test_the_same_caller_and_port_twice_at_once(pod: LocalPod) -> None:
     for _ in range(3):
-        answer = pod.cluster.ask(
-            "inbound", lane="l1", **{"from": "10.99.7.4:4004"}, to=f"{ADDRESS}:8100", send="again"
-        )
+        answer = pod.call("10.99.7.4:4004", 8100, send="again")
         assert answer["text"].startswith("10.99.7.4:")
 
 
-def test_the_published_port_reaches_the_application(pod: LocalPod) -> None:
-    with socket.create_connection(("127.0.0.1", pod.port(8100)), timeout=10) as conn:
+def ask_from_laptop(address: str, port: int) -> str:
+    with socket.create_connection((address, port), timeout=10) as conn, conn.makefile() as answer:
         conn.sendall(b"laptop")
         conn.shutdown(socket.SHUT_WR)
-        assert conn.makefile().read().endswith("|laptop")
+        return answer.read()
+
+
+def test_the_published_port_reaches_the_application(pod: LocalPod) -> None:
+    assert ask_from_laptop("127.0.0.1", pod.port(8100)).endswith("|laptop")
+
+
+def test_a_published_port_answers_callers_beyond_the_docker_network(pod: LocalPod) -> None:
+    """Their address is not on link, so without a rule of its own the answer would go to the cluster."""
+    address = engine_gateway("bridge")
+    answer = ask_from_laptop(address, pod.port(8100, address))
+    assert answer == f"{address}:{answer.split('|')[0].split(':')[1]}|laptop"
 
 
 def test_datagrams_keep_their_borders(pod: LocalPod) -> None:
@@ -185,7 +206,8 @@ def test_datagrams_keep_their_borders(pod: LocalPod) -> None:
 
 
 def test_names_are_those_of_the_pod(pod: LocalPod) -> None:
-    for name in ("wordpress-mariadb", "wordpress-mariadb.wordpress", "wordpress-mariadb.wordpress.svc.cluster.local"):
+    short = "wordpress-mariadb"
+    for name in (short, f"{short}.wordpress", f"{short}.wordpress.svc.cluster.local"):
         assert pod.shell("getent", "ahostsv4", name).split()[0] == "10.99.0.9"
     assert pod.shell("getent", "hosts", "no-such-service") == ""
     assert len(pod.shell("getent", "ahostsv4", "many").splitlines()) == 3 * 200  # by TCP, too long for UDP
@@ -198,11 +220,81 @@ def test_the_laptop_knows_names_that_the_pod_does_not(pod: LocalPod, host: Host)
     assert pod.shell("getent", "hosts", "nobody.corp.example") == ""
 
 
-def test_an_address_of_the_laptops_name_is_reached_past_the_pod(pod: LocalPod, host: Host) -> None:
-    """198.18.0.1 is the laptop's: dialled from the docker network, where the engine's host answers for it."""
-    assert host.ask("local", names=["*.corp.example"], networks=[f"{pod.gateway_address}/32", "198.18.0.0/15"])
-    refused = pod.run("dial", f"{pod.gateway_address}:1")
-    assert refused["error"] == "ECONNREFUSED"
+@pytest.fixture
+def beyond(pod: LocalPod) -> Iterator[tuple[str, int]]:
+    """Something that only the laptop reaches: it listens on another bridge of the engine, tells who calls."""
+    address = engine_gateway("bridge")
+    with socket.create_server((address, 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    conn, (caller, _) = server.accept()
+                except OSError:
+                    return
+                with conn:
+                    conn.sendall(f"{caller}|".encode() + conn.recv(100))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield address, server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def docker_address(pod: LocalPod) -> str:
+    pod.netns.reload()
+    (network,) = pod.netns.attrs["NetworkSettings"]["Networks"].values()
+    return str(network["IPAddress"])
+
+
+def test_local_networks_are_reached_past_the_pod(pod: LocalPod, host: Host, beyond: tuple[str, int]) -> None:
+    address, port = beyond
+    assert host.ask("local", names=["*.corp.example"], networks=[f"{address}/32"])["ok"] == {}
+    assert pod.run("half", f"{address}:{port}", "x")["text"] == f"{docker_address(pod)}|x"
+    assert pod.run("dial", f"{address}:1")["error"] == "ECONNREFUSED"
+    assert host.ask("local", names=["*.corp.example"], networks=[])["ok"] == {}
+    assert pod.run("dial", f"{address}:{port}")["error"] == "ECONNREFUSED"  # the cluster has nothing there
+
+
+def test_an_address_that_the_laptop_gave_is_reached_past_the_pod(
+    pod: LocalPod, beyond: tuple[str, int]
+) -> None:
+    address, port = beyond
+    host = Host(pod, {"printer.example": address})
+    try:
+        assert pod.run("half", f"printer.example:{port}", "x")["text"] == f"{docker_address(pod)}|x"
+    finally:
+        host.close()
+
+
+def speak(pod: LocalPod) -> None:
+    pod.run("dial", service(pod, "accept"))
+    pod.run("udp", "10.99.0.9:9", "x")
+    pod.shell("getent", "hosts", "www.example.org")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="listens on the docker network's bridge")
+def test_no_packet_leaves_the_docker_network(fresh: LocalPod) -> None:
+    """What the local pod sends is seen on the bridge; with the gateway and after its death."""
+    ipv4 = 0x0800
+    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ipv4)) as bridge:
+        bridge.bind((f"br-{fresh.network.id[:12]}", ipv4))
+        fresh.open_lane()
+        speak(fresh)
+        fresh.gateway.kill()
+        fresh.gateway.wait()
+        speak(fresh)
+        bridge.setblocking(False)
+        seen = set()
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                packet = bridge.recv(100)
+                seen |= {ipaddress.ip_address(packet[12:16]), ipaddress.ip_address(packet[16:20])}
+    own = ipaddress.ip_address(docker_address(fresh))
+    assert own in seen, "the lane itself must have been seen"
+    multicast = {address for address in seen if address.is_multicast}
+    assert {str(address) for address in seen - multicast if address not in fresh.subnet} == set()
 
 
 def test_hosts_and_resolv_conf_are_the_pods(pod: LocalPod) -> None:
@@ -221,7 +313,7 @@ def test_control_tells_the_lanes_and_what_becomes_of_them(pod: LocalPod, host: H
     host.wait_for_event(lane="l2", state="up")
     state = host.ask("state")["ok"]
     assert [(lane["pod"], lane["lane"], lane["state"]) for lane in state["lanes"]] == [
-        ("wordpress-0", "l1", "up"),
+        ("wordpress-0", pod.lane, "up"),
         ("wordpress-1", "l2", "up"),
     ]
     assert host.ask("primary", pod="wordpress-1")["ok"] == {}
@@ -279,19 +371,14 @@ def test_what_is_missing_is_said_in_one_line(fresh: LocalPod) -> None:
 
 def test_figures(pod: LocalPod, record_property: Any) -> None:
     """Measured, not judged: the numbers go into the report of the run."""
+    inbound = pod.call("", 8102, do="rate", count=1600)
+    assert "per_second" in inbound, inbound
     figures = {
         "down MB/s": pod.run("down", service(pod, "source"), str(400 << 20))["mb_s"],
         "up MB/s": pod.run("up", service(pod, "sink"), str(400 << 20))["mb_s"],
         "out conn/s": pod.run("rate", service(pod, "accept"), "1600")["per_second"],
-        "in conn/s": pod.cluster.ask("rate", lane="l1", to=f"{ADDRESS}:8102", count=1600)["per_second"],
-        "in both MB/s": pod.cluster.ask(
-            "inbound",
-            lane="l1",
-            **{"from": "10.99.7.9:4009"},
-            to=f"{ADDRESS}:8101",
-            how="bulk",
-            bytes=200 << 20,
-        )["mb_s"],
+        "in conn/s": inbound["per_second"],
+        "in both MB/s": pod.call("10.99.7.9:4009", 8101, how="bulk", bytes=200 << 20)["mb_s"],
     }
     for name, value in figures.items():
         record_property(name, round(value))
