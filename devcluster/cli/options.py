@@ -65,7 +65,12 @@ def _option(*names: str, callback: Callable[..., Any] = _store, **settings: Any)
 
 
 _DECLARATIONS = (
-    _option("-f", "--file", type=click.Path(path_type=Path), help="The file; default: devcluster.yaml here or above."),
+    _option(
+        "-f",
+        "--file",
+        type=click.Path(path_type=Path),
+        help="The file; default: devcluster.yaml here or above.",
+    ),
     _option("--context", help="The kubeconfig's context; default: the file's, then the current one."),
     _option("-n", "--namespace", help="The namespace; default: the file's, then the context's."),
     _option("-o", "--output", type=click.Choice(["text", "json"]), help="json: one document on stdout."),

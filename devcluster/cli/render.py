@@ -65,7 +65,9 @@ class Printer:
 
     def table(self, rows: Sequence[Sequence[str]], *, color_column: int | None = None) -> None:
         """Columns as wide as they need to be."""
-        width = [max(len(row[i]) for row in rows if i < len(row)) for i in range(max(map(len, rows), default=0))]
+        width = [
+            max(len(row[i]) for row in rows if i < len(row)) for i in range(max(map(len, rows), default=0))
+        ]
         for row in rows:
             cells = [cell.ljust(width[i]) if i + 1 < len(row) else cell for i, cell in enumerate(row)]
             if color_column is not None and row[color_column] in _COLORS:

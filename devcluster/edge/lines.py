@@ -47,11 +47,11 @@ class Lines:
         self._on_request = on_request
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Json]] = {}
-        self._ended = False
+        self._ended = asyncio.Event()
 
     async def call(self, do: str, *, timeout: float = 30.0, **arguments: Any) -> Json:
         """Ask and wait for the answer.  Raises RefusedError, ConnectionError or TimeoutError."""
-        if self._ended:
+        if self._ended.is_set():
             raise ConnectionError("the conversation is over")
         number = next(self._ids)
         future: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
@@ -69,6 +69,10 @@ class Lines:
         except (OSError, RuntimeError) as error:
             raise ConnectionError(str(error)) from error
 
+    async def ended(self) -> None:
+        """Return when ``run`` has come to the end of the stream."""
+        await self._ended.wait()
+
     async def run(self) -> None:
         """Read until the end of the stream; then everybody who waits gets ConnectionError."""
         try:
@@ -78,7 +82,7 @@ class Lines:
         except* (OSError, asyncio.IncompleteReadError):
             pass  # the end, like an end of file
         finally:
-            self._ended = True
+            self._ended.set()
             for future in self._waiting.values():
                 if not future.done():
                     future.set_exception(ConnectionError("the other side closed the conversation"))

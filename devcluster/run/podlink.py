@@ -11,6 +11,7 @@ The naive way, to repair only what broke, needs a case for each pair of states; 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -20,11 +21,11 @@ from typing import Literal
 from devcluster.config.model import Order
 from devcluster.edge.door import Door, open_lane
 from devcluster.edge.kube import UpgradeTarget
+from devcluster.edge.kube_workload import AgentPod
 from devcluster.edge.lanes import AgentAddress
 from devcluster.edge.lines import Json, RefusedError
 from devcluster.edge.ssh import AgentLink, Keys, open_agent
 from devcluster.errors import DevclusterError, EngineError, NotFoundError
-from devcluster.plan.cluster import AgentPod
 from devcluster.run.changes import Changes
 
 _LANES = 2
@@ -83,6 +84,15 @@ class PodLink:
         """Nothing more will come of it: the pod is gone, or somebody else holds it."""
         return self.state in ("lost", "gone")
 
+    @property
+    def connected(self) -> bool:
+        """Whether the agent can be asked at this moment."""
+        return self._link is not None
+
+    def forget(self) -> None:
+        """The pod is gone: the loop ends, and whoever waits for it."""
+        self._change("gone", "the pod is gone")
+
     def open_door(self, door: Door | None) -> None:
         """The gateway stands (or None: it is away): from now on lanes are opened."""
         self._door = door
@@ -116,9 +126,15 @@ class PodLink:
                 self._change("gone", str(error))
             except (DevclusterError, OSError, TimeoutError) as error:
                 self._change(self._broken(), str(error) or type(error).__name__)
-            if not self.over:
-                await asyncio.sleep(_BACKOFF[min(self._failures, len(_BACKOFF) - 1)])
-                self._failures += 1
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Before the next attempt, a little longer each time; at once when it is over."""
+        delay = _BACKOFF[min(self._failures, len(_BACKOFF) - 1)]
+        self._failures += 1
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                await self._changes.until(lambda: self.over)
 
     async def engage(self) -> None:
         """Route the pod's connections here: by the order, after its child has stopped or before."""
@@ -149,12 +165,17 @@ class PodLink:
                 tasks.create_task(self._beat(link), name=f"beat {self.pod.name}")
                 for number in range(_LANES):
                     tasks.create_task(self._keep_lane(number), name=f"lane {number} {self.pod.name}")
+                tasks.create_task(self._end_when_over(), name=f"end {self.pod.name}")
                 if self._engaged:
                     tasks.create_task(self.engage(), name=f"engage {self.pod.name}")
         except ExceptionGroup as group:
             raise _first(group) from group
         finally:
             self._link = None
+
+    async def _end_when_over(self) -> None:
+        await self._changes.until(lambda: self.over)
+        raise ConnectionError(self.reason)
 
     async def _beat(self, link: AgentLink) -> None:
         period = self._claim.lease / 5
@@ -182,6 +203,8 @@ class PodLink:
         self._on_change()
 
     def _change(self, state: LinkState, reason: str) -> None:
+        if self.over:
+            return
         if state != self.state:
             self.since = time.time()
         self.state, self.reason = state, reason

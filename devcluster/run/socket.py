@@ -75,7 +75,9 @@ async def ask(path: Path, request: Json, report: Report) -> Json:
                 return result
     finally:
         writer.close()
-    raise errors.FailedError("the host process ended before it answered", hint=f"see {path.parent}/session.log")
+    raise errors.FailedError(
+        "the host process ended before it answered", hint=f"see {path.parent}/session.log"
+    )
 
 
 def render_error(error: errors.DevclusterError) -> Json:

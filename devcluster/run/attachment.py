@@ -1,0 +1,244 @@
+"""One workload, from the claim to the hand-back.
+
+The order is what keeps every promise at once.  First everything is read and prepared while the original
+still serves; the agents are held but route as before.  Then, by the workload's own strategy, either the
+local container is healthy before the original stops (``start-first``), or the original has stopped before
+the local one starts (``stop-first``, for what must never run twice).  The hand-back is the same backwards.
+
+Pods come and go meanwhile: each gets a link of its own, and a link that comes late does by itself what the
+others were told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import Literal
+
+from devcluster.edge.background import running
+from devcluster.edge.kube_workload import AgentPod, watch_agent_pods
+from devcluster.edge.lines import RefusedError
+from devcluster.edge.ssh import AgentLink
+from devcluster.errors import FailedError
+from devcluster.run.changes import Changes
+from devcluster.run.localpod import LocalPod
+from devcluster.run.podlink import Claim, PodLink, Wire
+from devcluster.run.report import Progress
+from devcluster.run.site import Site
+from devcluster.run.wanted import Wanted
+
+Phase = Literal["starting", "attached", "failed", "left"]
+AttachmentState = Literal["starting", "attached", "partial", "reconnecting", "held", "failed", "left"]
+
+
+class Attachment:
+    """See the module.  ``run`` lives as long as the attachment; the session owns its task."""
+
+    def __init__(self, site: Site, wanted: Wanted, claim: Claim, wire: Wire) -> None:
+        self.wanted = wanted
+        self.claim = claim
+        self.links: dict[str, PodLink] = {}
+        self.failure = ""
+        self.since = time.time()
+        self.changes = Changes()
+        self.local = LocalPod(site, wanted, self._local_ended, self._open_doors)
+        self._site = site
+        self._wire = wire
+        self._phase: Phase = "starting"
+        self._engaged = False
+        self._failing = asyncio.Event()
+
+    @property
+    def key(self) -> str:
+        return self.wanted.workload.key
+
+    @property
+    def state(self) -> AttachmentState:
+        """The truth at this moment, from the links."""
+        if self._phase != "attached":
+            return self._phase
+        states = [link.state for link in self.links.values()]
+        if "lost" in states:
+            return "held"
+        if "attached" not in states:
+            return "reconnecting"
+        whole = states.count("attached") == len(states) >= self.wanted.replicas
+        return "attached" if whole else "partial"
+
+    @property
+    def reason(self) -> str:
+        """Why it is not attached; '' if it is."""
+        if self.failure or self.state == "attached":
+            return self.failure
+        reasons = [f"{link.pod.name}: {link.reason}" for link in self.links.values() if link.reason]
+        return "; ".join(sorted(reasons))
+
+    async def run(self) -> None:
+        """Follow the pods and hold each of them, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch_failure(), name=f"failure {self.key}")
+            tasks.create_task(self.local.run(), name=f"local {self.key}")
+            states = watch_agent_pods(self._site.cluster, self.wanted.object)
+            async with contextlib.aclosing(states):
+                async for pods in states:
+                    self._follow(pods, tasks)
+
+    async def attach(self) -> None:
+        """From held agents to a healthy local container that gets the traffic.
+
+        Raises FailedError and what the edge raises; the caller hands back.
+        """
+        link = await self._first_link()
+        facts = await link.inspect()
+        self._say("starting the gateway")
+        await self.local.open(facts, self._wire.keys, self.claim.epoch)
+        await self.local.fill(link)
+        if self.claim.order == "stop-first":
+            self._say("stopping the original")
+            await self._all("pause", "stop")
+            await self.local.fill(link)
+        await self.local.start(facts)
+        await self.local.wait_healthy()
+        self._say("taking the traffic")
+        self._engaged = True
+        self.changes.notify()
+        await asyncio.gather(*(link.engage() for link in self._live()))
+        self._set("attached")
+
+    async def change(self, wanted: Wanted) -> bool:
+        """Take up an edit that needs no new pods; False where nothing of the local pod differs."""
+        link = await self._first_link()
+        facts = await link.inspect()
+        if not await self.local.differs(wanted, facts):
+            return False
+        self._set("starting")
+        self.wanted = wanted
+        await self._all("pause")
+        await self.local.reopen(wanted, facts, self._wire.keys, self.claim.epoch)
+        await self.local.fill(link)
+        await self.local.start(facts)
+        await self.local.wait_healthy()
+        await asyncio.gather(*(link.engage() for link in self._live()))
+        self._set("attached")
+        return True
+
+    async def hand_back(self, *, failure: str = "") -> None:
+        """Give the traffic back to the original and stop the local container."""
+        self.failure = failure
+        self._disengage()
+        if self.claim.order == "stop-first":
+            await self._all("pause", tolerant=True)
+            await self.local.stop()
+            await self._all("release", tolerant=True)
+        else:
+            await self._all("release", tolerant=True)
+            await self.local.stop()
+        self._set("failed" if failure else "left")
+
+    async def restart(self) -> None:
+        """Stop and start the local container; connections wait in the agents meanwhile."""
+        self._set("starting")
+        await self._all("pause")
+        await self.local.restart()
+        await self.local.wait_healthy()
+        await asyncio.gather(*(link.engage() for link in self._live()))
+        self._set("attached")
+
+    async def yield_first(self) -> None:
+        """Before the template is restored: what must never run twice stops here first."""
+        if self.claim.order == "stop-first":
+            self._disengage()
+            await self._all("pause", tolerant=True)
+            await self.local.stop()
+
+    def _disengage(self) -> None:
+        self._engaged = False
+        for link in self.links.values():
+            link.disengage()
+
+    def _local_ended(self, reason: str) -> None:
+        """The local container exited or turned unhealthy."""
+        if self._phase == "attached":
+            self.failure = reason
+            self._failing.set()
+
+    async def _watch_failure(self) -> None:
+        await self._failing.wait()
+        self._say(f"{self.failure}: handing back to the original")
+        await self.hand_back(failure=self.failure)
+        self._site.failed(self.key, self.failure)
+
+    def _follow(self, pods: tuple[AgentPod, ...], tasks: asyncio.TaskGroup) -> None:
+        ours = {pod.uid: pod for pod in pods if pod.ip and pod.phase == "Running"}
+        for uid in self.links.keys() - ours.keys():
+            self.links.pop(uid).forget()
+        for uid, pod in ours.items():
+            if uid not in self.links:
+                link = self.links[uid] = PodLink(pod, self.claim, self._wire, self._changed)
+                link.open_door(self.local.door)
+                tasks.create_task(self._hold(link), name=f"link {pod.name}")
+        self._changed()
+
+    async def _hold(self, link: PodLink) -> None:
+        async with running(self._join(link), name=f"join {link.pod.name}"):
+            await link.run()
+
+    async def _join(self, link: PodLink) -> None:
+        """A pod that came after the others were engaged is engaged as soon as it is held."""
+        await self.changes.until(lambda: self._engaged or link.over)
+        with contextlib.suppress(ConnectionError, RefusedError, TimeoutError):  # the link says it again
+            if self._engaged and link.state != "attached":
+                await link.engage()
+
+    async def _first_link(self) -> AgentLink:
+        def held() -> list[PodLink]:
+            return [link for link in self.links.values() if link.state in ("held", "attached")]
+
+        try:
+            async with asyncio.timeout(self._site.timeout):
+                await self.changes.until(lambda: bool(held()))
+        except TimeoutError as error:
+            raise FailedError(
+                f"no agent of {self.wanted.title} could be reached in {self._site.timeout:.0f} s",
+                hint=self.reason or f"kubectl describe {self.wanted.title} may say why",
+            ) from error
+        return await held()[0].link()
+
+    def _live(self) -> list[PodLink]:
+        return [link for link in self.links.values() if not link.over]
+
+    async def _all(self, *requests: str, tolerant: bool = False) -> None:
+        """The same requests to every agent, one after the other each, all agents at once."""
+
+        async def ask(link: PodLink) -> None:
+            for request in requests:
+                await link.call(request)
+
+        links = [link for link in self._live() if link.connected or not tolerant]
+        results = await asyncio.gather(
+            *(asyncio.wait_for(ask(link), self._site.timeout) for link in links),
+            return_exceptions=tolerant,
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                self._say(
+                    f"an agent could not be told to {requests[-1]} ({result}); its lease ends by itself"
+                )
+
+    def _open_doors(self) -> None:
+        for link in self.links.values():
+            link.open_door(self.local.door)
+
+    def _changed(self) -> None:
+        self.changes.notify()
+        self._site.changed()
+
+    def _set(self, phase: Phase) -> None:
+        if phase != self._phase:
+            self.since = time.time()
+        self._phase = phase
+        self._changed()
+
+    def _say(self, text: str) -> None:
+        self._site.report(Progress(self.key, text))

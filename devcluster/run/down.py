@@ -1,0 +1,109 @@
+"""``leave`` and ``down``, with a host process or without one.
+
+A host process that lives is asked: it knows how to hand over without a failed request.  What it does not
+hold, or all of it where none lives, is found by its marks in the namespace and by its labels in Docker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from devcluster.edge.engine import Engine, open_engine
+from devcluster.edge.kube import Cluster, open_cluster
+from devcluster.errors import ConfigurationError, EngineError, LeftoverError
+from devcluster.run.journal import Journal
+from devcluster.run.place import Place, place_of, state_home
+from devcluster.run.record import Mark, list_marks
+from devcluster.run.remove import remove
+from devcluster.run.report import Report
+from devcluster.run.request import Request
+from devcluster.run.socket import AbsentError, ask
+
+Json = dict[str, Any]
+
+
+async def leave(request: Request, *, report: Report) -> Json:
+    """Hand back what is attached; nothing where nothing is."""
+    async with open_cluster(request.context) as cluster:
+        place = _place(request, cluster)
+    if place is None:
+        raise ConfigurationError("there is no devcluster.yaml here or above", hint="name it by --file")
+    try:
+        return await ask(place.socket, {"do": "leave", "only": list(request.only)}, report)
+    except AbsentError:
+        return {"workloads": [], "notes": ["nothing is attached"]}
+
+
+async def down(request: Request, *, everywhere: bool, volumes: bool, report: Report) -> Json:
+    """Everything of ours away, verified.  LeftoverError names what stays."""
+    async with open_cluster(request.context) as cluster:
+        place = _place(request, cluster)
+        result: Json = {"workloads": [], "notes": []}
+        if place is not None:
+            message = {"do": "down", "only": list(request.only), "volumes": volumes}
+            with contextlib.suppress(AbsentError):
+                result = await ask(place.socket, message, report)
+        done = {row["name"] for row in result["workloads"]}
+        for mark in await _marks(request, cluster, everywhere):
+            row = await _remove(request, cluster, place, mark, report)
+            if row["name"] not in done:
+                result["workloads"].append(row)
+    async with open_engine() as engine:
+        result["notes"] += await _clean_docker(request, engine, place, volumes)
+    return result
+
+
+async def _marks(request: Request, cluster: Cluster, everywhere: bool) -> list[Mark]:
+    """What is installed: the file's workloads, or all of the namespace where there is no file."""
+    namespace = None if everywhere else request.namespace or cluster.namespace
+    marks = await list_marks(cluster, namespace)
+    if everywhere or request.project is None:
+        return list(marks)
+    names = {workload.target.name for workload in request.wanted}
+    project = request.project.name
+    return [
+        mark
+        for mark in marks
+        if mark.name in names
+        or (not request.only and mark.record.holder is not None and mark.record.holder.project == project)
+    ]
+
+
+async def _remove(
+    request: Request, cluster: Cluster, place: Place | None, mark: Mark, report: Report
+) -> Json:
+    folder = place.state if place is not None else state_home(request.environ)
+    with Journal.open(folder / "journal.jsonl") as journal:
+        removal = await remove(
+            cluster,
+            mark.namespace,
+            mark.kind,
+            mark.name,
+            journal=journal,
+            report=report,
+            timeout=request.timeout,
+        )
+        journal.clear()
+    kept = [f"left as it is, changed by somebody else: {what}" for what in removal.kept]
+    key = next((it.key for it in request.wanted if it.target.name == mark.name), mark.name)
+    return {"name": key, "outcome": "put back", "detail": [f"{mark.kind}/{mark.name}", *kept]}
+
+
+async def _clean_docker(request: Request, engine: Engine, place: Place | None, volumes: bool) -> list[str]:
+    if place is None:
+        return []
+    try:
+        left = await engine.remove_project(place.id, request.only or None, volumes=volumes)
+    except EngineError as error:
+        raise LeftoverError(f"left over in Docker: {error}", hint="`devcluster down` tries again") from error
+    if left:
+        raise LeftoverError(f"left over in Docker: {', '.join(left)}", hint="`devcluster down` tries again")
+    return []
+
+
+def _place(request: Request, cluster: Cluster) -> Place | None:
+    if request.project is None:
+        return None
+    namespace = request.namespace or cluster.namespace
+    return place_of(cluster.context, namespace, request.project.name, request.environ)

@@ -1,0 +1,154 @@
+"""What can be asked without changing anything: ``list``, ``status``, ``plan``, ``env``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from devcluster.config.model import Workload
+from devcluster.edge.engine import open_engine
+from devcluster.edge.kube import Cluster, open_cluster
+from devcluster.edge.kube_agent import load_binary
+from devcluster.edge.kube_workload import KINDS, agent_pods, find_workload
+from devcluster.edge.lanes import AgentAddress
+from devcluster.edge.ssh import Keys, open_agent
+from devcluster.errors import ConfigurationError, DevclusterError
+from devcluster.plan.local import plan_local
+from devcluster.plan.steps import render_steps
+from devcluster.rules.environment import local_environment
+from devcluster.rules.marks import secret_file, secret_name
+from devcluster.run.place import place_of
+from devcluster.run.record import Mark, list_marks
+from devcluster.run.report import silent
+from devcluster.run.request import Request
+from devcluster.run.socket import AbsentError, ask
+from devcluster.run.wanted import read_wanted
+
+Json = dict[str, Any]
+
+
+async def list_workloads(request: Request) -> list[Json]:
+    """Every workload of the namespace, by kind and name."""
+    async with open_cluster(request.context) as cluster:
+        namespace = request.namespace or cluster.namespace
+        marks = {(mark.kind, mark.name): mark for mark in await list_marks(cluster, namespace)}
+        rows = []
+        for kind in KINDS[:-1]:
+            for item in (await cluster.list(kind, namespace)).items:
+                name = item["metadata"]["name"]
+                rows.append(_list_row(kind, item, marks.get((kind, name))))
+    return rows
+
+
+def _list_row(kind: str, item: Json, mark: Mark | None) -> Json:
+    containers = item["spec"]["template"]["spec"]["containers"]
+    ports = [port["containerPort"] for container in containers for port in container.get("ports") or []]
+    state, holder = "ready (no agent)", None
+    if mark is not None:
+        state, holder = "ready (agent installed)", mark.record.holder
+    if mark is not None and holder is not None:
+        state = f"held by {holder} since {mark.record.since}"
+    name = item["metadata"]["name"]
+    return {"kind": kind, "name": name, "state": state, "ports": ",".join(map(str, ports)) or "-"}
+
+
+async def status(request: Request) -> Json:
+    """The document of ``status -o json``."""
+    async with open_cluster(request.context) as cluster:
+        namespace = request.namespace or cluster.namespace
+        if request.project is None:
+            raise ConfigurationError("there is no devcluster.yaml here or above", hint="name it by --file")
+        name = request.project.name
+        place = place_of(cluster.context, namespace, name, request.environ)
+        try:
+            held = (await ask(place.socket, {"do": "status"}, silent))["workloads"]
+        except AbsentError:
+            held = []
+        known = {row["name"]: row for row in held}
+        marks = {mark.name: mark for mark in await list_marks(cluster, namespace)}
+        rows = [
+            known.get(workload.key) or await _unheld(cluster, namespace, workload, marks)
+            for workload in request.project.workloads
+        ]
+    return {"name": name, "namespace": namespace, "context": cluster.context, "workloads": rows}
+
+
+async def _unheld(cluster: Cluster, namespace: str, workload: Workload, marks: dict[str, Mark]) -> Json:
+    mark = marks.get(workload.target.name)
+    state, reason, holder, since = "absent", "", None, ""
+    if mark is not None:
+        state, holder, since = "agent-installed", mark.record.holder, mark.record.since
+    if mark is not None and holder is not None:
+        state, reason = "held", f"held by {holder} since {mark.record.since}"
+    return {
+        "name": workload.key,
+        "target": f"{mark.kind}/{mark.name}/{mark.container}" if mark else workload.target.name,
+        "mode": workload.mode,
+        "state": state,
+        "since": since,
+        "reason": reason,
+        "holder": None
+        if holder is None
+        else {"user": holder.user, "host": holder.host, "project": holder.project, "since": since},
+        "pods": [],
+        "pods_wanted": await _replicas(cluster, namespace, workload),
+        "ports": [],
+        "volumes": [],
+        "rewrites": [],
+        "drift": [],
+    }
+
+
+async def _replicas(cluster: Cluster, namespace: str, workload: Workload) -> int:
+    try:
+        return (await find_workload(cluster, workload.target, namespace)).replicas
+    except DevclusterError:
+        return 0
+
+
+async def plan(request: Request) -> Json:
+    """What ``up`` would do: ``{"text", "workloads": [{"name", "steps": [...], "notes": [...]}]}``."""
+    assert request.project is not None
+    binary = load_binary()
+    rows, texts = [], []
+    async with open_cluster(request.context) as cluster, open_engine() as engine:
+        namespace = request.namespace or cluster.namespace
+        for workload in request.wanted:
+            wanted = await read_wanted(cluster, engine, request.project, workload, namespace, binary)
+            steps = (*wanted.install.steps, *plan_local(wanted.order, workload.key, wanted.title))
+            rows.append(
+                {
+                    "name": workload.key,
+                    "steps": [{"step": str(step), "cause": step.cause, "undo": step.undo} for step in steps],
+                    "notes": list(wanted.install.notes),
+                }
+            )
+            notes = "".join(f"    note: {note}\n" for note in wanted.install.notes)
+            texts.append(f"{workload.key} ({wanted.title})\n{render_steps(steps)}\n{notes}")
+    return {"text": "\n".join(texts), "workloads": rows}
+
+
+async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], ...]:
+    """The environment of one workload, from its agent."""
+    workload = request.wanted[0]
+    assert request.project is not None
+    async with open_cluster(request.context) as cluster:
+        namespace = request.namespace or cluster.namespace
+        found = await find_workload(cluster, workload.target, namespace)
+        pods = [pod for pod in await agent_pods(cluster, found) if pod.phase == "Running"]
+        if not pods:
+            raise ConfigurationError(
+                f"{found.kind}/{found.name} has no agent, and only the agent knows the whole environment",
+                hint=f"`devcluster up {workload.key}` installs it",
+            )
+        secret = await cluster.get("secret", secret_name(found.kind, found.name), namespace)
+        keys = Keys(secret_file(secret, "laptop.key").encode(), secret_file(secret, "agent.pub"))
+        address = AgentAddress(namespace, pods[0].name, request.project.agent.port)
+        async with open_agent(await cluster.upgrade_target(), address, keys, timeout=15) as link:
+            facts = await link.inspect()
+        if raw:
+            return facts.environment
+        services = tuple(
+            item["metadata"]["name"] for item in (await cluster.list("service", namespace)).items
+        )
+    made = local_environment(facts.environment, workload, services, namespace)
+    return tuple((name, value) for name, value in made.variables if value is not None)

@@ -1,0 +1,283 @@
+"""The host process: holds what `up` attached, until it is told to let go.
+
+One at a time changes something (``up``, ``leave``, ``down``); anybody may ask for the state meanwhile.
+The attachments run beside each other; one that fails does not take the others along.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import socket
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+from devcluster.config.model import Project
+from devcluster.edge.kube_agent import AgentBinary, load_binary
+from devcluster.edge.ssh import Keys
+from devcluster.errors import DevclusterError, FailedError, LeftoverError
+from devcluster.rules.marks import Holder, secret_name
+from devcluster.run.attachment import Attachment
+from devcluster.run.changes import Changes
+from devcluster.run.install import Installed, install
+from devcluster.run.journal import Journal
+from devcluster.run.podlink import Claim, Wire
+from devcluster.run.record import claim, unclaim
+from devcluster.run.remove import remove
+from devcluster.run.report import Progress, Report, silent
+from devcluster.run.site import Site, gateway_binary
+from devcluster.run.wanted import Wanted, check_ports, read_wanted
+
+Json = dict[str, Any]
+
+
+class Session:
+    """See the module.  Made by ``open_session``."""
+
+    def __init__(self, site: Site, tasks: asyncio.TaskGroup, journal: Journal) -> None:
+        self.site = site
+        self.attachments: dict[str, Attachment] = {}
+        self.changes = Changes()
+        self.failures: dict[str, str] = {}
+        self._journal = journal
+        self._tasks = tasks
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._lock = asyncio.Lock()
+        self._binary: AgentBinary | None = None
+        site.changed = self.changes.notify
+        site.failed = self._failed
+
+    @property
+    def live(self) -> bool:
+        """Whether anything is attached or being attached."""
+        return bool(self.attachments) or self._lock.locked()
+
+    async def until_idle(self) -> None:
+        """Return when nothing is attached any more."""
+        await self.changes.until(lambda: not self.live)
+
+    async def apply(
+        self,
+        project: Project,
+        only: tuple[str, ...],
+        *,
+        takeover: bool,
+        timeout: float,
+        report: Report = silent,
+    ) -> Json:
+        """Make it as the file says.  Answers ``{"workloads": [{"name", "outcome", "detail"}], "notes"}``."""
+        async with self._turn(report, timeout):
+            chosen = [workload for workload in project.workloads if not only or workload.key in only]
+            wanted = [await self._read(project, workload.key) for workload in chosen]
+            for item in wanted:
+                if item.workload.key not in self.attachments:
+                    check_ports(item.publishes)
+            gone = [] if only else sorted(self.attachments.keys() - {it.key for it in project.workloads})
+            rows = await self._together(
+                *(self._detach(key, remove_agent=True) for key in gone),
+                *(self._apply_one(item, takeover=takeover) for item in wanted),
+            )
+            return {"workloads": rows, "notes": []}
+
+    async def leave(self, only: tuple[str, ...], *, report: Report = silent) -> Json:
+        """Hand back; agent, container and volumes stay for the next ``up``."""
+        async with self._turn(report, self.site.timeout):
+            keys = [key for key in sorted(self.attachments) if not only or key in only]
+            rows = await self._together(*(self._detach(key, remove_agent=False) for key in keys))
+            return {"workloads": rows, "notes": []}
+
+    async def down(self, only: tuple[str, ...], *, volumes: bool, report: Report = silent) -> Json:
+        """Hand back and take everything of ours away."""
+        async with self._turn(report, self.site.timeout):
+            keys = [key for key in sorted(self.attachments) if not only or key in only]
+            rows = await self._together(*(self._detach(key, remove_agent=True) for key in keys))
+            return {"workloads": rows, "notes": []}
+
+    async def restart(self, key: str, *, report: Report = silent) -> Json:
+        """Stop and start the local container; connections wait meanwhile."""
+        async with self._turn(report, self.site.timeout):
+            await self.attachments[key].restart()
+            return {"workloads": [{"name": key, "outcome": "restarted", "detail": []}], "notes": []}
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, report: Report, timeout: float) -> AsyncIterator[None]:
+        async with self._lock:
+            self.site.report, self.site.timeout = report, timeout
+            try:
+                yield
+            finally:
+                self.site.report = silent
+                asyncio.get_running_loop().call_soon(self.changes.notify)
+
+    async def _together(self, *work: Coroutine[Any, Any, Json]) -> list[Json]:
+        """All at once; if one fails the others go on to their end, then its error is raised."""
+        results = await asyncio.gather(*work, return_exceptions=True)
+        errors = [result for result in results if isinstance(result, BaseException)]
+        if errors:
+            raise errors[0]
+        return [result for result in results if not isinstance(result, BaseException)]
+
+    async def _read(self, project: Project, key: str) -> Wanted:
+        workload = next(item for item in project.workloads if item.key == key)
+        if self._binary is None:
+            self._binary = load_binary()
+            facts = await self.site.engine.describe()
+            await self.site.engine.ensure_gateway_image(gateway_binary(facts.architecture))
+        place = self.site.place
+        return await read_wanted(
+            self.site.cluster, self.site.engine, project, workload, place.namespace, self._binary
+        )
+
+    async def _apply_one(self, wanted: Wanted, *, takeover: bool) -> Json:
+        key = wanted.workload.key
+        current = self.attachments.get(key)
+        if current is not None and wanted.install.adopted and current.state != "failed":
+            changed = await current.change(wanted)
+            return self._row(current, "changed" if changed else "unchanged")
+        if current is not None:
+            await self._end(current)
+        created = not wanted.install.adopted
+        attachment = await self._attach(wanted, takeover=takeover, created=created)
+        return self._row(attachment, "changed" if current is not None else "created")
+
+    async def _attach(self, wanted: Wanted, *, takeover: bool, created: bool) -> Attachment:
+        site = self.site
+        assert self._binary is not None
+        installed = await install(
+            site.cluster,
+            wanted.install,
+            self._binary,
+            journal=self._journal,
+            report=site.report,
+            timeout=site.timeout,
+        )
+        attachment: Attachment | None = None
+        try:
+            attachment = await self._open(wanted, installed, takeover=takeover)
+            await attachment.attach()
+        except (DevclusterError, ExceptionGroup) as error:
+            await self._put_back(wanted, attachment, created=created, error=error)
+            raise AssertionError("unreachable") from error
+        except asyncio.CancelledError:
+            with contextlib.suppress(DevclusterError):
+                if attachment is not None:
+                    await attachment.hand_back()
+            raise
+        return attachment
+
+    async def _open(self, wanted: Wanted, installed: Installed, *, takeover: bool) -> Attachment:
+        place, key = self.site.place, wanted.workload.key
+        holder = Holder(user=getpass.getuser(), host=socket.gethostname(), project=place.name)
+        record = await claim(self.site.cluster, place.namespace, installed.secret, holder, takeover=takeover)
+        said = Claim(
+            epoch=record.epoch,
+            holder={"user": holder.user, "host": holder.host, "project": holder.project},
+            since=record.since,
+            lease=wanted.project.agent.lease,
+            order=wanted.order,
+        )
+        keys = Keys(laptop=installed.laptop_key.encode(), agent_public=installed.agent_public)
+        wire = Wire(self.site.cluster.upgrade_target, place.namespace, wanted.project.agent.port, keys)
+        attachment = Attachment(self.site, wanted, said, wire)
+        self.attachments[key] = attachment
+        self.failures.pop(key, None)
+        self._running[key] = self._tasks.create_task(attachment.run(), name=f"attachment {key}")
+        return attachment
+
+    async def _put_back(
+        self, wanted: Wanted, attachment: Attachment | None, *, created: bool, error: BaseException
+    ) -> None:
+        """After a failure: as it was before, or LeftoverError with what is not."""
+        cause = _first(error)
+        self.site.report(Progress(wanted.workload.key, f"putting back: {cause}"))
+        try:
+            if attachment is not None:
+                await attachment.hand_back(failure=str(cause))
+                await self._end(attachment, remove_containers=True)
+            if created:
+                await self._remove_agent(wanted)
+        except DevclusterError as second:
+            raise LeftoverError(
+                f"{cause}; putting {wanted.title} back failed too: {second}",
+                hint=f"`devcluster down -n {self.site.place.namespace}` finishes it",
+            ) from error
+        if isinstance(cause, DevclusterError) and cause.exit_code in (2, 4, 5, 6):
+            raise cause
+        hint = cause.hint if isinstance(cause, DevclusterError) else ""
+        raise FailedError(f"{cause}; {wanted.title} was put back", hint=hint) from error
+
+    async def _detach(self, key: str, *, remove_agent: bool) -> Json:
+        attachment = self.attachments[key]
+        wanted = attachment.wanted
+        notes: list[str] = []
+        if remove_agent:
+            await attachment.yield_first()
+            notes += await self._remove_agent(wanted)
+            await attachment.local.stop()
+        else:
+            await attachment.hand_back()
+            secret = secret_name(wanted.object.kind, wanted.object.name)
+            await unclaim(self.site.cluster, self.site.place.namespace, secret, attachment.claim.epoch)
+        await self._end(attachment, remove_containers=remove_agent)
+        return {
+            "name": key,
+            "outcome": "put back" if remove_agent else "left",
+            "detail": [wanted.title, *notes],
+        }
+
+    async def _remove_agent(self, wanted: Wanted) -> list[str]:
+        place = self.site.place
+        removed = await remove(
+            self.site.cluster,
+            place.namespace,
+            wanted.object.kind,
+            wanted.object.name,
+            journal=self._journal,
+            report=self.site.report,
+            timeout=self.site.timeout,
+        )
+        return [f"left as it is, changed by somebody else: {what}" for what in removed.kept]
+
+    async def _end(self, attachment: Attachment, *, remove_containers: bool = False) -> None:
+        key = attachment.key
+        self.attachments.pop(key, None)
+        task = self._running.pop(key, None)
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ExceptionGroup):
+                await task
+        if remove_containers:
+            left = await self.site.engine.remove_project(self.site.place.id, (key,), volumes=False)
+            if left:
+                raise LeftoverError(
+                    f"left over in Docker: {', '.join(left)}", hint="`devcluster down` tries again"
+                )
+
+    def _failed(self, key: str, reason: str) -> None:
+        self.failures[key] = reason
+        self.changes.notify()
+
+    def _row(self, attachment: Attachment, outcome: str) -> Json:
+        netns = attachment.local.netns
+        ports = netns.ports if netns is not None else ()
+        detail = [f"{attachment.wanted.title} is answered by {attachment.local.name}"]
+        detail += [f"{address}:{host} -> {port}" for port, address, host in ports]
+        return {"name": attachment.key, "outcome": outcome, "detail": detail}
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
+@contextlib.asynccontextmanager
+async def open_session(site: Site) -> AsyncIterator[Session]:
+    """A session whose attachments live until the block ends."""
+    with Journal.open(site.place.state / "journal.jsonl") as journal:
+        async with asyncio.TaskGroup() as tasks:
+            session = Session(site, tasks, journal)
+            try:
+                yield session
+            finally:
+                for task in session._running.values():
+                    task.cancel()

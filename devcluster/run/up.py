@@ -1,0 +1,182 @@
+"""``up``: in the foreground this process is the host process, with ``-d`` another one is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from devcluster.config.codec import encode_project
+from devcluster.edge.background import running
+from devcluster.edge.engine import open_engine
+from devcluster.edge.kube import open_cluster
+from devcluster.errors import DevclusterError, FailedError
+from devcluster.run.hosting import host
+from devcluster.run.logs import follow_session
+from devcluster.run.place import Place, place_of
+from devcluster.run.report import Report
+from devcluster.run.request import Request
+from devcluster.run.session import Session, open_session
+from devcluster.run.site import Site, read_secret
+from devcluster.run.socket import AbsentError, ask
+
+Json = dict[str, Any]
+INTERRUPTED = 130
+_SPAWN = 20.0  # seconds until a new host process must answer
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+async def up_detached(request: Request, *, takeover: bool, report: Report) -> Json:
+    """Hand the plan to the host process, which is started where none runs."""
+    place = await _place(request)
+    message = _message(request, takeover)
+    try:
+        return await ask(place.socket, message, report)
+    except AbsentError:
+        await _spawn(place)
+        return await ask(place.socket, message, report)
+
+
+async def up_foreground(
+    request: Request,
+    *,
+    takeover: bool,
+    report: Report,
+    ready: Callable[[Json], None],
+    log: Callable[[str, str], None],
+) -> int:
+    """Attach, tell *ready*, follow the logs until ^C; then leave.  The exit code.
+
+    Where a host process runs already it gets the new plan, and this command ends with its answer.
+    """
+    place = await _place(request)
+    try:
+        ready(await ask(place.socket, _message(request, takeover), report))
+        return 0
+    except AbsentError:
+        pass
+    async with (
+        open_site(place, request) as site,
+        open_session(site) as session,
+        _interrupts() as interrupted,
+        host(session),
+    ):
+        work = asyncio.ensure_future(_apply(session, request, takeover, report))
+        stop = asyncio.ensure_future(interrupted.wait())
+        await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            work.cancel()
+            with contextlib.suppress(asyncio.CancelledError, DevclusterError):
+                await work
+            await session.leave((), report=report)
+            return INTERRUPTED
+        ready(work.result())
+        return await _follow(session, stop, report, log)
+
+
+async def _apply(session: Session, request: Request, takeover: bool, report: Report) -> Json:
+    assert request.project is not None
+    return await session.apply(
+        request.project, request.only, takeover=takeover, timeout=request.timeout, report=report
+    )
+
+
+async def _follow(
+    session: Session, stop: asyncio.Future[Any], report: Report, log: Callable[[str, str], None]
+) -> int:
+    """Until ^C (130), or until nothing is attached any more (0), or all of it has failed (1)."""
+
+    def over() -> bool:
+        return not session.live or all(item.state == "failed" for item in session.attachments.values())
+
+    async with running(follow_session(session, log), name="logs"):
+        ended = asyncio.ensure_future(session.changes.until(over))
+        await asyncio.wait({stop, ended}, return_when=asyncio.FIRST_COMPLETED)
+    if stop.done():
+        ended.cancel()
+        await session.leave((), report=report)
+        return INTERRUPTED
+    stop.cancel()
+    if not session.failures:
+        return 0
+    reasons = "; ".join(session.failures[key] for key in sorted(session.failures))
+    raise FailedError(reasons, hint="the original serves again; `devcluster up` starts it anew")
+
+
+@contextlib.asynccontextmanager
+async def open_site(place: Place, request: Request) -> AsyncIterator[Site]:
+    """Cluster and engine, both checked to be there."""
+    async with open_cluster(request.context) as cluster, open_engine() as engine:
+        yield Site(place, cluster, engine, read_secret(place), timeout=request.timeout)
+
+
+@contextlib.asynccontextmanager
+async def _interrupts() -> AsyncIterator[asyncio.Event]:
+    """^C and its kin as an event; a second one is the same as the first: handing back goes on."""
+    event, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, event.set)
+    try:
+        yield event
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+async def _place(request: Request) -> Place:
+    assert request.project is not None
+    async with open_cluster(request.context) as cluster:
+        namespace = request.namespace or cluster.namespace
+        return place_of(cluster.context, namespace, request.project.name, request.environ)
+
+
+def _message(request: Request, takeover: bool) -> Json:
+    assert request.project is not None
+    return {
+        "do": "apply",
+        "project": encode_project(request.project),
+        "only": list(request.only),
+        "takeover": takeover,
+        "timeout": request.timeout,
+    }
+
+
+def _start_host(place: Place) -> subprocess.Popen[bytes]:
+    """A host process of its own session, so that it outlives the terminal; its words go to its log."""
+    command = [sys.executable, "-m", "devcluster.run.hosting", place.context, place.namespace, place.name]
+    descriptor = os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            start_new_session=True,
+        )
+    finally:
+        os.close(descriptor)
+
+
+async def _spawn(place: Place) -> None:
+    process = _start_host(place)
+    try:
+        async with asyncio.timeout(_SPAWN):
+            while not await _answers(place):
+                if process.poll() is not None:
+                    raise FailedError(f"the host process ended at once; its log: {place.log}")
+                await asyncio.sleep(0.05)
+    except TimeoutError as error:
+        raise FailedError(f"the host process does not answer; its log: {place.log}") from error
+
+
+async def _answers(place: Place) -> bool:
+    try:
+        await ask(place.socket, {"do": "ping"}, lambda _: None)
+    except AbsentError:
+        return False
+    return True

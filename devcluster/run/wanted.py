@@ -1,0 +1,153 @@
+"""One workload of the file, with everything that was read of cluster and engine.  Nothing is changed here.
+
+All of it is read before the first change, so that a mistake in the file, an image that can't be found or a
+taken port ends the command with nothing to put back.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, field
+from typing import Any
+
+from devcluster.config.model import Order, Project, Publish, Workload
+from devcluster.edge.engine import Engine
+from devcluster.edge.kube import Cluster
+from devcluster.edge.kube_agent import AgentBinary
+from devcluster.edge.kube_workload import WorkloadObject, find_workload
+from devcluster.errors import ConfigurationError
+from devcluster.plan.install import InstallPlan, Wish, plan_install
+from devcluster.rules.image import ImageFacts
+from devcluster.rules.local import published_ports
+from devcluster.rules.template import find_container
+from devcluster.run.install import observe
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """``image``: what the local container runs; ``services``: names of all Services of the namespace;
+    ``seen``: addresses of the cluster, which Docker's network must not cover."""
+
+    project: Project
+    workload: Workload
+    object: WorkloadObject
+    install: InstallPlan
+    image: ImageFacts
+    order: Order
+    publishes: tuple[Publish, ...]
+    services: tuple[str, ...]
+    seen: tuple[str, ...]
+    container: Json = field(repr=False)
+    pod_spec: Json = field(repr=False)
+
+    @property
+    def title(self) -> str:
+        return f"{self.object.kind}/{self.object.name}"
+
+    @property
+    def replicas(self) -> int:
+        return self.object.replicas
+
+
+async def read_wanted(
+    cluster: Cluster,
+    engine: Engine,
+    project: Project,
+    workload: Workload,
+    namespace: str,
+    binary: AgentBinary,
+) -> Wanted:
+    """Raises ConfigurationError and ClusterError; nothing has been changed then."""
+    target = await find_workload(cluster, workload.target, namespace)
+    observed = await observe(cluster, target)
+    pods = await cluster.list("pod", namespace, selector=target.selector)
+    image_id = _image_id(pods.items, target.container)
+    pod_image = await _pod_image(engine, workload, target, image_id)
+    wish = Wish(
+        digest=binary.digest,
+        chunks=binary.chunks,
+        image=pod_image,
+        take=workload.take,
+        port=project.agent.port,
+        lease=project.agent.lease,
+        delivery=project.agent.delivery,
+    )
+    install = plan_install(observed, wish)
+    container = find_container(install.base, target.container)
+    return Wanted(
+        project=project,
+        workload=workload,
+        object=target,
+        install=install,
+        image=await _local_image(engine, workload, pod_image),
+        order=workload.order or ("stop-first" if target.strategy == "Recreate" else "start-first"),
+        publishes=published_ports(container, workload),
+        services=tuple(sorted(item["metadata"]["name"] for item in observed.services)),
+        seen=_addresses(pods.items, observed.services),
+        container=container,
+        pod_spec=install.base["spec"],
+    )
+
+
+def check_ports(publishes: tuple[Publish, ...]) -> None:
+    """ConfigurationError for a port that stands in the file and is taken, before anything is changed.
+
+    Docker binds it later and has the last word; this only spares a roll-out for nothing.
+    """
+    for publish in publishes:
+        if publish.host is None or not publish.written:
+            continue
+        kind = socket.SOCK_DGRAM if publish.protocol == "udp" else socket.SOCK_STREAM
+        with socket.socket(socket.AF_INET, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((publish.address, publish.host))
+            except OSError as error:
+                other = f"{publish.host + 1}:{publish.container}"
+                raise ConfigurationError(
+                    f"port {publish.host} of the laptop is taken ({publish.address}: {error.strerror})",
+                    hint=f'free it, or write another one under `ports`, e.g. "{other}"',
+                ) from error
+
+
+async def _pod_image(
+    engine: Engine, workload: Workload, target: WorkloadObject, image_id: str
+) -> ImageFacts | None:
+    """What the pod's image says of its command; None where nobody asks, or ``pod_command`` tells."""
+    container = find_container(target.template, target.container)
+    try:
+        return await engine.find_image(container["image"], image_id or None, _policy(workload))
+    except ConfigurationError:
+        if workload.pod_command is not None:
+            return ImageFacts("", (), workload.pod_command, None, "", "", "", ())
+        if workload.image is not None and container.get("command"):
+            return None
+        raise
+
+
+def _policy(workload: Workload) -> Any:
+    return "missing" if workload.image is not None else workload.pull_policy
+
+
+async def _local_image(engine: Engine, workload: Workload, pod_image: ImageFacts | None) -> ImageFacts:
+    if workload.image is not None:
+        return await engine.find_image(workload.image, None, workload.pull_policy)
+    assert pod_image is not None
+    return pod_image
+
+
+def _image_id(pods: tuple[Json, ...], container: str) -> str:
+    for pod in pods:
+        for status in (pod.get("status") or {}).get("containerStatuses") or []:
+            if status["name"] == container and status.get("imageID"):
+                return str(status["imageID"])
+    return ""
+
+
+def _addresses(pods: tuple[Json, ...], services: tuple[Json, ...]) -> tuple[str, ...]:
+    found = {(pod.get("status") or {}).get("podIP") for pod in pods}
+    found |= {(pod.get("status") or {}).get("hostIP") for pod in pods}
+    found |= {service["spec"].get("clusterIP") for service in services}
+    return tuple(sorted(address for address in found if address and address != "None"))
