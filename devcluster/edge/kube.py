@@ -13,26 +13,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
-from urllib.parse import urlencode, urlsplit
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
-from devcluster.edge.kube_answer import StatusError, refusal, unreachable
+from devcluster.edge.kube_answer import StatusError
 from devcluster.edge.kube_paths import RESOURCES, Place, place
+from devcluster.edge.kube_transport import Transport, UpgradeTarget
 from devcluster.errors import ClusterError, NotFoundError
 
 if TYPE_CHECKING:
     from devcluster.edge.kube_credentials import Access
 
+__all__ = ["Cluster", "Listing", "UpgradeTarget", "WatchEvent", "open_cluster"]
+
 Json = dict[str, Any]
 PatchType = Literal["json-patch", "merge", "strategic"]
-T = TypeVar("T")
 
-CONNECT_TIMEOUT = 10.0
-READ_TIMEOUT = 60.0
 FIELD_MANAGER = "devcluster"
 
 _JSON = "application/json"
@@ -42,22 +40,6 @@ _CONTENT = {
     "merge": "application/merge-patch+json",
     "strategic": "application/strategic-merge-patch+json",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class UpgradeTarget:
-    """What a raw connection to the API server needs.  ``prefix``: path before ``/api``, often empty.
-
-    ``headers`` hold the credentials.  ``proxy``: host, port, Proxy-Authorization or None.
-    """
-
-    host: str
-    port: int
-    prefix: str
-    server_name: str
-    ssl: ssl.SSLContext | None = field(repr=False)
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
-    proxy: tuple[str, int, str | None] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +61,11 @@ class WatchEvent:
 class Cluster:
     """One context of the kubeconfig.  Made by ``open_cluster``."""
 
-    def __init__(self, access: Access, threads: ThreadPoolExecutor) -> None:
-        self._access = access
-        self._threads = threads
-        self.context = access.context
-        self.namespace = access.namespace
-        self.server = access.server
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self.context = transport.access.context
+        self.namespace = transport.access.namespace
+        self.server = transport.access.server
 
     async def get(self, kind: str, name: str, namespace: str | None = None) -> Json:
         """NotFoundError where it does not exist."""
@@ -212,7 +193,9 @@ class Cluster:
         """The last *lines*; '' where there is no log (yet)."""
         query = {"container": container, "tailLines": str(lines)} | ({"previous": "true"} if previous else {})
         try:
-            data = await self._request("GET", place("pod", namespace, name, "log"), "get", query=query)
+            data = await self.transport.request(
+                "GET", place("pod", namespace, name, "log"), "get", query=query
+            )
         except StatusError as error:
             if error.status == 400:  # still starting, or it has no former one
                 return ""
@@ -238,26 +221,12 @@ class Cluster:
 
     async def version(self) -> str:
         """``v1.34.4``."""
-        answer = await self._request("GET", Place("/version", "/version", None), "get")
+        answer = await self.transport.request("GET", Place("/version", "/version", None), "get")
         return str(json.loads(answer)["gitVersion"])
 
     async def upgrade_target(self) -> UpgradeTarget:
         """How to open a raw connection to the API server; its token is fresh, so ask each time."""
-        return await self._in_thread(self._upgrade_target)
-
-    def _upgrade_target(self) -> UpgradeTarget:
-        headers = self._access.headers()
-        url = urlsplit(self._access.server)
-        assert url.hostname
-        return UpgradeTarget(
-            host=url.hostname,
-            port=url.port or (443 if url.scheme == "https" else 80),
-            prefix=url.path.rstrip("/"),
-            server_name=self._access.configuration.tls_server_name or url.hostname,
-            ssl=self._access.tls(),
-            headers=tuple(headers.items()),
-            proxy=self._access.proxy(),
-        )
+        return await self.transport.upgrade_target()
 
     async def _json(
         self,
@@ -270,83 +239,12 @@ class Cluster:
         content: str = _JSON,
         accept: str = _JSON,
     ) -> Json:
-        data = await self._request(
+        data = await self.transport.request(
             method, where, verb, query=query, body=body, content=content, accept=accept
         )
         answer = json.loads(data)
         assert isinstance(answer, dict)
         return answer
-
-    async def _request(
-        self,
-        method: str,
-        where: Place,
-        verb: str,
-        *,
-        query: dict[str, str] | None = None,
-        body: Any = None,
-        content: str = _JSON,
-        accept: str = _JSON,
-    ) -> bytes:
-        path = where.path + ("?" + urlencode(query) if query else "")
-        payload = None if body is None else json.dumps(body).encode()
-
-        def work() -> bytes:
-            response = self.send(method, path, body=payload, content=content, accept=accept)
-            if response.status >= 400:
-                raise refusal(response.status, response.data, verb, where, self.server)
-            return bytes(response.data)
-
-        return await self._in_thread(work)
-
-    def send(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: bytes | None = None,
-        content: str = _JSON,
-        accept: str = _JSON,
-        stream: bool = False,
-        read_timeout: float = READ_TIMEOUT,
-    ) -> Any:
-        """One request, blocking: for threads.  ClusterError where nobody answers."""
-        response = self._send(method, path, body, (content, accept), stream, read_timeout)
-        if response.status == 401:  # credentials may have been revoked before they expired
-            response.drain_conn()
-            self._access.refresh(force=True)
-            response = self._send(method, path, body, (content, accept), stream, read_timeout)
-        return response
-
-    def _send(
-        self,
-        method: str,
-        path: str,
-        body: bytes | None,
-        types: tuple[str, str],
-        stream: bool,
-        read_timeout: float,
-    ) -> Any:
-        import urllib3
-
-        headers = self._access.headers() | {"Accept": types[1], "User-Agent": "devcluster"}
-        if body is not None:
-            headers["Content-Type"] = types[0]
-        try:
-            return self._access.pool.request(
-                method,
-                self._access.server + path,
-                body=body,
-                headers=headers,
-                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=read_timeout),
-                retries=urllib3.Retry(total=1, connect=0, read=0, other=0, status=0, redirect=0),
-                preload_content=not stream,
-            )
-        except urllib3.exceptions.HTTPError as error:
-            raise unreachable(self.server, self.context, error) from error
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
 def _selectors(selector: str, fields: str) -> dict[str, str]:
@@ -371,7 +269,7 @@ async def open_cluster(context: str | None = None) -> AsyncIterator[Cluster]:
     threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="kube")
     loop = asyncio.get_running_loop()
     try:
-        yield Cluster(await loop.run_in_executor(threads, _open_access, context), threads)
+        yield Cluster(Transport(await loop.run_in_executor(threads, _open_access, context), threads))
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
 

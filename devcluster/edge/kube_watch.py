@@ -141,8 +141,9 @@ class _Reader:
     def run(self, tell: Callable[[Json | ClusterError | None], None], where: Place) -> None:
         import urllib3
 
+        send = self._cluster.transport.send
         try:
-            response = self._cluster.send("GET", self._path, stream=True, read_timeout=_READ_TIMEOUT)
+            response = send("GET", self._path, stream=True, read_timeout=_READ_TIMEOUT)
             if response.status == _GONE:
                 tell({"type": "ERROR"})
                 return
