@@ -126,10 +126,7 @@ class LocalPod:
             ["/devcluster-gateway", "hold"],
             network=name,
             hostname="wordpress-abc",
-            ports={
-                "7900/tcp": ("127.0.0.1", None),
-                "8100/tcp": [("127.0.0.1", None), (engine_gateway("bridge"), None)],
-            },
+            ports={"7900/tcp": ("127.0.0.1", None), "8100/tcp": ("127.0.0.1", None)},
         )
         self.gateway = self.start_gateway()
         self.application = self._start(
@@ -182,10 +179,14 @@ class LocalPod:
         self._stack.callback(container.remove, force=True)
         return container
 
-    def port(self, number: int, address: str = "127.0.0.1") -> int:
+    def port(self, number: int) -> int:
         self.netns.reload()
-        published = self.netns.attrs["NetworkSettings"]["Ports"][f"{number}/tcp"]
-        return next(int(each["HostPort"]) for each in published if each["HostIp"] == address)
+        return int(self.netns.attrs["NetworkSettings"]["Ports"][f"{number}/tcp"][0]["HostPort"])
+
+    def docker_address(self) -> str:
+        self.netns.reload()
+        (network,) = self.netns.attrs["NetworkSettings"]["Networks"].values()
+        return str(network["IPAddress"])
 
     def open_lane(self, lane: str | None = None, pod: str = "wordpress-0") -> Json:
         lane = lane or self.lane
