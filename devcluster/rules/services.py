@@ -150,7 +150,7 @@ def plan_moves(found: Collection[Route], fronts: Collection[FrontPort]) -> tuple
         front = by_port.get(route.container_port)
         if isinstance(route.target, int) and not route.left_alone and front is not None:
             moves.append(PortMove(route.service, route.port, route.target, front))
-    return tuple(moves)
+    return tuple(sorted(moves, key=lambda move: (move.service, move.port)))
 
 
 def apply_moves(service: Json, moves: Collection[PortMove]) -> list[Json]:

@@ -1,0 +1,147 @@
+"""What `up` plans for the cluster: the first time, the second time, after an edit, after a crash."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from devcluster.errors import ConfigurationError
+from devcluster.plan.install import Observed, Wish, plan_install
+from devcluster.plan.remove import plan_remove
+from devcluster.plan.steps import render_steps
+from devcluster.rules.image import ImageFacts
+from devcluster.rules.marks import Originals
+
+IMAGE = ImageFacts("sha256:1", ("/app",), (), None, "", "/", "amd64", ())
+WISH = Wish(digest="0123456789ab", chunks=2, image=IMAGE)
+
+
+def service(name: str, target: int | str) -> dict[str, Any]:
+    spec = {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": target}]}
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+def observed(*services: dict[str, Any]) -> Observed:
+    container = {"name": "web", "image": "web:1", "ports": [{"name": "http", "containerPort": 8080}]}
+    template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}}
+    item = {"metadata": {"name": "web", "uid": "u"}, "spec": {"template": template}}
+    return Observed("deployment", "web", "shop", "web", item, services)
+
+
+def installed(seen: Observed, wish: Wish) -> Observed:
+    """What stands there after the plan was applied."""
+    plan = plan_install(seen, wish)
+    item = copy.deepcopy(seen.object)
+    item["spec"]["template"] = plan.wrapped
+    originals = Originals(
+        kind="deployment",
+        name="web",
+        uid="u",
+        container="web",
+        template=plan.base,
+        wrapped=plan.wrapped,
+        history_limit=10,
+        raised_limit=20,
+        revision="1",
+        moves=plan.moves,
+    )
+    services = copy.deepcopy(seen.services)
+    for one in services:
+        for move in plan.moves:
+            if move.service == one["metadata"]["name"]:
+                one["spec"]["ports"][0]["targetPort"] = move.front
+    return replace(seen, object=item, services=services, originals=originals, settings=plan.settings)
+
+
+def names(seen: Observed, wish: Wish) -> list[str]:
+    return [type(step).__name__ for step in plan_install(seen, wish).steps]
+
+
+FIRST = ["PublishAgent", "WriteSecret", "PatchTemplate", "AwaitPods"]
+
+
+def test_first_time_in_words() -> None:
+    seen = observed(service("web", "http"), service("number", 8080))
+    assert render_steps(plan_install(seen, WISH).steps) == (
+        " 1. publish the agent as 2 ConfigMaps in namespace shop\n"
+        "    because deployment/web has no agent; no image has to be pulled for it\n"
+        "    `down` deletes them when no workload uses them any more\n"
+        " 2. write secret/devcluster-deployment-web (keys, settings, what stood there before)\n"
+        "    because `down` must work from any machine\n"
+        "    `down` deletes it\n"
+        " 3. start container web of deployment/web by the agent, with a roll-out\n"
+        "    because deployment/web has no agent\n"
+        "    `down` restores the pod template, with a roll-out\n"
+        " 4. wait until every pod of deployment/web runs its agent\n"
+        "    because traffic is taken over pod by pod\n"
+        " 5. lead service/number to the agent (80: 8080 to 9901)\n"
+        "    because it names the application's port by its number\n"
+        "    `down` restores the targetPort before the roll-out back"
+    )
+
+
+def test_second_time_nothing_is_written() -> None:
+    seen = installed(observed(service("web", "http"), service("number", 8080)), WISH)
+    assert names(seen, WISH) == ["AwaitPods"]
+    assert plan_install(seen, WISH).adopted
+    assert names(seen, replace(WISH, digest="ba9876543210")) == ["AwaitPods"]  # another binary will do
+
+
+@pytest.mark.parametrize(
+    "change", [{"port": 9950}, {"lease": 30.0}, {"delivery": "emptydir"}, {"take": "direct"}]
+)
+def test_an_edit_wraps_the_original_anew(change: dict[str, Any]) -> None:
+    first = observed(service("web", "http"))
+    seen = installed(first, WISH)
+    wish = replace(WISH, **change)
+    plan = plan_install(seen, wish)
+    assert names(seen, wish) == FIRST
+    assert plan.base == first.object["spec"]["template"]
+    assert plan.wrapped == plan_install(first, wish).wrapped
+
+
+def test_new_image_command_wraps_anew() -> None:
+    seen = installed(observed(), WISH)
+    assert names(seen, replace(WISH, image=replace(IMAGE, entrypoint=("/new",)))) == FIRST
+
+
+def test_crash_before_the_template_was_touched() -> None:
+    first = observed()
+    seen = replace(installed(first, WISH), object=first.object)
+    assert names(seen, WISH) == FIRST
+
+
+def test_crash_before_the_services_were_led() -> None:
+    first = observed(service("number", 8080))
+    seen = replace(installed(first, WISH), services=first.services)
+    assert names(seen, WISH) == ["AwaitPods", "PatchService"]
+
+
+def test_direct_leaves_services_and_says_what_is_lost() -> None:
+    plan = plan_install(observed(service("number", 8080)), replace(WISH, take="direct"))
+    assert plan.moves == ()
+    assert plan.settings["ports"] == [{"port": 8080, "name": "http"}]
+    assert "refused" in plan.notes[0]
+
+
+def test_an_init_is_refused_by_name() -> None:
+    with pytest.raises(ConfigurationError, match="s6-overlay"):
+        plan_install(observed(), replace(WISH, image=replace(IMAGE, entrypoint=("/init",))))
+
+
+def test_remove_in_words() -> None:
+    originals = installed(observed(service("number", 8080)), WISH).originals
+    steps = plan_remove(originals, kind="deployment", name="web", namespace="shop")
+    assert [str(step) for step in steps] == [
+        "lead service/number to the application (80: 9901 to 8080)",
+        "restore the pod template of deployment/web, with a roll-out",
+        "wait until deployment/web is rolled out",
+        "take our revisions out of the history of deployment/web",
+        "delete secret/devcluster-deployment-web",
+        "delete the agent's ConfigMaps in namespace shop that nothing uses",
+    ]
+    alone = plan_remove(None, kind="deployment", name="web", namespace="shop")
+    assert [type(step).__name__ for step in alone] == ["DeleteAgent"]

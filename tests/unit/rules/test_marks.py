@@ -1,0 +1,66 @@
+"""The Secret holds all that `down` needs, and gives it back as it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from devcluster.rules.keys import generate_pair
+from devcluster.rules.marks import (
+    Holder,
+    Originals,
+    Record,
+    encode_files,
+    owner_reference,
+    parse_originals,
+    parse_record,
+    render_record,
+    render_secret,
+    restore_template,
+)
+from devcluster.rules.services import PortMove
+from devcluster.rules.template import Wrapping, wrap_template
+
+PLAIN = {"spec": {"containers": [{"name": "web", "image": "a"}]}}
+
+
+def wrapped(port: int) -> dict[str, object]:
+    wrapping = Wrapping("s", ("c",), ("/app",), port)
+    return wrap_template(PLAIN, container="web", wrapping=wrapping)
+
+
+ORIGINALS = Originals(
+    kind="deployment",
+    name="web",
+    uid="u",
+    container="web",
+    template=PLAIN,
+    wrapped=wrapped(9900),
+    history_limit=10,
+    raised_limit=20,
+    revision="3",
+    revisions={"web-1": ("3", "1")},
+    moves=(PortMove("web", 80, 8080, 9901),),
+    managers={"deployment/web": [{"manager": "kubectl"}]},
+)
+
+
+def test_secret_round_trip() -> None:
+    owner = owner_reference("apps/v1", "Deployment", "web", "u")
+    record = Record(3, Holder("ann", "laptop", "shop"), "2026-11-23T08:00:00Z")
+    pair = generate_pair()
+    secret = render_secret(ORIGINALS, settings={}, agent=pair, laptop=pair, owner=owner, record=record)
+    assert secret["metadata"]["name"] == "devcluster-deployment-web"
+    assert parse_originals(secret) == ORIGINALS
+    assert parse_record(secret) == record
+    secret["data"] |= encode_files({"record.json": render_record(Record(4))})
+    assert parse_record(secret) == Record(4)
+    assert parse_originals({"data": {}}) is None
+    assert parse_record({}) == Record()
+
+
+def test_crash_while_wrapping_anew() -> None:
+    former = {"template": PLAIN, "wrapped": wrapped(9900)}
+    now = replace(ORIGINALS, wrapped=wrapped(9950), former=former)
+    for live in (wrapped(9900), wrapped(9950)):
+        restored = restore_template(now, live)
+        assert (restored.template, restored.kept) == (PLAIN, ())

@@ -1,0 +1,108 @@
+"""Which Services lead to the workload, and how they are led to the agent and back."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from devcluster.rules.services import (
+    FrontPort,
+    PortMove,
+    apply_moves,
+    plan_fronts,
+    plan_moves,
+    routes,
+    undo_moves,
+    unmoved,
+)
+
+
+def service(name: str, *ports: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "spec": {"selector": {"app": "web"}, "ports": list(ports)} | spec}
+
+
+TEMPLATE = {
+    "metadata": {"labels": {"app": "web", "tier": "front"}},
+    "spec": {
+        "containers": [
+            {"name": "side", "ports": [{"name": "metrics", "containerPort": 9902}]},
+            {
+                "name": "web",
+                "ports": [
+                    {"name": "http", "containerPort": 8080},
+                    {"name": "dns", "containerPort": 53, "protocol": "UDP"},
+                ],
+            },
+        ]
+    },
+}
+
+
+def found(*services: dict[str, Any], others: tuple[dict[str, str], ...] = ()) -> list[str]:
+    items = routes(services, TEMPLATE, container="web", others=others)
+    return [f"{r.service}:{r.port}>{r.target}={r.container_port} {r.left_alone}".strip() for r in items]
+
+
+def test_named_numeric_and_default_targets() -> None:
+    ports = ({"port": 80, "targetPort": "http"}, {"port": 81, "targetPort": 8080}, {"port": 8081})
+    assert found(service("a", *ports)) == ["a:80>http=8080", "a:81>8080=8080", "a:8081>8081=8081"]
+
+
+def test_what_is_not_ours() -> None:
+    others = ({"port": 1, "targetPort": "metrics"}, {"port": 2, "targetPort": 9902})
+    assert found(service("a", *others)) == []
+    assert found(service("a", {"port": 53, "targetPort": "dns", "protocol": "UDP"})) == []
+    assert found(service("a", {"port": 80}, selector={"app": "other"})) == []
+    assert found(service("a", {"port": 80}, selector=None)) == []
+
+
+def test_left_alone_with_the_reason() -> None:
+    port = {"port": 80, "targetPort": 8080}
+    assert "headless" in found(service("a", port, clusterIP="None"))[0]
+    assert "other workloads" in found(service("a", port), others=({"app": "web", "tier": "canary"},))[0]
+    named = {"port": 80, "targetPort": "http"}
+    assert found(service("a", named), others=({"app": "web"},)) == ["a:80>http=8080"]
+
+
+def test_fronts_skip_ports_in_use() -> None:
+    items = routes(
+        [service("a", {"port": 80, "targetPort": "http"}, {"port": 9901}, {"port": 7000})],
+        TEMPLATE,
+        container="web",
+    )
+    fronts = plan_fronts(items, TEMPLATE, container="web", agent_port=9903)
+    assert fronts == (FrontPort(7000, 9904), FrontPort(8080, 9905, "http"), FrontPort(9901, 9906))
+    moves = plan_moves(items, fronts)
+    assert moves == (PortMove("a", 7000, 7000, 9904), PortMove("a", 9901, 9901, 9906))
+    direct = plan_fronts(items, TEMPLATE, container="web", agent_port=9900, front=False)
+    assert all(item.front is None for item in direct)
+    assert plan_moves(items, direct) == ()
+
+
+def _patched(item: dict[str, Any], operations: list[dict[str, Any]]) -> dict[str, Any]:
+    result = copy.deepcopy(item)
+    for one in operations:
+        _, spec, ports, index, key = one["path"].split("/")
+        place = result[spec][ports][int(index)]
+        if one["op"] == "test":
+            assert place[key] == one["value"]
+        else:
+            place[key] = one["value"]
+    return result
+
+
+def test_there_and_back() -> None:
+    live = service("a", {"port": 80, "targetPort": 8080}, {"port": 81, "targetPort": "http"})
+    moves = (PortMove("a", 80, 8080, 9901), PortMove("b", 81, 1, 2))
+    led = _patched(live, apply_moves(live, moves))
+    assert led["spec"]["ports"][0]["targetPort"] == 9901
+    assert apply_moves(led, moves) == []
+    assert unmoved(led, moves) == live
+    operations, kept = undo_moves(led, moves)
+    assert (_patched(led, operations), kept) == (live, ())
+    assert undo_moves(live, moves) == ([], ())
+
+
+def test_a_teammates_port_stays_and_is_named() -> None:
+    live = service("a", {"port": 80, "targetPort": 3000})
+    assert undo_moves(live, (PortMove("a", 80, 8080, 9901),)) == ([], ("service/a port 80: targetPort",))
