@@ -45,7 +45,7 @@ class Cluster:
     """The test agent: one process, one JSON line for each question."""
 
     def __init__(self, binary: Path) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 - our own binary
+        self._process = subprocess.Popen(
             [str(binary), "agent"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.hello = self._read()
@@ -72,8 +72,8 @@ def build_binaries(folder: Path) -> tuple[Path, Path]:
         ("./cmd/devcluster-gateway", gateway),
         ("./internal/gateway/testagent", application),
     ):
-        subprocess.run(  # noqa: S603
-            ["go", "build", "-trimpath", "-ldflags", "-s -w", "-o", str(out), package],  # noqa: S607
+        subprocess.run(
+            ["go", "build", "-trimpath", "-ldflags", "-s -w", "-o", str(out), package],
             cwd=AGENT,
             check=True,
             env=_go_environment(),

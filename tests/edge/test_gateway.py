@@ -370,6 +370,16 @@ def test_what_is_missing_is_said_in_one_line(fresh: LocalPod) -> None:
     assert fresh.token not in text
 
 
+def test_many_connections_at_once_carry_every_byte(pod: LocalPod) -> None:
+    answer = pod.call("", 8101, do="parallel", count=64, bytes=1 << 20)
+    assert "mb_s" in answer, answer
+
+
+def test_hold_ends_politely(fresh: LocalPod) -> None:
+    fresh.netns.stop(timeout=10)
+    assert fresh.netns.wait(timeout=20)["StatusCode"] == 0
+
+
 def test_figures(pod: LocalPod, record_property: Any) -> None:
     """Measured, not judged: the numbers go into the report of the run."""
     inbound = pod.call("", 8102, do="rate", count=1600)

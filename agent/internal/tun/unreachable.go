@@ -25,14 +25,15 @@ func newSequences() *sequences {
 
 func (s *sequences) note(id stack.TransportEndpointID, packet *stack.PacketBuffer) {
 	segment := header.TCP(packet.TransportHeader().Slice())
-	if len(segment) < header.TCPMinimumSize || segment.Flags() != header.TCPFlagSyn && segment.Flags()&(header.TCPFlagSyn|header.TCPFlagAck) != header.TCPFlagSyn {
+	if len(segment) < header.TCPMinimumSize || segment.Flags()&(header.TCPFlagSyn|header.TCPFlagAck) != header.TCPFlagSyn {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.known) < inFlight {
-		s.known[id] = segment.SequenceNumber()
+	if len(s.known) >= inFlight { // requests that the forwarder dropped are never forgotten one by one
+		clear(s.known)
 	}
+	s.known[id] = segment.SequenceNumber()
 }
 
 func (s *sequences) get(id stack.TransportEndpointID) (uint32, bool) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/binary"
@@ -13,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	mathrand "math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -114,6 +116,8 @@ func (a *agent) do(asked command) (map[string]any, error) {
 		return a.inbound(asked)
 	case "rate":
 		return a.rate(asked)
+	case "parallel":
+		return a.parallel(asked)
 	}
 	return nil, fmt.Errorf("unknown command %q", asked.Do)
 }
@@ -325,6 +329,49 @@ func (a *agent) rate(asked command) (map[string]any, error) {
 	var first error
 	failed.Range(func(text, _ any) bool { first = errors.New(text.(string)); return false })
 	return map[string]any{"per_second": float64(asked.Count) / time.Since(begin).Seconds()}, first
+}
+
+// parallel sends Bytes of noise on Count connections at once and wants the same back.
+func (a *agent) parallel(asked command) (map[string]any, error) {
+	begin := time.Now()
+	failures := make(chan error, asked.Count)
+	for i := range asked.Count {
+		each := asked
+		each.From = fmt.Sprintf("10.99.8.%d:%d", i%250+1, 2000+i)
+		go func() { failures <- a.mirror(each, uint64(i)) }()
+	}
+	var first error
+	for range asked.Count {
+		if err := <-failures; first == nil {
+			first = err
+		}
+	}
+	return map[string]any{"mb_s": rateOf(asked.Bytes*int64(asked.Count), begin)}, first
+}
+
+func (a *agent) mirror(asked command, seed uint64) error {
+	stream, err := a.open(asked)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = stream.Close() }()
+	noise := func() io.Reader { return io.LimitReader(rand8(seed), asked.Bytes) }
+	go func() { _, _ = io.Copy(stream, noise()); _ = stream.CloseWrite() }()
+	want, got := sha256.New(), sha256.New()
+	_, _ = io.Copy(want, noise())
+	if n, err := io.Copy(got, stream); err != nil || n != asked.Bytes {
+		return fmt.Errorf("%d of %d bytes came back: %w", n, asked.Bytes, err)
+	}
+	if string(want.Sum(nil)) != string(got.Sum(nil)) {
+		return errors.New("other bytes came back")
+	}
+	return nil
+}
+
+func rand8(seed uint64) io.Reader {
+	var key [32]byte
+	binary.BigEndian.PutUint64(key[:], seed)
+	return mathrand.NewChaCha8(key)
 }
 
 func rateOf(n int64, begin time.Time) float64 { return float64(n) / 1e6 / time.Since(begin).Seconds() }
