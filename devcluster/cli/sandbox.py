@@ -22,9 +22,7 @@ def sandbox() -> None:
 
 
 def _named(function: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--name", default="default", show_default=True, help="Which one; several live side by side."
-    )(function)
+    return click.option("--name", default="default", show_default=True, help="Which one.")(function)
 
 
 @sandbox.command()
@@ -144,7 +142,7 @@ def _document(found: SandboxStatus) -> dict[str, Any]:
 
 
 def _print(found: SandboxStatus, printer: Printer) -> None:
-    rows = [("sandbox", found.name, found.state)]
+    rows: list[tuple[str, ...]] = [("sandbox", found.name, found.state)]
     if found.port:
         rows.append(("API server", f"https://127.0.0.1:{found.port}", f"context {found.context}"))
     printer.table(rows)

@@ -31,7 +31,7 @@ async def build_image(
     folder: Path,
     *,
     args: Mapping[str, str] | None = None,
-    line: Line = str,
+    line: Line | None = None,
 ) -> None:
     """Build *folder* (with its Dockerfile) as *tag*; *line* hears what the builder says.
 
@@ -49,7 +49,8 @@ async def build_image(
         for text in str(item.get("stream", "")).splitlines():
             if text.strip():
                 said.append(text)
-                line(text)
+                if line is not None:
+                    line(text)
         if "error" in item:
             tail = "\n".join(f"  {text}" for text in said[-10:])
             explanation = str(item["error"]).strip()

@@ -1,7 +1,7 @@
 """The Debian base of every image that this project builds: ``devcluster/debian:12``.
 
 Rules:
-- where a registry answers it is ``debian:12-slim``, else ``mmdebstrap`` makes the same from Debian's packages;
+- where a registry answers it is ``debian:12-slim``, else ``mmdebstrap`` makes it from Debian's packages;
 - either way it gets this machine's settings of apt (proxy, checks), its Debian mirror and the authorities
   that it trusts: a build behind a company's proxy needs all three, and a Dockerfile can't know them.
 
@@ -48,7 +48,7 @@ COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 
 
 async def ensure_base_image(calls: Calls | None = None, *, report: Report = silent) -> str:
-    """The tag of the base image, which is made where it is absent.  *calls*: an open engine, if there is one."""
+    """The tag of the base image, which is made where it is absent.  *calls*: an open engine."""
     async with AsyncExitStack() as stack:
         if calls is None:
             calls = await connect()
@@ -89,11 +89,8 @@ async def _apt_settings() -> str:
 def _sources() -> str:
     """This machine's own mirrors where it is the same Debian."""
     own, release = Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/os-release")
-    if (
-        own.is_file()
-        and release.is_file()
-        and "VERSION_CODENAME=bookworm" in release.read_text(encoding="utf-8")
-    ):
+    here = release.read_text(encoding="utf-8") if release.is_file() else ""
+    if own.is_file() and "VERSION_CODENAME=bookworm" in here:
         return own.read_text(encoding="utf-8")
     return _SOURCES
 

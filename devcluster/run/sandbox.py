@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import re
 import time
 from collections.abc import Sequence
@@ -23,9 +22,15 @@ from typing import Any, Literal
 from devcluster.edge.sandbox_engine import NodeInfo, SandboxEngine, container_name, open_sandbox_engine
 from devcluster.edge.sandbox_image import image_id
 from devcluster.errors import ConfigurationError, FailedError, LeftoverError, NotFoundError
-from devcluster.run.place import state_home
 from devcluster.run.report import Progress, Report, silent
 from devcluster.run.sandbox_build import ensure_sandbox_image, sandbox_sources
+from devcluster.run.sandbox_place import (
+    context_name,
+    ensure_kubeconfig,
+    name_option,
+    state_folder,
+    where_to_look,
+)
 
 __all__ = [
     "Sandbox",
@@ -97,9 +102,9 @@ async def sandbox_up(name: str = "default", *, report: Report = silent, timeout:
                 board = await _await_ready(engine, name, report, quiet=outcome == "unchanged")
         except TimeoutError as error:
             raise FailedError(
-                f"sandbox {name} did not become ready in {timeout:.0f} s", hint=_look(name)
+                f"sandbox {name} did not become ready in {timeout:.0f} s", hint=where_to_look(name)
             ) from error
-        file = await _write_kubeconfig(engine, node)
+        file = await ensure_kubeconfig(engine, node)
         if outcome == "unchanged" and board["version"] and time.monotonic() - began < 2:
             return Sandbox(name, context_name(name), file, "unchanged", 0.0)
         return Sandbox(name, context_name(name), file, outcome, time.monotonic() - began)
@@ -136,9 +141,11 @@ async def _await_ready(engine: SandboxEngine, name: str, report: Report, *, quie
             if board["ready"]:
                 return board
             if broken := [unit for unit in units if unit.state == "failed" and unit.restarts >= _GIVE_UP]:
-                raise FailedError(f"sandbox {name}: {_story(broken[0])}", hint=_look(name))
+                raise FailedError(f"sandbox {name}: {_story(broken[0])}", hint=where_to_look(name))
     text = await engine.log(name, _LAST)
-    raise FailedError(f"sandbox {name} ended while it started; its last lines:\n{text}", hint=_look(name))
+    raise FailedError(
+        f"sandbox {name} ended while it started; its last lines:\n{text}", hint=where_to_look(name)
+    )
 
 
 def _tell(name: str, units: Sequence[Unit], told: set[str], report: Report) -> None:
@@ -161,7 +168,7 @@ async def sandbox_down(name: str = "default", *, report: Report = silent) -> boo
             await engine.sweep(name, image)
         if await engine.find(name) is not None:
             raise LeftoverError(f"the container {container_name(name)} is still there", hint="run it again")
-    folder = _folder(name)
+    folder = state_folder(name)
     for path in (folder / "kubeconfig", folder):
         with contextlib.suppress(FileNotFoundError):
             path.rmdir() if path.is_dir() else path.unlink()
@@ -177,7 +184,7 @@ async def sandbox_status(name: str = "default") -> SandboxStatus:
         node = await engine.find(name)
         if node is None:
             return SandboxStatus(name, "absent")
-        facts = (context_name(name), _folder(name) / "kubeconfig", node.port, node.image)
+        facts = (context_name(name), state_folder(name) / "kubeconfig", node.port, node.image)
         if not node.running:
             lines = (await engine.log(name, _LAST)).splitlines()
             return SandboxStatus(name, "stopped", *facts, log=tuple(lines))
@@ -200,8 +207,8 @@ async def sandbox_kubeconfig(name: str = "default") -> Path:
     _check(name)
     async with open_sandbox_engine() as engine:
         node = await _existing(engine, name)
-        file = _folder(name) / "kubeconfig"
-        return file if file.is_file() else await _write_kubeconfig(engine, node)
+        file = state_folder(name) / "kubeconfig"
+        return file if file.is_file() else await ensure_kubeconfig(engine, node)
 
 
 async def sandbox_load(
@@ -233,45 +240,13 @@ async def _load(
     return "loaded"
 
 
-def context_name(name: str) -> str:
-    """The kubeconfig's context."""
-    return f"sandbox-{name}"
-
-
 async def _existing(engine: SandboxEngine, name: str) -> NodeInfo:
     node = await engine.find(name)
     if node is None:
-        raise NotFoundError(f"there is no sandbox named {name}", hint=f"devcluster sandbox up{_option(name)}")
-    return node
-
-
-async def _write_kubeconfig(engine: SandboxEngine, node: NodeInfo) -> Path:
-    """Only where it is not there, or is of another port or another cluster (it holds a key of its own)."""
-    file = _folder(node.name) / "kubeconfig"
-    server = f"https://127.0.0.1:{node.port}"
-    answer = await engine.ask(node.name, "kubeconfig", server, context_name(node.name))
-    if answer.code:
-        raise FailedError(
-            f"sandbox {node.name} gives no kubeconfig: {answer.err.strip()}", hint=_look(node.name)
+        raise NotFoundError(
+            f"there is no sandbox named {name}", hint=f"devcluster sandbox up{name_option(name)}"
         )
-    if file.is_file() and _cluster(file.read_bytes()) == _cluster(answer.out):
-        return file
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = file.with_suffix(".new")
-    partial.unlink(missing_ok=True)
-    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-        out.write(answer.out)
-    partial.replace(file)
-    return file
-
-
-def _cluster(text: bytes) -> bytes:
-    """What a kubeconfig of ours says about the cluster: all before its user."""
-    return text.partition(b"\nusers:")[0]
-
-
-def _folder(name: str) -> Path:
-    return state_home(os.environ) / "sandbox" / name
+    return node
 
 
 def _units(board: dict[str, Any]) -> tuple[Unit, ...]:
@@ -291,14 +266,6 @@ def _units(board: dict[str, Any]) -> tuple[Unit, ...]:
 def _story(unit: Unit) -> str:
     lines = "".join(f"\n  {line}" for line in unit.lines)
     return f"{unit.name} ended ({unit.exit}); its last lines:{lines}"
-
-
-def _look(name: str) -> str:
-    return f"devcluster sandbox status{_option(name)}; docker logs {container_name(name)}"
-
-
-def _option(name: str) -> str:
-    return "" if name == "default" else f" --name {name}"
 
 
 def _check(name: str) -> None:

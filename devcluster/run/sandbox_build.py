@@ -180,6 +180,11 @@ def _cache() -> Path:
     return Path(home) / "devcluster" / "sandbox"
 
 
+def _lock_file() -> Path:
+    _cache().mkdir(parents=True, exist_ok=True)
+    return _cache() / "lock"
+
+
 def _link(source: Path, target: Path) -> None:
     """Put a large file into a build's folder, without a copy where the file system can."""
     try:
@@ -191,8 +196,7 @@ def _link(source: Path, target: Path) -> None:
 @asynccontextmanager
 async def _one_at_a_time(report: Report) -> AsyncIterator[None]:
     """Two commands at once build once."""
-    _cache().mkdir(parents=True, exist_ok=True)
-    with open(_cache() / "lock", "w", encoding="utf-8") as lock:
+    with _lock_file().open("w", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
