@@ -1,0 +1,151 @@
+"""What was read, as the model's values: paths made absolute, variables of the shell filled in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from devcluster.config import forms
+from devcluster.config.dotenv import parse_dotenv
+from devcluster.config.interpolate import Lookup
+from devcluster.config.keys import RUNTIME
+from devcluster.config.model import (
+    Agent,
+    Healthcheck,
+    Mount,
+    Network,
+    Project,
+    Rewrite,
+    Runtime,
+    Target,
+    VolumeRule,
+    Workload,
+)
+from devcluster.config.shapes import flatten
+
+Found = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What lies outside the file.  ``read``: an env file's text, raising OSError or ValueError;
+    ``problem``: told of the workload's key, the file and the reason."""
+
+    folder: Path
+    lookup: Lookup
+    read: Callable[[Path], str]
+    problem: Callable[[str, str], None]
+
+
+def build_project(found: Found, name: str, file: Path, around: Surroundings) -> Project:
+    return Project(
+        name=name,
+        file=file,
+        context=found.get("context"),
+        namespace=found.get("namespace"),
+        agent=found.get("agent", Agent()),
+        network=_network(found.get("network", {}).get("local", ())),
+        workloads=tuple(_workload(key, value, around) for key, value in found["workloads"]),
+    )
+
+
+def _network(local: tuple[str, ...]) -> Network:
+    return Network(
+        names=tuple(item for item in local if not forms.is_network(item)),
+        networks=tuple(item for item in local if forms.is_network(item)),
+    )
+
+
+_AS_READ = (
+    "mode", "take", "order", "image", "pull_policy",
+    "pod_command", "entrypoint", "command", "working_dir", "user",
+)  # fmt: skip
+
+
+def _workload(key: str, found: Found, around: Surroundings) -> Workload:
+    return Workload(
+        key=key,
+        target=found.get("target") or Target(key),
+        ports=flatten(found["ports"]) if "ports" in found else None,
+        environment=_environment(key, found, around),
+        env_exclude=found.get("env", {}).get("exclude", ()),
+        rewrite=_rewrite(found.get("rewrite", {})),
+        volumes=tuple(_volume(name, rule, around.folder) for name, rule in found.get("volumes", ())),
+        mounts=tuple(_mount(mount, around.folder) for mount in found.get("mounts", ())),
+        healthcheck=_healthcheck(found.get("healthcheck", "from-pod")),
+        runtime=_runtime(found),
+        **{name: found[name] for name in _AS_READ if name in found},
+    )
+
+
+def _environment(key: str, found: Found, around: Surroundings) -> tuple[tuple[str, str], ...]:
+    variables: dict[str, str | None] = {}
+    for entry in found.get("env_file", ()):
+        settings = entry if isinstance(entry, dict) else {"path": entry}
+        path = _absolute(settings["path"], around.folder)
+        try:
+            pairs = parse_dotenv(around.read(path), around.lookup, raw=settings.get("format") == "raw")
+        except FileNotFoundError:
+            if settings.get("required", True):
+                around.problem(key, f"{settings['path']} does not exist")
+        except OSError as error:
+            around.problem(key, f"{settings['path']} can't be read: {os.strerror(error.errno or 5)}")
+        except UnicodeDecodeError:
+            around.problem(key, f"{settings['path']} is not UTF-8")
+        except ValueError as error:
+            around.problem(key, f"{settings['path']}: {error}")
+        else:
+            variables |= pairs
+    variables |= dict(found.get("environment", ()))
+    filled = {name: around.lookup(name) if value is None else value for name, value in variables.items()}
+    return tuple((name, value) for name, value in filled.items() if value is not None)
+
+
+def _rewrite(found: Found) -> Rewrite:
+    wish = found.get("environment", True)
+    services = found.get("services")
+    if isinstance(wish, tuple):
+        return Rewrite(True, wish, services)
+    return Rewrite(wish, None, services)
+
+
+def _volume(name: str, found: Found, folder: Path) -> VolumeRule:
+    path = found.get("path")
+    settings = {key: value for key, value in found.items() if key != "path"}
+    return VolumeRule(name, path=_absolute(path, folder) if path else None, **settings)
+
+
+def _mount(mount: Mount, folder: Path) -> Mount:
+    if mount.kind != "bind":
+        return mount
+    return Mount(str(_absolute(mount.source, folder)), mount.target, mount.read_only)
+
+
+def _absolute(path: str, folder: Path) -> Path:
+    """Relative to the file, as in Compose; ``..`` taken out without asking the disk."""
+    return Path(os.path.normpath(folder / os.path.expanduser(path)))
+
+
+def _healthcheck(found: str | Found) -> Healthcheck:
+    if found == "from-pod":
+        return Healthcheck()
+    if isinstance(found, str) or found.get("disable"):
+        return Healthcheck("off")
+    test = found["test"]
+    words = ("CMD-SHELL", test) if isinstance(test, str) else test
+    if words[0] == "NONE":
+        return Healthcheck("off")
+    settings = {
+        name: found[name] for name in ("interval", "timeout", "retries", "start_period") if name in found
+    }
+    return Healthcheck("block", tuple(words), **settings)
+
+
+def _runtime(found: Found) -> Runtime:
+    settings = {key.name: found[key.name] for key in RUNTIME if key.name in found}
+    if "ulimits" in settings:
+        settings["ulimits"] = tuple((name, soft, hard) for name, (soft, hard) in settings["ulimits"])
+    return Runtime(**settings)

@@ -1,0 +1,77 @@
+"""``.env`` and ``env_file``: lines of ``NAME=value``, as Compose reads them.
+
+Single quotes: as it stands, over several lines too.  Double quotes: the same with ``\\n``, ``\\"`` and
+variables.  No quotes: up to `` #``, spaces around it cut, variables filled in.  A name alone is taken from
+the shell.  An error names the line and never the value.
+
+Source: https://docs.docker.com/compose/how-tos/environment-variables/variable-interpolation/#env-file-syntax
+"""
+
+from __future__ import annotations
+
+import re
+
+from devcluster.config.interpolate import Lookup, interpolate
+
+_LINE = re.compile(r"[ \t]*(?:export[ \t]+)?([^\s=#\"':][^\s=:]*)[ \t]*(?:([=:])[ \t]*|(?=\n|#|$))")
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$$"}
+
+
+def parse_dotenv(text: str, lookup: Lookup, *, raw: bool = False) -> dict[str, str | None]:
+    """Names to values, None for a name alone.  *raw*: values as they stand, to the end of the line."""
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    result: dict[str, str | None] = {}
+
+    def seen(name: str) -> str | None:
+        shell = lookup(name)
+        return shell if shell is not None else result.get(name)
+
+    at = 0
+    while at < len(text):
+        line = text.count("\n", 0, at) + 1
+        end = _line_end(text, at)
+        if not (stripped := text[at:end].strip()) or stripped.startswith("#"):
+            at = end + 1
+            continue
+        found = _LINE.match(text, at)
+        if found is None:
+            raise ValueError(f"line {line}: expected NAME=value")
+        if found[2] is None:
+            result[found[1]] = None
+            at = end + 1
+            continue
+        try:
+            result[found[1]], at = _value(text, found.end(), seen, raw)
+        except ValueError as error:
+            raise ValueError(f"line {line}: {found[1]}: {error}") from None
+    return result
+
+
+def _line_end(text: str, at: int) -> int:
+    end = text.find("\n", at)
+    return len(text) if end < 0 else end
+
+
+def _value(text: str, at: int, lookup: Lookup, raw: bool) -> tuple[str, int]:
+    """The value that begins at *at*, and where the next line begins."""
+    end = _line_end(text, at)
+    quote = text[at : at + 1]
+    if raw or quote not in ("'", '"'):
+        line = text[at:end]
+        if raw:
+            return line, end + 1
+        plain = re.split(r"(?:^|[ \t])#", line, maxsplit=1)[0].strip()
+        return interpolate(plain, lookup), end + 1
+    close = at + 1
+    while close < len(text) and text[close] != quote:
+        close += 2 if text[close] == "\\" and (quote == '"' or text[close + 1 : close + 2] == "'") else 1
+    if close >= len(text):
+        raise ValueError("a quote that is not closed")
+    rest = text[close + 1 : _line_end(text, close)].strip()
+    if rest and not rest.startswith("#"):
+        raise ValueError("text behind the closing quote")
+    inner = text[at + 1 : close]
+    if quote == "'":
+        return inner.replace("\\'", "'"), _line_end(text, close) + 1
+    unescaped = re.sub(r"\\(.)", lambda it: _ESCAPES.get(it[1], it[0]), inner, flags=re.DOTALL)
+    return interpolate(unescaped, lookup), _line_end(text, close) + 1

@@ -1,0 +1,97 @@
+"""``${VAR}`` in the file's values, as Compose does it.
+
+Forms: ``$VAR``, ``${VAR}``, ``:-`` and ``-`` (default where empty or unset, where unset), ``:?`` and ``?``
+(an error with the text behind it), ``:+`` and ``+`` (another text where set); ``$$`` is a dollar.  What
+stands behind an operator may hold variables again.  The naive way, one regular expression, fails on
+``${A:-${B:-x}}``: so braces are counted.
+
+Source: https://docs.docker.com/reference/compose-file/interpolation/
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_OPERATOR = re.compile(r":?[-?+]")
+_DEEPEST = 20
+
+Lookup = Callable[[str], str | None]
+
+
+def interpolate(text: str, lookup: Lookup, *, unset: Callable[[str], None] = lambda name: None) -> str:
+    """*text* with its variables.  *lookup* gives None for an unset one, *unset* is told its name.
+
+    ValueError says what is wrong without any value.
+    """
+    return _expand(text, lookup, unset, 0) if "$" in text else text
+
+
+def _expand(text: str, lookup: Lookup, unset: Callable[[str], None], depth: int) -> str:
+    if depth > _DEEPEST:
+        raise ValueError("variables are nested too deeply")
+    parts, at = [], 0
+    while (dollar := text.find("$", at)) >= 0:
+        parts.append(text[at:dollar])
+        at = dollar + 1
+        if text.startswith("$", at):
+            parts.append("$")
+            at += 1
+        elif text.startswith("{", at):
+            end = _closing(text, at)
+            parts.append(_braced(text[at + 1 : end], lookup, unset, depth))
+            at = end + 1
+        elif found := _NAME.match(text, at):
+            parts.append(_plain(found[0], lookup, unset))
+            at = found.end()
+        else:
+            raise ValueError("a $ without a name behind it; a dollar itself is written $$")
+    return "".join(parts) + text[at:]
+
+
+def _closing(text: str, start: int) -> int:
+    """Where the brace at *start* is closed."""
+    depth, at = 1, start + 1
+    while at < len(text):
+        if text.startswith("${", at):
+            depth, at = depth + 1, at + 2
+            continue
+        depth -= text[at] == "}"
+        if depth == 0:
+            return at
+        at += 1
+    raise ValueError("${ without its }")
+
+
+def _plain(name: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
+    value = lookup(name)
+    if value is None:
+        unset(name)
+    return value or ""
+
+
+def _braced(inner: str, lookup: Lookup, unset: Callable[[str], None], depth: int) -> str:
+    found = _NAME.match(inner)
+    if found is None:
+        raise ValueError("${ must be followed by a name; a dollar itself is written $$")
+    name, rest = found[0], inner[found.end() :]
+    if not rest:
+        return _plain(name, lookup, unset)
+    operator = _OPERATOR.match(rest)
+    if operator is None:
+        raise ValueError(f"${{{name}…}}: expected }} or one of :- - :? ? :+ + behind the name")
+    word = rest[operator.end() :]
+    value = lookup(name)
+    there = value is not None and (value != "" or operator[0][0] != ":")
+    match operator[0][-1]:
+        case "-":
+            return value or "" if there else _expand(word, lookup, unset, depth + 1)
+        case "+":
+            return _expand(word, lookup, unset, depth + 1) if there else ""
+        case _:
+            if there:
+                return value or ""
+            raise ValueError(
+                f"{name} is needed and not set" + (f": {word}" if word and "$" not in word else "")
+            )

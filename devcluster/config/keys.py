@@ -1,0 +1,299 @@
+"""Every key of the file: its shape, and what it says.  Parser, JSON Schema and reference test read this.
+
+``Later`` marks what the contract names and nobody has built: checked, then refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from devcluster.config import forms
+from devcluster.config.document import Item, Mapping
+from devcluster.config.document import Sequence as Items
+from devcluster.config.model import Agent
+from devcluster.config.shapes import (
+    FLAG,
+    NUMBER,
+    Anything,
+    Choice,
+    Either,
+    Key,
+    Later,
+    Pairs,
+    Parsed,
+    Reading,
+    Record,
+    Schema,
+    Table,
+    Words,
+    many,
+    text,
+    whole,
+)
+from devcluster.config.units import parse_duration, parse_size
+
+PORT = whole(1, 65535)
+TEXT = text()
+FILLED = text("text that is not empty", r"(?s:.+)")
+TEXTS = many(TEXT)
+LINES = many(TEXT, alone=True)
+DURATION = Parsed(parse_duration, "a duration such as 15s, 1m30s or 500ms")
+SIZE = Parsed(parse_size, "a size such as 512m or 1GiB", {"type": ["string", "integer"]})
+_SCALAR: Schema = {"type": ["string", "number"]}
+
+
+def _lease(value: str) -> float:
+    seconds = parse_duration(value)
+    if not 3 <= seconds <= 3600:
+        raise ValueError("expected a duration from 3s to 1h")
+    return seconds
+
+
+AGENT = Record(
+    (
+        Key("port", PORT, "the one port on which the agent listens in the pod"),
+        Key(
+            "lease",
+            Parsed(_lease, "a duration from 3s to 1h"),
+            "silence after which the original serves again",
+        ),
+        Key("delivery", Choice(("memfd", "emptydir")), "how the agent's program reaches the container"),
+    ),
+    build=lambda found: Agent(**found),
+    empty=True,
+)
+
+NETWORK = Record(
+    (
+        Key(
+            "local",
+            many(Parsed(forms.parse_local, "a name, *.name, an address or a network")),
+            "names and networks that the laptop reaches instead of the pod",
+        ),
+    ),
+    empty=True,
+)
+
+PUBLISHED = Parsed(forms.parse_ports, "[ADDRESS:][HOST:]CONTAINER[/udp]", _SCALAR)
+LONG_PORT = Record(
+    (
+        Key("target", PORT, "the container's port", needed=True),
+        Key("published", PORT, "the laptop's port"),
+        Key("host_ip", Parsed(forms.parse_host_ip, "an IP address"), "the laptop's address"),
+        Key("protocol", Choice(("tcp", "udp")), "tcp or udp"),
+        Key("name", TEXT, "for people"),
+        Key("app_protocol", TEXT, "for people"),
+        Key("mode", Choice(("host", "ingress")), "the same here"),
+    ),
+    build=forms.build_port,
+)
+LONG_MOUNT = Record(
+    (
+        Key("type", Choice(("bind", "volume", "tmpfs")), "what is mounted", needed=True),
+        Key("source", FILLED, "a folder of the laptop, or a volume's name"),
+        Key("target", text("an absolute path in the container", "/.*"), "where it stands", needed=True),
+        Key("read_only", FLAG, "not writable"),
+    ),
+    build=forms.build_mount,
+)
+ULIMIT = Either(
+    "a number, or {soft: …, hard: …}",
+    scalar=Parsed(forms.parse_ulimit, "a number, or {soft: …, hard: …}", {"type": "integer"}),
+    mapping=Record(
+        (
+            Key("soft", whole(-1, 1 << 50), "the limit", needed=True),
+            Key("hard", whole(-1, 1 << 50), "how far it may be raised", needed=True),
+        ),
+        build=lambda found: (found["soft"], found["hard"]),
+    ),
+)
+ENV_FILES = many(
+    Either(
+        "a path, or {path: …, required: …}",
+        scalar=FILLED,
+        mapping=Record(
+            (
+                Key("path", FILLED, "the file", needed=True),
+                Key("required", FLAG, "false: it may be absent"),
+                Key("format", Choice(("raw",)), "raw: nothing is interpolated, quotes stay"),
+            )
+        ),
+    ),
+    alone=True,
+    expected="a path or a list of paths",
+)
+
+ENV = Record(
+    (
+        Key("include", Later(LINES), "patterns: only these variables of the pod"),
+        Key("exclude", LINES, "patterns: these variables are removed"),
+        Key("export", Later(FILLED), "writes the environment to this file"),
+    ),
+    empty=True,
+)
+SERVICE = text("a Service's name", r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+REWRITE = Record(
+    (
+        Key(
+            "environment",
+            Either("true, false or a list of variables", scalar=FLAG, items=TEXTS),
+            "whether, or in which variables, short names become name.namespace",
+        ),
+        Key("services", many(SERVICE), "which Services; default: every one of the namespace"),
+    ),
+    empty=True,
+)
+VOLUME = Record(
+    (
+        Key(
+            "mode", Choice(("copy", "empty", "off"), ("overlay", "read", "write")), "what stands at its path"
+        ),
+        Key("path", FILLED, "the copy lives in this folder of the laptop"),
+        Key("rewrite", LINES, "patterns: files whose short names become name.namespace, in the copy"),
+        Key("exclude", LINES, "patterns: what is not copied"),
+        Key("limit", SIZE, "more than this is not copied; default 1GiB"),
+    ),
+    empty=True,
+)
+
+
+class _Volumes:
+    """A table; Compose's list of binds gets an answer of its own."""
+
+    table = Table(VOLUME)
+
+    def read(self, item: Item, where: Reading) -> Any:
+        if isinstance(item, Items):
+            where.note(
+                item, "these are the pod's volumes, a map; Compose's list of binds is mounts here", "mounts"
+            )
+            return ()
+        return self.table.read(item, where)
+
+    def schema(self) -> Schema:
+        return self.table.schema()
+
+
+class _Healthcheck:
+    """``from-pod``, ``off``, or Compose's block."""
+
+    word = Choice(("from-pod", "off"))
+    block = Record(
+        (
+            Key("test", Either("a line or a list", scalar=TEXT, items=TEXTS), "the command"),
+            Key("interval", DURATION, "from one run to the next"),
+            Key("timeout", DURATION, "how long one run may take"),
+            Key("retries", whole(0, 10000), "failures in a row until unhealthy"),
+            Key("start_period", DURATION, "failures that don't count at first"),
+            Key("start_interval", Later(DURATION), "interval at first"),
+            Key("disable", FLAG, "true: the same as off"),
+        )
+    )
+
+    def read(self, item: Item, where: Reading) -> Any:
+        if not isinstance(item, Mapping):
+            return self.word.read(item, where)
+        before = len(where.problems)
+        found = self.block.read(item, where)
+        if len(where.problems) > before:
+            return None
+        test = found.get("test")
+        if isinstance(test, tuple) and (not test or test[0] not in ("NONE", "CMD", "CMD-SHELL")):
+            where.into("test").note(item, "expected a list that begins with CMD, CMD-SHELL or NONE")
+        elif test is None and not found.get("disable"):
+            where.note(item, "test is missing: there is no image's own healthcheck in a pod")
+        return found
+
+    def schema(self) -> Schema:
+        return {"anyOf": [self.word.schema(), self.block.schema()]}
+
+
+MOUNT = Parsed(forms.parse_mount, "SOURCE:TARGET[:ro]")
+TARGET = Parsed(forms.parse_target, "kind/name/container, kind/name or name")
+NAMESPACE = text("a namespace's name", r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+RUNTIME: tuple[Key, ...] = (
+    Key("cap_add", TEXTS, "capabilities to add"),
+    Key("cap_drop", TEXTS, "capabilities to drop"),
+    Key("devices", TEXTS, "devices of the laptop's Docker"),
+    Key("extra_hosts", Pairs(separators="=:"), "lines for the local pod's hosts file"),
+    Key("init", FLAG, "a small process 1 in front of the command"),
+    Key("labels", Pairs(), "labels of the local container"),
+    Key("mem_limit", SIZE, "memory of the local container"),
+    Key("cpus", NUMBER, "processors of the local container"),
+    Key("privileged", FLAG, "every right on the laptop's Docker machine"),
+    Key("security_opt", TEXTS, "Docker's security options"),
+    Key("shm_size", SIZE, "size of /dev/shm"),
+    Key("stdin_open", FLAG, "keep the standard input open"),
+    Key("sysctls", Pairs(), "kernel settings; those of net. are the whole local pod's"),
+    Key("tmpfs", many(Parsed(forms.parse_tmpfs, "an absolute path"), alone=True), "folders in memory"),
+    Key("tty", FLAG, "give it a terminal"),
+    Key("ulimits", Table(ULIMIT), "limits of its processes"),
+)
+
+WORKLOAD = Record(
+    (
+        Key("target", TARGET, "kind/name/container in the cluster; default: the local name"),
+        Key("mode", Choice(("replace",), ("intercept", "ingest")), "what happens to the original"),
+        Key("take", Choice(("front", "direct")), "how connections reach the agent"),
+        Key("order", Choice(("start-first", "stop-first")), "which of both runs first"),
+        Key("services", Later(many(SERVICE)), "the Services that are taken over"),
+        Key("port_map", Later(Table(PORT, r"[0-9]+|.*\$.*", "a port")), "pod port to local port"),
+        Key("run", Later(Choice(("container", "host"))), "a container, or a process of the laptop"),
+        Key("image", FILLED, "default: the pod's"),
+        Key(
+            "build", Later(Either("a path or a map", scalar=FILLED, mapping=Table(Anything()))), "as Compose"
+        ),
+        Key("pull_policy", Choice(("always", "missing", "never")), "when the image is pulled"),
+        Key("platform", Later(FILLED), "as Compose"),
+        Key("pod_command", Words(), "the pod's command, where its image can't be read"),
+        Key("entrypoint", Words(), "default: the pod's, then the image's"),
+        Key("command", Words(), "default: the pod's, then the image's"),
+        Key("working_dir", text("an absolute path in the container", "/.*"), "default: the pod's"),
+        Key("user", FILLED, "default: the pod's"),
+        Key(
+            "ports",
+            many(Either("a port, HOST:CONTAINER, or a map", scalar=PUBLISHED, mapping=LONG_PORT)),
+            "published on the laptop; default: each port of the container",
+        ),
+        Key("environment", Pairs(bare=True), "over the pod's; without a value: the shell's"),
+        Key("env_file", ENV_FILES, "files of variables, over the pod's"),
+        Key("env", ENV, "which of the pod's variables arrive"),
+        Key("rewrite", REWRITE, "short names of Services to name.namespace"),
+        Key("volumes", _Volumes(), "settings of the pod's volumes, by name or mount path"),
+        Key(
+            "mounts",
+            many(Either("SOURCE:TARGET[:ro], or a map", scalar=MOUNT, mapping=LONG_MOUNT)),
+            "folders of the laptop in the container: Compose's binds",
+        ),
+        Key("healthcheck", _Healthcheck(), "how it is known to be healthy"),
+        Key("depends_on", Later(Anything()), "as Compose"),
+        Key("profiles", Later(Anything()), "as Compose"),
+        Key("develop", Later(Anything()), "as Compose"),
+        Key("extends", Later(Anything()), "as Compose"),
+        *RUNTIME,
+    ),
+    empty=True,
+)
+
+LOCAL_NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+PROJECT = Record(
+    (
+        Key("name", text("lower case letters, digits, - and _", r"[a-z0-9][a-z0-9_-]{0,62}"), "the project"),
+        Key("context", FILLED, "of the kubeconfig; default: its current one"),
+        Key("namespace", NAMESPACE, "default: the context's"),
+        Key("agent", AGENT, "the agent in the pod"),
+        Key("network", NETWORK, "what does not go through the pod"),
+        Key(
+            "tunnels",
+            Later(many(Parsed(forms.parse_tunnel, "LOCAL:NAME:PORT"))),
+            "cluster addresses on the laptop's 127.0.0.1",
+        ),
+        Key(
+            "workloads",
+            Table(WORKLOAD, LOCAL_NAME, "a name of letters, digits, . _ and -", filled=True),
+            "local names and their settings",
+            needed=True,
+        ),
+    )
+)

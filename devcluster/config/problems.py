@@ -1,0 +1,88 @@
+"""What is wrong with the file: every problem at once, each with its place and its line.
+
+Rule: no value under ``environment`` is ever shown, not even in the source line above the caret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from devcluster.config.document import Item, Mask, Place
+from devcluster.errors import ConfigurationError
+
+_WIDEST = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """``path``: dotted, '' for the whole file.  ``near``: what may have been meant, or ''."""
+
+    place: Place
+    path: str
+    text: str
+    near: str = ""
+
+
+@dataclass(eq=False)
+class Invalid(Exception):  # noqa: N818 - never seen outside this room: it becomes a Problem
+    """A value that is not what was expected; whoever knows the path makes a Problem of it."""
+
+    item: Item
+    text: str
+    near: str = ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    found = get_close_matches(name.lower(), sorted(known), 1, 0.6)
+    return found[0] if found else ""
+
+
+def one_of(names: Sequence[str], last: str = "or") -> str:
+    """``replace, intercept or ingest``."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"
+
+
+def refuse(problems: Iterable[Problem], *, shown: str, lines: Sequence[str], masks: Sequence[Mask]) -> None:
+    """ConfigurationError with all *problems* in the order of the file; returns where there are none."""
+    blocks = [_block(problem, shown, lines, masks) for problem in _sorted(problems)]
+    if blocks:
+        raise ConfigurationError("\n".join(blocks))
+
+
+def _sorted(problems: Iterable[Problem]) -> list[Problem]:
+    unique = dict.fromkeys(problems)
+    return sorted(unique, key=lambda it: (it.place.line, it.place.column, it.path, it.text))
+
+
+def _block(problem: Problem, shown: str, lines: Sequence[str], masks: Sequence[Mask]) -> str:
+    line, column = problem.place.line, problem.place.column
+    path = f"{problem.path}: " if problem.path else ""
+    text = [f"{shown}:{line}:{column}: {path}{problem.text}"]
+    if 1 <= line <= len(lines) and lines[line - 1].strip():
+        source, caret = _masked(lines[line - 1], line, column, masks)
+        if len(source) <= _WIDEST:
+            text += [f"  {source}", f"  {' ' * (caret - 1)}^"]
+    if problem.near:
+        text.append(f"  did you mean {problem.near}?")
+    return "\n".join(text)
+
+
+def _masked(source: str, line: int, column: int, masks: Sequence[Mask]) -> tuple[str, int]:
+    """The line without secrets, and where the caret stands in it."""
+    spans = sorted({span for mask in masks if (span := mask.on(line, len(source))) is not None})
+    result, at, caret = "", 0, column
+    for start, end in spans:
+        if end <= at:
+            continue
+        start = max(start, at)
+        if start < column - 1:
+            caret = (
+                len(result) + (start - at) + 1 + (max(0, column - 1 - end) + 3 if column - 1 >= end else 0)
+            )
+        result += source[at:start] + "***"
+        at = end
+    result += source[at:]
+    printable = "".join(letter if letter.isprintable() else " " for letter in result)
+    return printable, max(1, min(caret, len(printable) + 1))

@@ -1,0 +1,155 @@
+"""The file as it was understood, defaults filled in; values of the environment are masked.
+
+What only the cluster knows is left out, so the text can be read again: it means the same, but for the
+values of the environment.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import yaml
+
+from devcluster.config.model import (
+    Healthcheck,
+    Mount,
+    Project,
+    Publish,
+    Runtime,
+    Target,
+    VolumeRule,
+    Workload,
+)
+from devcluster.config.units import render_duration, render_size
+
+MASK = "***"
+
+
+def render_config(project: Project, form: str = "text", *, show_values: bool = False) -> str:
+    """*form*: ``text`` (YAML) or ``json``; ends with a newline."""
+    data = _project(project, show_values)
+    if form == "json":
+        return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=1000)
+    return text
+
+
+def _project(project: Project, show_values: bool) -> dict[str, Any]:
+    agent = project.agent
+    return _written(
+        name=project.name,
+        context=project.context,
+        namespace=project.namespace,
+        agent={"port": agent.port, "lease": render_duration(agent.lease), "delivery": agent.delivery},
+        network={"local": [*project.network.names, *project.network.networks]},
+        workloads={item.key: _workload(item, show_values) for item in project.workloads},
+    )
+
+
+def _written(**values: Any) -> dict[str, Any]:
+    """Without what the file does not say; an empty list or map is something said."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _dollar(value: Any) -> Any:
+    """``$`` doubled, so that reading the text again interpolates nothing."""
+    match value:
+        case str():
+            return value.replace("$", "$$")
+        case dict():
+            return {name: _dollar(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_dollar(each) for each in value]
+    return value
+
+
+def _workload(item: Workload, show_values: bool) -> dict[str, Any]:
+    variables = {name: value if show_values else MASK for name, value in item.environment}
+    rewrite = item.rewrite
+    written = _written(
+        target=_target(item.target),
+        mode=item.mode,
+        take=item.take,
+        order=item.order,
+        image=item.image,
+        pull_policy=item.pull_policy,
+        pod_command=_list(item.pod_command),
+        entrypoint=_list(item.entrypoint),
+        command=_list(item.command),
+        working_dir=item.working_dir,
+        user=item.user,
+        ports=None if item.ports is None else [_port(port) for port in item.ports],
+        environment=variables,
+        env={"exclude": list(item.env_exclude)},
+        rewrite=_written(
+            environment=rewrite.environment if rewrite.variables is None else list(rewrite.variables),
+            services=_list(rewrite.services),
+        ),
+        volumes={rule.key: _volume(rule) for rule in item.volumes},
+        mounts=[_mount(mount) for mount in item.mounts],
+        healthcheck=_healthcheck(item.healthcheck),
+        **_runtime(item.runtime),
+    )
+    return {name: _dollar(value) for name, value in written.items()}
+
+
+def _list(words: tuple[str, ...] | None) -> list[str] | None:
+    return None if words is None else list(words)
+
+
+def _target(target: Target) -> str:
+    if target.kind is None:
+        return target.name
+    return "/".join(part for part in (target.kind, target.name, target.container) if part)
+
+
+def _port(port: Publish) -> dict[str, Any]:
+    return _written(target=port.container, published=port.host, host_ip=port.address, protocol=port.protocol)
+
+
+def _volume(rule: VolumeRule) -> dict[str, Any]:
+    return _written(
+        mode=rule.mode,
+        path=str(rule.path) if rule.path else None,
+        rewrite=list(rule.rewrite),
+        exclude=list(rule.exclude),
+        limit=None if rule.limit is None else render_size(rule.limit),
+    )
+
+
+def _mount(mount: Mount) -> dict[str, Any]:
+    return _written(
+        type=mount.kind, source=mount.source or None, target=mount.target, read_only=mount.read_only
+    )
+
+
+def _healthcheck(health: Healthcheck) -> Any:
+    if health.source != "block":
+        return health.source
+    times = {
+        name: None if value is None else render_duration(value)
+        for name, value in (
+            ("interval", health.interval),
+            ("timeout", health.timeout),
+            ("start_period", health.start_period),
+        )
+    }
+    return _written(test=list(health.test), retries=health.retries, **times)
+
+
+def _runtime(runtime: Runtime) -> dict[str, Any]:
+    """Only what differs from Docker's own."""
+    result: dict[str, Any] = {}
+    for name in Runtime.__dataclass_fields__:
+        value = getattr(runtime, name)
+        if value is None or value == () or value is False:
+            continue
+        if name in ("extra_hosts", "labels", "sysctls"):
+            value = dict(value)
+        elif name == "ulimits":
+            value = {limit: {"soft": soft, "hard": hard} for limit, soft, hard in value}
+        elif name in ("mem_limit", "shm_size"):
+            value = render_size(value)
+        result[name] = list(value) if isinstance(value, tuple) else value
+    return result
