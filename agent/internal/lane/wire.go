@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,7 +18,8 @@ import (
 type wire struct {
 	*tls.Conn
 	raw  *gathering
-	last time.Time // of the write deadline; only yamux' send loop writes
+	read atomic.Int64 // reads that gave something
+	last time.Time    // of the write deadline; only yamux' send loop writes
 }
 
 func newWire(conn net.Conn) *wire {
@@ -25,6 +27,42 @@ func newWire(conn net.Conn) *wire {
 }
 
 func (w *wire) secure(conn *tls.Conn) { w.Conn = conn }
+
+// Read counts, for watch.
+func (w *wire) Read(b []byte) (int, error) {
+	n, err := w.Conn.Read(b)
+	if n > 0 {
+		w.read.Add(1)
+	}
+	return n, err
+}
+
+// watch ends a session on whose wire nothing arrives any more. It counts ticks
+// and not the clock: a process that was frozen first reads what came meanwhile.
+//
+// The naive way, a ping whose answer must come in time, gives up a lane that
+// works: behind an uplink with a full queue an answer takes many seconds. But
+// the other side's own pings, and its data, still arrive.
+func watch(session *Session, wire *wire) {
+	ticker := time.NewTicker(silence / 10)
+	defer ticker.Stop()
+	seen, ticks := int64(-1), 0
+	for {
+		select {
+		case <-session.Done():
+			return
+		case <-ticker.C:
+		}
+		now := wire.read.Load()
+		if ticks++; now != seen {
+			seen, ticks = now, 0
+		}
+		if ticks >= 10 {
+			_ = session.Close()
+			return
+		}
+	}
+}
 
 // Write sends one frame.
 func (w *wire) Write(frame []byte) (int, error) {
