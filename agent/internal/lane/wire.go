@@ -23,7 +23,7 @@ type wire struct {
 }
 
 func newWire(conn net.Conn) *wire {
-	return &wire{raw: &gathering{Conn: conn, in: bufio.NewReaderSize(conn, maxFrame)}}
+	return &wire{raw: &gathering{Conn: conn, in: bufio.NewReaderSize(conn, 64<<10)}}
 }
 
 func (w *wire) secure(conn *tls.Conn) { w.Conn = conn }
