@@ -1,0 +1,326 @@
+"""A tree in a folder of the laptop (``path:``): told like the agent tells its own, and filled.
+
+Rules:
+- nothing outside the folder is touched, whatever the stream names: each directory on the way is opened by
+  itself and never through a link, so a link that was planted in the copy leads nowhere;
+- a file is written beside its name and renamed: an interrupted fill leaves no half file under a name;
+- owners as far as the user may: root gives the pod's, anybody else keeps his own and gets mode and time;
+- directories get modes and times last, for what is put into them changes both.
+
+The naive way, ``tarfile.extractall``, follows links in the destination and rounds times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from devcluster.errors import ConfigurationError, FailedError
+from devcluster.rules.tarstream import TarReader
+from devcluster.rules.tree import Entry, Kind, matches, render_entry
+
+_SMALL = 1 << 20  # a file up to this size is one call of a thread
+_PART = ".devcluster-part-"
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class FolderTarget:
+    """*folder* need not exist; ``owners``: this user can give files away."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.name = str(folder)
+        self.atomic = True
+        self.owners = os.geteuid() == 0
+
+    def check(self, *, ours: bool) -> None:
+        """ConfigurationError for a folder that somebody else filled."""
+        if self.folder.is_symlink() or (self.folder.exists() and not self.folder.is_dir()):
+            raise ConfigurationError(f"{self.folder} is not a folder", hint="choose another `path`")
+        if not ours and self.folder.exists() and any(self.folder.iterdir()):
+            raise ConfigurationError(
+                f"{self.folder} holds files that did not come from this volume",
+                hint="move them away, or choose another `path`",
+            )
+
+    async def scan(self, exclude: Sequence[str]) -> list[dict[str, Any]]:
+        """The lines that the agent's ``scan`` would tell."""
+        return await asyncio.to_thread(lambda: [render_entry(item) for item in scan(self.folder, exclude)])
+
+    async def apply(self, delete: Sequence[str], stream: AsyncIterator[bytes]) -> None:
+        """Remove, then unpack; FailedError names what could not be written."""
+        await asyncio.to_thread(self.folder.mkdir, parents=True, exist_ok=True)
+        try:
+            filler = await asyncio.to_thread(_Filler, self.folder, self.owners)
+        except OSError as error:
+            raise FailedError(f"can't open {self.folder}: {error.strerror}") from error
+        try:
+            await asyncio.to_thread(filler.delete, delete)
+            reader = TarReader(stream)
+            while (member := await reader.next()) is not None:
+                await _unpack(filler, reader, member.entry)
+            await asyncio.to_thread(filler.finish)
+        except OSError as error:
+            raise FailedError(
+                f"can't write into {self.folder}: {error.strerror}: {error.filename}"
+            ) from error
+        finally:
+            filler.close()
+
+
+async def _unpack(filler: _Filler, reader: TarReader, entry: Entry) -> None:
+    if entry.type != "f":
+        await asyncio.to_thread(filler.make, entry)
+        return
+    left = entry.size
+    if left <= _SMALL:
+        parts = [part async for part in reader.content()]
+        await asyncio.to_thread(filler.write_small, entry, b"".join(parts)[:left])
+        return
+    part_name, descriptor = await asyncio.to_thread(filler.begin, entry)
+    try:
+        async for part in reader.content():
+            await asyncio.to_thread(_write_all, descriptor, part[:left])
+            left -= min(left, len(part))
+        await asyncio.to_thread(filler.end, entry, part_name, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def scan(folder: Path, exclude: Sequence[str] = ()) -> Iterator[Entry]:
+    """The tree below *folder* in walk order; a folder that is not there has none."""
+    if not folder.is_dir():
+        return
+    first: dict[tuple[int, int], str] = {}
+    yield from _walk(os.fsencode(folder), ".", exclude, first)
+
+
+def _walk(
+    root: bytes, path: str, exclude: Sequence[str], first: dict[tuple[int, int], str]
+) -> Iterator[Entry]:
+    full = root if path == "." else os.path.join(root, os.fsencode(path))
+    try:
+        entry = _describe(full, path, first)
+        names = sorted(os.listdir(full)) if entry is not None and entry.type == "d" else []
+    except (FileNotFoundError, PermissionError):
+        return
+    if entry is None:
+        return
+    yield entry
+    for name in names:
+        below = os.fsdecode(name) if path == "." else f"{path}/{os.fsdecode(name)}"
+        if not matches(below, exclude) and not name.startswith(os.fsencode(_PART)):
+            yield from _walk(root, below, exclude, first)
+
+
+def _describe(full: bytes, path: str, first: dict[tuple[int, int], str]) -> Entry | None:
+    found = os.lstat(full)
+    kinds: dict[int, Kind] = {stat.S_IFREG: "f", stat.S_IFDIR: "d", stat.S_IFLNK: "l", stat.S_IFIFO: "p"}
+    kind = kinds.get(stat.S_IFMT(found.st_mode))
+    if kind is None:
+        return None
+    link = os.fsdecode(os.readlink(full)) if kind == "l" else ""
+    size = found.st_size if kind == "f" else 0
+    mode = stat.S_IMODE(found.st_mode)
+    entry = Entry(path, kind, mode, found.st_uid, found.st_gid, size, found.st_mtime_ns, link)
+    if kind == "f" and found.st_nlink > 1:
+        earlier = first.setdefault((found.st_dev, found.st_ino), path)
+        if earlier != path:
+            return replace(entry, type="h", size=0, link=earlier)
+    return entry
+
+
+class _Filler:
+    """Blocking; one directory open at a time, that of the last entry."""
+
+    def __init__(self, folder: Path, owners: bool) -> None:
+        self._owners = owners
+        self._root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._at = ""
+        self._directory = -1
+        self._finish: dict[str, Entry] = {}
+        self._times: dict[str, int] = {}
+
+    def close(self) -> None:
+        self._leave()
+        os.close(self._root)
+
+    def _leave(self) -> None:
+        if self._directory >= 0:
+            os.close(self._directory)
+        self._directory, self._at = -1, ""
+
+    def _enter(self, path: str) -> tuple[int, str]:
+        """The directory of *path*, opened, and its last name."""
+        parent, _, base = path.rpartition("/")
+        if base in ("", ".", "..") or path[0] == "/" or "\0" in path:
+            raise FailedError(f"the pod sent a file that leads out of the volume: {path!r}")
+        if self._directory < 0 or parent != self._at:
+            self._leave()
+            self._directory = self._open(parent)
+            self._at = parent
+            self._times.setdefault(parent or ".", os.fstat(self._directory).st_mtime_ns)
+        return self._directory, base
+
+    def _open(self, path: str, *, make: bool = True) -> int:
+        current = os.dup(self._root)
+        for name in path.split("/") if path else ():
+            if name in ("", ".", ".."):
+                os.close(current)
+                raise FailedError(f"the pod sent a file that leads out of the volume: {path!r}")
+            try:
+                below = _open_directory(current, name, make=make)
+            finally:
+                os.close(current)
+            current = below
+        return current
+
+    def delete(self, paths: Sequence[str]) -> None:
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                parent, _, base = path.rpartition("/")
+                directory = self._open(parent, make=False)
+                try:
+                    _remove(directory, base)
+                finally:
+                    os.close(directory)
+
+    def make(self, entry: Entry) -> None:
+        if entry.path == ".":
+            self._finish["."] = entry
+            return
+        directory, base = self._enter(entry.path)
+        if entry.type == "d":
+            self._finish[entry.path] = entry
+            _make_directory(directory, base)
+            return
+        part = _PART + secrets.token_hex(6)
+        if entry.type == "l":
+            os.symlink(entry.link, part, dir_fd=directory)
+        elif entry.type == "p":
+            os.mkfifo(part, 0o600, dir_fd=directory)
+        else:
+            self._link(entry, directory, part)
+        if entry.type != "h":
+            self._attributes(directory, part, entry)
+        _replace(directory, part, base)
+
+    def _link(self, entry: Entry, directory: int, part: str) -> None:
+        parent, _, base = entry.link.rpartition("/")
+        source = self._open(parent, make=False)
+        try:
+            os.link(base, part, src_dir_fd=source, dst_dir_fd=directory, follow_symlinks=False)
+        finally:
+            os.close(source)
+
+    def write_small(self, entry: Entry, content: bytes) -> None:
+        part, descriptor = self.begin(entry)
+        try:
+            _write_all(descriptor, content)
+            self.end(entry, part, descriptor)
+        finally:
+            os.close(descriptor)
+
+    def begin(self, entry: Entry) -> tuple[str, int]:
+        directory, _ = self._enter(entry.path)
+        part = _PART + secrets.token_hex(6)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        return part, os.open(part, flags, 0o600, dir_fd=directory)
+
+    def end(self, entry: Entry, part: str, descriptor: int) -> None:
+        directory, base = self._enter(entry.path)
+        self._attributes(directory, part, entry)
+        _replace(directory, part, base)
+
+    def _attributes(self, directory: int, name: str, entry: Entry) -> None:
+        """The owner first: a change of owner clears set-user-ID."""
+        if self._owners:
+            os.chown(name, entry.uid, entry.gid, dir_fd=directory, follow_symlinks=False)
+        if entry.type != "l":
+            os.chmod(name, self._mode(entry), dir_fd=directory)
+        times = (entry.mtime_ns, entry.mtime_ns)
+        os.utime(name, ns=times, dir_fd=directory, follow_symlinks=False)
+
+    def _mode(self, entry: Entry) -> int:
+        return entry.mode if self._owners else entry.mode & 0o1777  # set-user-ID of another user is none
+
+    def finish(self) -> None:
+        """Directories, the deepest first; one that the stream did not name keeps its time."""
+        self._leave()
+        for path in sorted(self._finish.keys() | self._times.keys(), key=len, reverse=True):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                directory = self._open("" if path == "." else path, make=False)
+                try:
+                    self._finish_one(directory, path)
+                finally:
+                    os.close(directory)
+
+    def _finish_one(self, directory: int, path: str) -> None:
+        entry = self._finish.get(path)
+        time = self._times[path] if entry is None else entry.mtime_ns
+        if entry is not None:
+            if self._owners:
+                os.fchown(directory, entry.uid, entry.gid)
+            os.fchmod(directory, self._mode(entry) | (0 if self._owners else 0o700))
+        os.utime(directory, ns=(time, time))
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _open_directory(directory: int, name: str, *, make: bool) -> int:
+    try:
+        return os.open(name, _OPEN, dir_fd=directory)
+    except FileNotFoundError:
+        if not make:
+            raise
+    os.mkdir(name, 0o700, dir_fd=directory)
+    return os.open(name, _OPEN, dir_fd=directory)
+
+
+def _make_directory(directory: int, name: str) -> None:
+    try:
+        os.mkdir(name, 0o700, dir_fd=directory)
+    except FileExistsError:
+        if stat.S_ISDIR(os.lstat(name, dir_fd=directory).st_mode):
+            return
+        os.unlink(name, dir_fd=directory)
+        os.mkdir(name, 0o700, dir_fd=directory)
+
+
+def _replace(directory: int, part: str, name: str) -> None:
+    """Rename; a directory in the way goes.  Two names of one inode: the rename does nothing, so clean up."""
+    try:
+        os.rename(part, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except (IsADirectoryError, FileExistsError, OSError):
+        found = os.lstat(name, dir_fd=directory)
+        if not stat.S_ISDIR(found.st_mode):
+            raise
+        _remove(directory, name)
+        os.rename(part, name, src_dir_fd=directory, dst_dir_fd=directory)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(part, dir_fd=directory)
+
+
+def _remove(directory: int, name: str) -> None:
+    found = os.lstat(name, dir_fd=directory)
+    if not stat.S_ISDIR(found.st_mode):
+        os.unlink(name, dir_fd=directory)
+        return
+    below = os.open(name, _OPEN, dir_fd=directory)
+    try:
+        for child in os.listdir(below):
+            _remove(below, child)
+    finally:
+        os.close(below)
+    os.rmdir(name, dir_fd=directory)

@@ -1,0 +1,313 @@
+"""A private copy filled from a real tree, told and packed by the agent's own code, into a real volume."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devcluster.edge.engine import Engine, open_engine
+from devcluster.edge.engine_files import VolumeTarget
+from devcluster.edge.files import FolderTarget, scan
+from devcluster.errors import ConfigurationError, FailedError
+from devcluster.rules.tree import parse_tree, render_entry
+from devcluster.run.volumes import FillResult, Rewriting, Target, describe_local_changes, fill_volume
+from tests.edge.gateway_binary import gateway_binary
+
+PROJECT = "test-volumes"
+OLD = 1_600_000_000_123_456_789
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="owners need root to be made")
+
+
+@dataclass(slots=True)
+class Pod:
+    """The agent's ``files``, by the same Go code, on a folder that stands for the pod's volume."""
+
+    binary: Path
+    root: Path
+    cut: int | None = None  # bytes after which the stream breaks
+    packed: int = 0
+    asked: list[Any] = field(default_factory=list)
+
+    async def scan(self, root: str, exclude: Sequence[str]) -> list[dict[str, Any]]:
+        flags = [word for pattern in exclude for word in ("--exclude", pattern)]
+        output = await self._run("scan", str(self.root), *flags)
+        return [json.loads(line) for line in output.splitlines()]
+
+    async def _run(self, *arguments: str) -> bytes:
+        process = await asyncio.create_subprocess_exec(
+            str(self.binary), "files", *arguments, stdout=asyncio.subprocess.PIPE
+        )
+        output, _ = await process.communicate()
+        assert process.returncode == 0
+        return output
+
+    async def pack(
+        self, root: str, exclude: Sequence[str], paths: Sequence[str] | None
+    ) -> AsyncIterator[bytes]:
+        self.asked.append(paths)
+        flags = [word for pattern in exclude for word in ("--exclude", pattern)]
+        if paths is not None:
+            flags += ["--paths-from", "-"]
+        process = await asyncio.create_subprocess_exec(
+            str(self.binary),
+            "files",
+            "pack",
+            str(self.root),
+            *flags,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps({"paths": paths}).encode() + b"\n")
+        process.stdin.close()
+        try:
+            while part := await process.stdout.read(65536):
+                self.packed += len(part)
+                if self.cut is not None and self.packed > self.cut:
+                    raise FailedError("the lane is gone")
+                yield part
+        finally:
+            if process.returncode is None and self.cut is not None:
+                process.kill()
+            await process.wait()
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[Engine]:
+    async with open_engine() as opened:
+        await opened.ensure_gateway_image(gateway_binary())
+        try:
+            yield opened
+        finally:
+            assert await opened.remove_project(PROJECT, volumes=True) == ()
+
+
+@pytest.fixture(params=["volume", "folder"])
+def target(request: pytest.FixtureRequest, engine: Engine, tmp_path: Path) -> Target:
+    if request.param == "folder":
+        return FolderTarget(tmp_path / "laptop" / "copy")
+    return VolumeTarget(engine, PROJECT, "web", "data")
+
+
+@pytest.fixture
+def pod(tmp_path: Path) -> Pod:
+    root = tmp_path / "pod"
+    root.mkdir()
+    return Pod(gateway_binary(), root)
+
+
+async def fill(pod: Pod, target: Target, tmp_path: Path, **more: Any) -> FillResult:
+    previous = tmp_path / "state" / "data.json"
+    return await fill_volume(source=pod, root="/data", target=target, previous=previous, label="data", **more)
+
+
+def make_odd_tree(root: Path) -> None:
+    (root / "a").mkdir()
+    (root / "a" / "plain.txt").write_text("text\n")
+    os.chown(root / "a" / "plain.txt", 1001, 33)
+    (root / "a" / "suid").write_bytes(b"x" * 700)
+    (root / "a" / "suid").chmod(0o4755)
+    os.link(root / "a" / "suid", root / "same")
+    os.symlink("../../outside", root / "link")
+    os.mkfifo(root / "pipe", 0o622)
+    (root / "empty").touch()
+    (root / ("long" * 40)).write_text("a name beyond ustar's 100")
+    (root / "blank and 'quote' \n newline é").write_text("odd")
+    Path(os.fsdecode(os.fsencode(root) + b"/not-utf8-\xff")).write_text("bytes")
+    (root / "shut").mkdir()
+    (root / "shut" / "deep").write_text("in a directory that nobody may write")
+    (root / "shut").chmod(0o1555)
+    os.chown(root, 0, 1001)
+    root.chmod(0o2770)
+    for folder, names, files in os.walk(os.fsencode(root), topdown=False):
+        for name in (*names, *files):
+            os.utime(os.path.join(folder, name), ns=(OLD, OLD), follow_symlinks=False)
+    os.utime(root, ns=(OLD, OLD))
+
+
+async def test_the_copy_is_what_the_pod_has(pod: Pod, target: Target, tmp_path: Path) -> None:
+    make_odd_tree(pod.root)
+    seen: list[tuple[int, int, int, int]] = []
+    result = await fill(pod, target, tmp_path, report=lambda *now: seen.append(now))
+    assert parse_tree(await target.scan(())) == parse_tree(await pod.scan("", ()))
+    assert result.kept_local == ()
+    assert seen[-1] == (result.bytes, result.files, result.bytes, result.files)
+
+
+async def test_only_what_changed_travels(pod: Pod, target: Target, tmp_path: Path) -> None:
+    make_odd_tree(pod.root)
+    (pod.root / "large").write_bytes(os.urandom(300_000))
+    await fill(pod, target, tmp_path)
+    pod.packed = 0
+    assert (await fill(pod, target, tmp_path)).changed == 0
+    assert pod.packed == 0
+    (pod.root / "a" / "plain.txt").write_text("changed in the pod\n")
+    (pod.root / "empty").unlink()
+    (pod.root / "new").mkdir()
+    (pod.root / "new" / "file").write_text("new")
+    Path(os.fsdecode(os.fsencode(pod.root) + b"/not-utf8-\xff")).write_text("other")
+    os.rename(os.fsencode(pod.root) + b"/not-utf8-\xff", os.fsencode(pod.root) + b"/a/\xfe")
+    (pod.root / "link").unlink()
+    os.symlink("elsewhere", pod.root / "link")
+    assert (await fill(pod, target, tmp_path)).kept_local == ()
+    now, want = parse_tree(await target.scan(())), parse_tree(await pod.scan("", ()))
+    now.pop("not-utf8-\udcff", None)
+    assert now == want
+    assert pod.packed < 20_000
+
+
+async def test_what_changed_here_stays_and_is_told(pod: Pod, tmp_path: Path) -> None:
+    target = FolderTarget(tmp_path / "copy")
+    for name in ("mine", "both", "theirs", "gone"):
+        (pod.root / name).write_text("first")
+    (pod.root / "folder").mkdir()
+    (pod.root / "folder" / "x").write_text("x")
+    await fill(pod, target, tmp_path)
+    for name in ("mine", "both", "gone"):
+        (target.folder / name).write_text("changed here")
+    (target.folder / "folder" / "added").write_text("added here")
+    for name in ("both", "theirs"):
+        (pod.root / name).write_text("changed there")
+    (pod.root / "gone").unlink()
+    (pod.root / "folder" / "x").unlink()
+    (pod.root / "folder").rmdir()
+    for _ in range(2):  # told until one side gives way
+        result = await fill(pod, target, tmp_path)
+        assert result.kept_local == ("both", "gone")
+        texts = {path.name: path.read_text() for path in target.folder.rglob("*") if path.is_file()}
+        assert texts == {
+            "mine": "changed here",
+            "both": "changed here",
+            "gone": "changed here",
+            "theirs": "changed there",
+            "added": "added here",
+        }
+        changes = await describe_local_changes(target, tmp_path / "state" / "data.json")
+        assert changes == ("both", "folder/added", "gone", "mine")
+
+
+async def test_a_fill_that_broke_off_goes_on(pod: Pod, target: Target, tmp_path: Path) -> None:
+    for number in range(20):
+        (pod.root / f"{number:02}").write_bytes(os.urandom(200_000))
+    pod.cut = 2_400_000
+    with pytest.raises(FailedError, match="the lane is gone"):
+        await fill(pod, target, tmp_path)
+    pod.cut, pod.packed = None, 0
+    result = await fill(pod, target, tmp_path)
+    assert result.kept_local == ()
+    assert 0 < pod.packed < 3_000_000
+    assert parse_tree(await target.scan(())) == parse_tree(await pod.scan("", ()))
+
+
+async def test_beyond_the_limit_nothing_moves(pod: Pod, target: Target, tmp_path: Path) -> None:
+    (pod.root / "cache").mkdir()
+    (pod.root / "cache" / "big").write_bytes(bytes(3 << 20))
+    (pod.root / "small").write_text("x")
+    with pytest.raises(
+        ConfigurationError, match=r"volume data has 3.0 MiB in 2 files; its limit is 1.0 MiB"
+    ) as caught:
+        await fill(pod, target, tmp_path, limit=1 << 20)
+    assert "cache/** 3.0 MiB" in caught.value.hint
+    assert pod.packed == 0
+    assert (await fill(pod, target, tmp_path, limit=1 << 20, exclude=["cache/**"])).files == 1
+
+
+async def test_rewriting_is_in_the_copy_alone(pod: Pod, tmp_path: Path) -> None:
+    target = FolderTarget(tmp_path / "copy")
+    (pod.root / "wp-config.php").write_text("'db:3306'")
+    (pod.root / "other.php").write_text("'db:3306'")
+
+    def rewriting(namespace: str) -> Rewriting:
+        def text(data: bytes) -> tuple[bytes, tuple[tuple[str, str], ...]]:
+            return data.replace(b"db:", f"db.{namespace}:".encode()), (("db", f"db.{namespace}"),)
+
+        return Rewriting(("wp-config.php",), text, namespace)
+
+    result = await fill(pod, target, tmp_path, rewrite=rewriting("shop"))
+    assert [(item.path, item.to) for item in result.rewrites] == [("wp-config.php", "db.shop")]
+    assert (target.folder / "wp-config.php").read_text() == "'db.shop:3306'"
+    assert (target.folder / "other.php").read_text() == "'db:3306'"
+    assert (pod.root / "wp-config.php").read_text() == "'db:3306'"
+    again = await fill(pod, target, tmp_path, rewrite=rewriting("shop"))
+    assert (again.changed, again.rewrites) == (0, result.rewrites)
+    await fill(pod, target, tmp_path, rewrite=rewriting("test"))
+    assert (target.folder / "wp-config.php").read_text() == "'db.test:3306'"
+    assert await describe_local_changes(target, tmp_path / "state" / "data.json") == ()
+
+
+async def test_a_folder_of_somebody_else_is_refused(pod: Pod, tmp_path: Path) -> None:
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "letter").write_text("mine")
+    with pytest.raises(ConfigurationError, match="holds files that did not come from this volume"):
+        await fill(pod, FolderTarget(tmp_path / "copy"), tmp_path)
+    assert (tmp_path / "copy" / "letter").read_text() == "mine"
+
+
+async def test_a_link_planted_in_the_copy_leads_nowhere(pod: Pod, tmp_path: Path) -> None:
+    target = FolderTarget(tmp_path / "copy")
+    (pod.root / "folder").mkdir()
+    (pod.root / "folder" / "x").write_text("x")
+    await fill(pod, target, tmp_path)
+    outside = tmp_path / "outside"
+    (target.folder / "folder").rename(outside)
+    (target.folder / "folder").symlink_to(outside)
+    (pod.root / "folder" / "x").write_text("evil")
+    assert (await fill(pod, target, tmp_path)).kept_local == ("folder/x",)
+    assert (outside / "x").read_text() == "x"
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil"])
+async def test_no_entry_leads_out_of_the_folder(name: str, tmp_path: Path) -> None:
+    import io
+    import tarfile
+
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo(name))
+
+    async def stream() -> AsyncIterator[bytes]:
+        yield buffer.getvalue()
+
+    with pytest.raises(FailedError, match="leads out"):
+        await FolderTarget(tmp_path / "copy").apply((), stream())
+    assert not (tmp_path / "evil").exists()
+
+
+async def test_two_thousand_small_files_and_a_large_one(pod: Pod, engine: Engine, tmp_path: Path) -> None:
+    target = VolumeTarget(engine, PROJECT, "web", "data")
+    for number in range(2000):
+        folder = pod.root / f"{number // 100:02}"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{number}").write_bytes(bytes(4096))
+    started = time.monotonic()
+    assert (await fill(pod, target, tmp_path)).files == 2000
+    print(f"2,000 files: {time.monotonic() - started:.2f} s")
+    started = time.monotonic()
+    assert (await fill(pod, target, tmp_path)).changed == 0
+    print(f"the same, unchanged: {time.monotonic() - started:.2f} s")
+    (pod.root / "large").touch()
+    os.truncate(pod.root / "large", 100 << 20)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.monotonic()
+    assert (await fill(pod, target, tmp_path)).moved == 100 << 20
+    print(f"100 MiB: {time.monotonic() - started:.2f} s")
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    print(f"memory grown by {grown >> 10} MiB")
+    assert grown < 30 << 10
+
+
+def test_a_folder_is_told_as_the_agent_tells_it(pod: Pod) -> None:
+    make_odd_tree(pod.root)
+    told = asyncio.run(pod.scan("", ("a/**", "l*")))
+    assert parse_tree(told) == parse_tree(render_entry(entry) for entry in scan(pod.root, ("a/**", "l*")))
