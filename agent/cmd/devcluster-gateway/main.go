@@ -12,10 +12,14 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"devcluster/agent/internal/gateway"
 )
+
+// memoryGoal is where the garbage collector becomes eager; it is no limit.
+const memoryGoal = 192 << 20
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
@@ -55,5 +59,6 @@ func runGateway() error {
 	if err != nil {
 		return err
 	}
+	debug.SetMemoryLimit(memoryGoal)
 	return gateway.Run(ctx, settings, os.Stdout)
 }

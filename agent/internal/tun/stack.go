@@ -24,9 +24,11 @@ const (
 	// inFlight bounds the connections whose other side is still being dialled.
 	inFlight = 4096
 
+	// The way to the local pod takes a fraction of a millisecond, so a small buffer keeps it busy; and a
+	// connection that nobody reads holds all of it.
 	bufferMin     = 4 << 10
-	bufferDefault = 1 << 20
-	bufferMax     = 4 << 20
+	bufferDefault = 256 << 10
+	bufferMax     = 1 << 20
 
 	// timeWait is short: the caller's address and port come from the cluster and may come again.
 	timeWait = time.Second
