@@ -71,8 +71,8 @@ func scan(out io.Writer, root string, exclude []string) error {
 
 // list is the one line that names paths.
 type list struct {
-	Paths  []string `json:"paths"`
-	Delete []string `json:"delete"`
+	Paths  names `json:"paths"`
+	Delete names `json:"delete"`
 }
 
 func readList(name string, stdin *bufio.Reader) (list, error) {
@@ -105,7 +105,7 @@ func pack(out io.Writer, root string, exclude []string, pathsFrom string, stdin 
 		return err
 	}
 	if pathsFrom != "" && named.Paths == nil {
-		named.Paths = []string{} // none, not all
+		named.Paths = names{} // none, not all
 	}
 	return files.Pack(out, root, exclude, named.Paths)
 }
