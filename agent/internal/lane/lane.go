@@ -53,6 +53,7 @@ const (
 // Session is one lane. All its methods may be called from any goroutine.
 type Session struct {
 	mux      *yamux.Session
+	meter    *meter
 	accepted chan accepted
 	sent     atomic.Int64
 	received atomic.Int64
@@ -120,7 +121,7 @@ func handshake(ctx context.Context, wire *wire, secure *tls.Conn, start muxer) (
 	if err != nil {
 		return nil, err
 	}
-	session := &Session{mux: mux, accepted: make(chan accepted)}
+	session := &Session{mux: mux, meter: wire.meter, accepted: make(chan accepted)}
 	go session.acceptLoop()
 	go watch(session, wire)
 	return session, nil
@@ -195,7 +196,7 @@ func (s *Session) openStream(ctx context.Context) (*Stream, error) {
 		if r.err != nil {
 			return nil, fmt.Errorf("the lane is down: %w", r.err)
 		}
-		return &Stream{mux: r.stream, session: s}, nil
+		return newStream(s, r.stream), nil
 	case <-ctx.Done():
 		go func() {
 			if r := <-done; r.err == nil {
@@ -226,7 +227,7 @@ func (s *Session) acceptLoop() {
 		if err != nil {
 			return
 		}
-		stream := &Stream{mux: raw, session: s}
+		stream := newStream(s, raw)
 		if s.mux.NumStreams() > maxStreams {
 			go stream.Abort()
 			continue

@@ -124,10 +124,55 @@ func fillUp(conn *net.TCPConn) {
 	}
 }
 
-func TestWindowsStopAtTheBudget(t *testing.T) {
-	SetBudget(1)
+func TestWhoHoldsTheMostGoesWhenMemoryIsSpent(t *testing.T) {
+	const limit = 4 << 20
+	SetBudget(limit)
 	defer SetBudget(DefaultBudget)
+	gateway, agent := lanePair(t)
+	quiet, reader := streamPair(t, gateway, agent)
+	_, _ = quiet.Write([]byte("kept"))
+	reset := make(chan error, 64)
+	for range cap(reset) { // 16 MiB of first windows, and nobody reads
+		opened, _ := streamPair(t, gateway, agent)
+		go func() {
+			_, _ = opened.Write(make([]byte, initialWindow))
+			_, err := opened.Read(make([]byte, 1))
+			reset <- err
+		}()
+	}
+	for range cap(reset) - limit/initialWindow {
+		if err := <-reset; !IsReset(err) {
+			t.Fatal(err)
+		}
+	}
+	if held := Unread(); held > limit {
+		t.Errorf("%d bytes are held", held)
+	}
+	got := make([]byte, 4)
+	if _, err := io.ReadFull(reader, got); err != nil || string(got) != "kept" {
+		t.Errorf("%q, %v", got, err)
+	}
+	_, _ = gateway.Close(), agent.Close()
+	<-gateway.Done()
+	<-agent.Done()
+	waitFor(t, func() bool { return Unread() == 0 })
+}
+
+// waitFor waits for what another goroutine is about to do.
+func waitFor(t *testing.T, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it does not happen")
+		}
+	}
+}
+
+func TestWindowsStopAtTheBudget(t *testing.T) {
+	const limit = 1 << 20
 	base := Reserved()
+	SetBudget(base + limit)
+	defer SetBudget(DefaultBudget)
 	gateway, agent := lanePair(t)
 	caller, server := relay(t, gateway, agent)
 	go func() { _, _ = io.CopyN(caller, zeroes{}, 32<<20); _ = caller.CloseWrite() }()
@@ -135,7 +180,7 @@ func TestWindowsStopAtTheBudget(t *testing.T) {
 		t.Fatalf("%d bytes, %v", n, err)
 	}
 	_ = server.CloseWrite()
-	if reserved := Reserved() - base; reserved > 2*initialWindow {
+	if reserved := Reserved() - base; reserved > limit {
 		t.Errorf("grew to %d bytes", reserved)
 	}
 	_ = gateway.Close()

@@ -15,6 +15,13 @@ import (
 type Stream struct {
 	mux     *yamux.Stream
 	session *Session
+	unread  int64 // guarded by the process' unread.mu
+}
+
+func newStream(session *Session, mux *yamux.Stream) *Stream {
+	stream := &Stream{mux: mux, session: session}
+	session.meter.count(stream)
+	return stream
 }
 
 var _ net.Conn = (*Stream)(nil)
@@ -28,6 +35,7 @@ func (s *Stream) Read(b []byte) (int, error) {
 	n, err := s.mux.Read(b)
 	s.session.received.Add(int64(n))
 	if n > 0 {
+		s.took(n)
 		// The data is here; that its window update found no way is the next
 		// call's matter.
 		return n, nil
@@ -55,11 +63,15 @@ func (s *Stream) CloseWrite() error { return s.mux.CloseWrite() }
 func (s *Stream) CloseRead() error { return s.mux.CloseRead() }
 
 // Abort resets the stream (RST): both sides lose what is still under way.
-func (s *Stream) Abort() { _ = s.mux.Reset() }
+func (s *Stream) Abort() {
+	s.over()
+	_ = s.mux.Reset()
+}
 
 // Close ends the stream politely where the other side has ended too, and
 // resets it otherwise: yamux would let a peer that still writes wait for ever.
 func (s *Stream) Close() error {
+	s.over()
 	_ = s.mux.CloseWrite()
 	return s.mux.Reset()
 }
@@ -72,6 +84,7 @@ func (s *Stream) Answer(err error) error {
 	}
 	named := FromError(err)
 	said := s.say(answer{Errno: named.Name, Text: shorten(named.Text)})
+	s.over()
 	_ = s.mux.Close()
 	return said
 }

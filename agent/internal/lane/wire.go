@@ -17,22 +17,25 @@ import (
 // the ping, and a ping must fail sooner.
 type wire struct {
 	*tls.Conn
-	raw  *gathering
-	read atomic.Int64 // reads that gave something
-	last time.Time    // of the write deadline; only yamux' send loop writes
+	meter *meter
+	raw   *gathering
+	read  atomic.Int64 // reads that gave something
+	last  time.Time    // of the write deadline; only yamux' send loop writes
 }
 
 func newWire(conn net.Conn) *wire {
 	return &wire{raw: &gathering{Conn: conn, in: bufio.NewReaderSize(conn, 64<<10)}}
 }
 
-func (w *wire) secure(conn *tls.Conn) { w.Conn = conn }
+// secure makes conn, over raw, what is read and written.
+func (w *wire) secure(conn *tls.Conn) { w.Conn, w.meter = conn, newMeter() }
 
 // Read counts, for watch.
 func (w *wire) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b)
 	if n > 0 {
 		w.read.Add(1)
+		w.meter.see(b[:n])
 	}
 	return n, err
 }
@@ -44,6 +47,7 @@ func (w *wire) Read(b []byte) (int, error) {
 // works: behind an uplink with a full queue an answer takes many seconds. But
 // the other side's own pings, and its data, still arrive.
 func watch(session *Session, wire *wire) {
+	defer session.meter.close()
 	ticker := time.NewTicker(silence / 10)
 	defer ticker.Stop()
 	seen, ticks := int64(-1), 0
