@@ -1,0 +1,134 @@
+"""Where in a text a short Service name stands as a host.
+
+The rules, and nothing else is touched:
+1. after ``://`` and any login, up to the path; each of a comma list (``mongodb://u:p@db,db:1/x``);
+2. before ``:port`` (``a:9092,b:9092``, ``tcp(db:3306)``, ``u:p@db:3306``);
+3. behind a word that says so (``host=db port=5432 user=db``, ``Server=tcp:db,1433;Database=db``);
+4. where the text as a whole is known to name hosts (``whole``): each of a list.
+
+Never a login, a path, a query, a database, nor a name with a dot in it.  The naive way, replacing the
+word wherever it stands, locks one out of ``mysql://db:db@db/db``.  Logins are the difficulty: a password may
+hold any letter, so behind ``://`` everything up to the next blank belongs to that one address, and where
+it could be read in two ways (``x://db:1/w@db``: is ``1/w`` a password?) it stays as it is.
+
+Source: RFC 3986, 3.2 (authority); https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+_NAME = r"[a-z](?:[a-z0-9-]*[a-z0-9])?"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.:_-]*://", re.ASCII)
+_TOKEN_END = re.compile(r"[\s\"'`<>]|[,;|](?=[A-Za-z][A-Za-z0-9+.:_-]*://)", re.ASCII)
+_AUTHORITY_END = re.compile(r"[/?#;\\)\]}|]")
+_MEMBER = re.compile(rf"({_NAME})(?::[0-9]{{1,5}})?", re.ASCII)
+_BEFORE_PORT = re.compile(
+    rf"(?:(?<![^\s,;=(|])|(?<=@)|(?<=@//))({_NAME}):[0-9]{{1,5}}(?=$|[\s,;)/?|]|(?<=[0-9]):[A-Za-z])",
+    re.ASCII,
+)
+_BEHIND_WORD = re.compile(
+    r"(?:(?<=^)|(?<=[\s;,(&]))(?:host|hostname|hostaddr|server|servers|addr|address|endpoint|data source|"
+    r"brokers?|bootstrap\.servers)\s*=\s*(?:tcp:)?",
+    re.ASCII | re.IGNORECASE,
+)
+_WORD_LIST = re.compile(r"[A-Za-z0-9.:-]+(?:,[A-Za-z0-9.:-]+)*(?=$|[\s;)&])", re.ASCII)
+_ITEM = re.compile(rf"(?<![^\s,;|])({_NAME})(?::[0-9]{{1,5}})?(?=$|[\s,;|])", re.ASCII)
+_ANYWHERE = re.compile(rf"(?<![^\s,;|(@\"'\[{{])({_NAME})(?=$|[\s,;|)\"'\]}}/:])", re.ASCII)
+_LIST = re.compile(r"[A-Za-z0-9_.:\[\]-]+(?:[\s,;|]+[A-Za-z0-9_.:\[\]-]+)*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """``text[start:end]`` is the short name of a Service."""
+
+    start: int
+    end: int
+
+
+def find_hosts(
+    text: str, services: Collection[str], *, whole: bool = False, every: bool = False
+) -> tuple[Host, ...]:
+    """The hosts in *text* that name one of *services*, in order.
+
+    *whole*: the text is known to name hosts (rule 4).  *every*: its owner has said that each such word
+    outside a URL is one.
+    """
+    if not any(name in text for name in services):
+        return ()
+    found = {host for start, end in _urls(text) for host in _in_url(text, start, end)}
+    bare = _blank(text)
+    found |= {Host(*match.span(1)) for match in _BEFORE_PORT.finditer(bare) if _one_login(bare, match)}
+    found |= set(_behind_words(bare))
+    if whole and _LIST.fullmatch(bare.strip()):
+        found |= {Host(*match.span(1)) for match in _ITEM.finditer(bare)}
+    if every:
+        found |= {Host(*match.span(1)) for match in _ANYWHERE.finditer(bare)}
+    known = [host for host in found if text[host.start : host.end] in services]
+    return tuple(sorted(known, key=lambda host: host.start))
+
+
+def qualify(text: str, hosts: Collection[Host], namespace: str) -> str:
+    """*text* with ``.namespace`` behind each of *hosts*."""
+    parts, at = [], 0
+    for host in hosts:
+        parts += [text[at : host.end], ".", namespace]
+        at = host.end
+    return "".join(parts) + text[at:]
+
+
+def _urls(text: str) -> Iterator[tuple[int, int]]:
+    """Each address with ``://`` and all that belongs to it: scheme's end and token's end."""
+    at = 0
+    while found := _SCHEME.search(text, at):
+        end = _TOKEN_END.search(text, found.end())
+        at = end.start() if end else len(text)
+        yield found.end(), at
+
+
+def _blank(text: str) -> str:
+    """*text* with its URLs (and their schemes) as one strange letter each, at the same places."""
+    result = list(text)
+    for start, end in _urls(text):
+        scheme = re.search(r"[A-Za-z0-9+.:_-]*\Z", text[: start - 3], re.ASCII)
+        first = scheme.start() if scheme else start
+        result[first:end] = "\x00" * (end - first)
+    return "".join(result)
+
+
+def _in_url(text: str, start: int, end: int) -> Iterator[Host]:
+    stop = _AUTHORITY_END.search(text, start, end)
+    close = stop.start() if stop else end
+    login = text.rfind("@", start, close)
+    if login < 0 and _login_behind(text[close:end]) and ":" in text[start:close]:
+        return
+    at = login + 1 if login >= 0 else start
+    for part in text[at:close].split(","):
+        if member := _MEMBER.fullmatch(part):
+            yield Host(at, at + len(member[1]))
+        at += len(part) + 1
+
+
+def _login_behind(rest: str) -> bool:
+    """Whether what looks like a path may be the rest of a password."""
+    return "@" in re.split(r"[?#]", rest, maxsplit=1)[0].replace("/@", "")
+
+
+def _one_login(text: str, match: re.Match[str]) -> bool:
+    """Not where a later ``@`` of the same word makes this a part of the password."""
+    rest = re.match(r"\S*", text[match.end() :])
+    return "@" not in (rest[0] if rest else "").split(",", 1)[0]
+
+
+def _behind_words(text: str) -> Iterator[Host]:
+    for word in _BEHIND_WORD.finditer(text):
+        names = _WORD_LIST.match(text, word.end())
+        if names is None:
+            continue
+        at = names.start()
+        for part in names[0].split(","):
+            if member := _MEMBER.fullmatch(part):
+                yield Host(at, at + len(member[1]))
+            at += len(part) + 1

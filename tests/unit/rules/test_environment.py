@@ -1,0 +1,186 @@
+"""Hosts in the environment: rewritten where one stands, and nowhere else."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devcluster.config.model import Rewrite, Target, Workload
+from devcluster.errors import ConfigurationError
+from devcluster.rules.environment import LocalEnvironment, RewriteMade, local_environment, rewrite_hosts
+
+SERVICES = ("db", "web", "wordpress-mariadb", "a", "b")
+
+
+def rewrite(key: str, value: str, variables: tuple[str, ...] | None = None) -> str:
+    result, _ = rewrite_hosts({key: value}, services=SERVICES, namespace="shop", variables=variables)
+    return result[key]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("MARIADB_HOST", "wordpress-mariadb", "wordpress-mariadb.shop"),
+        ("URL", "mysql://db:db@db/db", "mysql://db:db@db.shop/db"),
+        ("URL", "mongodb://u:p@db,db/x", "mongodb://u:p@db.shop,db.shop/x"),
+        (
+            "URL",
+            "mongodb://u:p@db:1,a:2,other:3/db?host=db",
+            "mongodb://u:p@db.shop:1,a.shop:2,other:3/db?host=db",
+        ),
+        ("URL", "mysql://db:p@ss:w@db:3306/db", "mysql://db:p@ss:w@db.shop:3306/db"),
+        ("URL", "amqp://db:db@db//db", "amqp://db:db@db.shop//db"),
+        ("URL", "redis://:db@db:6379/0?x=a@b", "redis://:db@db.shop:6379/0?x=a@b"),
+        ("URL", "redis://db:6379/0?x=a@b", "redis://db.shop:6379/0?x=a@b"),
+        (
+            "X",
+            "jdbc:mysql://db:3306/db?user=db&password=db",
+            "jdbc:mysql://db.shop:3306/db?user=db&password=db",
+        ),
+        (
+            "X",
+            "jdbc:sqlserver://db:1433;databaseName=db;user=db",
+            "jdbc:sqlserver://db.shop:1433;databaseName=db;user=db",
+        ),
+        ("X", "jdbc:oracle:thin:@db:1521:xe", "jdbc:oracle:thin:@db.shop:1521:xe"),
+        ("X", "db:db@tcp(db:3306)/db", "db:db@tcp(db.shop:3306)/db"),
+        (
+            "X",
+            "host=db port=5432 dbname=db user=db password=db",
+            "host=db.shop port=5432 dbname=db user=db password=db",
+        ),
+        ("X", "Server=tcp:db,1433;Database=db;User Id=db", "Server=tcp:db.shop,1433;Database=db;User Id=db"),
+        ("KAFKA", "a:9092,b:9092", "a.shop:9092,b.shop:9092"),
+        ("X", "http://a:1/,http://b:2/a", "http://a.shop:1/,http://b.shop:2/a"),
+        ("X", "http://a http://u:p@b/x", "http://a.shop http://u:p@b.shop/x"),
+        ("X", '{"url":"http://db:80/db","user":"db"}', '{"url":"http://db.shop:80/db","user":"db"}'),
+        ("MEMCACHED_SERVERS", "a, b:11211", "a.shop, b.shop:11211"),
+        ("API_URL", "db", "db.shop"),
+        ("spring.redis.host", "db", "db.shop"),
+        ("dbHost", "db", "db.shop"),
+        ("REDIS_HOST_1", "db", "db.shop"),
+        ("NPM", "http://web/@scope/x", "http://web.shop/@scope/x"),
+    ],
+)
+def test_hosts_are_qualified(key: str, value: str, expected: str) -> None:
+    assert rewrite(key, value) == expected
+    assert rewrite(key, expected) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("WORDPRESS_DATABASE_NAME", "wordpress-mariadb"),
+        ("WORDPRESS_DATABASE_USER", "db"),
+        ("DB_PASSWORD", "db:3306"),
+        ("DB_PASSWORD", "http://db/"),
+        ("DB_USER", "db:3306"),
+        ("X", "db"),
+        ("DD_SERVICE", "web"),
+        ("HOSTNAME", "db"),
+        ("ALLOWED_HOSTS", "web,db"),
+        ("REDIS_IMAGE", "db:7"),
+        ("DB_HOST", "db.other"),
+        ("DB_HOST", "db.shop.svc.cluster.local"),
+        ("X", "http://db.other/"),
+        ("X", "http://other/db:80"),
+        ("X", "http://other/?u=http://db/"),
+        ("X", "http://db:x@other/"),
+        ("X", "mysql://db:1/w@other/db"),
+        ("X", "mysql://u:db;db:3306@other/"),
+        ("X", "[db]:3306"),
+        ("X", "db:3306@tcp(other:1)/x"),
+        ("X", "x-db:3306"),
+        ("X", "db-x:3306"),
+        ("X", '{"user":"db","database":"db"}'),
+        ("DB_PORT", "tcp://10.96.1.2:3306"),
+        ("DB_SERVICE_HOST", "10.96.1.2"),
+        ("X", "/var/db:3306"),
+        ("X", "--user db --name=web"),
+    ],
+)
+def test_all_else_stays(key: str, value: str) -> None:
+    assert rewrite(key, value) == value
+
+
+def test_named_variables_count_whole() -> None:
+    assert rewrite("X", "db", ("X",)) == "db.shop"
+    assert rewrite("X", "db;web|mysql://db:db@db/db", ("X",)) == "db.shop;web.shop|mysql://db:db@db.shop/db"
+    assert rewrite("DB_HOST", "db", ("X",)) == "db"
+
+
+def test_rewrites_are_listed_once_and_without_values() -> None:
+    _, made = rewrite_hosts({"A_HOSTS": "a:1,a:2,b"}, services=SERVICES, namespace="shop")
+    assert made == (RewriteMade("A_HOSTS", "a", "a.shop"), RewriteMade("A_HOSTS", "b", "b.shop"))
+
+
+VALUES = st.lists(
+    st.sampled_from(
+        [
+            "db",
+            "web",
+            "a",
+            "shop",
+            "://",
+            "http",
+            "host",
+            "user",
+            "3306",
+            "x",
+            "é",
+            "\n",
+            *":@/,;=() ?#.-'\"[]|$",
+        ]
+    )
+).map("".join)
+
+
+@given(st.sampled_from(["X", "DB_HOST", "DB_USER", "URL"]), VALUES, st.sampled_from([None, ("X",)]))
+def test_twice_is_once_and_only_names_grow(key: str, value: str, variables: tuple[str, ...] | None) -> None:
+    once = rewrite(key, value, variables)
+    assert rewrite(key, once, variables) == once
+    assert once == value or once.replace(".shop", "") == value.replace(".shop", "")
+
+
+@given(st.text(), st.text(alphabet="xyz0:/@,;=. "))
+def test_a_value_without_a_service_is_unchanged(key: str, value: str) -> None:
+    assert rewrite(key, value) == value
+
+
+def workload(**settings: object) -> Workload:
+    return Workload("w", Target("w"), **settings)  # type: ignore[arg-type]
+
+
+def test_excluded_rewritten_and_overridden() -> None:
+    env = (("PATH", "/bin"), ("DB_HOST", "db"), ("B", "1"))
+    item = workload(env_exclude=("PA*",), environment=(("B", "http://db/"), ("C", "2")))
+    got = local_environment(env, item, services=SERVICES, namespace="shop")
+    assert dict(got.variables) == {"PATH": None, "DB_HOST": "db.shop", "B": "http://db/", "C": "2"}
+    assert got.rewrites == (RewriteMade("DB_HOST", "db", "db.shop"),)
+
+
+def test_rewriting_can_be_off_or_of_some_services() -> None:
+    env = (("DB_HOST", "db"), ("WEB_HOST", "web"))
+    off = local_environment(env, workload(rewrite=Rewrite(False)), services=SERVICES, namespace="shop")
+    assert off.variables == env
+    some = workload(rewrite=Rewrite(services=("web",)))
+    got = local_environment(env, some, services=SERVICES, namespace="shop")
+    assert dict(got.variables) == {"DB_HOST": "db", "WEB_HOST": "web.shop"}
+    wrong = workload(rewrite=Rewrite(services=("wep",)))
+    with pytest.raises(ConfigurationError, match="has no Service wep"):
+        local_environment(env, wrong, services=SERVICES, namespace="shop")
+
+
+def test_what_is_not_utf8_is_named_and_not_shown() -> None:
+    env = (("BAD", "hush\udcff"),)
+    with pytest.raises(ConfigurationError, match="BAD") as caught:
+        local_environment(env, workload(), services=(), namespace="shop")
+    assert "hush" not in str(caught.value) + caught.value.hint
+    assert local_environment(env, workload(env_exclude=("BAD",)), services=(), namespace="s").variables == (
+        ("BAD", None),
+    )
+
+
+def test_values_are_not_in_the_repr() -> None:
+    assert "hush" not in repr(LocalEnvironment((("A", "hush"),)))

@@ -1,0 +1,95 @@
+"""Hosts in files: lines that say so, and no others."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devcluster.rules.rewriting import LARGEST, LineRewrite, rewrite_text
+
+SERVICES = ("wordpress-mariadb", "db", "redis", "a", "b")
+
+
+def rewrite(text: str) -> str:
+    return rewrite_text(text.encode(), services=SERVICES, namespace="shop")[0].decode()
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            "define( 'DB_HOST', 'wordpress-mariadb:3306' );",
+            "define( 'DB_HOST', 'wordpress-mariadb.shop:3306' );",
+        ),
+        ("define( 'DB_HOST', 'wordpress-mariadb' );", "define( 'DB_HOST', 'wordpress-mariadb.shop' );"),
+        ('define("DB_HOST","db");', 'define("DB_HOST","db.shop");'),
+        ("host = db", "host = db.shop"),
+        ("host=db ; the database", "host=db.shop ; the database"),
+        ("  host: db", "  host: db.shop"),
+        ("  host: db # db", "  host: db.shop # db"),
+        ('{"host": "db", "user": "db"}', '{"host": "db.shop", "user": "db"}'),
+        ("DB_HOST=db", "DB_HOST=db.shop"),
+        ("export DB_HOST='db'", "export DB_HOST='db.shop'"),
+        ("$cfg['host'] = 'db';", "$cfg['host'] = 'db.shop';"),
+        ("'host' => 'db',", "'host' => 'db.shop',"),
+        ("url: mysql://db:db@db/db", "url: mysql://db:db@db.shop/db"),
+        ("$u = 'redis://redis:6379/0';", "$u = 'redis://redis.shop:6379/0';"),
+        ("proxy_pass http://a:80/;", "proxy_pass http://a.shop:80/;"),
+        ("server a:8080;", "server a.shop:8080;"),
+        ("brokers: a:9092,b:9092", "brokers: a.shop:9092,b.shop:9092"),
+        ("host = db\r", "host = db.shop\r"),
+    ],
+)
+def test_hosts_are_qualified(line: str, expected: str) -> None:
+    assert rewrite(line) == expected
+    assert rewrite(expected) == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "define( 'DB_NAME', 'wordpress-mariadb' );",
+        "define( 'DB_USER', 'wordpress-mariadb' );",
+        "define( 'DB_PASSWORD', 'wordpress-mariadb:3306' );",
+        "define( 'DB_PASSWORD', 'db' ); // host",
+        "database: db",
+        "user = db",
+        '"password": "db"',
+        "the db is on the host",
+        "$db = new db();",
+        "image: redis:7",
+        "host: db.other",
+        "x = /var/lib/db",
+        "use db;",
+    ],
+)
+def test_all_else_stays(line: str) -> None:
+    assert rewrite(line) == line
+
+
+def test_bytes_survive_and_lines_are_named() -> None:
+    data = b"\xff\xe9 caf\xe9\r\nDB_HOST=db\r\nx\r\nredis://redis/\r\n\xc3\xa9"
+    result, made = rewrite_text(data, services=SERVICES, namespace="shop")
+    assert result == b"\xff\xe9 caf\xe9\r\nDB_HOST=db.shop\r\nx\r\nredis://redis.shop/\r\n\xc3\xa9"
+    assert made == (LineRewrite(2, "db", "db.shop"), LineRewrite(4, "redis", "redis.shop"))
+
+
+@pytest.mark.parametrize("data", [b"DB_HOST=db\0", b"DB_HOST=db\n" + b"x" * LARGEST, b"", b"db"])
+def test_what_is_no_configuration_is_left_alone(data: bytes) -> None:
+    assert rewrite_text(data, services=SERVICES, namespace="shop") == (data, ())
+
+
+WORDS = ["db", "redis", "host", "user", "\r\n", "://", "define( ", "\xff", *"=:'\",\n @"]
+
+
+@given(st.lists(st.sampled_from(WORDS)).map(lambda parts: "".join(parts).encode("latin-1")))
+def test_twice_is_once_and_only_names_grow(data: bytes) -> None:
+    once, _ = rewrite_text(data, services=SERVICES, namespace="shop")
+    assert rewrite_text(once, services=SERVICES, namespace="shop")[0] == once
+    assert once.replace(b".shop", b"") == data
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_crash(data: bytes) -> None:
+    rewrite_text(b"host=db " + data, services=SERVICES, namespace="shop")
