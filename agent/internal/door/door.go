@@ -73,7 +73,9 @@ type knock struct {
 }
 
 func (d *Door) serve(ctx context.Context, conn net.Conn) {
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	asked, rest, err := d.admit(conn)
+	stop()
 	if err == nil {
 		_, err = conn.Write([]byte("{\"ok\":true}\n"))
 	} else {
