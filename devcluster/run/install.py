@@ -15,7 +15,7 @@ from typing import assert_never
 
 from devcluster.edge.kube import Cluster, Json
 from devcluster.edge.kube_agent import AgentBinary, publish_agent
-from devcluster.edge.kube_answer import StatusError
+from devcluster.edge.kube_answer import ForbiddenError, StatusError
 from devcluster.edge.kube_paths import RESOURCES
 from devcluster.edge.kube_workload import WorkloadObject
 from devcluster.errors import ChangedError, DevclusterError, FailedError, LeftoverError
@@ -117,24 +117,19 @@ async def install(
 ) -> Installed:
     """Apply *plan*.  Where it fails half-way everything is put back (FailedError, or LeftoverError where
     even that failed).  A cancelled call puts nothing back: the journal and the Secret know what to do."""
-    work = _Work(cluster, plan, binary, report, timeout)
-    begun = False
+    work = _Work(cluster, plan, binary, timeout)
+    if not plan.adopted:
+        await work.rehearse()
     try:
         for step in plan.steps:
             report(Progress(plan.observed.name, str(step)))
             async with _noted(journal, step, plan.observed):
                 await work.apply(step)
-            begun = begun or not isinstance(step, AwaitPods)
     except DevclusterError as error:
-        if plan.adopted or not (begun or _wrote(error, step)):
+        if plan.adopted:
             raise
         raise await _put_back(cluster, plan, error, journal, report, timeout) from error
     return await work.result()
-
-
-def _wrote(error: DevclusterError, step: InstallStep) -> bool:
-    """Whether the failed first step may have left something: publishing makes several objects."""
-    return not isinstance(step, PublishAgent) or error.exit_code != 4
 
 
 @contextlib.asynccontextmanager
@@ -168,21 +163,21 @@ async def _put_back(
             f"{error.message}; putting {where} back failed too: {second.message}",
             hint=f"`devcluster down -n {seen.namespace}` finishes it",
         )
+    if isinstance(error, ForbiddenError):
+        return ForbiddenError(error.message, hint=error.hint)
     return FailedError(f"{error.message}; {where} was put back", hint=error.hint)
 
 
 class _Work:
     """The steps of one plan."""
 
-    def __init__(
-        self, cluster: Cluster, plan: InstallPlan, binary: AgentBinary, report: Report, timeout: float
-    ) -> None:
+    def __init__(self, cluster: Cluster, plan: InstallPlan, binary: AgentBinary, timeout: float) -> None:
         self._cluster = cluster
         self._plan = plan
         self._seen = plan.observed
         self._space = plan.observed.namespace
         self._binary = binary
-        self._report = report
+        self._wrapped: Json = plan.wrapped
         self._timeout = timeout
         metadata = self._seen.object["metadata"]
         resource = RESOURCES[self._seen.kind]
@@ -251,7 +246,7 @@ class _Work:
         await self._cluster.patch("secret", self._plan.secret, self._space, body, resource_version=version)
 
     async def _originals(self) -> Originals:
-        wrapped = await self._rehearse()
+        wrapped = self._wrapped
         old = self._seen.originals
         if old is not None:
             former: Json | None = None
@@ -293,16 +288,16 @@ class _Work:
                 found[name] = (notes.get(REVISION, ""), notes.get(REVISION_HISTORY, ""))
         return found
 
-    async def _rehearse(self) -> Json:
-        """The wrapped template as the API server would give it back."""
+    async def rehearse(self) -> None:
+        """Ask for the wrapped template as the API server would give it back; forbidden or invalid shows here,
+        before anything is made."""
         try:
             answer = await self._send_template(dry_run=True)
         except StatusError as error:
             if error.status == 400 and "dry" in error.message.lower():
-                return self._plan.wrapped  # a webhook that knows no dry run: without the defaults, then
+                return  # a webhook that knows no dry run: without the defaults, then
             raise
-        template: Json = answer["spec"]["template"]
-        return template
+        self._wrapped = answer["spec"]["template"]
 
     async def _patch_template(self) -> None:
         await self._send_template(dry_run=False)

@@ -1,0 +1,3 @@
+module devcluster.test/kube
+
+go 1.26

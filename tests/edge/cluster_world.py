@@ -1,0 +1,177 @@
+"""A namespace of the test cluster with a small application in it, and the agent to put into it.
+
+The application is ``apps/kube``: a static program in an image ``FROM scratch`` whose command has dollar
+signs.  It is loaded into the node by its containerd, since no registry is needed for a test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import subprocess
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from devcluster.config.model import Target
+from devcluster.edge.kube import Cluster, Json, open_cluster
+from devcluster.edge.kube_agent import AgentBinary, load_binary, make_binary
+from devcluster.edge.kube_workload import find_workload
+from devcluster.errors import FailedError
+from devcluster.plan.install import InstallPlan, Wish, plan_install
+from devcluster.rules.image import ImageFacts
+from devcluster.run.install import observe
+from devcluster.run.rollout import await_rollout
+
+APP = Path(__file__).parent / "apps" / "kube"
+IMAGE = "devcluster-test-kube"
+FACTS = ImageFacts("", ("/app",), ("--price=$5", "$(HOME)"), None, "", "/", "amd64", ())
+TESTER = "tester"
+
+
+def find_binary() -> AgentBinary:
+    """The real agent; DEVCLUSTER_TEST_AGENT names a folder with ``boot`` and ``devcluster-agent`` instead."""
+    folder = os.environ.get("DEVCLUSTER_TEST_AGENT")
+    if folder:
+        path = Path(folder)
+        return make_binary((path / "boot").read_bytes(), (path / "devcluster-agent").read_bytes())
+    try:
+        return load_binary()
+    except FailedError as error:
+        pytest.skip(error.message)
+
+
+def load_images(kubeconfig: Path, build: Path, versions: tuple[str, ...] = ("1", "2", "3")) -> None:
+    """Build the application in each version and give it to the cluster's node."""
+    environ = os.environ | {"CGO_ENABLED": "0"}
+    command = ["go", "build", "-trimpath", "-ldflags", "-s -w", "-o", str(build / "app"), "."]
+    subprocess.run(command, cwd=APP, env=environ, check=True, timeout=300)
+    (build / "Dockerfile").write_bytes((APP / "Dockerfile").read_bytes())
+    tags = [f"{IMAGE}:{version}" for version in versions]
+    for version, tag in zip(versions, tags, strict=True):
+        words = ["docker", "build", "-q", "--build-arg", f"VERSION={version}", "-t", tag, str(build)]
+        subprocess.run(words, check=True, timeout=120, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    archive = build / "images.tar"
+    subprocess.run(["docker", "save", "-o", str(archive), *tags], check=True, timeout=120)
+    load = ["docker", "exec", "-i", _node(kubeconfig), "ctr", "-n", "k8s.io", "images", "import", "-"]
+    with archive.open("rb") as file:
+        subprocess.run(load, stdin=file, check=True, timeout=120, stdout=subprocess.DEVNULL)
+    subprocess.run(["docker", "rmi", *tags], check=True, timeout=60, stdout=subprocess.DEVNULL)
+
+
+def _node(kubeconfig: Path) -> str:
+    """The container that publishes the API server's port."""
+    import yaml
+
+    server = yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
+    words = ["docker", "ps", "--filter", f"publish={urlsplit(server).port}", "--format", "{{.Names}}"]
+    found = subprocess.run(words, check=True, capture_output=True, text=True, timeout=30).stdout.split()
+    if not found:
+        pytest.skip("the cluster's node is not a container of this machine")
+    return found[0]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A namespace of one test."""
+
+    cluster: Cluster
+    namespace: str
+    binary: AgentBinary
+
+    async def deploy(
+        self, name: str = "web", *, strategy: str = "RollingUpdate", second: bool = True
+    ) -> Json:
+        """The application, in its *second* revision, with a named and a numeric Service; available."""
+        body = deployment(name, strategy)
+        await self.cluster.create("deployment", body, self.namespace, manager=TESTER)
+        for service, target in ((name, "http"), (f"{name}-number", 8080)):
+            ports = [{"port": 80, "targetPort": target}]
+            item = {"metadata": {"name": service}, "spec": {"selector": {"app": name}, "ports": ports}}
+            await self.cluster.create("service", item, self.namespace, manager=TESTER)
+        await self.settle(name)
+        if second:
+            await self.release(name, {"env": [{"name": "SECOND", "value": "revision"}]}, wrapped=False)
+        return await self.cluster.get("deployment", name, self.namespace)
+
+    async def settle(self, name: str = "web", *, wrapped: bool = False) -> None:
+        await await_rollout(
+            self.cluster, self.namespace, name, container="web", wrapped=wrapped, ready=True, timeout=60
+        )
+
+    async def release(self, name: str, container: Json, *, wrapped: bool) -> None:
+        """What a teammate does: ``kubectl set image``, ``kubectl set env``."""
+        body = {"spec": {"template": {"spec": {"containers": [{"name": "web"} | container]}}}}
+        await self.cluster.patch(
+            "deployment", name, self.namespace, body, type="strategic", manager="teammate"
+        )
+        await self.settle(name, wrapped=wrapped)
+
+    async def plan(self, name: str = "web", **wish: Any) -> InstallPlan:
+        workload = await find_workload(self.cluster, Target(name), self.namespace)
+        words: dict[str, Any] = {
+            "digest": self.binary.digest,
+            "chunks": self.binary.chunks,
+            "image": FACTS,
+        } | wish
+        return plan_install(await observe(self.cluster, workload), Wish(**words))
+
+    async def history(self, name: str = "web") -> list[tuple[str, str, str, str]]:
+        """As ``kubectl rollout history`` would tell: revision, former ones, image; and the ReplicaSet."""
+        live = await self.cluster.get("deployment", name, self.namespace)
+        listing = await self.cluster.list("replicaset", self.namespace, selector=f"app={name}")
+        prefix = "deployment.kubernetes.io/revision"
+        rows = [("deployment", live["metadata"]["annotations"][prefix], "", "")]
+        for item in listing.items:
+            notes = item["metadata"]["annotations"]
+            image = item["spec"]["template"]["spec"]["containers"][0]["image"].rpartition(":")[2]
+            rows.append((item["metadata"]["name"], notes[prefix], notes.get(f"{prefix}-history", ""), image))
+        return sorted(rows)
+
+    async def ours(self) -> list[str]:
+        """Whatever of devcluster stands in the namespace."""
+        found = []
+        for kind in ("secret", "configmap"):
+            listing = await self.cluster.list(kind, self.namespace, metadata_only=True)
+            found += [item["metadata"]["name"] for item in listing.items]
+        return sorted(name for name in found if name.startswith("devcluster"))
+
+
+def deployment(name: str, strategy: str) -> Json:
+    container = {
+        "name": "web",
+        "image": f"{IMAGE}:1",
+        "ports": [{"name": "http", "containerPort": 8080}],
+        "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1},
+        "resources": {"limits": {"memory": "64Mi"}},
+    }
+    template = {
+        "metadata": {"labels": {"app": name}},
+        "spec": {"terminationGracePeriodSeconds": 1, "containers": [container]},
+    }
+    words = {"replicas": 1, "strategy": {"type": strategy}, "selector": {"matchLabels": {"app": name}}}
+    return {"metadata": {"name": name}, "spec": words | {"template": template}}
+
+
+@contextlib.asynccontextmanager
+async def open_world(binary: AgentBinary | None = None) -> AsyncIterator[World]:
+    """A fresh namespace in the cluster of KUBECONFIG; gone, without waiting, at the end."""
+    namespace = f"kubeh-{secrets.token_hex(4)}"
+    async with open_cluster() as cluster:
+        await cluster.create("namespace", {"metadata": {"name": namespace}})
+        try:
+            async with asyncio.timeout(30):
+                states = cluster.watch_all("serviceaccount", namespace)
+                async with contextlib.aclosing(states):
+                    async for items in states:
+                        if items:
+                            break
+            yield World(cluster, namespace, binary or make_binary(b"", b""))
+        finally:
+            await cluster.delete("namespace", namespace)

@@ -1,0 +1,278 @@
+"""The agent into a real Deployment and out again, on a real cluster.
+
+What is compared is the whole spec, the history and who owns which field, before and after.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devcluster.config.model import Target
+from devcluster.edge.kube_agent import AgentBinary
+from devcluster.edge.kube_workload import agent_pods, find_workload
+from devcluster.errors import FailedError, HeldError, LeftoverError
+from devcluster.rules.marks import Holder
+from devcluster.run.install import install
+from devcluster.run.journal import Journal, unfinished
+from devcluster.run.record import claim, find_mark, list_marks, unclaim
+from devcluster.run.remove import remove
+from devcluster.run.report import Progress
+from tests.edge.cluster_world import FACTS, IMAGE, World, find_binary, load_images, open_world
+
+Json = dict[str, Any]
+
+
+class Killed(BaseException):
+    """Stands for ``kill -9``: nothing may catch it."""
+
+
+def kill_at(step: int) -> Callable[[Progress], None]:
+    """A report that ends the process's life when that step is about to begin."""
+    seen: list[Progress] = []
+
+    def report(progress: Progress) -> None:
+        seen.append(progress)
+        if len(seen) == step:
+            raise Killed
+
+    return report
+
+
+@pytest.fixture(scope="session")
+def binary() -> AgentBinary:
+    return find_binary()
+
+
+@pytest.fixture(scope="session")
+def images(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    load_images(kubeconfig, tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture
+async def world(
+    kubeconfig: Path, images: None, binary: AgentBinary, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[World]:
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    async with open_world(binary) as world:
+        yield world
+
+
+def owners(item: Json) -> str:
+    """Who owns which field of the spec; the controllers' status is none of ours."""
+    entries = item["metadata"]["managedFields"]
+    mine = [entry for entry in entries if entry["manager"] != "kube-controller-manager"]
+    return json.dumps(mine, sort_keys=True)
+
+
+async def services(world: World) -> list[tuple[Any, str]]:
+    listing = await world.cluster.list("service", world.namespace)
+    return [(item["spec"], owners(item)) for item in listing.items]
+
+
+async def assert_original(world: World, before: Json, history: Any, led: Any) -> None:
+    after = await world.cluster.get("deployment", before["metadata"]["name"], world.namespace)
+    assert after["spec"] == before["spec"]
+    assert owners(after) == owners(before)
+    assert await world.history() == history
+    assert await services(world) == led
+    assert await world.ours() == []
+
+
+@pytest.mark.parametrize("strategy", ["RollingUpdate", "Recreate"])
+async def test_there_and_back(world: World, strategy: str, tmp_path: Path) -> None:
+    before = await world.deploy(strategy=strategy)
+    history, led = await world.history(), await services(world)
+    with Journal.open(tmp_path / "journal.jsonl") as journal:
+        installed = await install(world.cluster, await world.plan(), world.binary, journal=journal)
+        assert unfinished(journal.read()) == ()
+    assert installed.laptop_key.startswith("-----BEGIN PRIVATE KEY")
+    assert "PRIVATE" not in repr(installed)
+    workload = await find_workload(world.cluster, Target("web"), world.namespace)
+    assert [pod.ready for pod in await agent_pods(world.cluster, workload)] == [True]
+    number = await world.cluster.get("service", "web-number", world.namespace)
+    assert number["spec"]["ports"][0]["targetPort"] == 9901
+    removal = await remove(world.cluster, world.namespace, "deployment", "web")
+    assert (removal.found, removal.kept) == (True, ())
+    await assert_original(world, before, history, led)
+    again = await remove(world.cluster, world.namespace, "deployment", "web")
+    assert not again.found
+
+
+async def test_the_images_command_arrives_as_it_is(world: World) -> None:
+    await world.deploy(second=False)
+    await install(world.cluster, await world.plan(), world.binary)
+    workload = await find_workload(world.cluster, Target("web"), world.namespace)
+    pods = await agent_pods(world.cluster, workload)
+    # the application says its arguments when it is asked through the API server's proxy
+    path = f"/api/v1/namespaces/{world.namespace}/pods/{pods[0].name}:8080/proxy/"
+    answer = world.cluster.transport.send("GET", path)
+    assert answer.data == b"1 --price=$5 $(HOME)\n"
+
+
+async def test_second_time_adopts_and_an_edit_wraps_anew(world: World) -> None:
+    before = await world.deploy()
+    history, led = await world.history(), await services(world)
+    first = await install(world.cluster, await world.plan(), world.binary)
+    version = (await world.cluster.get("deployment", "web", world.namespace))["metadata"]["generation"]
+    again = await world.plan()
+    assert again.adopted
+    second = await install(world.cluster, again, world.binary)
+    assert replace(second, adopted=False) == first
+    live = await world.cluster.get("deployment", "web", world.namespace)
+    assert live["metadata"]["generation"] == version
+    edited = await world.plan(lease=30.0)
+    assert not edited.adopted
+    third = await install(world.cluster, edited, world.binary)
+    assert third.settings["lease_ms"] == 30000
+    assert third.laptop_key == first.laptop_key
+    await remove(world.cluster, world.namespace, "deployment", "web")
+    await assert_original(world, before, history, led)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
+async def test_killed_while_installing(world: World, step: int) -> None:
+    before = await world.deploy(second=False)
+    history, led = await world.history(), await services(world)
+    with pytest.raises(Killed):
+        await install(world.cluster, await world.plan(), world.binary, report=kill_at(step))
+    await remove(world.cluster, world.namespace, "deployment", "web")
+    await assert_original(world, before, history, led)
+
+
+@pytest.mark.parametrize("step", [2, 3, 4, 5, 6])
+async def test_killed_while_removing(world: World, step: int) -> None:
+    before = await world.deploy(second=False)
+    history, led = await world.history(), await services(world)
+    await install(world.cluster, await world.plan(), world.binary)
+    with pytest.raises(Killed):
+        await remove(world.cluster, world.namespace, "deployment", "web", report=kill_at(step))
+    await remove(world.cluster, world.namespace, "deployment", "web")
+    await assert_original(world, before, history, led)
+
+
+async def test_killed_while_wrapping_anew(world: World) -> None:
+    before = await world.deploy(second=False)
+    history, led = await world.history(), await services(world)
+    await install(world.cluster, await world.plan(), world.binary)
+    with pytest.raises(Killed):
+        await install(world.cluster, await world.plan(port=9950), world.binary, report=kill_at(3))
+    removal = await remove(world.cluster, world.namespace, "deployment", "web")
+    assert removal.kept == ()
+    await assert_original(world, before, history, led)
+
+
+@pytest.mark.parametrize("releases", [1, 2])
+async def test_releases_made_meanwhile_stay_as_if_we_had_not_been(world: World, releases: int) -> None:
+    await world.deploy()
+    before = await world.history()
+    await install(world.cluster, await world.plan(), world.binary)
+    for version in range(2, 2 + releases):
+        await world.release("web", {"image": f"{IMAGE}:{version}"}, wrapped=True)
+    removal = await remove(world.cluster, world.namespace, "deployment", "web")
+    assert removal.kept == ("deployment/web spec.containers[web].image",)
+    after = await world.history()
+    seen = {(revision, former, image) for _, revision, former, image in after}
+    wanted = {(revision, former, image) for name, revision, former, image in before if name != "deployment"}
+    wanted |= {(str(2 + one), "", str(1 + one)) for one in range(1, releases + 1)}
+    wanted |= {(str(2 + releases), "", "")}
+    assert seen == wanted
+    assert await world.ours() == []
+    live = await world.cluster.get("deployment", "web", world.namespace)
+    assert live["spec"]["template"]["spec"]["containers"][0]["image"] == f"{IMAGE}:{1 + releases}"
+    assert live["spec"]["revisionHistoryLimit"] == 10
+
+
+async def test_rollout_undo_made_meanwhile(world: World) -> None:
+    before = await world.deploy()
+    history = await world.history()
+    await install(world.cluster, await world.plan(), world.binary)
+    body = [{"op": "replace", "path": "/spec/template", "value": before["spec"]["template"]}]
+    await world.cluster.patch(
+        "deployment", "web", world.namespace, body, type="json-patch", manager="teammate"
+    )
+    await world.settle()
+    await remove(world.cluster, world.namespace, "deployment", "web")
+    live = await world.cluster.get("deployment", "web", world.namespace)
+    assert live["spec"] == before["spec"]
+    assert await world.history() == history
+    assert await world.ours() == []
+
+
+async def test_an_agent_that_does_not_start_is_rolled_back(world: World) -> None:
+    before = await world.deploy(second=False)
+    history, led = await world.history(), await services(world)
+    wrong = replace(FACTS, entrypoint=("/not-there",))
+    with pytest.raises(FailedError) as caught:
+        await install(world.cluster, await world.plan(image=wrong), world.binary, timeout=90)
+    assert not isinstance(caught.value, LeftoverError)
+    assert "was put back" in caught.value.message
+    await assert_original(world, before, history, led)
+
+
+async def test_two_workloads_share_the_binary(world: World) -> None:
+    for name in ("web", "api"):
+        await world.deploy(name)
+        await install(world.cluster, await world.plan(name), world.binary)
+    marks = await list_marks(world.cluster, world.namespace)
+    assert [(mark.kind, mark.name, mark.container) for mark in marks] == [
+        ("deployment", "api", "web"),
+        ("deployment", "web", "web"),
+    ]
+    await remove(world.cluster, world.namespace, "deployment", "web")
+    left = await world.ours()
+    assert "devcluster-deployment-api" in left
+    assert len(left) == 1 + world.binary.chunks
+    await remove(world.cluster, world.namespace, "deployment", "api")
+    assert await world.ours() == []
+
+
+async def test_a_deleted_workload_leaves_nothing(world: World) -> None:
+    await world.deploy(second=False)
+    await install(world.cluster, await world.plan(), world.binary)
+    await world.cluster.delete("deployment", "web", world.namespace)
+    await remove(world.cluster, world.namespace, "deployment", "web")
+    assert await world.ours() == []
+
+
+async def test_holder(world: World) -> None:
+    await world.deploy(second=False)
+    installed = await install(world.cluster, await world.plan(), world.binary)
+    where = (world.cluster, world.namespace, installed.secret)
+    ann, bob = Holder("ann", "laptop", "shop"), Holder("bob", "desk", "shop")
+    first = await claim(*where, ann)
+    with pytest.raises(HeldError, match="ann@laptop since 20"):
+        await claim(*where, bob)
+    assert (await claim(*where, ann)).epoch == first.epoch + 1
+    taken = await claim(*where, bob, takeover=True)
+    await unclaim(*where, first.epoch)  # a laptop that wakes up has no say
+    mark = await find_mark(*where)
+    assert mark is not None
+    assert (mark.record.holder, mark.record.epoch) == (bob, taken.epoch)
+    await unclaim(*where, taken.epoch)
+    mark = await find_mark(*where)
+    assert mark is not None
+    assert mark.record.holder is None
+    assert (await claim(*where, ann)).epoch > taken.epoch
+
+
+async def test_a_quota_that_refuses_the_secret(world: World) -> None:
+    before = await world.deploy(second=False)
+    history, led = await world.history(), await services(world)
+    cluster = world.cluster
+    path = f"/api/v1/namespaces/{world.namespace}/resourcequotas"
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "no-secrets"},
+        "spec": {"hard": {"secrets": "0"}},
+    }
+    cluster.transport.send("POST", path, body=json.dumps(quota).encode())
+    with pytest.raises(FailedError, match="quota"):
+        await install(cluster, await world.plan(), world.binary)
+    await assert_original(world, before, history, led)
