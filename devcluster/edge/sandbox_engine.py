@@ -13,11 +13,12 @@ from __future__ import annotations
 import contextlib
 import json
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from devcluster.edge.engine_attach import Attached, start_exec
 from devcluster.edge.engine_call import Calls, GoneError, RefusedError, connect
 from devcluster.errors import EngineError
 
@@ -189,17 +190,15 @@ class SandboxEngine:
 
     async def watch(self, name: str) -> AsyncGenerator[dict[str, Any], None]:
         """The node's board after each change, until everything works or the container ends."""
-        api = self.calls.api
-
-        def start() -> Any:
-            made = api.exec_create(container_name(name), ["node", "status", "watch"], stderr=False)
-            return api.exec_start(made["Id"], stream=True)
-
         rest = b""
-        async for chunk in self.calls.stream(f"watch sandbox {name}", start):
+        async for chunk in self.calls.stream(f"watch sandbox {name}", lambda: self._watch(name)):
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 yield json.loads(line)
+
+    def _watch(self, name: str) -> _Output:
+        made = self.calls.api.exec_create(container_name(name), ["node", "status", "watch"], stderr=False)
+        return _Output(start_exec(self.calls, made["Id"], tty=False))
 
     async def load(self, name: str, reference: str) -> None:
         """Stream an image of the engine into the node's containerd, under the same reference."""
@@ -209,20 +208,32 @@ class SandboxEngine:
             raise EngineError(f"can't load {reference} into sandbox {name}: {reason}")
 
     def _load(self, name: str, reference: str) -> Answer:
-        from docker.utils.socket import frames_iter
-
         api = self.calls.api
         made = api.exec_create(container_name(name), ["node", "load"], stdin=True)
-        stream = api.exec_start(made["Id"], socket=True)
+        attached = start_exec(self.calls, made["Id"], tty=False)
+        attached.limit(None)
         try:
-            connection = getattr(stream, "_sock", stream)
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it says below why it ended
                 for chunk in api.get_image(reference):
-                    connection.sendall(chunk)
-            said = b"".join(data for _, data in frames_iter(stream, tty=False))
+                    attached.write(chunk)
+            said = b"".join(data for _, data in attached.frames())
         finally:
-            stream.close()
+            attached.close()
         return Answer(api.exec_inspect(made["Id"])["ExitCode"], b"", said.decode(errors="replace"))
+
+
+class _Output:
+    """What a command says, as a stream that can be closed from another thread."""
+
+    def __init__(self, attached: Attached) -> None:
+        self._attached = attached
+        attached.limit(None)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (data for _, data in self._attached.frames())
+
+    def close(self) -> None:
+        self._attached.close()
 
 
 def _port(found: dict[str, Any]) -> int:

@@ -67,6 +67,7 @@ func (c Cluster) controllers() []string {
 		"--root-ca-file=" + c.volume("pki/ca.crt"),
 		"--cluster-signing-cert-file=" + c.volume("pki/ca.crt"),
 		"--cluster-signing-key-file=" + c.volume("pki/ca.key"),
+		"--kube-api-qps=300", "--kube-api-burst=600", // its sixty controllers start at once, each with an account
 		"--enable-hostpath-provisioner", "--profiling=false"}
 }
 
