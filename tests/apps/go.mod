@@ -1,0 +1,3 @@
+module devcluster.test/app
+
+go 1.26

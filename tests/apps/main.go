@@ -1,0 +1,50 @@
+// Command app is an application for tests: a server of several kinds that tells who answered, and a bounded
+// client that runs in pods and prints one JSON document of what it saw.
+//
+//	app serve http=:8080 echo=:7000 sink=:7001 source=:7002 reset=:7003
+//	app http|echo|sink|source|reset ADDRESS
+//	app client http|echo|halfclose|reset|hold|idle FLAGS
+//	app resolve NAME…
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "app:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, words []string) error {
+	if len(words) < 2 {
+		return fmt.Errorf("usage: app serve|client|resolve|MODE …")
+	}
+	switch words[0] {
+	case "serve":
+		return serve(ctx, words[1:])
+	case "client":
+		return client(ctx, words[1], words[2:])
+	case "resolve":
+		return show(resolve(ctx, words[1:]), nil)
+	default:
+		return serve(ctx, []string{words[0] + "=" + words[1]})
+	}
+}
+
+// show prints a report as one line; err, if any, comes after it and makes the process fail.
+func show(report any, err error) error {
+	if encodeErr := json.NewEncoder(os.Stdout).Encode(report); encodeErr != nil {
+		return encodeErr
+	}
+	return err
+}
