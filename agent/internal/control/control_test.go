@@ -372,6 +372,17 @@ func TestFilesScan(t *testing.T) {
 	}
 }
 
+func TestFilesPacksWhatHasNoUTF8Name(t *testing.T) {
+	root := mount(t)
+	if err := os.WriteFile(filepath.Join(root, "caf\xe9"), []byte("coffee"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, reason, status := serve(t, root).files(t, `{"do":"pack","root":"`+root+`","paths":["caf\udce9"]}`)
+	if status != 0 || !strings.Contains(out, "coffee") || strings.Contains(out, "inside") {
+		t.Errorf("%d bytes, status %d %s", len(out), status, reason)
+	}
+}
+
 func TestFilesRefuses(t *testing.T) {
 	root := mount(t)
 	s := serve(t, root)

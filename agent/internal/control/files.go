@@ -20,10 +20,10 @@ const maxFilesRequest = 32 << 20
 
 // filesRequest is the one line of the subsystem files.
 type filesRequest struct {
-	Do      string   `json:"do"`
-	Root    string   `json:"root"`
-	Exclude []string `json:"exclude"`
-	Paths   []string `json:"paths"`
+	Do      string      `json:"do"`
+	Root    string      `json:"root"`
+	Exclude files.Names `json:"exclude"`
+	Paths   files.Names `json:"paths"`
 }
 
 // files answers a scan or a pack on the same channel.
