@@ -8,7 +8,7 @@ imported when the engine is opened and not before: it costs a third of a second.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -155,10 +155,10 @@ class Engine:
 
     def follow_logs(
         self, container: str, *, follow: bool = True, tail: int | None = None, since: int | None = None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         return engine_look.follow_logs(self.calls, container, follow=follow, tail=tail, since=since)
 
-    def watch_container(self, container: str) -> AsyncIterator[ContainerEvent]:
+    def watch_container(self, container: str) -> AsyncGenerator[ContainerEvent, None]:
         """What holds already (ended, a health), then each start, end and change of health."""
         return engine_look.watch_container(self.calls, container)
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -169,7 +170,7 @@ async def connect() -> Calls:
 
 def _unreachable(host: str, context: str, error: EngineError) -> EngineError:
     hint = "start Docker, or choose another engine with `docker context use NAME` or DOCKER_HOST"
-    if "Permission denied" in str(error) or "PermissionError" in str(error):
+    if "Permission denied" in str(error):
         hint = "your user may not use this socket: add it to the group `docker`, or use rootless Docker"
     via = f"context {context}" if context else "DOCKER_HOST"
     return EngineError(
@@ -180,11 +181,20 @@ def _unreachable(host: str, context: str, error: EngineError) -> EngineError:
 def _client(host: str, tls: Any) -> Any:
     import docker
 
+    _probe(host)
     api = docker.APIClient(
         base_url=host, tls=tls or False, version="auto", timeout=_CONNECT, use_ssh_client=True
     )
     api.timeout = _TIMEOUT
     return api
+
+
+def _probe(host: str) -> None:
+    """Say what is wrong with a socket that can't be used; docker-py hides the reason."""
+    if host.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(_CONNECT)
+            probe.connect(host.removeprefix("unix://"))
 
 
 def _endpoint() -> tuple[str, str, Any]:

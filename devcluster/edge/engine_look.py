@@ -6,7 +6,7 @@ Ours is what carries our labels, whatever its name; a removal is idempotent and 
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -103,7 +103,7 @@ def _info(found: dict[str, Any]) -> ContainerInfo:
     )
 
 
-async def watch_container(calls: Calls, container: str) -> AsyncIterator[ContainerEvent]:
+async def watch_container(calls: Calls, container: str) -> AsyncGenerator[ContainerEvent, None]:
     """What holds already (ended, or a health) and then what happens.  Subscribed first, looked at second:
     nothing falls between."""
     filters = {"container": container, "type": "container"}
@@ -138,7 +138,7 @@ def _event(event: dict[str, Any]) -> ContainerEvent | None:
 
 async def follow_logs(
     calls: Calls, container: str, *, follow: bool = True, tail: int | None = None, since: int | None = None
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """The container's output as it comes, stdout and stderr as one; ends with the container."""
     options = {"tail": "all" if tail is None else tail, "since": since}
 

@@ -1,0 +1,345 @@
+"""The local pod in the real Docker engine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devcluster.config.model import Healthcheck, Mount, Publish, Runtime
+from devcluster.edge.engine import ContainerEvent, Engine, NetnsInfo, NetworkInfo, open_engine, spec_digest
+from devcluster.errors import ConfigurationError, EngineError
+from devcluster.rules.container import ContainerSpec, VolumeBind
+from devcluster.rules.keys import generate_pair
+from devcluster.rules.naming import container_name, network_name, volume_name
+from tests.edge.gateway_binary import gateway_binary
+
+PROJECT = "test-engine"
+IMAGE = "debian:lab"
+SLEEP = ("/bin/sh", "-c", "trap 'exit 7' USR1; while :; do sleep 0.1; done")
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[Engine]:
+    async with open_engine() as opened:
+        try:
+            await opened.calls.call("look for the base image", opened.calls.api.inspect_image, IMAGE)
+        except EngineError:
+            pytest.skip(f"{IMAGE} is not here")
+        await opened.ensure_gateway_image(gateway_binary())
+        try:
+            yield opened
+        finally:
+            assert await opened.remove_project(PROJECT, volumes=True) == ()
+
+
+@pytest.fixture
+async def netns(engine: Engine) -> NetnsInfo:
+    await engine.ensure_network(PROJECT)
+    return await engine.start_netns(PROJECT, "web", "pod-1")
+
+
+async def inspect(engine: Engine, container: str) -> dict[str, Any]:
+    found = await engine.calls.call("inspect", engine.calls.api.inspect_container, container)
+    assert isinstance(found, dict)
+    return found
+
+
+def spec(**more: Any) -> ContainerSpec:
+    settings: dict[str, Any] = {"image": IMAGE, "entrypoint": SLEEP, "command": None, "environment": ()}
+    return ContainerSpec(**settings | more)
+
+
+async def run(engine: Engine, netns: NetnsInfo, wanted: ContainerSpec) -> str:
+    return await engine.run_workload(PROJECT, "web", netns.container_id, wanted, spec_digest(wanted, b"k"))
+
+
+async def test_the_network_leaves_the_cluster_alone(engine: Engine) -> None:
+    first = await engine.ensure_network(PROJECT)
+    assert await engine.ensure_network(PROJECT) == first
+    subnet = IPv4Network(first.subnet)
+    assert IPv4Address(first.gateway) in subnet
+    seen = IPv4Address(int(subnet.network_address) + 77)
+    second = await engine.ensure_network(PROJECT, [seen, IPv4Network("172.16.0.0/12")])
+    assert not IPv4Network(second.subnet).overlaps(IPv4Network((int(seen) >> 16 << 16, 16)))
+    assert not IPv4Network(second.subnet).overlaps(IPv4Network("172.16.0.0/12"))
+
+
+async def test_a_written_port_that_a_container_has_is_an_error_with_its_name(
+    engine: Engine, netns: NetnsInfo
+) -> None:
+    wanted = [Publish(8080, netns.door_port)]
+    with pytest.raises(ConfigurationError) as caught:
+        await engine.start_netns(PROJECT, "other", "pod-2", wanted)
+    name = container_name(PROJECT, "web", "netns")
+    assert str(caught.value) == f"port {netns.door_port} of the laptop is taken by container {name}"
+    assert await engine.look(container_name(PROJECT, "other", "netns")) is None
+
+
+async def test_a_port_that_was_not_written_moves_when_it_is_taken(engine: Engine) -> None:
+    await engine.ensure_network(PROJECT)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        wanted = [Publish(8080, port, written=False), Publish(8443, None, written=False)]
+        made = await engine.start_netns(PROJECT, "web", "pod-1", wanted)
+    ports = {inside: (address, host) for inside, address, host in made.ports}
+    assert ports.keys() == {8080, 8443}
+    assert ports[8080] not in (("127.0.0.1", port), ("127.0.0.1", 0))
+    assert made.door_port not in (0, port)
+    assert await engine.netns_info(made.container_id) == made
+    assert IPv4Address(made.address) in IPv4Network((await engine.ensure_network(PROJECT)).subnet)
+
+
+def settings_line(secret: str, network: NetworkInfo) -> bytes:
+    return json.dumps(
+        {
+            "token": secret,
+            "listen": 7900,
+            "key": generate_pair().private,
+            "agent": generate_pair().public,
+            "epoch": 1,
+            "address": "10.99.1.2",
+            "resolv_conf": "nameserver 10.96.0.10\n",
+            "hosts": "127.0.0.1 localhost\n10.99.1.2 pod-1\n",
+            "hostname": "pod-1",
+            "cluster_domains": ["cluster.local"],
+            "local_names": [],
+            "local_networks": [],
+            "docker_network": network.subnet,
+            "docker_gateway": network.gateway,
+        }
+    ).encode()
+
+
+async def test_the_gateway_gets_its_settings_and_shows_them_to_nobody(
+    engine: Engine, netns: NetnsInfo
+) -> None:
+    secret = secrets.token_hex(16)
+    line = settings_line(secret, await engine.ensure_network(PROJECT))
+    gateway = await engine.start_gateway(PROJECT, "web", netns.container_id, line)
+    found = await inspect(engine, gateway)
+    assert found["State"]["Running"]
+    assert found["HostConfig"]["CapAdd"] == ["NET_ADMIN"]
+    assert found["HostConfig"]["CapDrop"] == ["ALL"]
+    assert secret not in json.dumps(found)
+    assert "PRIVATE" not in json.dumps(found)
+    logs = b"".join([part async for part in engine.follow_logs(gateway, follow=False)])
+    assert secret.encode() not in logs
+    workload = await run(engine, netns, spec())
+    answer = await engine.run_in(workload, ["cat", "/etc/hosts", "/etc/resolv.conf"])
+    assert b"10.99.1.2 pod-1" in answer.stdout
+    assert b"nameserver 10.96.0.10" in answer.stdout
+
+
+async def test_a_gateway_that_fails_says_why_at_once(engine: Engine, netns: NetnsInfo) -> None:
+    started = time.monotonic()
+    with pytest.raises(EngineError, match="settings: token is missing"):
+        await engine.start_gateway(PROJECT, "web", netns.container_id, b"{}")
+    assert time.monotonic() - started < 10
+    assert await engine.look(container_name(PROJECT, "web", "gateway")) is None
+
+
+@pytest.fixture
+def loud_image() -> Iterator[str]:
+    """An image with what Kubernetes ignores and what a pod may lack."""
+    tag = "devcluster-test-loud:1"
+    changes = ["ENV FROM_IMAGE=1", "ENV KEPT=2", "HEALTHCHECK CMD false", "WORKDIR /srv", "VOLUME /var/tmp"]
+    words = [word for change in changes for word in ("--change", change)]
+    made = docker("create", IMAGE, "true")
+    try:
+        docker("commit", *words, made, tag)
+        yield tag
+    finally:
+        docker("rm", made)
+        docker("rmi", tag)
+
+
+def docker(*words: str) -> str:
+    """The command line itself, for what no user of ours needs."""
+    done = subprocess.run(["docker", *words], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+async def test_the_environment_is_exact(loud_image: str, engine: Engine, netns: NetnsInfo) -> None:
+    values = {
+        "NEWLINE": "a\nb\n",
+        "QUOTES": "'\"`",
+        "DOLLAR": "$HOME ${X} $(id) %s \\",
+        "EQUAL": "a=b==",
+        "EMPTY": "",
+        "BLOG": "User's Blog! é 漢 😀",
+        "PATH": "/bin",
+        "HOSTNAME": "pod-1",
+    }
+    pairs = (*values.items(), ("FROM_IMAGE", None), ("HOME", "/x"))
+    workload = await run(engine, netns, spec(image=loud_image, environment=pairs))
+    raw = (await engine.run_in(workload, ["/bin/cat", "/proc/1/environ"])).stdout.decode()
+    found = dict(item.split("=", 1) for item in raw.split("\0") if item)
+    assert found == values | {"KEPT": "2", "HOME": "/x"}
+    assert (await inspect(engine, workload))["State"].get("Health", {}).get("Status", "none") == "none"
+
+
+async def test_a_value_that_docker_cannot_carry_is_named_and_not_shown(
+    engine: Engine, netns: NetnsInfo
+) -> None:
+    with pytest.raises(ConfigurationError, match="the value of KEY is not UTF-8") as caught:
+        await run(engine, netns, spec(environment=(("KEY", "hidden\udcff"),)))
+    assert "hidden" not in str(caught.value) + caught.value.hint
+
+
+async def test_the_container_is_what_the_spec_says(engine: Engine, netns: NetnsInfo, tmp_path: Path) -> None:
+    volume = volume_name(PROJECT, "web", "data")
+    wanted = spec(
+        user="1001:1002",
+        groups=(1003,),
+        working_dir="/srv",
+        volumes=(VolumeBind(volume, "/usr/share/doc"), VolumeBind(str(tmp_path), "/laptop", read_only=True)),
+        memory_volumes=(("/cache", 1 << 20),),
+        mounts=(Mount(str(tmp_path / "made"), "/mine"), Mount("named", "/named", kind="volume")),
+        stop_signal="SIGUSR1",
+        read_only_root=True,
+        health=Healthcheck("block", ("CMD", "true"), interval=1.0, retries=2),
+        runtime=Runtime(
+            mem_limit=64 << 20,
+            cpus=0.5,
+            init=True,
+            ulimits=(("nofile", 100, 200),),
+            shm_size=1 << 20,
+            labels=(("mine", "1"),),
+            tmpfs=("/t:size=64k",),
+            sysctls=(("kernel.shm_rmid_forced", "1"),),
+            cap_drop=("MKNOD",),
+        ),
+    )
+    workload = await run(engine, netns, wanted)
+    script = (
+        "id -u; id -g; id -G; pwd; ls /usr/share/doc | wc -l; stat -c %a /cache; ulimit -n; hostname;"
+        "touch /x; cp /bin/true /cache/ && /cache/true; echo $?"
+    )
+    answer = await engine.run_in(workload, ["/bin/sh", "-c", script])
+    words = answer.stdout.decode().split()
+    assert words == ["1001", "1002", "1002", "1003", "/srv", "0", "777", "100", "pod-1", "0"]
+    assert b"Read-only file system" in answer.stderr
+    assert (tmp_path / "made").is_dir()
+    found = await inspect(engine, workload)
+    assert found["HostConfig"]["Memory"] == 64 << 20
+    assert found["HostConfig"]["CapDrop"] == ["MKNOD"]
+    assert found["Config"]["StopSignal"] == "SIGUSR1"
+    info = await engine.look(workload)
+    assert info is not None
+    assert (info.key, info.role, info.spec_digest) == ("web", "workload", spec_digest(wanted, b"k"))
+
+
+async def test_stopping_follows_the_signal_and_is_watched(engine: Engine, netns: NetnsInfo) -> None:
+    workload = await run(engine, netns, spec(stop_signal="SIGUSR1"))
+    for now in (True, False):  # seen while it happens, and when it has
+        async with contextlib.aclosing(engine.watch_container(workload)) as watching:
+            first = asyncio.ensure_future(anext(watching))
+            if now:
+                await engine.stop(workload, 20)
+            assert await first == ContainerEvent("die", exit_code=7)
+    assert await engine.wait(workload) == 7
+    await engine.start(workload)
+    found = await engine.look(workload)
+    assert found is not None
+    assert found.running
+
+
+async def test_health_is_watched_and_logs_are_followed(engine: Engine, netns: NetnsInfo) -> None:
+    health = Healthcheck("block", ("CMD", "true"), interval=1.0)
+    say = ("/bin/sh", "-c", "echo out; echo err >&2; sleep 3")
+    workload = await run(engine, netns, spec(entrypoint=say, health=health))
+    logs = asyncio.ensure_future(_all(engine.follow_logs(workload)))
+    seen = []
+    async with contextlib.aclosing(engine.watch_container(workload)) as watching:
+        async for event in watching:
+            seen.append((event.what, event.health))
+            if event.what == "die":
+                break
+    assert ("health", "healthy") in seen
+    assert sorted((await logs).split()) == [b"err", b"out"]
+
+
+async def _all(parts: AsyncIterator[bytes]) -> bytes:
+    return b"".join([part async for part in parts])
+
+
+async def test_a_container_that_cannot_start_is_the_users_to_solve(engine: Engine, netns: NetnsInfo) -> None:
+    with pytest.raises(ConfigurationError, match="no-such-program"):
+        await run(engine, netns, spec(entrypoint=("/no-such-program",)))
+    assert await engine.look(container_name(PROJECT, "web")) is None
+
+
+async def test_the_pods_image_is_found_by_what_the_pod_reports(engine: Engine) -> None:
+    facts = await engine.find_image(IMAGE, None)
+    assert await engine.find_image("registry.local/elsewhere:1", facts.id, "never") == facts
+    assert facts.architecture == (await engine.describe()).architecture
+    other = "sha256:" + "0" * 64
+    with pytest.raises(ConfigurationError, match="another image") as caught:
+        await engine.find_image(IMAGE, other, "never")
+    assert "`image:`" in caught.value.hint
+    assert "`build:`" in caught.value.hint
+
+
+@pytest.mark.parametrize("policy", ["missing", "always", "never"])
+async def test_an_image_that_is_nowhere_is_named(engine: Engine, policy: Any) -> None:
+    with pytest.raises(ConfigurationError, match="localhost:1/none:1 can be neither found nor pulled"):
+        await engine.find_image("localhost:1/none:1", None, policy)
+
+
+async def test_removal_is_idempotent_and_leaves_nothing(engine: Engine, netns: NetnsInfo) -> None:
+    mounts = (Mount("named", "/named", kind="volume"),)
+    await run(engine, netns, spec(mounts=mounts))
+    assert len(await engine.list_project(PROJECT)) == 2
+    assert await engine.remove_project(PROJECT, volumes=False) == ()
+    assert await engine.list_project(PROJECT) == ()
+    assert await engine.list_volumes(PROJECT) == ((volume_name(PROJECT, "web", "named"), "web"),)
+    for _ in range(2):
+        assert await engine.remove_project(PROJECT, volumes=True) == ()
+    assert await engine.list_volumes(PROJECT) == ()
+    networks = await engine.calls.call("list", engine.calls.api.networks, [network_name(PROJECT)])
+    assert networks == []
+
+
+async def test_an_engine_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    with pytest.raises(EngineError, match=r"none\.sock \(DOCKER_HOST\) can't be used") as caught:
+        async with open_engine():
+            pass
+    assert caught.value.exit_code == 5
+    assert "docker context use" in caught.value.hint
+
+
+async def test_the_current_context_of_the_docker_command_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    environment = os.environ | {"DOCKER_CONFIG": str(tmp_path)}
+    host = f"unix://{tmp_path}/other.sock"
+    for command in (
+        ["docker", "context", "create", "other", "--docker", f"host={host}"],
+        ["docker", "context", "use", "other"],
+    ):
+        subprocess.run(command, env=environment, check=True, capture_output=True)  # noqa: ASYNC221
+    with pytest.raises(EngineError, match=r"other\.sock \(context other\)"):
+        async with open_engine():
+            pass
+
+
+def test_the_digest_is_keyed_and_sees_every_field() -> None:
+    one, other = spec(environment=(("A", "1"),)), spec(environment=(("A", "2"),))
+    digests = {spec_digest(one, b"k"), spec_digest(other, b"k"), spec_digest(one, b"l")}
+    assert len(digests) == 3
+    assert spec_digest(one, b"k") == spec_digest(spec(environment=(("A", "1"),)), b"k")
