@@ -1,0 +1,127 @@
+// Command devcluster-agent is PID 1 of an application's container while
+// devcluster is installed:
+//
+//	devcluster-agent guard [--etc FOLDER] -- COMMAND…
+//
+// It runs COMMAND as its child and lets a laptop stand in for it
+// (docs/architecture.md).
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strconv"
+	"syscall"
+
+	"devcluster/agent/internal/child"
+	"devcluster/agent/internal/connect"
+	"devcluster/agent/internal/guard"
+	"devcluster/agent/internal/lane"
+)
+
+const usage = "usage: devcluster-agent guard [--etc FOLDER] -- COMMAND…"
+
+// forwarded are the signals that people send to a container.
+var forwarded = []os.Signal{
+	syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH,
+}
+
+func main() {
+	etc, command, err := parse(os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	if err := run(etc, command); err != nil {
+		guard.Log("%v", err)
+		os.Exit(1)
+	}
+}
+
+func parse(words []string) (etc string, command []string, err error) {
+	etc = "/.devcluster/etc"
+	if len(words) == 0 || words[0] != "guard" {
+		return "", nil, errors.New(usage)
+	}
+	words = words[1:]
+	if len(words) > 1 && words[0] == "--etc" {
+		etc, words = words[1], words[2:]
+	}
+	if len(words) < 2 || words[0] != "--" {
+		return "", nil, errors.New(usage)
+	}
+	return etc, words[1:], nil
+}
+
+func run(etc string, command []string) error {
+	config, err := guard.Load(etc)
+	if err != nil {
+		return err
+	}
+	config.Command = command
+	if config.Address, err = podAddress(); err != nil {
+		return err
+	}
+	key, err := lane.ParsePrivate(config.Agent)
+	if err != nil {
+		return fmt.Errorf("agent.key: %w", err)
+	}
+	laptop, err := lane.ParsePublic(config.Laptop)
+	if err != nil {
+		return fmt.Errorf("laptop.pub: %w", err)
+	}
+	reaper, err := child.NewReaper()
+	if err != nil {
+		return err
+	}
+	budget(config.Settings.Memory)
+	listener, err := net.Listen("tcp", ":"+strconv.Itoa(config.Settings.Port))
+	if err != nil {
+		return fmt.Errorf("the agent's port: %w", err)
+	}
+	port := connect.New(connect.Config{
+		Key: key, Laptop: laptop, Mounts: config.Settings.Folders(), Memory: config.Settings.Memory / 3,
+	})
+	keeper := guard.New(config, reaper, port, os.Exit)
+	go obey(keeper, config.Stop)
+	if err := keeper.Begin(); err != nil {
+		return err
+	}
+	return port.Serve(context.Background(), listener, keeper)
+}
+
+// budget keeps the heap well below the share that the pod was given for us; the
+// program itself lies in memory, too.
+func budget(share int64) {
+	debug.SetMemoryLimit(share / 2)
+	debug.SetGCPercent(50)
+}
+
+// obey hands signals on. The image's own stop signal may be any.
+func obey(keeper *guard.Guard, stop syscall.Signal) {
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, append(forwarded, stop)...)
+	for sig := range signals {
+		go keeper.Terminate(sig.(syscall.Signal))
+	}
+}
+
+// podAddress is the pod's own IPv4 address: the first that is not loopback.
+func podAddress() (string, error) {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return "", err
+	}
+	for _, address := range addresses {
+		ip, ok := address.(*net.IPNet)
+		if ok && ip.IP.To4() != nil && ip.IP.IsGlobalUnicast() {
+			return ip.IP.String(), nil
+		}
+	}
+	return "", errors.New("the pod has no IPv4 address")
+}

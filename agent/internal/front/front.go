@@ -1,0 +1,319 @@
+// Package front is where connections to the application enter, and the one
+// place that decides to whom each goes: to the application itself, to the
+// laptop, or into a queue until one of them accepts.
+//
+// A port that a Service names is never closed while the pod lives, so a
+// handover refuses nobody. Besides, while the application does not run, front
+// listens on the application's own ports, for those who come by the pod's
+// address; there a refusal is possible in the moment when the application
+// takes its ports back.
+package front
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"devcluster/agent/internal/hold"
+	"devcluster/agent/internal/lane"
+)
+
+// Route is where new connections go.
+type Route string
+
+// Routes.
+const (
+	Child  Route = "child"
+	Laptop Route = "laptop"
+	Queue  Route = "queue"
+)
+
+// Port is one of the application's ports; Front is ours for it, or 0.
+type Port struct {
+	Port  int `json:"port"`
+	Front int `json:"front"`
+}
+
+// Config is what front needs to know.
+type Config struct {
+	Address   string // the pod's own, under which the application is called
+	Ports     []Port
+	Most      int           // connections in the queue
+	QueueTime time.Duration // for one of them
+	Log       func(format string, arguments ...any)
+}
+
+// Front has the listeners and the connections.
+type Front struct {
+	config Config
+	lanes  hold.Lanes
+
+	mu      sync.Mutex
+	route   Route
+	epoch   int64
+	changed chan struct{} // closed and replaced at each change
+	counts  hold.Connections
+	refused int64
+	own     []net.Listener
+}
+
+// New has no listener yet and queues.
+func New(config Config, lanes hold.Lanes) *Front {
+	return &Front{config: config, lanes: lanes, route: Queue, changed: make(chan struct{})}
+}
+
+// Listen opens the front ports, for good.
+func (f *Front) Listen() error {
+	for _, port := range f.config.Ports {
+		if port.Front == 0 {
+			continue
+		}
+		listener, err := listen(port.Front)
+		if err != nil {
+			return fmt.Errorf("front port %d of the application's %d: %w", port.Front, port.Port, err)
+		}
+		go f.accept(listener, port.Port)
+	}
+	return nil
+}
+
+// OpenOwn listens on the application's own ports, as far as it may.
+func (f *Front) OpenOwn() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.own != nil {
+		return
+	}
+	f.own = []net.Listener{}
+	for _, port := range f.config.Ports {
+		listener, err := listen(port.Port)
+		if err != nil {
+			f.config.Log("port %d can't be held for the application: %v", port.Port, err)
+			continue
+		}
+		f.own = append(f.own, listener)
+		go f.accept(listener, port.Port)
+	}
+}
+
+// CloseOwn gives the ports back to the application, which is about to start.
+func (f *Front) CloseOwn() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, listener := range f.own {
+		_ = listener.Close()
+	}
+	f.own = nil
+}
+
+// Set routes new connections, and those in the queue.
+func (f *Front) Set(route Route, epoch int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.route, f.epoch = route, epoch
+	f.wake()
+}
+
+// Notify makes those in the queue look again: a lane came up.
+func (f *Front) Notify() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.wake()
+}
+
+// Route is where new connections go now.
+func (f *Front) Route() Route {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.route
+}
+
+// Counts tells the connections under way and those ever refused.
+func (f *Front) Counts() (hold.Connections, int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.counts, f.refused
+}
+
+// Drain returns when no connection to these is under way, or ctx ends.
+func (f *Front) Drain(ctx context.Context, routes ...Route) {
+	for {
+		f.mu.Lock()
+		busy := 0
+		for _, route := range routes {
+			busy += *f.count(route)
+		}
+		changed := f.changed
+		f.mu.Unlock()
+		if busy == 0 {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Accepts is whether somebody answers on any of the application's ports.
+func (f *Front) Accepts(ctx context.Context) bool {
+	for _, port := range f.config.Ports {
+		if conn, err := f.dial(ctx, port.Port); err == nil {
+			_ = conn.Close()
+			return true
+		}
+	}
+	return len(f.config.Ports) == 0
+}
+
+func (f *Front) wake() {
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+func (f *Front) count(route Route) *int {
+	switch route {
+	case Child:
+		return &f.counts.Child
+	case Laptop:
+		return &f.counts.Laptop
+	default:
+		return &f.counts.Queued
+	}
+}
+
+func (f *Front) accept(listener net.Listener, port int) {
+	for {
+		conn, err := listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil { // out of files, say: a pause, then on
+			time.Sleep(50 * time.Millisecond)
+			continue
+		}
+		go f.serve(conn.(*net.TCPConn), port)
+	}
+}
+
+// visit is a connection's look at the switch; it is counted from then on.
+type visit struct {
+	route   Route
+	epoch   int64
+	changed <-chan struct{}
+}
+
+func (f *Front) enter() (visit, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.route == Queue && f.counts.Queued >= f.config.Most {
+		return visit{}, false
+	}
+	*f.count(f.route)++
+	return visit{f.route, f.epoch, f.changed}, true
+}
+
+func (f *Front) leave(v visit) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	*f.count(v.route)--
+	if *f.count(v.route) == 0 {
+		f.wake()
+	}
+}
+
+// serve leads one connection to its end. Whoever can't be served is reset.
+func (f *Front) serve(conn *net.TCPConn, port int) {
+	deadline := time.NewTimer(f.config.QueueTime)
+	defer deadline.Stop()
+	for {
+		v, ok := f.enter()
+		if !ok {
+			break
+		}
+		other, err := f.open(v, conn, port)
+		if err == nil {
+			lane.Splice(conn, other)
+			f.leave(v)
+			return
+		}
+		if f.final(v, err) {
+			f.leave(v)
+			break
+		}
+		waited := wait(v.changed, deadline)
+		f.leave(v)
+		if !waited {
+			break
+		}
+	}
+	f.mu.Lock()
+	f.refused++
+	f.mu.Unlock()
+	_ = conn.SetLinger(0)
+	_ = conn.Close()
+}
+
+var errQueued = errors.New("queued")
+
+func (f *Front) open(v visit, conn *net.TCPConn, port int) (lane.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), f.config.QueueTime)
+	defer cancel()
+	switch v.route {
+	case Child:
+		return f.dial(ctx, port)
+	case Laptop:
+		return f.lanes.Open(ctx, v.epoch, conn.RemoteAddr().String(), f.target(port))
+	default:
+		return nil, errQueued
+	}
+}
+
+// final is whether trying again is of no use: the application itself refused.
+// What the way to the laptop lacks at the moment may come back.
+func (f *Front) final(v visit, err error) bool {
+	var errno *lane.ErrnoError
+	switch {
+	case v.route == Child:
+		return true
+	case v.route == Laptop && errors.As(err, &errno):
+		return errno.Name != "EAGAIN" && errno.Name != "ESTALE"
+	}
+	return false
+}
+
+// wait for a change at the switch; a lane that broke tells nobody, hence the
+// short second look.
+func wait(changed <-chan struct{}, deadline *time.Timer) bool {
+	again := time.NewTimer(250 * time.Millisecond)
+	defer again.Stop()
+	select {
+	case <-changed:
+		return true
+	case <-again.C:
+		return true
+	case <-deadline.C:
+		return false
+	}
+}
+
+func (f *Front) dial(ctx context.Context, port int) (*net.TCPConn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", f.target(port))
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*net.TCPConn), nil
+}
+
+func (f *Front) target(port int) string {
+	return net.JoinHostPort(f.config.Address, strconv.Itoa(port))
+}
+
+func listen(port int) (net.Listener, error) {
+	return net.Listen("tcp", ":"+strconv.Itoa(port))
+}

@@ -1,0 +1,192 @@
+package guard
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"devcluster/agent/internal/child"
+	"devcluster/agent/internal/control"
+	"devcluster/agent/internal/front"
+	"devcluster/agent/internal/hold"
+)
+
+// What the application is doing, as State says it.
+const (
+	waiting  = "waiting" // not started yet
+	starting = "starting"
+	running  = "running"
+	stopping = "stopping"
+	stopped  = "stopped"
+)
+
+// Guard is the state and its one lock. Two kinds of change: what is told at
+// once (hold, beat, take) happens under mu; what takes time (pause, stop,
+// release, the end of a lease) has turn, so that two of them never overlap.
+type Guard struct {
+	config Config
+	reaper *child.Reaper
+	front  *front.Front
+	lanes  hold.Lanes
+	exit   func(code int)
+	turn   chan struct{}
+
+	mu       sync.Mutex
+	epoch    int64
+	holder   *hold.Holder
+	since    string
+	beaten   time.Time
+	lease    *time.Timer
+	app      string
+	process  *child.Process
+	life     context.CancelFunc // ends the probes of this start
+	started  bool
+	well     bool // the readiness probe's verdict
+	sick     string
+	handover bool // it began ready
+	leaving  bool // PID 1 was told to stop
+	reason   string
+	watchers map[chan struct{}]struct{}
+}
+
+var _ hold.Keeper = (*Guard)(nil)
+
+// New makes a guard; Begin sets it going. exit ends this process.
+func New(config Config, reaper *child.Reaper, lanes hold.Lanes, exit func(code int)) *Guard {
+	g := &Guard{
+		config: config, reaper: reaper, lanes: lanes, exit: exit, turn: make(chan struct{}, 1),
+		epoch: config.Record.Epoch, app: waiting, watchers: map[chan struct{}]struct{}{},
+	}
+	g.front = front.New(front.Config{
+		Address: config.Address, Ports: config.Settings.Ports, Most: config.Settings.Queue.Connections,
+		QueueTime: time.Duration(config.Settings.Queue.MS) * time.Millisecond, Log: Log,
+	}, lanes)
+	return g
+}
+
+// Log writes one line for whoever reads the container's log.
+func Log(format string, arguments ...any) {
+	fmt.Fprintf(os.Stderr, "devcluster-agent: "+format+"\n", arguments...)
+}
+
+// Begin opens the front ports and starts the application; or, where the record
+// names a holder, waits up to one lease for that laptop first, so that a new
+// replica of a held workload never answers as the original.
+func (g *Guard) Begin() error {
+	if err := g.front.Listen(); err != nil {
+		return err
+	}
+	if !g.config.Held {
+		return g.start()
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	holder := g.config.Record.Holder
+	g.holder, g.since, g.reason = &holder, g.config.Record.Since, "waiting for the laptop that holds it"
+	g.front.OpenOwn()
+	g.renew()
+	return nil
+}
+
+// State tells everything at this moment.
+func (g *Guard) State() hold.State {
+	counts, refused := g.front.Counts()
+	route := g.front.Route()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	ready, reason := g.ready(route)
+	state := hold.State{
+		Epoch: g.epoch, Holder: g.holder, Since: g.since, Route: string(route), Child: g.app, Started: g.started,
+		Ready: ready, Reason: reason, Connections: counts, Refused: refused,
+	}
+	if g.holder != nil {
+		state.Lanes = g.lanes.Count(g.epoch)
+		state.LeaseMS = max(0, (g.config.Settings.lease() - time.Since(g.beaten)).Milliseconds())
+	}
+	return state
+}
+
+// Inspect tells what the application has.
+func (g *Guard) Inspect(context.Context) (hold.Facts, error) { return control.Gather(g.config.Command) }
+
+// Watch gets a token after each change.
+func (g *Guard) Watch(ctx context.Context) <-chan struct{} {
+	token := make(chan struct{}, 1)
+	g.mu.Lock()
+	g.watchers[token] = struct{}{}
+	g.mu.Unlock()
+	context.AfterFunc(ctx, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		delete(g.watchers, token)
+		close(token)
+	})
+	return token
+}
+
+// tell wakes the watchers; with mu.
+func (g *Guard) tell() {
+	for token := range g.watchers {
+		select {
+		case token <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// LaneUp lets in the lanes of the holder's own epoch.
+func (g *Guard) LaneUp(epoch int64) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.holder == nil || epoch != g.epoch {
+		return fmt.Errorf("epoch %d does not hold this pod, %d does", epoch, g.epoch)
+	}
+	return nil
+}
+
+// LanesChanged lets the queue look again.
+func (g *Guard) LanesChanged() {
+	g.front.Notify()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.tell()
+}
+
+// Ready answers kubelet's readiness probe.
+func (g *Guard) Ready() (bool, string) {
+	route := g.front.Route()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.ready(route)
+}
+
+func (g *Guard) ready(route front.Route) (bool, string) {
+	switch {
+	case g.leaving:
+		return false, "the pod is ending"
+	case route == front.Laptop && g.holder != nil:
+		return true, ""
+	case g.handover:
+		return true, ""
+	case g.app != running || !g.started:
+		return false, orReason(g.reason, "the application is "+g.app)
+	case route != front.Child:
+		return false, orReason(g.reason, "connections are held")
+	case g.config.Readiness != nil && !g.well:
+		return false, orReason(g.sick, "the readiness probe has not succeeded yet")
+	}
+	return true, ""
+}
+
+// Live answers kubelet's liveness probe: the application's own probe is run
+// here, and ends this process when it fails.
+func (g *Guard) Live() (bool, string) { return true, "" }
+
+func orReason(reason, other string) string {
+	if reason == "" {
+		return other
+	}
+	return reason
+}
