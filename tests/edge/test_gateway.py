@@ -318,7 +318,9 @@ def test_control_tells_the_lanes_and_what_becomes_of_them(pod: LocalPod, host: H
         ("wordpress-1", "l2", "up"),
     ]
     assert host.ask("primary", pod="wordpress-1")["ok"] == {}
-    assert "from" in pod.run("dial", service(pod, "accept"))
+    assert pod.run("half", service(pod, "echo"), "x" * 1000)["text"].endswith("x")
+    by_lane = {lane["lane"]: lane for lane in host.ask("state")["ok"]["lanes"]}
+    assert by_lane["l2"]["sent"] >= 1000, "the primary pod's lane was passed over"
     pod.cluster.ask("drop", lane="l2")
     assert host.wait_for_event(lane="l2", state="down")["reason"]
     assert "from" in pod.run("dial", service(pod, "accept"))  # by the reserve

@@ -147,6 +147,9 @@ func moveDefault(network Network, docker Link, device netlink.Link) error {
 func dropDefaults(family, linkIndex int) error {
 	routes, err := netlink.RouteListFiltered(family, &netlink.Route{LinkIndex: linkIndex, Table: unix.RT_TABLE_MAIN},
 		netlink.RT_FILTER_OIF|netlink.RT_FILTER_TABLE)
+	if family == unix.AF_INET6 && (errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP)) {
+		return nil // a kernel without IPv6
+	}
 	if err != nil {
 		return fmt.Errorf("list routes: %w", err)
 	}
