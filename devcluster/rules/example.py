@@ -101,10 +101,15 @@ def describe_pods(pods: Iterable[Json]) -> str:
     return ", ".join(f"{pod['metadata']['name']} {_state(pod)}" for pod in pods) or "no pods yet"
 
 
-def all_ready(pods: Iterable[Json], wanted: int) -> bool:
-    """Whether *wanted* pods are ready and no other is left."""
-    states = [_state(pod) for pod in pods]
-    return len(states) == wanted and all(state == "ready" for state in states)
+def is_rolled_out(workload: Json) -> bool:
+    """Whether its controller has seen the newest spec, and every pod is of it and ready."""
+    status, wanted = workload.get("status", {}), workload["spec"].get("replicas", 1)
+    return bool(
+        status.get("observedGeneration", 0) >= workload["metadata"]["generation"]
+        and status.get("replicas", 0) == wanted
+        and status.get("updatedReplicas", 0) == wanted
+        and status.get("readyReplicas", 0) == wanted
+    )
 
 
 def _state(pod: Json) -> str:

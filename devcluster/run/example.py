@@ -23,10 +23,10 @@ from devcluster.rules.example import (
     MADE_ONCE,
     PART_OF,
     ExampleValues,
-    all_ready,
     describe_pods,
     image_trouble,
     is_ours,
+    is_rolled_out,
     outcome_of,
     render_example,
 )
@@ -39,6 +39,7 @@ NAMESPACE = "wordpress"
 _TEMPLATES = ("namespace.yaml.j2", "mariadb.yaml.j2", "wordpress.yaml.j2")
 _KINDS = ("deployment", "statefulset", "service", "configmap", "secret", "persistentvolumeclaim")
 _PODS = "app.kubernetes.io/instance=wordpress,app.kubernetes.io/name in (wordpress,mariadb)"
+_WORKLOADS = (("statefulset", "wordpress-mariadb"), ("deployment", "wordpress"))
 _ASK_EVERY = 0.5  # a Service's address can't be watched, only asked
 
 
@@ -114,6 +115,31 @@ async def _apply(cluster: Cluster, wanted: Json, report: Report) -> tuple[str, s
 
 
 async def _await_pods(cluster: Cluster, namespace: str, report: Report) -> None:
+    """Both workloads rolled out; meanwhile each change of a pod is told.  Ready pods alone may be old ones."""
+    ready = asyncio.gather(
+        *(_await_rollout(cluster, kind, name, namespace) for kind, name in _WORKLOADS),
+    )
+    telling = asyncio.ensure_future(_tell_pods(cluster, namespace, report))
+    try:
+        await asyncio.wait((ready, telling), return_when=asyncio.FIRST_COMPLETED)
+        if telling.done():
+            telling.result()  # it only ends by an error
+        await ready
+    finally:
+        ready.cancel()
+        telling.cancel()
+        await asyncio.gather(ready, telling, return_exceptions=True)
+
+
+async def _await_rollout(cluster: Cluster, kind: str, name: str, namespace: str) -> None:
+    watch = cluster.watch_all(kind, namespace, fields=f"metadata.name={name}")
+    async with contextlib.aclosing(watch) as states:
+        async for found in states:
+            if found and is_rolled_out(found[0]):
+                return
+
+
+async def _tell_pods(cluster: Cluster, namespace: str, report: Report) -> None:
     said = ""
     async with contextlib.aclosing(cluster.watch_all("pod", namespace, selector=_PODS)) as states:
         async for pods in states:
@@ -126,8 +152,6 @@ async def _await_pods(cluster: Cluster, namespace: str, report: Report) -> None:
             if (line := describe_pods(pods)) != said:
                 report(Progress("", line))
                 said = line
-            if all_ready(pods, 2):
-                return
 
 
 async def _await_front_page(cluster: Cluster, namespace: str) -> None:
