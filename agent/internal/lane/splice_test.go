@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"runtime"
 	"sync"
@@ -86,6 +87,24 @@ func TestSpliceEndsAndCounts(t *testing.T) {
 	if sent != 5 || received != 5 {
 		t.Errorf("sent %d, received %d", sent, received)
 	}
+}
+
+func TestManyConnectionsAtOnceKeepTheirBytes(t *testing.T) {
+	gateway, agent := lanePair(t)
+	var group sync.WaitGroup
+	for i := range 64 {
+		caller, server := relay(t, gateway, agent)
+		group.Go(func() { _, _ = io.Copy(server, server); _ = server.CloseWrite() })
+		sent := make([]byte, 1<<20)
+		_, _ = rand.NewChaCha8([32]byte{byte(i)}).Read(sent)
+		group.Go(func() { _, _ = caller.Write(sent); _ = caller.CloseWrite() })
+		group.Go(func() {
+			if got, err := io.ReadAll(caller); err != nil || !bytes.Equal(got, sent) {
+				t.Errorf("connection %d: %d bytes, %v", i, len(got), err)
+			}
+		})
+	}
+	group.Wait()
 }
 
 func TestStalledStreamsCostLittleAndStopNobody(t *testing.T) {

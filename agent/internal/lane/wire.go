@@ -78,10 +78,22 @@ func (w *wire) Write(frame []byte) (int, error) {
 	}
 	w.raw.gather()
 	n, err := w.Conn.Write(frame)
+	if err == nil && opens(frame) {
+		return n, nil
+	}
 	if flushed := w.raw.flush(); err == nil && flushed != nil {
 		return 0, flushed
 	}
 	return n, err
+}
+
+// opens tells a frame that only announces a stream. Its header follows at
+// once, and both go in one write: two small ones would make Nagle's algorithm,
+// wherever on the way it is on, wait for the first one's acknowledgement.
+// Should none follow, the next ping takes it along.
+func opens(frame []byte) bool {
+	const windowUpdate, syn = 1, 1
+	return len(frame) == frameHeader && frame[1] == windowUpdate && frame[3]&syn != 0
 }
 
 // SetWriteDeadline is yamux' own idea of it, which wire replaces.
