@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
-_GIVE_UP = 3  # a program that ended so often will not come
+_GIVE_UP = 3  # a program that ended so often will not come; one more time if it did so before we looked
 _LAST = 25  # lines of the container's log, where it is gone
 
 
@@ -133,6 +133,7 @@ async def _ensure_container(
 async def _await_ready(engine: SandboxEngine, name: str, report: Report, *, quiet: bool) -> dict[str, Any]:
     """Follow the node's board until everything works; each unit is reported once."""
     told: set[str] = set()
+    allowed: dict[str, int] = {}
     async with contextlib.aclosing(engine.watch(name)) as boards:
         async for board in boards:
             units = _units(board)
@@ -140,8 +141,10 @@ async def _await_ready(engine: SandboxEngine, name: str, report: Report, *, quie
                 _tell(name, units, told, report)
             if board["ready"]:
                 return board
-            if broken := [unit for unit in units if unit.state == "failed" and unit.restarts >= _GIVE_UP]:
-                raise FailedError(f"sandbox {name}: {_story(broken[0])}", hint=where_to_look(name))
+            for unit in units:
+                most = allowed.setdefault(unit.name, max(_GIVE_UP, unit.restarts + 1))
+                if unit.state == "failed" and unit.restarts >= most:
+                    raise FailedError(f"sandbox {name}: {_story(unit)}", hint=where_to_look(name))
     text = await engine.log(name, _LAST)
     raise FailedError(
         f"sandbox {name} ended while it started; its last lines:\n{text}", hint=where_to_look(name)
@@ -264,6 +267,8 @@ def _units(board: dict[str, Any]) -> tuple[Unit, ...]:
 
 
 def _story(unit: Unit) -> str:
+    if not unit.lines:
+        return f"{unit.name} ended ({unit.exit}) and said nothing"
     lines = "".join(f"\n  {line}" for line in unit.lines)
     return f"{unit.name} ended ({unit.exit}); its last lines:{lines}"
 

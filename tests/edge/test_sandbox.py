@@ -227,7 +227,9 @@ def test_up_gives_up_on_a_program_that_never_runs(made: Sandbox, engine: docker.
     _in_node(engine, ONE, "sh", "-c", script)
     try:
         _until(lambda: _status(ONE).state, lambda state: state == "failed")
-        with pytest.raises(FailedError, match=r"sandbox edge-one: containerd ended \(exit status 1\)"):
+        with pytest.raises(
+            FailedError, match=r"sandbox edge-one: containerd ended \(exit status 1\) and said nothing"
+        ):
             asyncio.run(sandbox_up(ONE))
         assert _cli("status", "--name", ONE).returncode == 1
     finally:

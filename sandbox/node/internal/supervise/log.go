@@ -52,6 +52,13 @@ func (l *Log) Tail() []string {
 	return tail
 }
 
+// Forget drops the lines in memory: those of a run before are no reason for the next one's end.
+func (l *Log) Forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines, l.rest = nil, nil
+}
+
 func (l *Log) remember(data []byte) {
 	l.rest = append(l.rest, data...)
 	for {

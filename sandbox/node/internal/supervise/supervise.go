@@ -131,6 +131,7 @@ func (s *Supervisor) program(ctx context.Context, unit Unit) {
 
 // once runs the program until it ends; it never returns nil.
 func (s *Supervisor) once(ctx context.Context, unit Unit, log *Log) error {
+	log.Forget()
 	command := exec.CommandContext(ctx, unit.Argv[0], unit.Argv[1:]...)
 	command.Stdout, command.Stderr = log, log
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -187,6 +188,10 @@ func (s *Supervisor) fail(unit Unit, err error, lines []string) {
 		u.State, u.PID, u.Exit, u.Lines = board.Failed, 0, err.Error(), lines
 		u.Restarts++
 	})
+	if len(lines) == 0 {
+		s.Say(fmt.Sprintf("%s: ended (%v) and said nothing", unit.Name, err))
+		return
+	}
 	s.Say(fmt.Sprintf("%s: ended (%v); its last lines, more in %s/%s.log:\n    %s",
 		unit.Name, err, s.Logs, unit.Name, strings.Join(lines, "\n    ")))
 }
