@@ -99,7 +99,7 @@ def _hosts(key: str, value: str, services: frozenset[str]) -> tuple[Host, ...]:
 
 
 def local_environment(
-    facts_env: Sequence[tuple[str, str]], workload: Workload, *, services: Collection[str], namespace: str
+    facts_env: Sequence[tuple[str, str]], workload: Workload, services: Collection[str], namespace: str
 ) -> LocalEnvironment:
     """*facts_env* as the agent reports it; ConfigurationError names the variables Docker can't carry."""
     written = dict(workload.environment)

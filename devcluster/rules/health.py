@@ -1,0 +1,85 @@
+"""What to wait for until a local container counts as healthy.
+
+The pod's readiness probe (else its startup probe), asked through the gateway, as kubelet would ask it; an
+exec probe becomes Docker's own healthcheck, since only Docker can run something inside.  Without a probe:
+its TCP ports accept.  Docker asks for the first time after one interval, so that is kept short, and the
+threshold grows by as much.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from devcluster.config.model import Healthcheck, Workload
+
+Json = dict[str, Any]
+
+_LONGEST = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class HealthPlan:
+    """``probe``: a v1.Probe with numbers for ports, to be asked each ``period`` seconds; ``docker``: the
+    block that Docker runs; ``ports``: TCP ports that must accept."""
+
+    kind: Literal["probe", "docker", "ports", "none"]
+    probe: Json | None = None
+    docker: Healthcheck | None = None
+    ports: tuple[int, ...] = ()
+    period: float = 1.0
+
+
+def healthcheck_source(container: Json, workload: Workload) -> HealthPlan:
+    """*container* as it was before the agent."""
+    match workload.healthcheck.source:
+        case "off":
+            return HealthPlan("none")
+        case "block":
+            return HealthPlan("docker", docker=workload.healthcheck)
+    probe = container.get("readinessProbe") or container.get("startupProbe")
+    if probe and "exec" in probe:
+        return HealthPlan("docker", docker=_exec(probe, container.get("startupProbe")))
+    if probe:
+        return HealthPlan("probe", probe=_numbered(probe, container))
+    ports = tcp_ports(container)
+    return HealthPlan("ports", ports=ports) if ports else HealthPlan("none")
+
+
+def _exec(probe: Json, startup: Json | None) -> Healthcheck:
+    period = float(probe.get("periodSeconds") or 10)
+    interval = min(period, _LONGEST)
+    return Healthcheck(
+        source="block",
+        test=("CMD", *(probe["exec"].get("command") or ())),
+        interval=interval,
+        timeout=float(probe.get("timeoutSeconds") or 1),
+        retries=math.ceil((probe.get("failureThreshold") or 3) * period / interval),
+        start_period=float(probe.get("initialDelaySeconds") or 0) + _allowance(startup),
+    )
+
+
+def _allowance(startup: Json | None) -> float:
+    """The seconds that a startup probe gives the application to come up."""
+    if not startup:
+        return 0.0
+    delay = startup.get("initialDelaySeconds") or 0
+    return float(delay + (startup.get("periodSeconds") or 10) * (startup.get("failureThreshold") or 3))
+
+
+def _numbered(probe: Json, container: Json) -> Json:
+    names = {port["name"]: port["containerPort"] for port in container.get("ports") or [] if "name" in port}
+    result = copy.deepcopy(probe)
+    for handler in ("httpGet", "tcpSocket"):
+        port = (result.get(handler) or {}).get("port")
+        if isinstance(port, str):
+            result[handler]["port"] = names.get(port, int(port) if port.isdigit() else 0)
+    return result
+
+
+def tcp_ports(container: Json) -> tuple[int, ...]:
+    """The TCP ports that *container* declares, each once."""
+    ports = container.get("ports") or []
+    return tuple(dict.fromkeys(it["containerPort"] for it in ports if it.get("protocol", "TCP") == "TCP"))

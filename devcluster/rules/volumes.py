@@ -1,0 +1,144 @@
+"""The pod's volumes as its container sees them, and what becomes of each on the laptop.
+
+Rules: every mount has a plan, also those nobody wrote about (``copy``); a memory-backed emptyDir is made
+empty in memory again, as a new pod would find it; a rule for a mount path beats one for the volume's name;
+a rule that fits nothing is an error, with the names that there are.
+
+Give it a *pod's* spec rather than a template's: only there the service-account token is mounted.
+
+Source: https://kubernetes.io/docs/reference/kubernetes-api/config-and-storage-resources/volume/
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from devcluster.config.model import VolumeMode, VolumeRule
+from devcluster.errors import ConfigurationError
+from devcluster.rules.quantity import parse_quantity
+
+Json = dict[str, Any]
+VolumeKind = Literal[
+    "claim", "configmap", "secret", "projected", "emptydir", "memory", "downward", "hostpath", "other"
+]
+
+DEFAULT_LIMIT = 1 << 30
+"""Bytes of a copy, where the file says none."""
+
+_OURS = "/.devcluster"
+_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
+_KINDS: dict[str, VolumeKind] = {
+    "persistentVolumeClaim": "claim",
+    "ephemeral": "claim",
+    "configMap": "configmap",
+    "secret": "secret",
+    "projected": "projected",
+    "downwardAPI": "downward",
+    "hostPath": "hostpath",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PodVolume:
+    """One mount.  ``sub_path``: '' or the path within the volume (an unexpanded subPathExpr, too);
+    ``size_limit``: bytes, of an emptyDir; ``is_token``: the service account's, rotated by kubelet."""
+
+    name: str
+    mount_path: str
+    kind: VolumeKind
+    sub_path: str = ""
+    read_only: bool = False
+    size_limit: int | None = None
+    is_token: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VolumePlan:
+    """``path`` None: a Docker volume.  ``limit``: bytes."""
+
+    volume: PodVolume
+    mode: VolumeMode
+    path: Path | None = None
+    rewrite: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    limit: int = DEFAULT_LIMIT
+
+
+def pod_volumes(container: Json, volumes: Sequence[Json]) -> tuple[PodVolume, ...]:
+    """The mounts of *container*, by path, so that an outer one comes before what stands within it."""
+    by_name = {volume["name"]: volume for volume in volumes}
+    found = []
+    for mount in container.get("volumeMounts") or []:
+        path = posixpath.normpath(mount["mountPath"])
+        if path == _OURS or path.startswith(_OURS + "/"):
+            continue
+        found.append(_volume(mount, path, by_name.get(mount["name"], {})))
+    return tuple(sorted(found, key=lambda item: item.mount_path))
+
+
+def _volume(mount: Json, path: str, source: Json) -> PodVolume:
+    kind = next((kind for key, kind in _KINDS.items() if source.get(key) is not None), None)
+    empty = source.get("emptyDir")
+    if kind is None:
+        kind = "other"
+        if empty is not None:
+            kind = "memory" if empty.get("medium") == "Memory" else "emptydir"
+    sources = (source.get("projected") or {}).get("sources") or []
+    limit = (empty or {}).get("sizeLimit")
+    return PodVolume(
+        name=mount["name"],
+        mount_path=path,
+        kind=kind,
+        sub_path=mount.get("subPath") or mount.get("subPathExpr") or "",
+        read_only=bool(mount.get("readOnly")),
+        size_limit=parse_quantity(limit) if limit is not None else None,
+        is_token=path == _TOKEN or any("serviceAccountToken" in item for item in sources),
+    )
+
+
+def resolve_volumes(
+    volumes: Sequence[PodVolume], rules: Sequence[VolumeRule], *, workload: str = ""
+) -> tuple[VolumePlan, ...]:
+    """A plan for each of *volumes*; ConfigurationError for a rule that fits none."""
+    where = f"workloads.{workload}.volumes" if workload else "volumes"
+    by_key = {_key(rule.key): rule for rule in rules}
+    known = {item.name for item in volumes} | {item.mount_path for item in volumes}
+    for key in by_key:
+        if key not in known:
+            near = get_close_matches(key, sorted(known), 1)
+            names = ", ".join(f"{item.name} ({item.mount_path})" for item in volumes) or "none"
+            hint = f"did you mean {near[0]}?" if near else f"there are: {names}"
+            raise ConfigurationError(f"{where}: the pod has no volume {key}", hint=hint)
+    plans = tuple(_plan(item, by_key.get(item.mount_path) or by_key.get(item.name)) for item in volumes)
+    _check_paths(plans, where)
+    return plans
+
+
+def _key(key: str) -> str:
+    return posixpath.normpath(key) if key.startswith("/") else key
+
+
+def _plan(volume: PodVolume, rule: VolumeRule | None) -> VolumePlan:
+    if rule is None:
+        return VolumePlan(volume, "empty" if volume.kind == "memory" else "copy")
+    limit = DEFAULT_LIMIT if rule.limit is None else rule.limit
+    return VolumePlan(volume, rule.mode, rule.path, rule.rewrite, rule.exclude, limit)
+
+
+def _check_paths(plans: Sequence[VolumePlan], where: str) -> None:
+    """Two mounts in one folder would fill and empty it in turn."""
+    seen: dict[Path, str] = {}
+    for plan in plans:
+        if plan.path is None or plan.mode == "off":
+            continue
+        other = seen.setdefault(plan.path, plan.volume.mount_path)
+        if other != plan.volume.mount_path:
+            raise ConfigurationError(
+                f"{where}: {other} and {plan.volume.mount_path} would share the folder {plan.path}",
+                hint="write a rule for each mount path, with a path of its own",
+            )

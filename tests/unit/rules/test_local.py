@@ -1,0 +1,172 @@
+"""The local container: Kubernetes' meaning of the pod, Compose's of the file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from devcluster.config.model import Healthcheck, Publish, Runtime, Target, VolumeRule, Workload
+from devcluster.rules.container import ContainerSpec, VolumeBind
+from devcluster.rules.environment import LocalEnvironment
+from devcluster.rules.facts import PodFacts
+from devcluster.rules.health import healthcheck_source
+from devcluster.rules.local import local_container, network_runtime, published_ports
+
+Json = dict[str, Any]
+
+FACTS = PodFacts(
+    environment=(),
+    command=("/run.sh", "serve", "--port=80"),
+    cwd="/srv",
+    uid=1001,
+    gid=0,
+    groups=(1001, 2000),
+    hostname="w-1",
+    address="10.0.0.9",
+    resolv_conf="",
+    hosts="",
+)
+
+
+def local(
+    container: Json, pod: Json | None = None, *, volumes: tuple[VolumeBind, ...] = (), **file: Any
+) -> ContainerSpec:
+    return local_container(
+        container=container,
+        pod_spec=pod or {},
+        facts=FACTS,
+        workload=Workload("w", Target("w"), **file),
+        image="sha256:1",
+        environment=LocalEnvironment((("A", "1"),)),
+        volumes=volumes,
+        image_stop_signal="SIGWINCH",
+    )
+
+
+@pytest.mark.parametrize(
+    ("container", "file", "expected"),
+    [
+        ({}, {}, (None, None)),
+        ({"command": ["/run.sh"]}, {}, (("/run.sh",), ("serve", "--port=80"))),
+        (
+            {"command": ["/run.sh", "serve"], "args": ["--port=$(P)"]},
+            {},
+            (("/run.sh", "serve"), ("--port=80",)),
+        ),
+        ({"command": ["a", "b", "c"]}, {}, (FACTS.command, None)),
+        ({"args": ["serve", "--port=$(P)"]}, {}, (None, ("serve", "--port=80"))),
+        ({"command": ["/run.sh"]}, {"command": ("x",)}, (("/run.sh",), ("x",))),
+        ({"args": ["a", "b"]}, {"command": ("x",)}, (None, ("x",))),
+        ({"command": ["/run.sh"]}, {"entrypoint": ("e",)}, (("e",), None)),
+        ({"args": ["a"]}, {"entrypoint": ("e",)}, (("e",), None)),
+        ({"command": ["/run.sh"]}, {"entrypoint": ("e",), "command": ("x",)}, (("e",), ("x",))),
+        ({}, {"entrypoint": (), "command": ("x",)}, ((), ("x",))),
+    ],
+)
+def test_command(container: Json, file: Json, expected: tuple[Any, Any]) -> None:
+    spec = local(container, **file)
+    assert (spec.entrypoint, spec.command) == expected
+
+
+def test_what_the_agent_reports_unless_the_file_says() -> None:
+    spec = local({})
+    assert (spec.user, spec.groups, spec.working_dir) == ("1001:0", (1001, 2000), "/srv")
+    spec = local({}, user="root", working_dir="/x")
+    assert (spec.user, spec.groups, spec.working_dir) == ("root", (), "/x")
+
+
+def test_stop_signal_and_grace() -> None:
+    spec = local({})
+    assert (spec.stop_signal, spec.stop_grace) == ("SIGWINCH", 30)
+    spec = local({"lifecycle": {"stopSignal": "SIGUSR1"}}, {"terminationGracePeriodSeconds": 0})
+    assert (spec.stop_signal, spec.stop_grace) == ("SIGUSR1", 0)
+
+
+def test_security_is_the_pods_and_the_file_over_it() -> None:
+    security = {
+        "capabilities": {"add": ["NET_RAW"], "drop": ["ALL", "SYS_PTRACE"]},
+        "readOnlyRootFilesystem": True,
+        "privileged": True,
+        "allowPrivilegeEscalation": False,
+    }
+    file = Runtime(cap_add=("CAP_SYS_PTRACE",), cap_drop=("net_raw",))
+    spec = local({"securityContext": security}, runtime=file)
+    assert spec.runtime.cap_add == ("SYS_PTRACE",)
+    assert spec.runtime.cap_drop == ("ALL", "NET_RAW")
+    assert spec.read_only_root
+    assert not spec.runtime.privileged
+    assert spec.runtime.security_opt == ("no-new-privileges:true",)
+
+
+def test_what_is_of_the_network_goes_to_its_owner() -> None:
+    pod = {"securityContext": {"sysctls": [{"name": "net.core.somaxconn", "value": "9"}]}}
+    file = Runtime(extra_hosts=(("a", "1.2.3.4"),), sysctls=(("kernel.msgmax", "1"), ("net.x", "2")))
+    spec = local({}, pod, runtime=file)
+    assert (spec.runtime.extra_hosts, spec.runtime.sysctls) == ((), (("kernel.msgmax", "1"),))
+    network = network_runtime(pod, Workload("w", Target("w"), runtime=file))
+    assert network.extra_hosts == (("a", "1.2.3.4"),)
+    assert network.sysctls == (("net.core.somaxconn", "9"), ("net.x", "2"))
+
+
+POD = {
+    "volumes": [
+        {"name": "mem", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}},
+        {"name": "shm", "emptyDir": {"medium": "Memory"}},
+        {"name": "disk", "emptyDir": {}},
+    ]
+}
+MOUNTS = {
+    "volumeMounts": [
+        {"name": "mem", "mountPath": "/mem/"},
+        {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
+        {"name": "disk", "mountPath": "/disk"},
+    ]
+}
+
+
+def test_memory_volumes_are_tmpfs() -> None:
+    spec = local(MOUNTS, POD)
+    assert spec.memory_volumes == (("/mem", 64 << 20),)
+    assert spec.runtime.shm_size == 1 << 30
+    assert local(MOUNTS, POD, volumes=(VolumeBind("v", "/mem"),)).memory_volumes == ()
+
+
+def test_a_memory_volume_that_is_off() -> None:
+    workload = Workload("w", Target("w"), volumes=(VolumeRule("mem", "off"), VolumeRule("token")))
+    spec = local_container(
+        container=MOUNTS,
+        pod_spec=POD,
+        facts=FACTS,
+        workload=workload,
+        image="i",
+        environment=LocalEnvironment(()),
+        volumes=(),
+        image_stop_signal=None,
+    )
+    assert spec.memory_volumes == ()
+
+
+def test_ports() -> None:
+    ports = [{"containerPort": 80}, {"containerPort": 53, "protocol": "UDP"}, {"containerPort": 80}]
+    assert published_ports({"ports": ports}, Workload("w", Target("w"))) == (Publish(80, 80, written=False),)
+    assert published_ports({"ports": ports}, Workload("w", Target("w"), ports=())) == ()
+
+
+def test_health_comes_from_the_pod() -> None:
+    workload = Workload("w", Target("w"))
+    http = {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 5}
+    ports = [{"containerPort": 8080, "name": "http"}]
+    plan = healthcheck_source({"ports": ports, "readinessProbe": http}, workload)
+    assert plan.probe == {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 5}
+    assert http["httpGet"] == {"path": "/", "port": "http"}
+    assert healthcheck_source({"ports": ports}, workload).ports == (8080,)
+    assert healthcheck_source({}, workload).kind == "none"
+    off = Workload("w", Target("w"), healthcheck=Healthcheck("off"))
+    assert healthcheck_source({"readinessProbe": http}, off).kind == "none"
+
+
+def test_an_exec_probe_is_dockers_to_run() -> None:
+    probe = {"exec": {"command": ["cat", "/ok"]}, "failureThreshold": 2, "timeoutSeconds": 3}
+    spec = local({"readinessProbe": probe, "startupProbe": {"exec": {}, "failureThreshold": 6}})
+    assert spec.health == Healthcheck("block", ("CMD", "cat", "/ok"), 2, 3, 10, 60)
