@@ -22,7 +22,8 @@ func init() { budget.limit.Store(DefaultBudget) }
 
 // SetBudget sets how many bytes the windows of all lanes of this process may
 // reserve together. A stream always gets its first 256 KiB; beyond that its
-// window grows only while the budget lasts.
+// window grows only while the budget lasts. When more than twice as much has
+// arrived and is not read, the stream that holds the most is reset.
 func SetBudget(bytes int64) { budget.limit.Store(bytes) }
 
 // Reserved is how much of the budget is promised to peers at this moment.

@@ -145,7 +145,7 @@ func fillUp(conn *net.TCPConn) {
 
 func TestWhoHoldsTheMostGoesWhenMemoryIsSpent(t *testing.T) {
 	const limit = 4 << 20
-	SetBudget(limit)
+	SetBudget(limit / 2)
 	defer SetBudget(DefaultBudget)
 	gateway, agent := lanePair(t)
 	quiet, reader := streamPair(t, gateway, agent)

@@ -11,8 +11,8 @@ import (
 // 256 KiB from the start, and yamux gives no way to offer less. A few hundred
 // connections that nobody reads would end the application by its memory limit.
 //
-// So the bytes are counted as they arrive, and when there are more than the
-// budget the stream that holds the most of them is reset. One connection is
+// So the bytes are counted as they arrive, and when there are more than twice
+// the budget (windows that grew while it lasted, and first ones) the stream that holds the most of them is reset. One connection is
 // lost, which had stood still, instead of the container.
 var unread struct {
 	mu     sync.Mutex
@@ -81,7 +81,7 @@ func (m *meter) arrived(id uint32, size int64) {
 	}
 	stream.unread += size
 	unread.total += size
-	if unread.total > budget.limit.Load() {
+	if unread.total > 2*budget.limit.Load() {
 		if most := fullest(); most != nil {
 			most.settle()
 			go most.Abort() // it writes to a wire that may be waiting for us
