@@ -31,15 +31,14 @@ def up(options: Options, workloads: tuple[str, ...], detach: bool, takeover: boo
     if detach:
         printer.outcomes(_run(up.up_detached(request, takeover=takeover, report=printer.progress)))
         return 0
-    return _run(
-        up.up_foreground(
-            request,
-            takeover=takeover,
-            report=printer.progress,
-            ready=printer.outcomes,
-            log=printer.log,
-        )
+    foreground = up.up_foreground(
+        request,
+        takeover=takeover,
+        report=printer.progress,
+        ready=printer.outcomes,
+        log=printer.log,
     )
+    return int(_run(foreground))
 
 
 @click.command()

@@ -31,6 +31,7 @@ PROTOCOL = 1
 MEMORY = 48 * 1024 * 1024
 ROOT = "/.devcluster"
 BIN, ETC, RUN = "devcluster-bin", "devcluster-etc", "devcluster-run"
+_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
 SECRET_FILES = ("agent.key", "laptop.pub", "agent.json", "record.json")
 
 _INITS = {
@@ -262,10 +263,7 @@ def agent_settings(
         "ports": [_setting(item, take) for item in fronts],
         "stop_signal": lifecycle.get("stopSignal") or (image.stop_signal if image else None) or "SIGTERM",
         "grace_ms": (30 if grace is None else grace) * 1000,
-        "mounts": [
-            {"path": mount["mountPath"], "read_only": bool(mount.get("readOnly"))}
-            for mount in target.get("volumeMounts") or []
-        ],
+        "mounts": _mount_settings(template, target),
         "queue": {"connections": 1024, "ms": 60000},
         "drain_ms": 10000,
         "memory": MEMORY,
@@ -278,6 +276,17 @@ def agent_settings(
         "liveness_probe": target.get("livenessProbe"),
     }
     return settings | {key: _numbered(value, target) for key, value in parts.items() if value}
+
+
+def _mount_settings(template: Json, target: Json) -> list[Json]:
+    """What may be read: the mounts, and the service account's token, which only a pod's own spec shows."""
+    mounts = [
+        {"path": mount["mountPath"], "read_only": bool(mount.get("readOnly"))}
+        for mount in target.get("volumeMounts") or []
+    ]
+    if template["spec"].get("automountServiceAccountToken") is not False:
+        mounts.append({"path": _TOKEN, "read_only": True})
+    return mounts
 
 
 def _setting(item: FrontPort, take: Take) -> Json:

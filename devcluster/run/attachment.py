@@ -17,10 +17,11 @@ import time
 from typing import Literal
 
 from devcluster.edge.background import running
-from devcluster.edge.kube_workload import AgentPod, watch_agent_pods
+from devcluster.edge.kube_workload import watch_agent_pods
 from devcluster.edge.lines import RefusedError
 from devcluster.edge.ssh import AgentLink
 from devcluster.errors import FailedError
+from devcluster.plan.cluster import AgentPod
 from devcluster.run.changes import Changes
 from devcluster.run.localpod import LocalPod
 from devcluster.run.podlink import Claim, PodLink, Wire

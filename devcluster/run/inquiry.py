@@ -150,5 +150,5 @@ async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], 
         services = tuple(
             item["metadata"]["name"] for item in (await cluster.list("service", namespace)).items
         )
-    made = local_environment(facts.environment, workload, services, namespace)
+    made = local_environment(facts.environment, workload, services=services, namespace=namespace)
     return tuple((name, value) for name, value in made.variables if value is not None)

@@ -21,7 +21,7 @@ from devcluster.errors import DevclusterError, FailedError
 from devcluster.rules.container import ContainerSpec
 from devcluster.rules.environment import RewriteMade, local_environment
 from devcluster.rules.facts import PodFacts
-from devcluster.rules.local import local_container
+from devcluster.rules.local import local_container, network_runtime
 from devcluster.rules.naming import container_name
 from devcluster.run.changes import Changes
 from devcluster.run.filling import Filling
@@ -74,8 +74,9 @@ class LocalPod:
         engine, project = self._site.engine, self._site.place.id
         self._settings = (facts, keys, epoch)
         network = await engine.ensure_network(project, _avoid(self.wanted.seen, facts))
+        runtime = network_runtime(self.wanted.pod_spec, self.wanted.workload)
         self.netns = await engine.start_netns(
-            project, self.key, facts.hostname, self.wanted.publishes, self.wanted.workload.runtime
+            project, self.key, facts.hostname, self.wanted.publishes, runtime
         )
         await self._start_gateway(network.subnet, network.gateway)
 
@@ -96,11 +97,11 @@ class LocalPod:
     async def wait_healthy(self) -> None:
         """FailedError where it ends before, or is not healthy in time."""
         assert self.container is not None
-        health = Health(self._site, self.wanted, self._probe)
+        health = Health(self._site, self.wanted.health, self.container, self._probe)
         async with contextlib.AsyncExitStack() as stack:
             ended = asyncio.get_running_loop().create_future()
             await stack.enter_async_context(running(self._until_end(ended), name=f"end of {self.key}"))
-            healthy = asyncio.ensure_future(health.wait(self.container))
+            healthy = asyncio.ensure_future(health.wait())
             done, _ = await asyncio.wait({healthy, ended}, return_when=asyncio.FIRST_COMPLETED)
             if healthy in done:
                 healthy.result()
@@ -180,7 +181,10 @@ class LocalPod:
     def _spec(self, facts: PodFacts) -> ContainerSpec:
         wanted = self.wanted
         environment = local_environment(
-            facts.environment, wanted.workload, wanted.services, wanted.object.namespace
+            facts.environment,
+            wanted.workload,
+            services=wanted.services,
+            namespace=wanted.object.namespace,
         )
         self.rewrites = environment.rewrites
         return local_container(

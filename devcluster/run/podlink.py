@@ -21,11 +21,11 @@ from typing import Literal
 from devcluster.config.model import Order
 from devcluster.edge.door import Door, open_lane
 from devcluster.edge.kube import UpgradeTarget
-from devcluster.edge.kube_workload import AgentPod
 from devcluster.edge.lanes import AgentAddress
 from devcluster.edge.lines import Json, RefusedError
 from devcluster.edge.ssh import AgentLink, Keys, open_agent
 from devcluster.errors import DevclusterError, EngineError, NotFoundError
+from devcluster.plan.cluster import AgentPod
 from devcluster.run.changes import Changes
 
 _LANES = 2

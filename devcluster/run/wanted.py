@@ -17,9 +17,11 @@ from devcluster.edge.kube_agent import AgentBinary
 from devcluster.edge.kube_workload import WorkloadObject, find_workload
 from devcluster.errors import ConfigurationError
 from devcluster.plan.install import InstallPlan, Wish, plan_install
+from devcluster.rules.health import HealthPlan, healthcheck_source
 from devcluster.rules.image import ImageFacts
 from devcluster.rules.local import published_ports
 from devcluster.rules.template import find_container
+from devcluster.rules.volumes import VolumePlan, pod_volumes, resolve_volumes
 from devcluster.run.install import observe
 
 Json = dict[str, Any]
@@ -37,6 +39,8 @@ class Wanted:
     image: ImageFacts
     order: Order
     publishes: tuple[Publish, ...]
+    volumes: tuple[VolumePlan, ...]
+    health: HealthPlan
     services: tuple[str, ...]
     seen: tuple[str, ...]
     container: Json = field(repr=False)
@@ -84,6 +88,8 @@ async def read_wanted(
         image=await _local_image(engine, workload, pod_image),
         order=workload.order or ("stop-first" if target.strategy == "Recreate" else "start-first"),
         publishes=published_ports(container, workload),
+        volumes=_volumes(workload, target, install.base["spec"], pods.items),
+        health=healthcheck_source(container, workload),
         services=tuple(sorted(item["metadata"]["name"] for item in observed.services)),
         seen=_addresses(pods.items, observed.services),
         container=container,
@@ -136,6 +142,16 @@ async def _local_image(engine: Engine, workload: Workload, pod_image: ImageFacts
         return await engine.find_image(workload.image, None, workload.pull_policy)
     assert pod_image is not None
     return pod_image
+
+
+def _volumes(
+    workload: Workload, target: WorkloadObject, pod_spec: Json, pods: tuple[Json, ...]
+) -> tuple[VolumePlan, ...]:
+    """From a pod that runs, since only there the service account's token is mounted; else the template."""
+    spec = pods[0]["spec"] if pods else pod_spec
+    mounted = next(item for item in spec["containers"] if item["name"] == target.container)
+    found = pod_volumes(mounted, spec.get("volumes") or [])
+    return resolve_volumes(found, workload.volumes, workload=workload.key)
 
 
 def _image_id(pods: tuple[Json, ...], container: str) -> str:

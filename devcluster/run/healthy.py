@@ -1,0 +1,78 @@
+"""When the local container counts as healthy: the pod's own probe, Docker's, a port, or that it runs.
+
+The pod's probes run inside the local pod's network, by the gateway, since the image may have no program
+that could ask; a probe that is a command is Docker's own healthcheck (``rules.health``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from devcluster.errors import FailedError
+from devcluster.rules.health import HealthPlan
+from devcluster.run.site import Site
+
+Json = dict[str, Any]
+Probe = Callable[[Json, float], Awaitable[Json]]
+_LOOK = 0.2  # seconds between two attempts
+_PORT_PATIENCE = 30.0  # a declared port that nobody listens on is no reason to fail
+
+
+class Health:
+    """One container's.  *probe* asks through the gateway."""
+
+    def __init__(self, site: Site, plan: HealthPlan, container: str, probe: Probe) -> None:
+        self._site = site
+        self._plan = plan
+        self._container = container
+        self._probe = probe
+        self._last = "it was not asked yet"
+
+    async def wait(self) -> None:
+        """Return when it is healthy; FailedError after the session's time-out."""
+        try:
+            async with asyncio.timeout(self._site.timeout):
+                await self._until_well()
+        except TimeoutError as error:
+            raise FailedError(
+                f"the local container is not healthy after {self._site.timeout:.0f} s: {self._last}",
+                hint="`healthcheck: off` in devcluster.yaml takes it as it is",
+            ) from error
+
+    async def _until_well(self) -> None:
+        if self._plan.docker is not None:
+            await self._docker()
+        elif self._plan.probe is not None:
+            await self._first([self._plan.probe])
+        elif self._plan.ports:
+            await self._any_port()
+
+    async def _docker(self) -> None:
+        async for event in self._site.engine.watch_container(self._container):
+            if event.what == "health":
+                self._last = f"Docker says {event.health}"
+                if event.health == "healthy":
+                    return
+
+    async def _any_port(self) -> None:
+        """The first of the ports that is answered; none of them in time is taken for an answer, too."""
+        probes: list[Json] = [{"tcpSocket": {"port": port}} for port in self._plan.ports]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(_PORT_PATIENCE, self._site.timeout / 2)):
+                await self._first(probes)
+
+    async def _first(self, probes: list[Json]) -> None:
+        """Ask each in turn until one succeeds: the application does not tell when it is up."""
+        while True:
+            for probe in probes:
+                if await self._well(probe):
+                    return
+            await asyncio.sleep(_LOOK)
+
+    async def _well(self, probe: Json) -> bool:
+        answer = await self._probe(probe, _LOOK)
+        self._last = str(answer.get("text", ""))
+        return bool(answer["healthy"])
