@@ -6,7 +6,7 @@ missing) and one after an edit of the file (the template is wrapped anew, from t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from devcluster.plan.steps import (
     PatchService,
     PatchTemplate,
     PublishAgent,
+    RestoreService,
     WriteSecret,
 )
 from devcluster.rules.image import ImageFacts
@@ -174,6 +175,7 @@ def _steps(
         cause = "the agent that is there was set up differently" if again else f"{kind}/{name} has no agent"
         steps.append(PublishAgent(space, chunks, f"{cause}; no image has to be pulled for it"))
         steps.append(WriteSecret(space, secret_name(kind, name), "`down` must work from any machine"))
+        steps += _stale(observed, moves)
         steps.append(PatchTemplate(space, kind, name, observed.container, cause))
     steps.append(AwaitPods(space, kind, name, "traffic is taken over pod by pod"))
     live = {service["metadata"]["name"]: service for service in observed.services}
@@ -183,6 +185,23 @@ def _steps(
             continue
         steps.append(PatchService(space, service, mine, "it names the application's port by its number"))
     return tuple(steps)
+
+
+def _stale(observed: Observed, moves: Collection[PortMove]) -> list[RestoreService]:
+    """Services that lead to fronts which the new wrapping does not have."""
+    old = set(observed.originals.moves if observed.originals else ()) - set(moves)
+    cause = "the front that it leads to will be gone"
+    names = sorted({move.service for move in old} & {one["metadata"]["name"] for one in observed.services})
+    return [
+        RestoreService(
+            observed.namespace, name, tuple(sorted(_of(old, name), key=lambda move: move.port)), cause
+        )
+        for name in names
+    ]
+
+
+def _of(moves: Collection[PortMove], service: str) -> list[PortMove]:
+    return [move for move in moves if move.service == service]
 
 
 def _led(service: Json, moves: Sequence[PortMove]) -> bool:

@@ -158,7 +158,7 @@ class DeleteAgent:
         return f"delete the agent's ConfigMaps in namespace {self.namespace} that nothing uses"
 
 
-InstallStep = PublishAgent | WriteSecret | PatchTemplate | AwaitPods | PatchService
+InstallStep = PublishAgent | WriteSecret | RestoreService | PatchTemplate | AwaitPods | PatchService
 RemoveStep = RestoreService | RestoreTemplate | AwaitRollout | PruneHistory | DeleteSecret | DeleteAgent
 
 

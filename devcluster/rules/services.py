@@ -13,7 +13,7 @@ Source: https://kubernetes.io/docs/reference/kubernetes-api/service-resources/se
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -174,21 +174,21 @@ def unmoved(service: Json, moves: Collection[PortMove]) -> Json:
     return service | {"spec": service["spec"] | {"ports": ports}}
 
 
-def _replace(service: Json, moves: Collection[PortMove], pair: Any) -> tuple[list[Json], tuple[str, ...]]:
+def _replace(
+    service: Json, moves: Collection[PortMove], pair: Callable[[PortMove], tuple[int, int]]
+) -> tuple[list[Json], tuple[str, ...]]:
     operations: list[Json] = []
     kept = []
     name = service["metadata"]["name"]
     for index, port in enumerate(service["spec"].get("ports") or []):
         if port.get("protocol", "TCP") != "TCP":
             continue
-        for move in moves:
-            if (move.service, move.port) != (name, port["port"]):
-                continue
-            before, after = pair(move)
-            path = f"/spec/ports/{index}/targetPort"
-            if port.get("targetPort") == before:
-                operations.append({"op": "test", "path": path, "value": before})
-                operations.append({"op": "replace", "path": path, "value": after})
-            elif port.get("targetPort") != after:
-                kept.append(f"service/{name} port {move.port}: targetPort")
+        pairs = [pair(move) for move in moves if (move.service, move.port) == (name, port["port"])]
+        target, path = port.get("targetPort"), f"/spec/ports/{index}/targetPort"
+        found = [after for before, after in pairs if before == target]
+        if found:
+            operations.append({"op": "test", "path": path, "value": target})
+            operations.append({"op": "replace", "path": path, "value": found[0]})
+        elif pairs and target not in [after for _, after in pairs]:
+            kept.append(f"service/{name} port {port['port']}: targetPort")
     return operations, tuple(kept)

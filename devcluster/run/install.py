@@ -9,15 +9,15 @@ a dry run), since its defaults and webhooks change what we sent.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field, replace
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from devcluster.edge.kube import Cluster, Json
 from devcluster.edge.kube_agent import AgentBinary, publish_agent
 from devcluster.edge.kube_answer import ForbiddenError, StatusError
 from devcluster.edge.kube_paths import RESOURCES
-from devcluster.edge.kube_workload import WorkloadObject
 from devcluster.errors import ChangedError, DevclusterError, FailedError, LeftoverError
 from devcluster.plan.install import InstallPlan, Observed
 from devcluster.plan.steps import (
@@ -26,12 +26,11 @@ from devcluster.plan.steps import (
     PatchService,
     PatchTemplate,
     PublishAgent,
+    RestoreService,
     WriteSecret,
 )
 from devcluster.rules.keys import generate_pair
 from devcluster.rules.marks import (
-    REVISION,
-    REVISION_HISTORY,
     Originals,
     Record,
     encode_files,
@@ -40,16 +39,22 @@ from devcluster.rules.marks import (
     render_originals,
     render_secret,
     secret_file,
-    secret_name,
 )
-from devcluster.rules.services import apply_moves
+from devcluster.rules.services import apply_moves, undo_moves
+from devcluster.rules.template import is_wrapped
 from devcluster.run.journal import Journal
+from devcluster.run.observe import build_originals, observe, parse_settings, raised_limit
 from devcluster.run.remove import remove
 from devcluster.run.report import Progress, Report, silent
 from devcluster.run.rollout import await_rollout
 
+__all__ = ["BusyError", "Installed", "install", "observe", "parse_settings"]
+
 _TRIES = 10
-_MORE_HISTORY = 10  # room for our roll-outs and for the releases made meanwhile
+
+
+class BusyError(ChangedError):
+    """Somebody else is installing the same agent at this very moment: read, plan and try again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,46 +69,6 @@ class Installed:
     agent_public: str
     adopted: bool
     notes: tuple[str, ...] = ()
-
-
-async def observe(cluster: Cluster, workload: WorkloadObject) -> Observed:
-    """Everything that ``plan_install`` wants to know of the cluster, read once."""
-    space = workload.namespace
-    services = await cluster.list("service", space)
-    others = await cluster.list("deployment", space)
-    secret = await cluster.find("secret", secret_name(workload.kind, workload.name), space)
-    originals = parse_originals(secret) if secret is not None else None
-    if originals is not None and originals.uid != workload.uid:
-        originals = None  # of a workload of the same name that was deleted
-    settings = None
-    if secret is not None and originals is not None:
-        with contextlib.suppress(ValueError):
-            settings = parse_settings(secret)
-    return Observed(
-        kind=workload.kind,
-        name=workload.name,
-        namespace=space,
-        container=workload.container,
-        object=workload.object,
-        services=services.items,
-        others=tuple(
-            item["spec"]["template"]["metadata"].get("labels") or {}
-            for item in others.items
-            if item["metadata"]["uid"] != workload.uid
-        ),
-        originals=originals,
-        settings=settings,
-    )
-
-
-def parse_settings(secret: Json) -> Json:
-    """``agent.json`` of a Secret.  ValueError where there is none."""
-    import json
-
-    settings = json.loads(secret_file(secret, "agent.json"))
-    if not isinstance(settings, dict):
-        raise ValueError("agent.json is not an object")
-    return settings
 
 
 async def install(
@@ -125,6 +90,8 @@ async def install(
             report(Progress(plan.observed.name, str(step)))
             async with _noted(journal, step, plan.observed):
                 await work.apply(step)
+    except BusyError:
+        raise  # what stands there is theirs
     except DevclusterError as error:
         if plan.adopted:
             raise
@@ -195,12 +162,14 @@ class _Work:
             case AwaitPods():
                 await self._await_pods()
             case PatchService():
-                await self._patch_service(step)
+                await self._patch_service(step.service, lambda live: apply_moves(live, step.moves))
+            case RestoreService():
+                await self._patch_service(step.service, lambda live: undo_moves(live, step.moves)[0])
             case _:
                 assert_never(step)
 
     async def _write_secret(self) -> None:
-        originals = await self._originals()
+        originals = await build_originals(self._cluster, self._plan, self._wrapped)
         for _ in range(_TRIES):
             found = await self._cluster.find("secret", self._plan.secret, self._space)
             try:
@@ -208,6 +177,8 @@ class _Work:
                     await self._create_secret(originals)
                 elif found["metadata"].get("labels", {}).get("app.kubernetes.io/managed-by") != "devcluster":
                     raise FailedError(f"secret/{self._plan.secret} in namespace {self._space} is not ours")
+                elif self._seen.originals is None and not self._foreign(found):
+                    raise BusyError(self._elsewhere())
                 elif self._foreign(found):
                     await self._cluster.delete(
                         "secret", self._plan.secret, self._space, uid=found["metadata"]["uid"]
@@ -219,6 +190,10 @@ class _Work:
             except ChangedError:
                 continue
         raise ChangedError(f"secret/{self._plan.secret} in namespace {self._space} keeps changing")
+
+    def _elsewhere(self) -> str:
+        seen = self._seen
+        return f"somebody else is putting an agent into {seen.kind}/{seen.name} in namespace {self._space}"
 
     def _foreign(self, secret: Json) -> bool:
         """Of a workload of the same name that was deleted, or cut by somebody."""
@@ -238,55 +213,10 @@ class _Work:
 
     async def _update_secret(self, found: Json, originals: Originals) -> None:
         """The keys and the record stay: agents that run already know them."""
-        import json
-
         files = {"agent.json": json.dumps(self._plan.settings), "originals.json": render_originals(originals)}
         version = found["metadata"]["resourceVersion"]
         body = {"data": encode_files(files)}
         await self._cluster.patch("secret", self._plan.secret, self._space, body, resource_version=version)
-
-    async def _originals(self) -> Originals:
-        wrapped = self._wrapped
-        old = self._seen.originals
-        if old is not None:
-            former: Json | None = None
-            if old.wrapped != wrapped:
-                former = {"template": old.template, "wrapped": old.wrapped}
-            return replace(
-                old, template=self._plan.base, wrapped=wrapped, moves=self._plan.moves, former=former
-            )
-        item = self._seen.object
-        limit = int(item["spec"].get("revisionHistoryLimit", 10))
-        managers = {f"{self._seen.kind}/{self._seen.name}": item["metadata"].get("managedFields") or []}
-        for service in self._seen.services:
-            name = service["metadata"]["name"]
-            if any(move.service == name for move in self._plan.moves):
-                managers[f"service/{name}"] = service["metadata"].get("managedFields") or []
-        return Originals(
-            kind=self._seen.kind,
-            name=self._seen.name,
-            uid=self._uid,
-            container=self._seen.container,
-            template=self._plan.base,
-            wrapped=wrapped,
-            history_limit=limit,
-            raised_limit=limit + _MORE_HISTORY,
-            revision=(item["metadata"].get("annotations") or {}).get(REVISION, ""),
-            revisions=await self._revisions(),
-            moves=self._plan.moves,
-            managers=managers,
-        )
-
-    async def _revisions(self) -> Mapping[str, tuple[str, str]]:
-        listing = await self._cluster.list("replicaset", self._space)
-        found = {}
-        for item in listing.items:
-            owners = item["metadata"].get("ownerReferences") or []
-            if any(owner["uid"] == self._uid for owner in owners):
-                notes = item["metadata"].get("annotations") or {}
-                name = item["metadata"]["name"]
-                found[name] = (notes.get(REVISION, ""), notes.get(REVISION_HISTORY, ""))
-        return found
 
     async def rehearse(self) -> None:
         """Ask for the wrapped template as the API server would give it back; forbidden or invalid shows here,
@@ -305,10 +235,9 @@ class _Work:
     async def _send_template(self, *, dry_run: bool) -> Json:
         """With the precondition that nobody changed the template since we planned; the status may change."""
         kind, name = self._seen.kind, self._seen.name
-        limit = self._seen.originals.raised_limit if self._seen.originals else None
         item = self._seen.object
+        raised = raised_limit(self._seen)
         for _ in range(_TRIES):
-            raised = limit or int(item["spec"].get("revisionHistoryLimit", 10)) + _MORE_HISTORY
             body = [
                 {"op": "replace", "path": "/spec/template", "value": self._plan.wrapped},
                 {"op": "add", "path": "/spec/revisionHistoryLimit", "value": raised},
@@ -329,6 +258,8 @@ class _Work:
                 if item["metadata"]["uid"] != self._uid:
                     break
                 if item["spec"]["template"] != self._seen.object["spec"]["template"]:
+                    if is_wrapped(item["spec"]["template"]):
+                        raise BusyError(self._elsewhere()) from None
                     break
         raise ChangedError(
             f"{kind}/{name} in namespace {self._space} was changed by somebody else just now",
@@ -348,26 +279,21 @@ class _Work:
             timeout=self._timeout,
         )
 
-    async def _patch_service(self, step: PatchService) -> None:
+    async def _patch_service(self, service: str, change: Callable[[Json], list[Json]]) -> None:
         for _ in range(_TRIES):
-            live = await self._cluster.get("service", step.service, self._space)
-            operations = apply_moves(live, step.moves)
-            if not operations:
+            live = await self._cluster.find("service", service, self._space)
+            operations = change(live) if live is not None else []
+            if live is None or not operations:
                 return
             version = live["metadata"]["resourceVersion"]
             try:
                 await self._cluster.patch(
-                    "service",
-                    step.service,
-                    self._space,
-                    operations,
-                    type="json-patch",
-                    resource_version=version,
+                    "service", service, self._space, operations, type="json-patch", resource_version=version
                 )
             except ChangedError:
                 continue
             return
-        raise ChangedError(f"service/{step.service} in namespace {self._space} keeps changing")
+        raise ChangedError(f"service/{service} in namespace {self._space} keeps changing")
 
     async def result(self) -> Installed:
         secret = await self._cluster.get("secret", self._plan.secret, self._space)

@@ -28,6 +28,7 @@ _AT_ONCE = {
     "RunContainerError",
     "StartError",
 }
+_NOT_STARTED = (126, 127)  # what boot and the agent end with where the command can't be started
 _RESTARTS = 2  # an application may end once or twice, waiting for its database
 
 
@@ -66,7 +67,7 @@ async def await_rollout(
                 async for last in states:
                     if _done(last, wrapped, ready):
                         return tuple(pod for pod in last.pods if is_wrapped(pod) == wrapped)
-                    failed = find_failure(last, container, wrapped)
+                    failed = find_failure(last, container, wrapped, patient=not ready)
                     if failed is not None:
                         raise await _explained(cluster, namespace, container, *failed)
     except TimeoutError as error:
@@ -129,11 +130,18 @@ def _alive(pod: Json) -> bool:
     return not pod["metadata"].get("deletionTimestamp") and phase not in ("Failed", "Succeeded")
 
 
-def find_failure(sight: Sight, container: str, wrapped: bool) -> tuple[str, str] | None:
-    """The pod ('' for none in particular) and the reason why this roll-out can't end well; or None."""
+def find_failure(
+    sight: Sight, container: str, wrapped: bool, *, patient: bool = False
+) -> tuple[str, str] | None:
+    """The pod ('' for none in particular) and the reason why this roll-out can't end well; or None.
+
+    *patient*: the application may end again and again, since it did so before us; the agent may not.
+    """
+    if sight.deployment["spec"].get("paused"):
+        return "", "its Deployment is paused (kubectl rollout resume)"
     for pod in sight.pods:
         if is_wrapped(pod) == wrapped and not pod["metadata"].get("deletionTimestamp"):
-            reason = _pod_failure(pod, container)
+            reason = _pod_failure(pod, container, patient)
             if reason:
                 return pod["metadata"]["name"], reason
     status = sight.deployment.get("status") or {}
@@ -148,7 +156,7 @@ def find_failure(sight: Sight, container: str, wrapped: bool) -> tuple[str, str]
     return None
 
 
-def _pod_failure(pod: Json, container: str) -> str:
+def _pod_failure(pod: Json, container: str, patient: bool) -> str:
     status = pod.get("status") or {}
     for item in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
         state: dict[str, Any] = item.get("state") or {}
@@ -158,7 +166,8 @@ def _pod_failure(pod: Json, container: str) -> str:
             return f"{reason}: {waiting.get('message', '')}".rstrip(": ")
         ended = state.get("terminated") or (item.get("lastState") or {}).get("terminated") or {}
         start = ended.get("reason") in _AT_ONCE
-        if start or (item["name"] == container and ended and item.get("restartCount", 0) >= _RESTARTS):
+        again = item["name"] == container and ended and item.get("restartCount", 0) >= _RESTARTS
+        if start or (again and (not patient or ended.get("exitCode") in _NOT_STARTED)):
             text = ended.get("message", "")
             code = f"exit code {ended.get('exitCode')}"
             return f"{reason or ended.get('reason')}, {code}{': ' if text else ''}{text}"

@@ -18,7 +18,7 @@ from devcluster.edge.kube_agent import AgentBinary
 from devcluster.edge.kube_workload import agent_pods, find_workload
 from devcluster.errors import FailedError, HeldError, LeftoverError
 from devcluster.rules.marks import Holder
-from devcluster.run.install import install
+from devcluster.run.install import BusyError, install
 from devcluster.run.journal import Journal, unfinished
 from devcluster.run.record import claim, find_mark, list_marks, unclaim
 from devcluster.run.remove import remove
@@ -133,6 +133,29 @@ async def test_second_time_adopts_and_an_edit_wraps_anew(world: World) -> None:
     assert third.laptop_key == first.laptop_key
     await remove(world.cluster, world.namespace, "deployment", "web")
     await assert_original(world, before, history, led)
+
+
+async def test_front_and_then_direct(world: World) -> None:
+    before = await world.deploy(second=False)
+    history, led = await world.history(), await services(world)
+    await install(world.cluster, await world.plan(), world.binary)
+    await install(world.cluster, await world.plan(take="direct"), world.binary)
+    number = await world.cluster.get("service", "web-number", world.namespace)
+    assert number["spec"]["ports"][0]["targetPort"] == 8080
+    await remove(world.cluster, world.namespace, "deployment", "web")
+    await assert_original(world, before, history, led)
+
+
+async def test_two_laptops_at_the_same_moment(world: World) -> None:
+    """The one that comes too late must not take the other's agent out when it fails."""
+    await world.deploy(second=False)
+    first, second = await world.plan(), await world.plan()
+    await install(world.cluster, first, world.binary)
+    with pytest.raises(BusyError):
+        await install(world.cluster, second, world.binary)
+    workload = await find_workload(world.cluster, Target("web"), world.namespace)
+    assert len(await agent_pods(world.cluster, workload)) == 1
+    assert (await world.plan()).adopted
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 5])

@@ -103,6 +103,17 @@ def test_an_edit_wraps_the_original_anew(change: dict[str, Any]) -> None:
     assert plan.wrapped == plan_install(first, wish).wrapped
 
 
+def test_direct_after_front_leads_numeric_services_back_first() -> None:
+    seen = installed(observed(service("number", 8080)), WISH)
+    assert names(seen, replace(WISH, take="direct")) == [
+        "PublishAgent",
+        "WriteSecret",
+        "RestoreService",
+        "PatchTemplate",
+        "AwaitPods",
+    ]
+
+
 def test_new_image_command_wraps_anew() -> None:
     seen = installed(observed(), WISH)
     assert names(seen, replace(WISH, image=replace(IMAGE, entrypoint=("/new",)))) == FIRST

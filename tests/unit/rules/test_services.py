@@ -103,6 +103,14 @@ def test_there_and_back() -> None:
     assert undo_moves(live, moves) == ([], ())
 
 
+def test_after_wrapping_anew_either_front_is_ours() -> None:
+    moves = (PortMove("a", 80, 8080, 9901), PortMove("a", 80, 8080, 9902))
+    for front in (9901, 9902):
+        live = service("a", {"port": 80, "targetPort": front})
+        operations, kept = undo_moves(live, moves)
+        assert (_patched(live, operations)["spec"]["ports"][0]["targetPort"], kept) == (8080, ())
+
+
 def test_a_teammates_port_stays_and_is_named() -> None:
     live = service("a", {"port": 80, "targetPort": 3000})
     assert undo_moves(live, (PortMove("a", 80, 8080, 9901),)) == ([], ("service/a port 80: targetPort",))
