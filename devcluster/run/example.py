@@ -115,7 +115,7 @@ async def _apply(cluster: Cluster, wanted: Json, report: Report) -> tuple[str, s
 
 
 async def _await_pods(cluster: Cluster, namespace: str, report: Report) -> None:
-    """Both workloads rolled out; meanwhile each change of a pod is told.  Ready pods alone may be old ones."""
+    """Both workloads rolled out, not just pods ready: those may be old ones.  Each change is told."""
     ready = asyncio.gather(
         *(_await_rollout(cluster, kind, name, namespace) for kind, name in _WORKLOADS),
     )

@@ -56,7 +56,8 @@ define( 'AUTOMATIC_UPDATER_DISABLED', true );
 define( 'WP_AUTO_UPDATE_CORE', false );
 define( 'DISABLE_WP_CRON', true );
 define( 'FS_METHOD', 'direct' );
-define( 'WP_DEBUG', (bool) getenv( 'WP_DEBUG' ) );
+define( 'WP_DEBUG', filter_var( getenv( 'WP_DEBUG' ), FILTER_VALIDATE_BOOLEAN ) );
+define( 'WP_DEBUG_DISPLAY', false ); // to the log
 
 if ( ! defined( 'ABSPATH' ) ) {
     define( 'ABSPATH', '/opt/wordpress/' );
