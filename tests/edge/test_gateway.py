@@ -352,6 +352,22 @@ def test_without_a_gateway_nothing_leaves_and_the_next_one_goes_on(fresh: LocalP
     assert "from" in fresh.run("dial", service(fresh, "accept"))
 
 
+def test_a_lane_that_ends_resets_its_connections(fresh: LocalPod) -> None:
+    fresh.open_lane()
+    host = Host(fresh, {})
+    answers: list[Json] = []
+    running = threading.Thread(
+        target=lambda: answers.append(fresh.run("down", service(fresh, "source"), str(1 << 50)))
+    )
+    running.start()
+    while host.ask("state")["ok"]["connections"]["out"] == 0:
+        assert running.is_alive(), answers
+    fresh.cluster.ask("drop", lane=fresh.lane)
+    running.join(timeout=20)
+    host.close()
+    assert answers[0]["error"] == "ECONNRESET"
+
+
 def test_a_connection_waits_for_the_first_lane(fresh: LocalPod) -> None:
     answers: list[Json] = []
     waiting = threading.Thread(target=lambda: answers.append(fresh.run("dial", service(fresh, "accept"))))
