@@ -213,10 +213,7 @@ class _Guard:
             return not (both and path not in self._before)  # a directory that both made is no conflict
         if path in self._around and (becomes is None or becomes.type != "d"):
             return True
-        return any(
-            parent in self._mine and parent in self._before and not self._is_directory(parent)
-            for parent in parents(path)
-        )
+        return any(parent in self._mine and not self._is_directory(parent) for parent in parents(path))
 
     def _is_directory(self, path: str) -> bool:
         found = self._now.get(path)

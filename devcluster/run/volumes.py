@@ -15,6 +15,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from devcluster.errors import ConfigurationError
+from devcluster.rules.rewriting import LARGEST, LineRewrite, rewrite_text
 from devcluster.rules.tarstream import END, Member, TarReader, padding, render_head
 from devcluster.rules.tree import (
     Entry,
@@ -40,8 +42,6 @@ from devcluster.rules.tree import (
 
 DEFAULT_LIMIT = 2 << 30
 """Bytes; where the file says none."""
-
-_TEXT_LIMIT = 8 << 20  # a larger file is no configuration: it is not rewritten
 
 Lines = Sequence[Mapping[str, Any]]
 Report = Callable[[int, int, int, int], None]
@@ -73,17 +73,27 @@ class Target(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rewriting:
-    """``text`` gives a file's new content and what was changed, as (Service, to); ``digest`` changes when
-    it would answer otherwise (other Services, other namespace)."""
+    """In files that match *patterns* (as ``exclude``) the hosts that name one of *services*."""
 
     patterns: tuple[str, ...]
-    text: Callable[[bytes], tuple[bytes, tuple[tuple[str, str], ...]]]
-    digest: str = ""
+    services: tuple[str, ...]
+    namespace: str
+
+    @property
+    def digest(self) -> str:
+        """Changes when a file would be rewritten otherwise."""
+        return hashlib.sha256(repr((sorted(self.services), self.namespace)).encode()).hexdigest()[:16]
+
+    def apply(self, content: bytes) -> tuple[bytes, tuple[LineRewrite, ...]]:
+        return rewrite_text(content, services=self.services, namespace=self.namespace)
 
 
 @dataclass(frozen=True, slots=True)
 class FileRewrite:
+    """Where a Service's name was qualified; ``line`` from 1."""
+
     path: str
+    line: int
     service: str
     to: str
 
@@ -286,7 +296,7 @@ class _Filling:
         if (
             rewrite is not None
             and entry.type == "f"
-            and entry.size <= _TEXT_LIMIT
+            and entry.size <= LARGEST
             and matches(entry.path, rewrite.patterns)
         ):
             content = b"".join([part async for part in reader.content()])[: entry.size]
@@ -304,8 +314,10 @@ class _Filling:
 
     def _rewritten(self, member: Member, content: bytes, rewrite: Rewriting) -> bytes:
         entry = member.entry
-        text, changes = rewrite.text(content)
-        self._rewrites[entry.path] = tuple(FileRewrite(entry.path, service, to) for service, to in changes)
+        text, changes = rewrite.apply(content)
+        self._rewrites[entry.path] = tuple(
+            FileRewrite(entry.path, change.line, change.service, change.to) for change in changes
+        )
         return render_head(replace(entry, size=len(text))) + text + padding(len(text))
 
     def _count(self, size: int, files: int) -> None:
@@ -373,7 +385,7 @@ class _Filling:
             if item.path not in self._arrived and item.path in self._manifest.pod
         ]
         new = [item for items in self._rewrites.values() for item in items]
-        return tuple(sorted({*old, *new}, key=lambda item: (item.path, item.service, item.to)))
+        return tuple(sorted({*old, *new}, key=lambda item: (item.path, item.line, item.service)))
 
     def result(self) -> FillResult:
         size, files = tree_size(self._pod)
@@ -404,7 +416,7 @@ def save_manifest(path: Path, manifest: Manifest) -> None:
         "pod": [render_entry(entry) for entry in manifest.pod.values()],
         "local": [render_entry(entry) for entry in manifest.local.values()],
         "pending": [render_entry(entry) for entry in manifest.pending.values()],
-        "rewrites": [[item.path, item.service, item.to] for item in manifest.rewrites],
+        "rewrites": [[item.path, item.line, item.service, item.to] for item in manifest.rewrites],
         "patterns": list(manifest.patterns),
         "digest": manifest.digest,
     }

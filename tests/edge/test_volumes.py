@@ -19,7 +19,14 @@ from devcluster.edge.engine_files import VolumeTarget
 from devcluster.edge.files import FolderTarget, scan
 from devcluster.errors import ConfigurationError, FailedError
 from devcluster.rules.tree import parse_tree, render_entry
-from devcluster.run.volumes import FillResult, Rewriting, Target, describe_local_changes, fill_volume
+from devcluster.run.volumes import (
+    FileRewrite,
+    FillResult,
+    Rewriting,
+    Target,
+    describe_local_changes,
+    fill_volume,
+)
 from tests.edge.gateway_binary import gateway_binary
 
 PROJECT = "test-volumes"
@@ -225,24 +232,25 @@ async def test_beyond_the_limit_nothing_moves(pod: Pod, target: Target, tmp_path
 
 async def test_rewriting_is_in_the_copy_alone(pod: Pod, tmp_path: Path) -> None:
     target = FolderTarget(tmp_path / "copy")
-    (pod.root / "wp-config.php").write_text("'db:3306'")
-    (pod.root / "other.php").write_text("'db:3306'")
+    text = "<?php\ndefine( 'DB_HOST', 'db:3306' );\ndefine( 'DB_USER', 'db' );\n"
+    for name in ("wp-config.php", "other.php"):
+        (pod.root / name).write_text(text)
 
     def rewriting(namespace: str) -> Rewriting:
-        def text(data: bytes) -> tuple[bytes, tuple[tuple[str, str], ...]]:
-            return data.replace(b"db:", f"db.{namespace}:".encode()), (("db", f"db.{namespace}"),)
-
-        return Rewriting(("wp-config.php",), text, namespace)
+        return Rewriting(("wp-config.php",), ("db",), namespace)
 
     result = await fill(pod, target, tmp_path, rewrite=rewriting("shop"))
-    assert [(item.path, item.to) for item in result.rewrites] == [("wp-config.php", "db.shop")]
-    assert (target.folder / "wp-config.php").read_text() == "'db.shop:3306'"
-    assert (target.folder / "other.php").read_text() == "'db:3306'"
-    assert (pod.root / "wp-config.php").read_text() == "'db:3306'"
+    assert result.rewrites == (FileRewrite("wp-config.php", 2, "db", "db.shop"),)
+    assert (target.folder / "wp-config.php").read_text() == text.replace("db:", "db.shop:")
+    assert (target.folder / "other.php").read_text() == text
+    assert (pod.root / "wp-config.php").read_text() == text
     again = await fill(pod, target, tmp_path, rewrite=rewriting("shop"))
     assert (again.changed, again.rewrites) == (0, result.rewrites)
     await fill(pod, target, tmp_path, rewrite=rewriting("test"))
-    assert (target.folder / "wp-config.php").read_text() == "'db.test:3306'"
+    assert (target.folder / "wp-config.php").read_text() == text.replace("db:", "db.test:")
+    (pod.root / "wp-config.php").write_text(text + "// more\n")
+    await fill(pod, target, tmp_path, rewrite=rewriting("test"))
+    assert (target.folder / "wp-config.php").read_text() == text.replace("db:", "db.test:") + "// more\n"
     assert await describe_local_changes(target, tmp_path / "state" / "data.json") == ()
 
 
