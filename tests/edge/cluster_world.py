@@ -7,6 +7,7 @@ signs.  It is loaded into the node by its containerd, since no registry is neede
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import os
 import secrets
@@ -18,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from devcluster.config.model import Target
 from devcluster.edge.kube import Cluster, Json, open_cluster
@@ -67,8 +69,6 @@ def load_images(kubeconfig: Path, build: Path, versions: tuple[str, ...] = ("1",
 
 def _node(kubeconfig: Path) -> str:
     """The container that publishes the API server's port."""
-    import yaml
-
     server = yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
     words = ["docker", "ps", "--filter", f"publish={urlsplit(server).port}", "--format", "{{.Names}}"]
     found = subprocess.run(words, check=True, capture_output=True, text=True, timeout=30).stdout.split()
@@ -175,3 +175,35 @@ async def open_world(binary: AgentBinary | None = None) -> AsyncIterator[World]:
             yield World(cluster, namespace, binary or make_binary(b"", b""))
         finally:
             await cluster.delete("namespace", namespace)
+
+
+def write_config(path: Path, given: Path, user: Json, **cluster: Any) -> None:
+    """*given* with another user, and another cluster where said."""
+    config = yaml.safe_load(given.read_text())
+    config["users"][0]["user"] = user
+    config["clusters"][0]["cluster"] |= cluster
+    path.write_text(yaml.safe_dump(config))
+
+
+async def token_of(world: World, *rules: Json) -> str:
+    """A token of a ServiceAccount with these rights and no others."""
+    body = {"metadata": {"name": "limited"}}
+    await world.cluster.create("serviceaccount", body, world.namespace)
+    await world.cluster.create("role", body | {"rules": list(rules)}, world.namespace)
+    subject = {"kind": "ServiceAccount", "name": "limited", "namespace": world.namespace}
+    role = {"kind": "Role", "name": "limited", "apiGroup": "rbac.authorization.k8s.io"}
+    await world.cluster.create(
+        "rolebinding", body | {"roleRef": role, "subjects": [subject]}, world.namespace
+    )
+    secret = {
+        "metadata": {"name": "token", "annotations": {"kubernetes.io/service-account.name": "limited"}},
+        "type": "kubernetes.io/service-account-token",
+    }
+    await world.cluster.create("secret", secret, world.namespace)
+    async with asyncio.timeout(20):
+        states = world.cluster.watch_all("secret", world.namespace, fields="metadata.name=token")
+        async with contextlib.aclosing(states):
+            async for items in states:
+                if items and items[0].get("data", {}).get("token"):
+                    return base64.b64decode(items[0]["data"]["token"]).decode()
+    raise AssertionError("no token")

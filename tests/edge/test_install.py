@@ -14,16 +14,26 @@ from typing import Any
 import pytest
 
 from devcluster.config.model import Target
+from devcluster.edge.kube import open_cluster
 from devcluster.edge.kube_agent import AgentBinary
 from devcluster.edge.kube_workload import agent_pods, find_workload
-from devcluster.errors import FailedError, HeldError, LeftoverError
+from devcluster.errors import ClusterError, FailedError, HeldError, LeftoverError
 from devcluster.rules.marks import Holder
 from devcluster.run.install import BusyError, install
 from devcluster.run.journal import Journal, unfinished
 from devcluster.run.record import claim, find_mark, list_marks, unclaim
 from devcluster.run.remove import remove
 from devcluster.run.report import Progress
-from tests.edge.cluster_world import FACTS, IMAGE, World, find_binary, load_images, open_world
+from tests.edge.cluster_world import (
+    FACTS,
+    IMAGE,
+    World,
+    find_binary,
+    load_images,
+    open_world,
+    token_of,
+    write_config,
+)
 
 Json = dict[str, Any]
 
@@ -156,6 +166,79 @@ async def test_two_laptops_at_the_same_moment(world: World) -> None:
     workload = await find_workload(world.cluster, Target("web"), world.namespace)
     assert len(await agent_pods(world.cluster, workload)) == 1
     assert (await world.plan()).adopted
+
+
+def rule(group: str, resources: str, verbs: str) -> Json:
+    return {"apiGroups": [group], "resources": resources.split(), "verbs": verbs.split()}
+
+
+RIGHTS = (
+    rule("apps", "deployments", "get list watch patch"),
+    rule("apps", "replicasets", "get list patch delete"),
+    rule("", "pods", "get list watch"),
+    rule("", "pods/log", "get"),
+    rule("", "services", "get list patch"),
+    rule("", "secrets configmaps", "get list create patch delete"),
+)
+
+
+async def limited(world: World, kubeconfig: Path, folder: Path, *rights: Json) -> Path:
+    write_config(folder / "config", kubeconfig, {"token": await token_of(world, *rights)})
+    return folder / "config"
+
+
+async def test_rights_in_one_namespace_are_enough(
+    world: World, kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await world.deploy(second=False)
+    history, led = await world.history(), await services(world)
+    monkeypatch.setenv("KUBECONFIG", str(await limited(world, kubeconfig, tmp_path, *RIGHTS)))
+    async with open_cluster() as cluster:
+        mine = replace(world, cluster=cluster)
+        await install(cluster, await mine.plan(), world.binary)
+        await remove(cluster, world.namespace, "deployment", "web")
+    await assert_original(world, before, history, led)
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("patch deployments", "cannot patch deployments in namespace"),
+        ("create secrets", "cannot create secrets in namespace"),
+        ("create configmaps", "cannot create configmaps in namespace"),
+    ],
+)
+async def test_a_missing_right_is_named_and_nothing_changes(
+    world: World,
+    kubeconfig: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    missing: str,
+    message: str,
+) -> None:
+    before = await world.deploy(second=False)
+    history, led = await world.history(), await services(world)
+    verb, resource = missing.split()
+    rights = []
+    for one in RIGHTS:
+        for name in one["resources"]:
+            verbs = [item for item in one["verbs"] if (item, name) != (verb, resource)]
+            rights.append(one | {"resources": [name], "verbs": verbs})
+    monkeypatch.setenv("KUBECONFIG", str(await limited(world, kubeconfig, tmp_path, *rights)))
+    async with open_cluster() as cluster:
+        with pytest.raises(ClusterError, match=message) as caught:
+            await install(cluster, await replace(world, cluster=cluster).plan(), world.binary)
+    assert caught.value.exit_code == 4
+    assert "devcluster role" in caught.value.hint
+    await assert_original(world, before, history, led)
+
+
+async def test_delivery_by_an_empty_folder(world: World) -> None:
+    before = await world.deploy(second=False)
+    history, led = await world.history(), await services(world)
+    await install(world.cluster, await world.plan(delivery="emptydir"), world.binary)
+    await remove(world.cluster, world.namespace, "deployment", "web")
+    await assert_original(world, before, history, led)
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 5])

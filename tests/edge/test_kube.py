@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import datetime
 import stat
@@ -12,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from devcluster.config.model import Target
 from devcluster.edge.kube import Cluster, open_cluster
 from devcluster.edge.kube_workload import find_workload
 from devcluster.errors import ChangedError, ClusterError, ConfigurationError, NotFoundError
-from tests.edge.cluster_world import World, deployment, open_world
+from tests.edge.cluster_world import World, deployment, open_world, token_of, write_config
 
 Json = dict[str, Any]
 
@@ -28,14 +26,6 @@ async def world(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
     async with open_world() as world:
         yield world
-
-
-def write_config(path: Path, given: Path, user: Json, **cluster: Any) -> None:
-    """*given* with another user, and another cluster where said."""
-    config = yaml.safe_load(given.read_text())
-    config["users"][0]["user"] = user
-    config["clusters"][0]["cluster"] |= cluster
-    path.write_text(yaml.safe_dump(config))
 
 
 def write_plugin(path: Path, text: str) -> Json:
@@ -48,30 +38,6 @@ def write_plugin(path: Path, text: str) -> Json:
             "interactiveMode": "Never",
         }
     }
-
-
-async def token_of(world: World, *rules: Json) -> str:
-    """A token of a ServiceAccount with these rights and no others."""
-    body = {"metadata": {"name": "limited"}}
-    await world.cluster.create("serviceaccount", body, world.namespace)
-    await world.cluster.create("role", body | {"rules": list(rules)}, world.namespace)
-    subject = {"kind": "ServiceAccount", "name": "limited", "namespace": world.namespace}
-    role = {"kind": "Role", "name": "limited", "apiGroup": "rbac.authorization.k8s.io"}
-    await world.cluster.create(
-        "rolebinding", body | {"roleRef": role, "subjects": [subject]}, world.namespace
-    )
-    secret = {
-        "metadata": {"name": "token", "annotations": {"kubernetes.io/service-account.name": "limited"}},
-        "type": "kubernetes.io/service-account-token",
-    }
-    await world.cluster.create("secret", secret, world.namespace)
-    async with asyncio.timeout(20):
-        states = world.cluster.watch_all("secret", world.namespace, fields="metadata.name=token")
-        async with contextlib.aclosing(states):
-            async for items in states:
-                if items and items[0].get("data", {}).get("token"):
-                    return base64.b64decode(items[0]["data"]["token"]).decode()
-    raise AssertionError("no token")
 
 
 async def test_versions_guard_writes(world: World) -> None:
