@@ -4,19 +4,14 @@ import (
 	"bufio"
 	"context"
 	"crypto/ed25519"
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"io"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
 
 	"devcluster/agent/internal/hold"
@@ -240,164 +235,5 @@ func TestALineWithoutEndIsRefused(t *testing.T) {
 	go func() { _, _ = io.WriteString(c, strings.Repeat("x", 2*maxLine)) }()
 	if c.lines.Scan() {
 		t.Error(c.lines.Text())
-	}
-}
-
-func mount(t *testing.T) string {
-	t.Helper()
-	base := t.TempDir()
-	root := filepath.Join(base, "mount")
-	for name, content := range map[string]string{"secret": "outside", "mount/a.txt": "inside", "mount/sub/b.txt": "below", "mount-too/c": "neighbour"} {
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(base, name)), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(base, name), []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for name, target := range map[string]string{"up": "../secret", "abs": filepath.Join(base, "secret"), "dir": "..", "in": "a.txt"} {
-		if err := os.Symlink(target, filepath.Join(root, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return root
-}
-
-func TestSFTPReadsTheMountsAlone(t *testing.T) {
-	root := mount(t)
-	client, err := sftp.NewClient(serve(t, root).dial(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	for name, want := range map[string]string{"a.txt": "inside", "sub/b.txt": "below", "in": "inside"} {
-		file, err := client.Open(filepath.Join(root, name))
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		if got, err := io.ReadAll(file); err != nil || string(got) != want {
-			t.Errorf("%s: %q, %v", name, got, err)
-		}
-		_ = file.Close()
-	}
-	for _, name := range []string{"up", "abs", "dir/secret", "../secret", "../mount-too/c"} {
-		if file, err := client.Open(root + "/" + name); err == nil {
-			got, _ := io.ReadAll(file)
-			t.Errorf("%s gave %q", name, got)
-		}
-		if name != "up" && name != "abs" {
-			if _, err := client.Stat(root + "/" + name); err == nil {
-				t.Errorf("%s was told", name)
-			}
-		}
-	}
-	if found, err := client.ReadDir(root); err != nil || len(found) != 6 {
-		t.Errorf("%d entries, %v", len(found), err)
-	}
-	if target, err := client.ReadLink(root + "/up"); err != nil || target != "../secret" {
-		t.Errorf("%q, %v", target, err)
-	}
-	if info, err := client.Lstat(root + "/up"); err != nil || info.Mode()&os.ModeSymlink == 0 {
-		t.Errorf("%v, %v", info, err)
-	}
-}
-
-func TestSFTPWritesNothing(t *testing.T) {
-	root := mount(t)
-	client, err := sftp.NewClient(serve(t, root).dial(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	name := root + "/a.txt"
-	tries := map[string]error{
-		"remove": client.Remove(name), "rename": client.Rename(name, name+"2"), "mkdir": client.Mkdir(root + "/new"),
-		"chmod": client.Chmod(name, 0o777), "symlink": client.Symlink(name, root+"/new"), "truncate": client.Truncate(name, 0),
-		"link": client.Link(name, root+"/new"), "posix rename": client.PosixRename(name, name+"2"),
-	}
-	if file, err := client.OpenFile(name, os.O_RDWR); err == nil {
-		_, tries["write"] = file.Write([]byte("x"))
-	}
-	for what, err := range tries {
-		if err == nil {
-			t.Errorf("%s was granted", what)
-		}
-	}
-	if content, err := os.ReadFile(name); err != nil || string(content) != "inside" {
-		t.Errorf("%q, %v", content, err)
-	}
-}
-
-// files asks the subsystem and gives what came, the reason and the status.
-func (s served) files(t *testing.T, request string) (out, reason string, status uint32) {
-	t.Helper()
-	channel, requests, err := s.dial(t).OpenChannel("session", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer channel.Close()
-	if ok, err := channel.SendRequest("subsystem", true, ssh.Marshal(struct{ Name string }{"files"})); !ok || err != nil {
-		t.Fatal(ok, err)
-	}
-	_, _ = io.WriteString(channel, request+"\n")
-	told := make(chan string)
-	go func() {
-		reason, _ := io.ReadAll(channel.Stderr())
-		told <- string(reason)
-	}()
-	got, _ := io.ReadAll(channel)
-	reason, status = <-told, 99
-	for request := range requests {
-		if request.Type == "exit-status" {
-			status = binary.BigEndian.Uint32(request.Payload)
-		}
-	}
-	return string(got), reason, status
-}
-
-func TestFilesScan(t *testing.T) {
-	root := mount(t)
-	out, reason, status := serve(t, root).files(t, `{"do":"scan","root":"`+root+`","exclude":["sub/**"]}`)
-	names := map[string]string{}
-	for line := range strings.Lines(out) {
-		var entry struct{ Path, Type string }
-		if err := json.Unmarshal([]byte(line), &entry); err != nil {
-			t.Fatal(err)
-		}
-		names[entry.Path] = entry.Type
-	}
-	if len(names) != 7 || names["."] != "d" || names["up"] != "l" || names["a.txt"] != "f" || names["sub/b.txt"] != "" || status != 0 {
-		t.Errorf("%v, status %d %s", names, status, reason)
-	}
-}
-
-func TestFilesPacksWhatHasNoUTF8Name(t *testing.T) {
-	root := mount(t)
-	if err := os.WriteFile(filepath.Join(root, "caf\xe9"), []byte("coffee"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	out, reason, status := serve(t, root).files(t, `{"do":"pack","root":"`+root+`","paths":["caf\udce9"]}`)
-	if status != 0 || !strings.Contains(out, "coffee") || strings.Contains(out, "inside") {
-		t.Errorf("%d bytes, status %d %s", len(out), status, reason)
-	}
-}
-
-func TestFilesRefuses(t *testing.T) {
-	root := mount(t)
-	s := serve(t, root)
-	for _, request := range []string{
-		`{"do":"scan","root":"/etc"}`,
-		`{"do":"scan","root":"` + root + `/dir"}`,
-		`{"do":"scan","root":"` + root + `/../mount-too"}`,
-		`{"do":"pack","root":"` + root + `","paths":["dir/secret"]}`,
-		`{"do":"pack","root":"` + root + `","exclude":["["]}`,
-		`{"do":"erase","root":"` + root + `"}`,
-		`{`,
-	} {
-		out, reason, status := s.files(t, request)
-		if strings.Contains(out, "outside") || strings.Contains(out, "neighbour") || reason == "" || status != 1 {
-			t.Errorf("%s: %d bytes, status %d, %q", request, len(out), status, reason)
-		}
 	}
 }
