@@ -34,6 +34,10 @@ _PORTS = range(26443, 27443)  # below the ports that the system gives to clients
 _TAKEN = ("port is already allocated", "address already in use", "ports are not available")
 
 
+class PortTakenError(RefusedError):
+    """Something else listens on the port that the container wants."""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeInfo:
     """A sandbox's container.  ``port``: of the API server on 127.0.0.1; ``state`` is Docker's word."""
@@ -93,11 +97,9 @@ class SandboxEngine:
             await self.calls.call(f"create sandbox {name}", self._create, name, image, port)
             try:
                 await self.start(name)
-            except RefusedError as error:
+            except PortTakenError:
                 await self.remove(name)
-                if any(words in error.explanation for words in _TAKEN):
-                    continue
-                raise
+                continue
             return NodeInfo(name, image, "running", port)
         raise EngineError(f"no free port from {_PORTS.start} to {_PORTS.stop - 1} for sandbox {name}")
 
@@ -126,16 +128,24 @@ class SandboxEngine:
         )
 
     async def start(self, name: str) -> None:
-        await self.calls.call(f"start sandbox {name}", self.calls.api.start, container_name(name))
+        """Start its container; :raises PortTakenError: on the port that it was made for."""
+        try:
+            await self.calls.call(f"start sandbox {name}", self.calls.api.start, container_name(name))
+        except RefusedError as error:
+            if not any(words in error.explanation for words in _TAKEN):
+                raise
+            taken, status = error.explanation, error.status
+            raise PortTakenError(str(error), explanation=taken, status=status) from error
 
     async def remove(self, name: str) -> bool:
-        """Its container; False where there was none."""
+        """Its container, and what an interrupted sweep left; False where there was none."""
         what = f"remove sandbox {name}"
-        try:
-            await self.calls.call(what, self.calls.api.remove_container, container_name(name), force=True)
-        except GoneError:
-            return False
-        return True
+        only = {"label": f"{LABEL}={name}"}
+        found = await self.calls.call(what, self.calls.api.containers, all=True, filters=only)
+        for container in found:
+            with contextlib.suppress(GoneError):
+                await self.calls.call(what, self.calls.api.remove_container, container["Id"], force=True)
+        return bool(found)
 
     async def remove_volume(self, name: str) -> bool:
         """Its volume; False where there was none."""

@@ -19,7 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from devcluster.edge.sandbox_engine import NodeInfo, SandboxEngine, container_name, open_sandbox_engine
+from devcluster.edge.sandbox_engine import (
+    NodeInfo,
+    PortTakenError,
+    SandboxEngine,
+    container_name,
+    open_sandbox_engine,
+)
 from devcluster.edge.sandbox_image import image_id
 from devcluster.errors import ConfigurationError, FailedError, LeftoverError, NotFoundError
 from devcluster.run.report import Progress, Report, silent
@@ -126,7 +132,12 @@ async def _ensure_container(
     if node.running:
         return "unchanged"
     report(Progress("", f"starting sandbox {name} again (about 10 s)"))
-    await engine.start(name)
+    try:
+        await engine.start(name)
+    except PortTakenError:
+        report(Progress("", f"port {node.port} is taken: sandbox {name} gets another one"))
+        await engine.remove(name)
+        await engine.create(name, image)
     return "started"
 
 

@@ -128,6 +128,8 @@ async def _compile(program: Program, folder: Path, machine: str, target: Path, r
         if process.returncode is None:
             process.terminate()
             await process.wait()
+        if process.returncode:
+            partial.unlink(missing_ok=True)
     if process.returncode:
         tail = "\n".join(f"  {line}" for line in said[-10:])
         raise FailedError(
@@ -140,12 +142,14 @@ async def _follow(process: asyncio.subprocess.Process, program: Program, report:
     """What ``go`` said, while every now and then the count of its lines is reported."""
     assert process.stderr is not None
     said: list[str] = []
+    packages = 0
     began = told = time.monotonic()
     async for line in process.stderr:
         said.append(line.decode(errors="replace").rstrip())
+        packages += not said[-1].startswith("go: ")  # what it downloads, it says too
         if (now := time.monotonic()) - told > _EVERY:
             told = now
-            report(Progress("", f"compiling {program.name}: {len(said)} packages, {now - began:.0f} s"))
+            report(Progress("", f"compiling {program.name}: {packages} packages, {now - began:.0f} s"))
     await process.wait()
     return said
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -77,9 +79,15 @@ def engine() -> Iterator[docker.DockerClient]:
 
 @pytest.fixture(scope="module")
 def core(made: Sandbox) -> Iterator[Any]:
+    with _connected(made) as api:
+        yield api
+
+
+@contextmanager
+def _connected(made: Sandbox) -> Iterator[Any]:
+    """The API server at the address that the kubeconfig says now."""
     load: Any = config.new_client_from_config
-    api = load(str(made.kubeconfig), context=made.context)
-    with api:
+    with load(str(made.kubeconfig), context=made.context) as api:
         yield client.CoreV1Api(api)
 
 
@@ -199,6 +207,17 @@ def test_it_survives_a_restart(made: Sandbox, core: Any, engine: docker.DockerCl
     assert endpoint.ip == node.status.addresses[0].address
 
 
+def test_another_port_where_its_own_is_taken(made: Sandbox, engine: docker.DockerClient) -> None:
+    port = _status(ONE).port
+    engine.containers.get(container_name(ONE)).stop(timeout=15)
+    assert _status(ONE).state == "stopped"
+    with socket.create_server(("127.0.0.1", port)):
+        assert asyncio.run(sandbox_up(ONE)).outcome == "started"
+        assert _status(ONE).port != port
+        with _connected(made) as core:
+            assert core.read_namespaced_persistent_volume_claim("data", "default")
+
+
 def test_a_program_that_ended_is_named_with_its_last_lines(
     made: Sandbox, engine: docker.DockerClient
 ) -> None:
@@ -237,9 +256,7 @@ def test_up_gives_up_on_a_program_that_never_runs(made: Sandbox, engine: docker.
     assert asyncio.run(sandbox_up(ONE)).name == ONE
 
 
-def test_two_live_side_by_side_and_down_leaves_nothing(
-    made: Sandbox, core: Any, engine: docker.DockerClient
-) -> None:
+def test_two_live_side_by_side_and_down_leaves_nothing(made: Sandbox, engine: docker.DockerClient) -> None:
     other = asyncio.run(sandbox_up(TWO))
     assert _status(TWO).port != _status(ONE).port
     assert other.kubeconfig != made.kubeconfig
@@ -259,7 +276,8 @@ def test_two_live_side_by_side_and_down_leaves_nothing(
     assert _status(TWO).state == "absent"
     with pytest.raises(NotFoundError, match=f"no sandbox named {TWO}"):
         asyncio.run(sandbox_kubeconfig(TWO))
-    assert core.list_namespaced_pod("default").items
+    with _connected(made) as core:
+        assert core.list_namespaced_pod("default").items
 
 
 def test_a_name_is_checked() -> None:
