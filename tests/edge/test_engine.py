@@ -38,6 +38,7 @@ async def engine() -> AsyncIterator[Engine]:
         except EngineError:
             pytest.skip(f"{IMAGE} is not here")
         await opened.ensure_gateway_image(gateway_binary())
+        await opened.remove_project(PROJECT, volumes=True)  # of a run that was killed
         try:
             yield opened
         finally:

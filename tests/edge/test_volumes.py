@@ -87,6 +87,7 @@ class Pod:
         finally:
             if process.returncode is None and self.cut is not None:
                 process.kill()
+            await process.stdout.read()  # a full pipe would keep wait() waiting
             await process.wait()
 
 
@@ -94,6 +95,7 @@ class Pod:
 async def engine() -> AsyncIterator[Engine]:
     async with open_engine() as opened:
         await opened.ensure_gateway_image(gateway_binary())
+        await opened.remove_project(PROJECT, volumes=True)  # of a run that was killed
         try:
             yield opened
         finally:
