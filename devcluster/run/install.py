@@ -31,6 +31,7 @@ from devcluster.plan.steps import (
 )
 from devcluster.rules.keys import generate_pair
 from devcluster.rules.marks import (
+    Holder,
     Originals,
     Record,
     encode_files,
@@ -44,6 +45,7 @@ from devcluster.rules.services import apply_moves, undo_moves
 from devcluster.rules.template import is_wrapped
 from devcluster.run.journal import Journal
 from devcluster.run.observe import build_originals, observe, parse_settings, raised_limit
+from devcluster.run.record import find_mark, held
 from devcluster.run.remove import remove
 from devcluster.run.report import Progress, Report, silent
 from devcluster.run.rollout import await_rollout
@@ -79,11 +81,16 @@ async def install(
     journal: Journal | None = None,
     report: Report = silent,
     timeout: float = 300.0,
+    holder: Holder | None = None,
+    takeover: bool = False,
 ) -> Installed:
-    """Apply *plan*.  Where it fails half-way everything is put back (FailedError, or LeftoverError where
+    """Apply *plan*.  HeldError where that would wrap anew what somebody else than *holder* holds.
+
+    Where it fails half-way everything is put back (FailedError, or LeftoverError where
     even that failed).  A cancelled call puts nothing back: the journal and the Secret know what to do."""
     work = _Work(cluster, plan, binary, timeout)
     if not plan.adopted:
+        await work.check_holder(holder, takeover)
         await work.rehearse()
     try:
         for step in plan.steps:
@@ -217,6 +224,15 @@ class _Work:
         version = found["metadata"]["resourceVersion"]
         body = {"data": encode_files(files)}
         await self._cluster.patch("secret", self._plan.secret, self._space, body, resource_version=version)
+
+    async def check_holder(self, holder: Holder | None, takeover: bool) -> None:
+        """A roll-out under somebody's hands would cut their connections."""
+        mark = await find_mark(self._cluster, self._space, self._plan.secret)
+        record = mark.record if mark is not None and mark.uid == self._uid else Record()
+        if record.holder is None or takeover or record.holder == holder:
+            return
+        if is_wrapped(self._seen.object["spec"]["template"]):
+            raise held(record)
 
     async def rehearse(self) -> None:
         """Ask for the wrapped template as the API server would give it back; forbidden or invalid shows here,

@@ -51,14 +51,19 @@ async def claim(
 
     def change(record: Record) -> Record:
         if record.holder not in (None, holder) and not takeover:
-            assert record.holder is not None
-            raise HeldError(
-                f"held by {record.holder} since {record.since} (project {record.holder.project})",
-                hint="`devcluster up --takeover` takes it; the other laptop is told",
-            )
+            raise held(record)
         return Record(record.epoch + 1, holder, datetime.now(UTC).isoformat(timespec="seconds")[:19] + "Z")
 
     return await _swap(cluster, namespace, secret, change)
+
+
+def held(record: Record) -> HeldError:
+    """Who holds it, and since when."""
+    project = record.holder.project if record.holder else ""
+    return HeldError(
+        f"held by {record.holder} since {record.since} (project {project})",
+        hint="`devcluster up --takeover` takes it; the other laptop is told",
+    )
 
 
 async def unclaim(cluster: Cluster, namespace: str, secret: str, epoch: int) -> None:

@@ -355,6 +355,9 @@ async def test_holder(world: World) -> None:
     with pytest.raises(HeldError, match="ann@laptop since 20"):
         await claim(*where, bob)
     assert (await claim(*where, ann)).epoch == first.epoch + 1
+    edited = await world.plan(lease=30.0)
+    with pytest.raises(HeldError, match="ann@laptop"):
+        await install(world.cluster, edited, world.binary, holder=bob)
     taken = await claim(*where, bob, takeover=True)
     await unclaim(*where, first.epoch)  # a laptop that wakes up has no say
     mark = await find_mark(*where)
