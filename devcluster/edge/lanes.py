@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import socket
 from dataclasses import dataclass
+from typing import cast
 
 from devcluster.edge.kube import UpgradeTarget
 from devcluster.errors import ClusterError, NotFoundError
@@ -51,8 +52,7 @@ class Side(asyncio.Protocol):
         self._early = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's are not its subclasses
 
     def data_received(self, data: bytes) -> None:
         if self._head_end:
