@@ -78,14 +78,17 @@ class Fault(Exception):  # noqa: N818 - never seen outside this room: it becomes
     text: str
 
 
-def compose(text: str) -> tuple[Item | None, tuple[Fault, ...]]:
-    """The tree (None for an empty document) and the faults in it; Fault where there is no tree."""
+def compose(text: str) -> tuple[Item | None, tuple[Fault, ...], tuple[Mask, ...]]:
+    """The tree (None for an empty document), the faults in it, and where its secrets are.
+
+    Raises Fault where there is no tree.
+    """
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if node is None:
-            return None, ()
+            return None, (), ()
         reader = _Reader()
-        return reader.item(node), tuple(reader.faults)
+        return reader.item(node), tuple(reader.faults), _masks(node)
     except yaml.MarkedYAMLError as error:
         raise _fault(error, text) from None
     except yaml.reader.ReaderError as error:
@@ -106,6 +109,30 @@ def _fault(error: yaml.MarkedYAMLError, text: str) -> Fault:
 
 def _harmless(context: str | None) -> bool:
     return bool(context) and "'" not in str(context) and '"' not in str(context)
+
+
+def _masks(root: yaml.Node) -> tuple[Mask, ...]:
+    """Every value below a key ``environment``, wherever it stands (behind an anchor, or as the second of
+    two equal keys, too): so it is asked of the nodes, not of what was made of them."""
+    result: list[Mask] = []
+    seen: set[tuple[int, bool]] = set()
+    rest: list[tuple[yaml.Node, bool]] = [(root, False)]
+    while rest:
+        node, secret = rest.pop()
+        if (id(node), secret) in seen:
+            continue
+        seen.add((id(node), secret))
+        if isinstance(node, yaml.ScalarNode):
+            if secret:
+                result.append(Mask(_start(node), _end(node)))
+        elif isinstance(node, yaml.SequenceNode):
+            rest += [(child, secret) for child in node.value]
+        else:
+            for key, value in node.value:
+                rest.append((value, secret or key.value == "environment"))
+                if not isinstance(key, yaml.ScalarNode):
+                    rest.append((key, secret))
+    return tuple(result)
 
 
 def secret_lines(text: str) -> tuple[Mask, ...]:

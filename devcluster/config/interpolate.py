@@ -80,7 +80,7 @@ def _braced(inner: str, lookup: Lookup, unset: Callable[[str], None], depth: int
         return _plain(name, lookup, unset)
     operator = _OPERATOR.match(rest)
     if operator is None:
-        raise ValueError(f"${{{name}…}}: expected }} or one of :- - :? ? :+ + behind the name")
+        raise ValueError("${ needs its } or one of :- - :? ? :+ + behind the name")
     word = rest[operator.end() :]
     value = lookup(name)
     there = value is not None and (value != "" or operator[0][0] != ":")

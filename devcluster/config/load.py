@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from devcluster.config.build import Surroundings, build_project
-from devcluster.config.document import Fault, Item, Mask, Place, Scalar, compose, secret_lines
+from devcluster.config.document import Fault, Item, Place, Scalar, compose, secret_lines
 from devcluster.config.document import Mapping as Map
-from devcluster.config.document import Sequence as Items
 from devcluster.config.dotenv import parse_dotenv
 from devcluster.config.interpolate import Lookup, interpolate
 from devcluster.config.keys import PROJECT
@@ -90,14 +89,13 @@ def parse_project(
     *env_files* gives an env file's text (OSError, UnicodeDecodeError); *shown*: the path for messages."""
     shown, lines = shown or path.name, text.split("\n")
     try:
-        item, faults = compose(text)
+        item, faults, masks = compose(text)
     except Fault as fault:
         problem = Problem(fault.place, "", fault.text)
         refuse([problem], shown=shown, lines=lines, masks=secret_lines(text))
         raise AssertionError from fault
     problems = [Problem(fault.place, "", fault.text) for fault in faults]
     lookup = _lookup(environ, dotenv)
-    masks = _masks(item)
     reading = Reading(problems, lambda raw: interpolate(raw, lookup))
     found: Any = None
     if item is None or (isinstance(item, Scalar) and item.null):
@@ -137,28 +135,3 @@ def _at(item: Item | None, path: tuple[str, ...]) -> Item | None:
         entries = item.entries if isinstance(item, Map) else ()
         item = next((value for key, value in entries if key.text == name), None)
     return item
-
-
-def _masks(item: Item | None) -> tuple[Mask, ...]:
-    """Every value below a key ``environment``, wherever its text stands (behind an anchor, too)."""
-    result: list[Mask] = []
-    seen: set[tuple[int, bool]] = set()
-
-    def walk(part: Item, secret: bool) -> None:
-        if (id(part), secret) in seen:
-            return
-        seen.add((id(part), secret))
-        match part:
-            case Scalar():
-                if secret:
-                    result.append(Mask(part.place, part.end))
-            case Items():
-                for each in part.items:
-                    walk(each, secret)
-            case Map():
-                for key, value in part.entries:
-                    walk(value, secret or key.text == "environment")
-
-    if item is not None:
-        walk(item, False)
-    return tuple(result)

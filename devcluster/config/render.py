@@ -141,9 +141,10 @@ def _healthcheck(health: Healthcheck) -> Any:
 def _runtime(runtime: Runtime) -> dict[str, Any]:
     """Only what differs from Docker's own."""
     result: dict[str, Any] = {}
+    plain = Runtime()
     for name in Runtime.__dataclass_fields__:
         value = getattr(runtime, name)
-        if value is None or value == () or value is False:
+        if value == getattr(plain, name):
             continue
         if name in ("extra_hosts", "labels", "sysctls"):
             value = dict(value)

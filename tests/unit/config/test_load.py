@@ -1,0 +1,416 @@
+"""devcluster.yaml: what is understood, and every message for what is not."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from devcluster.config.load import load_project, normalise_name, parse_project
+from devcluster.config.model import (
+    Agent,
+    Healthcheck,
+    Mount,
+    Network,
+    Project,
+    Publish,
+    Rewrite,
+    Target,
+    VolumeRule,
+    Workload,
+)
+from devcluster.errors import ConfigurationError
+
+HOME = Path("/home/ann/My Shop")
+FILES = {HOME / "local.env": "FROM_FILE=1\nBOTH='file'\n# no\nSHELL_ONLY\n"}
+
+
+def read(text: str, **environ: str) -> Project:
+    def env_file(path: Path) -> str:
+        if path not in FILES:
+            raise FileNotFoundError(2, "gone")
+        return FILES[path]
+
+    return parse_project(
+        text,
+        path=HOME / "devcluster.yaml",
+        environ=environ,
+        dotenv={"DOT": "dot", "A": "dot"},
+        env_files=env_file,
+    )
+
+
+def workload(settings: str, **environ: str) -> Workload:
+    lines = "".join(f"    {line}\n" for line in settings.strip().split("\n"))
+    return read(f"workloads:\n  w:\n{lines}", **environ).workloads[0]
+
+
+def problems(text: str, **environ: str) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        read(text, **environ)
+    return str(caught.value)
+
+
+def refused(settings: str, **environ: str) -> str:
+    lines = "".join(f"    {line}\n" for line in settings.strip().split("\n"))
+    return problems(f"workloads:\n  w:\n{lines}", **environ)
+
+
+def test_the_shortest_file() -> None:
+    project = read("workloads: {wordpress: }")
+    assert project == Project(
+        name="myshop",
+        file=HOME / "devcluster.yaml",
+        workloads=(Workload("wordpress", Target("wordpress")),),
+    )
+
+
+def test_project_keys() -> None:
+    project = read(
+        "name: shop\ncontext: kind-dev\nnamespace: wp\nx-mine: [1]\n"
+        "agent: {port: 1234, lease: 1m30s, delivery: emptydir}\n"
+        'network: {local: ["*.corp.example", 192.168.7.9, 192.168.7.0/24, host.docker.internal]}\n'
+        "workloads: {w: {x-note: 1}}\n"
+    )
+    assert (project.name, project.context, project.namespace) == ("shop", "kind-dev", "wp")
+    assert project.agent == Agent(1234, 90.0, "emptydir")
+    names, networks = ("*.corp.example", "host.docker.internal"), ("192.168.7.9/32", "192.168.7.0/24")
+    assert project.network == Network(names, networks)
+
+
+def test_the_message_of_the_contract() -> None:
+    text = "name: shop\nnamespace: wordpress\n\nworkloads:\n  wordpress:\n    # what\n    mode:     steal\n"
+    assert problems(text) == (
+        'devcluster.yaml:7:15: workloads.wordpress.mode: expected replace, intercept or ingest, got "steal"\n'
+        "      mode:     steal\n"
+        "                ^"
+    )
+
+
+def test_every_problem_at_once_in_order() -> None:
+    text = problems("nmae: x\nagent: {port: 0}\nworkloads:\n  w: {take: fornt, imgae: x}\n")
+    assert [line for line in text.split("\n") if line.startswith("devcluster")] == [
+        "devcluster.yaml:1:1: nmae: unknown key",
+        'devcluster.yaml:2:15: agent.port: expected a number from 1 to 65535, got "0"',
+        'devcluster.yaml:4:13: workloads.w.take: expected front or direct, got "fornt"',
+        "devcluster.yaml:4:20: workloads.w.imgae: unknown key",
+    ]
+    assert "  did you mean name?" in text
+    assert "  did you mean front?" in text
+    assert "  did you mean image?" in text
+
+
+@pytest.mark.parametrize("key", ["tunnels: ['3306:db:3306']"])
+def test_project_keys_that_come_later(key: str) -> None:
+    assert "not built yet" in problems(f"{key}\nworkloads: {{w: }}")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "mode: intercept",
+        "mode: ingest",
+        "services: [a]",
+        "port_map: {8080: 3000}",
+        "run: host",
+        "run: container",
+        "build: .",
+        "build: {context: .}",
+        "platform: linux/arm64",
+        "env: {include: [A]}",
+        "env: {export: ./x}",
+        "volumes: {a: {mode: overlay}}",
+        "volumes: {a: {mode: read}}",
+        "volumes: {a: {mode: write}}",
+        "depends_on: [a]",
+        "profiles: [a]",
+        "develop: {}",
+        "extends: {service: a}",
+    ],
+)
+def test_workload_keys_that_come_later(setting: str) -> None:
+    text = refused(setting)
+    assert "not built yet" in text
+    assert text.startswith("devcluster.yaml:3:")
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("run: sideways", 'expected container or host, got "sideways"'),
+        ("volumes: {a: {mode: stael}}", 'expected copy, empty, off, overlay, read or write, got "stael"'),
+        ("port_map: {8080: x}", "workloads.w.port_map.8080: expected a number from 1 to 65535"),
+        ("volumes: ['./a:/b']", "Compose's list of binds is mounts here"),
+        ("image: a\nimage: b", "image: written twice, first in line 3"),
+        ("image:", "workloads.w.image: expected text that is not empty, got nothing"),
+        ("image: [a]", "got a list"),
+        ("ports: 80", "expected a list"),
+        ("ports: ['80:80:80:80']", "workloads.w.ports[0]: expected [ADDRESS:][HOST:]CONTAINER[/udp]"),
+        ("ports: ['1-3:1-2']", "as many ports on the laptop"),
+        ("ports: [70000]", "expected a port from 1 to 65535"),
+        ("ports: [{published: 1}]", "target is missing"),
+        ("cpus: nan", "a number above 0"),
+        ("init: maybe", "expected true or false"),
+        ("mem_limit: 1 apple", "expected a size such as 512m or 1GiB"),
+        ("healthcheck: {interval: 5s}", "test is missing"),
+        ("healthcheck: {test: [curl]}", "begins with CMD"),
+        ("healthcheck: {test: a, interval: 5}", "expected a duration"),
+        ("target: a/b/c/d", "expected kind/name/container"),
+        ("target: pod/x", "expected deployment"),
+        ('command: "a \'b"', "a shell can split"),
+        ("env_file: gone.env", "workloads.w.env_file: gone.env does not exist"),
+        ("image: !mine x", "YAML tags"),
+        ("image: ${NOPE:?say which}", "NOPE is needed and not set: say which"),
+        ("image: ${NOPE", "${ without its }"),
+        ("working_dir: app", "an absolute path"),
+        ("mounts: ['./a:b']", "an absolute path in the container"),
+        ("ulimits: {nofile: many}", "expected a number, or {soft"),
+        ("extra_hosts: [a]", "expected name=value"),
+    ],
+)
+def test_messages(setting: str, message: str) -> None:
+    assert message in refused(setting)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "devcluster.yaml:1:1: the file is empty: workloads is missing"),
+        ("name: a", "devcluster.yaml:1:1: workloads is missing"),
+        ("workloads: {}", "devcluster.yaml:1:12: workloads: expected a map with at least one entry"),
+        ("workloads:", "workloads: expected a map with at least one entry, got nothing"),
+        ("- a", "expected a map, got a list"),
+        ("workloads: {a b: }", "workloads.a b: expected a name of letters"),
+        ("name: My Shop\nworkloads: {w: }", "name: expected lower case letters"),
+        ("workloads:\n  w: {\n", "devcluster.yaml:3:1: not YAML"),
+        ("workloads:\n\tw: a", "devcluster.yaml:2:1: not YAML"),
+        ("a: \x07", "devcluster.yaml:1:4: a character that YAML does not allow"),
+        ("a: &a [*a]", "within its own anchor"),
+        ("[" * 5000, "nested too deeply"),
+        ("agent: {lease: 1s}\nworkloads: {w: }", "agent.lease: expected a duration from 3s to 1h"),
+        ("network: {local: ['a b']}\nworkloads: {w: }", "network.local[0]: expected a name"),
+    ],
+)
+def test_files_that_are_wrong_as_a_whole(text: str, message: str) -> None:
+    assert message in problems(text)
+
+
+def test_values_of_the_environment_are_never_shown() -> None:
+    for lines in (
+        "environment: {A: [hush], B: '${hush', C: hush}",
+        "environment: {A: hush, B: hush}, bad: 1}",
+        "environment:\n  A: hush: hush",
+        "environment:\n  A: *hush",
+        "environment:\n  A: 'hush",
+        "environment:\n- A=hush\n- {A: hush}",
+        "environment: {A: hush, A: hush}",
+        "environment: {A: hush}\nenvironment: {A: hush}",
+        "environment: {? [hush] : hush}",
+        "environment: {A: 'x$hu${sh!hush}'}",
+        "image: ${HUSH}\nmode: ${HUSH}\nenvironment: {A: hush}",
+    ):
+        text = refused(lines, HUSH="hush")
+        assert "hush" not in text.replace("${hush", "").replace("environment.hush", ""), lines
+
+
+def test_a_masked_line_keeps_its_caret() -> None:
+    text = refused("environment: {A: hush, B: [1]}\n").split("\n")
+    assert text[1:] == ["      environment: {A: ***, B: [***]}", "                               ^"]
+
+
+def test_interpolation_comes_from_the_shell_then_dotenv() -> None:
+    item = workload("image: '${A}-${DOT}-${NO:-x}-$$-${A:+yes}'", A="shell")
+    assert item.image == "shell-dot-x-$-yes"
+    assert read("agent: {port: '${P}'}\nworkloads: {w: }", P="1234").agent.port == 1234
+
+
+def test_environment_forms() -> None:
+    expected = (("A", "shell"), ("B", "x=y"), ("C", ""))
+    assert workload("environment: {A: , B: x=y, C: '', NO: }", A="shell").environment == expected
+    assert workload("environment: [A, B=x=y, C=, NO]", A="shell").environment == expected
+    assert workload("environment: {T: true, N: 1.50, Y: yes}").environment == (
+        ("T", "true"),
+        ("N", "1.50"),
+        ("Y", "yes"),
+    )
+
+
+def test_env_file_is_under_environment() -> None:
+    item = workload("env_file: local.env\nenvironment: {BOTH: here}", SHELL_ONLY="s")
+    assert dict(item.environment) == {"FROM_FILE": "1", "BOTH": "here", "SHELL_ONLY": "s"}
+    item = workload("env_file: [{path: gone.env, required: false}, local.env]")
+    assert dict(item.environment) == {"FROM_FILE": "1", "BOTH": "file"}
+
+
+def test_ports_short_and_long() -> None:
+    item = workload(
+        "ports: ['8080', '80:8080', '127.0.0.2:81:8080/udp', '90-91:190-191', '[::1]:5:6',"
+        " {target: 1, published: '2'}]"
+    )
+    assert item.ports == (
+        Publish(8080, None),
+        Publish(8080, 80),
+        Publish(8080, 81, "127.0.0.2", "udp"),
+        Publish(190, 90),
+        Publish(191, 91),
+        Publish(6, 5, "::1"),
+        Publish(1, 2),
+    )
+    assert workload("ports: [22:22]").ports == (Publish(22, 22),)
+    assert workload("ports: []").ports == ()
+    assert workload("image: a").ports is None
+
+
+def test_mounts_are_absolute() -> None:
+    item = workload(
+        "mounts: ['./src:/a:ro', '../b:/b', data:/c, /d,"
+        " {type: tmpfs, target: /e}, {type: bind, source: x, target: /f}]"
+    )
+    assert item.mounts == (
+        Mount(str(HOME / "src"), "/a", True),
+        Mount("/home/ann/b", "/b"),
+        Mount("data", "/c", kind="volume"),
+        Mount("", "/d", kind="volume"),
+        Mount("", "/e", kind="tmpfs"),
+        Mount(str(HOME / "x"), "/f"),
+    )
+
+
+def test_volumes_and_rewrite() -> None:
+    item = workload(
+        "volumes: {data: {path: ./vol, rewrite: [a], exclude: ['c/**'], limit: 1GiB},"
+        " /tmp/c: {mode: off}, d: }\n"
+        "rewrite: {environment: [A, B], services: [db]}"
+    )
+    assert item.volumes == (
+        VolumeRule("data", "copy", HOME / "vol", ("a",), ("c/**",), 1 << 30),
+        VolumeRule("/tmp/c", "off"),  # noqa: S108
+        VolumeRule("d"),
+    )
+    assert item.rewrite == Rewrite(True, ("A", "B"), ("db",))
+    assert workload("rewrite: {environment: false}").rewrite == Rewrite(False)
+
+
+def test_commands() -> None:
+    assert workload("command: \"a 'b c' d\"").command == ("a", "b c", "d")
+    assert workload("command: [a, 1, true]").command == ("a", "1", "true")
+    assert workload("entrypoint: []").entrypoint == ()
+
+
+def test_healthcheck_forms() -> None:
+    assert workload("healthcheck: off").healthcheck == Healthcheck("off")
+    assert workload("healthcheck: {disable: true}").healthcheck == Healthcheck("off")
+    assert workload("healthcheck: {test: [NONE]}").healthcheck == Healthcheck("off")
+    item = workload(
+        "healthcheck: {test: curl x, interval: 1m30s, timeout: 500ms, retries: 3, start_period: 1h}"
+    )
+    assert item.healthcheck == Healthcheck("block", ("CMD-SHELL", "curl x"), 90, 0.5, 3, 3600)
+
+
+def test_runtime_keys() -> None:
+    runtime = workload(
+        "cap_add: [SYS_PTRACE]\nextra_hosts: ['a:1.2.3.4', 'b=::1']\nlabels: [a=b]\nmem_limit: 512m\n"
+        "cpus: 0.5\nshm_size: 64kb\nsysctls: {net.core.somaxconn: 1024}\ntmpfs: /run\ntty: true\n"
+        "ulimits: {nofile: 1024, core: {soft: 0, hard: -1}}\n"
+    ).runtime
+    assert runtime.extra_hosts == (("a", "1.2.3.4"), ("b", "::1"))
+    assert (runtime.labels, runtime.sysctls) == ((("a", "b"),), (("net.core.somaxconn", "1024"),))
+    assert (runtime.mem_limit, runtime.shm_size, runtime.cpus, runtime.tty) == (
+        512 << 20,
+        64 << 10,
+        0.5,
+        True,
+    )
+    assert runtime.tmpfs == ("/run",)
+    assert runtime.ulimits == (("nofile", 1024, 1024), ("core", 0, -1))
+
+
+def test_targets() -> None:
+    assert workload("target: deploy/web/app").target == Target("web", "deployment", "app")
+    assert workload("target: web").target == Target("web")
+
+
+def test_anchors_and_merge_keys() -> None:
+    project = read(
+        "x-both: &both {image: a, user: '1', environment: {T: hush}}\n"
+        "workloads:\n  one: {<<: *both, user: '2'}\n  two: *both\n"
+    )
+    assert [(item.image, item.user) for item in project.workloads] == [("a", "2"), ("a", "1")]
+    wrong = "x-both: &both {environment: {T: hush, B: [x]}}\nworkloads:\n  one: {<<: *both}\n"
+    assert "hush" not in problems(wrong)
+
+
+@pytest.mark.parametrize(("folder", "name"), [("My Shop", "myshop"), ("_a.b", "ab"), ("---", "devcluster")])
+def test_the_folder_gives_the_name_as_in_compose(folder: str, name: str) -> None:
+    assert normalise_name(folder) == name
+
+
+def test_the_file_is_found_in_a_parent(tmp_path: Path) -> None:
+    (tmp_path / "devcluster.yaml").write_text("name: '${N}'\nworkloads: {w: {env_file: e}}\n")
+    (tmp_path / ".env").write_text("N=from-dotenv\n")
+    (tmp_path / "e").write_text("A=1\n")
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    project = load_project(file=None, cwd=below, environ={})
+    assert (project.name, project.file) == ("from-dotenv", tmp_path / "devcluster.yaml")
+    assert project.workloads[0].environment == (("A", "1"),)
+    assert load_project(file=None, cwd=below, environ={}, name_override="other").name == "other"
+    (tmp_path / "devcluster.yaml").write_text("workloads: 1")
+    with pytest.raises(ConfigurationError, match=r"^\.\./\.\./devcluster\.yaml:1:12: "):
+        load_project(file=None, cwd=below, environ={})
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"can't be read: No such file"):
+        load_project(file=Path("x.yaml"), cwd=tmp_path, environ={})
+
+
+WORDS = [
+    "workloads",
+    "w",
+    "mode",
+    "environment",
+    "ports",
+    "volumes",
+    "env_file",
+    "x-a",
+    "<<",
+    "${A",
+    "80:80",
+    "~",
+]
+PIECES = st.sampled_from([*WORDS, ": ", ":\n  ", "- ", "&a ", "*a", "!t ", *"{}[]'\"|>,\n \t"])
+
+
+@settings(max_examples=150)
+@given(st.one_of(st.text(), st.lists(PIECES, max_size=40).map("".join)))
+@example("workloads: {w: {environment: {'': x}}}")
+@example("workloads: {w: {ports: ['\uff19\uff19']}}")
+def test_no_text_crashes(text: str) -> None:
+    with contextlib.suppress(ConfigurationError):
+        read(text, A="1")
+
+
+@settings(max_examples=40)
+@given(st.text(max_size=30))
+def test_no_value_crashes(value: str) -> None:
+    keys = (
+        "image",
+        "ports",
+        "mounts",
+        "command",
+        "healthcheck",
+        "mem_limit",
+        "cpus",
+        "target",
+        "env_file",
+        "tmpfs",
+    )
+    quoted = value.encode("unicode_escape").decode().replace('"', '\\"')
+    for key in keys:
+        for form in (f'"{quoted}"', f'["{quoted}"]'):
+            with contextlib.suppress(ConfigurationError):
+                workload(f"{key}: {form}")

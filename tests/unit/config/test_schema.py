@@ -1,0 +1,225 @@
+"""Schema, parser and rendering say the same."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from devcluster.config.keys import PROJECT, WORKLOAD
+from devcluster.config.load import parse_project
+from devcluster.config.model import Project
+from devcluster.config.render import render_config
+from devcluster.config.schema import schema
+from devcluster.config.shapes import Record
+from devcluster.errors import ConfigurationError
+
+REFERENCE = Path(__file__).parents[3] / "docs" / "reference.md"
+
+
+def read(text: str) -> Project:
+    return parse_project(
+        text, path=Path("/p/x/devcluster.yaml"), environ={}, dotenv={}, env_files=lambda path: "A=1\n"
+    )
+
+
+def accepts(rule: Any, value: Any) -> bool:
+    """As much of JSON Schema as ours uses."""
+    if isinstance(rule, bool) or rule == {}:
+        return rule is not False
+    if "not" in rule and accepts(rule["not"], value):
+        return False
+    if "anyOf" in rule and not any(accepts(part, value) for part in rule["anyOf"]):
+        return False
+    if "enum" in rule and value not in rule["enum"]:
+        return False
+    if "type" in rule and not any(_is(kind, value) for kind in _list(rule["type"])):
+        return False
+    if isinstance(value, str):
+        return re.search(rule.get("pattern", ""), value) is not None
+    if isinstance(value, bool) or value is None:
+        return True
+    if isinstance(value, int | float):
+        low = value >= rule.get("minimum", value) and value > rule.get("exclusiveMinimum", value - 1)
+        return bool(low and value <= rule.get("maximum", value))
+    if isinstance(value, list):
+        return all(accepts(rule.get("items", {}), part) for part in value)
+    return _accepts_map(rule, value)
+
+
+def _accepts_map(rule: Any, value: dict[str, Any]) -> bool:
+    if len(value) < rule.get("minProperties", 0) or not set(rule.get("required", ())) <= set(value):
+        return False
+    for name, part in value.items():
+        rules = [of for pattern, of in rule.get("patternProperties", {}).items() if re.search(pattern, name)]
+        if name in rule.get("properties", {}):
+            rules.append(rule["properties"][name])
+        if not all(accepts(each, part) for each in rules or [rule.get("additionalProperties", {})]):
+            return False
+    return True
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _is(kind: str, value: Any) -> bool:
+    kinds: dict[str, type] = {
+        "object": dict,
+        "array": list,
+        "string": str,
+        "null": type(None),
+        "boolean": bool,
+    }
+    if kind in ("integer", "number"):
+        return isinstance(value, int if kind == "integer" else (int, float)) and not isinstance(value, bool)
+    return isinstance(value, kinds[kind])
+
+
+def understood(text: str) -> bool:
+    try:
+        read(text)
+    except ConfigurationError:
+        return False
+    return True
+
+
+TEXTS = r"""
+true | 1 | 8080 | 70000 | 0.5 | -1 | a | replace | container | copy | front | always | from-pod | 15s | 1GiB
+/abs | deployment/a | [] | [a] | [8080] | ['8080:80'] | [true] | ['./a:/b'] | [a=b] | [{target: 80}]
+[{published: 80}] | [{type: bind, source: a, target: /b}]
+{} | {a: b} | {a: 1} | {a: {mode: off}} | {target: 80}
+{a: {mode: read}} | {test: a} | {test: [CMD, a]} | {exclude: [A]} | {include: [A]} | {environment: true}
+{services: [a]} | {a: {soft: 1, hard: 2}} | {a: {soft: 1}}
+"""
+SAMPLES = tuple(part.strip() for part in re.split(r"[|\n]", TEXTS) if part.strip())
+
+
+@pytest.mark.parametrize("key", [key.name for key in WORKLOAD.keys])
+def test_what_the_schema_refuses_the_parser_refuses(key: str) -> None:
+    for sample in SAMPLES:
+        text = f"workloads: {{w: {{{key}: {sample}}}}}"
+        if understood(text):  # true and 1 are texts, too, where a text is expected
+            readings = [yaml.safe_load(text), yaml.load(text, yaml.BaseLoader)]  # noqa: S506
+            assert any(accepts(schema(), reading) for reading in readings), sample
+
+
+@pytest.mark.parametrize("key", [key.name for key in WORKLOAD.keys])
+def test_every_key_is_in_both(key: str) -> None:
+    properties = _workload_schema()["properties"]
+    later = properties[key].get("not") == {}
+    assert later == any_later(key)
+    assert properties[key]["description"]
+    assert f"`{key}`" in REFERENCE.read_text()
+
+
+def _workload_schema() -> Any:
+    table = schema()["properties"]["workloads"]["patternProperties"]
+    return next(part for pattern, part in table.items() if pattern != "^x-")
+
+
+def any_later(key: str) -> bool:
+    """Whether the parser refuses each sample of *key* that it does not call wrong, as not built yet."""
+    messages = []
+    for sample in SAMPLES:
+        try:
+            read(f"workloads: {{w: {{{key}: {sample}}}}}")
+        except ConfigurationError as error:
+            messages.append(str(error))
+        else:
+            return False
+    return any("not built yet" in message for message in messages)
+
+
+def test_unknown_keys_are_refused_by_both() -> None:
+    for text in (
+        "zzz: 1\nworkloads: {w: }",
+        "workloads: {w: {zzz: 1}}",
+        "agent: {zzz: 1}\nworkloads: {w: }",
+        "workloads: {}",
+    ):
+        assert not understood(text)
+        assert not accepts(schema(), yaml.safe_load(text))
+    assert accepts(schema(), {"workloads": {"w": None, "x-a": 1}, "x-b": []})
+    assert set(schema()["properties"]) == {key.name for key in PROJECT.keys}
+    json.dumps(schema())
+
+
+FULL = """
+name: shop
+context: kind-dev
+namespace: wordpress
+agent: {port: 9901, lease: 15s, delivery: emptydir}
+network: {local: ["*.corp.example", 10.0.0.0/8]}
+workloads:
+  w:
+    target: sts/db/main
+    take: direct
+    order: stop-first
+    image: "a$$b"
+    pull_policy: never
+    pod_command: [a]
+    entrypoint: []
+    command: [sh, -c, "echo $$HOME"]
+    working_dir: /app
+    user: "1:1"
+    ports: ["80:8080", "81/udp"]
+    environment: {TOKEN: hush}
+    env_file: x
+    env: {exclude: [A]}
+    rewrite: {environment: [A], services: [b]}
+    volumes: {data: {path: ./v, rewrite: [a], exclude: [b], limit: 5m}}
+    mounts: ["./a:/b:ro", "c:/d"]
+    healthcheck: {test: [CMD, "true"], interval: 1500ms, retries: 2}
+    cap_add: [A]
+    extra_hosts: {a: 1.2.3.4}
+    init: false
+    labels: {a: b}
+    mem_limit: 1GiB
+    cpus: 0.5
+    sysctls: {a: 1}
+    tmpfs: [/t]
+    tty: true
+    ulimits: {nofile: {soft: 1, hard: 2}}
+"""
+
+
+def test_rendering_is_read_back_as_the_same() -> None:
+    project = read(FULL)
+    text = render_config(project, show_values=True)
+    assert read(text) == project
+    assert accepts(schema(), yaml.safe_load(text))
+    assert yaml.safe_load(render_config(project, "json", show_values=True)) == yaml.safe_load(text)
+
+
+def test_rendering_masks_the_environment() -> None:
+    text = render_config(read(FULL))
+    assert "hush" not in text
+    assert "TOKEN: '***'" in text
+
+
+def examples() -> list[str]:
+    return re.findall(r"```yaml\n(.*?)```", REFERENCE.read_text(), re.DOTALL)
+
+
+def test_every_example_of_the_reference_is_understood() -> None:
+    assert len(examples()) >= 5
+    for text in examples():
+        if re.search(r"^workloads:", text, re.MULTILINE):
+            read(text)
+        else:
+            read("workloads:\n  w:\n" + "".join(f"    {line}\n" for line in text.splitlines()))
+
+
+def test_every_key_stands_in_the_reference() -> None:
+    text = REFERENCE.read_text()
+
+    def names(record: Record) -> set[str]:
+        return {key.name for key in record.keys}
+
+    missing = {name for name in names(PROJECT) | names(WORKLOAD) if f"`{name}`" not in text}
+    assert not missing
