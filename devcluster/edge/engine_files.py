@@ -33,29 +33,36 @@ class VolumeTarget:
     atomic = False
 
     def __init__(self, engine: Engine, project: str, key: str, volume: str) -> None:
+        self.engine = engine
         self._calls = engine.calls
         self._image = engine.gateway_image
         self._project, self._key = project, key
         self.name = volume_name(project, key, volume)
 
-    async def ensure(self) -> bool:
-        """True when the volume was made just now."""
+    def check(self, *, ours: bool) -> None:
+        """A volume of this name is ours in any case."""
+
+    async def identity(self) -> str:
+        """When the volume was made; '' when it is not there."""
         calls = self._calls
         try:
-            await calls.call(f"inspect volume {self.name}", calls.api.inspect_volume, self.name)
+            found = await calls.call(f"inspect volume {self.name}", calls.api.inspect_volume, self.name)
         except GoneError:
-            await calls.call(
-                f"create volume {self.name}",
-                calls.api.create_volume,
-                self.name,
-                labels=labels(self._project, "volume", self._key),
-            )
-            return True
-        return False
+            return ""
+        return str(found.get("CreatedAt") or "made")
+
+    async def ensure(self) -> str:
+        """The volume's identity; made where it is not there."""
+        calls, ours = self._calls, labels(self._project, "volume", self._key)
+        if not (identity := await self.identity()):
+            what = f"create volume {self.name}"
+            await calls.call(what, calls.api.create_volume, self.name, labels=ours)
+            identity = await self.identity()
+        return identity
 
     async def scan(self, exclude: Sequence[str]) -> list[dict[str, Any]]:
-        """One value for each name in the volume, as the agent's ``scan`` tells it; [] for a new one."""
-        if await self.ensure():
+        """One value for each name in the volume, as the agent tells it; [] where it is not there."""
+        if not await self.identity():
             return []
         flags = [word for pattern in exclude for word in ("--exclude", pattern)]
         async with self._container(["files", "scan", "/volume", *flags]) as attached:

@@ -50,13 +50,21 @@ class FolderTarget:
                 hint="move them away, or choose another `path`",
             )
 
+    async def identity(self) -> str:
+        """'' when there is no folder; what is in it is told by ``scan``."""
+        return "folder" if self.folder.is_dir() else ""
+
+    async def ensure(self) -> str:
+        await asyncio.to_thread(self.folder.mkdir, parents=True, exist_ok=True)
+        return await self.identity()
+
     async def scan(self, exclude: Sequence[str]) -> list[dict[str, Any]]:
         """The lines that the agent's ``scan`` would tell."""
         return await asyncio.to_thread(lambda: [render_entry(item) for item in scan(self.folder, exclude)])
 
     async def apply(self, delete: Sequence[str], stream: AsyncIterator[bytes]) -> None:
         """Remove, then unpack; FailedError names what could not be written."""
-        await asyncio.to_thread(self.folder.mkdir, parents=True, exist_ok=True)
+        await self.ensure()
         try:
             filler = await asyncio.to_thread(_Filler, self.folder, self.owners)
         except OSError as error:

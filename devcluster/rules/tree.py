@@ -172,7 +172,7 @@ def plan_fill(
     fetch = tuple(sorted(path for path, entry in wanted.items() if entry.type == "f"))
     make = sorted((entry for entry in wanted.values() if entry.type != "f"), key=_order)
     whole = not pod_before and len(wanted) == len(pod_now)
-    return FillPlan(fetch, tuple(make), _topmost(delete), tuple(sorted(kept)), whole)
+    return FillPlan(fetch, tuple(make), topmost(delete), tuple(sorted(kept)), whole)
 
 
 def _order(entry: Entry) -> tuple[int, str]:
@@ -228,7 +228,7 @@ def parents(path: str) -> tuple[str, ...]:
     return tuple(result)
 
 
-def _topmost(paths: Collection[str]) -> tuple[str, ...]:
+def topmost(paths: Collection[str]) -> tuple[str, ...]:
     """Without what lies in another of them: removing a directory takes its content along."""
     return tuple(sorted(path for path in paths if not any(parent in paths for parent in parents(path))))
 

@@ -16,10 +16,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
-import os
+import posixpath
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,9 +34,16 @@ from devcluster.rules.tree import (
     parents,
     parse_tree,
     plan_fill,
-    render_entry,
     same,
+    topmost,
     tree_size,
+)
+from devcluster.run.volume_manifest import (
+    FileRewrite,
+    Manifest,
+    load_manifest,
+    save_manifest,
+    settle_pending,
 )
 
 DEFAULT_LIMIT = 2 << 30
@@ -66,6 +72,15 @@ class Target(Protocol):
     owners: bool
     atomic: bool
 
+    def check(self, *, ours: bool) -> None:
+        """ConfigurationError where it can't be filled; *ours*: we have filled it before."""
+
+    async def identity(self) -> str:
+        """Another one for each copy that is made; '' when it is not there."""
+
+    async def ensure(self) -> str:
+        """Make it where it is not there; its identity."""
+
     async def scan(self, exclude: Sequence[str]) -> Lines: ...
 
     async def apply(self, delete: Sequence[str], stream: AsyncIterator[bytes]) -> None: ...
@@ -89,16 +104,6 @@ class Rewriting:
 
 
 @dataclass(frozen=True, slots=True)
-class FileRewrite:
-    """Where a Service's name was qualified; ``line`` from 1."""
-
-    path: str
-    line: int
-    service: str
-    to: str
-
-
-@dataclass(frozen=True, slots=True)
 class FillResult:
     """``files``, ``bytes``: of the whole volume; ``changed``: names that this fill made or removed;
     ``moved``: bytes that travelled; ``kept_local``: changed here and in the pod, left alone."""
@@ -109,18 +114,6 @@ class FillResult:
     moved: int
     kept_local: tuple[str, ...] = ()
     rewrites: tuple[FileRewrite, ...] = ()
-
-
-@dataclass(slots=True)
-class Manifest:
-    """What the last fill left: the pod's tree and the copy's; ``pending``: what a fill had begun."""
-
-    pod: dict[str, Entry] = field(default_factory=dict)
-    local: dict[str, Entry] = field(default_factory=dict)
-    pending: dict[str, Entry] = field(default_factory=dict)
-    rewrites: tuple[FileRewrite, ...] = ()
-    patterns: tuple[str, ...] = ()
-    digest: str = ""
 
 
 async def fill_volume(
@@ -137,22 +130,21 @@ async def fill_volume(
 ) -> FillResult:
     """Make *target* follow the pod's *root*.  *previous*: where what we know of it is kept; *label*: the
     volume's name for messages.  ConfigurationError beyond *limit* bytes, before anything moves."""
-    known = load_manifest(previous)
-    manifest = known or Manifest()
-    check = getattr(target, "check", None)
-    if check is not None:
-        check(ours=known is not None)
+    manifest = await _known(target, previous)
+    target.check(ours=manifest is not None)
+    manifest = manifest or Manifest()
     pod_lines, local_lines = await asyncio.gather(source.scan(root, exclude), target.scan(exclude))
     pod, local = parse_tree(pod_lines), parse_tree(local_lines)
     _check_limit(label or root, pod, limit)
     settle_pending(manifest, local, atomic=target.atomic)
     again = _to_rewrite_again(manifest, pod, rewrite)
     plan = plan_fill(manifest.pod, pod, manifest.local, local, again=again, owners=target.owners)
+    manifest.identity = await target.ensure()
     filling = _Filling(manifest, pod, local, plan, rewrite, report, target.owners)
     if not plan.nothing:
         manifest.pending = {path: pod[path] for path in plan.touched}
         save_manifest(previous, manifest)
-        paths = None if plan.whole else _utf8(plan.fetch)
+        paths = None if plan.whole else request_paths(plan.fetch)
         stream = source.pack(root, exclude, paths) if plan.whole or plan.fetch else _nothing()
         await target.apply(plan.delete, filling.stream(stream))
         filling.settle(parse_tree(await target.scan(exclude)))
@@ -165,12 +157,20 @@ async def describe_local_changes(
     target: Target, previous: Path, exclude: Sequence[str] = ()
 ) -> tuple[str, ...]:
     """Names added, changed or removed in the copy since its last fill; () for a copy never filled."""
-    manifest = load_manifest(previous)
+    manifest = await _known(target, previous)
     if manifest is None:
         return ()
     local = parse_tree(await target.scan(exclude))
     settle_pending(manifest, local, atomic=target.atomic)
     return tuple(sorted(local_changes(manifest.local, local) - manifest.pending.keys()))
+
+
+async def _known(target: Target, previous: Path) -> Manifest | None:
+    """What is known of this very copy: one that was removed, or made anew since, has no past."""
+    manifest = load_manifest(previous)
+    if manifest is None or manifest.identity != await target.identity():
+        return None
+    return manifest
 
 
 def _check_limit(label: str, pod: Mapping[str, Entry], limit: int | None) -> None:
@@ -194,27 +194,6 @@ def render_size(size: int) -> str:
     return f"{value:.1f} GiB"
 
 
-def settle_pending(manifest: Manifest, local: Mapping[str, Entry], *, atomic: bool) -> None:
-    """After a fill that was broken off: what had arrived counts as filled, what had not is fetched anew."""
-    for path, entry in manifest.pending.items():
-        here = local.get(path)
-        if here is None or here == manifest.local.get(path):
-            continue
-        if _complete(entry, here):
-            manifest.local[path], manifest.pod[path] = here, entry
-        elif not atomic or here.type == entry.type == "d":  # half of it: ours, to be fetched anew
-            manifest.local[path] = here
-            manifest.pod.pop(path, None)
-    manifest.pending = {}
-
-
-def _complete(entry: Entry, here: Entry) -> bool:
-    """A file gets its time last; its size may be another one by rewriting."""
-    if entry.type == "f":
-        return here.type == "f" and here.mtime_ns == entry.mtime_ns
-    return same(entry, here, owners=False)
-
-
 def _to_rewrite_again(
     manifest: Manifest, pod: Mapping[str, Entry], rewrite: Rewriting | None
 ) -> frozenset[str]:
@@ -226,13 +205,14 @@ def _to_rewrite_again(
     return frozenset(path for path in manifest.pod if path in pod and matches(path, patterns))
 
 
-def _utf8(paths: Sequence[str]) -> tuple[str, ...]:
-    """What a request in JSON can name: for a name that is no UTF-8, the directory that it is in."""
-    result: list[str] = []
-    for path in paths:
-        candidates = (path, *parents(path), ".")
-        result.append(next(name for name in candidates if _is_utf8(name)))
-    return tuple(dict.fromkeys(result))
+def request_paths(paths: Sequence[str], limit: int = 16 << 20) -> tuple[str, ...]:
+    """What a request of *limit* bytes of JSON can name: where a name is no UTF-8, or they are too many, the
+    directories that they are in.  The agent sends all that is in one; what was not asked for is left out."""
+    named = {next(name for name in (path, *parents(path), ".") if _is_utf8(name)) for path in paths}
+    while len(named) > 1 and sum(6 * len(name) + 4 for name in named) > limit:
+        deepest = max(name.count("/") for name in named)
+        named = {name if name.count("/") < deepest else posixpath.dirname(name) or "." for name in named}
+    return (".",) if "." in named else topmost(named)
 
 
 def _is_utf8(text: str) -> bool:
@@ -392,37 +372,3 @@ class _Filling:
         plan = self._plan
         changed = len(plan.fetch) + len(plan.make) + len(plan.delete)
         return FillResult(files, size, changed, self._moved, plan.kept, self._manifest.rewrites)
-
-
-def load_manifest(path: Path) -> Manifest | None:
-    """None where there is none that can be read: then the copy is not known to be ours."""
-    try:
-        data = json.loads(path.read_text())
-        return Manifest(
-            pod=parse_tree(data["pod"]),
-            local=parse_tree(data["local"]),
-            pending=parse_tree(data["pending"]),
-            rewrites=tuple(FileRewrite(*item) for item in data["rewrites"]),
-            patterns=tuple(data["patterns"]),
-            digest=data["digest"],
-        )
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
-
-
-def save_manifest(path: Path, manifest: Manifest) -> None:
-    """Whole or not at all, readable by nobody else."""
-    data = {
-        "pod": [render_entry(entry) for entry in manifest.pod.values()],
-        "local": [render_entry(entry) for entry in manifest.local.values()],
-        "pending": [render_entry(entry) for entry in manifest.pending.values()],
-        "rewrites": [[item.path, item.line, item.service, item.to] for item in manifest.rewrites],
-        "patterns": list(manifest.patterns),
-        "digest": manifest.digest,
-    }
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(data, file, separators=(",", ":"))
-    part.replace(path)

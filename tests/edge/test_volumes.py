@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import resource
+import shutil
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -204,6 +205,21 @@ async def test_what_changed_here_stays_and_is_told(pod: Pod, tmp_path: Path) -> 
         }
         changes = await describe_local_changes(target, tmp_path / "state" / "data.json")
         assert changes == ("both", "folder/added", "gone", "mine")
+
+
+async def test_a_copy_that_was_removed_is_filled_anew(pod: Pod, target: Target, tmp_path: Path) -> None:
+    (pod.root / "a").write_text("x")
+    await fill(pod, target, tmp_path)
+    if isinstance(target, FolderTarget):
+        shutil.rmtree(target.folder)
+    else:
+        assert isinstance(target, VolumeTarget)
+        await target.engine.remove_volume(target.name)
+    previous = tmp_path / "state" / "data.json"
+    assert await describe_local_changes(target, previous) == ()
+    assert await target.identity() == ""
+    await fill(pod, target, tmp_path)
+    assert parse_tree(await target.scan(())) == parse_tree(await pod.scan("", ()))
 
 
 async def test_a_fill_that_broke_off_goes_on(pod: Pod, target: Target, tmp_path: Path) -> None:

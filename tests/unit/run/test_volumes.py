@@ -1,0 +1,66 @@
+"""What is asked of the pod when names can't be written, or are too many."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from devcluster.rules.tree import Entry
+from devcluster.run.volume_manifest import (
+    FileRewrite,
+    Manifest,
+    load_manifest,
+    save_manifest,
+    settle_pending,
+)
+from devcluster.run.volumes import render_size, request_paths
+
+
+def test_a_name_that_is_no_utf8_is_asked_for_by_its_directory() -> None:
+    assert request_paths(("a/b", "a/\udcff", "c")) == ("a", "c")
+    assert request_paths(("\udcff", "c")) == (".",)
+
+
+def test_too_many_names_are_asked_for_by_their_directories() -> None:
+    paths = tuple(f"{top}/{number:03}" for top in "ab" for number in range(100)) + ("c",)
+    assert request_paths(paths, limit=1000) == ("a", "b", "c")
+    assert request_paths(paths, limit=1) == (".",)
+    assert request_paths(paths) == tuple(sorted(paths))
+
+
+def file(path: str, mtime: int, size: int = 1) -> Entry:
+    return Entry(path, "f", 0o644, 0, 0, size, mtime)
+
+
+def test_a_manifest_is_private_and_comes_back(tmp_path: Path) -> None:
+    odd = file("odd-\udcff", 7)
+    made = Manifest(
+        "id", {"a": file("a", 1)}, {odd.path: odd}, {}, (FileRewrite("a", 1, "db", "db.x"),), ("a",), "d"
+    )
+    path = tmp_path / "volumes" / "a.json"
+    save_manifest(path, made)
+    assert load_manifest(path) == made
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.write_text(path.read_text()[:40])
+    assert load_manifest(path) is None
+
+
+def test_after_a_break_what_came_counts_and_half_a_file_comes_again() -> None:
+    pending = {name: file(name, 5, 100) for name in ("whole", "half", "missing", "old")}
+    old = file("old", 1)
+    local = {"whole": file("whole", 5, 120), "half": file("half", 9, 30), "old": old}
+    for atomic, known in ((False, {"whole", "half", "old"}), (True, {"whole", "old"})):
+        manifest = Manifest(pod={"old": old}, local={"old": old}, pending=dict(pending))
+        settle_pending(manifest, local, atomic=atomic)
+        assert manifest.pod == {"old": old, "whole": pending["whole"]}
+        assert manifest.local.keys() == known
+        assert manifest.pending == {}
+
+
+def test_sizes() -> None:
+    assert [render_size(size) for size in (0, 1023, 1024, 3 << 20, 5 << 30)] == [
+        "0 B",
+        "1023 B",
+        "1.0 KiB",
+        "3.0 MiB",
+        "5.0 GiB",
+    ]
