@@ -180,6 +180,18 @@ def test_admission_is_real(core: Any) -> None:
     assert pod.spec.containers[0].resources.limits == {"memory": "64Mi"}
 
 
+def test_rights_are_real(core: Any) -> None:
+    asked = {"verb": "list", "resource": "pods", "namespace": "default"}
+    review: Any = client.AuthorizationV1Api(core.api_client).create_subject_access_review
+
+    def may(user: str, *groups: str) -> bool:
+        spec = {"user": user, "groups": list(groups), "resourceAttributes": asked}
+        return bool(review({"spec": spec}).status.allowed)
+
+    assert not may("system:serviceaccount:default:default", "system:serviceaccounts")
+    assert may("system:serviceaccount:kube-system:coredns", "system:serviceaccounts")
+
+
 def _refusal(core: Any, namespace: str, **options: Any) -> str:
     """Why a plain pod is refused; a namespace's account and quota appear a moment after it."""
     for _ in range(100):

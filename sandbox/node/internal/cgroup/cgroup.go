@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"syscall"
@@ -20,15 +21,44 @@ const Mount = "/sys/fs/cgroup"
 // Root is the path of a sandbox's group below each hierarchy, as kubelet takes it.
 func Root(name string) string { return "/devcluster-sandbox-" + name }
 
-// Prepare makes the group in every hierarchy of mount.
+// controllers are what kubelet wants to find enabled in a group of version 2.
+var controllers = []string{"cpu", "cpuset", "memory", "pids", "hugetlb"}
+
+// Prepare makes the group in every hierarchy of mount.  In version 2 a group has the controllers that the one
+// above passes down: what the root does not pass yet is asked of it, and passed on to the pods.
 func Prepare(mount, name string) error {
 	for _, hierarchy := range hierarchies(mount) {
-		err := os.MkdirAll(filepath.Join(hierarchy, Root(name)), 0o755)
-		if err != nil && !errors.Is(err, syscall.EROFS) {
+		group := filepath.Join(hierarchy, Root(name))
+		passDown(hierarchy)
+		if err := os.MkdirAll(group, 0o755); err != nil && !errors.Is(err, syscall.EROFS) {
 			return err
 		}
+		passDown(group)
 	}
 	return nil
+}
+
+// passDown enables each controller that the group has for the groups below it.  One that the kernel refuses
+// (realtime processes hold cpu back) is not worth a failure here: kubelet says by name what it lacks.
+func passDown(group string) {
+	text, err := os.ReadFile(filepath.Join(group, "cgroup.controllers"))
+	if err != nil {
+		return // version 1
+	}
+	for _, controller := range strings.Fields(string(text)) {
+		if slices.Contains(controllers, controller) {
+			_ = enable(filepath.Join(group, "cgroup.subtree_control"), controller)
+		}
+	}
+}
+
+func enable(file, controller string) error {
+	out, err := os.OpenFile(file, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	_, err = out.WriteString("+" + controller + "\n")
+	return errors.Join(err, out.Close())
 }
 
 // Sweep removes the group and all below it from every hierarchy.  The sandbox's container must be gone.

@@ -52,6 +52,22 @@ func groups(mount string) []string {
 	return found
 }
 
+func TestVersion2PassesControllersDown(t *testing.T) {
+	mount := t.TempDir()
+	control := filepath.Join(mount, "cgroup.subtree_control")
+	write(t, control)
+	if err := os.WriteFile(filepath.Join(mount, "cgroup.controllers"), []byte("cpu io memory rdma\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := Prepare(mount, "one"); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(control)
+	if want := "+cpu\n+memory\n"; err != nil || string(got) != want {
+		t.Errorf("asked for %q, want %q (%v)", got, want, err)
+	}
+}
+
 func write(t *testing.T, path string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
