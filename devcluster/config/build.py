@@ -24,7 +24,7 @@ from devcluster.config.model import (
     VolumeRule,
     Workload,
 )
-from devcluster.config.shapes import flatten
+from devcluster.config.structures import flatten
 
 Found = dict[str, Any]
 

@@ -11,24 +11,17 @@ from devcluster.config import forms
 from devcluster.config.document import Item, Mapping
 from devcluster.config.document import Sequence as Items
 from devcluster.config.model import Agent
-from devcluster.config.shapes import (
-    FLAG,
-    NUMBER,
+from devcluster.config.shapes import FLAG, NUMBER, Choice, Parsed, Reading, Schema, text, whole
+from devcluster.config.structures import (
     Anything,
-    Choice,
     Either,
     Key,
     Later,
     Pairs,
-    Parsed,
-    Reading,
     Record,
-    Schema,
     Table,
     Words,
     many,
-    text,
-    whole,
 )
 from devcluster.config.units import parse_duration, parse_size
 

@@ -15,7 +15,7 @@ from devcluster.config.load import parse_project
 from devcluster.config.model import Project
 from devcluster.config.render import render_config
 from devcluster.config.schema import schema
-from devcluster.config.shapes import Record
+from devcluster.config.structures import Record
 from devcluster.errors import ConfigurationError
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference.md"

@@ -1,0 +1,268 @@
+"""Shapes made of shapes: lists, pairs, commands, maps with known keys, maps with free names."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from devcluster.config.document import Item, Mapping, Scalar
+from devcluster.config.document import Sequence as Items
+from devcluster.config.problems import Invalid, nearest
+from devcluster.config.shapes import LATER, Reading, Schema, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """A list; *alone*: one element may stand without the list."""
+
+    each: Shape
+    alone: bool = False
+    expected: str = "a list"
+
+    def read(self, item: Item, where: Reading) -> Any:
+        if self.alone and isinstance(item, Scalar) and not item.null:
+            return (self.each.read(item, where),)
+        if not isinstance(item, Items):
+            where.note(item, f"expected {self.expected}, got {where.show(item)}")
+            return ()
+        return tuple(self.each.read(part, where.at(index)) for index, part in enumerate(item.items))
+
+    def schema(self) -> Schema:
+        several: Schema = {"type": "array", "items": self.each.schema()}
+        return {"anyOf": [self.each.schema(), several]} if self.alone else several
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Compose's ``NAME=value`` list, or a map; *bare*: a name may stand without a value (then None)."""
+
+    bare: bool = False
+    separators: str = "="
+
+    def read(self, item: Item, where: Reading) -> Any:
+        if isinstance(item, Mapping):
+            pairs = [self._entry(key, value, where) for key, value in item.entries]
+        elif isinstance(item, Items):
+            pairs = [self._line(part, where.at(index)) for index, part in enumerate(item.items)]
+        elif isinstance(item, Scalar) and item.null:
+            pairs = []
+        else:
+            where.note(item, f"expected a map or a list, got {where.show(item)}")
+            pairs = []
+        return tuple(dict(pair for pair in pairs if pair is not None).items())
+
+    def _entry(self, key: Scalar, value: Item, where: Reading) -> tuple[str, str | None] | None:
+        inner = where.into(key.text)
+        if not key.text or "=" in key.text or "\0" in key.text:
+            where.note(key, "expected a name without =")
+            return None
+        if isinstance(value, Scalar) and value.null:
+            return key.text, None if self.bare else ""
+        try:
+            return key.text, inner.text(value, "text")
+        except Invalid as invalid:
+            inner.note(value, invalid.text)
+        return None
+
+    def _line(self, item: Item, where: Reading) -> tuple[str, str | None] | None:
+        try:
+            line = where.text(item, "NAME=value")
+        except Invalid as invalid:
+            where.note(item, invalid.text)
+            return None
+        found = min((at for mark in self.separators if (at := line.find(mark)) >= 0), default=-1)
+        if found < 0 and not self.bare and self.separators != "=":
+            where.note(item, f"expected name{self.separators[0]}value, got {where.show(item)}")
+            return None
+        name = line if found < 0 else line[:found]
+        if not name or "\0" in name:
+            where.note(item, "expected NAME=value")
+            return None
+        return name, (None if self.bare else "") if found < 0 else line[found + 1 :]
+
+    def schema(self) -> Schema:
+        value: Schema = {"type": ["string", "number", "boolean", "null"]}
+        table: Schema = {"type": "object", "propertyNames": {"pattern": "^[^=]+$"}}
+        return {
+            "anyOf": [
+                table | {"additionalProperties": value},
+                {"type": "array", "items": {"type": "string"}},
+                {"type": "null"},
+            ]
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A command: a list, or a line that is split as a shell would (and not run by one)."""
+
+    def read(self, item: Item, where: Reading) -> Any:
+        try:
+            if isinstance(item, Items):
+                return tuple(where.at(index).text(part, "text") for index, part in enumerate(item.items))
+            return tuple(shlex.split(where.text(item, "a line or a list of words")))
+        except Invalid as invalid:
+            where.note(invalid.item, invalid.text)
+        except ValueError as error:
+            where.note(item, f"expected a line that a shell can split: {str(error).lower()}")
+        return None
+
+    def schema(self) -> Schema:
+        word: Schema = {"type": ["string", "number", "boolean"]}
+        return {"anyOf": [{"type": "string"}, {"type": "array", "items": word}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """By what stands there: a scalar, a list or a map."""
+
+    expected: str
+    scalar: Shape | None = None
+    items: Shape | None = None
+    mapping: Shape | None = None
+
+    def read(self, item: Item, where: Reading) -> Any:
+        shape = {Scalar: self.scalar, Items: self.items, Mapping: self.mapping}[type(item)]
+        if shape is None or (isinstance(item, Scalar) and item.null):
+            where.note(item, f"expected {self.expected}, got {where.show(item)}")
+            return None
+        return shape.read(item, where)
+
+    def schema(self) -> Schema:
+        shapes = [shape for shape in (self.scalar, self.items, self.mapping) if shape is not None]
+        return {"anyOf": [shape.schema() for shape in shapes]}
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A key that is understood, checked, and refused."""
+
+    shape: Shape
+
+    def read(self, item: Item, where: Reading) -> Any:
+        before = len(where.problems)
+        self.shape.read(item, where)
+        if len(where.problems) == before:
+            where.note(item, LATER)
+        return None
+
+    def schema(self) -> Schema:
+        return {"not": {}}
+
+
+@dataclass(frozen=True, slots=True)
+class Anything:
+    def read(self, item: Item, where: Reading) -> Any:
+        return None
+
+    def schema(self) -> Schema:
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of a map; ``says``: its meaning in one line, for the schema and for people."""
+
+    name: str
+    shape: Shape
+    says: str
+    needed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A map with known keys; ``x-…`` is skipped.  ``build`` makes a value of what was read.
+
+    ``empty``: nothing behind the colon means no settings.
+    """
+
+    keys: tuple[Key, ...]
+    build: Callable[[dict[str, Any]], Any] = dict
+    empty: bool = False
+
+    def read(self, item: Item, where: Reading) -> Any:
+        if self.empty and isinstance(item, Scalar) and item.null:
+            return self.build({})
+        if not isinstance(item, Mapping):
+            where.note(item, f"expected a map, got {where.show(item)}")
+            return None
+        known = {key.name: key for key in self.keys}
+        before, found = len(where.problems), {}
+        for name, value in item.entries:
+            if name.text.startswith("x-"):
+                continue
+            key = known.get(name.text)
+            if key is None:
+                near = nearest(name.text, known)
+                where.into(name.text).note(name, "unknown key", near)
+            else:
+                found[name.text] = key.shape.read(value, where.into(name.text))
+        for key in self.keys:
+            if key.needed and not any(name.text == key.name for name, _ in item.entries):
+                where.note(item, f"{key.name} is missing")
+        return self.build(found) if len(where.problems) == before else None
+
+    def schema(self) -> Schema:
+        result: Schema = {
+            "type": ["object", "null"] if self.empty else "object",
+            "properties": {key.name: _described(key) for key in self.keys},
+            "patternProperties": {"^x-": {}},
+            "additionalProperties": False,
+        }
+        needed = [key.name for key in self.keys if key.needed]
+        return result | {"required": needed} if needed else result
+
+
+def _described(key: Key) -> Schema:
+    says = f"{key.says} ({LATER})" if isinstance(key.shape, Later) else key.says
+    return key.shape.schema() | {"description": says}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A map from free names (that match *names*) to one shape; gives pairs."""
+
+    each: Shape
+    names: str = r".+"
+    expected: str = "a name"
+    filled: bool = False
+
+    def read(self, item: Item, where: Reading) -> Any:
+        if not isinstance(item, Mapping) or (self.filled and not item.entries):
+            shown = "an empty map" if isinstance(item, Mapping) else where.show(item)
+            where.note(
+                item,
+                f"expected a map with at least one entry, got {shown}"
+                if self.filled
+                else f"expected a map, got {shown}",
+            )
+            return ()
+        result: list[tuple[str, Any]] = []
+        for name, value in item.entries:
+            if name.text.startswith("x-"):
+                continue
+            if not re.fullmatch(self.names, name.text):
+                where.into(name.text).note(name, f"expected {self.expected}")
+                continue
+            result.append((name.text, self.each.read(value, where.into(name.text))))
+        return tuple(result)
+
+    def schema(self) -> Schema:
+        result: Schema = {
+            "type": "object",
+            "patternProperties": {"^x-": {}, rf"^(?!x-)(?:{self.names})$": self.each.schema()},
+            "additionalProperties": False,
+        }
+        return result | {"minProperties": 1} if self.filled else result
+
+
+def many(each: Shape, *, alone: bool = False, expected: str = "a list") -> Many:
+    return Many(each, alone, expected)
+
+
+def flatten(parts: Sequence[Any]) -> tuple[Any, ...]:
+    """Some elements of a list mean several things (a range of ports)."""
+    return tuple(each for part in parts for each in (part if isinstance(part, list) else [part]))
