@@ -166,8 +166,9 @@ def _pod_failure(pod: Json, container: str, patient: bool) -> str:
             return f"{reason}: {waiting.get('message', '')}".rstrip(": ")
         ended = state.get("terminated") or (item.get("lastState") or {}).get("terminated") or {}
         start = ended.get("reason") in _AT_ONCE
-        again = item["name"] == container and ended and item.get("restartCount", 0) >= _RESTARTS
-        if start or (again and (not patient or ended.get("exitCode") in _NOT_STARTED)):
+        missing = ended.get("exitCode") in _NOT_STARTED
+        again = item["name"] == container and item.get("restartCount", 0) >= (1 if missing else _RESTARTS)
+        if start or (ended and again and (missing or not patient)):
             text = ended.get("message", "")
             code = f"exit code {ended.get('exitCode')}"
             return f"{reason or ended.get('reason')}, {code}{': ' if text else ''}{text}"
@@ -178,9 +179,12 @@ async def _explained(cluster: Cluster, namespace: str, container: str, pod: str,
     if not pod:
         return RolloutError(f"the pods can't be started: {reason}")
     log = ""
-    with contextlib.suppress(DevclusterError):
-        log = await cluster.pod_logs(pod, namespace, container=container, lines=8, previous=True)
-        log = log or await cluster.pod_logs(pod, namespace, container=container, lines=8)
+    for previous in (False, True):
+        with contextlib.suppress(DevclusterError):
+            log = await cluster.pod_logs(pod, namespace, container=container, lines=8, previous=previous)
+        if log.strip() and not log.startswith("unable to retrieve"):  # kubelet's own words, with HTTP 200
+            break
+        log = ""
     message = f"pod {pod} in namespace {namespace} does not start: {reason}"
     return RolloutError(message, hint=f"its last lines:\n{log.rstrip()}" if log.strip() else "")
 

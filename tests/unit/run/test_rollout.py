@@ -42,7 +42,8 @@ def ended(code: int) -> Json:
         (pod(BACK_OFF, 1, ended(1)), False, None),  # it may wait for its database
         (pod(BACK_OFF, 2, ended(1)), False, "CrashLoopBackOff, exit code 1"),
         (pod(BACK_OFF, 2, ended(1)), True, None),  # it did so before us
-        (pod(BACK_OFF, 2, ended(127)), True, "CrashLoopBackOff, exit code 127"),
+        (pod(BACK_OFF, 0, ended(127)), False, None),
+        (pod(BACK_OFF, 1, ended(127)), True, "CrashLoopBackOff, exit code 127"),
     ],
 )
 def test_pods(item: Json, patient: bool, reason: str | None) -> None:
