@@ -126,7 +126,7 @@ async def _ensure_container(
         await engine.create(name, image, wish=node.port)
         return "created"
     if node is None:
-        report(Progress("", f"starting sandbox {name} (about 15 s)"))
+        report(Progress("", f"starting sandbox {name} (about 10 s)"))
         await engine.create(name, image)
         return "created"
     if node.running:
