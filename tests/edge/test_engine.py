@@ -9,6 +9,7 @@ import os
 import secrets
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from ipaddress import IPv4Address, IPv4Network
@@ -274,6 +275,30 @@ async def test_health_is_watched_and_logs_are_followed(engine: Engine, netns: Ne
 
 async def _all(parts: AsyncIterator[bytes]) -> bytes:
     return b"".join([part async for part in parts])
+
+
+async def test_exec_ends_with_the_commands_code_and_has_our_streams(engine: Engine, netns: NetnsInfo) -> None:
+    workload = await run(engine, netns, spec())
+    program = (
+        "import asyncio, sys\n"
+        "from devcluster.edge.engine import open_engine\n"
+        "async def main():\n"
+        "    async with open_engine() as engine:\n"
+        "        return await engine.exec_in(sys.argv[1], ['/bin/sh', '-c', 'cat; echo err >&2; exit 5'])\n"
+        "sys.exit(asyncio.run(main()))\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        program,
+        workload,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    content = os.urandom(300_000)
+    out, err = await asyncio.wait_for(process.communicate(content), 30)
+    assert (process.returncode, out, err) == (5, content, b"err\n")
 
 
 async def test_a_container_that_cannot_start_is_the_users_to_solve(engine: Engine, netns: NetnsInfo) -> None:

@@ -21,7 +21,7 @@ def test_a_name_that_is_no_utf8_is_asked_for_by_its_directory() -> None:
 
 
 def test_too_many_names_are_asked_for_by_their_directories() -> None:
-    paths = tuple(f"{top}/{number:03}" for top in "ab" for number in range(100)) + ("c",)
+    paths = (*(f"{top}/{number:03}" for top in "ab" for number in range(100)), "c")
     assert request_paths(paths, limit=1000) == ("a", "b", "c")
     assert request_paths(paths, limit=1) == (".",)
     assert request_paths(paths) == tuple(sorted(paths))
@@ -33,9 +33,8 @@ def file(path: str, mtime: int, size: int = 1) -> Entry:
 
 def test_a_manifest_is_private_and_comes_back(tmp_path: Path) -> None:
     odd = file("odd-\udcff", 7)
-    made = Manifest(
-        "id", {"a": file("a", 1)}, {odd.path: odd}, {}, (FileRewrite("a", 1, "db", "db.x"),), ("a",), "d"
-    )
+    rewrites = (FileRewrite("a", 1, "db", "db.x"),)
+    made = Manifest("id", {"a": file("a", 1)}, {odd.path: odd}, {}, rewrites, ("a",), "d")
     path = tmp_path / "volumes" / "a.json"
     save_manifest(path, made)
     assert load_manifest(path) == made
