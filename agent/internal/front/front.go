@@ -229,6 +229,7 @@ func (f *Front) leave(v visit) {
 
 // serve leads one connection to its end. Whoever can't be served is reset.
 func (f *Front) serve(conn *net.TCPConn, port int) {
+	defer f.survive(conn)
 	deadline := time.NewTimer(f.config.QueueTime)
 	defer deadline.Stop()
 	for {
@@ -257,6 +258,16 @@ func (f *Front) serve(conn *net.TCPConn, port int) {
 	f.mu.Unlock()
 	_ = conn.SetLinger(0)
 	_ = conn.Close()
+}
+
+// survive keeps a fault of ours to the connection it happened on: the
+// application lives and dies with this process.
+func (f *Front) survive(conn *net.TCPConn) {
+	if fault := recover(); fault != nil {
+		f.config.Log("a connection ended by a fault of the agent: %v", fault)
+		_ = conn.SetLinger(0)
+		_ = conn.Close()
+	}
 }
 
 var errQueued = errors.New("queued")

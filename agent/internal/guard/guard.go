@@ -41,6 +41,7 @@ type Guard struct {
 	lease    *time.Timer
 	app      string
 	process  *child.Process
+	gone     chan struct{}      // closed when this start's end is dealt with
 	life     context.CancelFunc // ends the probes of this start
 	started  bool
 	well     bool // the readiness probe's verdict

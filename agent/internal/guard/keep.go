@@ -130,6 +130,7 @@ func (g *Guard) giveBack(ctx context.Context, silent bool) error {
 	g.mu.Unlock()
 	if !runs {
 		if err := g.start(); err != nil {
+			g.setHandover(false)
 			return &hold.Error{Kind: hold.ChildFailed, Text: err.Error()}
 		}
 	}

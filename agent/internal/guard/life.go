@@ -30,12 +30,20 @@ func (g *Guard) start() error {
 		if errors.Is(err, os.ErrNotExist) {
 			code = notFound
 		}
-		g.exit(code)
+		g.mu.Lock()
+		held := g.holder != nil
+		g.mu.Unlock()
+		if !held {
+			g.exit(code)
+		}
+		g.front.OpenOwn() // whoever holds it is told, and goes on serving
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	g.mu.Lock()
 	g.process, g.life, g.app = process, cancel, starting
+	g.gone = make(chan struct{})
+	gone := g.gone
 	g.started, g.well, g.sick, g.reason = false, false, "", ""
 	nobody := g.holder == nil
 	g.tell()
@@ -43,7 +51,7 @@ func (g *Guard) start() error {
 	if nobody {
 		g.front.Set(front.Child, g.epoch)
 	}
-	go g.follow(process)
+	go g.follow(process, gone)
 	go g.bringUp(ctx, process)
 	return nil
 }
@@ -131,7 +139,8 @@ func (g *Guard) execute(ctx context.Context, argv []string) error {
 // follow waits for the application's end. One that ends by itself takes PID 1
 // along, so that kubelet gives a fresh container; not while the laptop serves
 // in its place, when nobody would miss it.
-func (g *Guard) follow(process *child.Process) {
+func (g *Guard) follow(process *child.Process, gone chan<- struct{}) {
+	defer close(gone)
 	<-process.Done()
 	route := g.front.Route()
 	g.mu.Lock()
@@ -166,10 +175,11 @@ func (g *Guard) die(reason string) {
 	<-process.Done() // follow ends this process
 }
 
-// halt stops the application as kubelet would, and returns when it is gone.
+// halt stops the application as kubelet would, and returns when it is gone and
+// its ports are ours.
 func (g *Guard) halt() {
 	g.mu.Lock()
-	process := g.process
+	process, gone := g.process, g.gone
 	if process == nil {
 		g.mu.Unlock()
 		return
@@ -178,7 +188,7 @@ func (g *Guard) halt() {
 	g.tell()
 	g.mu.Unlock()
 	g.quit(process, true)
-	<-process.Done()
+	<-gone
 }
 
 // quit is the hook, the stop signal, the grace period, SIGKILL.
