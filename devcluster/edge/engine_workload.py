@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -13,9 +14,10 @@ from pathlib import Path
 
 from devcluster.edge.engine_attach import STDERR, Attached, start_exec
 from devcluster.edge.engine_call import Calls, GoneError, RefusedError
+from devcluster.edge.engine_look import watch_container
 from devcluster.edge.engine_pod import remove_container
 from devcluster.edge.engine_spec import workload_config
-from devcluster.errors import ConfigurationError
+from devcluster.errors import ConfigurationError, EngineError
 from devcluster.rules.container import ContainerSpec
 from devcluster.rules.naming import container_name
 
@@ -81,12 +83,12 @@ async def restart(calls: Calls, container: str, grace: float | None = None) -> N
 
 
 async def wait(calls: Calls, container: str) -> int:
-    """The exit code, when it has ended."""
-
-    def wait_() -> int:
-        return int(calls.api.wait(container, timeout=None)["StatusCode"])
-
-    return await calls.call(f"wait for container {container}", wait_)
+    """The exit code, when it has ended.  By events: a thread in the engine's own ``wait`` can't be ended."""
+    async with contextlib.aclosing(watch_container(calls, container)) as events:
+        async for event in events:
+            if event.what == "die":
+                return event.exit_code
+    raise EngineError(f"the engine stopped telling of container {container}")
 
 
 async def run_in(
@@ -94,20 +96,30 @@ async def run_in(
 ) -> ExecResult:
     """Run *command* inside and collect what it says."""
 
-    def run_() -> ExecResult:
-        made = calls.api.exec_create(container, list(command), user=user or "")
-        out: tuple[list[bytes], list[bytes]] = ([], [])
-        attached = start_exec(calls, made["Id"], tty=False)
-        try:
-            attached.limit(None)
-            for stream, data in attached.frames():
-                out[stream == STDERR].append(data)
-        finally:
-            attached.close()
-        code = calls.api.exec_inspect(made["Id"])["ExitCode"]
-        return ExecResult(int(code or 0), b"".join(out[0]), b"".join(out[1]))
+    what = f"run a command in {container}"
+    exec_id, attached = await calls.call(what, _open_exec, calls, container, command, user)
+    try:
+        out, err = await calls.call(what, _collect, attached)
+    finally:
+        attached.close()  # also ends the thread when we are cancelled
+    found = await calls.call(what, calls.api.exec_inspect, exec_id)
+    return ExecResult(int(found["ExitCode"] or 0), out, err)
 
-    return await calls.call(f"run a command in {container}", run_)
+
+def _open_exec(
+    calls: Calls, container: str, command: Sequence[str], user: str | None
+) -> tuple[str, Attached]:
+    made = calls.api.exec_create(container, list(command), user=user or "")
+    attached = start_exec(calls, made["Id"], tty=False)
+    attached.limit(None)
+    return made["Id"], attached
+
+
+def _collect(attached: Attached) -> tuple[bytes, bytes]:
+    heard: tuple[list[bytes], list[bytes]] = ([], [])
+    for stream, data in attached.frames():
+        heard[stream == STDERR].append(data)
+    return b"".join(heard[0]), b"".join(heard[1])
 
 
 async def exec_in(

@@ -10,6 +10,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from ipaddress import IPv4Address, IPv4Network
@@ -256,6 +257,26 @@ async def test_stopping_follows_the_signal_and_is_watched(engine: Engine, netns:
     found = await engine.look(workload)
     assert found is not None
     assert found.running
+
+
+async def test_waiting_and_running_can_be_given_up(engine: Engine, netns: NetnsInfo) -> None:
+    workload = await run(engine, netns, spec())
+    for work in (engine.wait(workload), engine.run_in(workload, ["sleep", "60"])):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(work, 1)
+    deadline = time.monotonic() + 5
+    while any(thread.name.startswith("docker") and _busy(thread) for thread in threading.enumerate()):
+        assert time.monotonic() < deadline, "a thread still waits"
+        await asyncio.sleep(0.05)
+
+
+def _busy(thread: threading.Thread) -> bool:
+    frame = sys._current_frames().get(thread.ident or 0)
+    while frame is not None:
+        if frame.f_code.co_name == "translated":
+            return True
+        frame = frame.f_back
+    return False
 
 
 async def test_health_is_watched_and_logs_are_followed(engine: Engine, netns: NetnsInfo) -> None:
