@@ -17,11 +17,13 @@ Source: RFC 3986, 3.2 (authority); https://www.postgresql.org/docs/current/libpq
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-_NAME = r"[a-z](?:[a-z0-9-]*[a-z0-9])?"
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.:_-]*://", re.ASCII)
+_NAME = r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_WORD = re.compile(r"[a-z][a-z0-9-]*", re.ASCII)
+_IN_SCHEME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+.:_-")
+_REST = re.compile(r"[^\s,]*")
 _TOKEN_END = re.compile(r"[\s\"'`<>]|[,;|](?=[A-Za-z][A-Za-z0-9+.:_-]*://)", re.ASCII)
 _AUTHORITY_END = re.compile(r"[/?#;\\)\]}|]")
 _MEMBER = re.compile(rf"({_NAME})(?::[0-9]{{1,5}})?", re.ASCII)
@@ -56,10 +58,11 @@ def find_hosts(
     *whole*: the text is known to name hosts (rule 4).  *every*: its owner has said that each such word
     outside a URL is one.
     """
-    if not any(name in text for name in services):
+    if not mentions(text, services):
         return ()
-    found = {host for start, end in _urls(text) for host in _in_url(text, start, end)}
-    bare = _blank(text)
+    urls = tuple(_urls(text))
+    found = {host for _, start, end in urls for host in _in_url(text, start, end)}
+    bare = _blank(text, urls)
     found |= {Host(*match.span(1)) for match in _BEFORE_PORT.finditer(bare) if _one_login(bare, match)}
     found |= set(_behind_words(bare))
     if whole and _LIST.fullmatch(bare.strip()):
@@ -79,23 +82,33 @@ def qualify(text: str, hosts: Collection[Host], namespace: str) -> str:
     return "".join(parts) + text[at:]
 
 
-def _urls(text: str) -> Iterator[tuple[int, int]]:
-    """Each address with ``://`` and all that belongs to it: scheme's end and token's end."""
+def mentions(text: str, services: Collection[str]) -> bool:
+    """Whether one of *services* stands in *text* at all; quick, however many there are."""
+    return any(word in services for word in _WORD.findall(text))
+
+
+def _urls(text: str) -> Iterator[tuple[int, int, int]]:
+    """Each address with ``://`` and all that belongs to it: scheme's start and end, token's end."""
     at = 0
-    while found := _SCHEME.search(text, at):
-        end = _TOKEN_END.search(text, found.end())
+    while (mark := text.find("://", at)) >= 0:
+        start = mark
+        while start > at and text[start - 1] in _IN_SCHEME:
+            start -= 1
+        if start == mark:
+            at = mark + 3
+            continue
+        end = _TOKEN_END.search(text, mark + 3)
         at = end.start() if end else len(text)
-        yield found.end(), at
+        yield start, mark + 3, at
 
 
-def _blank(text: str) -> str:
+def _blank(text: str, urls: Iterable[tuple[int, int, int]]) -> str:
     """*text* with its URLs (and their schemes) as one strange letter each, at the same places."""
-    result = list(text)
-    for start, end in _urls(text):
-        scheme = re.search(r"[A-Za-z0-9+.:_-]*\Z", text[: start - 3], re.ASCII)
-        first = scheme.start() if scheme else start
-        result[first:end] = "\x00" * (end - first)
-    return "".join(result)
+    parts, at = [], 0
+    for start, _, end in urls:
+        parts += [text[at:start], "\x00" * (end - start)]
+        at = end
+    return "".join(parts) + text[at:]
 
 
 def _in_url(text: str, start: int, end: int) -> Iterator[Host]:
@@ -118,8 +131,8 @@ def _login_behind(rest: str) -> bool:
 
 def _one_login(text: str, match: re.Match[str]) -> bool:
     """Not where a later ``@`` of the same word makes this a part of the password."""
-    rest = re.match(r"\S*", text[match.end() :])
-    return "@" not in (rest[0] if rest else "").split(",", 1)[0]
+    rest = _REST.match(text, match.end())
+    return rest is None or "@" not in rest[0]
 
 
 def _behind_words(text: str) -> Iterator[Host]:

@@ -15,7 +15,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from devcluster.rules.environment import names_host
-from devcluster.rules.hosts import Host, find_hosts, qualify
+from devcluster.rules.hosts import Host, find_hosts, mentions, qualify
 
 LARGEST = 1 << 20
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
@@ -23,7 +23,7 @@ _KEY = r"[A-Za-z_$][A-Za-z0-9_.$-]*"
 # KEY = VALUE, KEY: VALUE, 'KEY', 'VALUE', "KEY" => "VALUE"; what stands before KEY is no matter.
 _SETTING = re.compile(
     rf"(?:^|[\s,;{{(\[&])(?P<open>['\"]?)(?P<key>{_KEY})(?P=open)\]?\s*(?:=>|:=|=|:|,)\s*(?P<value>"
-    r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[A-Za-z0-9.:,_-]+(?=\s*(?:$|[;#)}\]])|\s+[#;])"
+    r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[A-Za-z0-9.:,_-]{1,300}(?=\s*(?:$|[;#)}\]])|\s+[#;])"
     r")"
 )
 _FORBIDDEN = re.compile(
@@ -44,7 +44,7 @@ def rewrite_text(
     data: bytes, *, services: Collection[str], namespace: str
 ) -> tuple[bytes, tuple[LineRewrite, ...]]:
     """*data* with its hosts qualified, and where; the very same bytes where nothing is to be changed."""
-    if len(data) > LARGEST or b"\0" in data or not any(name.encode() in data for name in services):
+    if len(data) > LARGEST or b"\0" in data:
         return data, ()
     names = frozenset(services)
     made: list[LineRewrite] = []
@@ -61,7 +61,7 @@ def rewrite_text(
 
 
 def _line(line: str, services: frozenset[str]) -> tuple[Host, ...]:
-    if not any(name in line for name in services):
+    if not mentions(line, services):
         return ()
     found: set[Host] = set()
     settled: list[tuple[int, int]] = []
