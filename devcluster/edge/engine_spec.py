@@ -95,7 +95,7 @@ def host_config(project: str, key: str, netns_id: str, spec: ContainerSpec) -> d
     config: dict[str, Any] = {
         "NetworkMode": f"container:{netns_id}",
         "RestartPolicy": {"Name": "no"},
-        "Mounts": [_bind(item) for item in spec.volumes] + _mounts(project, key, spec.mounts),
+        "Mounts": [_bind(project, key, item) for item in spec.volumes] + _mounts(project, key, spec.mounts),
         "Tmpfs": _tmpfs(spec),
         "GroupAdd": [str(group) for group in spec.groups],
         "ReadonlyRootfs": spec.read_only_root,
@@ -116,11 +116,12 @@ def host_config(project: str, key: str, netns_id: str, spec: ContainerSpec) -> d
     return config | {name: value for name, value in given.items() if value is not None}
 
 
-def _bind(volume: VolumeBind) -> dict[str, Any]:
+def _bind(project: str, key: str, volume: VolumeBind) -> dict[str, Any]:
     if os.path.isabs(volume.source):
         return _mount("bind", volume.source, volume.target, volume.read_only)
     made = _mount("volume", volume.source, volume.target, volume.read_only)
-    return made | {"VolumeOptions": {"NoCopy": True}}
+    options = {"NoCopy": True, "Labels": labels(project, "volume", key)}  # ours also where Docker makes it
+    return made | {"VolumeOptions": options}
 
 
 def _mounts(project: str, key: str, mounts: tuple[Mount, ...]) -> list[dict[str, Any]]:
