@@ -69,6 +69,7 @@ class Originals:
     revisions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     moves: tuple[PortMove, ...] = ()
     managers: Mapping[str, list[Json]] = field(default_factory=dict)
+    available: bool = True  # whether it answered before us; what did not need not afterwards
     former: Json | None = None  # template and wrapped of the wrapping before this one
 
 

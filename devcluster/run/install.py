@@ -44,7 +44,7 @@ from devcluster.rules.marks import (
 from devcluster.rules.services import apply_moves, undo_moves
 from devcluster.rules.template import is_wrapped
 from devcluster.run.journal import Journal
-from devcluster.run.observe import build_originals, observe, parse_settings, raised_limit
+from devcluster.run.observe import build_originals, observe, parse_settings, raised_limit, was_available
 from devcluster.run.record import find_mark, held
 from devcluster.run.remove import remove
 from devcluster.run.report import Progress, Report, silent
@@ -283,15 +283,13 @@ class _Work:
         )
 
     async def _await_pods(self) -> None:
-        status = self._seen.object.get("status") or {}
-        was_ready = status.get("availableReplicas", 0) > 0
         await await_rollout(
             self._cluster,
             self._space,
             self._seen.name,
             container=self._seen.container,
             wrapped=True,
-            ready=was_ready and not self._plan.adopted,
+            ready=was_available(self._seen) and not self._plan.adopted,
             timeout=self._timeout,
         )
 

@@ -78,6 +78,11 @@ def raised_limit(seen: Observed) -> int:
     return int(seen.object["spec"].get("revisionHistoryLimit", 10)) + _MORE_HISTORY
 
 
+def was_available(seen: Observed) -> bool:
+    """Whether a pod of it answered when we came."""
+    return int((seen.object.get("status") or {}).get("availableReplicas", 0)) > 0
+
+
 async def build_originals(cluster: Cluster, plan: InstallPlan, wrapped: Json) -> Originals:
     """What the Secret must hold; *wrapped* as the API server gives it back."""
     seen, old = plan.observed, plan.observed.originals
@@ -101,6 +106,7 @@ async def build_originals(cluster: Cluster, plan: InstallPlan, wrapped: Json) ->
         revisions=await _revisions(cluster, seen.namespace, item["metadata"]["uid"]),
         moves=plan.moves,
         managers=_managers(plan),
+        available=was_available(seen),
     )
 
 

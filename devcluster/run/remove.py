@@ -182,7 +182,7 @@ class _Work:
                 self._name,
                 container=self.originals.container,
                 wrapped=False,
-                ready=True,
+                ready=self.originals.available,
                 timeout=self._timeout,
             )
         except RolloutError as error:

@@ -115,14 +115,13 @@ def _done(sight: Sight, wrapped: bool, ready: bool) -> bool:
     wanted = spec.get("replicas", 1)
     if status.get("observedGeneration", 0) < sight.deployment["metadata"]["generation"]:
         return False
-    if status.get("updatedReplicas", 0) != wanted or status.get("replicas", 0) != wanted:
-        return False
-    if ready and status.get("availableReplicas", 0) < wanted:
+    if status.get("updatedReplicas", 0) != wanted:
         return False
     live = [pod for pod in sight.pods if _alive(pod)]
-    if any(is_wrapped(pod) != wrapped for pod in live):
-        return False
-    return ready or (len(live) >= wanted and all(pod["status"].get("phase") == "Running" for pod in live))
+    new = [pod for pod in live if is_wrapped(pod) == wrapped]
+    if not ready:  # old pods that never answered may stay until a new one does: the controller's rule
+        return len(new) >= wanted and all(pod["status"].get("phase") == "Running" for pod in new)
+    return len(new) == len(live) and wanted == status.get("replicas", 0) <= status.get("availableReplicas", 0)
 
 
 def _alive(pod: Json) -> bool:

@@ -28,6 +28,7 @@ from tests.edge.cluster_world import (
     FACTS,
     IMAGE,
     World,
+    deployment,
     find_binary,
     load_images,
     open_world,
@@ -320,6 +321,22 @@ async def test_an_agent_that_does_not_start_is_rolled_back(world: World) -> None
     assert "was put back" in caught.value.message
     assert "/not-there" in caught.value.hint
     await assert_original(world, before, history, led)
+
+
+async def test_a_workload_that_was_broken_before_us(world: World) -> None:
+    """The very one that somebody wants to mend: its not answering stops neither `up` nor `down`."""
+    body = deployment("web", "RollingUpdate")
+    body["spec"]["template"]["spec"]["containers"][0]["readinessProbe"]["httpGet"]["port"] = 1
+    await world.cluster.create("deployment", body, world.namespace)
+    before = await world.cluster.get("deployment", "web", world.namespace)
+    await install(world.cluster, await world.plan(), world.binary, timeout=30)
+    workload = await find_workload(world.cluster, Target("web"), world.namespace)
+    assert [pod.phase for pod in await agent_pods(world.cluster, workload)] == ["Running"]
+    removal = await remove(world.cluster, world.namespace, "deployment", "web", timeout=30)
+    assert removal.kept == ()
+    after = await world.cluster.get("deployment", "web", world.namespace)
+    assert after["spec"] == before["spec"]
+    assert await world.ours() == []
 
 
 async def test_two_workloads_share_the_binary(world: World) -> None:
