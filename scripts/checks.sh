@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 staticcheck_version=v0.8.2
-go_modules="agent sandbox/kubernetes sandbox/node tests/apps"
+go_modules="agent sandbox/node tests/apps" # not sandbox/kube: vetting it is vetting all of Kubernetes
 
 each_module() { # command…: in each Go module of ours that exists
   for module in $go_modules; do
@@ -19,7 +19,7 @@ check() {
     imports) lint-imports ;;
     gofmt) files=$(find agent sandbox tests/apps -name '*.go' -print0 2>/dev/null | xargs -0r gofmt -l); [ -z "$files" ] || { echo "gofmt: $files" >&2; return 1; } ;;
     vet) each_module go vet ./... ;;
-    staticcheck) (cd agent && go run "honnef.co/go/tools/cmd/staticcheck@$staticcheck_version" ./...) ;;
+    staticcheck) each_module go run "honnef.co/go/tools/cmd/staticcheck@$staticcheck_version" ./... ;;
     *) echo "unknown check: $1" >&2; return 2 ;;
   esac
 }

@@ -20,6 +20,8 @@ esac
 . scripts/setup.sh
 bash scripts/checks.sh
 say "Go tests"
-(cd agent && go test ./...)
+for module in agent sandbox/node tests/apps; do
+  (cd "$module" && CGO_ENABLED=0 go test -trimpath ./...)
+done
 say "Python tests"
 exec pytest -m "not slow" --durations=15 "$@"

@@ -39,6 +39,13 @@ class VolumeTarget:
         self._project, self._key = project, key
         self.name = volume_name(project, key, volume)
 
+    @classmethod
+    def named(cls, engine: Engine, project: str, key: str, name: str) -> VolumeTarget:
+        """The same by Docker's name of it."""
+        target = cls(engine, project, key, "")
+        target.name = name
+        return target
+
     def check(self, *, ours: bool) -> None:
         """A volume of this name is ours in any case."""
 

@@ -30,6 +30,9 @@ VolumeKind = Literal[
 DEFAULT_LIMIT = 1 << 30
 """Bytes of a copy, where the file says none."""
 
+TOKEN_NAME = "service-account-token"  # noqa: S105 - a name
+"""The volume that admission adds, by a name that does not change from pod to pod."""
+
 _OURS = "/.devcluster"
 _TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
 _KINDS: dict[str, VolumeKind] = {
@@ -90,8 +93,9 @@ def _volume(mount: Json, path: str, source: Json) -> PodVolume:
             kind = "memory" if empty.get("medium") == "Memory" else "emptydir"
     sources = (source.get("projected") or {}).get("sources") or []
     limit = (empty or {}).get("sizeLimit")
+    admitted = path == _TOKEN and mount["name"].startswith("kube-api-access-")
     return PodVolume(
-        name=mount["name"],
+        name=TOKEN_NAME if admitted else mount["name"],  # it ends with random letters in each pod
         mount_path=path,
         kind=kind,
         sub_path=mount.get("subPath") or mount.get("subPathExpr") or "",

@@ -10,15 +10,18 @@ import contextlib
 from typing import Any
 
 from devcluster.edge.engine import Engine, open_engine
+from devcluster.edge.engine_files import VolumeTarget
 from devcluster.edge.kube import Cluster, open_cluster
-from devcluster.errors import ConfigurationError, EngineError, LeftoverError
+from devcluster.errors import ConfigurationError, LeftoverError
 from devcluster.run.journal import Journal
 from devcluster.run.place import Place, place_of, state_home
 from devcluster.run.record import Mark, list_marks
 from devcluster.run.remove import remove
 from devcluster.run.report import Report
 from devcluster.run.request import Request
+from devcluster.run.site import gateway_binary
 from devcluster.run.socket import AbsentError, ask
+from devcluster.run.volumes import describe_local_changes, manifest_path
 
 Json = dict[str, Any]
 
@@ -49,8 +52,9 @@ async def down(request: Request, *, everywhere: bool, volumes: bool, report: Rep
             row = await _remove(request, cluster, place, mark, report)
             if row["name"] not in done:
                 result["workloads"].append(row)
-    async with open_engine() as engine:
-        result["notes"] += await _clean_docker(request, engine, place, volumes)
+    if place is not None:
+        async with open_engine() as engine:
+            result["notes"] += await _clean_docker(request, engine, place, volumes)
     return result
 
 
@@ -90,16 +94,26 @@ async def _remove(
     return {"name": key, "outcome": "put back", "detail": [f"{mark.kind}/{mark.name}", *kept]}
 
 
-async def _clean_docker(request: Request, engine: Engine, place: Place | None, volumes: bool) -> list[str]:
-    if place is None:
-        return []
-    try:
-        left = await engine.remove_project(place.id, request.only or None, volumes=volumes)
-    except EngineError as error:
-        raise LeftoverError(f"left over in Docker: {error}", hint="`devcluster down` tries again") from error
+async def _clean_docker(request: Request, engine: Engine, place: Place, volumes: bool) -> list[str]:
+    """Containers, network, and the copies that nobody changed here; answers what is kept, in words."""
+    left = list(await engine.remove_project(place.id, request.only or None, volumes=False))
+    kept = []
+    facts = await engine.describe()
+    await engine.ensure_gateway_image(gateway_binary(facts.architecture))
+    for name, key in await engine.list_volumes(place.id):
+        if request.only and key not in request.only:
+            continue
+        target = VolumeTarget.named(engine, place.id, key, name)
+        manifest = manifest_path(place, target)
+        changes = () if volumes else await describe_local_changes(target, manifest)
+        if changes:
+            kept.append(f"kept: volume {name} has {len(changes)} changes made here; `down -v` removes it")
+            continue
+        await engine.remove_volume(name)
+        manifest.unlink(missing_ok=True)
     if left:
         raise LeftoverError(f"left over in Docker: {', '.join(left)}", hint="`devcluster down` tries again")
-    return []
+    return kept
 
 
 def _place(request: Request, cluster: Cluster) -> Place | None:

@@ -7,9 +7,7 @@ laptop, filled from the first agent; ``run.volumes`` does one of them, here they
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 from devcluster.edge.engine_files import VolumeTarget
 from devcluster.edge.files import FolderTarget
@@ -19,7 +17,7 @@ from devcluster.rules.environment import wanted_services
 from devcluster.rules.volumes import VolumePlan
 from devcluster.run.report import Progress
 from devcluster.run.site import Site
-from devcluster.run.volumes import FillResult, Rewriting, describe_local_changes, fill_volume
+from devcluster.run.volumes import FillResult, Rewriting, fill_volume, manifest_path
 from devcluster.run.wanted import Wanted
 
 Json = dict[str, object]
@@ -89,23 +87,10 @@ class Filling:
             for made in result.rewrites
         ]
 
-    async def local_changes(self) -> dict[str, tuple[str, ...]]:
-        """For each copy that was changed here: the names, by label."""
-        found = {}
-        for copy in self._copies:
-            changes = await describe_local_changes(copy.target, self._manifest(copy.label), copy.plan.exclude)
-            if changes:
-                found[copy.label] = changes
-        return found
-
     def _target(self, plan: VolumePlan, label: str) -> VolumeTarget | FolderTarget:
         if plan.path is not None:
             return FolderTarget(plan.path)
         return VolumeTarget(self._site.engine, self._site.place.id, self._wanted.workload.key, label)
-
-    def _manifest(self, label: str) -> Path:
-        digest = hashlib.sha256(label.encode()).hexdigest()[:12]
-        return self._site.place.state / "volumes" / f"{self._wanted.workload.key}-{digest}.json"
 
     async def _fill(self, copy: _Copy, link: AgentLink) -> None:
         if copy.plan.mode == "empty":
@@ -116,7 +101,7 @@ class Filling:
             source=link,
             root=copy.plan.volume.mount_path,
             target=copy.target,
-            previous=self._manifest(copy.label),
+            previous=manifest_path(self._site.place, copy.target),
             exclude=copy.plan.exclude,
             limit=copy.plan.limit,
             rewrite=self._rewriting(copy.plan),
@@ -144,10 +129,7 @@ class Filling:
 def labelled(plans: tuple[VolumePlan, ...]) -> list[tuple[VolumePlan, str]]:
     """Each with a name that is unique in this workload."""
     names = [plan.volume.name for plan in plans]
-    return [(plan, _label(plan, names)) for plan in plans]
-
-
-def _label(plan: VolumePlan, names: list[str]) -> str:
-    if plan.volume.is_token:
-        return "service-account-token"  # its name ends with random letters in each pod
-    return plan.volume.name if names.count(plan.volume.name) == 1 else plan.volume.mount_path
+    return [
+        (plan, plan.volume.name if names.count(plan.volume.name) == 1 else plan.volume.mount_path)
+        for plan in plans
+    ]

@@ -38,6 +38,7 @@ from devcluster.rules.tree import (
     topmost,
     tree_size,
 )
+from devcluster.run.place import Place
 from devcluster.run.volume_manifest import (
     FileRewrite,
     Manifest,
@@ -171,6 +172,14 @@ async def _known(target: Target, previous: Path) -> Manifest | None:
     if manifest is None or manifest.identity != await target.identity():
         return None
     return manifest
+
+
+def manifest_path(place: Place, target: Target) -> Path:
+    """Where what is known of *target* is kept: by its Docker name, or the folder's."""
+    name = target.name
+    if "/" in name:
+        name = f"folder-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return place.state / "volumes" / f"{name}.json"
 
 
 def _check_limit(label: str, pod: Mapping[str, Entry], limit: int | None) -> None:

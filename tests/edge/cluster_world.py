@@ -61,13 +61,13 @@ def load_images(kubeconfig: Path, build: Path, versions: tuple[str, ...] = ("1",
         subprocess.run(words, check=True, timeout=120, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     archive = build / "images.tar"
     subprocess.run(["docker", "save", "-o", str(archive), *tags], check=True, timeout=120)
-    load = ["docker", "exec", "-i", _node(kubeconfig), "ctr", "-n", "k8s.io", "images", "import", "-"]
+    load = ["docker", "exec", "-i", node_of(kubeconfig), "ctr", "-n", "k8s.io", "images", "import", "-"]
     with archive.open("rb") as file:
         subprocess.run(load, stdin=file, check=True, timeout=120, stdout=subprocess.DEVNULL)
     subprocess.run(["docker", "rmi", *tags], check=True, timeout=60, stdout=subprocess.DEVNULL)
 
 
-def _node(kubeconfig: Path) -> str:
+def node_of(kubeconfig: Path) -> str:
     """The container that publishes the API server's port."""
     server = yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
     words = ["docker", "ps", "--filter", f"publish={urlsplit(server).port}", "--format", "{{.Names}}"]

@@ -98,7 +98,7 @@ func run(etc string, command []string) error {
 // budget keeps the heap well below the share that the pod was given for us; the
 // program itself lies in memory, too.
 func budget(share int64) {
-	debug.SetMemoryLimit(share / 2)
+	debug.SetMemoryLimit(share / 10 * 7)
 	debug.SetGCPercent(50)
 }
 

@@ -195,7 +195,9 @@ def test_settings() -> None:
     )
     assert settings["ports"] == [{"port": 8080, "front": 9901, "name": "http"}, {"port": 8443, "front": 9902}]
     assert settings["readiness_probe"] == {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 7}
-    assert settings["mounts"] == [{"path": "/d", "read_only": True}]
+    token = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
+    paths = [(mount["path"], mount["read_only"]) for mount in settings["mounts"]]
+    assert paths == [("/d", True), (token, True)]
     assert (settings["grace_ms"], settings["lease_ms"]) == (5000, 15000)
     assert settings["stop_signal"] == "SIGWINCH"
     assert "liveness_probe" not in settings
