@@ -22,6 +22,8 @@ from typing import Any
 import jinja2
 import yaml
 
+from devcluster.rules.template import is_wrapped
+
 Json = dict[str, Any]
 
 PART_OF = ("app.kubernetes.io/part-of", "devcluster-example-wordpress")
@@ -71,13 +73,16 @@ def _marked(document: Json, namespace: str) -> Json:
 
 
 def outcome_of(wanted: Json, found: Json | None) -> str:
-    """``created``, ``changed`` or ``unchanged``: what is to be done to have *wanted*."""
+    """``created``, ``changed``, ``unchanged``: what is to be done to have *wanted*; ``held``: it would be
+    changed, but devcluster's agent is in it, and a patch would take it out of somebody's hands."""
     if found is None:
         return "created"
     if wanted["kind"] in MADE_ONCE:
         return "unchanged"
-    label = found["metadata"].get("labels", {}).get(CONTENT)
-    return "unchanged" if label == wanted["metadata"]["labels"][CONTENT] else "changed"
+    if found["metadata"].get("labels", {}).get(CONTENT) == wanted["metadata"]["labels"][CONTENT]:
+        return "unchanged"
+    template = found["spec"].get("template") if "spec" in found else None
+    return "held" if template and is_wrapped(template) else "changed"
 
 
 def is_ours(found: Json) -> bool:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from devcluster.edge.kube import Cluster, open_cluster
-from devcluster.errors import ChangedError, FailedError, NotFoundError
+from devcluster.errors import ChangedError, FailedError, HeldError, NotFoundError
 from devcluster.rules.example import (
     BLOG_NAME,
     MADE_ONCE,
@@ -65,12 +65,14 @@ async def example_up(
     """Deploy it, or what of it is missing; *timeout* is for the wait, not for building images.
 
     :raises FailedError: the front page does not answer in time, or a node can't get an image.
+    :raises HeldError: a workload that should be changed is being worked on; nothing was changed.
     """
     began = time.monotonic()
     async with open_cluster(context) as cluster:
         await cluster.version()  # before minutes are spent on images
         images = await ensure_images(cluster.context, registry, report)
-        objects = [await _apply(cluster, wanted, report) for wanted in _objects(namespace, images)]
+        planned = [(wanted, await _look(cluster, wanted)) for wanted in _objects(namespace, images)]
+        objects = [await _apply(cluster, wanted, outcome, report) for wanted, outcome in planned]
         try:
             async with asyncio.timeout(timeout):
                 await _await_pods(cluster, namespace, report)
@@ -96,9 +98,13 @@ def _objects(namespace: str, images: ExampleImages) -> tuple[Json, ...]:
     return render_example(texts, values)
 
 
-async def _apply(cluster: Cluster, wanted: Json, report: Report) -> tuple[str, str]:
-    kind, name = wanted["kind"].lower(), wanted["metadata"]["name"]
-    namespace = wanted["metadata"].get("namespace")
+async def _look(cluster: Cluster, wanted: Json) -> str:
+    """What is to be done for *wanted*; nothing is written yet.
+
+    :raises FailedError: the object is somebody else's.
+    :raises HeldError: devcluster's agent is in it.
+    """
+    kind, name, namespace = _identity(wanted)
     found = await cluster.find(kind, name, namespace)
     if found is not None and wanted["kind"] not in MADE_ONCE and not is_ours(found):
         raise FailedError(
@@ -106,12 +112,27 @@ async def _apply(cluster: Cluster, wanted: Json, report: Report) -> tuple[str, s
             hint="choose another namespace by -n",
         )
     outcome = outcome_of(wanted, found)
+    if outcome == "held":
+        raise HeldError(
+            f"{kind}/{name} in namespace {namespace} is to be changed, but devcluster's agent is in it",
+            hint=f"`devcluster -n {namespace} down` puts it back first",
+        )
+    return outcome
+
+
+async def _apply(cluster: Cluster, wanted: Json, outcome: str, report: Report) -> tuple[str, str]:
+    kind, name, namespace = _identity(wanted)
     if outcome == "created":
         await cluster.create(kind, wanted, namespace)
     elif outcome == "changed":
         await cluster.patch(kind, name, namespace, wanted)
     report(Progress("", f"{kind}/{name} {outcome}"))
     return f"{kind}/{name}", outcome
+
+
+def _identity(wanted: Json) -> tuple[str, str, str | None]:
+    metadata = wanted["metadata"]
+    return wanted["kind"].lower(), metadata["name"], metadata.get("namespace")
 
 
 async def _await_pods(cluster: Cluster, namespace: str, report: Report) -> None:

@@ -122,6 +122,14 @@ def test_a_new_password_never_replaces_the_one_in_use_nor_leaves_a_trace() -> No
     assert "another" not in repr(replace(VALUES, wordpress_password="another"))  # noqa: S106
 
 
+def test_a_workload_that_is_being_worked_on_is_never_patched() -> None:
+    held = render()["Deployment/wordpress"]
+    held["spec"]["template"]["spec"]["volumes"].append({"name": "devcluster-bin"})
+    after = render(replace(VALUES, wordpress_image="registry.example/wordpress:2"))["Deployment/wordpress"]
+    assert outcome_of(after, held) == "held"
+    assert outcome_of(render()["Deployment/wordpress"], held) == "unchanged"
+
+
 def pod(name: str, **status: Any) -> dict[str, Any]:
     return {"metadata": {"name": name}, "status": status}
 
