@@ -45,6 +45,9 @@ func newFront(t *testing.T, port, most int, patience time.Duration) (*Front, fun
 	}
 	return f, func() net.Conn {
 		conn, err := net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(before))
+		if errors.Is(err, syscall.ECONNRESET) { // the reset was faster than connect's return
+			return broken{err: err}
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,6 +56,14 @@ func newFront(t *testing.T, port, most int, patience time.Duration) (*Front, fun
 		return conn
 	}
 }
+
+// broken is a connection that was reset before anybody had it.
+type broken struct {
+	net.Conn
+	err error
+}
+
+func (b broken) Read([]byte) (int, error) { return 0, b.err }
 
 func isReset(t *testing.T, conn net.Conn) {
 	t.Helper()
