@@ -94,8 +94,7 @@ class Filling:
 
     async def _fill(self, copy: _Copy, link: AgentLink) -> None:
         if copy.plan.mode == "empty":
-            if isinstance(copy.target, VolumeTarget):
-                await copy.target.ensure()
+            await copy.target.ensure()
             return
         result = await fill_volume(
             source=link,

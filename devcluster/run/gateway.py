@@ -26,7 +26,14 @@ class GatewaySettings:
 
 
 def gateway_settings(
-    facts: PodFacts, keys: Keys, network: Network, *, epoch: int, docker_network: str, docker_gateway: str
+    facts: PodFacts,
+    keys: Keys,
+    network: Network,
+    *,
+    epoch: int,
+    docker_network: str,
+    docker_gateway: str,
+    extra_hosts: tuple[tuple[str, str], ...] = (),
 ) -> GatewaySettings:
     """The pod's names and address, our keys, and what the laptop answers itself."""
     token = secrets.token_hex(32)
@@ -38,7 +45,7 @@ def gateway_settings(
         "epoch": epoch,
         "address": facts.address,
         "resolv_conf": facts.resolv_conf,
-        "hosts": facts.hosts,
+        "hosts": facts.hosts + _render_hosts(extra_hosts, docker_gateway),
         "hostname": facts.hostname,
         "cluster_domains": list(cluster_domains(facts.resolv_conf)),
         "local_names": list(network.names),
@@ -47,6 +54,14 @@ def gateway_settings(
         "docker_gateway": docker_gateway,
     }
     return GatewaySettings(token, json.dumps(settings).encode() + b"\n")
+
+
+def _render_hosts(extra_hosts: tuple[tuple[str, str], ...], docker_gateway: str) -> str:
+    """Lines of /etc/hosts; ``host-gateway`` is the laptop, as in Compose."""
+    pairs = [
+        (name, docker_gateway if address == "host-gateway" else address) for name, address in extra_hosts
+    ]
+    return "".join(f"{address}\t{name}\n" for name, address in pairs)
 
 
 def cluster_domains(resolv_conf: str) -> tuple[str, ...]:

@@ -171,6 +171,7 @@ class LocalPod:
             epoch=epoch,
             docker_network=subnet,
             docker_gateway=gateway,
+            extra_hosts=self.wanted.workload.runtime.extra_hosts,
         )
         project = self._site.place.id
         await self._site.engine.start_gateway(project, self.key, self.netns.container_id, settings.line)

@@ -16,11 +16,11 @@ from typing import Any
 from devcluster.config.model import Project
 from devcluster.edge.kube_agent import AgentBinary, load_binary
 from devcluster.edge.ssh import Keys
-from devcluster.errors import DevclusterError, FailedError, LeftoverError
+from devcluster.errors import DevclusterError, FailedError, HeldError, LeftoverError
 from devcluster.rules.marks import Holder, secret_name
 from devcluster.run.attachment import Attachment
 from devcluster.run.changes import Changes
-from devcluster.run.install import Installed, install
+from devcluster.run.install import BusyError, Installed, install
 from devcluster.run.journal import Journal
 from devcluster.run.podlink import Claim, Wire
 from devcluster.run.record import claim, unclaim
@@ -142,33 +142,49 @@ class Session:
         return self._row(attachment, "changed" if current is not None else "created")
 
     async def _attach(self, wanted: Wanted, *, takeover: bool, created: bool) -> Attachment:
-        site = self.site
-        assert self._binary is not None
-        installed = await install(
-            site.cluster,
-            wanted.install,
-            self._binary,
-            journal=self._journal,
-            report=site.report,
-            timeout=site.timeout,
-        )
+        """Install, claim, attach; whatever fails, or is broken off, is put back."""
         attachment: Attachment | None = None
         try:
+            wanted, installed = await self._install(wanted, takeover=takeover)
             attachment = await self._open(wanted, installed, takeover=takeover)
             await attachment.attach()
         except (DevclusterError, ExceptionGroup) as error:
-            await self._put_back(wanted, attachment, created=created, error=error)
-            raise AssertionError("unreachable") from error
+            raise await self._put_back(wanted, attachment, created=created, error=error) from error
         except asyncio.CancelledError:
+            interrupted = FailedError("interrupted")
             with contextlib.suppress(DevclusterError):
-                if attachment is not None:
-                    await attachment.hand_back()
+                await self._put_back(wanted, attachment, created=created, error=interrupted)
             raise
         return attachment
 
+    async def _install(self, wanted: Wanted, *, takeover: bool) -> tuple[Wanted, Installed]:
+        """Once more from the beginning where somebody installs the same at this very moment."""
+        assert self._binary is not None
+        for last in (False, True):
+            try:
+                installed = await install(
+                    self.site.cluster,
+                    wanted.install,
+                    self._binary,
+                    journal=self._journal,
+                    report=self.site.report,
+                    timeout=self.site.timeout,
+                    holder=self._holder(),
+                    takeover=takeover,
+                )
+            except BusyError:
+                if last:
+                    raise
+                wanted = await self._read(wanted.project, wanted.workload.key)
+            else:
+                return wanted, installed
+        raise AssertionError("one of the two returns or raises")
+
+    def _holder(self) -> Holder:
+        return Holder(user=getpass.getuser(), host=socket.gethostname(), project=self.site.place.name)
+
     async def _open(self, wanted: Wanted, installed: Installed, *, takeover: bool) -> Attachment:
-        place, key = self.site.place, wanted.workload.key
-        holder = Holder(user=getpass.getuser(), host=socket.gethostname(), project=place.name)
+        place, key, holder = self.site.place, wanted.workload.key, self._holder()
         record = await claim(self.site.cluster, place.namespace, installed.secret, holder, takeover=takeover)
         said = Claim(
             epoch=record.epoch,
@@ -187,25 +203,33 @@ class Session:
 
     async def _put_back(
         self, wanted: Wanted, attachment: Attachment | None, *, created: bool, error: BaseException
-    ) -> None:
-        """After a failure: as it was before, or LeftoverError with what is not."""
+    ) -> DevclusterError:
+        """After a failure: as it was before.  The error to raise: LeftoverError where it is not."""
         cause = _first(error)
+        conflict = isinstance(cause, HeldError | BusyError)
         self.site.report(Progress(wanted.workload.key, f"putting back: {cause}"))
         try:
             if attachment is not None:
                 await attachment.hand_back(failure=str(cause))
-                await self._end(attachment, remove_containers=True)
-            if created:
+                await self._end(attachment, remove_containers=created)
+            if created and not conflict:
                 await self._remove_agent(wanted)
+            elif attachment is not None:
+                await self._unclaim(attachment)
         except DevclusterError as second:
-            raise LeftoverError(
+            return LeftoverError(
                 f"{cause}; putting {wanted.title} back failed too: {second}",
                 hint=f"`devcluster down -n {self.site.place.namespace}` finishes it",
-            ) from error
-        if isinstance(cause, DevclusterError) and cause.exit_code in (2, 4, 5, 6):
-            raise cause
+            )
+        if isinstance(cause, DevclusterError) and cause.exit_code != 1:
+            return cause
         hint = cause.hint if isinstance(cause, DevclusterError) else ""
-        raise FailedError(f"{cause}; {wanted.title} was put back", hint=hint) from error
+        return FailedError(f"{cause}; {wanted.title} was put back", hint=hint)
+
+    async def _unclaim(self, attachment: Attachment) -> None:
+        wanted = attachment.wanted
+        secret = secret_name(wanted.object.kind, wanted.object.name)
+        await unclaim(self.site.cluster, self.site.place.namespace, secret, attachment.claim.epoch)
 
     async def _detach(self, key: str, *, remove_agent: bool) -> Json:
         attachment = self.attachments[key]
@@ -217,8 +241,7 @@ class Session:
             await attachment.local.stop()
         else:
             await attachment.hand_back()
-            secret = secret_name(wanted.object.kind, wanted.object.name)
-            await unclaim(self.site.cluster, self.site.place.namespace, secret, attachment.claim.epoch)
+            await self._unclaim(attachment)
         await self._end(attachment, remove_containers=remove_agent)
         return {
             "name": key,
