@@ -30,18 +30,7 @@ devcluster up -d --context "$context"
 
 say "The proof: a request from inside the cluster, and the local container's access log"
 id="demo-$(date +%s)-$$"
-python - "$context" "$id" <<'PY'
-import asyncio, sys
-from devcluster.edge.kube import open_cluster
-from devcluster.run.example import front_page
-
-async def ask(context: str, request_id: str) -> None:
-    async with open_cluster(context) as cluster:
-        page = await front_page(cluster, "wordpress", request_id=request_id)
-    print(f"http://wordpress/ answers: {page.status}, {page.title!r}")
-
-asyncio.run(ask(*sys.argv[1:]))
-PY
+python scripts/ask_from_inside.py "$context" wordpress "$id"
 if devcluster logs wordpress --context "$context" | grep -F "$id"; then
   port=$(devcluster status -o json --context "$context" | python -c 'import json,sys; print([p["host"] for p in json.load(sys.stdin)["workloads"][0]["ports"] if p["container"]==8080][0])')
   say "Yes: the local container answered it. The front page in your browser: http://localhost:$port/"
