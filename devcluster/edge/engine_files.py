@@ -23,6 +23,7 @@ from devcluster.rules.naming import labels, volume_name
 
 _CHUNK = 256 << 10
 _QUIET = 300.0  # seconds in which the engine must take or give something
+_IDENTITY = "devcluster.identity"
 _CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID"]
 
 
@@ -50,18 +51,22 @@ class VolumeTarget:
         """A volume of this name is ours in any case."""
 
     async def identity(self) -> str:
-        """When the volume was made; '' when it is not there."""
+        """What this volume was given when it was made; '' when it is not there.
+
+        Not its ``CreatedAt``: up to Docker 20.10 that is the time of the last change in its root.
+        """
         calls = self._calls
         try:
             found = await calls.call(f"inspect volume {self.name}", calls.api.inspect_volume, self.name)
         except GoneError:
             return ""
-        return str(found.get("CreatedAt") or "made")
+        return str((found.get("Labels") or {}).get(_IDENTITY) or "made")
 
     async def ensure(self) -> str:
         """The volume's identity; made where it is not there."""
         calls, ours = self._calls, labels(self._project, "volume", self._key)
         if not (identity := await self.identity()):
+            ours[_IDENTITY] = secrets.token_hex(8)
             what = f"create volume {self.name}"
             await calls.call(what, calls.api.create_volume, self.name, labels=ours)
             identity = await self.identity()
