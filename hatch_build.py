@@ -14,6 +14,9 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
+_DATA = ("examples", "sandbox")
+
+
 class BinariesHook(BuildHookInterface[Any]):
     """Runs ``scripts/build_agent.py`` before hatchling collects the files."""
 
@@ -29,5 +32,5 @@ class BinariesHook(BuildHookInterface[Any]):
         build_data["tag"] = "py3-none-any"
         build_data["artifacts"].append("devcluster/binaries/**")
         if version != "editable":
-            for source in ("templates", "sandbox", "examples"):
+            for source in _DATA:
                 build_data["force_include"][str(root / source)] = f"devcluster/_data/{source}"
