@@ -66,6 +66,13 @@ class AgentLink:
             yield chunk
 
     async def _files(self, request: Json) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._read_files(request):
+                yield chunk
+        except (asyncssh.Error, OSError) as error:
+            raise ClusterError(f"the agent of {self.address.pod} was lost: {error}") from error
+
+    async def _read_files(self, request: Json) -> AsyncIterator[bytes]:
         process = await self._connection.create_process(subsystem="files", encoding=None)
         async with process:
             process.stdin.write(json.dumps(request).encode() + b"\n")

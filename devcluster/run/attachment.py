@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Iterator
 from typing import Literal
 
 from devcluster.edge.background import running
@@ -90,6 +91,10 @@ class Attachment:
 
         Raises FailedError and what the edge raises; the caller hands back.
         """
+        with _translated():
+            await self._attach()
+
+    async def _attach(self) -> None:
         link = await self._first_link()
         facts = await link.inspect()
         self._say("starting the gateway")
@@ -109,6 +114,10 @@ class Attachment:
 
     async def change(self, wanted: Wanted) -> bool:
         """Take up an edit that needs no new pods; False where nothing of the local pod differs."""
+        with _translated():
+            return await self._change(wanted)
+
+    async def _change(self, wanted: Wanted) -> bool:
         link = await self._first_link()
         facts = await link.inspect()
         if not await self.local.differs(wanted, facts):
@@ -139,6 +148,10 @@ class Attachment:
 
     async def restart(self) -> None:
         """Stop and start the local container; connections wait in the agents meanwhile."""
+        with _translated():
+            await self._restart()
+
+    async def _restart(self) -> None:
         self._set("starting")
         await self._all("pause")
         await self.local.restart()
@@ -243,3 +256,14 @@ class Attachment:
 
     def _say(self, text: str) -> None:
         self._site.report(Progress(self.key, text))
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """An agent that refuses or is lost in the middle is a failure of this command, not a bug."""
+    try:
+        yield
+    except RefusedError as error:
+        raise FailedError(f"the agent refused: {error.text}") from error
+    except (ConnectionError, TimeoutError) as error:
+        raise FailedError(f"the agent was lost: {error or type(error).__name__}") from error

@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, ip_address
 from devcluster.edge.background import running
 from devcluster.edge.door import Door, open_control
 from devcluster.edge.engine import GoneError, NetnsInfo, spec_digest
-from devcluster.edge.lines import Json, Lines
+from devcluster.edge.lines import Json, Lines, RefusedError
 from devcluster.edge.ssh import AgentLink, Keys
 from devcluster.errors import DevclusterError, FailedError
 from devcluster.rules.container import ContainerSpec
@@ -30,6 +30,8 @@ from devcluster.run.healthy import Health
 from devcluster.run.report import Progress
 from devcluster.run.site import Site
 from devcluster.run.wanted import Wanted
+
+_AGAIN = 0.2  # seconds, before the gateway is asked anew
 
 
 class LocalPod:
@@ -206,10 +208,9 @@ class LocalPod:
         """The conversation with the gateway, opened anew with each new door."""
         while True:
             await self._changes.until(lambda: self.door is not None)
-            door = self.door
-            assert door is not None
-            with contextlib.suppress(DevclusterError, OSError):
-                async with open_control(door, on_event=self._hear, on_request=answer_gateway) as lines:
+            assert self.door is not None
+            with contextlib.suppress(DevclusterError, OSError, RefusedError):
+                async with open_control(self.door, on_event=self._hear, on_request=answer_gateway) as lines:
                     self._control = lines
                     self._changes.notify()
                     try:
@@ -217,7 +218,7 @@ class LocalPod:
                             await lines.ended()
                     finally:
                         self._control = None
-            await self._changes.until(lambda door=door: self.door is not door)  # type: ignore[misc]
+            await asyncio.sleep(_AGAIN)
 
     async def _ask_state(self, lines: Lines) -> None:
         while True:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import getpass
 import socket
+import traceback
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
@@ -198,8 +199,21 @@ class Session:
         attachment = Attachment(self.site, wanted, said, wire)
         self.attachments[key] = attachment
         self.failures.pop(key, None)
-        self._running[key] = self._tasks.create_task(attachment.run(), name=f"attachment {key}")
+        self._running[key] = self._tasks.create_task(self._live(attachment), name=f"attachment {key}")
         return attachment
+
+    async def _live(self, attachment: Attachment) -> None:
+        """An attachment that breaks (the engine is gone, say) hands back; the others go on."""
+        try:
+            await attachment.run()
+        except (DevclusterError, ExceptionGroup) as error:
+            cause = _first(error)
+            reason = str(cause) if isinstance(cause, DevclusterError) else f"a bug: {cause!r}"
+            with contextlib.suppress(DevclusterError):
+                await attachment.hand_back(failure=reason)
+            self._failed(attachment.key, reason)
+            if not isinstance(cause, DevclusterError):
+                traceback.print_exception(error)
 
     async def _put_back(
         self, wanted: Wanted, attachment: Attachment | None, *, created: bool, error: BaseException

@@ -105,6 +105,7 @@ async def _follow(
     if not session.failures:
         return 0
     reasons = "; ".join(session.failures[key] for key in sorted(session.failures))
+    await session.leave((), report=report)  # the traffic went back already; the record is told
     raise FailedError(reasons, hint="the original serves again; `devcluster up` starts it anew")
 
 
