@@ -53,6 +53,7 @@ class World:
     folder: Path
     app: str
     environ: dict[str, str] = field(repr=False)
+    before: tuple[str, ...] = ()  # words before each command
 
     def write(self, text: str, name: str = "devcluster.yaml") -> Path:
         path = self.folder / name
@@ -75,6 +76,7 @@ class World:
     ) -> asyncio.subprocess.Process:
         """The command in the foreground; the caller ends it."""
         return await asyncio.create_subprocess_exec(
+            *self.before,
             sys.executable,
             "-m",
             "devcluster",

@@ -1,0 +1,220 @@
+"""WordPress, replaced and put back: the project's model case, from the cluster's, the browser's and the
+container's own side.
+
+The module's `up` finds port 8080 of the laptop taken, and its host process has a resolver that knows a name
+of which the cluster has never heard.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from devcluster.rules.example import BLOG_NAME
+from tests.scenarios.browser import Browser, small_png
+from tests.scenarios.laptop_names import name_server, with_own_resolver
+from tests.scenarios.wordpress_world import Json, WordPress, open_wordpress
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+TITLE = "<title>User&#039;s Blog!</title>"
+ONLY_HERE = "wiki.only-on-this-laptop.example"
+SIGNALLED = "caught SIGWINCH, shutting down gracefully"
+
+_GETENT = r"""
+$found = [];
+foreach (array_slice($argv, 1) as $name) {
+  $words = preg_split('/\s+/', trim((string) shell_exec('getent ahostsv4 ' . escapeshellarg($name))));
+  $found[$name] = $words[0];
+}
+echo json_encode($found), "\n";
+"""
+
+_VALUES = r"""
+$found = [];
+foreach (explode("\0", file_get_contents('/proc/1/environ')) as $pair) {
+  [$name, $value] = explode('=', $pair, 2) + [1 => ''];
+  if (in_array($name, $argv, true)) $found[$name] = $value;
+  if ($name === 'WORDPRESS_DATABASE_PASSWORD') $found[$name] = hash('sha256', $value);
+}
+echo json_encode($found), "\n";
+"""
+
+_DB_HOST = r"""
+preg_match("/^define\( 'DB_HOST', '(.*)' \);$/m", file_get_contents($argv[1]), $found);
+echo json_encode($found[1]), "\n";
+"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def wordpress(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WordPress]:
+    """The example, deployed; nothing of ours in it yet."""
+    async with open_wordpress(kubeconfig, tmp_path_factory.mktemp("wordpress")) as world:
+        yield world
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def origin(wordpress: WordPress) -> Json:
+    """What stood there before the first `up`."""
+    return {
+        "template": await wordpress.template("wordpress"),
+        "history": await wordpress.history(),
+        "claim": await wordpress.claim(),
+    }
+
+
+@pytest.fixture(scope="module")
+def laptop_knows() -> Iterator[list[str]]:
+    if os.geteuid() != 0:
+        yield []
+        return
+    with name_server({ONLY_HERE: "192.0.2.53"}) as asked:
+        yield asked
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def attached(wordpress: WordPress, origin: Json, laptop_knows: list[str]) -> WordPress:
+    """Answered here; the first test that asks brings it up, the others find it so."""
+    if os.geteuid() == 0:
+        wordpress.before = with_own_resolver(wordpress.folder)
+    with _taken(8080):
+        await wordpress.devcluster("up", "-d")
+    return wordpress
+
+
+async def test_every_request_from_the_cluster_is_answered_here(attached: WordPress) -> None:
+    short = await attached.hundred("http://wordpress/", TITLE)
+    assert (short.seen, short.here, short.there) == ({"200": 100}, 100, 0)
+    assert short.callers_here == {short.caller}  # the asking pod's own address
+
+    full = await attached.hundred(
+        f"http://wordpress.{attached.namespace}.svc.cluster.local/", TITLE, count=20
+    )
+    assert (full.seen, full.here, full.there) == ({"200": 20}, 20, 0)
+
+
+async def test_every_request_by_tls_is_answered_here(attached: WordPress) -> None:
+    asked = await attached.hundred("https://wordpress/", TITLE)
+    assert (asked.seen, asked.here, asked.there) == ({"200": 100}, 100, 0)
+    assert asked.callers_here == {asked.caller}
+
+
+async def test_a_browser_stays_at_its_address(attached: WordPress) -> None:
+    port = await attached.port()
+    assert port != 8080
+    browser = Browser(f"http://localhost:{port}")
+    assert TITLE in browser.get("/")
+    assert "Dashboard" in browser.log_in("user", attached.password)
+
+    image = small_png()
+    url = browser.upload(f"pixel-{secrets.token_hex(4)}.png", image)
+    assert url.startswith(f"http://localhost:{port}/wp-content/uploads/")
+    assert browser.get_bytes(url) == image
+
+
+async def test_names_are_what_the_pod_is_told(attached: WordPress) -> None:
+    names = ["wordpress-mariadb", f"wordpress-mariadb.{attached.namespace}", "kubernetes.default.svc"]
+    names += ["kubernetes.default.svc.cluster.local", "wordpress"]
+    here = attached.local_php(_GETENT, *names)
+    assert here == await attached.php(_GETENT, *names)
+    assert all(here.values())
+    done = attached.in_local("wordpress", "getent", "hosts", "no-such-service")
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a resolver of one's own needs port 53 and a mount namespace")
+async def test_a_name_that_only_the_laptop_knows(attached: WordPress, laptop_knows: list[str]) -> None:
+    assert attached.local_php(_GETENT, ONLY_HERE) == {ONLY_HERE: "192.0.2.53"}
+    assert ONLY_HERE in laptop_knows
+    assert await attached.php(_GETENT, ONLY_HERE) == {ONLY_HERE: ""}
+    assert not [name for name in laptop_knows if name.endswith("cluster.local")]
+
+
+async def test_the_database_by_the_environments_own_values(attached: WordPress) -> None:
+    script = (
+        'MYSQL_PWD="$WORDPRESS_DATABASE_PASSWORD" exec mariadb --no-defaults --batch --skip-column-names'
+        ' -h "$MARIADB_HOST" -P "$MARIADB_PORT_NUMBER" -u "$WORDPRESS_DATABASE_USER"'
+        ' "$WORDPRESS_DATABASE_NAME" -e "select option_value from wp_options where option_name=\'blogname\'"'
+    )
+    done = attached.in_local("wordpress", "sh", "-c", script)
+    assert done.stdout.strip() == "User&#039;s Blog!", done.stderr
+
+
+async def test_where_nobody_listens_connect_fails(attached: WordPress) -> None:
+    pod = await attached.cluster.get("pod", "wordpress-mariadb-0", attached.namespace)
+    for host in (pod["status"]["podIP"], "wordpress-mariadb"):
+        done = attached.in_local("wordpress", "bash", "-c", f"exec 3<>/dev/tcp/{host}/3307")
+        assert done.returncode == 1
+        assert "Connection refused" in done.stderr
+
+
+async def test_environment_and_files_name_the_namespace(attached: WordPress, origin: Json) -> None:
+    host = f"wordpress-mariadb.{attached.namespace}"
+    password = await attached.secret("wordpress-mariadb", "mariadb-password")
+    names = ["MARIADB_HOST", "MARIADB_PORT_NUMBER", "WORDPRESS_DATABASE_NAME", "WORDPRESS_DATABASE_USER"]
+    assert attached.local_php(_VALUES, *names, "WORDPRESS_BLOG_NAME", "WP_DEBUG") == {
+        "MARIADB_HOST": host,
+        "MARIADB_PORT_NUMBER": "3306",
+        "WORDPRESS_DATABASE_NAME": "bitnami_wordpress",
+        "WORDPRESS_DATABASE_USER": "bn_wordpress",
+        "WORDPRESS_DATABASE_PASSWORD": hashlib.sha256(password.encode()).hexdigest(),
+        "WORDPRESS_BLOG_NAME": BLOG_NAME,
+        "WP_DEBUG": "1",
+    }
+    assert attached.local_php(_DB_HOST, "/bitnami/wordpress/wp-config.php") == f"{host}:3306"
+    assert await attached.claim() == origin["claim"]
+    rewrites = (await attached.status("wordpress"))["rewrites"]
+    assert {(one["where"], one["to"]) for one in rewrites} == {
+        ("MARIADB_HOST", host),
+        ("wordpress-data:wp-config.php", host),
+    }
+
+
+async def test_leave_and_down_give_everything_back(attached: WordPress, origin: Json) -> None:
+    browser = Browser(f"http://localhost:{await attached.port()}")
+    browser.log_in("user", attached.password)
+    title = f"Written here {secrets.token_hex(4)}"
+    number = browser.write_post(title, "And read there.")
+    assert SIGNALLED in await attached.original_log()  # the agent stopped the original as its image says
+
+    await attached.devcluster("leave")
+    assert attached.local_log("wordpress").count(SIGNALLED) == 1
+    await _answered_there(attached, "http://wordpress/", TITLE)
+    assert await attached.claim() == origin["claim"]
+
+    await attached.devcluster("up", "-d")
+    assert (await attached.hundred("http://wordpress/", TITLE, count=5)).here == 5
+    await attached.devcluster("down", "--volumes")
+    await _answered_there(attached, "http://wordpress/", TITLE)
+    await _answered_there(attached, "https://wordpress/", TITLE, count=20)
+    await _answered_there(attached, f"http://wordpress/?p={number}", title, count=1)
+
+    assert await attached.template("wordpress") == origin["template"]
+    assert await attached.history() == origin["history"]
+    assert await attached.claim() == origin["claim"]
+    assert await attached.cluster_leftovers() == []
+    assert attached.docker_leftovers() == []
+
+
+async def _answered_there(world: WordPress, url: str, text: str, count: int = 100) -> None:
+    asked = await world.hundred(url, text, count)
+    assert (asked.seen, asked.here, asked.there) == ({"200": count}, 0, count)
+
+
+@contextlib.contextmanager
+def _taken(port: int) -> Iterator[None]:
+    """Somebody listens on *port* of the laptop: we, where nobody did."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            listener.listen()
+        yield
