@@ -15,9 +15,10 @@ from devcluster.edge.ssh import AgentLink
 from devcluster.rules.container import VolumeBind
 from devcluster.rules.environment import wanted_services
 from devcluster.rules.volumes import VolumePlan
+from devcluster.run.one_fill import FillResult, Rewriting
 from devcluster.run.report import Progress
 from devcluster.run.site import Site
-from devcluster.run.volumes import FillResult, Rewriting, fill_volume, manifest_path
+from devcluster.run.volumes import fill_volume, manifest_path
 from devcluster.run.wanted import Wanted
 
 Json = dict[str, object]

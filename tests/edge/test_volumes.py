@@ -20,10 +20,9 @@ from devcluster.edge.engine_files import VolumeTarget
 from devcluster.edge.files import FolderTarget, scan
 from devcluster.errors import ConfigurationError, FailedError
 from devcluster.rules.tree import parse_tree, render_entry
+from devcluster.run.one_fill import FillResult, Rewriting
 from devcluster.run.volume_manifest import FileRewrite
 from devcluster.run.volumes import (
-    FillResult,
-    Rewriting,
     Target,
     describe_local_changes,
     fill_volume,
