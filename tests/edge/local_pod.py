@@ -8,6 +8,7 @@ machine's loopback in the cluster's place.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import ipaddress
 import json
@@ -23,6 +24,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import docker
+
+from devcluster.run.base_image import BASE_IMAGE, ensure_base_image
 
 AGENT = Path(__file__).parents[2] / "agent"
 LABEL = "devcluster.test.gateway"
@@ -86,9 +89,10 @@ def _go_environment() -> dict[str, str]:
 
 
 def build_images(client: Any, gateway: Path, application: Path) -> Images:
+    asyncio.run(ensure_base_image())
     return Images(
         gateway=_build(client, "FROM scratch\nCOPY program /devcluster-gateway\n", gateway),
-        application=_build(client, "FROM debian:lab\nCOPY program /testagent\n", application),
+        application=_build(client, f"FROM {BASE_IMAGE}\nCOPY program /testagent\n", application),
     )
 
 

@@ -25,20 +25,18 @@ from devcluster.errors import ConfigurationError, EngineError
 from devcluster.rules.container import ContainerSpec, VolumeBind
 from devcluster.rules.keys import generate_pair
 from devcluster.rules.naming import container_name, network_name, volume_name
+from devcluster.run.base_image import BASE_IMAGE, ensure_base_image
 from tests.edge.gateway_binary import gateway_binary
 
 PROJECT = "test-engine"
-IMAGE = "debian:lab"
+IMAGE = BASE_IMAGE
 SLEEP = ("/bin/sh", "-c", "trap 'exit 7' USR1; while :; do sleep 0.1; done")
 
 
 @pytest.fixture
 async def engine() -> AsyncIterator[Engine]:
     async with open_engine() as opened:
-        try:
-            await opened.calls.call("look for the base image", opened.calls.api.inspect_image, IMAGE)
-        except EngineError:
-            pytest.skip(f"{IMAGE} is not here")
+        await ensure_base_image(opened.calls)
         await opened.ensure_gateway_image(gateway_binary())
         await opened.remove_project(PROJECT, volumes=True)  # of a run that was killed
         try:

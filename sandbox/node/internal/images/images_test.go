@@ -12,7 +12,7 @@ import (
 func TestNormalise(t *testing.T) {
 	for given, want := range map[string]string{
 		"debian":                  "docker.io/library/debian:latest",
-		"debian:lab":              "docker.io/library/debian:lab",
+		"debian:12":               "docker.io/library/debian:12",
 		"devcluster/wordpress:1":  "docker.io/devcluster/wordpress:1",
 		"localhost/x":             "localhost/x:latest",
 		"localhost:5000/x:2":      "localhost:5000/x:2",
