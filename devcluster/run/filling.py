@@ -7,6 +7,7 @@ laptop, filled from the first agent; ``run.volumes`` does one of them, here they
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 
 from devcluster.edge.engine_files import VolumeTarget
@@ -22,6 +23,7 @@ from devcluster.run.volumes import fill_volume, manifest_path
 from devcluster.run.wanted import Wanted
 
 Json = dict[str, object]
+_SAY_EVERY = 0.5  # seconds; a volume of a hundred thousand files has as many steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Filling:
         self._site = site
         self._wanted = wanted
         self._results: dict[str, FillResult] = {}
+        self._said: dict[str, tuple[float, tuple[int, ...]]] = {}
         self._copies = tuple(
             _Copy(plan, label, self._target(plan, label))
             for plan, label in labelled(wanted.volumes)
@@ -105,7 +108,7 @@ class Filling:
             exclude=copy.plan.exclude,
             limit=copy.plan.limit,
             rewrite=self._rewriting(copy.plan),
-            report=lambda done, files, size, count: self._say(copy.label, done, size),
+            report=lambda *numbers: self._say(copy.label, numbers),
             label=copy.label,
         )
         self._results[copy.label] = result
@@ -122,8 +125,16 @@ class Filling:
         services = wanted_services(self._wanted.workload, self._wanted.services, namespace)
         return Rewriting(plan.rewrite, services, namespace)
 
-    def _say(self, label: str, done: int, size: int) -> None:
-        self._site.report(Progress(self._wanted.workload.key, f"copying {label}", done, size, "bytes"))
+    def _say(self, label: str, numbers: tuple[int, ...]) -> None:
+        """Now and then, and the last of it once; *numbers* as ``run.one_fill`` reports them."""
+        done, files, size, count = numbers
+        when, said = self._said.get(label, (0.0, ()))
+        now = time.monotonic()
+        if said == numbers or (files < count and now - when < _SAY_EVERY):
+            return
+        self._said[label] = (now, numbers)
+        text = f"copying {label}, {files} of {count} files"
+        self._site.report(Progress(self._wanted.workload.key, text, done, size, "bytes"))
 
 
 def labelled(plans: tuple[VolumePlan, ...]) -> list[tuple[VolumePlan, str]]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from devcluster.edge.kube import open_cluster
+from devcluster.errors import NotFoundError
 from tests.scenarios.world import Done, World
 
 Json = dict[str, Any]
@@ -189,7 +190,8 @@ async def open_wordpress(
                 yield world
             finally:
                 await world.devcluster("down", "--volumes", code=None)
-                await world.example("down")
+                with contextlib.suppress(NotFoundError):
+                    await cluster.delete("namespace", world.namespace)
     finally:
         if before is None:
             del os.environ["KUBECONFIG"]
