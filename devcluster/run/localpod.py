@@ -109,9 +109,10 @@ class LocalPod:
                 healthy.result()
                 return
             healthy.cancel()
+            lines = (await self._last_lines()).rstrip()
             raise FailedError(
-                f"the local container {self.name} ended before it was healthy: {ended.result()}",
-                hint=f"its log: docker logs {self.name}\n{await self._last_lines()}".rstrip(),
+                f"the local container {self.name} {ended.result()} before it was healthy",
+                hint=f"the last it said:\n{lines}" if lines else "it said nothing",
             )
 
     async def differs(self, wanted: Wanted, facts: PodFacts) -> bool:
@@ -256,7 +257,7 @@ class LocalPod:
             assert container is not None
             reason = await self._until_died(container)
             if self.container == container:
-                self._on_end(f"the local container {self.name} ended: {reason}")
+                self._on_end(f"the local container {self.name} {reason}")
             await self._changes.until(lambda container=container: self.container != container)  # type: ignore[misc]
 
     async def _until_end(self, ended: asyncio.Future[str]) -> None:
@@ -264,10 +265,13 @@ class LocalPod:
         ended.set_result(await self._until_died(self.container))
 
     async def _until_died(self, container: str) -> str:
+        """What is the matter with it, once it can't serve any more."""
         async for event in self._site.engine.watch_container(container):
             if event.what == "die":
-                return f"exit code {event.exit_code}"
-        return "it is gone"
+                return f"ended with exit code {event.exit_code}"
+            if event.health == "unhealthy":
+                return "turned unhealthy"
+        return "was removed"
 
     async def _last_lines(self) -> str:
         assert self.container is not None
