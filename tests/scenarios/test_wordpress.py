@@ -120,6 +120,13 @@ async def test_a_browser_stays_at_its_address(attached: WordPress) -> None:
     assert browser.get_bytes(url) == image
 
 
+async def test_up_again_changes_nothing(attached: WordPress) -> None:
+    port, began = await attached.port(), _started(attached)
+    done = await attached.devcluster("up", "-d", "-o", "json")  # port 8080 may be free by now
+    assert [row["outcome"] for row in done.json["workloads"]] == ["unchanged"]
+    assert (await attached.port(), _started(attached)) == (port, began)
+
+
 async def test_names_are_what_the_pod_is_told(attached: WordPress) -> None:
     names = ["wordpress-mariadb", f"wordpress-mariadb.{attached.namespace}", "kubernetes.default.svc"]
     names += ["kubernetes.default.svc.cluster.local", "wordpress"]
@@ -207,6 +214,11 @@ async def test_leave_and_down_give_everything_back(attached: WordPress, origin: 
 async def _answered_there(world: WordPress, url: str, text: str, count: int = 100) -> None:
     asked = await world.hundred(url, text, count)
     assert (asked.seen, asked.here, asked.there) == ({"200": count}, 0, count)
+
+
+def _started(world: WordPress) -> str:
+    """When the local container's first process began."""
+    return world.in_local("wordpress", "stat", "-c", "%Y", "/proc/1").stdout
 
 
 @contextlib.contextmanager
