@@ -8,10 +8,25 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 what=${1:-all}
 [ $# -eq 0 ] || shift
+
+# One cluster for all tests, since they wait more than they work: three of them run side by side.
+with_cluster() { # command…
+  if [ -z "${DEVCLUSTER_TEST_KUBECONFIG:-}" ]; then
+    state=$(mktemp -d)
+    [ -z "${DEVCLUSTER_TEST_KEEP:-}" ] || state=${XDG_CACHE_HOME:-$HOME/.cache}/devcluster/test-state
+    XDG_STATE_HOME=$state devcluster sandbox up --name test
+    DEVCLUSTER_TEST_KUBECONFIG=$(XDG_STATE_HOME=$state devcluster sandbox kubeconfig --name test)
+    export DEVCLUSTER_TEST_KUBECONFIG
+    [ -n "${DEVCLUSTER_TEST_KEEP:-}" ] ||
+      trap 'XDG_STATE_HOME=$state devcluster sandbox down --name test >/dev/null 2>&1; rm -rf "$state"' EXIT
+  fi
+  "$@"
+}
+
 case $what in
   unit) export DEVCLUSTER_SETUP_MACHINE=no; . scripts/setup.sh; exec pytest -q tests/unit "$@" ;;
-  slow) . scripts/setup.sh; exec pytest -m slow "$@" ;;
-  only) . scripts/setup.sh; exec pytest "$@" ;;
+  slow) . scripts/setup.sh; with_cluster pytest -m slow "$@"; exit ;;
+  only) . scripts/setup.sh; with_cluster pytest "$@"; exit ;;
   faults | soak) echo "test.sh $what: not built yet" >&2; exit 2 ;;
   all) ;;
   *) sed -n '2,7p' "$0" >&2; exit 2 ;;
@@ -24,4 +39,4 @@ for module in agent sandbox/node tests/apps; do
   (cd "$module" && CGO_ENABLED=0 go test -trimpath ./...)
 done
 say "Python tests"
-exec pytest -m "not slow" --durations=15 "$@"
+with_cluster pytest -m "not slow" -n 3 --dist loadfile --durations=15 "$@"

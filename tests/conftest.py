@@ -6,15 +6,12 @@ A test that would write to the real home directory fails: HOME does not exist wh
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SANDBOX = "test"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,27 +39,8 @@ def private_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def kubeconfig(private_home: Path) -> Iterator[Path]:
-    """The kubeconfig of a running sandbox; ``DEVCLUSTER_TEST_KUBECONFIG`` names another cluster's.
-
-    With ``DEVCLUSTER_TEST_KEEP`` set the sandbox stays for the next run.
-    """
+def kubeconfig() -> Path:
+    """The test cluster's, which ``scripts/test.sh`` has started; several processes share it."""
     given = os.environ.get("DEVCLUSTER_TEST_KUBECONFIG")
-    if given:
-        yield Path(given)
-        return
-    keep = os.environ.get("DEVCLUSTER_TEST_KEEP")
-    environ = dict(os.environ)
-    if keep:
-        environ["XDG_STATE_HOME"] = environ["XDG_CACHE_HOME"]
-    _sandbox(environ, "up")
-    path = _sandbox(environ, "kubeconfig").strip()
-    yield Path(path)
-    if not keep:
-        _sandbox(environ, "down")
-
-
-def _sandbox(environ: dict[str, str], *words: str) -> str:
-    command = [sys.executable, "-m", "devcluster", "sandbox", *words, "--name", SANDBOX]
-    done = subprocess.run(command, env=environ, stdout=subprocess.PIPE, text=True, check=True, timeout=3000)
-    return done.stdout
+    assert given, "this test needs a cluster: scripts/test.sh only ARGS, or DEVCLUSTER_TEST_KUBECONFIG"
+    return Path(given)
