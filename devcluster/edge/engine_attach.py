@@ -31,6 +31,7 @@ class Attached:
         self._reader = response.raw._fp.fp
         raw = getattr(self._reader, "raw", self._reader)
         self._socket: Any = getattr(raw, "_sock", getattr(raw, "sock", raw))
+        self._closed = False
 
     def limit(self, seconds: float | None) -> None:
         """Each read and write ends after *seconds* with TimeoutError."""
@@ -46,9 +47,13 @@ class Attached:
             self._socket.shutdown(socket.SHUT_WR)
 
     def frames(self) -> Iterator[tuple[int, bytes]]:
-        """(1 stdout or 2 stderr, bytes) until the container ends."""
-        while len(header := self._exactly(8)) == 8:
-            yield header[0], self._exactly(int.from_bytes(header[4:], "big"))
+        """(1 stdout or 2 stderr, bytes) until the container ends, or until ``close`` from another thread."""
+        try:
+            while len(header := self._exactly(8)) == 8:
+                yield header[0], self._exactly(int.from_bytes(header[4:], "big"))
+        except (ValueError, OSError):
+            if not self._closed:
+                raise
 
     def raw(self, size: int = 65536) -> bytes:
         """Bytes as they come, of a terminal; b'' at its end."""
@@ -62,6 +67,7 @@ class Attached:
         return b"".join(parts)
 
     def close(self) -> None:
+        self._closed = True
         with contextlib.suppress(AttributeError, OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(OSError, ValueError):

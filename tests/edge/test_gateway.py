@@ -306,7 +306,9 @@ def test_hosts_and_resolv_conf_are_the_pods(pod: LocalPod) -> None:
 
 
 def test_connections_that_nobody_reads_stop_nobody_else(pod: LocalPod) -> None:
-    assert pod.run("stall", service(pod, "source"), "64")["ms"] < 2000
+    took = pod.run("stall", service(pod, "source"), "64")["ms"]
+    print(f"{took} ms beside 64 stalled connections")
+    assert took < 20_000  # for ever, if they were in the way
 
 
 def test_control_tells_the_lanes_and_what_becomes_of_them(pod: LocalPod, host: Host) -> None:

@@ -27,8 +27,9 @@ const (
 type Backend interface {
 	// Lane gets the bytes of a lane to the agent of pod.
 	Lane(ctx context.Context, conn net.Conn, pod, id string)
-	// Control gets a conversation in JSON lines.
-	Control(ctx context.Context, conn net.Conn)
+	// Control gets a conversation in JSON lines. It calls welcome before it writes anything, at a moment from
+	// which on the other side may count on being known.
+	Control(ctx context.Context, conn net.Conn, welcome func() error)
 }
 
 // Door lets in who knows the token.
@@ -76,20 +77,24 @@ func (d *Door) serve(ctx context.Context, conn net.Conn) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	asked, rest, err := d.admit(conn)
 	stop()
-	if err == nil {
-		_, err = conn.Write([]byte("{\"ok\":true}\n"))
-	} else {
-		refuse(conn, err)
-	}
 	if err != nil {
+		refuse(conn, err)
 		_ = conn.Close()
 		return
 	}
-	if asked.Open == "lane" {
-		d.backend.Lane(ctx, rest, asked.Pod, asked.Lane)
-	} else {
-		d.backend.Control(ctx, rest)
+	welcome := func() error {
+		_, err := conn.Write([]byte("{\"ok\":true}\n"))
+		return err
 	}
+	if asked.Open == "control" {
+		d.backend.Control(ctx, rest, welcome)
+		return
+	}
+	if welcome() != nil {
+		_ = conn.Close()
+		return
+	}
+	d.backend.Lane(ctx, rest, asked.Pod, asked.Lane)
 }
 
 // admit reads the first line. What the other side sent behind it is in the connection that it returns.

@@ -21,7 +21,10 @@ func (room) Lane(_ context.Context, conn net.Conn, pod, id string) {
 	_, _ = io.Copy(conn, conn)
 }
 
-func (r room) Control(ctx context.Context, conn net.Conn) {
+func (r room) Control(ctx context.Context, conn net.Conn, welcome func() error) {
+	if welcome() != nil {
+		return
+	}
 	lines := NewLines(conn, func(_ context.Context, do string, body []byte) (any, error) {
 		if do != "double" {
 			return nil, &Refusal{Kind: "bad-request", Text: "only double"}

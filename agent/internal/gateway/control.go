@@ -46,11 +46,18 @@ type state struct {
 }
 
 // Control implements door.Backend: a conversation with a host process.
-func (g *Gateway) Control(ctx context.Context, conn net.Conn) {
+func (g *Gateway) Control(ctx context.Context, conn net.Conn, welcome func() error) {
 	lines := door.NewLines(conn, g.request)
-	g.mu.Lock()
-	g.hosts = append(g.hosts, lines)
+	g.mu.Lock() // whoever was welcomed is asked from the next question on, and hears nothing before it
+	err := welcome()
+	if err == nil {
+		g.hosts = append(g.hosts, lines)
+	}
 	g.mu.Unlock()
+	if err != nil {
+		_ = conn.Close()
+		return
+	}
 	lines.Run(ctx)
 	_ = conn.Close()
 	g.mu.Lock()
