@@ -8,12 +8,19 @@ Source: https://specifications.freedesktop.org/basedir-spec/latest/
 
 from __future__ import annotations
 
+import hashlib
 import os
+import stat
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from devcluster.errors import FailedError
 from devcluster.rules.naming import project_id
+
+# What a Unix socket's path may have in bytes: 104 on macOS and 108 on Linux, with the zero byte (unix(7)).
+_LONGEST_SOCKET = 103
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,11 @@ class Place:
 
     @property
     def socket(self) -> Path:
-        return self.state / "session.sock"
+        """In ``state``; where that path is too long for a socket, in a private folder for temporary files."""
+        path = self.state / "session.sock"
+        if len(os.fsencode(path)) <= _LONGEST_SOCKET:
+            return path
+        return _private_folder() / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}.sock"
 
     @property
     def log(self) -> Path:
@@ -47,3 +58,16 @@ def place_of(context: str, namespace: str, name: str, environ: Mapping[str, str]
     state = state_home(environ) / identity
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Place(context, namespace, name, identity, state)
+
+
+def _private_folder() -> Path:
+    """Ours and nobody else's, or an error: somebody else could answer there in our name."""
+    folder = Path(tempfile.gettempdir()) / f"devcluster-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise FailedError(
+            f"{folder} is not a folder that only you can read",
+            hint="remove it, or set XDG_STATE_HOME to a shorter path",
+        )
+    return folder

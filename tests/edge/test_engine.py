@@ -243,7 +243,10 @@ async def test_the_container_is_what_the_spec_says(engine: Engine, netns: NetnsI
 
 
 async def test_stopping_follows_the_signal_and_is_watched(engine: Engine, netns: NetnsInfo) -> None:
-    workload = await run(engine, netns, spec(stop_signal="SIGUSR1"))
+    say = ("/bin/sh", "-c", "trap 'exit 7' USR1; echo trapped; while :; do sleep 0.1; done")
+    workload = await run(engine, netns, spec(entrypoint=say, stop_signal="SIGUSR1"))
+    async with contextlib.aclosing(engine.follow_logs(workload)) as logs:
+        await anext(logs)  # before its trap a first process does not hear the signal
     for now in (True, False):  # seen while it happens, and when it has
         async with contextlib.aclosing(engine.watch_container(workload)) as watching:
             first = asyncio.ensure_future(anext(watching))
