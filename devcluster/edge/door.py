@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from devcluster.edge.background import running
 from devcluster.edge.kube import UpgradeTarget
-from devcluster.edge.lanes import AgentAddress, Side, open_upgrade
+from devcluster.edge.lanes import AgentAddress, Side
 from devcluster.edge.lines import Json, Lines
+from devcluster.edge.ways import Ways
 from devcluster.errors import EngineError
 
 
@@ -24,13 +25,13 @@ class Door:
 
 
 async def open_lane(
-    target: UpgradeTarget, agent: AgentAddress, door: Door, lane: str, *, timeout: float = 15.0
+    ways: Ways, target: UpgradeTarget, agent: AgentAddress, door: Door, lane: str, *, timeout: float = 15.0
 ) -> asyncio.Future[None]:
     """Join a new lane of *agent* to the gateway.  The result is done when the lane is gone.
 
     Raises LaneError (the agent), EngineError (the gateway).
     """
-    cluster = await open_upgrade(target, agent, "devcluster-lane", timeout=timeout)
+    cluster = await ways.open(target, agent, "devcluster-lane", timeout=timeout)
     try:
         async with asyncio.timeout(timeout):
             local = await _enter(door, {"open": "lane", "pod": agent.pod, "lane": lane})

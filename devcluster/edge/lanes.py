@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -23,12 +23,20 @@ from devcluster.edge.kube import UpgradeTarget
 from devcluster.errors import ClusterError, NotFoundError
 
 _HEAD_LIMIT = 64 * 1024
-_HTTP_END = b"\r\n\r\n"
+HTTP_END = b"\r\n\r\n"
 _CONNECT_PATH = "/.devcluster/connect"
 
 
 class LaneError(ClusterError):
     """The lane could not be opened, for a reason that may pass (an agent that is not there yet)."""
+
+
+class LaneTimeoutError(LaneError):
+    """Nothing answered in time: the way itself may be closed."""
+
+
+class LaneForbiddenError(ClusterError):
+    """The API server does not allow this way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +68,12 @@ class Side(asyncio.Protocol):
         elif self.peer is None or self.peer.transport is None:
             self._early += data
         else:
-            self.peer.transport.write(data)
+            self.peer.send(data)
+
+    def send(self, data: bytes) -> None:
+        """Write to this end."""
+        if self.transport is not None:
+            self.transport.write(data)
 
     def _take_head(self, data: bytes) -> None:
         self._early += data
@@ -81,7 +94,7 @@ class Side(asyncio.Protocol):
             assert side.transport is not None
             assert other.transport is not None
             if side._early:
-                other.transport.write(side._early)
+                other.send(side._early)
                 side._early = b""
         for side in (self, peer):
             assert side.transport is not None
@@ -123,37 +136,47 @@ async def open_upgrade(target: UpgradeTarget, agent: AgentAddress, protocol: str
     Raises LaneError where the agent is not reachable (yet), NotFoundError where the pod is gone,
     ClusterError where the cluster is unreachable or forbids it.
     """
+    pod = f"/api/v1/namespaces/{agent.namespace}/pods/{agent.pod}:{agent.port}/proxy"
+    async with timed(target, agent, timeout):
+        side = await dial(target, lambda: Side(head_end=HTTP_END))
+        head = request_head(target, agent, protocol, path=target.prefix + pod, headers=target.headers)
+        return await upgrade(side, head, agent, "pods/proxy")
+
+
+@contextlib.asynccontextmanager
+async def timed(target: UpgradeTarget, agent: AgentAddress, seconds: float) -> AsyncIterator[None]:
+    """Bound the opening of a lane; the system's errors become ours."""
     try:
-        async with asyncio.timeout(timeout):
-            side = await _dial(target)
-            return await _ask(side, target, agent, protocol)
+        async with asyncio.timeout(seconds):
+            yield
     except TimeoutError as error:
-        seen = f"did not open a lane to {agent.pod} in {timeout:.0f} s"
-        raise LaneError(f"the API server {target.host} {seen}") from error
+        seen = f"did not open a lane to {agent.pod} in {seconds:.0f} s"
+        raise LaneTimeoutError(f"the API server {target.host} {seen}") from error
     except OSError as error:
         raise LaneError(f"the API server {target.host}:{target.port} can't be reached: {error}") from error
 
 
-async def _dial(target: UpgradeTarget) -> Side:
+async def dial(target: UpgradeTarget, make: Callable[[], Side]) -> Side:
+    """A connection to the API server, nothing said yet."""
     loop = asyncio.get_running_loop()
     if target.proxy is None:
         _, side = await loop.create_connection(
-            lambda: Side(head_end=_HTTP_END),
+            make,
             target.host,
             target.port,
             ssl=target.ssl,
             server_hostname=target.server_name if target.ssl else None,
         )
         return side
-    return await _dial_through_proxy(target)
+    return await _dial_through_proxy(target, make)
 
 
-async def _dial_through_proxy(target: UpgradeTarget) -> Side:
+async def _dial_through_proxy(target: UpgradeTarget, make: Callable[[], Side]) -> Side:
     """RFC 9110 9.3.6: CONNECT, then TLS inside."""
     assert target.proxy is not None
     loop = asyncio.get_running_loop()
     host, port, authorization = target.proxy
-    transport, tunnel = await loop.create_connection(lambda: Side(head_end=_HTTP_END), host, port)
+    transport, tunnel = await loop.create_connection(lambda: Side(head_end=HTTP_END), host, port)
     lines = [f"CONNECT {target.host}:{target.port} HTTP/1.1", f"Host: {target.host}:{target.port}"]
     if authorization:
         lines.append(f"Proxy-Authorization: {authorization}")
@@ -162,59 +185,60 @@ async def _dial_through_proxy(target: UpgradeTarget) -> Side:
     if " 200" not in status:
         transport.abort()
         raise LaneError(f"the proxy {host}:{port} refused: {status}")
+    side = make()
     if target.ssl is None:
-        return tunnel
-    side = Side(head_end=_HTTP_END)
+        transport.set_protocol(side)
+        side.connection_made(transport)
+        transport.resume_reading()
+        return side
     secure = await loop.start_tls(transport, side, target.ssl, server_hostname=target.server_name)
     assert secure is not None
     side.connection_made(secure)
     return side
 
 
-async def _ask(side: Side, target: UpgradeTarget, agent: AgentAddress, protocol: str) -> Side:
-    pod = f"/api/v1/namespaces/{agent.namespace}/pods/{agent.pod}:{agent.port}"
-    headers = [
-        f"GET {target.prefix}{pod}/proxy{_CONNECT_PATH} HTTP/1.1",
+def request_head(
+    target: UpgradeTarget,
+    agent: AgentAddress,
+    protocol: str,
+    *,
+    path: str,
+    headers: tuple[tuple[str, str], ...] = (),
+) -> bytes:
+    """The request that turns the connection into *protocol*; *path* is what stands before the agent's own."""
+    lines = [
+        f"GET {path.rstrip('/')}{_CONNECT_PATH} HTTP/1.1",
         f"Host: {target.host}:{target.port}",
         "Connection: Upgrade",
         f"Upgrade: {protocol}",
     ]
-    headers += [f"{name}: {value}" for name, value in target.headers]
-    assert side.transport is not None
-    side.transport.write("\r\n".join([*headers, "", ""]).encode())
+    lines += [f"{name}: {value}" for name, value in headers]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+async def upgrade(side: Side, head: bytes, agent: AgentAddress, right: str) -> Side:
+    """Send *head* and wait for its 101.  *right*: the resource that a 403 means."""
+    side.send(head)
     try:
-        head = await side.head
+        answer = await side.head
     except BaseException:
         side.abort()
         raise
-    status = head.split(b"\r\n", 1)[0].decode("latin-1")
-    code = status.split(" ")[1] if " " in status else ""
-    if code == "101":
+    status = answer.split(b"\r\n", 1)[0].decode("latin-1")
+    if status.split(" ")[1:2] == ["101"]:
         return side
     side.abort()
-    raise _refusal(code, status, agent)
+    raise refusal(status, agent, right)
 
 
-def _refusal(code: str, status: str, agent: AgentAddress) -> ClusterError:
+def refusal(status: str, agent: AgentAddress, right: str) -> ClusterError:
+    """What a status line that is not 101 means."""
+    code = status.split(" ")[1] if " " in status else ""
     if code in ("401", "403"):
-        return ClusterError(
-            f"cannot get pods/proxy in namespace {agent.namespace}",
+        return LaneForbiddenError(
+            f"cannot get {right} in namespace {agent.namespace}",
             hint="`devcluster role` prints the Role that is needed",
         )
     if code == "404":
         return NotFoundError(f"pod {agent.pod} is not in namespace {agent.namespace}")
     return LaneError(f"the agent of pod {agent.pod} does not answer ({status})")
-
-
-async def open_socket(
-    target: UpgradeTarget, agent: AgentAddress, protocol: str, *, timeout: float
-) -> socket.socket:
-    """An upgraded connection as a plain socket, for a library that wants one (asyncssh)."""
-    side = await open_upgrade(target, agent, protocol, timeout=timeout)
-    ours, theirs = socket.socketpair()
-    ours.setblocking(False)
-    theirs.setblocking(False)
-    loop = asyncio.get_running_loop()
-    _, local = await loop.create_connection(lambda: Side(), sock=ours)
-    side.join(local)
-    return theirs

@@ -17,8 +17,9 @@ import asyncssh
 
 from devcluster.edge.background import running
 from devcluster.edge.kube import UpgradeTarget
-from devcluster.edge.lanes import AgentAddress, LaneError, open_socket
+from devcluster.edge.lanes import AgentAddress, LaneError
 from devcluster.edge.lines import Json, Lines
+from devcluster.edge.ways import Ways
 from devcluster.errors import ClusterError
 from devcluster.rules.facts import PodFacts, parse_facts
 
@@ -88,6 +89,7 @@ class AgentLink:
 
 @contextlib.asynccontextmanager
 async def open_agent(
+    ways: Ways,
     target: UpgradeTarget,
     address: AgentAddress,
     keys: Keys,
@@ -99,7 +101,7 @@ async def open_agent(
 
     Raises LaneError where the agent can't be reached or is not the one that the Secret names.
     """
-    sock = await open_socket(target, address, "ssh", timeout=timeout)
+    sock = await ways.open_socket(target, address, "ssh", timeout=timeout)
     try:
         connection = await asyncio.wait_for(_connect(sock, keys), timeout)
     except (asyncssh.Error, OSError, TimeoutError) as error:

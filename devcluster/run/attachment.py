@@ -97,6 +97,8 @@ class Attachment:
     async def _attach(self) -> None:
         link = await self._first_link()
         facts = await link.inspect()
+        if self._wire.ways.kind != "proxy":
+            self._say(f"lanes by {self._wire.ways.kind}, which is slower: {self._wire.ways.reason}")
         self._say("starting the gateway")
         await self.local.open(facts, self._wire.keys, self.claim.epoch)
         await self.local.fill(link)

@@ -11,6 +11,7 @@ from devcluster.edge.kube_agent import load_binary
 from devcluster.edge.kube_workload import KINDS, agent_pods, find_workload
 from devcluster.edge.lanes import AgentAddress
 from devcluster.edge.ssh import Keys, open_agent
+from devcluster.edge.ways import Ways
 from devcluster.errors import ConfigurationError, DevclusterError
 from devcluster.plan.local import plan_local
 from devcluster.plan.steps import render_steps
@@ -143,7 +144,7 @@ async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], 
         secret = await cluster.get("secret", secret_name(found.kind, found.name), namespace)
         keys = Keys(secret_file(secret, "laptop.key").encode(), secret_file(secret, "agent.pub"))
         address = AgentAddress(namespace, pods[0].name, request.project.agent.port)
-        async with open_agent(await cluster.upgrade_target(), address, keys, timeout=15) as link:
+        async with open_agent(Ways(), await cluster.upgrade_target(), address, keys, timeout=15) as link:
             facts = await link.inspect()
         if raw:
             return facts.environment

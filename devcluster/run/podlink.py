@@ -15,7 +15,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from devcluster.config.model import Order
@@ -24,6 +24,7 @@ from devcluster.edge.kube import UpgradeTarget
 from devcluster.edge.lanes import AgentAddress
 from devcluster.edge.lines import Json, RefusedError
 from devcluster.edge.ssh import AgentLink, Keys, open_agent
+from devcluster.edge.ways import Ways
 from devcluster.errors import DevclusterError, EngineError, NotFoundError
 from devcluster.plan.cluster import AgentPod
 from devcluster.run.changes import Changes
@@ -54,6 +55,7 @@ class Wire:
     namespace: str
     port: int
     keys: Keys
+    ways: Ways = field(default_factory=Ways)
 
 
 class PodLink:
@@ -78,6 +80,11 @@ class PodLink:
     @property
     def address(self) -> AgentAddress:
         return AgentAddress(self._wire.namespace, self.pod.name, self._wire.port)
+
+    @property
+    def ways(self) -> Ways:
+        """How it is reached."""
+        return self._wire.ways
 
     @property
     def over(self) -> bool:
@@ -117,7 +124,7 @@ class PodLink:
             try:
                 target = await self._wire.target()
                 async with open_agent(
-                    target, self.address, self._wire.keys, timeout=_OPEN, on_state=self._hear
+                    self._wire.ways, target, self.address, self._wire.keys, timeout=_OPEN, on_state=self._hear
                 ) as link:
                     await self._serve(link)
             except RefusedError as refusal:
@@ -188,9 +195,9 @@ class PodLink:
         while True:
             await self._changes.until(lambda: self._door is not None)
             assert self._door is not None
-            name = f"{number}-{secrets.token_hex(4)}"
+            name, ways = f"{number}-{secrets.token_hex(4)}", self._wire.ways
             try:
-                lost = await open_lane(await self._wire.target(), self.address, self._door, name)
+                lost = await open_lane(ways, await self._wire.target(), self.address, self._door, name)
                 failures = 0
                 await lost
             except EngineError:  # the gateway is away; whoever starts it anew opens the door again

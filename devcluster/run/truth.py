@@ -48,7 +48,7 @@ def _pod(attachment: Attachment, link: PodLink) -> Json:
     return {
         "name": link.pod.name,
         "state": link.state,
-        "lane": "proxy" if times else "",
+        "lane": link.ways.kind if times else "",
         "rtt_ms": min(times) if times else None,
         "bytes": {
             "sent": sum(lane["sent"] for lane in lanes),

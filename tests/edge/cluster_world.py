@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import yaml
@@ -184,7 +184,17 @@ def write_config(path: Path, given: Path, user: Json, **cluster: Any) -> None:
     path.write_text(yaml.safe_dump(config))
 
 
-async def token_of(world: World, *rules: Json) -> str:
+class Namespaced(Protocol):
+    """Any world: a cluster and a namespace of its own."""
+
+    @property
+    def cluster(self) -> Cluster: ...
+
+    @property
+    def namespace(self) -> str: ...
+
+
+async def token_of(world: Namespaced, *rules: Json) -> str:
     """A token of a ServiceAccount with these rights and no others."""
     body = {"metadata": {"name": "limited"}}
     await world.cluster.create("serviceaccount", body, world.namespace)
