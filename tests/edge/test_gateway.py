@@ -60,7 +60,8 @@ class Host:
 
     def __init__(self, pod: LocalPod, names: dict[str, str]) -> None:
         self._socket = socket.create_connection(("127.0.0.1", pod.port(7900)), timeout=20)
-        self._file = self._socket.makefile("rw")
+        # One object for both ways would drop what was read ahead at each write.
+        self._file = self._socket.makefile("r")
         self._names = names
         self._write({"token": pod.token, "open": "control"})
         assert json.loads(self._file.readline()) == {"ok": True}
@@ -71,8 +72,7 @@ class Host:
         self._thread.start()
 
     def _write(self, message: Json) -> None:
-        self._file.write(json.dumps(message) + "\n")
-        self._file.flush()
+        self._socket.sendall(json.dumps(message).encode() + b"\n")
 
     def _read(self) -> None:
         for line in self._file:
