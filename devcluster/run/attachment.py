@@ -30,6 +30,8 @@ from devcluster.run.report import Progress
 from devcluster.run.site import Site
 from devcluster.run.wanted import Wanted
 
+_LINGER = 15.0  # seconds for the pods' last connections: the agents' drain_ms and some
+
 Phase = Literal["starting", "attached", "failed", "left"]
 AttachmentState = Literal["starting", "attached", "partial", "reconnecting", "held", "failed", "left"]
 
@@ -167,6 +169,13 @@ class Attachment:
             self._disengage()
             await self._all("pause", tolerant=True)
             await self.local.stop()
+
+    async def until_pods_end(self) -> None:
+        """Agents that end go on serving by us until nobody is sent to them any more; bounded, since a
+        connection may stay open for ever."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER):
+                await self.changes.until(lambda: not self.links)
 
     def _disengage(self) -> None:
         self._engaged = False

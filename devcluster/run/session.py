@@ -252,6 +252,7 @@ class Session:
         if remove_agent:
             await attachment.yield_first()
             notes += await self._remove_agent(wanted)
+            await attachment.until_pods_end()
             await attachment.local.stop()
         else:
             await attachment.hand_back()

@@ -12,6 +12,7 @@ type settings struct {
 	number, rate, parallel int
 	mib                    int
 	duration, timeout      time.Duration
+	each                   time.Duration
 }
 
 // client runs one kind of load, bounded by -timeout, and prints its report.
@@ -25,6 +26,7 @@ func client(ctx context.Context, kind string, words []string) error {
 	flags.IntVar(&s.parallel, "parallel", 1, "connections at the same time")
 	flags.IntVar(&s.mib, "mib", 1, "echo: MiB for each connection")
 	flags.DurationVar(&s.duration, "for", time.Second, "hold, idle: how long")
+	flags.DurationVar(&s.each, "each", time.Minute+10*time.Second, "http: for one request")
 	flags.DurationVar(&s.timeout, "timeout", time.Minute, "for the whole")
 	if err := flags.Parse(words); err != nil {
 		return err

@@ -21,19 +21,34 @@ type HTTPReport struct {
 	Identity map[string]int `json:"identity"`
 	Status   map[int]int    `json:"status"`
 	Errors   map[string]int `json:"errors"`
+	Failed   []Failure      `json:"failed"`
 	IDs      []string       `json:"ids"`
 	P50ms    float64        `json:"p50_ms"`
 	P99ms    float64        `json:"p99_ms"`
+	Longest  float64        `json:"longest_ms"`
 	Seconds  float64        `json:"seconds"`
 
+	began time.Time
 	lock  sync.Mutex
 	times []time.Duration
 }
 
-// loadHTTP begins -n requests at -rate, each with an id and a connection of its own.
+// Failure is one request that failed: when it began and how long it took.
+type Failure struct {
+	At    float64 `json:"at"`
+	Took  float64 `json:"took"`
+	Error string  `json:"error"`
+}
+
+const mostFailures = 20 // that are told one by one
+
+// loadHTTP begins -n requests at -rate, each with an id and a connection of its own. Told to stop, it begins no
+// more of them and waits for the answers to those under way.
 func loadHTTP(ctx context.Context, s settings) error {
+	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
+	defer cancel()
 	report := &HTTPReport{Identity: map[string]int{}, Status: map[int]int{}, Errors: map[string]int{}}
-	began := time.Now()
+	report.began = time.Now()
 	pace := time.NewTicker(time.Second / time.Duration(max(s.rate, 1)))
 	defer pace.Stop()
 	var group sync.WaitGroup
@@ -41,15 +56,20 @@ func loadHTTP(ctx context.Context, s settings) error {
 		id := rand.Text()
 		report.Sent++
 		report.IDs = append(report.IDs, id)
-		group.Go(func() { report.ask(ctx, s.url, id) })
+		group.Go(func() {
+			one, cancel := context.WithTimeout(asking, s.each)
+			defer cancel()
+			report.ask(one, s.url, id)
+		})
 		select {
 		case <-pace.C:
 		case <-ctx.Done():
 		}
 	}
 	group.Wait()
-	report.Seconds = time.Since(began).Seconds()
+	report.Seconds = time.Since(report.began).Seconds()
 	report.P50ms, report.P99ms = report.quantile(0.50), report.quantile(0.99)
+	report.Longest = report.quantile(1)
 	return show(report, nil)
 }
 
@@ -60,6 +80,9 @@ func (r *HTTPReport) ask(ctx context.Context, url, id string) {
 	defer r.lock.Unlock()
 	if err != nil {
 		r.Errors[err.Error()]++
+		if len(r.Failed) < mostFailures {
+			r.Failed = append(r.Failed, Failure{began.Sub(r.began).Seconds(), time.Since(began).Seconds(), err.Error()})
+		}
 		return
 	}
 	r.times = append(r.times, time.Since(began))

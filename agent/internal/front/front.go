@@ -58,6 +58,7 @@ type Front struct {
 	changed chan struct{} // closed and replaced at each change
 	counts  hold.Connections
 	refused int64
+	arrived time.Time // the newest connection
 	own     []net.Listener
 }
 
@@ -160,6 +161,14 @@ func (f *Front) Drain(ctx context.Context, routes ...Route) {
 	}
 }
 
+// Quiet is whether no connection to the laptop or in the queue is under way and
+// none has arrived since then.
+func (f *Front) Quiet(since time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.counts.Laptop+f.counts.Queued == 0 && f.arrived.Before(since)
+}
+
 // Accepts is whether somebody answers on any of the application's ports.
 func (f *Front) Accepts(ctx context.Context) bool {
 	for _, port := range f.config.Ports {
@@ -197,6 +206,9 @@ func (f *Front) accept(listener net.Listener, port int) {
 			time.Sleep(50 * time.Millisecond)
 			continue
 		}
+		f.mu.Lock()
+		f.arrived = time.Now()
+		f.mu.Unlock()
 		go f.serve(conn.(*net.TCPConn), port)
 	}
 }

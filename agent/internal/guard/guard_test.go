@@ -251,3 +251,22 @@ func TestAnApplicationThatEndsTakesPIDOneAlong(t *testing.T) {
 		t.Errorf("%d", code)
 	}
 }
+
+func TestAPodThatEndsServesForAsLongAsConnectionsCome(t *testing.T) {
+	w := newWorld(t, nil)
+	w.hand(t)
+	began := time.Now()
+	go w.Terminate(15)
+	for time.Since(began) < 2*quiet { // longer than an idle pod would stay
+		if word := w.ask(t); word != "laptop\n" {
+			t.Fatalf("%s after the signal: %q", time.Since(began), word)
+		}
+		if len(w.codes) != 0 {
+			t.Fatalf("ended %s after the signal, while connections came", time.Since(began))
+		}
+		time.Sleep(quiet / 4)
+	}
+	if code := <-w.codes; code != 0 {
+		t.Errorf("ended with %d", code)
+	}
+}

@@ -255,6 +255,10 @@ func (g *Guard) setHandover(on bool) {
 	g.tell()
 }
 
+// quiet is how long no connection must have come before a pod that ends is
+// taken for out of use.
+const quiet = 2 * time.Second
+
 // Terminate is what PID 1 does when it is told to stop. The application gets
 // the same signal; without one, what the laptop still answers is let end.
 func (g *Guard) Terminate(sig syscall.Signal) {
@@ -277,20 +281,23 @@ func (g *Guard) Terminate(sig syscall.Signal) {
 	g.exit(0)
 }
 
-// linger goes on serving until no connection has been under way for a second:
-// the cluster needs a moment to send new ones elsewhere.
+// linger goes on serving by the laptop until no connection has come for a
+// while: kube-proxy may need more than a second to send new ones elsewhere.
+// Where no lane stands nobody can serve.
 func (g *Guard) linger(ctx context.Context) {
-	const quiet = time.Second
-	for {
-		g.front.Drain(ctx, front.Laptop, front.Queue)
-		timer := time.NewTimer(quiet)
+	began := time.Now()
+	for time.Since(began) < quiet || !g.front.Quiet(time.Now().Add(-quiet)) {
+		g.mu.Lock()
+		epoch := g.epoch
+		g.mu.Unlock()
+		if g.lanes.Count(epoch) == 0 {
+			return
+		}
+		timer := time.NewTimer(look)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return
-		}
-		if counts, _ := g.front.Counts(); counts.Laptop+counts.Queued == 0 {
 			return
 		}
 	}
