@@ -26,6 +26,7 @@ type HTTPReport struct {
 	P50ms    float64        `json:"p50_ms"`
 	P99ms    float64        `json:"p99_ms"`
 	Longest  float64        `json:"longest_ms"`
+	Began    float64        `json:"began"` // seconds since 1970
 	Seconds  float64        `json:"seconds"`
 
 	began time.Time
@@ -33,7 +34,7 @@ type HTTPReport struct {
 	times []time.Duration
 }
 
-// Failure is one request that failed: when it began and how long it took.
+// Failure is one request that failed: when it began, counted from the first one, and how long it took.
 type Failure struct {
 	At    float64 `json:"at"`
 	Took  float64 `json:"took"`
@@ -47,7 +48,7 @@ const mostFailures = 20 // that are told one by one
 func loadHTTP(ctx context.Context, s settings) error {
 	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
 	defer cancel()
-	report := &HTTPReport{Identity: map[string]int{}, Status: map[int]int{}, Errors: map[string]int{}}
+	report := &HTTPReport{Identity: map[string]int{}, Status: map[int]int{}, Errors: map[string]int{}, Failed: []Failure{}}
 	report.began = time.Now()
 	pace := time.NewTicker(time.Second / time.Duration(max(s.rate, 1)))
 	defer pace.Stop()
@@ -67,6 +68,7 @@ func loadHTTP(ctx context.Context, s settings) error {
 		}
 	}
 	group.Wait()
+	report.Began = float64(report.began.UnixMicro()) / 1e6
 	report.Seconds = time.Since(report.began).Seconds()
 	report.P50ms, report.P99ms = report.quantile(0.50), report.quantile(0.99)
 	report.Longest = report.quantile(1)

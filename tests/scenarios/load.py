@@ -43,7 +43,7 @@ class Load:
     def __str__(self) -> str:
         seen = self.report
         text = f"{seen['sent']} requests in {seen['seconds']:.1f} s by {seen['identity']}"
-        times = f"p50 {seen['p50_ms']:.0f} ms, p99 {seen['p99_ms']:.0f} ms, longest {seen['longest_ms']:.0f} ms"
+        times = f"p50 {seen['p50_ms']:.0f} ms, longest {seen['longest_ms']:.0f} ms"
         return f"{text}; {times}; failed: {seen['failed'] or 'none'}"
 
 
