@@ -139,7 +139,7 @@ async def _put_back(
         )
     if isinstance(error, ForbiddenError):
         return ForbiddenError(error.message, hint=error.hint)
-    return FailedError(f"{error.message}; {where} was put back", hint=error.hint)
+    return FailedError(error.message, hint=error.hint)  # that it was put back is said by who asked
 
 
 class _Work:

@@ -52,11 +52,19 @@ def state_home(environ: Mapping[str, str]) -> Path:
     return Path(home) / "devcluster"
 
 
+def known_projects(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The ids of those that have a folder here."""
+    home = state_home(environ)
+    return tuple(sorted(path.name for path in home.iterdir() if path.is_dir())) if home.is_dir() else ()
+
+
 def place_of(context: str, namespace: str, name: str, environ: Mapping[str, str]) -> Place:
     """The project's place; its folder is made, private, where it is not there yet."""
     identity = project_id(context, namespace, name)
-    state = state_home(environ) / identity
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    home = state_home(environ)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    state = home / identity
+    state.mkdir(mode=0o700, exist_ok=True)
     return Place(context, namespace, name, identity, state)
 
 

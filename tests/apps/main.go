@@ -4,6 +4,7 @@
 //	app serve http=:8080 echo=:7000 sink=:7001 source=:7002 reset=:7003
 //	app http|echo|sink|source|reset ADDRESS
 //	app client http|echo|halfclose|reset|hold|idle FLAGS
+//	app attack lane|garbage|header|silent FLAGS
 //	app resolve NAME…
 package main
 
@@ -34,6 +35,8 @@ func run(ctx context.Context, words []string) error {
 		return serve(ctx, words[1:])
 	case "client":
 		return client(ctx, words[1], words[2:])
+	case "attack":
+		return attack(ctx, words[1], words[2:])
 	case "resolve":
 		return show(resolve(ctx, words[1:]), nil)
 	default:

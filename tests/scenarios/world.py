@@ -130,10 +130,13 @@ class World:
         found: Json = item["spec"]["template"]
         return found
 
-    async def ask(self, *words: str, image: str | None = None, code: int = 0) -> Json:
+    async def ask(
+        self, *words: str, image: str | None = None, code: int = 0, environ: Mapping[str, str] | None = None
+    ) -> Json:
         """What a pod in the cluster sees: the test application's client, its one line of JSON."""
         name = f"ask-{secrets.token_hex(4)}"
-        container = {"name": "ask", "image": image or self.app, "args": list(words)}
+        env = [{"name": name, "value": value} for name, value in (environ or {}).items()]
+        container = {"name": "ask", "image": image or self.app, "args": list(words), "env": env}
         spec = {"restartPolicy": "Never", "containers": [container], "terminationGracePeriodSeconds": 0}
         await self.cluster.create("pod", {"metadata": {"name": name}, "spec": spec}, self.namespace)
         try:
