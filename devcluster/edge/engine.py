@@ -169,6 +169,10 @@ class Engine:
     async def list_project(self, project: str) -> tuple[ContainerInfo, ...]:
         return await engine_look.list_project(self.calls, project)
 
+    async def list_projects(self) -> tuple[str, ...]:
+        """The ids of all projects that have anything here."""
+        return await engine_look.list_projects(self.calls)
+
     async def list_volumes(self, project: str) -> tuple[tuple[str, str], ...]:
         """(name, workload's key) of each."""
         return await engine_look.list_volumes(self.calls, project)

@@ -74,6 +74,16 @@ async def list_project(calls: Calls, project: str) -> tuple[ContainerInfo, ...]:
     return tuple(sorted((item for item in result if item is not None), key=lambda item: item.name))
 
 
+async def list_projects(calls: Calls) -> tuple[str, ...]:
+    """Every project of which anything is left, be it a container, a network or a volume."""
+    filters = {"label": PROJECT}
+    containers = await calls.call("list containers", calls.api.containers, all=True, filters=filters)
+    networks = await calls.call("list networks", calls.api.networks, filters=filters)
+    volumes = await calls.call("list volumes", calls.api.volumes, filters=filters)
+    found = [*containers, *networks, *(volumes["Volumes"] or ())]
+    return tuple(sorted({item["Labels"][PROJECT] for item in found}))
+
+
 async def look(calls: Calls, container: str) -> ContainerInfo | None:
     """One container by id or name; None when it is not there."""
     try:

@@ -95,6 +95,17 @@ async def _write_owners(cluster: Cluster, found: Json, owners: list[Json]) -> No
     )
 
 
+async def list_owners(cluster: Cluster, namespace: str | None) -> tuple[tuple[str, str, str], ...]:
+    """(namespace, kind, name) of each workload that uses a binary; *namespace* None: in all."""
+    listing = await cluster.list("configmap", namespace, selector=SELECTOR, metadata_only=True)
+    found = set()
+    for item in listing.items:
+        metadata = item["metadata"]
+        for owner in metadata.get("ownerReferences") or []:
+            found.add((metadata["namespace"], owner["kind"].lower(), owner["name"]))
+    return tuple(sorted(found))
+
+
 async def release_agent(cluster: Cluster, namespace: str, uid: str) -> None:
     """The workload with *uid* uses no binary any more: delete those that nobody else uses."""
     for _ in range(_TRIES):

@@ -27,6 +27,13 @@ def project_id(context: str, namespace: str, name: str) -> str:
     return f"{_plain(name)[:40]}-{digest[:6]}"
 
 
+def project_name(project: str, context: str, namespace: str) -> str | None:
+    """The inverse: the name, where *project* is of this context and namespace; else None.  (A name of more
+    than 40 characters is lost in the id.)"""
+    name = project.rpartition("-")[0]
+    return name if project_id(context, namespace, name) == project else None
+
+
 def network_name(project: str) -> str:
     return f"devcluster-{project}"
 

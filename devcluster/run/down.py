@@ -15,12 +15,12 @@ from devcluster.edge.kube import Cluster, open_cluster
 from devcluster.errors import ConfigurationError, LeftoverError
 from devcluster.run.journal import Journal
 from devcluster.run.place import Place, place_of, state_home
-from devcluster.run.record import Mark, list_marks
 from devcluster.run.remove import remove
 from devcluster.run.report import Report
 from devcluster.run.request import Request
 from devcluster.run.site import gateway_binary
 from devcluster.run.socket import AbsentError, ask
+from devcluster.run.traces import Trace, find_places, find_traces
 from devcluster.run.volumes import describe_local_changes, manifest_path
 
 Json = dict[str, Any]
@@ -41,57 +41,67 @@ async def leave(request: Request, *, report: Report) -> Json:
 async def down(request: Request, *, everywhere: bool, volumes: bool, report: Report) -> Json:
     """Everything of ours away, verified.  LeftoverError names what stays."""
     async with open_cluster(request.context) as cluster:
-        place = _place(request, cluster)
+        places = await _places(request, cluster, everywhere)
         result: Json = {"workloads": [], "notes": []}
-        if place is not None:
+        for place in places:
             message = {"do": "down", "only": list(request.only), "volumes": volumes}
             with contextlib.suppress(AbsentError):
-                result = await ask(place.socket, message, report)
+                answer = await ask(place.socket, message, report)
+                result["workloads"] += answer["workloads"]
         done = {row["name"] for row in result["workloads"]}
-        for mark in await _marks(request, cluster, everywhere):
-            row = await _remove(request, cluster, place, mark, report)
+        for trace in await _traces(request, cluster, everywhere):
+            row = await _remove(request, cluster, trace, report)
             if row["name"] not in done:
                 result["workloads"].append(row)
-    if place is not None:
+    if places:
         async with open_engine() as engine:
-            result["notes"] += await _clean_docker(request, engine, place, volumes)
+            for place in places:
+                result["notes"] += await _clean_docker(request, engine, place, volumes)
     return result
 
 
-async def _marks(request: Request, cluster: Cluster, everywhere: bool) -> list[Mark]:
+async def _places(request: Request, cluster: Cluster, everywhere: bool) -> tuple[Place, ...]:
+    """The file's project; all of the namespace's that this laptop knows where there is no file."""
+    namespace = request.namespace or cluster.namespace
+    if request.project is not None and not everywhere:
+        return (place_of(cluster.context, namespace, request.project.name, request.environ),)
+    namespaces = {namespace}
+    if everywhere:
+        namespaces |= {trace.namespace for trace in await find_traces(cluster, None)}
+    return await find_places(cluster.context, namespaces, request.environ)
+
+
+async def _traces(request: Request, cluster: Cluster, everywhere: bool) -> list[Trace]:
     """What is installed: the file's workloads, or all of the namespace where there is no file."""
     namespace = None if everywhere else request.namespace or cluster.namespace
-    marks = await list_marks(cluster, namespace)
+    traces = await find_traces(cluster, namespace)
     if everywhere or request.project is None:
-        return list(marks)
+        return [trace for trace in traces if not request.only or trace.name in request.only]
     names = {workload.target.name for workload in request.wanted}
     project = request.project.name
     return [
-        mark
-        for mark in marks
-        if mark.name in names
-        or (not request.only and mark.record.holder is not None and mark.record.holder.project == project)
+        trace for trace in traces if trace.name in names or (not request.only and trace.project == project)
     ]
 
 
-async def _remove(
-    request: Request, cluster: Cluster, place: Place | None, mark: Mark, report: Report
-) -> Json:
+async def _remove(request: Request, cluster: Cluster, trace: Trace, report: Report) -> Json:
+    project = trace.project or (request.project.name if request.project is not None else "")
+    place = place_of(cluster.context, trace.namespace, project, request.environ) if project else None
     folder = place.state if place is not None else state_home(request.environ)
     with Journal.open(folder / "journal.jsonl") as journal:
         removal = await remove(
             cluster,
-            mark.namespace,
-            mark.kind,
-            mark.name,
+            trace.namespace,
+            trace.kind,
+            trace.name,
             journal=journal,
             report=report,
             timeout=request.timeout,
         )
         journal.clear()
     kept = [f"left as it is, changed by somebody else: {what}" for what in removal.kept]
-    key = next((it.key for it in request.wanted if it.target.name == mark.name), mark.name)
-    return {"name": key, "outcome": "put back", "detail": [f"{mark.kind}/{mark.name}", *kept]}
+    key = next((it.key for it in request.wanted if it.target.name == trace.name), trace.name)
+    return {"name": key, "outcome": "put back", "detail": [f"{trace.kind}/{trace.name}", *kept]}
 
 
 async def _clean_docker(request: Request, engine: Engine, place: Place, volumes: bool) -> list[str]:

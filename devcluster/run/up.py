@@ -27,6 +27,7 @@ from devcluster.run.socket import AbsentError, ask
 
 Json = dict[str, Any]
 INTERRUPTED = 130
+HOST: tuple[str, ...] = ("devcluster.run.hosting",)  # the module that `up -d` leaves behind, and its first words
 _SPAWN = 20.0  # seconds until a new host process must answer
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -149,7 +150,7 @@ def _message(request: Request, takeover: bool) -> Json:
 
 def _start_host(place: Place) -> subprocess.Popen[bytes]:
     """A host process of its own session, so that it outlives the terminal; its words go to its log."""
-    command = [sys.executable, "-m", "devcluster.run.hosting", place.context, place.namespace, place.name]
+    command = [sys.executable, "-m", *HOST, place.context, place.namespace, place.name]
     descriptor = os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         return subprocess.Popen(

@@ -7,7 +7,14 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devcluster.rules.naming import container_name, labels, network_name, project_id, volume_name
+from devcluster.rules.naming import (
+    container_name,
+    labels,
+    network_name,
+    project_id,
+    project_name,
+    volume_name,
+)
 
 TEXT = st.text(min_size=1, max_size=30)
 
@@ -25,6 +32,13 @@ def test_the_project_differs_by_cluster_and_namespace() -> None:
     ids = {project_id(context, space, "shop") for context in ("a", "b") for space in ("x", "y")}
     assert len(ids) == 4
     assert project_id("a", "bc", "x") != project_id("ab", "c", "x")
+
+
+def test_an_id_tells_whose_it_is() -> None:
+    project = project_id("kind-dev", "wordpress", "my-shop_2")
+    assert project_name(project, "kind-dev", "wordpress") == "my-shop_2"
+    assert project_name(project, "kind-dev", "other") is None
+    assert project_name("nonsense", "kind-dev", "wordpress") is None
 
 
 def test_labels() -> None:
