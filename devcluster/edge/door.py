@@ -27,7 +27,8 @@ class Door:
 async def open_lane(
     ways: Ways, target: UpgradeTarget, agent: AgentAddress, door: Door, lane: str, *, timeout: float = 15.0
 ) -> asyncio.Future[None]:
-    """Join a new lane of *agent* to the gateway.  The result is done when the lane is gone.
+    """Join a new lane of *agent* to the gateway.  The result is done when the lane is gone, and
+    ends it when it is cancelled.
 
     Raises LaneError (the agent), EngineError (the gateway).
     """
@@ -39,6 +40,7 @@ async def open_lane(
         cluster.abort()
         raise
     cluster.join(local)
+    cluster.lost.add_done_callback(lambda lost: cluster.abort() if lost.cancelled() else None)
     return cluster.lost
 
 

@@ -173,13 +173,13 @@ async def read_workload(cluster: Cluster, kind: str, name: str, namespace: str) 
 async def agent_pods(cluster: Cluster, workload: WorkloadObject) -> tuple[AgentPod, ...]:
     """The pods of *workload* in which an agent runs and that are not on their way out, by name."""
     listing = await cluster.list("pod", workload.namespace, selector=workload.selector)
-    return _agents(listing.items, workload)
+    return tuple(pod for pod in _agents(listing.items, workload) if not pod.ending)
 
 
 async def watch_agent_pods(
     cluster: Cluster, workload: WorkloadObject
 ) -> AsyncGenerator[tuple[AgentPod, ...], None]:
-    """The same at once, and again whenever it changes."""
+    """The same and those that end, at once, and again whenever it changes."""
     last: tuple[AgentPod, ...] | None = None
     states = cluster.watch_all("pod", workload.namespace, selector=workload.selector)
     async with contextlib.aclosing(states):
@@ -194,9 +194,7 @@ def _agents(items: tuple[Json, ...], workload: WorkloadObject) -> tuple[AgentPod
     pods = [
         parse_pod(item, workload.container)
         for item in items
-        if is_wrapped(item)
-        and not item["metadata"].get("deletionTimestamp")
-        and item.get("status", {}).get("phase") not in ("Failed", "Succeeded")
+        if is_wrapped(item) and item.get("status", {}).get("phase") not in ("Failed", "Succeeded")
     ]
     return tuple(sorted(pods, key=lambda pod: pod.name))
 
@@ -211,6 +209,7 @@ def parse_pod(item: Json, container: str) -> AgentPod:
         ready=conditions.get("Ready") == "True",
         phase=status.get("phase", "Pending"),
         image_id=str(_status(status, container).get("imageID", "")),
+        ending=bool(item["metadata"].get("deletionTimestamp")),
     )
 
 

@@ -115,7 +115,8 @@ class Side(asyncio.Protocol):
         if not self.head.done():
             reason = exc or "end of file"
             self.head.set_exception(LaneError(f"the other side closed the connection ({reason})"))
-        self.head.exception()  # retrieved: whoever waits for it has its own reference
+        if not self.head.cancelled():
+            self.head.exception()  # retrieved: whoever waits for it has its own reference
         if not self.lost.done():
             self.lost.set_result(None)
         if self.peer is not None:

@@ -108,7 +108,7 @@ async def open_agent(
         sock.close()
         raise LaneError(f"the agent of pod {address.pod} did not let us in: {error}") from error
     async with connection:
-        process = await connection.create_process(subsystem="control", encoding=None)
+        process = await _control(connection, address)
 
         def on_event(event: Json) -> None:
             if on_state is not None and event.get("event") == "state":
@@ -122,9 +122,20 @@ async def open_agent(
             connection.abort()
 
 
+async def _control(
+    connection: asyncssh.SSHClientConnection, address: AgentAddress
+) -> asyncssh.SSHClientProcess[bytes]:
+    try:
+        return await connection.create_process(subsystem="control", encoding=None)
+    except (asyncssh.Error, OSError) as error:
+        raise LaneError(f"the agent of pod {address.pod} broke off: {error}") from error
+
+
 async def _read(lines: Lines) -> None:
-    with contextlib.suppress(asyncssh.Error):
+    try:
         await lines.run()
+    except* asyncssh.Error:
+        pass  # an end like any other: whoever waits for an answer was told
 
 
 async def _connect(sock: Any, keys: Keys) -> asyncssh.SSHClientConnection:

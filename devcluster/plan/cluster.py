@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class AgentPod:
-    """A pod of the workload with an agent in it.  ``image_id``: digest of the target container's image."""
+    """A pod of the workload with an agent in it.  ``image_id``: digest of the target container's image;
+    ``ending``: it was told to stop, and serves on until nobody is sent to it any more."""
 
     name: str
     uid: str
@@ -15,3 +16,4 @@ class AgentPod:
     ready: bool
     phase: str
     image_id: str
+    ending: bool = False

@@ -58,11 +58,16 @@ class Attachment:
         return self.wanted.workload.key
 
     @property
+    def staying(self) -> list[PodLink]:
+        """Without the pods that end: those serve on by us for as long as somebody is sent to them."""
+        return [link for link in self.links.values() if not link.pod.ending]
+
+    @property
     def state(self) -> AttachmentState:
         """The truth at this moment, from the links."""
         if self._phase != "attached":
             return self._phase
-        states = [link.state for link in self.links.values()]
+        states = [link.state for link in self.staying]
         if "lost" in states:
             return "held"
         if "attached" not in states:
@@ -75,7 +80,7 @@ class Attachment:
         """Why it is not attached; '' if it is."""
         if self.failure or self.state == "attached":
             return self.failure
-        reasons = [f"{link.pod.name}: {link.reason}" for link in self.links.values() if link.reason]
+        reasons = [f"{link.pod.name}: {link.reason}" for link in self.staying if link.reason]
         return "; ".join(sorted(reasons))
 
     async def run(self) -> None:
@@ -199,7 +204,9 @@ class Attachment:
         for uid in self.links.keys() - ours.keys():
             self.links.pop(uid).forget()
         for uid, pod in ours.items():
-            if uid not in self.links:
+            if uid in self.links:
+                self.links[uid].pod = pod
+            elif not pod.ending:
                 link = self.links[uid] = PodLink(pod, self.claim, self._wire, self._changed)
                 link.open_door(self.local.door)
                 tasks.create_task(self._hold(link), name=f"link {pod.name}")
@@ -218,7 +225,7 @@ class Attachment:
 
     async def _first_link(self) -> AgentLink:
         def held() -> list[PodLink]:
-            return [link for link in self.links.values() if link.state in ("held", "attached")]
+            return [link for link in self.staying if link.state in ("held", "attached")]
 
         try:
             async with asyncio.timeout(self._site.timeout):
@@ -231,7 +238,7 @@ class Attachment:
         return await held()[0].link()
 
     def _live(self) -> list[PodLink]:
-        return [link for link in self.links.values() if not link.over]
+        return [link for link in self.staying if not link.over]
 
     async def _all(self, *requests: str, tolerant: bool = False) -> None:
         """The same requests to every agent, one after the other each, all agents at once."""

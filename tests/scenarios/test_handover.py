@@ -36,6 +36,13 @@ def _unharmed(load: Load, what: str) -> None:
     assert load.unanswered == 0
 
 
+async def _served(world: World) -> None:
+    """kube-proxy hears of pods a moment after everybody else."""
+    async with asyncio.timeout(30):
+        while await world.who(5) != {"original": 5}:
+            pass
+
+
 async def _to_and_fro(world: World, keys: str) -> None:
     """Everything that needs no new pods: `leave`, `up`, and `up` after an edit."""
     await world.devcluster("leave")
@@ -79,12 +86,22 @@ async def test_direct_and_the_pods_own_address(world: World) -> None:
 
 async def test_first_up_and_down_of_two_replicas(world: World) -> None:
     await world.deploy(replicas=2, container=GRACEFUL, pod=PATIENT)
-    assert await world.who(20) == {"original": 20}
+    await _served(world)
     async with steady_load(world) as load:
         await world.devcluster("up", "-d")
         await world.devcluster("down")
     _unharmed(load, "first up and down of two replicas")
     assert set(load.identities) == {"local", "original"}
+
+
+async def test_down_where_the_application_is_not_graceful(world: World) -> None:
+    """While it is held the pods that end are ours: they serve on until nobody is sent to them."""
+    await world.deploy(replicas=2, pod=PATIENT)
+    await world.devcluster("up", "-d")
+    assert await world.who(20) == {"local": 20}
+    async with steady_load(world) as load:
+        await world.devcluster("down")
+    _unharmed(load, "down of two replicas without a preStop hook")
 
 
 async def test_killed_host_process(world: World) -> None:
