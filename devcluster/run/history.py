@@ -21,6 +21,7 @@ from devcluster.rules.template import is_wrapped
 _TRIES = 10
 _SETTLE = 10.0  # seconds for the controller to copy a number to its Deployment
 _HASH = "pod-template-hash"
+_CONTROLLER = "kube-controller-manager"  # whose fields these are: our name would stay in their managedFields
 
 
 async def prune_history(cluster: Cluster, namespace: str, originals: Originals) -> list[str]:
@@ -82,7 +83,13 @@ async def _unwrap(cluster: Cluster, namespace: str, item: Json, plain: Json) -> 
     body = [{"op": "replace", "path": "/spec/template", "value": template}]
     version = metadata["resourceVersion"]
     await cluster.patch(
-        "replicaset", metadata["name"], namespace, body, type="json-patch", resource_version=version
+        "replicaset",
+        metadata["name"],
+        namespace,
+        body,
+        type="json-patch",
+        resource_version=version,
+        manager=_CONTROLLER,
     )
 
 
@@ -112,7 +119,9 @@ async def _write_number(cluster: Cluster, namespace: str, item: Json, number: Nu
     notes = {REVISION: str(number.revision), REVISION_HISTORY: number.history or None}
     body = {"metadata": {"annotations": notes}}
     version = item["metadata"]["resourceVersion"]
-    await cluster.patch("replicaset", number.name, namespace, body, resource_version=version)
+    await cluster.patch(
+        "replicaset", number.name, namespace, body, resource_version=version, manager=_CONTROLLER
+    )
 
 
 async def _await_number(cluster: Cluster, namespace: str, name: str, revision: str) -> None:
@@ -126,7 +135,7 @@ async def _await_number(cluster: Cluster, namespace: str, name: str, revision: s
                     if notes.get(REVISION) == revision:
                         return
     body = {"metadata": {"annotations": {REVISION: revision}}}
-    await cluster.patch("deployment", name, namespace, body)
+    await cluster.patch("deployment", name, namespace, body, manager=_CONTROLLER)
 
 
 async def _restore_limit(cluster: Cluster, namespace: str, originals: Originals) -> list[str]:

@@ -27,7 +27,7 @@ from devcluster.run.socket import AbsentError, ask
 
 Json = dict[str, Any]
 INTERRUPTED = 130
-HOST: tuple[str, ...] = ("devcluster.run.hosting",)  # the module that `up -d` leaves behind, and its first words
+HOST: tuple[str, ...] = ("devcluster.run.hosting",)  # what `up -d` leaves behind: a module, first words
 _SPAWN = 20.0  # seconds until a new host process must answer
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -1,0 +1,185 @@
+"""Undo under fire: the process is killed with SIGKILL after each single step of ``up`` and of ``down``.
+
+Whatever step it was, one ``down`` brings everything back: from the same laptop, and from another one that
+has neither the file nor the journal.  The lists below are the steps, and a test of its own holds them against
+what the command does, so that none is left out.  An ordinary run walks some of them, a slow one all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from devcluster.edge.kube_agent import load_binary
+from devcluster.errors import FailedError
+from tests.scenarios.fire import (
+    assert_as_before,
+    deploy_twice,
+    down_anywhere,
+    dying,
+    host_processes,
+    kill_host,
+    other_laptop,
+    snapshot,
+)
+from tests.scenarios.world import World
+
+KILLED = -9
+_WRITES = ("patch", "delete")
+
+
+def _chunks() -> int:
+    """How many ConfigMaps the agent takes; 1 where it is not built, for those who only collect."""
+    try:
+        return load_binary().chunks
+    except FailedError:
+        return 1
+
+
+def _steps(prefix: str, *groups: tuple[str, int]) -> tuple[str, ...]:
+    return tuple(f"{prefix}: {what} #{number + 1}" for what, count in groups for number in range(count))
+
+
+UP = _steps(
+    "host up",
+    ("write the journal", 10),
+    ("create configmaps", _chunks()),
+    ("create secrets", 1),
+    ("patch deployments", 1),
+    ("patch services", 1),
+    ("patch secrets", 1),
+    ("tell the agent to hold", 1),
+    ("create network", 1),
+    ("create container web-netns", 1),
+    ("start container web-netns", 1),
+    ("create container web-gateway", 1),
+    ("start container web-gateway", 1),
+    ("create volume web-service-account-token", 1),
+    ("start container web-service-account-token-files", 4),
+    ("fill volume web-service-account-token", 1),
+    ("remove container", 2),
+    ("create container web", 1),
+    ("start container web", 1),
+    ("tell the agent to take", 1),
+    ("tell the agent to stop", 1),
+)
+_REMOVAL = (
+    ("write the journal", 12),
+    ("patch services", 2),
+    ("patch deployments", 3),
+    ("delete replicasets", 1),
+    ("patch replicasets", 1),
+    ("delete secrets", 1),
+    ("delete configmaps", _chunks()),
+)
+_VOLUMES = (
+    ("start container web-service-account-token-files", 2),
+    ("remove volume web-service-account-token", 1),
+)
+# `down` while the host process lives: it does the most of it, the command the rest.
+DOWN = (
+    *_steps("host down", *_REMOVAL, ("stop container", 1), ("remove container web-gateway", 1)),
+    *_steps("host down", ("remove container", 2), ("remove network", 1)),
+    *_steps("command down", *_VOLUMES, ("remove container", 1)),
+)
+# `down` after the host process has died: the command does all of it.
+ALONE = _steps(
+    "command down",
+    *_REMOVAL,
+    ("clear the journal", 1),
+    ("remove container", 4),
+    ("remove network", 1),
+    *_VOLUMES,
+)
+# What an ordinary run walks, turn by turn from the same laptop and from another one.
+SOME = (
+    "host up: create configmaps #1",
+    "host up: create secrets #1",
+    "host up: patch deployments #1",
+    "host up: patch services #1",
+    "host up: start container web-gateway #1",
+    "host up: start container web #1",
+    "host up: tell the agent to stop #1",
+    "host down: patch deployments #1",
+    "host down: delete secrets #1",
+)
+
+
+def _cases(steps: Iterable[str]) -> list[Any]:
+    """Each step with each laptop.  The journal is nothing to another one: it is walked from the same."""
+    cases = []
+    for step in steps:
+        for where in ("same", "other"):
+            if where == "other" and "journal" in step:
+                continue
+            quick = step in SOME and where == ("same", "other")[SOME.index(step) % 2]
+            marks = () if quick else (pytest.mark.slow,)
+            cases.append(pytest.param(step, where, marks=marks, id=f"{step}, {where}"))
+    return cases
+
+
+async def test_the_lists_are_complete(world: World) -> None:
+    await deploy_twice(world)
+    before = await snapshot(world)
+    seen = {}
+    for name, dies in (("down", False), ("alone", True)):
+        record = world.folder / name
+        assert (await dying(world, "up", "-d", step="", record=record)).code == 0
+        if dies:
+            kill_host(world)
+        assert (await dying(world, "down", step="", record=record)).code == 0
+        await assert_as_before(world, before)
+        seen[name] = sorted(record.read_text().splitlines())
+    assert seen["down"] == sorted([*UP, *DOWN])
+    assert seen["alone"] == sorted([*UP, *ALONE])
+
+
+@pytest.mark.parametrize(("step", "where"), _cases(UP))
+async def test_killed_in_up(world: World, step: str, where: str) -> None:
+    await deploy_twice(world)
+    before = await snapshot(world)
+    done = await dying(world, "up", "-d", step=step)
+    assert done.code == 1, done
+    assert "the host process ended" in done.stderr
+    assert host_processes(world) == []
+    await down_anywhere(world, where)
+    await assert_as_before(world, before)
+
+
+@pytest.mark.parametrize(("step", "where"), _cases(DOWN))
+async def test_killed_in_down(world: World, step: str, where: str) -> None:
+    await deploy_twice(world)
+    before = await snapshot(world)
+    assert (await dying(world, "up", "-d", step=step)).code == 0
+    done = await dying(world, "down", step=step)
+    assert done.code == (1 if step.startswith("host") else KILLED), done
+    await down_anywhere(world, where)
+    await assert_as_before(world, before)
+
+
+@pytest.mark.parametrize(("step", "where"), _cases(ALONE))
+async def test_killed_in_down_alone(world: World, step: str, where: str) -> None:
+    await deploy_twice(world)
+    before = await snapshot(world)
+    assert (await dying(world, "up", "-d", step="")).code == 0
+    kill_host(world)
+    assert (await dying(world, "down", step=step)).code == KILLED
+    await down_anywhere(world, where)
+    await assert_as_before(world, before)
+
+
+async def test_down_that_is_killed_again_and_again(world: World) -> None:
+    """Each `down`, in turn from either laptop, dies at its first write to the cluster."""
+    await deploy_twice(world)
+    before = await snapshot(world)
+    assert (await dying(world, "up", "-d", step="")).code == 0
+    kill_host(world)
+    record, steps = world.folder / "record", [step for step in ALONE if step.split()[2] in _WRITES]
+    for turn in range(len(steps)):
+        laptop = other_laptop(world) if turn % 2 else world
+        done = await dying(laptop, "down", "-n", world.namespace, step="command down: !", record=record)
+        assert done.code == KILLED, (turn, record.read_text())
+    await world.devcluster("down")
+    await assert_as_before(world, before)
