@@ -26,6 +26,8 @@ from devcluster.rules.services import (
     FrontPort,
     PortMove,
     Route,
+    noted_moves,
+    noted_workload,
     plan_fronts,
     plan_moves,
     routes,
@@ -189,7 +191,11 @@ def _steps(
 
 def _stale(observed: Observed, moves: Collection[PortMove]) -> list[RestoreService]:
     """Services that lead to fronts which the new wrapping does not have."""
-    old = set(observed.originals.moves if observed.originals else ()) - set(moves)
+    old = set(observed.originals.moves if observed.originals else ())
+    for service in observed.services:
+        if noted_workload(service) == (observed.kind, observed.name):
+            old |= set(noted_moves(service))
+    old -= set(moves)
     cause = "the front that it leads to will be gone"
     names = sorted({move.service for move in old} & {one["metadata"]["name"] for one in observed.services})
     return [

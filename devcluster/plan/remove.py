@@ -12,21 +12,29 @@ from devcluster.plan.steps import (
     RestoreTemplate,
 )
 from devcluster.rules.marks import Originals, secret_name
+from devcluster.rules.services import PortMove
 
 
 def plan_remove(
-    originals: Originals | None, *, kind: str, name: str, namespace: str
+    originals: Originals | None,
+    *,
+    kind: str,
+    name: str,
+    namespace: str,
+    noted: tuple[PortMove, ...] = (),
 ) -> tuple[RemoveStep, ...]:
-    """*originals* None: there is no Secret (any more), so only the binary may be left over.
+    """*originals* None: there is no Secret (any more), so only the binary may be left over, and what is
+    *noted* on Services.
 
     The order keeps the port that each Service names open at every moment, and keeps the Secret, from which
     all of this is known, until everything else is done: so it can be started again after any step.
     """
     steps: list[RemoveStep] = []
+    every = originals.moves if originals is not None else noted
+    for service in sorted({move.service for move in every}):
+        moves = tuple(move for move in every if move.service == service)
+        steps.append(RestoreService(namespace, service, moves, "the agent's port is about to go"))
     if originals is not None:
-        for service in sorted({move.service for move in originals.moves}):
-            moves = tuple(move for move in originals.moves if move.service == service)
-            steps.append(RestoreService(namespace, service, moves, "the agent's port is about to go"))
         where = (namespace, kind, name)
         steps.append(RestoreTemplate(*where, originals.container, "it starts the application by the agent"))
         steps.append(AwaitRollout(*where, "the pods with an agent must be gone first"))

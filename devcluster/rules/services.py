@@ -13,6 +13,7 @@ Source: https://kubernetes.io/docs/reference/kubernetes-api/service-resources/se
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,9 @@ from typing import Any
 Json = dict[str, Any]
 Target = int | str
 
+# On a Service that was changed, what stood there: the Secret goes with its workload, the Service stays.
+MOVED = "devcluster/moved"
+_NOTE = f"/metadata/annotations/{MOVED.replace('/', '~1')}"
 _FIRST_FRONT = 9901
 
 
@@ -153,25 +157,66 @@ def plan_moves(found: Collection[Route], fronts: Collection[FrontPort]) -> tuple
     return tuple(sorted(moves, key=lambda move: (move.service, move.port)))
 
 
-def apply_moves(service: Json, moves: Collection[PortMove]) -> list[Json]:
-    """A JSON patch that leads *service* to the fronts; [] where it does already."""
-    return _replace(service, moves, lambda move: (move.original, move.front))[0]
+def apply_moves(service: Json, moves: Collection[PortMove], workload: str) -> list[Json]:
+    """A JSON patch that leads *service* to the fronts of *workload* (``kind/name``); [] where it does."""
+    operations, _ = _replace(service, moves, lambda move: (move.original, move.front))
+    return [*operations, *_note(service, moves, workload)] if operations else []
 
 
 def undo_moves(service: Json, moves: Collection[PortMove]) -> tuple[list[Json], tuple[str, ...]]:
     """The inverse, and the ports that somebody has changed meanwhile and that are left alone."""
-    return _replace(service, moves, lambda move: (move.front, move.original))
+    operations, kept = _replace(service, moves, lambda move: (move.front, move.original))
+    return [*operations, *_forget(service)], kept
 
 
 def unmoved(service: Json, moves: Collection[PortMove]) -> Json:
     """*service* as it would be without us; pure, for planning."""
-    back = {(move.service, move.port, move.front): move.original for move in moves}
+    back = {(move.service, move.port, move.front): move.original for move in (*moves, *noted_moves(service))}
     name = service["metadata"]["name"]
     ports = [
         port | {"targetPort": back.get((name, port["port"], port.get("targetPort")), port.get("targetPort"))}
         for port in service["spec"].get("ports") or []
     ]
     return service | {"spec": service["spec"] | {"ports": ports}}
+
+
+def noted_moves(service: Json) -> tuple[PortMove, ...]:
+    """What the note on *service* says; () where there is none that can be read."""
+    try:
+        rows = json.loads(_notes(service)[MOVED])["ports"]
+        name = service["metadata"]["name"]
+        return tuple(PortMove(name, int(port), int(original), int(front)) for port, original, front in rows)
+    except (KeyError, TypeError, ValueError):
+        return ()
+
+
+def noted_workload(service: Json) -> tuple[str, str] | None:
+    """(kind, name) of the workload to whose agent *service* is led; None where there is no note."""
+    try:
+        kind, _, name = json.loads(_notes(service)[MOVED])["workload"].partition("/")
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+    return kind, name
+
+
+def _notes(service: Json) -> dict[str, str]:
+    return service["metadata"].get("annotations") or {}
+
+
+def _note(service: Json, moves: Collection[PortMove], workload: str) -> list[Json]:
+    name = service["metadata"]["name"]
+    ports = sorted([move.port, move.original, move.front] for move in moves if move.service == name)
+    text = json.dumps({"workload": workload, "ports": ports})
+    if not _notes(service):
+        return [{"op": "add", "path": "/metadata/annotations", "value": {MOVED: text}}]
+    return [{"op": "add", "path": _NOTE, "value": text}]
+
+
+def _forget(service: Json) -> list[Json]:
+    notes = _notes(service)
+    if MOVED not in notes:
+        return []
+    return [{"op": "remove", "path": _NOTE if len(notes) > 1 else "/metadata/annotations"}]
 
 
 def _replace(

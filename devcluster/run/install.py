@@ -159,6 +159,7 @@ class _Work:
         self._owner = owner_reference(resource.api_version, resource.kind, metadata["name"], self._uid)
 
     async def apply(self, step: InstallStep) -> None:
+        workload = f"{self._seen.kind}/{self._seen.name}"
         match step:
             case PublishAgent():
                 await publish_agent(self._cluster, self._space, self._binary, self._owner)
@@ -169,7 +170,7 @@ class _Work:
             case AwaitPods():
                 await self._await_pods()
             case PatchService():
-                await self._patch_service(step.service, lambda live: apply_moves(live, step.moves))
+                await self._patch_service(step.service, lambda live: apply_moves(live, step.moves, workload))
             case RestoreService():
                 await self._patch_service(step.service, lambda live: undo_moves(live, step.moves)[0])
             case _:

@@ -24,7 +24,7 @@ from devcluster.plan.steps import (
     RestoreTemplate,
 )
 from devcluster.rules.marks import SELECTOR, Originals, parse_originals, restore_template, secret_name
-from devcluster.rules.services import undo_moves
+from devcluster.rules.services import PortMove, noted_moves, noted_workload, undo_moves
 from devcluster.rules.template import is_wrapped
 from devcluster.rules.undo import restore_managers
 from devcluster.run.history import prune_history
@@ -57,7 +57,7 @@ async def remove(
     """LeftoverError names what remains and the command that finishes it."""
     work = _Work(cluster, namespace, kind, name, timeout)
     await work.read()
-    steps = plan_remove(work.originals, kind=kind, name=name, namespace=namespace)
+    steps = plan_remove(work.originals, kind=kind, name=name, namespace=namespace, noted=work.noted)
     for step in steps:
         report(Progress(name, str(step)))
         entry = journal.begin(str(step), namespace=namespace, kind=kind, name=name) if journal else None
@@ -81,6 +81,7 @@ class _Work:
         self._restored: Json | None = None
         self._secret = secret_name(kind, name)
         self.originals: Originals | None = None
+        self.noted: tuple[PortMove, ...] = ()
         self.kept: list[str] = []
 
     async def read(self) -> None:
@@ -89,7 +90,9 @@ class _Work:
         self.originals = parse_originals(secret) if secret is not None else None
         if self.originals is not None:
             self._uid = self.originals.uid
-        elif live is not None:
+            return
+        self.noted = await self._noted()
+        if live is not None:
             self._uid = live["metadata"]["uid"]
             if is_wrapped(live["spec"]["template"]):
                 raise LeftoverError(
@@ -97,6 +100,12 @@ class _Work:
                     f"secret/{self._secret}, which knows what stood there before, is gone",
                     hint=f"kubectl rollout undo {self._kind}/{self._name} -n {self._space}",
                 )
+
+    async def _noted(self) -> tuple[PortMove, ...]:
+        """Of a workload that was deleted, and its Secret with it, the Services still know."""
+        services = await self._cluster.list("service", self._space)
+        ours = [item for item in services.items if noted_workload(item) == (self._kind, self._name)]
+        return tuple(move for item in ours for move in noted_moves(item))
 
     async def apply(self, step: RemoveStep) -> None:
         match step:
@@ -220,10 +229,10 @@ class _Work:
 
     async def _restore_managers(self, kind: str, live: Json) -> None:
         """Who owned a field before us owns it again, for whoever applies on the server's side."""
-        assert self.originals is not None
         metadata = live["metadata"]
         now = metadata.get("managedFields") or []
-        before = self.originals.managers.get(f"{kind}/{metadata['name']}", [])
+        known = self.originals.managers if self.originals is not None else {}
+        before = known.get(f"{kind}/{metadata['name']}", [])
         if not any(entry.get("manager") == FIELD_MANAGER for entry in now):
             return
         body = [

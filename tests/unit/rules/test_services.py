@@ -5,10 +5,14 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import pytest
+
 from devcluster.rules.services import (
     FrontPort,
     PortMove,
     apply_moves,
+    noted_moves,
+    noted_workload,
     plan_fronts,
     plan_moves,
     routes,
@@ -82,25 +86,41 @@ def test_fronts_skip_ports_in_use() -> None:
 def _patched(item: dict[str, Any], operations: list[dict[str, Any]]) -> dict[str, Any]:
     result = copy.deepcopy(item)
     for one in operations:
-        _, spec, ports, index, key = one["path"].split("/")
-        place = result[spec][ports][int(index)]
+        *parts, key = [part.replace("~1", "/") for part in one["path"].split("/")[1:]]
+        place: Any = result
+        for part in parts:
+            place = place[int(part)] if isinstance(place, list) else place[part]
         if one["op"] == "test":
             assert place[key] == one["value"]
+        elif one["op"] == "remove":
+            del place[key]
         else:
             place[key] = one["value"]
     return result
 
 
-def test_there_and_back() -> None:
+@pytest.mark.parametrize("notes", [None, {"team": "shop"}])
+def test_there_and_back(notes: dict[str, str] | None) -> None:
     live = service("a", {"port": 80, "targetPort": 8080}, {"port": 81, "targetPort": "http"})
+    if notes is not None:
+        live["metadata"]["annotations"] = notes
     moves = (PortMove("a", 80, 8080, 9901), PortMove("b", 81, 1, 2))
-    led = _patched(live, apply_moves(live, moves))
+    led = _patched(live, apply_moves(live, moves, "deployment/web"))
     assert led["spec"]["ports"][0]["targetPort"] == 9901
-    assert apply_moves(led, moves) == []
-    assert unmoved(led, moves) == live
+    assert apply_moves(led, moves, "deployment/web") == []
+    assert unmoved(led, moves)["spec"] == unmoved(led, ())["spec"] == live["spec"]
+    assert noted_workload(led) == ("deployment", "web")
+    assert noted_moves(led) == moves[:1]
     operations, kept = undo_moves(led, moves)
     assert (_patched(led, operations), kept) == (live, ())
     assert undo_moves(live, moves) == ([], ())
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "1", '{"workload": 1, "ports": [[1]]}'])
+def test_a_note_that_says_nothing(text: str) -> None:
+    live = service("a", {"port": 80, "targetPort": 8080})
+    live["metadata"]["annotations"] = {"devcluster/moved": text}
+    assert (noted_moves(live), noted_workload(live)) == ((), None)
 
 
 def test_after_wrapping_anew_either_front_is_ours() -> None:
