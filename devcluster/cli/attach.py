@@ -58,15 +58,20 @@ def leave(options: Options, workloads: tuple[str, ...]) -> int:
 @click.argument("workloads", nargs=-1)
 @click.option("--all", "everywhere", is_flag=True, help="In every namespace that may be read.")
 @click.option("-v", "--volumes", is_flag=True, help="Private copies with local changes, too.")
+@click.option("--takeover", is_flag=True, help="What somebody else holds, too.")
 @common
 @pass_options
-def down(options: Options, workloads: tuple[str, ...], everywhere: bool, volumes: bool) -> int:
+def down(
+    options: Options, workloads: tuple[str, ...], everywhere: bool, volumes: bool, takeover: bool
+) -> int:
     """Put everything back and verify it; works without the file."""
     from devcluster.run import down
 
     printer = Printer(options)
     request = read_request(options, workloads, file_needed=False)
-    result = down.down(request, everywhere=everywhere, volumes=volumes, report=printer.progress)
+    result = down.down(
+        request, everywhere=everywhere, volumes=volumes, report=printer.progress, takeover=takeover
+    )
     printer.outcomes(_run(result))
     return 0
 

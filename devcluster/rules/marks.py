@@ -29,11 +29,12 @@ REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a workload, for people."""
+    """Who holds a workload, for people.  ``laptop`` tells two of the same user and host name apart."""
 
     user: str
     host: str
     project: str
+    laptop: str = ""
 
     def __str__(self) -> str:
         return f"{self.user}@{self.host}"
@@ -145,7 +146,7 @@ def parse_record(secret: Json) -> Record:
     holder = data.get("holder")
     if not holder:
         return Record(epoch=data.get("epoch", 0))
-    known = Holder(user=holder["user"], host=holder["host"], project=holder["project"])
+    known = Holder(holder["user"], holder["host"], holder["project"], holder.get("laptop", ""))
     return Record(data["epoch"], known, data.get("since", ""))
 
 

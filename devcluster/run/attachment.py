@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections.abc import Iterator
 from typing import Literal
@@ -21,7 +22,7 @@ from devcluster.edge.background import running
 from devcluster.edge.kube_workload import watch_agent_pods
 from devcluster.edge.lines import RefusedError
 from devcluster.edge.ssh import AgentLink
-from devcluster.errors import FailedError
+from devcluster.errors import FailedError, HeldError
 from devcluster.plan.cluster import AgentPod
 from devcluster.run.changes import Changes
 from devcluster.run.localpod import LocalPod
@@ -30,9 +31,10 @@ from devcluster.run.report import Progress
 from devcluster.run.site import Site
 from devcluster.run.wanted import Wanted
 
+_HOLDING = 10.0  # seconds for the last agent to be held
 _LINGER = 15.0  # seconds for the pods' last connections: the agents' drain_ms and some
 
-Phase = Literal["starting", "attached", "failed", "left"]
+Phase = Literal["starting", "attached", "held", "failed", "left"]
 AttachmentState = Literal["starting", "attached", "partial", "reconnecting", "held", "failed", "left"]
 
 
@@ -44,6 +46,7 @@ class Attachment:
         self.claim = claim
         self.links: dict[str, PodLink] = {}
         self.failure = ""
+        self.taken = ""  # who holds it now, and since when
         self.since = time.time()
         self.changes = Changes()
         self.local = LocalPod(site, wanted, self._local_ended, self._open_doors)
@@ -52,6 +55,7 @@ class Attachment:
         self._phase: Phase = "starting"
         self._engaged = False
         self._failing = asyncio.Event()
+        self._losing = asyncio.Event()
 
     @property
     def key(self) -> str:
@@ -68,8 +72,6 @@ class Attachment:
         if self._phase != "attached":
             return self._phase
         states = [link.state for link in self.staying]
-        if "lost" in states:
-            return "held"
         if "attached" not in states:
             return "reconnecting"
         whole = states.count("attached") == len(states) >= self.wanted.replicas
@@ -78,8 +80,8 @@ class Attachment:
     @property
     def reason(self) -> str:
         """Why it is not attached; '' if it is."""
-        if self.failure or self.state == "attached":
-            return self.failure
+        if self.taken or self.failure or self.state == "attached":
+            return self.taken or self.failure
         reasons = [f"{link.pod.name}: {link.reason}" for link in self.staying if link.reason]
         return "; ".join(sorted(reasons))
 
@@ -87,6 +89,7 @@ class Attachment:
         """Follow the pods and hold each of them, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch_failure(), name=f"failure {self.key}")
+            tasks.create_task(self._watch_loss(), name=f"loss {self.key}")
             tasks.create_task(self.local.run(), name=f"local {self.key}")
             states = watch_agent_pods(self._site.cluster, self.wanted.object)
             async with contextlib.aclosing(states):
@@ -98,7 +101,7 @@ class Attachment:
 
         Raises FailedError and what the edge raises; the caller hands back.
         """
-        with _translated():
+        with self._translated():
             await self._attach()
 
     async def _attach(self) -> None:
@@ -115,15 +118,15 @@ class Attachment:
             await self.local.fill(link)
         await self.local.start(facts)
         await self.local.wait_healthy()
+        await self._all_held()
         self._say("taking the traffic")
         self._engaged = True
         self.changes.notify()
-        await asyncio.gather(*(link.engage() for link in self._live()))
-        self._set("attached")
+        await self._engage_all()
 
     async def change(self, wanted: Wanted) -> bool:
         """Take up an edit that needs no new pods; False where nothing of the local pod differs."""
-        with _translated():
+        with self._translated():
             return await self._change(wanted)
 
     async def _change(self, wanted: Wanted) -> bool:
@@ -138,8 +141,7 @@ class Attachment:
         await self.local.fill(link)
         await self.local.start(facts)
         await self.local.wait_healthy()
-        await asyncio.gather(*(link.engage() for link in self._live()))
-        self._set("attached")
+        await self._engage_all()
         return True
 
     async def hand_back(self, *, failure: str = "") -> None:
@@ -157,7 +159,7 @@ class Attachment:
 
     async def restart(self) -> None:
         """Stop and start the local container; connections wait in the agents meanwhile."""
-        with _translated():
+        with self._translated():
             await self._restart()
 
     async def _restart(self) -> None:
@@ -165,8 +167,36 @@ class Attachment:
         await self._all("pause")
         await self.local.restart()
         await self.local.wait_healthy()
+        await self._engage_all()
+
+    async def _all_held(self) -> None:
+        """Before any pod is taken every one is held, so that no former holder keeps a part; a pod that can't
+        be reached is not waited for longer than a moment."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_HOLDING):
+                await self.changes.until(lambda: all(link.state != "connecting" for link in self._live()))
+
+    async def _engage_all(self) -> None:
+        self._unless_taken()
         await asyncio.gather(*(link.engage() for link in self._live()))
+        self._unless_taken()
         self._set("attached")
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """An agent that refuses or is lost in the middle is a failure of this command, not a bug."""
+        try:
+            yield
+        except RefusedError as error:
+            self._unless_taken()
+            raise FailedError(f"the agent refused: {error.text}") from error
+        except (ConnectionError, TimeoutError) as error:
+            self._unless_taken()
+            raise FailedError(f"the agent was lost: {error or type(error).__name__}") from error
+
+    def _unless_taken(self) -> None:
+        if self.taken:
+            raise HeldError(self.taken, hint="`devcluster up --takeover` takes it back")
 
     async def yield_first(self) -> None:
         """Before the template is restored: what must never run twice stops here first."""
@@ -192,6 +222,22 @@ class Attachment:
         if self._phase == "attached":
             self.failure = reason
             self._failing.set()
+
+    async def _watch_loss(self) -> None:
+        """Who lost a part has lost all: of two laptops never both hold something."""
+        await self._losing.wait()
+        print(f"{self.key}: {self.taken}", file=sys.stderr, flush=True)
+        if self._phase == "attached":
+            await self.local.stop()
+            self._set("held")
+            self._site.failed(self.key, self.taken)
+
+    def _lose(self, reason: str) -> None:
+        self.taken = reason
+        self._disengage()
+        for link in self.links.values():
+            link.give_up(reason)
+        self._losing.set()
 
     async def _watch_failure(self) -> None:
         await self._failing.wait()
@@ -229,12 +275,13 @@ class Attachment:
 
         try:
             async with asyncio.timeout(self._site.timeout):
-                await self.changes.until(lambda: bool(held()))
+                await self.changes.until(lambda: bool(held() or self.taken))
         except TimeoutError as error:
             raise FailedError(
                 f"no agent of {self.wanted.title} could be reached in {self._site.timeout:.0f} s",
                 hint=self.reason or f"kubectl describe {self.wanted.title} may say why",
             ) from error
+        self._unless_taken()
         return await held()[0].link()
 
     def _live(self) -> list[PodLink]:
@@ -263,6 +310,9 @@ class Attachment:
             link.open_door(self.local.door)
 
     def _changed(self) -> None:
+        lost = [link.reason for link in self.links.values() if link.state == "lost"]
+        if lost and not self.taken:
+            self._lose(lost[0])
         self.changes.notify()
         self._site.changed()
 
@@ -274,14 +324,3 @@ class Attachment:
 
     def _say(self, text: str) -> None:
         self._site.report(Progress(self.key, text))
-
-
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    """An agent that refuses or is lost in the middle is a failure of this command, not a bug."""
-    try:
-        yield
-    except RefusedError as error:
-        raise FailedError(f"the agent refused: {error.text}") from error
-    except (ConnectionError, TimeoutError) as error:
-        raise FailedError(f"the agent was lost: {error or type(error).__name__}") from error

@@ -2,6 +2,8 @@
 
 A host process that lives is asked: it knows how to hand over without a failed request.  What it does not
 hold, or all of it where none lives, is found by its marks in the namespace and by its labels in Docker.
+What somebody else is working on at this moment is left to them, unless it is named or there is no file to
+say what is meant.
 """
 
 from __future__ import annotations
@@ -12,9 +14,12 @@ from typing import Any
 from devcluster.edge.engine import Engine, open_engine
 from devcluster.edge.engine_files import VolumeTarget
 from devcluster.edge.kube import Cluster, open_cluster
-from devcluster.errors import ConfigurationError, LeftoverError
+from devcluster.errors import ConfigurationError, HeldError, LeftoverError
+from devcluster.rules.marks import secret_name
+from devcluster.run.holding import own_holder, still_held
 from devcluster.run.journal import Journal
 from devcluster.run.place import Place, place_of, state_home
+from devcluster.run.record import held
 from devcluster.run.remove import remove
 from devcluster.run.report import Report
 from devcluster.run.request import Request
@@ -38,8 +43,11 @@ async def leave(request: Request, *, report: Report) -> Json:
         return {"workloads": [], "notes": ["nothing is attached"]}
 
 
-async def down(request: Request, *, everywhere: bool, volumes: bool, report: Report) -> Json:
-    """Everything of ours away, verified.  LeftoverError names what stays."""
+async def down(
+    request: Request, *, everywhere: bool, volumes: bool, report: Report, takeover: bool = False
+) -> Json:
+    """Everything of ours away, verified.  LeftoverError names what stays; HeldError, at the end, what
+    somebody else holds (with *takeover* it is put back, too)."""
     async with open_cluster(request.context) as cluster:
         places = await _places(request, cluster, everywhere)
         result: Json = {"workloads": [], "notes": []}
@@ -49,7 +57,11 @@ async def down(request: Request, *, everywhere: bool, volumes: bool, report: Rep
                 answer = await ask(place.socket, message, report)
                 result["workloads"] += answer["workloads"]
         done = {row["name"] for row in result["workloads"]}
+        conflicts: list[str] = []
         for trace in await _traces(request, cluster, everywhere):
+            if not takeover and await _is_theirs(request, cluster, trace, everywhere):
+                conflicts.append(f"{trace.kind}/{trace.name} was left alone: {held(trace.record).message}")
+                continue
             row = await _remove(request, cluster, trace, report)
             if row["name"] not in done:
                 result["workloads"].append(row)
@@ -57,7 +69,22 @@ async def down(request: Request, *, everywhere: bool, volumes: bool, report: Rep
         async with open_engine() as engine:
             for place in places:
                 result["notes"] += await _clean_docker(request, engine, place, volumes)
+    if conflicts:
+        hint = "`devcluster down --takeover` puts it back all the same"
+        raise HeldError("; ".join(conflicts), hint=hint)
     return result
+
+
+async def _is_theirs(request: Request, cluster: Cluster, trace: Trace, everywhere: bool) -> bool:
+    """Whether another person holds it and is still there."""
+    if request.project is None or everywhere or trace.record.holder is None:
+        return False
+    own = own_holder(place_of(cluster.context, trace.namespace, request.project.name, request.environ))
+    holder = trace.record.holder
+    if (holder.user, holder.host) == (own.user, own.host):
+        return False
+    secret = secret_name(trace.kind, trace.name)
+    return await still_held(cluster, trace.namespace, secret, beats=True)
 
 
 async def _places(request: Request, cluster: Cluster, everywhere: bool) -> tuple[Place, ...]:
@@ -78,10 +105,15 @@ async def _traces(request: Request, cluster: Cluster, everywhere: bool) -> list[
     if everywhere or request.project is None:
         return [trace for trace in traces if not request.only or trace.name in request.only]
     names = {workload.target.name for workload in request.wanted}
-    project = request.project.name
-    return [
-        trace for trace in traces if trace.name in names or (not request.only and trace.project == project)
-    ]
+    return [trace for trace in traces if trace.name in names or _was_ours(request, cluster, trace)]
+
+
+def _was_ours(request: Request, cluster: Cluster, trace: Trace) -> bool:
+    """Of this very project, and taken out of the file since."""
+    if request.project is None or request.only or trace.record.holder is None:
+        return False
+    place = place_of(cluster.context, trace.namespace, request.project.name, request.environ)
+    return trace.record.holder == own_holder(place)
 
 
 async def _remove(request: Request, cluster: Cluster, trace: Trace, report: Report) -> Json:

@@ -16,9 +16,9 @@ from devcluster.errors import ConfigurationError, DevclusterError
 from devcluster.plan.local import plan_local
 from devcluster.plan.steps import render_steps
 from devcluster.rules.environment import local_environment
-from devcluster.rules.marks import secret_file, secret_name
+from devcluster.rules.marks import Record, secret_file, secret_name
 from devcluster.run.place import place_of
-from devcluster.run.record import Mark, list_marks
+from devcluster.run.record import Mark, held, list_marks
 from devcluster.run.report import silent
 from devcluster.run.request import Request
 from devcluster.run.socket import AbsentError, ask
@@ -67,10 +67,26 @@ async def status(request: Request) -> Json:
         known = {row["name"]: row for row in held}
         marks = {mark.name: mark for mark in await list_marks(cluster, namespace)}
         rows = [
-            known.get(workload.key) or await _unheld(cluster, namespace, workload, marks)
+            _truly(known[workload.key], marks.get(workload.target.name))
+            if workload.key in known
+            else await _unheld(cluster, namespace, workload, marks)
             for workload in request.project.workloads
         ]
     return {"name": name, "namespace": namespace, "context": cluster.context, "workloads": rows}
+
+
+def _truly(row: Json, mark: Mark | None) -> Json:
+    """Of what somebody else has taken the cluster knows more than the host process."""
+    if row["state"] != "held" or mark is None or mark.record.holder is None:
+        return row
+    return row | {"holder": _holder(mark.record), "reason": held(mark.record).message}
+
+
+def _holder(record: Record) -> Json | None:
+    holder = record.holder
+    if holder is None:
+        return None
+    return {"user": holder.user, "host": holder.host, "project": holder.project, "since": record.since}
 
 
 async def _unheld(cluster: Cluster, namespace: str, workload: Workload, marks: dict[str, Mark]) -> Json:
@@ -87,9 +103,7 @@ async def _unheld(cluster: Cluster, namespace: str, workload: Workload, marks: d
         "state": state,
         "since": since,
         "reason": reason,
-        "holder": None
-        if holder is None
-        else {"user": holder.user, "host": holder.host, "project": holder.project, "since": since},
+        "holder": _holder(mark.record) if mark is not None else None,
         "pods": [],
         "pods_wanted": await _replicas(cluster, namespace, workload),
         "ports": [],

@@ -47,15 +47,21 @@ class Claim:
     order: Order
 
 
+async def _trust() -> None:
+    """Nobody else can have claimed it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """How an agent is reached.  ``target`` is asked anew for each connection: tokens expire."""
+    """How an agent is reached.  ``target`` is asked anew for each connection: tokens expire.  ``verify``
+    raises RefusedError where the claim is not the newest: a pod that has just started can't know."""
 
     target: Callable[[], Awaitable[UpgradeTarget]]
     namespace: str
     port: int
     keys: Keys
     ways: Ways = field(default_factory=Ways)
+    verify: Callable[[], Awaitable[None]] = _trust
 
 
 class PodLink:
@@ -95,6 +101,10 @@ class PodLink:
     def connected(self) -> bool:
         """Whether the agent can be asked at this moment."""
         return self._link is not None
+
+    def give_up(self, reason: str) -> None:
+        """Somebody else holds the workload: no more of this pod either."""
+        self._change("lost", reason)
 
     def forget(self) -> None:
         """The pod is gone: the loop ends, and whoever waits for it."""
@@ -147,7 +157,7 @@ class PodLink:
         """Route the pod's connections here: by the order, after its child has stopped or before."""
         self._engaged = True
         await self.link()
-        await self._changes.until(lambda: self.agent_state.get("lanes", 0) > 0)
+        await self._changes.until(lambda: self.over or self.agent_state.get("lanes", 0) > 0)
         stop_first = ("pause", "stop", "take")
         for do in stop_first if self._claim.order == "stop-first" else ("take", "stop"):
             await self.call(do)
@@ -162,6 +172,7 @@ class PodLink:
 
     async def _serve(self, link: AgentLink) -> None:
         claim = self._claim
+        await self._wire.verify()
         self._hear(
             await link.call("hold", timeout=_OPEN, epoch=claim.epoch, holder=claim.holder, since=claim.since)
         )
@@ -206,6 +217,10 @@ class PodLink:
 
     def _hear(self, state: Json) -> None:
         self.agent_state = state
+        holder = state.get("holder")
+        if holder and state["epoch"] > self._claim.epoch:
+            self.holder = holder
+            self._change("lost", f"held by {holder['user']}@{holder['host']} since {state['since']}")
         self._changes.notify()
         self._on_change()
 

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
-import socket
 import traceback
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from devcluster.config.model import Project
 from devcluster.edge.kube_agent import AgentBinary, load_binary
+from devcluster.edge.lines import RefusedError
 from devcluster.edge.ssh import Keys
 from devcluster.errors import DevclusterError, FailedError, HeldError, LeftoverError
-from devcluster.rules.marks import Holder, secret_name
+from devcluster.rules.marks import secret_name
 from devcluster.run.attachment import Attachment
 from devcluster.run.changes import Changes
+from devcluster.run.holding import own_holder, still_held
 from devcluster.run.install import BusyError, Installed, install
 from devcluster.run.journal import Journal
 from devcluster.run.podlink import Claim, Wire
-from devcluster.run.record import claim, unclaim
+from devcluster.run.record import claim, find_mark, held, unclaim
 from devcluster.run.remove import remove
 from devcluster.run.report import Progress, Report, silent
 from devcluster.run.site import Site, gateway_binary
@@ -41,6 +41,7 @@ class Session:
         self.attachments: dict[str, Attachment] = {}
         self.changes = Changes()
         self.failures: dict[str, str] = {}
+        self._holder = own_holder(site.place)
         self._journal = journal
         self._tasks = tasks
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -133,7 +134,7 @@ class Session:
     async def _apply_one(self, wanted: Wanted, *, takeover: bool) -> Json:
         key = wanted.workload.key
         current = self.attachments.get(key)
-        if current is not None and wanted.install.adopted and current.state != "failed":
+        if current is not None and wanted.install.adopted and current.state not in ("failed", "held"):
             changed = await current.change(wanted)
             return self._row(current, "changed" if changed else "unchanged")
         if current is not None:
@@ -146,6 +147,7 @@ class Session:
         """Install, claim, attach; whatever fails, or is broken off, is put back."""
         attachment: Attachment | None = None
         try:
+            takeover = takeover or await self._abandoned(wanted)
             wanted, installed = await self._install(wanted, takeover=takeover)
             attachment = await self._open(wanted, installed, takeover=takeover)
             await attachment.attach()
@@ -170,7 +172,7 @@ class Session:
                     journal=self._journal,
                     report=self.site.report,
                     timeout=self.site.timeout,
-                    holder=self._holder(),
+                    holder=self._holder,
                     takeover=takeover,
                 )
             except BusyError:
@@ -181,11 +183,17 @@ class Session:
                 return wanted, installed
         raise AssertionError("one of the two returns or raises")
 
-    def _holder(self) -> Holder:
-        return Holder(user=getpass.getuser(), host=socket.gethostname(), project=self.site.place.name)
+    async def _abandoned(self, wanted: Wanted) -> bool:
+        """Whether the one in the record is not there any more, so that nobody need be asked."""
+        cluster, place = self.site.cluster, self.site.place
+        secret = secret_name(wanted.object.kind, wanted.object.name)
+        mark = await find_mark(cluster, place.namespace, secret)
+        if mark is None or mark.record.holder in (None, self._holder):
+            return False
+        return not await still_held(cluster, place.namespace, secret)
 
     async def _open(self, wanted: Wanted, installed: Installed, *, takeover: bool) -> Attachment:
-        place, key, holder = self.site.place, wanted.workload.key, self._holder()
+        place, key, holder = self.site.place, wanted.workload.key, self._holder
         record = await claim(self.site.cluster, place.namespace, installed.secret, holder, takeover=takeover)
         said = Claim(
             epoch=record.epoch,
@@ -195,7 +203,15 @@ class Session:
             order=wanted.order,
         )
         keys = Keys(laptop=installed.laptop_key.encode(), agent_public=installed.agent_public)
-        wire = Wire(self.site.cluster.upgrade_target, place.namespace, wanted.project.agent.port, keys)
+
+        async def verify() -> None:
+            mark = await find_mark(self.site.cluster, place.namespace, installed.secret)
+            if mark is None or mark.record.epoch != record.epoch:
+                text = held(mark.record).message if mark and mark.record.holder else "taken by somebody else"
+                raise RefusedError("stale-epoch", text, {})
+
+        target, port = self.site.cluster.upgrade_target, wanted.project.agent.port
+        wire = Wire(target, place.namespace, port, keys, verify=verify)
         attachment = Attachment(self.site, wanted, said, wire)
         self.attachments[key] = attachment
         self.failures.pop(key, None)
@@ -249,7 +265,10 @@ class Session:
         attachment = self.attachments[key]
         wanted = attachment.wanted
         notes: list[str] = []
-        if remove_agent:
+        if attachment.taken:
+            await attachment.local.stop()
+            notes.append(attachment.taken)
+        elif remove_agent:
             await attachment.yield_first()
             notes += await self._remove_agent(wanted)
             await attachment.until_pods_end()
@@ -260,7 +279,7 @@ class Session:
         await self._end(attachment, remove_containers=remove_agent)
         return {
             "name": key,
-            "outcome": "put back" if remove_agent else "left",
+            "outcome": "put back" if remove_agent and not attachment.taken else "left",
             "detail": [wanted.title, *notes],
         }
 

@@ -15,7 +15,7 @@ from devcluster.config.codec import encode_project
 from devcluster.edge.background import running
 from devcluster.edge.engine import open_engine
 from devcluster.edge.kube import open_cluster
-from devcluster.errors import DevclusterError, FailedError
+from devcluster.errors import DevclusterError, FailedError, HeldError
 from devcluster.run.hosting import host
 from devcluster.run.logs import follow_session
 from devcluster.run.place import Place, place_of
@@ -93,7 +93,8 @@ async def _follow(
     """Until ^C (130), or until nothing is attached any more (0), or all of it has failed (1)."""
 
     def over() -> bool:
-        return not session.live or all(item.state == "failed" for item in session.attachments.values())
+        states = [item.state for item in session.attachments.values()]
+        return not session.live or all(state in ("failed", "held") for state in states)
 
     async with running(follow_session(session, log), name="logs"):
         ended = asyncio.ensure_future(session.changes.until(over))
@@ -105,8 +106,11 @@ async def _follow(
     stop.cancel()
     if not session.failures:
         return 0
+    taken = [item.taken for item in session.attachments.values() if item.taken]
     reasons = "; ".join(session.failures[key] for key in sorted(session.failures))
     await session.leave((), report=report)  # the traffic went back already; the record is told
+    if taken:
+        raise HeldError("; ".join(taken), hint="`devcluster up --takeover` takes it back")
     raise FailedError(reasons, hint="the original serves again; `devcluster up` starts it anew")
 
 
