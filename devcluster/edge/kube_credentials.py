@@ -4,6 +4,9 @@ The ``kubernetes`` package reads all of it, with one fault that this module repa
 fails it writes a line into the log and goes on *without* credentials, so the user sees "system:anonymous
 cannot list pods" instead of "your cloud login has expired".
 
+The package also writes the certificates and keys of a kubeconfig to temporary files, and removes them as the
+process ends: one that is killed leaves them.  So they are read into memory at once, and removed.
+
 This module imports ``kubernetes`` (0.4 s), so ``kube`` imports it only when a cluster is opened.
 """
 
@@ -28,10 +31,12 @@ from kubernetes.config.kube_config import (
     FileOrData,
     KubeConfigLoader,
     KubeConfigMerger,
+    _cleanup_temp_files,
 )
 
 from devcluster.errors import ClusterError
 
+_files = threading.Lock()  # the package's temporary files belong to all of the process
 _EARLY = datetime.timedelta(seconds=30)  # a token is fetched anew this long before it expires
 
 
@@ -93,6 +98,13 @@ class Access:
         self._load()
 
     def _load(self) -> None:
+        with _files:
+            try:
+                self._load_from_files()
+            finally:
+                _cleanup_temp_files()
+
+    def _load_from_files(self) -> None:
         configuration = Configuration()
         try:
             self._loader.load_and_set(configuration)
@@ -103,7 +115,12 @@ class Access:
         self.server = str(configuration.host)
         self.configuration = configuration
         self.pool: urllib3.PoolManager = client.rest_client.pool_manager
-        self._context: ssl.SSLContext | None = None
+        self._context = _tls(configuration) if self.server.startswith("https") else None
+        if self._context is not None:
+            settings = self.pool.connection_pool_kw
+            for name in ("ca_certs", "ca_cert_data", "cert_file", "key_file"):
+                settings.pop(name, None)
+            settings["ssl_context"] = self._context
 
     def refresh(self, *, force: bool = False) -> None:
         """Ask the plugin again where its credentials expire (or *force*: the server refused them)."""
@@ -123,10 +140,7 @@ class Access:
 
     def tls(self) -> ssl.SSLContext | None:
         """A context with the cluster's CA and the client's certificate; None for plain HTTP."""
-        with self._lock:
-            if self._context is None and self.server.startswith("https"):
-                self._context = _tls(self.configuration)
-            return self._context
+        return self._context
 
     def proxy(self) -> tuple[str, int, str | None] | None:
         """Host, port and the Proxy-Authorization header of the HTTP proxy, if one is to be used."""

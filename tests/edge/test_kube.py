@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import os
+import signal
 import stat
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -198,6 +201,23 @@ async def test_a_plugins_token_is_fetched_anew_when_it_expires(
         assert dict(target.headers)["Authorization"] == f"Bearer {token}"
         assert token not in repr(target)
     assert len((tmp_path / "runs").read_text().split()) >= 3
+
+
+async def test_a_process_that_is_killed_leaves_no_key(world: World, tmp_path: Path) -> None:
+    """The test cluster's kubeconfig holds its client's key, as most do."""
+    asking = f"""
+import asyncio, os, signal
+from devcluster.edge.kube import open_cluster
+async def ask():
+    async with open_cluster(None) as cluster:
+        await cluster.list("configmap", {world.namespace!r})
+        os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(ask())
+"""
+    environ = os.environ | {"TMPDIR": str(tmp_path)}
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", asking, env=environ)
+    assert await process.wait() == -signal.SIGKILL
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_raw_connection_with_what_upgrade_target_says(world: World) -> None:
