@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"devcluster/agent/internal/hold"
+	"devcluster/agent/internal/proof"
 )
 
 // request is one line of control.
@@ -15,11 +17,14 @@ type request struct {
 	Epoch  *int64          `json:"epoch"`
 	Holder *hold.Holder    `json:"holder"`
 	Since  string          `json:"since"`
+	Key    []byte          `json:"key"` // base64
+	To     string          `json:"to"`
+	MS     int64           `json:"ms"`
 }
 
 // verbs are the requests, and whether they must say an epoch.
 var verbs = map[string]bool{
-	"hello": false, "inspect": false, "state": false,
+	"hello": false, "inspect": false, "state": false, "expect": false, "prove": false,
 	"hold": true, "beat": true, "take": true, "pause": true, "stop": true, "release": true,
 }
 
@@ -39,6 +44,8 @@ func parse(line []byte) (request, *hold.Error) {
 		return asked, bad(asked.Do + " needs an epoch")
 	case asked.Do == "hold" && asked.Holder == nil:
 		return asked, bad("hold needs a holder")
+	case asked.Do == "prove" && (len(asked.Key) != proof.KeySize || asked.To == "" || asked.MS <= 0):
+		return asked, bad("prove needs a key of 32 bytes, to and ms")
 	}
 	return asked, nil
 }
@@ -70,6 +77,15 @@ func (s *Server) ask(ctx context.Context, asked request) (any, error) {
 		return s.keeper.Inspect(ctx)
 	case "state":
 		return s.keeper.State(), nil
+	case "expect":
+		if err := s.keeper.Expect(asked.Key, time.Duration(asked.MS)*time.Millisecond); err != nil {
+			return nil, bad(err.Error())
+		}
+		return s.keeper.State(), nil
+	case "prove":
+		bounded, cancel := context.WithTimeout(ctx, time.Duration(asked.MS)*time.Millisecond)
+		defer cancel()
+		return proof.Prove(bounded, asked.Key, asked.To), nil
 	case "hold":
 		return s.keeper.Hold(ctx, hold.Claim{Epoch: *asked.Epoch, Holder: *asked.Holder, Since: asked.Since})
 	case "beat":

@@ -20,6 +20,7 @@ import (
 
 	"devcluster/agent/internal/hold"
 	"devcluster/agent/internal/lane"
+	"devcluster/agent/internal/proof"
 )
 
 // Route is where new connections go.
@@ -51,6 +52,7 @@ type Config struct {
 type Front struct {
 	config Config
 	lanes  hold.Lanes
+	guests proof.Guests
 
 	mu      sync.Mutex
 	route   Route
@@ -242,6 +244,7 @@ func (f *Front) leave(v visit) {
 // serve leads one connection to its end. Whoever can't be served is reset.
 func (f *Front) serve(conn *net.TCPConn, port int) {
 	defer f.survive(conn)
+	guest, client := f.receive(conn)
 	deadline := time.NewTimer(f.config.QueueTime)
 	defer deadline.Stop()
 	for {
@@ -251,11 +254,18 @@ func (f *Front) serve(conn *net.TCPConn, port int) {
 		}
 		other, err := f.open(v, conn, port)
 		if err == nil {
-			lane.Splice(conn, other)
+			guest.Meet(f.answer(port, v, nil), func() { cut(other) })
+			lane.Splice(client, other)
 			f.leave(v)
 			return
 		}
-		if f.final(v, err) {
+		final := f.final(v, err)
+		if guest.Look(patience(final)) {
+			guest.Tell(f.answer(port, v, err))
+			f.leave(v)
+			return
+		}
+		if final {
 			f.leave(v)
 			break
 		}

@@ -6,6 +6,7 @@ package hold
 import (
 	"context"
 	"io"
+	"time"
 )
 
 // Holder is who has the workload.
@@ -98,6 +99,8 @@ type Keeper interface {
 	Stop(ctx context.Context, epoch int64) (State, error)
 	Release(ctx context.Context, epoch int64) (State, error)
 	State() State
+	// Expect looks for proofs of the route with key for so long.
+	Expect(key []byte, span time.Duration) error
 	// Watch gives a channel that gets a token after a change; it holds one, so
 	// that a slow reader misses steps and never the last state. It is closed
 	// when ctx ends.
