@@ -1,0 +1,93 @@
+"""Several replicas: each pod's agent is held, and none of them answers as the original.
+
+What a Deployment does meanwhile (a pod lost, more, fewer, none, some again) needs nobody's help.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from devcluster.edge.kube_paths import place
+from tests.scenarios.laptops import shop
+from tests.scenarios.load import steady_load
+from tests.scenarios.world import World
+
+_GUARD = 90.0
+
+
+async def _until_attached(world: World, pods: int) -> None:
+    async with asyncio.timeout(_GUARD):
+        while True:
+            seen = await world.status()
+            states = [pod["state"] for pod in seen["pods"]]
+            if seen["state"] == "attached" and states == ["attached"] * pods:
+                return
+            await asyncio.sleep(0.2)
+
+
+async def _scale(world: World, replicas: int) -> None:
+    await world.cluster.patch("deployment", "web", world.namespace, {"spec": {"replicas": replicas}})
+
+
+async def _kill_pod(world: World) -> None:
+    """As a node that breaks: at once, without a word to anybody."""
+    pod = (await world.status())["pods"][0]["name"]
+    where = place("pod", world.namespace, pod)
+    await world.cluster.transport.request(
+        "DELETE", where, "delete", body={"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
+    )
+
+
+async def test_four_replicas_and_none_answers_as_the_original(world: World) -> None:
+    await world.deploy(replicas=4)
+    await world.devcluster("up", "-d")
+    seen = await world.ask("client", "http", "-n", "400", "-rate", "100", "-url", "http://web/")
+    assert seen["identity"] == {"local": 400}
+    async with steady_load(world) as load:
+        await _kill_pod(world)
+        await _until_attached(world, 4)
+    print(f"one of four killed: {load}")
+    assert set(load.identities) == {"local"}
+    await world.devcluster("leave")
+    assert await world.who(40) == {"original": 40}
+    await world.devcluster("down")
+    assert await world.cluster_leftovers() == []
+
+
+async def test_scaled_up_and_down_and_away(world: World) -> None:
+    await world.deploy()
+    await world.devcluster("up", "-d")
+    async with steady_load(world, rate=20) as load:
+        await _scale(world, 4)
+        await _until_attached(world, 4)
+    print(f"scaled from 1 to 4: {load}")
+    assert set(load.identities) == {"local"}
+    await _scale(world, 0)
+    async with asyncio.timeout(_GUARD):
+        while (await world.status())["pods"]:
+            await asyncio.sleep(0.2)
+    assert (await world.status())["state"] != "attached"
+    await _scale(world, 2)
+    await _until_attached(world, 2)
+    assert await world.who(40) == {"local": 40}
+    await world.devcluster("down")
+    item = await world.available("web")
+    assert item["spec"]["replicas"] == 2
+    assert await world.who(20) == {"original": 20}
+    assert await world.cluster_leftovers() == []
+
+
+async def test_a_workload_taken_out_of_the_file_is_put_back(world: World) -> None:
+    await world.deploy("web")
+    await world.deploy("side")
+    before = await world.template("side")
+    world.write(shop(world.namespace, "web", "side", "local"))
+    await world.devcluster("up", "-d")
+    assert await world.who(10, "side") == {"local": 10}
+    world.write(shop(world.namespace, "web", "local"))
+    done = await world.devcluster("up", "-d", "-o", "json")
+    outcomes = {row["name"]: row["outcome"] for row in done.json["workloads"]}
+    assert outcomes == {"web": "unchanged", "side": "put back"}
+    assert await world.template("side") == before
+    assert await world.who(10, "side") == {"original": 10}
+    assert await world.who(10, "web") == {"local": 10}
