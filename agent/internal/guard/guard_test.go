@@ -270,3 +270,19 @@ func TestAPodThatEndsServesForAsLongAsConnectionsCome(t *testing.T) {
 		t.Errorf("ended with %d", code)
 	}
 }
+
+func TestATakeoverKeepsThePodReady(t *testing.T) {
+	w := newWorld(t, nil)
+	w.hand(t)
+	bob := hold.Claim{Epoch: 2, Holder: hold.Holder{User: "bob", Host: "desk", Project: "shop"}}
+	state, err := w.Hold(context.Background(), bob)
+	if err != nil || state.Route != "queue" || !state.Ready {
+		t.Fatalf("taken over: %+v, %v", state, err)
+	}
+	if _, err := w.Take(context.Background(), 2); err != nil {
+		t.Fatal(err)
+	}
+	if word := w.ask(t); word != "laptop\n" {
+		t.Errorf("%q", word)
+	}
+}

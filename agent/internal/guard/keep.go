@@ -37,19 +37,23 @@ func (g *Guard) Hello() hold.Hello {
 // Hold takes the workload. Of two holders the higher epoch wins; the same one
 // renews.
 func (g *Guard) Hold(_ context.Context, claim hold.Claim) (hold.State, error) {
+	route := g.front.Route()
 	g.mu.Lock()
 	if claim.Epoch < g.epoch || (claim.Epoch == g.epoch && g.holder != nil && *g.holder != claim.Holder) {
 		defer g.mu.Unlock()
 		return hold.State{}, g.stale(claim.Epoch)
 	}
 	above := claim.Epoch > g.epoch
+	if above && route == front.Laptop { // from one laptop to the other, and never without an endpoint
+		g.handover, _ = g.ready(route)
+	}
 	holder := claim.Holder
 	g.epoch, g.holder, g.since, g.reason = claim.Epoch, &holder, claim.Since, ""
 	g.renew()
 	g.tell()
 	g.mu.Unlock()
 	if above {
-		if g.front.Route() == front.Laptop {
+		if route == front.Laptop {
 			g.front.Set(front.Queue, claim.Epoch)
 		}
 		g.lanes.Drop(claim.Epoch)
