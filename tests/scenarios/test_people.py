@@ -7,9 +7,17 @@ has no say any more: not in a part of it either.
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import signal
+import subprocess
 
-from tests.scenarios.laptops import open_laptop, shop
+from devcluster.rules.naming import container_name
+from tests.scenarios.laptops import host_process, open_laptop, shop
+from tests.scenarios.load import steady_load
 from tests.scenarios.world import World
+
+_REQUEST = re.compile(r'^(\S+Z) \S+:\d+ \S* "GET ')
 
 
 async def test_who_holds_it_and_takeover(world: World) -> None:
@@ -54,3 +62,50 @@ async def test_workloads_beside_each_other(world: World) -> None:
         assert (await bob.status("shop"))["state"] == "attached"
         await bob.devcluster("down")
     assert await world.cluster_leftovers() == []
+
+
+def _answered(laptop: World) -> list[tuple[str, str]]:
+    """When this laptop's container answered a request, and whose it is; a stopped container still tells."""
+    words = ["docker", "logs", "-t", container_name(laptop.project, "web")]
+    seen = subprocess.run(words, capture_output=True, text=True, check=True)
+    found = [_REQUEST.match(line) for line in seen.stdout.splitlines()]
+    return [(match[1], laptop.folder.name) for match in found if match]
+
+
+async def test_never_both_hold_a_part(world: World) -> None:
+    """Two laptops take four replicas from each other while requests come: whoever answered once after the
+    other had taken over would stand between the other's answers."""
+    await world.deploy(replicas=4)
+    async with open_laptop(world, "ann") as ann, open_laptop(world, "bob") as bob:
+        await ann.devcluster("up", "-d")
+        answers = []
+        async with steady_load(world, rate=40) as load:
+            for taker, former in ((bob, ann), (ann, bob), (bob, ann)):
+                await taker.devcluster("up", "-d", "--takeover")
+                answers += _answered(former)
+                await world.cluster.patch(
+                    "deployment", "web", world.namespace, {"spec": {"replicas": 5 if taker is bob else 4}}
+                )
+            answers += _answered(bob)
+        print(f"three takeovers: {load}")
+        owners = [owner for _, owner in sorted(answers)]
+        turns = [owner for i, owner in enumerate(owners) if owners[i - 1 : i] != [owner]]
+        assert turns == ["ann", "bob", "ann", "bob"]
+        assert set(load.identities) == {"ann", "bob"}
+        assert set(load.errors) <= {"connection reset by peer", "EOF"}  # on its way when it was taken
+        seen = await bob.status()
+        assert (seen["state"], len(seen["pods"])) == ("attached", 5)
+        await bob.devcluster("down")
+
+
+async def test_who_is_gone_blocks_nobody(world: World) -> None:
+    """The record still names a laptop whose lease has run out; nobody has to take anything over."""
+    await world.deploy()
+    async with open_laptop(world, "ann") as ann, open_laptop(world, "bob") as bob:
+        await ann.devcluster("up", "-d")
+        os.kill(host_process(ann), signal.SIGKILL)
+        assert "ann@ann-laptop" in (await bob.devcluster("up", "-d", code=6)).stderr
+        assert await world.who(1) == {"original": 1}  # held back until the lease is over
+        await bob.devcluster("up", "-d")
+        assert await world.who(20) == {"bob": 20}
+        await ann.devcluster("up", "-d", code=6)
