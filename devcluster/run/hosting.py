@@ -23,6 +23,7 @@ from devcluster.run.session import Session, open_session
 from devcluster.run.site import Site, read_secret
 from devcluster.run.socket import serve
 from devcluster.run.truth import session_status
+from devcluster.run.verify import session_verify
 
 Json = dict[str, Any]
 _PATIENCE = 30.0  # seconds without a first request, then nobody will come
@@ -52,6 +53,8 @@ async def host(session: Session) -> AsyncIterator[None]:
                 return await session.restart(request["workload"], report=report)
             case "status":
                 return session_status(session)
+            case "verify":
+                return await session_verify(session)
         raise AssertionError(request["do"])
 
     async with serve(session.site.place.socket, answer):

@@ -1,27 +1,23 @@
-"""What can be asked without changing anything: ``list``, ``status``, ``plan``, ``env``."""
+"""What can be asked without changing anything: ``list``, ``plan``, ``env``; ``status`` has its own page."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from devcluster.config.model import Workload
 from devcluster.edge.engine import open_engine
-from devcluster.edge.kube import Cluster, open_cluster
+from devcluster.edge.kube import open_cluster
 from devcluster.edge.kube_agent import load_binary
 from devcluster.edge.kube_workload import KINDS, agent_pods, find_workload
 from devcluster.edge.lanes import AgentAddress
 from devcluster.edge.ssh import Keys, open_agent
 from devcluster.edge.ways import Ways
-from devcluster.errors import ConfigurationError, DevclusterError
+from devcluster.errors import ConfigurationError
 from devcluster.plan.local import plan_local
 from devcluster.plan.steps import render_steps
 from devcluster.rules.environment import local_environment
-from devcluster.rules.marks import Record, secret_file, secret_name
-from devcluster.run.place import place_of
-from devcluster.run.record import Mark, held, list_marks
-from devcluster.run.report import silent
+from devcluster.rules.marks import secret_file, secret_name
+from devcluster.run.record import Mark, list_marks
 from devcluster.run.request import Request
-from devcluster.run.socket import AbsentError, ask
 from devcluster.run.wanted import read_wanted
 
 Json = dict[str, Any]
@@ -50,74 +46,6 @@ def _list_row(kind: str, item: Json, mark: Mark | None) -> Json:
         state = f"held by {holder} since {mark.record.since}"
     name = item["metadata"]["name"]
     return {"kind": kind, "name": name, "state": state, "ports": ",".join(map(str, ports)) or "-"}
-
-
-async def status(request: Request) -> Json:
-    """The document of ``status -o json``."""
-    async with open_cluster(request.context) as cluster:
-        namespace = request.namespace or cluster.namespace
-        if request.project is None:
-            raise ConfigurationError("there is no devcluster.yaml here or above", hint="name it by --file")
-        name = request.project.name
-        place = place_of(cluster.context, namespace, name, request.environ)
-        try:
-            held = (await ask(place.socket, {"do": "status"}, silent))["workloads"]
-        except AbsentError:
-            held = []
-        known = {row["name"]: row for row in held}
-        marks = {mark.name: mark for mark in await list_marks(cluster, namespace)}
-        rows = [
-            _truly(known[workload.key], marks.get(workload.target.name))
-            if workload.key in known
-            else await _unheld(cluster, namespace, workload, marks)
-            for workload in request.project.workloads
-        ]
-    return {"name": name, "namespace": namespace, "context": cluster.context, "workloads": rows}
-
-
-def _truly(row: Json, mark: Mark | None) -> Json:
-    """Of what somebody else has taken the cluster knows more than the host process."""
-    if row["state"] != "held" or mark is None or mark.record.holder is None:
-        return row
-    return row | {"holder": _holder(mark.record), "reason": held(mark.record).message}
-
-
-def _holder(record: Record) -> Json | None:
-    holder = record.holder
-    if holder is None:
-        return None
-    return {"user": holder.user, "host": holder.host, "project": holder.project, "since": record.since}
-
-
-async def _unheld(cluster: Cluster, namespace: str, workload: Workload, marks: dict[str, Mark]) -> Json:
-    mark = marks.get(workload.target.name)
-    state, reason, holder, since = "absent", "", None, ""
-    if mark is not None:
-        state, holder, since = "agent-installed", mark.record.holder, mark.record.since
-    if mark is not None and holder is not None:
-        state, reason = "held", f"held by {holder} since {mark.record.since}"
-    return {
-        "name": workload.key,
-        "target": f"{mark.kind}/{mark.name}/{mark.container}" if mark else workload.target.name,
-        "mode": workload.mode,
-        "state": state,
-        "since": since,
-        "reason": reason,
-        "holder": _holder(mark.record) if mark is not None else None,
-        "pods": [],
-        "pods_wanted": await _replicas(cluster, namespace, workload),
-        "ports": [],
-        "volumes": [],
-        "rewrites": [],
-        "drift": [],
-    }
-
-
-async def _replicas(cluster: Cluster, namespace: str, workload: Workload) -> int:
-    try:
-        return (await find_workload(cluster, workload.target, namespace)).replicas
-    except DevclusterError:
-        return 0
 
 
 async def plan(request: Request) -> Json:

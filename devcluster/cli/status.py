@@ -1,0 +1,124 @@
+"""``status``: once, for as long as somebody watches, or with a proof of each route."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from typing import Any
+
+import click
+
+from devcluster.cli.options import Options, common, pass_options
+from devcluster.cli.render import Printer, size
+from devcluster.cli.request import read_request
+from devcluster.run.request import Request
+
+_CLEAR = "\033[H\033[2J"
+_COLORS = {"proven": "green", "broken": "red", "skipped": "yellow"}
+
+
+@click.command()
+@click.option("--verify", is_flag=True, help="Prove each Service port from inside the cluster.")
+@click.option("--watch", is_flag=True, help="Print again whenever something changes, until ^C.")
+@common
+@pass_options
+def status(options: Options, verify: bool, watch: bool) -> int:
+    """A row for each workload of the file.
+
+    With --verify an agent opens a connection to each port of each Service of the attached workloads, and the
+    exit code is 1 where one does not reach the local container.
+    """
+    from devcluster.run.status import read_status
+
+    if verify and watch:
+        raise click.UsageError("--verify and --watch don't go together: a watch asks nothing of the cluster")
+    request = read_request(options, file_needed=False)
+    if watch:
+        asyncio.run(_watch(request, options))
+        return 0
+    document = asyncio.run(read_status(request, verify=verify))
+    if options.json:
+        Printer(options).document(document)
+    else:
+        _print(Printer(options), document)
+        _print_routes(options, document)
+    return int(_broken(document))
+
+
+async def _watch(request: Request, options: Options) -> None:
+    """A line of JSON for each change, or the table again: in place on a terminal."""
+    from devcluster.run.status import watch_status
+
+    first = True
+    async with contextlib.aclosing(watch_status(request)) as documents:
+        async for document in documents:
+            if options.json:
+                click.echo(json.dumps(document, ensure_ascii=False))
+                continue
+            if sys.stdout.isatty():
+                click.echo(_CLEAR, nl=False)
+            elif not first:
+                click.echo()
+            first = False
+            _print(Printer(options), document)
+
+
+def _print(printer: Printer, document: dict[str, Any]) -> None:
+    if "error" in document:
+        click.echo(f"as it was last seen: {document['error']}")
+    workloads = document.get("workloads", [])
+    head = ("NAME", "TARGET", "STATE", "PODS", "LANE", "RTT", "PORTS", "VOLUMES")
+    printer.table([head, *(_row(it) for it in workloads)])
+    for workload in workloads:
+        if workload["reason"]:
+            click.echo(f"{workload['name']}: {workload['reason']}")
+        for rewrite in workload["rewrites"]:
+            click.echo(f"{workload['name']}: {rewrite['where']}: {rewrite['service']} -> {rewrite['to']}")
+
+
+def _row(workload: dict[str, Any]) -> tuple[str, ...]:
+    pods = workload["pods"]
+    attached = sum(pod["state"] == "attached" for pod in pods)
+    times = [pod["rtt_ms"] for pod in pods if pod["rtt_ms"] is not None]
+    lanes = sorted({pod["lane"] for pod in pods if pod["lane"]})
+    return (
+        workload["name"],
+        workload["target"],
+        workload["state"],
+        f"{attached}/{workload['pods_wanted']}",
+        ",".join(lanes) or "-",
+        f"{min(times):.1f} ms" if times else "-",
+        " ".join(f"{it['address']}:{it['host']}->{it['container']}" for it in workload["ports"]) or "-",
+        " ".join(f"{it['name']}({it['mode']}, {size(it['bytes'])})" for it in workload["volumes"]) or "-",
+    )
+
+
+def _print_routes(options: Options, document: dict[str, Any]) -> None:
+    for workload in document["workloads"]:
+        if "routes" in workload and not workload["routes"]:
+            what = "no Service leads to it" if workload["pods"] else f"{workload['state']}, nothing to prove"
+            click.echo(f"{workload['name']}: {what}")
+        for route in workload.get("routes", []):
+            state = route["state"]
+            shown = click.style(state, fg=_COLORS[state]) if options.color else state
+            click.echo(f"{workload['name']}: {_route(route)}: {shown}{_detail(route)}", color=options.color)
+
+
+def _route(route: dict[str, Any]) -> str:
+    if route["service"] == "*":
+        return "every Service"
+    protocol = "" if route["protocol"] == "TCP" else f"/{route['protocol']}"
+    return f"service/{route['service']}:{route['port']}{protocol}"
+
+
+def _detail(route: dict[str, Any]) -> str:
+    if route["state"] == "broken":
+        return f" at the {route['hop']}: {route['reason']}"
+    took = f" by {', '.join(route['pods'])} in {route['ms']:.1f} ms" if route["ms"] is not None else ""
+    return f"{took} ({route['reason']})" if route["reason"] else took
+
+
+def _broken(document: dict[str, Any]) -> bool:
+    return any(route["state"] == "broken" for row in document["workloads"] for route in row.get("routes", []))

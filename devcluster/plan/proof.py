@@ -1,0 +1,251 @@
+"""Which connections prove the route to a workload, and what their outcomes mean; pure.
+
+A proof is a connection from inside the cluster that an agent recognises (docs/architecture.md, Proof).
+What can be seen without one is judged first: through a Service that selects somebody else our bytes would
+only get into a stranger's application.  So nothing is tried unless every pod behind the Service's port has
+an agent of ours that looks for it; where a Service leads to other workloads too, the workload's pods are
+tried by their own addresses.
+
+Hops, from the caller on: ``service`` (its selector and ports), ``endpoint`` (a ready pod behind it),
+``network`` (the way there from inside the cluster), ``agent`` (held by us), ``lane`` (to this laptop),
+``local container`` (somebody accepts); ``host process`` is what holds them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from devcluster.rules.services import selects
+
+Json = dict[str, Any]
+State = Literal["proven", "broken", "skipped"]
+_UNREADY = "the pod is not Ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A workload as it stands now.  ``labels``: its pods'; ``ports``: those that the agents lead on, fronts
+    and the application's own; ``pods``: of the whole namespace; ``own``: names of the workload's pods;
+    ``agents``: name of each pod that we speak to, and why it is not ours ('' if it is); ``expected``:
+    (Service, port) at the time of ``up``."""
+
+    title: str
+    container: str
+    labels: Mapping[str, str]
+    ports: frozenset[int]
+    services: tuple[Json, ...]
+    pods: tuple[Json, ...]
+    own: frozenset[str]
+    agents: Mapping[str, str]
+    expected: frozenset[tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known of one Service port.  ``ms``: the slowest connection of it, or None."""
+
+    service: str
+    port: int
+    protocol: str
+    state: State
+    hop: str = ""
+    reason: str = ""
+    pods: tuple[str, ...] = ()
+    ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One connection: to ``to`` (host:port); ``pod`` '' is whichever the Service chooses."""
+
+    to: str
+    pod: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The connections that prove one Service port; ``note`` is told even if they succeed."""
+
+    service: str
+    port: int
+    tries: tuple[Try, ...]
+    note: str = ""
+
+
+def plan_proofs(behind: Behind) -> tuple[Attempt | Verdict, ...]:
+    """By Service and port: what is to be tried, or what is certain without trying."""
+    found: dict[tuple[str, int], Attempt | Verdict] = {
+        (name, port): _missing(behind, name, port) for name, port in behind.expected
+    }
+    for service in behind.services:
+        if not selects(service, behind.labels):
+            continue
+        for port in service["spec"].get("ports") or []:
+            key = (service["metadata"]["name"], port["port"])
+            planned = _plan(behind, service, port)
+            if planned is not None:
+                found[key] = planned
+            else:
+                found.pop(key, None)
+    return tuple(found[key] for key in sorted(found))
+
+
+def _missing(behind: Behind, name: str, port: int) -> Verdict:
+    """Why a Service port that led here at the time of ``up`` is not met any more."""
+    services = {item["metadata"]["name"]: item for item in behind.services}
+    service = services.get(name)
+    if service is None:
+        reason = f"service/{name} is gone"
+    elif not selects(service, behind.labels):
+        terms = sorted((service["spec"].get("selector") or {}).items())
+        selector = ",".join(f"{key}={value}" for key, value in terms) or "nothing"
+        reason = f"service/{name} does not select the pods of {behind.title} any more, but {selector}"
+    else:
+        reason = f"service/{name} has no port {port} any more"
+    return Verdict(name, port, "TCP", "broken", "service", reason)
+
+
+def _plan(behind: Behind, service: Json, port: Json) -> Attempt | Verdict | None:
+    name, number, protocol = service["metadata"]["name"], port["port"], port.get("protocol", "TCP")
+
+    def broken(hop: str, reason: str) -> Verdict:
+        return Verdict(name, number, protocol, "broken", hop, reason)
+
+    if protocol != "TCP":
+        return Verdict(name, number, protocol, "skipped", reason=f"{protocol} does not pass the agent")
+    mine = [
+        pod for pod in behind.pods if _name(pod) in behind.own and _stays(pod) and _selected(service, pod)
+    ]
+    if not mine:
+        return broken("endpoint", f"service/{name} selects no pod of {behind.title}")
+    open_to = [pod for pod in mine if _ready(pod) or service["spec"].get("publishNotReadyAddresses")]
+    if not open_to:
+        first = _name(mine[0])
+        return broken("endpoint", f"none is Ready: pod {first}: {behind.agents.get(first) or _why(mine[0])}")
+    target = port.get("targetPort") or number
+    numbers = {}
+    for pod in open_to:
+        container, resolved = _resolve(pod, target, behind.container)
+        if container != behind.container:
+            return None
+        if resolved is None:
+            return broken("service", f"its targetPort {target} names no port of the pods")
+        numbers[_name(pod)] = resolved
+    return _lead(behind, service, number, open_to, numbers)
+
+
+def _lead(
+    behind: Behind, service: Json, number: int, pods: Sequence[Json], numbers: Mapping[str, int]
+) -> Attempt | Verdict:
+    name = service["metadata"]["name"]
+    unknown = sorted(set(numbers.values()) - behind.ports)
+    if unknown:
+        reason = f"its targetPort {unknown[0]} is none that the agent leads on; `devcluster up` takes it up"
+        return Verdict(name, number, "TCP", "broken", "service", reason)
+    for pod in numbers:
+        why = behind.agents.get(pod, "not held: no agent of ours runs in it")
+        if why:
+            return Verdict(name, number, "TCP", "broken", "agent", f"pod {pod}: {why}")
+    others = [
+        _name(pod)
+        for pod in behind.pods
+        if _name(pod) not in behind.own and _stays(pod) and _ready(pod) and _selected(service, pod)
+    ]
+    note = f"it also leads to {', '.join(sorted(others))}, which is not of {behind.title}" if others else ""
+    cluster_ip = service["spec"].get("clusterIP") or "None"
+    tries = [Try(_join(pod["status"]["podIP"], numbers[_name(pod)]), _name(pod)) for pod in pods]
+    if cluster_ip != "None" and not others:
+        tries = [Try(_join(cluster_ip, number)), *(tries if len(tries) > 1 else ())]
+    return Attempt(name, number, tuple(tries), note)
+
+
+def _resolve(pod: Json, target: int | str, ours: str) -> tuple[str, int | None]:
+    """The container that a targetPort means, and its number; a number that nobody declares is ours."""
+    for container in pod["spec"]["containers"]:
+        for port in container.get("ports") or []:
+            if port.get("protocol", "TCP") == "TCP" and target in (port.get("name"), port["containerPort"]):
+                return container["name"], port["containerPort"]
+    return ours, target if isinstance(target, int) else None
+
+
+def _name(pod: Json) -> str:
+    return str(pod["metadata"]["name"])
+
+
+def _selected(service: Json, pod: Json) -> bool:
+    return selects(service, pod["metadata"].get("labels") or {})
+
+
+def _stays(pod: Json) -> bool:
+    status = pod.get("status") or {}
+    over = pod["metadata"].get("deletionTimestamp") or status.get("phase") in ("Succeeded", "Failed")
+    return not over and bool(status.get("podIP"))
+
+
+def _ready(pod: Json) -> bool:
+    conditions = {one["type"]: one["status"] for one in (pod.get("status") or {}).get("conditions") or []}
+    return conditions.get("Ready") == "True"
+
+
+def _why(pod: Json) -> str:
+    """What kubelet says of a pod that is not ready."""
+    conditions = {one["type"]: one for one in (pod.get("status") or {}).get("conditions") or []}
+    return str((conditions.get("Ready") or {}).get("message") or _UNREADY)
+
+
+def _join(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def judge(attempt: Attempt, outcomes: Sequence[Json], names: Mapping[str, str]) -> Verdict:
+    """*outcomes*: what ``prove`` answered to each of the tries, in order; *names*: pods by address."""
+    pods: set[str] = set()
+    for one, outcome in zip(attempt.tries, outcomes, strict=True):
+        answer = outcome.get("answer")
+        if answer is None:
+            hop, reason = _unanswered(one, outcome)
+            return Verdict(attempt.service, attempt.port, "TCP", "broken", hop, reason)
+        hop, reason = _answered(answer, names)
+        if hop:
+            return Verdict(attempt.service, attempt.port, "TCP", "broken", hop, reason)
+        pods.add(names.get(answer["address"], answer["address"]))
+    slowest = max(outcome["ms"] for outcome in outcomes)
+    return Verdict(
+        attempt.service, attempt.port, "TCP", "proven", "", attempt.note, tuple(sorted(pods)), slowest
+    )
+
+
+def _answered(answer: Json, names: Mapping[str, str]) -> tuple[str, str]:
+    """('', '') where the laptop accepted."""
+    pod = f"pod {names.get(answer['address'], answer['address'])}"
+    errno, port = answer.get("errno", ""), answer["port"]
+    if answer["route"] == "child":
+        return "agent", f"{pod} is not held: the original answers"
+    if answer["route"] == "queue":
+        return "agent", f"{pod} holds connections back at the moment"
+    if errno in ("EAGAIN", "ESTALE"):
+        return "lane", f"no lane of {pod} stands"
+    if errno == "ECONNREFUSED":
+        return "local container", f"nobody listens on port {port} of the local container"
+    if errno:
+        return "local container", f"port {port} of the local container: {errno} ({answer.get('text', '')})"
+    return "", ""
+
+
+def _unanswered(one: Try, outcome: Json) -> tuple[str, str]:
+    where = f"pod {one.pod} ({one.to})" if one.pod else f"the Service's address {one.to}"
+    errno, text = outcome.get("errno", ""), outcome.get("text", "")
+    if outcome.get("stage") == "answer":
+        if errno == "ETIMEDOUT":
+            return "lane", f"{where} accepted, but nothing came of it: the lane or the gateway stands still"
+        return "endpoint", f"{where} accepted, but no agent of ours answered ({errno or text})"
+    if errno == "ECONNREFUSED":
+        return "endpoint", f"{where} refuses connections from inside the cluster"
+    return "network", f"{where} can't be reached from inside the cluster: {errno or text}"
+
+
+def broken_everywhere(expected: Collection[tuple[str, int]], hop: str, reason: str) -> tuple[Verdict, ...]:
+    """Every Service port that led here, broken by what all of them share."""
+    return tuple(Verdict(name, port, "TCP", "broken", hop, reason) for name, port in sorted(expected))

@@ -1,0 +1,161 @@
+"""``status``: what the host process holds, and of the other workloads what stands in the cluster.
+
+The host process knows most and answers at once; the cluster is asked only for what it does not hold, and for
+what somebody else has taken.  A host process that was killed can't say so: its record in the cluster, and
+nobody behind its socket, do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from devcluster.config.model import Workload
+from devcluster.edge.kube import Cluster, open_cluster
+from devcluster.edge.kube_workload import find_workload
+from devcluster.errors import ConfigurationError, DevclusterError
+from devcluster.plan.proof import Verdict
+from devcluster.rules.marks import Record
+from devcluster.run.holding import own_holder
+from devcluster.run.place import Place, place_of
+from devcluster.run.record import Mark, held, list_marks
+from devcluster.run.report import silent
+from devcluster.run.request import Request
+from devcluster.run.socket import AbsentError, ask
+
+Json = dict[str, Any]
+
+_PERIOD = 0.5  # seconds between two looks of a watch
+_PATIENCE = {"status": 5.0, "verify": 60.0}  # seconds for the host process
+_LOST = "the original serves again when the lease is over; `devcluster up` takes it again"
+
+
+@dataclass(frozen=True, slots=True)
+class _Host:
+    """What the host process said, by workload; ``silence``: why it said nothing, or ''."""
+
+    rows: dict[str, Json]
+    silence: str = ""
+
+
+async def read_status(request: Request, *, verify: bool = False) -> Json:
+    """The document of ``status -o json``; *verify* adds ``routes`` to each workload (plan.proof.Verdict)."""
+    async with open_cluster(request.context) as cluster:
+        return await _read(cluster, request, "verify" if verify else "status")
+
+
+async def watch_status(request: Request) -> AsyncGenerator[Json, None]:
+    """The document at once and after each change, without end.  Round trips and bytes are no change.
+
+    While the cluster can't be asked the last document stays, with ``error``.
+    """
+    last: Json = {}
+    async with open_cluster(request.context) as cluster:
+        while True:
+            try:
+                document = await _read(cluster, request, "status")
+            except ConfigurationError:
+                raise
+            except DevclusterError as error:
+                document = last | {"error": str(error)}
+            if _lasting(document) != _lasting(last):
+                yield document
+            last = document
+            await asyncio.sleep(_PERIOD)
+
+
+def _lasting(value: Any) -> Any:
+    """*value* without what changes all the time."""
+    if isinstance(value, dict):
+        return {key: _lasting(item) for key, item in value.items() if key not in ("rtt_ms", "bytes")}
+    return [_lasting(item) for item in value] if isinstance(value, list) else value
+
+
+async def _read(cluster: Cluster, request: Request, do: str) -> Json:
+    if request.project is None:
+        raise ConfigurationError("there is no devcluster.yaml here or above", hint="name it by --file")
+    namespace = request.namespace or cluster.namespace
+    name, workloads = request.project.name, request.project.workloads
+    place = place_of(cluster.context, namespace, name, request.environ)
+    host = await _ask_host(place, do)
+    marks: dict[str, Mark] = {}
+    if any(host.rows.get(it.key, {"state": "held"})["state"] == "held" for it in workloads):
+        marks = {mark.name: mark for mark in await list_marks(cluster, namespace)}
+    rows = [
+        _truly(host.rows[workload.key], marks.get(workload.target.name))
+        if workload.key in host.rows
+        else await _unheld(cluster, namespace, workload, marks.get(workload.target.name), place, host)
+        for workload in workloads
+    ]
+    if do == "verify":
+        for row in rows:
+            row.setdefault("routes", _unproven(row))
+    return {"name": name, "namespace": namespace, "context": cluster.context, "workloads": rows}
+
+
+async def _ask_host(place: Place, do: str) -> _Host:
+    try:
+        async with asyncio.timeout(_PATIENCE[do]):
+            rows = (await ask(place.socket, {"do": do}, silent))["workloads"]
+    except AbsentError:
+        return _Host({}, "the host process does not run any more")
+    except TimeoutError:
+        return _Host({}, "the host process does not answer")
+    return _Host({row["name"]: row for row in rows})
+
+
+def _truly(row: Json, mark: Mark | None) -> Json:
+    """Of what somebody else has taken the cluster knows more than the host process."""
+    if row["state"] != "held" or mark is None or mark.record.holder is None:
+        return row
+    return row | {"holder": _holder(mark.record), "reason": held(mark.record).message}
+
+
+def _holder(record: Record) -> Json | None:
+    holder = record.holder
+    if holder is None:
+        return None
+    return {"user": holder.user, "host": holder.host, "project": holder.project, "since": record.since}
+
+
+async def _unheld(
+    cluster: Cluster, namespace: str, workload: Workload, mark: Mark | None, place: Place, host: _Host
+) -> Json:
+    state, reason, since = "absent", "", ""
+    if mark is not None:
+        state, since = "agent-installed", mark.record.since
+    if mark is not None and mark.record.holder is not None:
+        state, reason = "held", f"held by {mark.record.holder} since {mark.record.since}"
+        if host.silence and mark.record.holder == own_holder(place):
+            state, reason = "failed", f"{host.silence}: {_LOST}"
+    return {
+        "name": workload.key,
+        "target": f"{mark.kind}/{mark.name}/{mark.container}" if mark else workload.target.name,
+        "mode": workload.mode,
+        "state": state,
+        "since": since,
+        "reason": reason,
+        "holder": _holder(mark.record) if mark is not None else None,
+        "pods": [],
+        "pods_wanted": await _replicas(cluster, namespace, workload),
+        "ports": [],
+        "volumes": [],
+        "rewrites": [],
+        "drift": [],
+    }
+
+
+def _unproven(row: Json) -> list[Json]:
+    """What nobody here holds has no route to prove, except what was lost without being let go."""
+    if row["state"] != "failed":
+        return []
+    return [asdict(Verdict("*", 0, "TCP", "broken", "host process", row["reason"]))]
+
+
+async def _replicas(cluster: Cluster, namespace: str, workload: Workload) -> int:
+    try:
+        return (await find_workload(cluster, workload.target, namespace)).replicas
+    except DevclusterError:
+        return 0
