@@ -40,5 +40,7 @@ def plan_remove(
         steps.append(AwaitRollout(*where, "the pods with an agent must be gone first"))
         steps.append(PruneHistory(*where, "`rollout undo` would bring the agent back"))
         steps.append(DeleteSecret(namespace, secret_name(kind, name), "it is not needed any more"))
+    else:
+        steps.append(PruneHistory(namespace, kind, name, "`rollout undo` would bring the agent back"))
     steps.append(DeleteAgent(namespace, "it is not needed any more"))
     return tuple(steps)

@@ -82,6 +82,8 @@ class Attachment:
         """Why it is not attached; '' if it is."""
         if self.taken or self.failure or self.state == "attached":
             return self.taken or self.failure
+        if self._phase == "attached" and not self.staying:
+            return f"no pod of {self.wanted.title} runs an agent"
         reasons = [f"{link.pod.name}: {link.reason}" for link in self.staying if link.reason]
         return "; ".join(sorted(reasons))
 

@@ -14,7 +14,7 @@ from typing import Any
 from devcluster.edge.engine import Engine, open_engine
 from devcluster.edge.engine_files import VolumeTarget
 from devcluster.edge.kube import Cluster, open_cluster
-from devcluster.errors import ConfigurationError, HeldError, LeftoverError
+from devcluster.errors import ConfigurationError, DevclusterError, HeldError, LeftoverError
 from devcluster.rules.marks import secret_name
 from devcluster.run.holding import own_holder, still_held
 from devcluster.run.journal import Journal
@@ -57,22 +57,38 @@ async def down(
                 answer = await ask(place.socket, message, report)
                 result["workloads"] += answer["workloads"]
         done = {row["name"] for row in result["workloads"]}
-        conflicts: list[str] = []
+        errors: list[DevclusterError] = []
         for trace in await _traces(request, cluster, everywhere):
-            if not takeover and await _is_theirs(request, cluster, trace, everywhere):
-                conflicts.append(f"{trace.kind}/{trace.name} was left alone: {held(trace.record).message}")
+            try:
+                if not takeover and await _is_theirs(request, cluster, trace, everywhere):
+                    raise _theirs(trace)
+                row = await _remove(request, cluster, trace, report)
+            except (HeldError, LeftoverError) as error:  # the others go on
+                errors.append(error)
                 continue
-            row = await _remove(request, cluster, trace, report)
             if row["name"] not in done:
                 result["workloads"].append(row)
     if places:
         async with open_engine() as engine:
             for place in places:
                 result["notes"] += await _clean_docker(request, engine, place, volumes)
-    if conflicts:
-        hint = "`devcluster down --takeover` puts it back all the same"
-        raise HeldError("; ".join(conflicts), hint=hint)
+    if errors:
+        raise _joined(errors)
     return result
+
+
+def _theirs(trace: Trace) -> HeldError:
+    return HeldError(
+        f"{trace.kind}/{trace.name} was left alone: {held(trace.record).message}",
+        hint="`devcluster down --takeover` puts it back all the same",
+    )
+
+
+def _joined(errors: list[DevclusterError]) -> DevclusterError:
+    """One error for all; something of ours that is left weighs more than something of theirs."""
+    first = max(errors, key=lambda error: error.exit_code)
+    hints = dict.fromkeys(error.hint for error in errors)
+    return type(first)("; ".join(error.message for error in errors), hint="\n".join(hints))
 
 
 async def _is_theirs(request: Request, cluster: Cluster, trace: Trace, everywhere: bool) -> bool:

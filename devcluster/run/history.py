@@ -39,12 +39,21 @@ async def prune_history(cluster: Cluster, namespace: str, originals: Originals) 
     )
 
 
-async def _sets(cluster: Cluster, namespace: str, originals: Originals) -> list[Json]:
+async def drop_releases(cluster: Cluster, namespace: str, uid: str) -> None:
+    """All releases with an agent away that no pod is of; for where nobody knows what they were before."""
+    for item in await _sets(cluster, namespace, uid):
+        if is_wrapped(item["spec"]["template"]) and not item["spec"].get("replicas"):
+            metadata = item["metadata"]
+            with contextlib.suppress(NotFoundError):
+                await cluster.delete("replicaset", metadata["name"], namespace, uid=metadata["uid"])
+
+
+async def _sets(cluster: Cluster, namespace: str, uid: str) -> list[Json]:
     listing = await cluster.list("replicaset", namespace)
     mine = []
     for item in listing.items:
         owners = item["metadata"].get("ownerReferences") or []
-        if any(owner["uid"] == originals.uid for owner in owners):
+        if any(owner["uid"] == uid for owner in owners):
             mine.append(item)
     return sorted(mine, key=_revision)
 
@@ -61,7 +70,7 @@ def _bare(template: Json) -> Json:
 
 
 async def _drop_wrapped(cluster: Cluster, namespace: str, originals: Originals) -> None:
-    sets = await _sets(cluster, namespace, originals)
+    sets = await _sets(cluster, namespace, originals.uid)
     known = [_bare(item["spec"]["template"]) for item in sets if not is_wrapped(item["spec"]["template"])]
     for item in sets:
         if not is_wrapped(item["spec"]["template"]):
@@ -96,7 +105,7 @@ async def _unwrap(cluster: Cluster, namespace: str, item: Json, plain: Json) -> 
 async def _set_numbers(cluster: Cluster, namespace: str, originals: Originals) -> None:
     if not originals.revision.isdigit():
         return  # the controller had never seen it
-    sets = await _sets(cluster, namespace, originals)
+    sets = await _sets(cluster, namespace, originals.uid)
     now = {
         item["metadata"]["name"]: _number(item) for item in sets if not is_wrapped(item["spec"]["template"])
     }

@@ -27,7 +27,7 @@ from devcluster.rules.marks import SELECTOR, Originals, parse_originals, restore
 from devcluster.rules.services import PortMove, noted_moves, noted_workload, undo_moves
 from devcluster.rules.template import is_wrapped
 from devcluster.rules.undo import restore_managers
-from devcluster.run.history import prune_history
+from devcluster.run.history import drop_releases, prune_history
 from devcluster.run.journal import Journal
 from devcluster.run.report import Progress, Report, silent
 from devcluster.run.rollout import RolloutError, await_rollout
@@ -211,9 +211,11 @@ class _Work:
         return False
 
     async def _prune(self) -> None:
-        assert self.originals is not None
         live = await self._workload()
         if live is None:
+            return
+        if self.originals is None:
+            await drop_releases(self._cluster, self._space, self._uid)
             return
         self.kept += await prune_history(self._cluster, self._space, self.originals)
         for _ in range(_TRIES):

@@ -14,6 +14,7 @@ from devcluster.plan.remove import plan_remove
 from devcluster.plan.steps import render_steps
 from devcluster.rules.image import ImageFacts
 from devcluster.rules.marks import Originals
+from devcluster.rules.services import PortMove
 
 IMAGE = ImageFacts("sha256:1", ("/app",), (), None, "", "/", "amd64", ())
 WISH = Wish(digest="0123456789ab", chunks=2, image=IMAGE)
@@ -155,4 +156,7 @@ def test_remove_in_words() -> None:
         "delete the agent's ConfigMaps in namespace shop that nothing uses",
     ]
     alone = plan_remove(None, kind="deployment", name="web", namespace="shop")
-    assert [type(step).__name__ for step in alone] == ["DeleteAgent"]
+    assert [type(step).__name__ for step in alone] == ["PruneHistory", "DeleteAgent"]
+    moves = (PortMove("number", 80, 8080, 9901),)
+    noted = plan_remove(None, kind="deployment", name="web", namespace="shop", noted=moves)
+    assert [type(step).__name__ for step in noted] == ["RestoreService", "PruneHistory", "DeleteAgent"]
