@@ -74,6 +74,9 @@ def _print(printer: Printer, document: dict[str, Any]) -> None:
     for workload in workloads:
         if workload["reason"]:
             click.echo(f"{workload['name']}: {workload['reason']}")
+        for drift in workload["drift"]:
+            if drift not in workload["reason"]:
+                click.echo(f"{workload['name']}: {drift}")
         for rewrite in workload["rewrites"]:
             click.echo(f"{workload['name']}: {rewrite['where']}: {rewrite['service']} -> {rewrite['to']}")
 

@@ -47,6 +47,17 @@ RESOURCES = {
     "controllerrevision": Resource("/apis/apps/v1", "controllerrevisions", "ControllerRevision"),
     "job": Resource("/apis/batch/v1", "jobs", "Job"),
     "cronjob": Resource("/apis/batch/v1", "cronjobs", "CronJob"),
+    "horizontalpodautoscaler": Resource(
+        "/apis/autoscaling/v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler"
+    ),
+    "verticalpodautoscaler": Resource(
+        "/apis/autoscaling.k8s.io/v1", "verticalpodautoscalers", "VerticalPodAutoscaler"
+    ),
+    "scaledobject": Resource("/apis/keda.sh/v1alpha1", "scaledobjects", "ScaledObject"),
+    "networkpolicy": Resource("/apis/networking.k8s.io/v1", "networkpolicies", "NetworkPolicy"),
+    "poddisruptionbudget": Resource("/apis/policy/v1", "poddisruptionbudgets", "PodDisruptionBudget"),
+    "resourcequota": Resource("/api/v1", "resourcequotas", "ResourceQuota"),
+    "limitrange": Resource("/api/v1", "limitranges", "LimitRange"),
     "endpointslice": Resource("/apis/discovery.k8s.io/v1", "endpointslices", "EndpointSlice"),
     "role": Resource("/apis/rbac.authorization.k8s.io/v1", "roles", "Role"),
     "rolebinding": Resource("/apis/rbac.authorization.k8s.io/v1", "rolebindings", "RoleBinding"),

@@ -35,6 +35,7 @@ from devcluster.rules.services import (
 )
 from devcluster.rules.template import (
     BIN,
+    ROOT,
     RUN,
     Wrapping,
     agent_settings,
@@ -104,6 +105,11 @@ class InstallPlan:
         return secret_name(self.observed.kind, self.observed.name)
 
     @property
+    def astray(self) -> bool:
+        """Whether a Service must be led (back) to where it belongs."""
+        return any(isinstance(step, PatchService | RestoreService) for step in self.steps)
+
+    @property
     def chunks(self) -> tuple[str, ...]:
         return tuple(chunk_name(self.wish.digest, index) for index in range(self.wish.chunks))
 
@@ -155,8 +161,23 @@ def _fits(observed: Observed, wrapped: Json, settings: Json) -> bool:
     if observed.originals is None or not is_wrapped(live) or observed.settings != settings:
         return False
     now, then = (find_container(item, observed.container) for item in (live, wrapped))
-    same_ports = _numbers(now) == _numbers(then)
-    return now.get("command") == then["command"] and same_ports and _volumes(live) == _volumes(wrapped)
+    return _vital(now) == _vital(then) and _volumes(live) == _volumes(wrapped)
+
+
+def _vital(container: Json) -> tuple[Any, ...]:
+    """What of ours must stand there or the agent does not work: somebody may have taken a part of it back."""
+    mounts = {mount["mountPath"] for mount in container.get("volumeMounts") or []}
+    asked = tuple(_asked(container, probe) for probe in ("startupProbe", "readinessProbe", "livenessProbe"))
+    command = (tuple(container.get("command") or ()), tuple(container.get("args") or ()))
+    return command, _numbers(container), {path for path in mounts if path.startswith(ROOT)}, asked
+
+
+def _asked(container: Json, probe: str) -> tuple[Any, ...] | None:
+    """Whom kubelet asks; the API server fills in the rest."""
+    if probe not in container:
+        return None
+    where = container[probe].get("httpGet") or {}
+    return where.get("path"), where.get("port")
 
 
 def _numbers(container: Json) -> set[tuple[str, int]]:

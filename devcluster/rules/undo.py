@@ -114,6 +114,32 @@ def _name_changes(before: Any, now: Any, path: str, kept: list[str]) -> None:
             _name_changes(left, right, deeper, kept)
 
 
+def changed_of_ours(original: Json, ours: Json, live: Json) -> tuple[str, ...]:
+    """Paths of what we changed in *original* and that no longer holds what we wrote, sorted."""
+    found: list[str] = []
+    _compare(original, ours, live, "", found)
+    return tuple(sorted({path.removeprefix(".") for path in found}))
+
+
+def _compare(original: Any, ours: Any, live: Any, path: str, found: list[str]) -> None:
+    if ours == original or live == ours:
+        return
+    maps: list[dict[Any, Any]]
+    key = _merge_key(path)
+    if isinstance(ours, dict) and isinstance(live, dict):
+        maps, form = [original if isinstance(original, dict) else {}, ours, live], ".{}"
+    elif key and isinstance(ours, list) and isinstance(live, list) and _unique(ours, key):
+        lists = (original if isinstance(original, list) else [], ours, live)
+        maps, form = [{key(item): item for item in items} for items in lists], "[{}]"
+    else:
+        found.append(path)
+        return
+    for name in _ordered(list(maps[0]), [*maps[1]]):
+        was, wrote, now = (items.get(name, MISSING) for items in maps)
+        word = _words(name) if isinstance(name, tuple) else name
+        _compare(was, wrote, now, f"{path}{form.format(word)}", found)
+
+
 def _sound(template: Json) -> Json:
     """Without what makes no sense any more once the agent is gone: where somebody edited a probe or the
     command *of ours*, keeping their edit would keep a part of ours."""

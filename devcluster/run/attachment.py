@@ -24,7 +24,9 @@ from devcluster.edge.lines import RefusedError
 from devcluster.edge.ssh import AgentLink
 from devcluster.errors import FailedError, HeldError
 from devcluster.plan.cluster import AgentPod
+from devcluster.rules.drift import SeenState, true_state
 from devcluster.run.changes import Changes
+from devcluster.run.drift import DriftWatch
 from devcluster.run.localpod import LocalPod
 from devcluster.run.podlink import Claim, PodLink, Wire
 from devcluster.run.report import Progress
@@ -35,7 +37,9 @@ _HOLDING = 10.0  # seconds for the last agent to be held
 _LINGER = 15.0  # seconds for the pods' last connections: the agents' drain_ms and some
 
 Phase = Literal["starting", "attached", "held", "failed", "left"]
-AttachmentState = Literal["starting", "attached", "partial", "reconnecting", "held", "failed", "left"]
+AttachmentState = Literal[
+    "starting", "attached", "partial", "reconnecting", "absent", "held", "failed", "left"
+]
 
 
 class Attachment:
@@ -56,6 +60,7 @@ class Attachment:
         self._engaged = False
         self._failing = asyncio.Event()
         self._losing = asyncio.Event()
+        self._drift = DriftWatch(site.cluster, wanted.object, self._drifted)
 
     @property
     def key(self) -> str:
@@ -72,10 +77,11 @@ class Attachment:
         if self._phase != "attached":
             return self._phase
         states = [link.state for link in self.staying]
-        if "attached" not in states:
-            return "reconnecting"
         whole = states.count("attached") == len(states) >= self.wanted.replicas
-        return "attached" if whole else "partial"
+        seen: SeenState = "attached" if whole else "partial"
+        if "attached" not in states:
+            seen = "reconnecting"
+        return true_state(seen, states.count("attached"), self._drift.found)
 
     @property
     def reason(self) -> str:
@@ -83,15 +89,37 @@ class Attachment:
         if self.taken or self.failure or self.state == "attached":
             return self.taken or self.failure
         if self._phase == "attached" and not self.staying:
-            return f"no pod of {self.wanted.title} runs an agent"
+            return self._repair or f"no pod of {self.wanted.title} runs an agent"
         reasons = [f"{link.pod.name}: {link.reason}" for link in self.staying if link.reason]
-        return "; ".join(sorted(reasons))
+        return "; ".join([*([self._repair] if self._repair else []), *sorted(reasons)])
+
+    @property
+    def drift(self) -> tuple[str, ...]:
+        """What of ours in the cluster somebody has taken back since."""
+        return tuple(one.text for one in self._drift.found)
+
+    @property
+    def _repair(self) -> str:
+        found = [one.text for one in self._drift.found if one.effect != "none"]
+        return f"{'; '.join(found)}; `devcluster up {self.key}` repairs it" if found else ""
+
+    async def until_repaired(self) -> None:
+        """After `up` wrote it again: until that was seen."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_HOLDING):
+                await self.changes.until(lambda: not self._repair)
+
+    def _drifted(self) -> None:
+        if self._phase == "attached" and self._engaged and self._repair:
+            print(f"{self.key}: {self._repair}", file=sys.stderr, flush=True)
+        self._changed()
 
     async def run(self) -> None:
         """Follow the pods and hold each of them, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch_failure(), name=f"failure {self.key}")
             tasks.create_task(self._watch_loss(), name=f"loss {self.key}")
+            tasks.create_task(self._drift.run(), name=f"drift {self.key}")
             tasks.create_task(self.local.run(), name=f"local {self.key}")
             states = watch_agent_pods(self._site.cluster, self.wanted.object)
             async with contextlib.aclosing(states):
@@ -202,6 +230,7 @@ class Attachment:
 
     async def yield_first(self) -> None:
         """Before the template is restored: what must never run twice stops here first."""
+        self._drift.close()
         if self.claim.order == "stop-first":
             self._disengage()
             await self._all("pause", tolerant=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from devcluster.edge.engine import open_engine
 from devcluster.edge.kube import open_cluster
-from devcluster.edge.kube_agent import load_binary
 from devcluster.edge.kube_workload import KINDS, agent_pods, find_workload
 from devcluster.edge.lanes import AgentAddress
 from devcluster.edge.ssh import Keys, open_agent
@@ -49,23 +49,24 @@ def _list_row(kind: str, item: Json, mark: Mark | None) -> Json:
 
 
 async def plan(request: Request) -> Json:
-    """What ``up`` would do: ``{"text", "workloads": [{"name", "steps": [...], "notes": [...]}]}``."""
+    """What ``up`` would do: ``{"text", "workloads": [{"name", "steps", "warnings", "notes"}]}``."""
     assert request.project is not None
-    binary = load_binary()
     rows, texts = [], []
     async with open_cluster(request.context) as cluster, open_engine() as engine:
         namespace = request.namespace or cluster.namespace
         for workload in request.wanted:
-            wanted = await read_wanted(cluster, engine, request.project, workload, namespace, binary)
+            wanted = await read_wanted(cluster, engine, request.project, workload, namespace)
             steps = (*wanted.install.steps, *plan_local(wanted.order, workload.key, wanted.title))
             rows.append(
                 {
                     "name": workload.key,
                     "steps": [{"step": str(step), "cause": step.cause, "undo": step.undo} for step in steps],
+                    "warnings": [asdict(caution) for caution in wanted.cautions],
                     "notes": list(wanted.install.notes),
                 }
             )
-            notes = "".join(f"    note: {note}\n" for note in wanted.install.notes)
+            notes = "".join(f"    warning: {caution}\n" for caution in wanted.cautions)
+            notes += "".join(f"    note: {note}\n" for note in wanted.install.notes)
             texts.append(f"{workload.key} ({wanted.title})\n{render_steps(steps)}\n{notes}")
     return {"text": "\n".join(texts), "workloads": rows}
 

@@ -8,7 +8,7 @@ wakes up after somebody took over has no say any more.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from devcluster.edge.kube import Cluster, Json
@@ -17,6 +17,7 @@ from devcluster.rules.marks import (
     KIND_LABEL,
     SELECTOR,
     Holder,
+    Originals,
     Record,
     encode_files,
     parse_originals,
@@ -39,6 +40,7 @@ class Mark:
     secret: str
     uid: str
     record: Record
+    originals: Originals = field(repr=False)
 
 
 async def claim(
@@ -123,4 +125,5 @@ def _mark(secret: Json) -> Mark | None:
         secret=metadata["name"],
         uid=originals.uid,
         record=parse_record(secret),
+        originals=originals,
     )

@@ -10,10 +10,10 @@ import asyncio
 import contextlib
 import traceback
 from collections.abc import AsyncIterator, Coroutine
+from dataclasses import asdict
 from typing import Any
 
 from devcluster.config.model import Project
-from devcluster.edge.kube_agent import AgentBinary, load_binary
 from devcluster.edge.lines import RefusedError
 from devcluster.edge.ssh import Keys
 from devcluster.errors import DevclusterError, FailedError, HeldError, LeftoverError
@@ -46,7 +46,7 @@ class Session:
         self._tasks = tasks
         self._running: dict[str, asyncio.Task[None]] = {}
         self._lock = asyncio.Lock()
-        self._binary: AgentBinary | None = None
+        self._prepared = False
         site.changed = self.changes.notify
         site.failed = self._failed
 
@@ -75,6 +75,8 @@ class Session:
             for item in wanted:
                 if item.workload.key not in self.attachments:
                     check_ports(item.publishes)
+                    for caution in item.cautions:
+                        report(Progress(item.workload.key, f"warning: {caution}"))
             gone = [] if only else sorted(self.attachments.keys() - {it.key for it in project.workloads})
             rows = await self._together(
                 *(self._detach(key, remove_agent=True) for key in gone),
@@ -99,7 +101,9 @@ class Session:
     async def restart(self, key: str, *, report: Report = silent) -> Json:
         """Stop and start the local container; connections wait meanwhile."""
         async with self._turn(report, self.site.timeout):
-            await self.attachments[key].restart()
+            attachment = self.attachments[key]
+            async with self._or_put_back(attachment.wanted, created=False):
+                await attachment.restart()
             return {"workloads": [{"name": key, "outcome": "restarted", "detail": []}], "notes": []}
 
     @contextlib.asynccontextmanager
@@ -122,20 +126,23 @@ class Session:
 
     async def _read(self, project: Project, key: str) -> Wanted:
         workload = next(item for item in project.workloads if item.key == key)
-        if self._binary is None:
-            self._binary = load_binary()
+        if not self._prepared:
             facts = await self.site.engine.describe()
             await self.site.engine.ensure_gateway_image(gateway_binary(facts.architecture))
+            self._prepared = True
         place = self.site.place
-        return await read_wanted(
-            self.site.cluster, self.site.engine, project, workload, place.namespace, self._binary
-        )
+        return await read_wanted(self.site.cluster, self.site.engine, project, workload, place.namespace)
 
     async def _apply_one(self, wanted: Wanted, *, takeover: bool) -> Json:
         key = wanted.workload.key
         current = self.attachments.get(key)
         if current is not None and wanted.install.adopted and current.state not in ("failed", "held"):
-            changed = await current.change(wanted)
+            repaired = wanted.install.astray
+            async with self._or_put_back(wanted, created=False):
+                if repaired:
+                    await self._install(wanted, takeover=takeover)
+                    await current.until_repaired()
+                changed = await current.change(wanted) or repaired
             return self._row(current, "changed" if changed else "unchanged")
         if current is not None:
             await self._end(current)
@@ -144,31 +151,34 @@ class Session:
         return self._row(attachment, "changed" if current is not None else "created")
 
     async def _attach(self, wanted: Wanted, *, takeover: bool, created: bool) -> Attachment:
-        """Install, claim, attach; whatever fails, or is broken off, is put back."""
-        attachment: Attachment | None = None
-        try:
+        async with self._or_put_back(wanted, created=created):
             takeover = takeover or await self._abandoned(wanted)
             wanted, installed = await self._install(wanted, takeover=takeover)
             attachment = await self._open(wanted, installed, takeover=takeover)
             await attachment.attach()
+        return attachment
+
+    @contextlib.asynccontextmanager
+    async def _or_put_back(self, wanted: Wanted, *, created: bool) -> AsyncIterator[None]:
+        """Whatever fails in here, or is broken off, is put back.  *created*: the agent too."""
+        try:
+            yield
         except (DevclusterError, ExceptionGroup) as error:
-            raise await self._put_back(wanted, attachment, created=created, error=error) from error
+            raise await self._put_back(wanted, created=created, error=error) from error
         except asyncio.CancelledError:
             interrupted = FailedError("interrupted")
             with contextlib.suppress(DevclusterError):
-                await self._put_back(wanted, attachment, created=created, error=interrupted)
+                await self._put_back(wanted, created=created, error=interrupted)
             raise
-        return attachment
 
     async def _install(self, wanted: Wanted, *, takeover: bool) -> tuple[Wanted, Installed]:
         """Once more from the beginning where somebody installs the same at this very moment."""
-        assert self._binary is not None
         for last in (False, True):
             try:
                 installed = await install(
                     self.site.cluster,
                     wanted.install,
-                    self._binary,
+                    wanted.binary,
                     journal=self._journal,
                     report=self.site.report,
                     timeout=self.site.timeout,
@@ -231,10 +241,9 @@ class Session:
             if not isinstance(cause, DevclusterError):
                 traceback.print_exception(error)
 
-    async def _put_back(
-        self, wanted: Wanted, attachment: Attachment | None, *, created: bool, error: BaseException
-    ) -> DevclusterError:
+    async def _put_back(self, wanted: Wanted, *, created: bool, error: BaseException) -> DevclusterError:
         """After a failure: as it was before.  The error to raise: LeftoverError where it is not."""
+        attachment = self.attachments.get(wanted.workload.key)
         cause = _first(error)
         conflict = isinstance(cause, HeldError | BusyError)
         self.site.report(Progress(wanted.workload.key, f"putting back: {cause}"))
@@ -320,7 +329,8 @@ class Session:
         ports = netns.ports if netns is not None else ()
         detail = [f"{attachment.wanted.title} is answered by {attachment.local.name}"]
         detail += [f"{address}:{host} -> {port}" for port, address, host in ports]
-        return {"name": attachment.key, "outcome": outcome, "detail": detail}
+        warnings = [asdict(caution) for caution in attachment.wanted.cautions]
+        return {"name": attachment.key, "outcome": outcome, "detail": detail, "warnings": warnings}
 
 
 def _first(error: BaseException) -> BaseException:

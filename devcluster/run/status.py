@@ -18,6 +18,7 @@ from devcluster.edge.kube_workload import find_workload
 from devcluster.errors import ConfigurationError, DevclusterError
 from devcluster.plan.proof import Verdict
 from devcluster.rules.marks import Record
+from devcluster.run.drift import read_drift
 from devcluster.run.holding import own_holder
 from devcluster.run.place import Place, place_of
 from devcluster.run.record import Mark, held, list_marks
@@ -130,6 +131,9 @@ async def _unheld(
         state, reason = "held", f"held by {mark.record.holder} since {mark.record.since}"
         if host.silence and mark.record.holder == own_holder(place):
             state, reason = "failed", f"{host.silence}: {_LOST}"
+    drift = await read_drift(cluster, mark.originals, namespace) if mark is not None else ()
+    if state == "agent-installed" and any(one.effect == "gone" for one in drift):
+        state = "absent"
     return {
         "name": workload.key,
         "target": f"{mark.kind}/{mark.name}/{mark.container}" if mark else workload.target.name,
@@ -143,7 +147,7 @@ async def _unheld(
         "ports": [],
         "volumes": [],
         "rewrites": [],
-        "drift": [],
+        "drift": [one.text for one in drift],
     }
 
 

@@ -34,7 +34,7 @@ def _workload(attachment: Attachment) -> Json:
         "ports": [{"container": port, "host": host, "address": address} for port, address, host in ports],
         "volumes": local.filling.status(),
         "rewrites": [*_rewrites(attachment), *local.filling.rewrites()],
-        "drift": [],
+        "drift": list(attachment.drift),
     }
 
 

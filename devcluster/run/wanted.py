@@ -16,13 +16,16 @@ from devcluster.edge.kube import Cluster
 from devcluster.edge.kube_agent import AgentBinary
 from devcluster.edge.kube_workload import WorkloadObject, find_workload
 from devcluster.errors import ConfigurationError
-from devcluster.plan.install import InstallPlan, Wish, plan_install
+from devcluster.plan.install import InstallPlan, Wish, base_template, plan_install
 from devcluster.rules.health import HealthPlan, healthcheck_source
 from devcluster.rules.image import ImageFacts
 from devcluster.rules.local import published_ports
 from devcluster.rules.template import find_container
 from devcluster.rules.volumes import VolumePlan, pod_volumes, resolve_volumes
+from devcluster.rules.warnings import Caution
 from devcluster.run.install import observe
+from devcluster.run.machine import read_machine
+from devcluster.run.surroundings import read_cautions
 
 Json = dict[str, Any]
 
@@ -30,12 +33,14 @@ Json = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """``image``: what the local container runs; ``services``: names of all Services of the namespace;
-    ``seen``: addresses of the cluster, which Docker's network must not cover."""
+    ``seen``: addresses of the cluster, which Docker's network must not cover; ``cautions``: what somebody
+    should know before anything happens."""
 
     project: Project
     workload: Workload
     object: WorkloadObject
     install: InstallPlan
+    binary: AgentBinary
     image: ImageFacts
     order: Order
     publishes: tuple[Publish, ...]
@@ -43,6 +48,7 @@ class Wanted:
     health: HealthPlan
     services: tuple[str, ...]
     seen: tuple[str, ...]
+    cautions: tuple[Caution, ...]
     container: Json = field(repr=False)
     pod_spec: Json = field(repr=False)
 
@@ -61,7 +67,6 @@ async def read_wanted(
     project: Project,
     workload: Workload,
     namespace: str,
-    binary: AgentBinary,
 ) -> Wanted:
     """Raises ConfigurationError and ClusterError; nothing has been changed then."""
     target = await find_workload(cluster, workload.target, namespace)
@@ -69,6 +74,7 @@ async def read_wanted(
     pods = await cluster.list("pod", namespace, selector=target.selector)
     image_id = _image_id(pods.items, target.container)
     pod_image = await _pod_image(engine, workload, target, image_id)
+    machine, binary = await read_machine(cluster, base_template(observed)["spec"], pods.items, pod_image)
     wish = Wish(
         digest=binary.digest,
         chunks=binary.chunks,
@@ -77,6 +83,7 @@ async def read_wanted(
         port=project.agent.port,
         lease=project.agent.lease,
         delivery=project.agent.delivery,
+        pin=machine.pin,
     )
     install = plan_install(observed, wish)
     container = find_container(install.base, target.container)
@@ -85,6 +92,7 @@ async def read_wanted(
         workload=workload,
         object=target,
         install=install,
+        binary=binary,
         image=await _local_image(engine, workload, pod_image),
         order=workload.order or ("stop-first" if target.strategy == "Recreate" else "start-first"),
         publishes=published_ports(container, workload),
@@ -92,6 +100,7 @@ async def read_wanted(
         health=healthcheck_source(container, workload),
         services=tuple(sorted(item["metadata"]["name"] for item in observed.services)),
         seen=_addresses(pods.items, observed.services),
+        cautions=await read_cautions(cluster, target, install, pods.items),
         container=container,
         pod_spec=install.base["spec"],
     )

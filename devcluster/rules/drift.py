@@ -1,0 +1,89 @@
+"""What of ours somebody has taken back: the template under the agent, the Services that lead to it.
+
+Compared are what stood there before us, what we wrote (as the API server gave it back) and what stands
+there now.  A field that we changed and that does not hold our value any more is drift; a field that we
+never touched is nobody's business here.
+
+The naive way, to look for the agent's volume, misses the half revert: `kubectl apply` of the original
+manifest gives ``args`` and probes back and leaves our ``command``, and then the application gets its
+arguments twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from devcluster.rules.controllers import last_writer
+from devcluster.rules.marks import Originals
+from devcluster.rules.services import PortMove
+from devcluster.rules.template import find_container, is_wrapped
+from devcluster.rules.undo import changed_of_ours
+
+Json = dict[str, Any]
+SeenState = Literal["attached", "partial", "reconnecting", "absent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """``effect``: ``gone``, no pod will have an agent; ``part``, requests may pass it; ``none``: neither."""
+
+    text: str
+    effect: Literal["gone", "part", "none"] = "part"
+
+
+def template_drift(originals: Originals, item: Json) -> tuple[Drift, ...]:
+    """What is no longer as we wrote it in *item*, the workload as it stands; () where all of it is."""
+    title, live = f"{originals.kind}/{originals.name}", item["spec"]["template"]
+    by = _by(item, "spec", "template")
+    if not is_wrapped(live):
+        return (Drift(f"the template of {title} was put back{by}: its pods have no agent", "gone"),)
+    found = [
+        Drift(f"{title}: {path} is not as `up` wrote it{by}", "none" if ".resources" in path else "part")
+        for path in changed_of_ours(originals.template, originals.wrapped, live)
+    ]
+    return (*found, *_other_image(originals, live, title))
+
+
+def _other_image(originals: Originals, live: Json, title: str) -> tuple[Drift, ...]:
+    """A release of somebody's: the agent stays, and the local container runs what ran before."""
+    try:
+        was, now = (
+            find_container(one, originals.container).get("image") for one in (originals.wrapped, live)
+        )
+    except KeyError:
+        return (Drift(f"{title} has no container {originals.container} any more", "gone"),)
+    return () if was == now else (Drift(f"{title} runs {now} now, and {was} when the agent came", "none"),)
+
+
+def service_drift(moves: Iterable[PortMove], services: Iterable[Json]) -> tuple[Drift, ...]:
+    """Services that should lead to the agent and don't."""
+    live = {one["metadata"]["name"]: one for one in services}
+    return tuple(drift for move in sorted(moves, key=str) for drift in _moved(move, live.get(move.service)))
+
+
+def _moved(move: PortMove, service: Json | None) -> list[Drift]:
+    if service is None:
+        return [Drift(f"service/{move.service} is gone")]
+    return [
+        Drift(
+            f"service/{move.service} port {move.port} leads past the agent to {move.original}"
+            f"{_by(service, 'spec', 'ports')}"
+        )
+        for port in service["spec"].get("ports") or []
+        if port["port"] == move.port and port.get("targetPort") == move.original
+    ]
+
+
+def _by(item: Json, *path: str) -> str:
+    writer = last_writer(item, *path)
+    return f" (last written by {writer})" if writer else ""
+
+
+def true_state(state: SeenState, attached: int, drift: Sequence[Drift]) -> SeenState:
+    """*state* as the lanes tell it, corrected: they don't tell what passes them by.  *attached*: pods."""
+    effects = {one.effect for one in drift}
+    if "gone" in effects:
+        return "partial" if attached else "absent"
+    return "partial" if state == "attached" and "part" in effects else state

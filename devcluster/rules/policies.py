@@ -1,0 +1,77 @@
+"""NetworkPolicies that would let the application's port in, and not the agent's.
+
+Traffic enters a pod by the agent's front port, which stands in no policy.  A policy that says the port's
+*name* is fine: the name moves with the port.  One that says its *number* shuts the front out, and whether
+the cluster enforces it can't be seen from outside: hence a warning and no refusal.
+
+Policies are additive: a port is open when any rule of any policy that selects the pod lets it in.
+
+Source: https://kubernetes.io/docs/concepts/services-networking/network-policies/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from devcluster.rules.services import FrontPort
+
+Json = dict[str, Any]
+
+
+def find_closed(
+    policies: Sequence[Json], template: Json, fronts: Sequence[FrontPort]
+) -> tuple[tuple[str, int, int], ...]:
+    """(policy, the application's port, the front that stays closed), by name and port."""
+    labels = (template.get("metadata") or {}).get("labels") or {}
+    mine = [one for one in policies if _isolates(one["spec"]) and _selected(one["spec"], labels)]
+    found = set()
+    for item in fronts:
+        if item.front is None or any(_lets(one, item.front, item.name) for one in mine):
+            continue
+        found |= {(one["metadata"]["name"], item.port, item.front) for one in mine if _lets(one, item.port)}
+    return tuple(sorted(found))
+
+
+def _isolates(spec: Json) -> bool:
+    return "Ingress" in (spec.get("policyTypes") or ["Ingress"])
+
+
+def _selected(spec: Json, labels: Mapping[str, str]) -> bool:
+    selector = spec.get("podSelector") or {}
+    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
+        return False
+    return all(_holds(term, labels) for term in selector.get("matchExpressions") or [])
+
+
+def _holds(term: Json, labels: Mapping[str, str]) -> bool:
+    value, values = labels.get(term["key"]), term.get("values") or []
+    match term["operator"]:
+        case "In":
+            return value in values
+        case "NotIn":
+            return value not in values
+        case "Exists":
+            return value is not None
+        case _:
+            return value is None
+
+
+def _lets(policy: Json, port: int, name: str | None = None) -> bool:
+    """Whether some rule lets *port* in (from anybody at all), by number, range or name."""
+    for rule in policy["spec"].get("ingress") or []:
+        ports = rule.get("ports")
+        if not ports or any(_means(one, port, name) for one in ports):
+            return True
+    return False
+
+
+def _means(item: Json, port: int, name: str | None) -> bool:
+    if item.get("protocol", "TCP") != "TCP":
+        return False
+    said = item.get("port")
+    if said is None:
+        return True
+    if isinstance(said, str):
+        return said == name
+    return int(said) <= port <= int(item.get("endPort") or said)

@@ -1,0 +1,254 @@
+"""What somebody would want to have known before ``up``: said by name, before anything happens.
+
+A warning stops nothing.  Each says what will happen, to which object, and, where there is one, the way to
+avoid it.  What can't be read (a CRD that is not installed, a right that a Role does not give) is left out in
+silence: a warning about a warning helps nobody.  Values of the environment never stand in one; names do.
+
+The naive way, to warn of everything that may go wrong, teaches people to skip the list.  So each rule here
+looks for its cause: the database that a variable names, the autoscaler that points at this very workload.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from devcluster.rules.controllers import find_managers
+from devcluster.rules.policies import find_closed
+from devcluster.rules.services import FrontPort, selects
+
+Json = dict[str, Any]
+Subject = Literal["away", "autoscaler", "history", "data", "controller", "policy"]
+
+_LONGEST = 600.0  # seconds; a start that took longer was not a start, but a readiness that came back
+_LISTED = 5
+_DATABASES = {
+    1433: "SQL Server",
+    1521: "Oracle",
+    3306: "MySQL or MariaDB",
+    5432: "PostgreSQL",
+    5672: "RabbitMQ",
+    5984: "CouchDB",
+    6379: "Redis",
+    9042: "Cassandra",
+    9092: "Kafka",
+    9200: "Elasticsearch",
+    11211: "memcached",
+    27017: "MongoDB",
+}
+_SCHEME = re.compile(
+    r"(?:postgres(?:ql)?|mysql2?|mariadb|mongodb(?:\+srv)?|rediss?|amqps?|sqlserver|oracle|cassandra)"
+    r"(?:\+\w+)?://(?:[^/?#@\s]*@)?(?P<host>[A-Za-z0-9-]+)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """One warning.  ``subject`` is for scripts, ``remedy`` a way out or ''."""
+
+    subject: Subject
+    text: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text} ({self.remedy})" if self.remedy else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What stands around the workload.  ``autoscalers``: HPAs, VPAs and ScaledObjects of the namespace;
+    ``policies``: its NetworkPolicies; ``moved``: names of Services that will be patched; ``rolls``: whether
+    there will be a roll-out; ``template``: without the agent."""
+
+    kind: str
+    name: str
+    container: str
+    object: Json = field(repr=False)
+    template: Json = field(repr=False)
+    pods: tuple[Json, ...] = field(default=(), repr=False)
+    services: tuple[Json, ...] = field(default=(), repr=False)
+    autoscalers: tuple[Json, ...] = field(default=(), repr=False)
+    policies: tuple[Json, ...] = field(default=(), repr=False)
+    fronts: tuple[FrontPort, ...] = ()
+    moved: tuple[str, ...] = ()
+    rolls: bool = True
+
+    @property
+    def title(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+
+def find_cautions(seen: Circumstances) -> tuple[Caution, ...]:
+    """Every warning for this workload, the most surprising first."""
+    rules: tuple[Callable[[Circumstances], list[Caution]], ...] = (
+        _away,
+        _controllers,
+        _autoscalers,
+        _history,
+        _policies,
+        _data,
+    )
+    return tuple(caution for rule in rules for caution in rule(seen))
+
+
+def _away(seen: Circumstances) -> list[Caution]:
+    why = _stops_first(seen.object["spec"])
+    if not why or not seen.rolls:
+        return []
+    took = _start_time(seen.pods)
+    last = f", {took:.0f} s the last time" if took is not None else ""
+    text = (
+        f"{seen.title} is away for about as long as its start takes{last}: {why}, so its pod stops before "
+        "the one with the agent starts; the same at `down`"
+    )
+    return [Caution("away", text)]
+
+
+def _stops_first(spec: Json) -> str:
+    """Why no pod serves during a roll-out; '' where one does."""
+    strategy = spec.get("strategy") or {}
+    if strategy.get("type") == "Recreate":
+        return "its strategy is Recreate"
+    rolling = strategy.get("rollingUpdate") or {}
+    replicas = int(spec.get("replicas", 1))
+    surge = _share(rolling.get("maxSurge", "25%"), replicas, up=True)
+    gone = _share(rolling.get("maxUnavailable", "25%"), replicas, up=False)
+    return "its maxUnavailable allows all pods to go" if gone >= replicas and surge == 0 else ""
+
+
+def _share(value: int | str, of: int, *, up: bool) -> int:
+    """An absolute number or a percentage, rounded as the controller does."""
+    if isinstance(value, int) or not value.endswith("%"):
+        return int(value)
+    part = int(value[:-1]) * of
+    return -(-part // 100) if up else part // 100
+
+
+def _start_time(pods: Sequence[Json]) -> float | None:
+    """Seconds from a pod's creation to its readiness, of the quickest one that never started anew."""
+    found = []
+    for pod in pods:
+        status = pod.get("status") or {}
+        ready = [one for one in status.get("conditions") or [] if one["type"] == "Ready"]
+        restarts = sum(one.get("restartCount", 0) for one in status.get("containerStatuses") or [])
+        made = (pod.get("metadata") or {}).get("creationTimestamp")
+        if made and ready and ready[0]["status"] == "True" and not restarts:
+            found.append((_time(ready[0]["lastTransitionTime"]) - _time(made)).total_seconds())
+    return min((seconds for seconds in found if 0 < seconds <= _LONGEST), default=None)
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def _controllers(seen: Circumstances) -> list[Caution]:
+    moved = [one for one in seen.services if one["metadata"]["name"] in seen.moved]
+    objects = [(seen.title, seen.object)]
+    objects += [(f"service/{one['metadata']['name']}", one) for one in moved]
+    found = []
+    for title, item in objects:
+        for manager in find_managers(item):
+            remedy = f"pause it: `{manager.remedy}`" if manager.remedy else ""
+            found.append(
+                Caution("controller", f"{title} is managed by {manager.name}, which {manager.effect}", remedy)
+            )
+    return found
+
+
+def _autoscalers(seen: Circumstances) -> list[Caution]:
+    found = []
+    for item in sorted(seen.autoscalers, key=lambda one: (one["kind"], one["metadata"]["name"])):
+        spec = item.get("spec") or {}
+        target = spec.get("scaleTargetRef") or spec.get("targetRef") or {}
+        kind = str(target.get("kind") or "Deployment").lower()
+        owners = item["metadata"].get("ownerReferences") or []
+        behind = any(owner.get("kind") == "ScaledObject" for owner in owners)
+        if (kind, target.get("name")) == (seen.kind, seen.name) and not behind:
+            found.append(Caution("autoscaler", _scales(item, spec, seen.title)))
+    return found
+
+
+def _scales(item: Json, spec: Json, title: str) -> str:
+    name = item["metadata"]["name"]
+    idle = "while the laptop answers its pods are idle"
+    match item["kind"]:
+        case "HorizontalPodAutoscaler":
+            least = spec.get("minReplicas", 1)
+            return f"horizontalpodautoscaler/{name} watches {title}: {idle}, and it may scale down to {least}"
+        case "VerticalPodAutoscaler":
+            mode = (spec.get("updatePolicy") or {}).get("updateMode", "Auto")
+            does = "it will learn too little" if mode == "Off" else "it may evict them to give them less"
+            return f"verticalpodautoscaler/{name} watches {title}: {idle}, and {does}"
+        case _:
+            least = spec.get("minReplicaCount", 0)
+            end = ", which ends the attachment" if least == 0 else ""
+            return f"scaledobject/{name} (KEDA) watches {title}: {idle}, and it may scale to {least}{end}"
+
+
+def _history(seen: Circumstances) -> list[Caution]:
+    if not seen.rolls or seen.object["spec"].get("revisionHistoryLimit", 10) != 0:
+        return []
+    text = (
+        f"{seen.title} keeps no history (revisionHistoryLimit 0): `kubectl rollout undo` leads nowhere, so "
+        "only `down` puts the template back; the limit is 10 meanwhile"
+    )
+    return [Caution("history", text)]
+
+
+def _policies(seen: Circumstances) -> list[Caution]:
+    return [
+        Caution(
+            "policy",
+            f"networkpolicy/{name} lets port {port} in and not {front}, where the agent takes its Services' "
+            "connections: where the cluster enforces it they are refused",
+            "write `take: direct`, or name the port instead of its number in the policy",
+        )
+        for name, port, front in find_closed(seen.policies, seen.template, seen.fronts)
+    ]
+
+
+def _data(seen: Circumstances) -> list[Caution]:
+    """Volumes are copies; what is reached by the network is the real thing."""
+    values = _literals(seen)
+    services = [one for one in seen.services if _engine(one) and not selects(one, _labels(seen))]
+    named = {one["metadata"]["name"]: _naming(one["metadata"]["name"], values) for one in services}
+    if any(named.values()):
+        services = [one for one in services if named[one["metadata"]["name"]]]
+    found = []
+    for one in sorted(services, key=lambda item: str(item["metadata"]["name"]))[:_LISTED]:
+        name = one["metadata"]["name"]
+        by = f", named by {', '.join(named[name])}" if named[name] else ""
+        found.append(
+            Caution("data", f"what the local container writes to service/{name} ({_engine(one)}{by}) is real")
+        )
+    known = {one["metadata"]["name"] for one in seen.services}
+    for key, value in sorted(values.items()):
+        if any(match["host"] not in known for match in _SCHEME.finditer(value)):
+            found.append(Caution("data", f"what the local container writes to the database of {key} is real"))
+    return found
+
+
+def _labels(seen: Circumstances) -> dict[str, str]:
+    return (seen.template.get("metadata") or {}).get("labels") or {}
+
+
+def _literals(seen: Circumstances) -> dict[str, str]:
+    """The variables whose values stand in the template."""
+    target = next(one for one in seen.template["spec"]["containers"] if one["name"] == seen.container)
+    return {one["name"]: one["value"] for one in target.get("env") or [] if one.get("value")}
+
+
+def _naming(service: str, values: dict[str, str]) -> list[str]:
+    word = re.compile(rf"(?<![\w.-]){re.escape(service)}(?![\w-])")
+    return sorted(key for key, value in values.items() if word.search(value))
+
+
+def _engine(service: Json) -> str:
+    for port in service["spec"].get("ports") or []:
+        for number in (port.get("port"), port.get("targetPort")):
+            if number in _DATABASES:
+                return _DATABASES[number]
+    return ""

@@ -1,0 +1,130 @@
+"""Who takes the agent out again is named beforehand, seen at once, and repaired by `up`."""
+
+from __future__ import annotations
+
+import copy
+import time
+from typing import Any
+
+from tests.scenarios.world import World
+
+Json = dict[str, Any]
+_TRUTH = 6.0  # seconds until `status` must say so: three times the promise
+
+
+async def test_a_controller_is_named_before_anything_happens(world: World) -> None:
+    await world.deploy()
+    marks = {
+        "labels": {
+            "kustomize.toolkit.fluxcd.io/name": "shop",
+            "kustomize.toolkit.fluxcd.io/namespace": "flux",
+        },
+        "annotations": {"argocd.argoproj.io/tracking-id": "front:apps/Deployment:x/web"},
+    }
+    await world.cluster.patch("deployment", "web", world.namespace, {"metadata": marks})
+    before = (await world.cluster.get("deployment", "web", world.namespace))["metadata"]["generation"]
+
+    plan = (await world.devcluster("plan", "-o", "json")).json["workloads"][0]
+    said = [one["text"] for one in plan["warnings"] if one["subject"] == "controller"]
+    assert len(said) == 2
+    assert "Argo CD (application front)" in said[0]
+    assert "Flux (kustomization shop)" in said[1]
+    assert "flux suspend kustomization shop -n flux" in (await world.devcluster("plan")).stdout
+    after = (await world.cluster.get("deployment", "web", world.namespace))["metadata"]["generation"]
+    assert after == before
+
+    done = await world.devcluster("up", "-d")
+    lines = done.stderr.splitlines()
+    warned = next(number for number, line in enumerate(lines) if "Argo CD" in line)
+    assert warned < next(number for number, line in enumerate(lines) if "publish the agent" in line)
+
+
+async def test_a_template_put_back_is_seen_and_repaired(world: World) -> None:
+    """What a sync with replacement does, and a `kubectl rollout undo` of somebody's."""
+    await world.deploy()
+    original = await world.template()
+    await world.devcluster("up", "-d")
+    assert await world.who(10) == {"local": 10}
+
+    body = [{"op": "replace", "path": "/spec/template", "value": original}]
+    await world.cluster.patch(
+        "deployment", "web", world.namespace, body, type="json-patch", manager="argocd-controller"
+    )
+    row = await _until_drift(world)
+    assert row["state"] in ("partial", "absent")
+    assert "argocd-controller" in row["drift"][0]
+    await world.available("web")
+    assert (await world.status())["state"] == "absent"
+    assert await world.who(10) == {"original": 10}
+
+    again = (await world.devcluster("up", "-d", "-o", "json")).json["workloads"][0]
+    assert again["outcome"] == "changed"
+    row = await world.status()
+    assert (row["state"], row["drift"]) == ("attached", [])
+    assert await world.who(20) == {"local": 20}
+    await world.devcluster("down")
+    assert await world.template() == original
+    assert await world.who(20) == {"original": 20}
+    assert await world.cluster_leftovers() == []
+    assert world.docker_leftovers() == []
+
+
+async def test_half_a_revert_is_seen_and_repaired(world: World) -> None:
+    """`kubectl apply` of the original manifest gives the arguments back and leaves our command."""
+    await world.deploy(numeric=True, container={"ports": [{"containerPort": 8080}], "readinessProbe": _PROBE})
+    original = await world.template()
+    await world.devcluster("up", "-d")
+
+    target = copy.deepcopy(original["spec"]["containers"][0])
+    sent = {key: target[key] for key in ("name", "image", "args", "ports", "readinessProbe")}
+    body = {"spec": {"template": {"spec": {"containers": [sent]}}}}
+    await world.cluster.patch(
+        "deployment", "web", world.namespace, body, type="strategic", manager="kubectl-client-side-apply"
+    )
+    row = await _until_drift(world)
+    assert row["state"] != "attached"
+    assert any("args" in text for text in row["drift"])
+
+    assert (await world.devcluster("up", "-d", "-o", "json")).json["workloads"][0]["outcome"] == "changed"
+    row = await world.status()
+    assert (row["state"], row["drift"]) == ("attached", [])
+    assert await world.who(20) == {"local": 20}
+    await world.devcluster("down")
+    assert await world.template() == original
+
+
+async def test_a_service_led_past_the_agent_is_seen_and_repaired(world: World) -> None:
+    await world.deploy(numeric=True)
+    before = await world.cluster.get("service", "web", world.namespace)
+    await world.devcluster("up", "-d")
+    assert await world.who(10) == {"local": 10}
+
+    body = {"spec": {"ports": before["spec"]["ports"]}}
+    await world.cluster.patch("service", "web", world.namespace, body, manager="kustomize-controller")
+    row = await _until_drift(world)
+    assert row["state"] == "partial"
+    assert "service/web port 80 leads past the agent to 8080" in row["reason"]
+    assert "kustomize-controller" in row["reason"]
+
+    assert (await world.devcluster("up", "-d", "-o", "json")).json["workloads"][0]["outcome"] == "changed"
+    assert (await world.status())["drift"] == []
+    assert await world.who(20) == {"local": 20}
+    assert (await world.devcluster("up", "-d", "-o", "json")).json["workloads"][0]["outcome"] == "unchanged"
+    await world.devcluster("down")
+    after = await world.cluster.get("service", "web", world.namespace)
+    assert after["spec"]["ports"] == before["spec"]["ports"]
+
+
+_PROBE: Json = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}
+
+
+async def _until_drift(world: World) -> Json:
+    """The first row that tells of it."""
+    start = time.monotonic()
+    while True:
+        row = await world.status()
+        took = time.monotonic() - start
+        if row["drift"]:
+            print(f"status told the truth after {took:.1f} s")
+            return row
+        assert took < _TRUTH, row
