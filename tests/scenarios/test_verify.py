@@ -1,0 +1,177 @@
+"""``status --verify``: the proof of each Service port, and the name of the hop that is broken.
+
+That a proof means something is judged by the local log (the application saw the connection, and no byte of
+it) and by breaking one hop after the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from devcluster.edge.lanes import AgentAddress
+from devcluster.edge.ssh import Keys, open_agent
+from devcluster.edge.ways import Ways
+from devcluster.rules.marks import parse_record, secret_file
+from tests.edge.cluster_world import node_of
+from tests.scenarios.laptops import host_process
+from tests.scenarios.load import steady_load
+from tests.scenarios.world import Json, World
+
+
+def _file(world: World, *lines: str) -> None:
+    head = f"name: shop\nnamespace: {world.namespace}\nworkloads:\n  web:\n"
+    world.write(head + "    environment: {IDENTITY: local}\n" + "".join(lines))
+
+
+async def _second_service(world: World) -> None:
+    """Numbers where the first has names, one port of UDP, one that leads to nobody's container port."""
+    ports: list[Json] = [
+        {"name": "http", "port": 8000, "targetPort": 8080},
+        {"name": "echo", "port": 8001, "targetPort": "echo"},
+        {"name": "dns", "port": 53, "targetPort": 5353, "protocol": "UDP"},
+    ]
+    body = {"metadata": {"name": "inner"}, "spec": {"selector": {"app": "web"}, "ports": ports}}
+    await world.cluster.create("service", body, world.namespace, manager="tester")
+
+
+async def _routes(world: World, *, code: int) -> dict[str, Json]:
+    done = await world.devcluster("status", "--verify", "-o", "json", code=code)
+    (row,) = done.json["workloads"]
+    return {f"{route['service']}:{route['port']}": route for route in row["routes"]}
+
+
+def _states(routes: dict[str, Json]) -> dict[str, str]:
+    return {name: f"{route['state']} {route['hop']}".strip() for name, route in routes.items()}
+
+
+async def _patch_service(world: World, spec: Json) -> None:
+    await world.cluster.patch("service", "web", world.namespace, {"spec": spec}, manager="tester")
+
+
+@pytest.mark.parametrize(
+    ("take", "replicas"),
+    [("front", 2), ("direct", 1)],
+)
+async def test_every_port_is_proven(world: World, take: str, replicas: int) -> None:
+    _file(world, f"    take: {take}\n")
+    await world.deploy(replicas=replicas)
+    await _second_service(world)
+    await world.devcluster("up", "-d")
+    async with steady_load(world) as load:
+        routes = await _routes(world, code=0)
+        await _routes(world, code=0)
+    ports = {"web:80", "web:7000", "web:7003", "inner:8000", "inner:8001"}
+    assert _states(routes) == dict.fromkeys(ports, "proven") | {"inner:53": "skipped"}
+    pods = {pod["name"] for pod in (await world.status())["pods"]}
+    assert len(pods) == replicas
+    assert all(set(routes[name]["pods"]) == pods for name in ports)
+    print({name: route["ms"] for name, route in routes.items()})
+    log = world.local_log()
+    assert "echo opened" in log  # the proof went all the way
+    assert [line for line in log.splitlines() if '"' in line and '"GET /" 200' not in line] == []
+    assert load.errors == {}
+    assert set(load.identities) == {"local"}
+    await world.devcluster("leave")
+    assert await _routes(world, code=0) == {}
+
+
+async def test_the_broken_hop_is_named(world: World) -> None:
+    """From the application back to the caller, then what holds it all; each is mended before the next."""
+    _file(world, "    target: deployment/web/web\n", "    command: [serve, 'http=:8080']\n")
+    await _deploy_beside(world)
+    await world.devcluster("up", "-d")
+    await _local_port(world)
+    await _selector(world)
+    await _target_port(world)
+    await _not_ready(world)
+    await _taken(world)
+    await _killed(world)
+
+
+async def _deploy_beside(world: World) -> None:
+    """With a second container, whose readiness is the pod's as well."""
+    probe = {"tcpSocket": {"port": 9000}, "periodSeconds": 1, "failureThreshold": 1}
+    beside = {"name": "beside", "image": world.app, "args": ["serve", "echo=:9000"], "readinessProbe": probe}
+    await world.deploy()
+    containers = (await world.template())["spec"]["containers"]
+    body = {"spec": {"template": {"spec": {"containers": [*containers, beside]}}}}
+    await world.cluster.patch("deployment", "web", world.namespace, body, manager="tester")
+    await world.available("web")
+
+
+async def _local_port(world: World) -> None:
+    routes = await _routes(world, code=1)
+    silent = "broken local container"
+    assert _states(routes) == {"web:80": "proven", "web:7000": silent, "web:7003": silent}
+    assert "nobody listens on port 7000" in routes["web:7000"]["reason"]
+
+
+async def _selector(world: World) -> None:
+    await _patch_service(world, {"selector": {"app": "other"}})
+    routes = await _routes(world, code=1)
+    assert set(_states(routes).values()) == {"broken service"}
+    assert "app=other" in routes["web:80"]["reason"]
+    await _patch_service(world, {"selector": {"app": "web"}})
+
+
+async def _target_port(world: World) -> None:
+    ports = (await world.cluster.get("service", "web", world.namespace))["spec"]["ports"]
+    wrong = [port | {"targetPort": 4444} if port["port"] == 80 else port for port in ports]
+    await _patch_service(world, {"ports": wrong})
+    routes = await _routes(world, code=1)
+    assert _states(routes)["web:80"] == "broken service"
+    assert "4444" in routes["web:80"]["reason"]
+    await _patch_service(world, {"ports": ports})
+
+
+async def _not_ready(world: World) -> None:
+    """kubelet's probe of the second container gets no answer: the pod is held, and no Service leads to it."""
+    (pod,) = (await world.status())["pods"]
+    await _pause(world, pod["name"], "pause")
+    try:
+        async with asyncio.timeout(60):
+            while set(_states(routes := await _routes(world, code=1)).values()) != {"broken endpoint"}:
+                pass
+    finally:
+        await _pause(world, pod["name"], "resume")
+    assert pod["name"] in routes["web:80"]["reason"]
+
+
+async def _pause(world: World, pod: str, verb: str) -> None:
+    found = await world.cluster.get("pod", pod, world.namespace)
+    statuses = found["status"]["containerStatuses"]
+    (name,) = (one["containerID"].partition("://")[2] for one in statuses if one["name"] == "beside")
+    node = node_of(Path(world.environ["KUBECONFIG"]))
+    words = ("docker", "exec", node, "ctr", "-n", "k8s.io", "tasks", verb, name)
+    process = await asyncio.create_subprocess_exec(*words)
+    assert await process.wait() == 0
+
+
+async def _taken(world: World) -> None:
+    """Somebody else holds the agent."""
+    secret = await world.cluster.get("secret", "devcluster-deployment-web", world.namespace)
+    keys = Keys(secret_file(secret, "laptop.key").encode(), secret_file(secret, "agent.pub").strip())
+    (pod,) = (await world.status())["pods"]
+    address = AgentAddress(world.namespace, pod["name"], 9900)
+    holder = {"user": "ann", "host": "elsewhere", "project": "shop"}
+    target = await world.cluster.upgrade_target()
+    async with open_agent(Ways(), target, address, keys, timeout=30) as agent:
+        await agent.call("hold", epoch=parse_record(secret).epoch + 1, holder=holder, since="")
+        began = time.monotonic()
+        async with asyncio.timeout(30):
+            while set(_states(await _routes(world, code=1)).values()) != {"broken agent"}:
+                pass
+        print(f"told {time.monotonic() - began:.1f} s after the agent was taken")
+
+
+async def _killed(world: World) -> None:
+    os.kill(host_process(world), signal.SIGKILL)
+    assert _states(await _routes(world, code=1)) == {"*:0": "broken host process"}
+    text = await world.devcluster("status", "--verify", code=1)
+    assert "every Service: broken at the host process" in text.stdout
