@@ -1,0 +1,181 @@
+"""What is certain without trying, what is tried, and what an outcome means."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from devcluster.plan.proof import Attempt, Behind, Try, Verdict, judge, plan_proofs
+
+Json = dict[str, Any]
+_LABELS = {"app": "web"}
+
+
+def _pod(name: str, ip: str, *, ready: bool = True, labels: Json | None = None, **metadata: Any) -> Json:
+    ports = [{"containerPort": 8080}, {"name": "http", "containerPort": 9901, "protocol": "TCP"}]
+    beside = {"name": "beside", "ports": [{"name": "metrics", "containerPort": 9100}]}
+    ready_now = {"type": "Ready", "status": str(ready), "message": "containers with unready status: [beside]"}
+    return {
+        "metadata": {"name": name, "labels": _LABELS if labels is None else labels, **metadata},
+        "spec": {"containers": [{"name": "web", "ports": ports}, beside]},
+        "status": {"phase": "Running", "podIP": ip, "conditions": [ready_now]},
+    }
+
+
+def _service(*ports: Json, name: str = "web", ip: str = "10.96.0.7", **spec: Any) -> Json:
+    base: Json = {"selector": _LABELS, "clusterIP": ip, "ports": list(ports)}
+    return {"metadata": {"name": name}, "spec": base | spec}
+
+
+_HTTP: Json = {"port": 80, "targetPort": "http"}
+_POD = _pod("web-1", "10.244.0.9")
+
+
+def _behind(*services: Json, **changes: Any) -> Behind:
+    base = Behind(
+        title="deployment/web",
+        container="web",
+        labels=_LABELS,
+        ports=frozenset({8080, 9901}),
+        services=services,
+        pods=(_POD,),
+        own=frozenset({"web-1"}),
+        agents={"web-1": ""},
+        expected=frozenset({("web", 80)}),
+    )
+    return dataclasses.replace(base, **changes)
+
+
+def _one(behind: Behind) -> Attempt | Verdict:
+    (plan,) = plan_proofs(behind)
+    return plan
+
+
+def _broken(behind: Behind) -> tuple[str, str]:
+    plan = _one(behind)
+    assert isinstance(plan, Verdict)
+    assert plan.state == "broken"
+    return plan.hop, plan.reason
+
+
+def _tries(behind: Behind) -> list[str]:
+    plan = _one(behind)
+    assert isinstance(plan, Attempt), plan
+    return [one.to for one in plan.tries]
+
+
+@pytest.mark.parametrize("target", ["http", 9901, 8080])
+def test_one_pod_is_tried_through_the_service(target: str | int) -> None:
+    assert _tries(_behind(_service({"port": 80, "targetPort": target}))) == ["10.96.0.7:80"]
+
+
+def test_each_of_several_pods_is_tried_too() -> None:
+    pods = (_POD, _pod("web-2", "fd00::2"))
+    behind = _behind(
+        _service(_HTTP), pods=pods, own=frozenset({"web-1", "web-2"}), agents={"web-1": "", "web-2": ""}
+    )
+    assert _tries(behind) == ["10.96.0.7:80", "10.244.0.9:9901", "[fd00::2]:9901"]
+
+
+def test_a_headless_service_is_its_pods() -> None:
+    assert _tries(_behind(_service(_HTTP, ip="None"))) == ["10.244.0.9:9901"]
+
+
+def test_what_leads_to_others_too_is_never_tried_through_the_service() -> None:
+    behind = _behind(_service(_HTTP), pods=(_POD, _pod("canary", "10.244.0.10")))
+    assert _tries(behind) == ["10.244.0.9:9901"]
+    plan = _one(behind)
+    assert isinstance(plan, Attempt)
+    assert "canary" in plan.note
+
+
+def test_another_containers_port_is_not_ours_to_prove() -> None:
+    metrics = {"port": 9100, "targetPort": "metrics"}
+    assert plan_proofs(_behind(_service(metrics), expected=frozenset())) == ()
+
+
+def test_udp_is_skipped() -> None:
+    plan = _one(_behind(_service({"port": 53, "protocol": "UDP"}), expected=frozenset()))
+    assert isinstance(plan, Verdict)
+    assert (plan.state, plan.protocol) == ("skipped", "UDP")
+
+
+def test_the_services_hop() -> None:
+    assert _broken(_behind()) == ("service", "service/web is gone")
+    hop, reason = _broken(_behind(_service(_HTTP, selector={"app": "other"})))
+    assert (hop, "app=other" in reason) == ("service", True)
+    hop, reason = _broken(_behind(_service({"port": 80, "targetPort": 4444})))
+    assert (hop, "4444" in reason) == ("service", True)
+    hop, reason = _broken(_behind(_service({"port": 80, "targetPort": "nosuch"})))
+    assert (hop, "nosuch" in reason) == ("service", True)
+    port_gone = plan_proofs(_behind(_service({"port": 81, "targetPort": "http"})))
+    assert isinstance(port_gone[0], Verdict)
+    assert port_gone[0].reason == "service/web has no port 80 any more"
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        _pod("web-1", "10.244.0.9", ready=False),
+        _pod("web-1", "10.244.0.9", labels={"app": "relabelled"}),
+        _pod("web-1", "10.244.0.9", deletionTimestamp="2026-01-01T00:00:00Z"),
+        _pod("web-1", ""),
+    ],
+    ids=["not ready", "relabelled", "ending", "no address"],
+)
+def test_the_endpoints_hop(pod: Json) -> None:
+    assert _broken(_behind(_service(_HTTP), pods=(pod,)))[0] == "endpoint"
+
+
+def test_a_pod_that_is_not_ready_says_why() -> None:
+    behind = _behind(_service(_HTTP), pods=(_pod("web-1", "10.244.0.9", ready=False),))
+    assert "containers with unready status" in _broken(behind)[1]
+
+
+def test_a_service_that_publishes_pods_that_are_not_ready() -> None:
+    service = _service(_HTTP, publishNotReadyAddresses=True)
+    assert _tries(_behind(service, pods=(_pod("web-1", "10.244.0.9", ready=False),))) == ["10.96.0.7:80"]
+
+
+@pytest.mark.parametrize("agents", [{}, {"web-1": "not held (lost): held by ann@elsewhere"}])
+def test_the_agents_hop(agents: dict[str, str]) -> None:
+    hop, reason = _broken(_behind(_service(_HTTP), agents=agents))
+    assert hop == "agent"
+    assert "not held" in reason
+
+
+def _judged(*outcomes: Json) -> Verdict:
+    tries = tuple(Try(f"10.96.0.7:{80 + i}") for i in range(len(outcomes)))
+    return judge(Attempt("web", 80, tries), outcomes, {"10.244.0.9": "web-1"})
+
+
+def _answer(route: str = "laptop", errno: str = "") -> Json:
+    return {"answer": {"address": "10.244.0.9", "port": 8080, "route": route, "errno": errno}, "ms": 2.0}
+
+
+def test_an_answer_by_the_laptop_is_the_proof() -> None:
+    verdict = _judged(_answer(), _answer() | {"ms": 3.0})
+    assert (verdict.state, verdict.pods, verdict.ms) == ("proven", ("web-1",), 3.0)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "hop"),
+    [
+        (_answer("child"), "agent"),
+        (_answer("queue", "EAGAIN"), "agent"),
+        (_answer(errno="EAGAIN"), "lane"),
+        (_answer(errno="ECONNREFUSED"), "local container"),
+        (_answer(errno="ETIMEDOUT"), "local container"),
+        ({"stage": "connect", "errno": "ECONNREFUSED"}, "endpoint"),
+        ({"stage": "connect", "errno": "ETIMEDOUT"}, "network"),
+        ({"stage": "answer", "errno": "ETIMEDOUT"}, "lane"),
+        ({"stage": "answer", "errno": "", "text": "a stranger"}, "endpoint"),
+        ({"stage": "answer", "errno": "ECONNRESET"}, "endpoint"),
+    ],
+)
+def test_every_other_outcome_names_its_hop(outcome: Json, hop: str) -> None:
+    verdict = _judged(_answer(), outcome)
+    assert (verdict.state, verdict.hop) == ("broken", hop)
+    assert verdict.reason
