@@ -1,0 +1,95 @@
+"""What of ours was taken back; what others do beside us is none of it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from devcluster.rules.drift import Drift, service_drift, template_drift, true_state
+from devcluster.rules.marks import Originals
+from devcluster.rules.services import FrontPort, PortMove
+from devcluster.rules.template import Wrapping, wrap_template
+
+Json = dict[str, Any]
+CONTAINER = {
+    "name": "web",
+    "image": "web:1",
+    "args": ["serve"],
+    "ports": [{"name": "http", "containerPort": 8080}],
+    "readinessProbe": {"httpGet": {"path": "/", "port": "http"}},
+    "resources": {"limits": {"memory": "64Mi"}},
+}
+BEFORE: Json = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [CONTAINER]}}
+WRAPPING = Wrapping("s", ("c-00",), ("/app", "serve"), fronts=(FrontPort(8080, 9901, "http"),))
+WRAPPED = wrap_template(BEFORE, container="web", wrapping=WRAPPING)
+ORIGINALS = Originals("deployment", "web", "u", "web", BEFORE, WRAPPED, 10, 20, "1")
+
+
+def drift(template: Json) -> tuple[Drift, ...]:
+    return template_drift(ORIGINALS, {"spec": {"template": template}})
+
+
+def edited(**container: Any) -> Json:
+    template = copy.deepcopy(WRAPPED)
+    template["spec"]["containers"][0] |= container
+    return template
+
+
+def test_nothing_has_drifted() -> None:
+    assert drift(WRAPPED) == ()
+    beside = edited(env=[{"name": "MORE", "value": "1"}])
+    beside["metadata"]["annotations"] = {"kubectl.kubernetes.io/restartedAt": "now"}
+    assert drift(beside) == ()
+
+
+def test_the_whole_template_was_put_back() -> None:
+    (one,) = drift(BEFORE)
+    assert one.effect == "gone"
+    assert one.text == "the template of deployment/web was put back: its pods have no agent"
+
+
+def test_half_of_it_was_put_back() -> None:
+    (one,) = drift(edited(args=["serve"]))
+    assert (one.effect, one.text) == (
+        "part",
+        "deployment/web: spec.containers[web].args is not as `up` wrote it",
+    )
+    ports = [{"name": "http", "containerPort": 8080}]
+    assert {item.text.split()[1] for item in drift(edited(ports=ports))} == {
+        "spec.containers[web].ports[8080/TCP].name",
+        "spec.containers[web].ports[9901/TCP]",
+    }
+
+
+def test_memory_costs_no_request() -> None:
+    (one,) = drift(edited(resources={"limits": {"memory": "64Mi"}}))
+    assert one.effect == "none"
+
+
+def test_another_image_is_told() -> None:
+    assert drift(edited(image="web:2")) == (
+        Drift("deployment/web runs web:2 now, and web:1 when the agent came", "none"),
+    )
+
+
+def test_services() -> None:
+    move = PortMove("web", 80, 8080, 9901)
+
+    def service(target: int) -> Json:
+        return {"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80, "targetPort": target}]}}
+
+    assert service_drift([move], [service(9901)]) == ()
+    assert service_drift([move], [service(1234)]) == ()  # theirs
+    (past,) = service_drift([move], [service(8080)])
+    assert past.text == "service/web port 80 leads past the agent to 8080"
+    assert service_drift([move], []) == (Drift("service/web is gone"),)
+
+
+def test_the_state_says_no_more_than_what_arrives() -> None:
+    gone, part, none = Drift("", "gone"), Drift("", "part"), Drift("", "none")
+    assert true_state("attached", 1, []) == "attached"
+    assert true_state("attached", 1, [none]) == "attached"
+    assert true_state("attached", 1, [part]) == "partial"
+    assert true_state("reconnecting", 0, [part]) == "reconnecting"
+    assert true_state("attached", 1, [gone]) == "partial"
+    assert true_state("reconnecting", 0, [gone]) == "absent"
