@@ -22,6 +22,7 @@ from devcluster.plan.steps import (
 )
 from devcluster.rules.image import ImageFacts
 from devcluster.rules.marks import Originals, chunk_name, restore_template, secret_name
+from devcluster.rules.memory import Admitted
 from devcluster.rules.services import (
     FrontPort,
     PortMove,
@@ -69,7 +70,8 @@ class Wish:
 @dataclass(frozen=True, slots=True)
 class Observed:
     """What stands in the cluster.  ``services``: all of the namespace; ``others``: labels of the other
-    workloads' pods.  ``originals`` and ``settings``: from the Secret, if there is one."""
+    workloads' pods.  ``originals`` and ``settings``: from the Secret, if there is one.  ``admitted``: the pods'
+    memory, wherever that was said."""
 
     kind: str
     name: str
@@ -80,6 +82,7 @@ class Observed:
     others: tuple[Mapping[str, str], ...] = ()
     originals: Originals | None = field(default=None, repr=False)
     settings: Json | None = field(default=None, repr=False)
+    admitted: Admitted | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,9 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
     check_template(base, container=observed.container, agent_port=wish.port, command=command)
     secret = secret_name(observed.kind, observed.name)
     chunks = tuple(chunk_name(wish.digest, index) for index in range(wish.chunks))
-    wrapping = Wrapping(secret, chunks, command, wish.port, wish.delivery, fronts, wish.pin)
+    wrapping = Wrapping(
+        secret, chunks, command, wish.port, wish.delivery, fronts, wish.pin, observed.admitted
+    )
     wrapped = wrap_template(base, container=observed.container, wrapping=wrapping)
     settings = agent_settings(
         base,

@@ -4,10 +4,8 @@ Only the target container is touched, and the pod: two volumes.  Everything that
 is, because each change is one more to undo.  What the agent needs to know goes to ``agent.json`` instead of
 the template: it does not cost a roll-out to read it.
 
-Two traps.  kubelet expands ``$(NAME)`` in a command of the spec but not in one of the image, so each ``$``
-of an image's command is doubled when it moves into the spec.  And a container that gets the agent's memory
-on top of its own would be killed for it, so its limit grows by the agent's share; where request and limit
-are equal both do, or the pod would lose its QoS class.
+A trap: kubelet expands ``$(NAME)`` in a command of the spec but not in one of the image, so each ``$``
+of an image's command is doubled when it moves into the spec.  Another, the memory, has its own page.
 
 Source: https://kubernetes.io/docs/tasks/inject-data-application/define-command-argument-container/
 """
@@ -22,13 +20,12 @@ from typing import Any
 from devcluster.config.model import Delivery, Take
 from devcluster.errors import ConfigurationError
 from devcluster.rules.image import ImageFacts
-from devcluster.rules.quantity import parse_quantity, render_bytes
+from devcluster.rules.memory import MEMORY, Admitted, raise_memory
 from devcluster.rules.services import FrontPort
 
 Json = dict[str, Any]
 
 PROTOCOL = 1
-MEMORY = 48 * 1024 * 1024
 ROOT = "/.devcluster"
 BIN, ETC, RUN = "devcluster-bin", "devcluster-etc", "devcluster-run"
 _TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
@@ -48,7 +45,8 @@ _INITS = {
 class Wrapping:
     """How a container is wrapped.  ``command``: what stands behind ``--``, as the spec must say it.
 
-    ``pin``: value of kubernetes.io/arch that the pod must be scheduled to, or None.
+    ``pin``: value of kubernetes.io/arch that the pod must be scheduled to, or None; ``admitted``: the memory
+    that a pod gets where the template says nothing.
     """
 
     secret: str
@@ -58,6 +56,7 @@ class Wrapping:
     delivery: Delivery = "memfd"
     fronts: tuple[FrontPort, ...] = ()
     pin: str | None = None
+    admitted: Admitted | None = None
 
 
 def find_container(template: Json, name: str) -> Json:
@@ -146,7 +145,7 @@ def wrap_template(template: Json, *, container: str, wrapping: Wrapping) -> Json
     _point_probes(target, wrapping.port)
     _drop_post_start(target)
     _move_names(target, wrapping.fronts)
-    _raise_memory(target)
+    raise_memory(target, wrapping.admitted)
     if wrapping.pin is not None:
         _pin(spec, wrapping.pin)
     return result
@@ -219,17 +218,6 @@ def _move_names(container: Json, fronts: Sequence[FrontPort]) -> None:
             added.append({"name": port.pop("name"), "containerPort": front.front, "protocol": "TCP"})
     if added:
         container["ports"] = [*container["ports"], *added]
-
-
-def _raise_memory(container: Json) -> None:
-    resources = container.get("resources") or {}
-    limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
-    if "memory" not in limits:
-        return
-    limit = parse_quantity(limits["memory"])
-    if "memory" in requests and parse_quantity(requests["memory"]) == limit:
-        requests["memory"] = render_bytes(limit + MEMORY)
-    limits["memory"] = render_bytes(limit + MEMORY)
 
 
 def _pin(spec: Json, architecture: str) -> None:

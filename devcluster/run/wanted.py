@@ -7,7 +7,7 @@ taken port ends the command with nothing to put back.
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from devcluster.config.model import Order, Project, Publish, Workload
@@ -20,7 +20,8 @@ from devcluster.plan.install import InstallPlan, Wish, base_template, plan_insta
 from devcluster.rules.health import HealthPlan, healthcheck_source
 from devcluster.rules.image import ImageFacts
 from devcluster.rules.local import published_ports
-from devcluster.rules.template import find_container
+from devcluster.rules.memory import admitted_memory
+from devcluster.rules.template import find_container, is_wrapped
 from devcluster.rules.volumes import VolumePlan, pod_volumes, resolve_volumes
 from devcluster.rules.warnings import Caution
 from devcluster.run.install import observe
@@ -70,8 +71,9 @@ async def read_wanted(
 ) -> Wanted:
     """Raises ConfigurationError and ClusterError; nothing has been changed then."""
     target = await find_workload(cluster, workload.target, namespace)
-    observed = await observe(cluster, target)
     pods = await cluster.list("pod", namespace, selector=target.selector)
+    admitted = admitted_memory(pods.items, target.container, wrapped=is_wrapped)
+    observed = replace(await observe(cluster, target), admitted=admitted)
     image_id = _image_id(pods.items, target.container)
     pod_image = await _pod_image(engine, workload, target, image_id)
     machine, binary = await read_machine(cluster, base_template(observed)["spec"], pods.items, pod_image)

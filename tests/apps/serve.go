@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -25,6 +26,9 @@ var handlers = map[string]func(context.Context, *net.TCPConn) error{
 func serve(ctx context.Context, pairs []string) error {
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	if err := fill(os.Getenv("BALLAST_MIB")); err != nil {
+		return err
+	}
 	for _, pair := range pairs {
 		mode, address, _ := strings.Cut(pair, "=")
 		if mode != "http" && handlers[mode] == nil {
@@ -43,6 +47,24 @@ func serve(ctx context.Context, pairs []string) error {
 		return nil
 	}
 	return context.Cause(running)
+}
+
+var ballast []byte
+
+// fill holds so many MiB of memory for as long as the process lives, so that a limit leaves little room.
+func fill(mib string) error {
+	if mib == "" {
+		return nil
+	}
+	count, err := strconv.Atoi(mib)
+	if err != nil {
+		return fmt.Errorf("BALLAST_MIB: %w", err)
+	}
+	ballast = make([]byte, count<<20)
+	for page := 0; page < len(ballast); page += os.Getpagesize() {
+		ballast[page] = 1
+	}
+	return nil
 }
 
 func serveOne(ctx context.Context, mode string, listener net.Listener) error {

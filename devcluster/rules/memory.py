@@ -1,0 +1,69 @@
+"""The agent's share of the container's memory: added to the limit, or the application is killed for it.
+
+A limit need not stand in the template.  A LimitRange (or a webhook) gives one to each pod that has none, when
+the pod is made; then the template says nothing, and an application that nearly fills the default dies of the
+agent.  What was given can be read in any pod of it, so it is written into the template, with the share on
+top.  Where request and limit are equal both grow, or the pod would lose its QoS class.
+
+Source: https://kubernetes.io/docs/concepts/policy/limit-range/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from devcluster.rules.quantity import parse_quantity, render_bytes
+
+Json = dict[str, Any]
+
+MEMORY = 48 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What a pod got that asked for nothing, in bytes, without the agent's share.  ``request`` None: none."""
+
+    limit: int
+    request: int | None = None
+
+
+def admitted_memory(
+    pods: Iterable[Json], container: str, *, wrapped: Callable[[Json], bool]
+) -> Admitted | None:
+    """Of the first pod that tells; *wrapped*: whether the share is in its numbers.  None: no limit."""
+    for pod in pods:
+        for item in pod["spec"]["containers"]:
+            resources = item.get("resources") or {}
+            limit = (resources.get("limits") or {}).get("memory")
+            if item["name"] == container and limit is not None:
+                request = (resources.get("requests") or {}).get("memory")
+                return _without_share(parse_quantity(limit), request, MEMORY if wrapped(pod) else 0)
+    return None
+
+
+def _without_share(limit: int, request: str | None, share: int) -> Admitted | None:
+    if limit <= share:
+        return None
+    if request is None:
+        return Admitted(limit - share)
+    asked = parse_quantity(request)
+    return Admitted(limit - share, asked - share if asked == limit else asked)
+
+
+def raise_memory(container: Json, admitted: Admitted | None) -> None:
+    """Add the share to *container*'s limit, which it has or was given; no limit: nothing to raise."""
+    resources = dict(container.get("resources") or {})
+    limits, requests = dict(resources.get("limits") or {}), dict(resources.get("requests") or {})
+    if "memory" not in limits and admitted is not None:
+        limits["memory"] = render_bytes(admitted.limit)
+        if admitted.request is not None:
+            requests.setdefault("memory", render_bytes(admitted.request))
+    if "memory" not in limits:
+        return
+    limit = parse_quantity(limits["memory"])
+    if "memory" in requests and parse_quantity(requests["memory"]) == limit:
+        requests["memory"] = render_bytes(limit + MEMORY)
+    limits["memory"] = render_bytes(limit + MEMORY)
+    container["resources"] = resources | {"limits": limits} | ({"requests": requests} if requests else {})
