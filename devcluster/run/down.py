@@ -24,7 +24,7 @@ from devcluster.run.remove import remove
 from devcluster.run.report import Report
 from devcluster.run.request import Request
 from devcluster.run.site import gateway_binary
-from devcluster.run.socket import AbsentError, ask
+from devcluster.run.socket import AbsentError, EndedError, ask
 from devcluster.run.traces import Trace, find_places, find_traces
 from devcluster.run.volumes import describe_local_changes, manifest_path
 
@@ -53,7 +53,7 @@ async def down(
         result: Json = {"workloads": [], "notes": []}
         for place in places:
             message = {"do": "down", "only": list(request.only), "volumes": volumes}
-            with contextlib.suppress(AbsentError):
+            with contextlib.suppress(AbsentError, EndedError):  # what it did not do is done here
                 answer = await ask(place.socket, message, report)
                 result["workloads"] += answer["workloads"]
         done = {row["name"] for row in result["workloads"]}

@@ -27,6 +27,10 @@ class AbsentError(Exception):
     """No host process runs for this project."""
 
 
+class EndedError(errors.LeftoverError):
+    """The host process ended in the middle of the work, and put nothing back."""
+
+
 @contextlib.asynccontextmanager
 async def serve(path: Path, handler: Handler) -> AsyncIterator[None]:
     """Answer on *path* until the block ends.  A socket left by a dead process is replaced."""
@@ -57,7 +61,8 @@ async def serve(path: Path, handler: Handler) -> AsyncIterator[None]:
 
 
 async def ask(path: Path, request: Json, report: Report) -> Json:
-    """Ask the host process.  Raises AbsentError where none answers, and its own errors as they were."""
+    """Ask the host process.  Raises AbsentError where none answers, EndedError where it ends meanwhile, and
+    its own errors as they were."""
     try:
         reader, writer = await asyncio.open_unix_connection(path, limit=_LINE)
     except (FileNotFoundError, ConnectionRefusedError) as error:
@@ -73,10 +78,13 @@ async def ask(path: Path, request: Json, report: Report) -> Json:
             else:
                 result: Json = message["ok"]
                 return result
+    except ConnectionError:
+        pass
     finally:
         writer.close()
-    raise errors.FailedError(
-        "the host process ended before it answered", hint=f"see {path.parent}/session.log"
+    raise EndedError(
+        "the host process ended before it answered",
+        hint=f"`devcluster down` takes away what it made; its log: {path.parent}/session.log",
     )
 
 

@@ -107,6 +107,10 @@ SOME = (
 )
 
 
+def _marked(steps: Iterable[str]) -> list[Any]:
+    return [pytest.param(step, marks=() if step in SOME else (pytest.mark.slow,), id=step) for step in steps]
+
+
 def _cases(steps: Iterable[str]) -> list[Any]:
     """Each step with each laptop.  The journal is nothing to another one: it is walked from the same."""
     cases = []
@@ -141,20 +145,35 @@ async def test_killed_in_up(world: World, step: str, where: str) -> None:
     await deploy_twice(world)
     before = await snapshot(world)
     done = await dying(world, "up", "-d", step=step)
-    assert done.code == 1, done
+    assert done.code == 7, done
     assert "the host process ended" in done.stderr
+    assert "devcluster down" in done.stderr
     assert host_processes(world) == []
     await down_anywhere(world, where)
     await assert_as_before(world, before)
 
 
-@pytest.mark.parametrize(("step", "where"), _cases(DOWN))
-async def test_killed_in_down(world: World, step: str, where: str) -> None:
+@pytest.mark.parametrize("step", _marked([step for step in DOWN if step.startswith("host")]))
+async def test_the_command_goes_on_where_its_host_process_was_killed(world: World, step: str) -> None:
     await deploy_twice(world)
     before = await snapshot(world)
     assert (await dying(world, "up", "-d", step=step)).code == 0
-    done = await dying(world, "down", step=step)
-    assert done.code == (1 if step.startswith("host") else KILLED), done
+    await world.devcluster("down")
+    assert host_processes(world) == []
+    await assert_as_before(world, before)
+
+
+@pytest.mark.parametrize(("step", "where"), _cases(DOWN))
+async def test_killed_in_down(world: World, step: str, where: str) -> None:
+    """Where the host process is killed the command is, too, before it goes on in its place."""
+    await deploy_twice(world)
+    before = await snapshot(world)
+    assert (await dying(world, "up", "-d", step=step)).code == 0
+    by_host = step.startswith("host")
+    done = await dying(
+        world, "down", step="command down: !" if by_host else step, when="before" if by_host else "after"
+    )
+    assert done.code == KILLED or (by_host and done.code == 0), done
     await down_anywhere(world, where)
     await assert_as_before(world, before)
 
