@@ -70,8 +70,8 @@ class Wish:
 @dataclass(frozen=True, slots=True)
 class Observed:
     """What stands in the cluster.  ``services``: all of the namespace; ``others``: labels of the other
-    workloads' pods.  ``originals`` and ``settings``: from the Secret, if there is one.  ``admitted``: the pods'
-    memory, wherever that was said."""
+    workloads' pods.  ``originals`` and ``settings``: from the Secret, if there is one.  ``admitted``: the
+    memory of its pods, wherever that was said."""
 
     kind: str
     name: str

@@ -54,6 +54,7 @@ class World:
     app: str
     environ: dict[str, str] = field(repr=False)
     before: tuple[str, ...] = ()  # words before each command
+    asker: Json = field(default_factory=dict)  # what the asking pod's container must say besides
 
     def write(self, text: str, name: str = "devcluster.yaml") -> Path:
         path = self.folder / name
@@ -136,7 +137,7 @@ class World:
         """What a pod in the cluster sees: the test application's client, its one line of JSON."""
         name = f"ask-{secrets.token_hex(4)}"
         env = [{"name": name, "value": value} for name, value in (environ or {}).items()]
-        container = {"name": "ask", "image": image or self.app, "args": list(words), "env": env}
+        container = {"name": "ask", "image": image or self.app, "args": list(words), "env": env} | self.asker
         spec = {"restartPolicy": "Never", "containers": [container], "terminationGracePeriodSeconds": 0}
         await self.cluster.create("pod", {"metadata": {"name": name}, "spec": spec}, self.namespace)
         try:
