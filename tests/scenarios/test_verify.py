@@ -96,8 +96,8 @@ async def test_the_broken_hop_is_named(world: World) -> None:
 
 async def _deploy_beside(world: World) -> None:
     """With a second container, whose readiness is the pod's as well."""
-    probe = {"tcpSocket": {"port": 9000}, "periodSeconds": 1, "failureThreshold": 1}
-    beside = {"name": "beside", "image": world.app, "args": ["serve", "echo=:9000"], "readinessProbe": probe}
+    probe = {"httpGet": {"port": 9000}, "periodSeconds": 1, "failureThreshold": 1}
+    beside = {"name": "beside", "image": world.app, "args": ["serve", "http=:9000"], "readinessProbe": probe}
     await world.deploy()
     containers = (await world.template())["spec"]["containers"]
     body = {"spec": {"template": {"spec": {"containers": [*containers, beside]}}}}
