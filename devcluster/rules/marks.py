@@ -42,11 +42,16 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """``record.json``.  ``since``: RFC 3339 in UTC, '' where nobody holds it."""
+    """``record.json``.  ``since``: RFC 3339 in UTC, '' where nobody holds it; then ``last`` is who did."""
 
     epoch: int = 0
     holder: Holder | None = None
     since: str = ""
+    last: Holder | None = None
+
+    def is_of(self, holder: Holder) -> bool:
+        """Whether *holder* has it, or was the last who had it."""
+        return holder == (self.holder or self.last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,16 +143,19 @@ def render_record(record: Record) -> str:
     data: Json = {"epoch": record.epoch, "holder": None}
     if record.holder is not None:
         data |= {"holder": asdict(record.holder), "since": record.since}
+    elif record.last is not None:
+        data["last"] = asdict(record.last)
     return json.dumps(data)
 
 
 def parse_record(secret: Json) -> Record:
     data = json.loads(secret_file(secret, "record.json") or "{}")
-    holder = data.get("holder")
-    if not holder:
-        return Record(epoch=data.get("epoch", 0))
-    known = Holder(holder["user"], holder["host"], holder["project"], holder.get("laptop", ""))
-    return Record(data["epoch"], known, data.get("since", ""))
+    holder, last = _parse_holder(data.get("holder")), _parse_holder(data.get("last"))
+    return Record(data.get("epoch", 0), holder, data.get("since", "") if holder else "", last)
+
+
+def _parse_holder(data: Json | None) -> Holder | None:
+    return Holder(data["user"], data["host"], data["project"], data.get("laptop", "")) if data else None
 
 
 def render_originals(originals: Originals) -> str:

@@ -126,10 +126,10 @@ async def _traces(request: Request, cluster: Cluster, everywhere: bool) -> list[
 
 def _was_ours(request: Request, cluster: Cluster, trace: Trace) -> bool:
     """Of this very project, and taken out of the file since."""
-    if request.project is None or request.only or trace.record.holder is None:
+    if request.project is None or request.only:
         return False
     place = place_of(cluster.context, trace.namespace, request.project.name, request.environ)
-    return trace.record.holder == own_holder(place)
+    return trace.record.is_of(own_holder(place))
 
 
 async def _remove(request: Request, cluster: Cluster, trace: Trace, report: Report) -> Json:

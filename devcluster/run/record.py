@@ -72,7 +72,9 @@ async def unclaim(cluster: Cluster, namespace: str, secret: str, epoch: int) -> 
     """Nobody holds it any more; nothing is done where somebody else has taken it since, or it is gone."""
 
     def change(record: Record) -> Record:
-        return Record(record.epoch) if record.epoch == epoch else record
+        if record.epoch != epoch:
+            return record
+        return Record(record.epoch, last=record.holder or record.last)
 
     try:
         await _swap(cluster, namespace, secret, change)

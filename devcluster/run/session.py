@@ -14,6 +14,7 @@ from dataclasses import asdict
 from typing import Any
 
 from devcluster.config.model import Project
+from devcluster.edge.kube_workload import WorkloadObject
 from devcluster.edge.lines import RefusedError
 from devcluster.edge.ssh import Keys
 from devcluster.errors import DevclusterError, FailedError, HeldError, LeftoverError
@@ -24,7 +25,7 @@ from devcluster.run.holding import own_holder, still_held
 from devcluster.run.install import BusyError, Installed, install
 from devcluster.run.journal import Journal
 from devcluster.run.podlink import Claim, Wire
-from devcluster.run.record import claim, find_mark, held, unclaim
+from devcluster.run.record import Mark, claim, find_mark, held, list_marks, unclaim
 from devcluster.run.remove import remove
 from devcluster.run.report import Progress, Report, silent
 from devcluster.run.site import Site, gateway_binary
@@ -78,10 +79,14 @@ class Session:
                     for caution in item.cautions:
                         report(Progress(item.workload.key, f"warning: {caution}"))
             gone = [] if only else sorted(self.attachments.keys() - {it.key for it in project.workloads})
+            dropped = [] if only else await self._find_dropped(project)
             rows = await self._together(
                 *(self._detach(key, remove_agent=True) for key in gone),
+                *(self._drop(mark) for mark in dropped),
                 *(self._apply_one(item, takeover=takeover) for item in wanted),
             )
+            if dropped:
+                await self._sweep(project)
             return {"workloads": rows, "notes": []}
 
     async def leave(self, only: tuple[str, ...], *, report: Report = silent) -> Json:
@@ -252,7 +257,7 @@ class Session:
                 await attachment.hand_back(failure=str(cause))
                 await self._end(attachment, remove_containers=created)
             if created and not conflict:
-                await self._remove_agent(wanted)
+                await self._remove_agent(wanted.object)
             elif attachment is not None:
                 await self._unclaim(attachment)
         except DevclusterError as second:
@@ -279,7 +284,7 @@ class Session:
             notes.append(attachment.taken)
         elif remove_agent:
             await attachment.yield_first()
-            notes += await self._remove_agent(wanted)
+            notes += await self._remove_agent(wanted.object)
             await attachment.until_pods_end()
             await attachment.local.stop()
         else:
@@ -292,13 +297,31 @@ class Session:
             "detail": [wanted.title, *notes],
         }
 
-    async def _remove_agent(self, wanted: Wanted) -> list[str]:
+    async def _find_dropped(self, project: Project) -> list[Mark]:
+        """What was ours, is not attached at the moment and has been taken out of the file."""
+        known = {it.target.name for it in project.workloads}
+        known |= {it.wanted.object.name for it in self.attachments.values()}
+        marks = await list_marks(self.site.cluster, self.site.place.namespace)
+        return [mark for mark in marks if mark.name not in known and mark.record.is_of(self._holder)]
+
+    async def _sweep(self, project: Project) -> None:
+        """Containers of what is neither in the file nor attached."""
+        engine, place = self.site.engine, self.site.place
+        keys = {item.key for item in await engine.list_project(place.id)}
+        keys -= {it.key for it in project.workloads} | self.attachments.keys()
+        await engine.remove_project(place.id, sorted(keys), volumes=False)
+
+    async def _drop(self, mark: Mark) -> Json:
+        notes = await self._remove_agent(mark)
+        return {"name": mark.name, "outcome": "put back", "detail": [f"{mark.kind}/{mark.name}", *notes]}
+
+    async def _remove_agent(self, wanted: WorkloadObject | Mark) -> list[str]:
         place = self.site.place
         removed = await remove(
             self.site.cluster,
             place.namespace,
-            wanted.object.kind,
-            wanted.object.name,
+            wanted.kind,
+            wanted.name,
             journal=self._journal,
             report=self.site.report,
             timeout=self.site.timeout,

@@ -56,7 +56,11 @@ async def _to_and_fro(world: World, keys: str) -> None:
 
 @pytest.mark.parametrize(
     ("strategy", "numeric", "keys"),
-    [("RollingUpdate", False, ""), ("Recreate", True, ""), ("RollingUpdate", True, ", order: stop-first")],
+    [
+        ("RollingUpdate", False, ""),
+        ("Recreate", True, ""),
+        pytest.param("RollingUpdate", True, ", order: stop-first", marks=pytest.mark.slow),
+    ],
     ids=["start-first", "recreate-numeric", "stop-first-numeric"],
 )
 async def test_leave_and_up(world: World, strategy: str, numeric: bool, keys: str) -> None:
@@ -69,6 +73,7 @@ async def test_leave_and_up(world: World, strategy: str, numeric: bool, keys: st
     assert set(load.identities) == {"local", "original", "edited"}
 
 
+@pytest.mark.slow
 async def test_direct_and_the_pods_own_address(world: World) -> None:
     """Neither goes through the front; both are led to the right side, and what they lose is told."""
     _file(world, "local", ", take: direct")

@@ -15,6 +15,8 @@ import copy
 import json
 import time
 
+import pytest
+
 from tests.scenarios.world import Json, World
 
 _REVISION = "deployment.kubernetes.io/revision"
@@ -132,6 +134,7 @@ async def test_releases_made_while_attached(world: World) -> None:
     assert await world.cluster_leftovers() == []
 
 
+@pytest.mark.slow
 async def test_rolled_back_while_attached(world: World) -> None:
     """`rollout undo` in the middle takes the agent out; `down` cleans up behind it."""
     await _deploy(world)

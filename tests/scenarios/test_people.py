@@ -12,6 +12,8 @@ import re
 import signal
 import subprocess
 
+import pytest
+
 from devcluster.rules.naming import container_name
 from tests.scenarios.laptops import host_process, open_laptop, shop
 from tests.scenarios.load import steady_load
@@ -98,6 +100,7 @@ async def test_never_both_hold_a_part(world: World) -> None:
         await bob.devcluster("down")
 
 
+@pytest.mark.slow
 async def test_who_is_gone_blocks_nobody(world: World) -> None:
     """The record still names a laptop whose lease has run out; nobody has to take anything over."""
     await world.deploy()

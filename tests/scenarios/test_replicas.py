@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from devcluster.edge.kube_paths import place
 from tests.scenarios.laptops import shop
 from tests.scenarios.load import steady_load
@@ -54,6 +56,7 @@ async def test_four_replicas_and_none_answers_as_the_original(world: World) -> N
     assert await world.cluster_leftovers() == []
 
 
+@pytest.mark.slow
 async def test_scaled_up_and_down_and_away(world: World) -> None:
     await world.deploy()
     await world.devcluster("up", "-d")
@@ -91,3 +94,21 @@ async def test_a_workload_taken_out_of_the_file_is_put_back(world: World) -> Non
     assert await world.template("side") == before
     assert await world.who(10, "side") == {"original": 10}
     assert await world.who(10, "web") == {"local": 10}
+
+
+async def test_taken_out_of_the_file_after_leave(world: World) -> None:
+    """Nothing is attached and no host process knows of it: the record does."""
+    await world.deploy("web")
+    await world.deploy("side")
+    before = await world.template("side")
+    world.write(shop(world.namespace, "web", "side", "local"))
+    await world.devcluster("up", "-d")
+    await world.devcluster("leave")
+    world.write(shop(world.namespace, "web", "local"))
+    done = await world.devcluster("up", "-d", "-o", "json")
+    outcomes = {row["name"]: row["outcome"] for row in done.json["workloads"]}
+    assert outcomes == {"web": "created", "side": "put back"}
+    assert await world.template("side") == before
+    await world.devcluster("down")
+    assert await world.cluster_leftovers() == []
+    assert world.docker_leftovers() == []

@@ -46,7 +46,7 @@ ORIGINALS = Originals(
 
 def test_secret_round_trip() -> None:
     owner = owner_reference("apps/v1", "Deployment", "web", "u")
-    record = Record(3, Holder("ann", "laptop", "shop"), "2026-11-23T08:00:00Z")
+    record = Record(3, Holder("ann", "laptop", "shop", "f00d"), "2026-11-23T08:00:00Z")
     pair = generate_pair()
     secret = render_secret(ORIGINALS, settings={}, agent=pair, laptop=pair, owner=owner, record=record)
     assert secret["metadata"]["name"] == "devcluster-deployment-web"
@@ -64,3 +64,14 @@ def test_crash_while_wrapping_anew() -> None:
     for live in (wrapped(9900), wrapped(9950)):
         restored = restore_template(now, live)
         assert (restored.template, restored.kept) == (PLAIN, ())
+
+
+def test_a_record_remembers_who_left() -> None:
+    ann = Holder("ann", "laptop", "shop", "f00d")
+    left = Record(3, last=ann)
+    secret = {"data": encode_files({"record.json": render_record(left)})}
+    assert parse_record(secret) == left
+    assert left.is_of(ann)
+    assert not left.is_of(Holder("ann", "laptop", "shop", "beef"))
+    assert not Record(4, Holder("bob", "desk", "shop"), last=ann).is_of(ann)
+    assert not Record().is_of(ann)
