@@ -76,7 +76,7 @@ class Attachment:
         """The truth at this moment, from the links."""
         if self._phase != "attached":
             return self._phase
-        states = [link.state for link in self.staying]
+        states = [link.seen for link in self.staying]
         whole = states.count("attached") == len(states) >= self.wanted.replicas
         seen: SeenState = "attached" if whole else "partial"
         if "attached" not in states:
@@ -90,7 +90,7 @@ class Attachment:
             return self.taken or self.failure
         if self._phase == "attached" and not self.staying:
             return self._repair or f"no pod of {self.wanted.title} runs an agent"
-        reasons = [f"{link.pod.name}: {link.reason}" for link in self.staying if link.reason]
+        reasons = [f"{link.pod.name}: {link.trouble}" for link in self.staying if link.trouble]
         return "; ".join([*([self._repair] if self._repair else []), *sorted(reasons)])
 
     @property

@@ -31,6 +31,8 @@ from devcluster.run.changes import Changes
 
 _LANES = 2
 _OPEN = 10.0  # seconds for one attempt
+_BEAT = 1.0  # seconds between two beats at most; the lease bears more, the truth does not
+_SILENT = 2.0  # seconds without a word of the agent, then it can't be said to be attached
 _BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 LinkState = Literal["connecting", "held", "attached", "reconnecting", "lost", "gone"]
@@ -73,6 +75,8 @@ class PodLink:
         self.reason = ""
         self.since = time.time()
         self.agent_state: Json = {}
+        self._heard = (time.monotonic(), time.time())
+        self._bare = time.time()  # since when no lane stands, or one does
         self.holder: Json | None = None  # who took it from us
         self._claim = claim
         self._wire = wire
@@ -86,6 +90,35 @@ class PodLink:
     @property
     def address(self) -> AgentAddress:
         return AgentAddress(self._wire.namespace, self.pod.name, self._wire.port)
+
+    @property
+    def seen(self) -> LinkState:
+        """``state`` as a request finds it: an agent without a lane, or without a word, reaches nobody."""
+        return "reconnecting" if self._cut else self.state
+
+    @property
+    def trouble(self) -> str:
+        """Why it is not attached; '' if it is."""
+        return self._cut or self.reason
+
+    @property
+    def seen_since(self) -> float:
+        """Since when ``seen`` is what it is, in seconds of the epoch."""
+        if self._silence > _SILENT and self.state == "attached":
+            return self._heard[1]
+        return max(self.since, self._bare) if self.state == "attached" else self.since
+
+    @property
+    def _silence(self) -> float:
+        return time.monotonic() - self._heard[0]
+
+    @property
+    def _cut(self) -> str:
+        if self.state != "attached":
+            return ""
+        if self._silence > _SILENT:
+            return "its agent can't be heard"
+        return "" if self.agent_state.get("lanes") else "no lane to this laptop stands"
 
     @property
     def ways(self) -> Ways:
@@ -196,19 +229,20 @@ class PodLink:
         raise ConnectionError(self.reason)
 
     async def _beat(self, link: AgentLink) -> None:
-        period = self._claim.lease / 5
+        patience = max(2 * self._claim.lease / 5, 2.0)
         while True:
-            await asyncio.sleep(period)
-            self._hear(await link.call("beat", timeout=max(2 * period, 2.0), epoch=self._claim.epoch))
+            await asyncio.sleep(min(self._claim.lease / 5, _BEAT))
+            self._hear(await link.call("beat", timeout=patience, epoch=self._claim.epoch))
 
     async def _keep_lane(self, number: int) -> None:
         failures = 0
         while True:
             await self._changes.until(lambda: self._door is not None)
-            assert self._door is not None
+            door = self._door  # it may close while we ask for the target
+            assert door is not None
             name, ways = f"{number}-{secrets.token_hex(4)}", self._wire.ways
             try:
-                lost = await open_lane(ways, await self._wire.target(), self.address, self._door, name)
+                lost = await open_lane(ways, await self._wire.target(), self.address, door, name)
                 failures = 0
                 await lost
             except EngineError:  # the gateway is away; whoever starts it anew opens the door again
@@ -216,6 +250,9 @@ class PodLink:
             await asyncio.sleep(_BACKOFF[min(failures, len(_BACKOFF) - 1)])
 
     def _hear(self, state: Json) -> None:
+        self._heard = (time.monotonic(), time.time())
+        if bool(state.get("lanes")) != bool(self.agent_state.get("lanes")):
+            self._bare = time.time()
         self.agent_state = state
         holder = state.get("holder")
         if holder and state["epoch"] > self._claim.epoch:

@@ -26,7 +26,7 @@ def _workload(attachment: Attachment) -> Json:
         "target": f"{wanted.title}/{wanted.object.container}",
         "mode": wanted.workload.mode,
         "state": attachment.state,
-        "since": _time(attachment.since),
+        "since": _time(max([attachment.since, *(link.seen_since for link in attachment.staying)])),
         "reason": attachment.reason,
         "holder": attachment.claim.holder | {"since": attachment.claim.since},
         "pods": [_pod(attachment, link) for link in _sorted(attachment)],
@@ -47,7 +47,7 @@ def _pod(attachment: Attachment, link: PodLink) -> Json:
     times = [lane["rtt_ms"] for lane in lanes if lane["state"] == "up"]
     return {
         "name": link.pod.name,
-        "state": link.state,
+        "state": link.seen,
         "lane": link.ways.kind if times else "",
         "rtt_ms": min(times) if times else None,
         "bytes": {

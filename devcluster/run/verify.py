@@ -108,7 +108,7 @@ async def _observe(
 def _why(link: PodLink, refused: Mapping[str, str]) -> str:
     """Why the agent is not ours; '' if it is and looks for proofs."""
     if link.state != "attached":
-        return f"not held ({link.state}): {link.reason or 'the agent was not reached yet'}"
+        return f"not held ({link.state}): {link.trouble or 'the agent was not reached yet'}"
     if not link.connected:
         return "not held: the conversation with its agent is broken"
     if (route := link.agent_state.get("route", "laptop")) == "child":
