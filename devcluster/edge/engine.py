@@ -8,6 +8,7 @@ imported when the engine is opened and not before: it costs a third of a second.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address, IPv4Network
@@ -57,6 +58,7 @@ class Engine:
     def __init__(self, calls: Calls) -> None:
         self.calls = calls
         self._gateway_image = ""
+        self._network = asyncio.Lock()  # Docker makes two of one name for two who ask at once
 
     async def describe(self) -> EngineFacts:
         """Version, place and free disk."""
@@ -66,7 +68,8 @@ class Engine:
         self, project: str, avoid: Sequence[IPv4Network | IPv4Address] = ()
     ) -> NetworkInfo:
         """The project's network; *avoid*: what was seen of the cluster (pods, Services, DNS)."""
-        return await engine_network.ensure_network(self.calls, project, avoid)
+        async with self._network:
+            return await engine_network.ensure_network(self.calls, project, avoid)
 
     async def ensure_gateway_image(self, binary: Path) -> str:
         """``devcluster/gateway:HASH12``, made from *binary* where it is absent."""
