@@ -58,6 +58,7 @@ class Attachment:
         self._wire = wire
         self._phase: Phase = "starting"
         self._engaged = False
+        self._letting_go = False  # by ourselves: whoever else holds a part then takes nothing from us
         self._failing = asyncio.Event()
         self._losing = asyncio.Event()
         self._drift = DriftWatch(site.cluster, wanted.object, self._drifted)
@@ -177,6 +178,7 @@ class Attachment:
     async def hand_back(self, *, failure: str = "") -> None:
         """Give the traffic back to the original and stop the local container."""
         self.failure = failure
+        self._letting_go = True
         self._disengage()
         if self.claim.order == "stop-first":
             await self._all("pause", tolerant=True)
@@ -231,6 +233,7 @@ class Attachment:
     async def yield_first(self) -> None:
         """Before the template is restored: what must never run twice stops here first."""
         self._drift.close()
+        self._letting_go = True
         if self.claim.order == "stop-first":
             self._disengage()
             await self._all("pause", tolerant=True)
@@ -342,7 +345,7 @@ class Attachment:
 
     def _changed(self) -> None:
         lost = [link.reason for link in self.links.values() if link.state == "lost"]
-        if lost and not self.taken:
+        if lost and not self.taken and not self._letting_go:
             self._lose(lost[0])
         self.changes.notify()
         self._site.changed()

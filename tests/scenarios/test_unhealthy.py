@@ -39,3 +39,22 @@ async def test_the_original_serves_when_the_local_container_turns_unhealthy(worl
 
     await world.devcluster("up", "-d")
     assert await world.who() == {"local": 20}
+
+
+async def test_the_original_serves_when_an_edit_does_not_start(world: World) -> None:
+    await world.deploy(strategy="Recreate")
+    here = f"name: shop\nnamespace: {world.namespace}\nworkloads:\n  web: "
+    await world.devcluster("up", "-d")
+    assert await world.who() == {"local": 20}
+
+    world.write(here + "{command: [serve, wrong]}\n")
+    done = await world.devcluster("up", "-d", code=1)
+    assert 'unknown mode "wrong"' in done.stderr
+    assert done.stderr.count("deployment/web was put back") == 1, done.stderr
+    assert await world.who() == {"original": 20}
+
+    world.write(here + "{environment: {IDENTITY: local}}\n")
+    await world.devcluster("up", "-d")
+    assert await world.who() == {"local": 20}
+    await world.devcluster("down")
+    assert world.docker_leftovers() == []
