@@ -23,7 +23,7 @@ _SECURE: Json = {
     "runAsGroup": 20_009,
     "seccompProfile": {"type": "RuntimeDefault"},
 }
-_ENV = [{"name": "IDENTITY", "value": "original"}, {"name": "BALLAST_MIB", "value": "44"}]
+_ENV = [{"name": "IDENTITY", "value": "original"}, {"name": "BALLAST_MIB", "value": "54"}]
 
 
 async def _fence(world: World, quota: str) -> None:
