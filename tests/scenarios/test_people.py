@@ -112,3 +112,18 @@ async def test_who_is_gone_blocks_nobody(world: World) -> None:
         await bob.devcluster("up", "-d")
         assert await world.who(20) == {"bob": 20}
         await ann.devcluster("up", "-d", code=6)
+
+
+async def test_a_foreground_up_ends_when_somebody_takes_it(world: World) -> None:
+    await world.deploy()
+    async with open_laptop(world, "ann") as ann, open_laptop(world, "bob") as bob:
+        process = await ann.start("up")
+        async with asyncio.timeout(60):
+            while await world.who(1) != {"ann": 1}:
+                pass
+        await bob.devcluster("up", "-d", "--takeover")
+        async with asyncio.timeout(30):
+            _, said = await process.communicate()
+        assert process.returncode == 6
+        assert b"bob@bob-laptop" in said
+        assert await world.who(20) == {"bob": 20}
