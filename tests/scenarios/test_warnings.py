@@ -1,0 +1,87 @@
+"""What `plan` says beforehand, of a real namespace; a Role that may read none of it loses nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tests.edge.cluster_world import token_of, write_config
+from tests.scenarios.world import World
+
+Json = dict[str, Any]
+
+# What docs/architecture.md asks for, as far as `plan` needs it: no autoscalers, no policies, no nodes.
+_LEAST = (
+    {"apiGroups": ["apps"], "resources": ["deployments", "replicasets"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": [""], "resources": ["pods", "services", "secrets"], "verbs": ["get", "list"]},
+)
+
+
+async def _surround(world: World) -> None:
+    """An application with a database, an autoscaler, a policy and no history."""
+    env = [{"name": "IDENTITY", "value": "original"}, {"name": "DB_HOST", "value": "orders"}]
+    env.append({"name": "REPORTS", "value": "postgres://reader:gehe1m@reports.corp.example/all"})
+    await world.deploy(strategy="Recreate", numeric=True, container={"env": env})
+    ports = [{"port": 3306}]
+    database = {"metadata": {"name": "orders"}, "spec": {"selector": {"app": "orders"}, "ports": ports}}
+    await world.cluster.create("service", database, world.namespace)
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    scaler = {"scaleTargetRef": reference, "minReplicas": 1, "maxReplicas": 3}
+    policy = {"podSelector": {"matchLabels": {"app": "web"}}, "ingress": [{"ports": [{"port": 8080}]}]}
+    for kind, spec in (("horizontalpodautoscaler", scaler), ("networkpolicy", policy)):
+        await world.cluster.create(kind, {"metadata": {"name": "mine"}, "spec": spec}, world.namespace)
+    limit = {"spec": {"revisionHistoryLimit": 0}}
+    await world.cluster.patch("deployment", "web", world.namespace, limit)
+
+
+async def _warnings(world: World) -> dict[str, list[str]]:
+    (row,) = (await world.devcluster("plan", "-o", "json")).json["workloads"]
+    found: dict[str, list[str]] = {}
+    for one in row["warnings"]:
+        found.setdefault(one["subject"], []).append(one["text"])
+    return found
+
+
+async def test_plan_names_what_will_happen(world: World, kubeconfig: Path) -> None:
+    await _surround(world)
+    before = await world.cluster.get("deployment", "web", world.namespace)
+
+    found = await _warnings(world)
+    assert sorted(found) == ["autoscaler", "away", "data", "history", "policy"]
+    assert "deployment/web is away for about as long as its start takes" in found["away"][0]
+    assert " s the last time: its strategy is Recreate" in found["away"][0]  # there is a pod that tells
+    assert "horizontalpodautoscaler/mine watches deployment/web" in found["autoscaler"][0]
+    assert "networkpolicy/mine lets port 8080 in and not 990" in found["policy"][0]
+    assert "service/orders (MySQL or MariaDB, named by DB_HOST)" in found["data"][0]
+    assert "the database of REPORTS" in found["data"][1]
+
+    text = (await world.devcluster("plan")).stdout
+    assert text.count("    warning: ") == sum(len(texts) for texts in found.values())
+    for secret in ("gehe1m", "reports.corp.example"):
+        assert secret not in text
+    after = await world.cluster.get("deployment", "web", world.namespace)
+    assert after["metadata"]["generation"] == before["metadata"]["generation"]
+    assert await world.cluster_leftovers() == []
+
+    limited = world.folder / "kubeconfig"
+    write_config(limited, kubeconfig, {"token": await token_of(world, *_LEAST)})
+    world.environ["KUBECONFIG"] = str(limited)
+    assert sorted(await _warnings(world)) == ["away", "data", "history"]
+
+
+async def test_up_warns_before_its_first_step_and_in_its_document(world: World) -> None:
+    await _surround(world)
+    done = await world.devcluster("up", "-d", "-o", "json")
+    lines = done.stderr.splitlines()
+    warned = [number for number, line in enumerate(lines) if line.startswith("[web] warning: ")]
+    (row,) = done.json["workloads"]
+    assert len(warned) == len(row["warnings"]) == 6
+    assert warned[-1] < next(number for number, line in enumerate(lines) if "publish the agent" in line)
+    again = await world.devcluster("up", "-d", "-o", "json")
+    assert again.json["workloads"][0]["outcome"] == "unchanged"
+    assert "warning:" not in again.stderr
+
+    await world.devcluster("down")
+    spec = (await world.cluster.get("deployment", "web", world.namespace))["spec"]
+    assert spec["revisionHistoryLimit"] == 0
+    assert await world.cluster_leftovers() == []
