@@ -87,6 +87,7 @@ async def test_the_broken_hop_is_named(world: World) -> None:
     await _deploy_beside(world)
     await world.devcluster("up", "-d")
     await _local_port(world)
+    await _frozen_gateway(world)
     await _selector(world)
     await _target_port(world)
     await _not_ready(world)
@@ -110,6 +111,33 @@ async def _local_port(world: World) -> None:
     silent = "broken local container"
     assert _states(routes) == {"web:80": "proven", "web:7000": silent, "web:7003": silent}
     assert "nobody listens on port 7000" in routes["web:7000"]["reason"]
+
+
+async def _frozen_gateway(world: World) -> None:
+    """The agent accepts and asks the laptop, where nobody answers; after 9 s the lane itself is dead."""
+    (gateway,) = await _docker(
+        "ps", "-q", "--filter", f"label=devcluster.project={world.project}", *_role("gateway")
+    )
+    await _docker("pause", gateway)
+    try:
+        routes = await _routes(world, code=1)
+    finally:
+        await _docker("unpause", gateway)
+    assert set(_states(routes).values()) <= {"broken lane", "broken agent"}
+    async with asyncio.timeout(60):
+        while (await world.status())["state"] != "attached":
+            pass
+
+
+def _role(role: str) -> tuple[str, str]:
+    return "--filter", f"label=devcluster.role={role}"
+
+
+async def _docker(*words: str) -> list[str]:
+    process = await asyncio.create_subprocess_exec("docker", *words, stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    return out.decode().split()
 
 
 async def _selector(world: World) -> None:
@@ -148,9 +176,7 @@ async def _pause(world: World, pod: str, verb: str) -> None:
     statuses = found["status"]["containerStatuses"]
     (name,) = (one["containerID"].partition("://")[2] for one in statuses if one["name"] == "beside")
     node = node_of(Path(world.environ["KUBECONFIG"]))
-    words = ("docker", "exec", node, "ctr", "-n", "k8s.io", "tasks", verb, name)
-    process = await asyncio.create_subprocess_exec(*words)
-    assert await process.wait() == 0
+    await _docker("exec", node, "ctr", "-n", "k8s.io", "tasks", verb, name)
 
 
 async def _taken(world: World) -> None:
