@@ -222,7 +222,9 @@ class Session:
         async def verify() -> None:
             mark = await find_mark(self.site.cluster, place.namespace, installed.secret)
             if mark is None or mark.record.epoch != record.epoch:
-                text = held(mark.record).message if mark and mark.record.holder else "taken by somebody else"
+                text = "handed back by somebody else" if mark else "its agent was taken out by somebody else"
+                if mark and mark.record.holder:
+                    text = held(mark.record).message
                 raise RefusedError("stale-epoch", text, {})
 
         target, port = self.site.cluster.upgrade_target, wanted.project.agent.port

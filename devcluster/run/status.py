@@ -109,8 +109,11 @@ async def _ask_host(place: Place, do: str) -> _Host:
 
 def _truly(row: Json, mark: Mark | None) -> Json:
     """Of what somebody else has taken the cluster knows more than the host process."""
-    if row["state"] != "held" or mark is None or mark.record.holder is None:
+    if row["state"] != "held":
         return row
+    if mark is None or mark.record.holder is None:
+        state = "absent" if mark is None else "agent-installed"
+        return row | {"state": state, "holder": None, "reason": f"nobody holds it; was {row['reason']}"}
     return row | {"holder": _holder(mark.record), "reason": held(mark.record).message}
 
 
