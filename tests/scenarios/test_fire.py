@@ -93,6 +93,14 @@ ALONE = _steps(
     ("remove network", 1),
     *_VOLUMES,
 )
+LEAVE = _steps(
+    "host leave",
+    ("tell the agent to release", 1),
+    ("stop container", 1),
+    ("remove container web-gateway", 1),
+    ("patch secrets", 1),
+)
+AGAIN = ("host up: patch deployments #1", "host up: start container web #1")
 # What an ordinary run walks, turn by turn from the same laptop and from another one.
 SOME = (
     "host up: create configmaps #1",
@@ -107,8 +115,8 @@ SOME = (
 )
 
 
-def _marked(steps: Iterable[str]) -> list[Any]:
-    return [pytest.param(step, marks=() if step in SOME else (pytest.mark.slow,), id=step) for step in steps]
+def _marked(steps: Iterable[str], quick: Iterable[str]) -> list[Any]:
+    return [pytest.param(step, marks=() if step in quick else (pytest.mark.slow,), id=step) for step in steps]
 
 
 def _cases(steps: Iterable[str]) -> list[Any]:
@@ -153,7 +161,7 @@ async def test_killed_in_up(world: World, step: str, where: str) -> None:
     await assert_as_before(world, before)
 
 
-@pytest.mark.parametrize("step", _marked([step for step in DOWN if step.startswith("host")]))
+@pytest.mark.parametrize("step", _marked([step for step in DOWN if "host" in step], SOME))
 async def test_the_command_goes_on_where_its_host_process_was_killed(world: World, step: str) -> None:
     await deploy_twice(world)
     before = await snapshot(world)
@@ -186,6 +194,29 @@ async def test_killed_in_down_alone(world: World, step: str, where: str) -> None
     kill_host(world)
     assert (await dying(world, "down", step=step)).code == KILLED
     await down_anywhere(world, where)
+    await assert_as_before(world, before)
+
+
+@pytest.mark.parametrize("step", _marked(UP, AGAIN))
+async def test_up_again_where_it_was_killed(world: World, step: str) -> None:
+    """Nobody is blocked by one's own crash."""
+    await deploy_twice(world)
+    before = await snapshot(world)
+    assert (await dying(world, "up", "-d", step=step)).code == 7
+    await world.devcluster("up", "-d")
+    assert await world.who(10) == {"local": 10}
+    await world.devcluster("down")
+    await assert_as_before(world, before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", LEAVE)
+async def test_killed_in_leave(world: World, step: str) -> None:
+    await deploy_twice(world)
+    before = await snapshot(world)
+    assert (await dying(world, "up", "-d", step=step)).code == 0
+    assert (await dying(world, "leave", step="")).code == 7
+    await other_laptop(world).devcluster("down", "-n", world.namespace)
     await assert_as_before(world, before)
 
 

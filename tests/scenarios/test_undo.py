@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from devcluster.rules.marks import secret_name
 from tests.scenarios.fire import (
@@ -165,3 +168,35 @@ async def test_the_foreground_is_killed(world: World) -> None:
     assert (await dying(world, "up", step="command up: start container web #1")).code == KILLED
     await other_laptop(world).devcluster("down", "-n", world.namespace)
     await assert_as_before(world, before)
+
+
+async def test_without_the_file_the_host_process_is_asked(world: World) -> None:
+    """The same laptop, another folder, no file: what runs here hands back and ends."""
+    await deploy_twice(world)
+    before = await snapshot(world)
+    await world.devcluster("up", "-d")
+    elsewhere = replace(world, folder=other_laptop(world).folder)
+    await elsewhere.devcluster("down", "-n", world.namespace)
+    assert host_processes(world) == []
+    await assert_as_before(world, before)
+
+
+@pytest.mark.slow
+async def test_a_release_that_does_not_start_keeps_an_agent(world: World) -> None:
+    """Our own part could not be undone, so this is 7; once it is mended the same command finishes it."""
+    await deploy_twice(world)
+    await world.devcluster("up", "-d")
+    kill_host(world)
+    await _change(world, "deployment", _release({"name": "web", "command": ["/not-there"]}))
+    done = await world.devcluster("down", code=7)
+    assert "still with an agent: web-" in done.stderr
+    assert _MARK in " ".join(await world.cluster_leftovers())
+    await _change(world, "deployment", _release({"name": "web", "command": None}))
+    await world.devcluster("down")
+    assert (world.docker_leftovers(), await world.cluster_leftovers()) == ([], [])
+    await apply(world)
+    assert await world.who(5) == {"original": 5}
+
+
+def _release(container: Json) -> Json:
+    return {"spec": {"template": {"spec": {"containers": [container]}}}}
