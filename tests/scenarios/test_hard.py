@@ -10,7 +10,7 @@ import pytest
 
 from devcluster.edge.kube_agent import CHUNK, load_binary
 from tests.edge.cluster_world import node_of
-from tests.scenarios.world import World
+from tests.scenarios.world import World, deployment
 
 Json = dict[str, Any]
 
@@ -61,8 +61,7 @@ async def test_a_fenced_namespace_and_a_container_that_is_nearly_full(world: Wor
     )
     await world.devcluster("up", "-d")
     assert await world.who(20) == {"local": 20}
-    owner = world.in_local("web", "/app", "resolve", "web")
-    assert owner.returncode == 0, owner.stderr
+    assert world.local_user() == "10007:20009"
 
     await world.devcluster("leave")
     assert await world.who(20) == {"original": 20}  # the application, full again, and the agent beside it
@@ -90,6 +89,17 @@ async def test_a_quota_without_room_is_named_and_everything_put_back(world: Worl
     assert await world.template() == before
     await world.available("web")
     assert await world.who(20) == {"original": 20}
+    assert await world.cluster_leftovers() == []
+    assert world.docker_leftovers() == []
+
+
+async def test_a_machine_without_an_agent_is_refused_by_name(world: World) -> None:
+    selector = {"nodeSelector": {"kubernetes.io/arch": "s390x"}}
+    body = deployment("web", world.app, strategy="RollingUpdate", replicas=1, container=None, pod=selector)
+    await world.cluster.create("deployment", body, world.namespace)
+    done = await world.devcluster("up", "-d", code=2)
+    assert "s390x (the pod's spec says so), and there is no agent for that" in done.stderr
+    assert "there is one for amd64 and arm64" in done.stderr
     assert await world.cluster_leftovers() == []
     assert world.docker_leftovers() == []
 

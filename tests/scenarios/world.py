@@ -176,6 +176,11 @@ class World:
         command = ["docker", "exec", self._containers(key, "workload")[0], *words]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
+    def local_user(self, key: str = "web") -> str:
+        """As whom the local container runs."""
+        command = ["docker", "inspect", "--format", "{{.Config.User}}", *self._containers(key, "workload")]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+
     def _containers(self, key: str, role: str) -> list[str]:
         labels = [f"label=devcluster.workload={key}", f"label=devcluster.role={role}"]
         labels.append(f"label=devcluster.project={self.project}")
