@@ -13,7 +13,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-_DATA = ("examples", "sandbox")
+_DATA = ("examples", "sandbox", "templates")
 
 
 class BinariesHook(BuildHookInterface[Any]):

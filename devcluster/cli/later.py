@@ -20,5 +20,3 @@ def _later(name: str, does: str) -> click.Command:
 
 diff = _later("diff", "What the private copy of a volume changed against the pod's.")
 init = _later("init", "Write a commented devcluster.yaml from the live namespace.")
-doctor = _later("doctor", "Check Docker, cluster, rights, lanes and clock.")
-role = _later("role", "The least Role for a teammate.")

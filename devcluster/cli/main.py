@@ -22,8 +22,8 @@ _COMMANDS = {
     "restart": "devcluster.cli.local:restart",
     "diff": "devcluster.cli.later:diff",
     "init": "devcluster.cli.later:init",
-    "doctor": "devcluster.cli.later:doctor",
-    "role": "devcluster.cli.later:role",
+    "doctor": "devcluster.cli.check:doctor",
+    "role": "devcluster.cli.check:role",
     "sandbox": "devcluster.cli.sandbox:sandbox",
     "example": "devcluster.cli.example:example",
 }

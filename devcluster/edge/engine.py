@@ -64,6 +64,10 @@ class Engine:
         """Version, place and free disk."""
         return await engine_look.describe(self.calls)
 
+    async def list_networks(self) -> tuple[NetworkInfo, ...]:
+        """All of the engine's networks with a range of IPv4."""
+        return await engine_network.list_networks(self.calls)
+
     async def ensure_network(
         self, project: str, avoid: Sequence[IPv4Network | IPv4Address] = ()
     ) -> NetworkInfo:

@@ -10,6 +10,7 @@ of the private ranges.  One address that was seen stands for its /16: its neighb
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, ip_network
@@ -114,6 +115,15 @@ def _info(found: dict[str, Any]) -> NetworkInfo:
         if isinstance(subnet, IPv4Network):
             return NetworkInfo(found["Name"], str(subnet), config.get("Gateway") or str(subnet[1]))
     raise EngineError(f"the Docker network {found['Name']} has no IPv4 range", hint="remove it")
+
+
+async def list_networks(calls: Calls) -> tuple[NetworkInfo, ...]:
+    """All of the engine's networks with a range of IPv4, by name."""
+    found = []
+    for item in await calls.call("list networks", calls.api.networks):
+        with contextlib.suppress(EngineError):
+            found.append(_info(item))
+    return tuple(sorted(found, key=lambda info: info.name))
 
 
 async def remove_network(calls: Calls, name: str) -> bool:

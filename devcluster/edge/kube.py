@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,11 +21,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from devcluster.edge.kube_answer import StatusError
 from devcluster.edge.kube_paths import RESOURCES, Place, place
-from devcluster.edge.kube_transport import Transport, UpgradeTarget
+from devcluster.edge.kube_transport import Ping, Transport, UpgradeTarget
 from devcluster.errors import ClusterError, NotFoundError
 
 if TYPE_CHECKING:
-    from devcluster.edge.kube_credentials import Access
+    from devcluster.edge.kube_credentials import Access, Credentials
 
 __all__ = ["Cluster", "Listing", "UpgradeTarget", "WatchEvent", "open_cluster"]
 
@@ -202,27 +203,37 @@ class Cluster:
             raise
         return data.decode("utf-8", "replace")
 
-    async def can_i(
-        self, verb: str, kind: str, namespace: str | None = None, *, subresource: str = "", name: str = ""
-    ) -> bool:
-        """Whether the API server would allow it (SelfSubjectAccessReview)."""
-        resource = RESOURCES[kind]
+    async def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
+        """Whether the API server would allow it (SelfSubjectAccessReview).  *resource* as ``pods/log``."""
+        plural, _, subresource = resource.partition("/")
         attributes = {
             "verb": verb,
-            "group": resource.group,
-            "resource": resource.plural,
+            "group": group,
+            "resource": plural,
             "subresource": subresource,
-            "namespace": namespace or "",
-            "name": name,
+            "namespace": namespace,
         }
-        body = {"spec": {"resourceAttributes": attributes}}
-        answer = await self.create("selfsubjectaccessreview", body)
+        answer = await self.create("selfsubjectaccessreview", {"spec": {"resourceAttributes": attributes}})
         return bool(answer["status"]["allowed"])
 
-    async def version(self) -> str:
-        """``v1.34.4``."""
-        answer = await self.transport.request("GET", Place("/version", "/version", None), "get")
-        return str(json.loads(answer)["gitVersion"])
+    async def ping(self) -> Ping:
+        """Ask for the version: what it is, how long it took, and what time it is over there."""
+        return await self.transport.ping()
+
+    async def credentials(self) -> Credentials:
+        """What proves who we are, without any of it."""
+        return self.transport.access.credentials()
+
+    async def pod_live(self, name: str, namespace: str, port: int) -> float:
+        """Seconds for one request to an agent by the pod proxy."""
+        where = Place(
+            place("pod", namespace, f"{name}:{port}", "proxy").path + "/.devcluster/live",
+            "pods/proxy",
+            namespace,
+        )
+        began = time.monotonic()
+        await self.transport.request("GET", where, "get")
+        return time.monotonic() - began
 
     async def upgrade_target(self) -> UpgradeTarget:
         """How to open a raw connection to the API server; its token is fresh, so ask each time."""

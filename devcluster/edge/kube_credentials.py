@@ -15,9 +15,12 @@ from __future__ import annotations
 
 import base64
 import datetime
+import json
 import os
 import ssl
 import threading
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -86,6 +89,14 @@ def _plugin_failed(command: str, output: str) -> PluginError:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """``kind`` for people.  ``expires``: when they end; None where they don't or don't say."""
+
+    kind: str
+    expires: datetime.datetime | None
+
+
 class Access:
     """Credentials and the connection pool made of them.  Methods block: call them in a thread."""
 
@@ -116,6 +127,7 @@ class Access:
         self.configuration = configuration
         self.pool: urllib3.PoolManager = client.rest_client.pool_manager
         self._context = _tls(configuration) if self.server.startswith("https") else None
+        self._certificate_end = _certificate_end(configuration.cert_file)
         if self._context is not None:
             settings = self.pool.connection_pool_kw
             for name in ("ca_certs", "ca_cert_data", "cert_file", "key_file"):
@@ -130,6 +142,21 @@ class Access:
                 return
             self._loader._load_authentication()
             self._load()
+
+    def credentials(self) -> Credentials:
+        """Of which kind they are and how long they last.  None of them is in the answer."""
+        user = self._loader._user or {}
+        plugin = user["exec"].safe_get("command") if "exec" in user else None
+        by = f", by the plugin {plugin}" if plugin else ""
+        token = self.headers().get("Authorization", "")
+        if token:
+            expires = getattr(self._loader, "expiry", None) if plugin else None
+            return Credentials("a token" + by, expires or _token_end(token))
+        if self._certificate_end:
+            return Credentials("a client certificate" + by, self._certificate_end)
+        if self.configuration.username:
+            return Credentials("a user name and a password", None)
+        return Credentials("none: an anonymous request", None)
 
     def headers(self) -> dict[str, str]:
         """What proves who we are, fresh.  A secret."""
@@ -150,6 +177,24 @@ class Access:
         if not found or (bypass is not None and bypass(self.server, no_proxy)):
             return None
         return _parse_proxy(found)
+
+
+def _certificate_end(file: str | None) -> datetime.datetime | None:
+    if not file:
+        return None
+    from cryptography import x509
+
+    return x509.load_pem_x509_certificate(Path(file).read_bytes()).not_valid_after_utc
+
+
+def _token_end(header: str) -> datetime.datetime | None:
+    """``exp`` of a JSON Web Token (RFC 7519, 4.1.4); a token that is none does not say."""
+    try:
+        payload = header.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return datetime.datetime.fromtimestamp(float(claims["exp"]), datetime.UTC)
+    except (IndexError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _parse_proxy(address: str) -> tuple[str, int, str | None]:

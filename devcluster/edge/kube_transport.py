@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -43,6 +45,16 @@ class UpgradeTarget:
     proxy: tuple[str, int, str | None] | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """``version``: ``v1.34.4``.  ``seconds``: round trip.  ``skew``: seconds by which the laptop's clock is
+    ahead of the API server's; None where that did not say the time."""
+
+    version: str
+    seconds: float
+    skew: float | None
+
+
 class Transport:
     """Credentials, and the threads in which they are used."""
 
@@ -67,6 +79,23 @@ class Transport:
             headers=tuple(headers.items()),
             proxy=self.access.proxy(),
         )
+
+    async def ping(self) -> Ping:
+        """ClusterError where nobody answers or the credentials are not accepted."""
+        return await self._in_thread(self._ping)
+
+    def _ping(self) -> Ping:
+        where = Place("/version", "/version", None)
+        began, asked = time.monotonic(), time.time()
+        response = self.send("GET", where.path)
+        seconds = time.monotonic() - began
+        if response.status >= 400:
+            raise refusal(response.status, response.data, "get", where, self.access.server)
+        skew = None
+        if told := response.headers.get("Date"):
+            # The header has whole seconds (RFC 9110, 5.6.7): half of one is its mean error.
+            skew = asked + seconds / 2 - (parsedate_to_datetime(told).timestamp() + 0.5)
+        return Ping(str(json.loads(response.data)["gitVersion"]), seconds, skew)
 
     async def request(
         self,

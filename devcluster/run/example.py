@@ -69,7 +69,7 @@ async def example_up(
     """
     began = time.monotonic()
     async with open_cluster(context) as cluster:
-        await cluster.version()  # before minutes are spent on images
+        await cluster.ping()  # before minutes are spent on images
         images = await ensure_images(cluster.context, registry, report)
         planned = [(wanted, await _look(cluster, wanted)) for wanted in _objects(namespace, images)]
         objects = [await _apply(cluster, wanted, outcome, report) for wanted, outcome in planned]

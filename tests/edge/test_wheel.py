@@ -40,3 +40,4 @@ def test_the_wheel_needs_neither_go_nor_a_compiler(tmp_path: Path) -> None:
         [venv / "bin" / "devcluster", "--version"], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert said.stdout.startswith("devcluster, version ")
+    assert "devcluster/_data/templates/role.yaml.j2" in names

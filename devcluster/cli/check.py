@@ -1,0 +1,82 @@
+"""``role`` and ``doctor``: what is needed, and whether it is there."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from devcluster.cli.options import Options, common, pass_options
+from devcluster.cli.render import Printer
+from devcluster.cli.request import read_request
+from devcluster.rules.rights import Subject
+
+if TYPE_CHECKING:
+    from devcluster.rules.checkup import Check
+
+_COLORS = {"ok": "green", "warning": "yellow", "bad": "red"}
+
+
+@click.command()
+@click.option("--user", help="Whom the RoleBinding means: a user's name as the cluster knows it.")
+@click.option("--group", help="The same for a group.")
+@click.option("--service-account", metavar="[NAMESPACE:]NAME", help="The same for a ServiceAccount.")
+@common
+@pass_options
+def role(options: Options, user: str | None, group: str | None, service_account: str | None) -> int:
+    """The least Role for a teammate, and a RoleBinding, for `kubectl apply -f -`."""
+    import yaml
+
+    from devcluster.run.role import role as render
+
+    request = read_request(options, file_needed=False)
+    text = asyncio.run(render(request, _subject(user, group, service_account)))
+    if options.json:
+        Printer(options).document({"apiVersion": "v1", "kind": "List", "items": [*yaml.safe_load_all(text)]})
+    else:
+        click.echo(text, nl=False)
+    return 0
+
+
+def _subject(user: str | None, group: str | None, account: str | None) -> Subject:
+    if sum(one is not None for one in (user, group, account)) > 1:
+        raise click.UsageError("only one of --user, --group and --service-account")
+    if group is not None:
+        return Subject("Group", group)
+    if account is not None:
+        namespace, _, name = account.rpartition(":")
+        return Subject("ServiceAccount", name, namespace)
+    return Subject("User", user or "NAME-OF-A-TEAMMATE")
+
+
+@click.command()
+@common
+@pass_options
+def doctor(options: Options) -> int:
+    """Check Docker, cluster, credentials, rights, lanes and clock; each bad line has its remedy.
+
+    The exit code is 0 where `up` can work, else that of the first bad line: 5 for Docker, 4 for the cluster.
+    """
+    from devcluster.run.doctor import examine
+
+    checks = asyncio.run(examine(read_request(options, file_needed=False)))
+    if options.json:
+        Printer(options).document({"checks": [_document(check) for check in checks]})
+    else:
+        _print(options, checks)
+    return next((check.exit_code for check in checks if check.state == "bad"), 0)
+
+
+def _document(check: Check) -> dict[str, str]:
+    return {"subject": check.subject, "state": check.state, "text": check.text, "remedy": check.remedy}
+
+
+def _print(options: Options, checks: tuple[Check, ...]) -> None:
+    width = max(len(check.subject) for check in checks)
+    for check in checks:
+        state = check.state.ljust(len("warning"))
+        shown = click.style(state, fg=_COLORS[check.state]) if options.color else state
+        click.echo(f"{check.subject.ljust(width)}  {shown}  {check.text}", color=options.color)
+        if check.remedy and check.state != "ok":
+            click.echo(f"{' ' * width}           {check.remedy}")

@@ -1,0 +1,163 @@
+"""The rights that devcluster needs in one namespace, each with its reason and what goes on without it.
+
+``role`` prints them, ``doctor`` asks for each, a test compares them with the requests that are really made.
+What is read only for a warning, and only where it may be, is not among them.
+
+Source: https://kubernetes.io/docs/reference/access-authn-authz/rbac/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """``kind`` and ``subresource`` as ``edge.kube`` knows them.  ``without``: what works where it is missing.
+    ``needed``: `up` and `down` can't do without."""
+
+    verb: str
+    group: str
+    resource: str
+    why: str
+    without: str
+    needed: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.resource}"
+
+
+_ALL = "everything"
+_LOOK = "status, logs, exec, env and leave of what is attached already"
+_NOTHING = "config, role and sandbox; nothing that asks the cluster"
+
+
+def _rights(group: str, resource: str, *rows: tuple[str, str, str], needed: bool = True) -> tuple[Right, ...]:
+    return tuple(Right(verb, group, resource, why, without, needed) for verb, why, without in rows)
+
+
+RIGHTS: tuple[Right, ...] = (
+    *_rights(
+        "apps",
+        "deployments",
+        ("get", "read the workload", "list and logs"),
+        ("list", "find what is there", "up and down of a workload named in the file"),
+        ("watch", "wait for roll-outs, see who changes the template", _LOOK),
+        ("patch", "put the agent in and take it out", _LOOK),
+    ),
+    *_rights(
+        "apps",
+        "replicasets",
+        ("list", "know the history", _LOOK),
+        ("patch", "keep the history as it was", "up and leave; down leaves the history's numbers"),
+        ("delete", "leave no trace in the history", "up and leave; down leaves our ReplicaSets"),
+    ),
+    *_rights(
+        "",
+        "pods",
+        ("list", "find the pods", "list"),
+        ("watch", "follow the pods", _LOOK),
+    ),
+    *_rights(
+        "",
+        "pods/log",
+        ("get", "say why a pod does not start", f"{_ALL}; without the log of a pod that does not start"),
+        needed=False,
+    ),
+    *_rights(
+        "",
+        "pods/proxy",
+        ("get", "lanes to the agents", f"{_ALL}, by pods/portforward, which is slower"),
+        needed=False,
+    ),
+    *_rights(
+        "",
+        "pods/portforward",
+        ("get", "lanes where the pod proxy is closed", f"{_ALL}, as long as the pod proxy is open"),
+        ("create", "the same, from Kubernetes 1.35 on", f"{_ALL}, as long as the pod proxy is open"),
+        needed=False,
+    ),
+    *_rights(
+        "",
+        "services",
+        (
+            "get",
+            "read a Service's ports before they are changed",
+            "workloads whose Services name their ports",
+        ),
+        ("list", "find the Services of a workload, and the names to rewrite", "list"),
+        ("watch", "see a Service that somebody takes back", f"{_ALL}; it is seen some seconds later"),
+        ("patch", "numeric target ports to the agent and back", "workloads whose Services name their ports"),
+    ),
+    *_rights(
+        "",
+        "secrets",
+        ("get", "keys, and who holds it", "list and config"),
+        ("list", "find what is installed, without the file", "up, leave and status"),
+        ("create", "keep what stood there before", _LOOK),
+        ("patch", "say who holds it", _LOOK),
+        ("delete", "clean up", "up and leave; down leaves the Secret"),
+    ),
+    *_rights(
+        "",
+        "configmaps",
+        ("get", "compare the agent with what is there", _LOOK),
+        ("list", "find what nobody uses any more", "up and leave; down leaves the agent's ConfigMaps"),
+        ("create", "bring the agent", _LOOK),
+        ("patch", "share the agent with other workloads", "one workload at a time in the namespace"),
+        ("delete", "clean up", "up and leave; down leaves the agent's ConfigMaps"),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One entry of a Role, with a comment a verb."""
+
+    group: str
+    resource: str
+    verbs: tuple[str, ...]
+    why: tuple[str, ...]
+
+
+def rules_of(rights: Iterable[Right] = RIGHTS) -> tuple[Rule, ...]:
+    """A rule for each resource, in the order of *rights*."""
+    grouped: dict[tuple[str, str], list[Right]] = {}
+    for right in rights:
+        grouped.setdefault((right.group, right.resource), []).append(right)
+    return tuple(
+        Rule(
+            group,
+            resource,
+            tuple(one.verb for one in found),
+            tuple(f"{one.verb}: {one.why}" for one in found),
+        )
+        for (group, resource), found in grouped.items()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom a RoleBinding means.  ``kind``: User, Group or ServiceAccount, which alone has a ``namespace``."""
+
+    kind: str
+    name: str
+    namespace: str = ""
+
+
+def render_role(template: str, namespace: str, subject: Subject, rights: Iterable[Right] = RIGHTS) -> str:
+    """Role and RoleBinding as yaml with a comment for each verb; *template* is jinja2's."""
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 - yaml
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.from_string(template)
+    return text.render(namespace=namespace, subject=subject, rules=rules_of(rights)) + "\n"

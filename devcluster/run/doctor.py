@@ -1,0 +1,150 @@
+"""Look at everything that `up` will need, change nothing, and say what is wrong before it hurts.
+
+Docker and the cluster are asked beside each other; one that can't be reached does not hide what is wrong with
+the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import statistics
+from typing import Any
+
+from devcluster.edge.engine import Engine, open_engine
+from devcluster.edge.kube import Cluster, open_cluster
+from devcluster.errors import ClusterError, DevclusterError
+from devcluster.rules.checkup import (
+    OLDEST_DOCKER,
+    OLDEST_KUBERNETES,
+    Check,
+    check_clock,
+    check_disk,
+    check_expiry,
+    check_networks,
+    check_rights,
+    check_version,
+)
+from devcluster.rules.rights import RIGHTS, Right
+from devcluster.run.request import Request
+
+Json = dict[str, Any]
+
+_BOOT = "/.devcluster/bin/boot"
+_ROUNDS = 5
+
+
+async def examine(request: Request) -> tuple[Check, ...]:
+    """Every line, in the order docker, cluster, credentials, clock, rights, lane, networks."""
+    docker, cluster = await asyncio.gather(_docker(), _cluster(request))
+    (engine_checks, networks), (cluster_checks, seen) = docker, cluster
+    meeting = check_networks(networks, seen) if networks and seen else ()
+    return (*engine_checks, *meeting, *cluster_checks)
+
+
+async def _docker() -> tuple[list[Check], dict[str, str]]:
+    try:
+        async with open_engine() as engine:
+            return await _engine(engine)
+    except DevclusterError as error:
+        return [_bad("docker", error)], {}
+
+
+async def _engine(engine: Engine) -> tuple[list[Check], dict[str, str]]:
+    facts = await engine.describe()
+    by = f"context {facts.context}" if facts.context else "DOCKER_HOST"
+    text = f"engine {facts.version} at {facts.host} ({by}), {facts.architecture}"
+    text += ", rootless" if facts.rootless else ""
+    networks = {info.name: info.subnet for info in await engine.list_networks()}
+    version = check_version("docker", facts.version, OLDEST_DOCKER, text, 5)
+    return [version, check_disk(facts.free_bytes)], networks
+
+
+async def _cluster(request: Request) -> tuple[list[Check], list[tuple[str, str]]]:
+    checks: list[Check] = []
+    try:
+        async with open_cluster(request.context) as cluster:
+            namespace = request.namespace or cluster.namespace
+            credentials = await cluster.credentials()
+            now = datetime.datetime.now(datetime.UTC)
+            checks.append(check_expiry(credentials.kind, credentials.expires, now))
+            ping = await cluster.ping()
+            text = f"Kubernetes {ping.version} at {cluster.server} (context {cluster.context})"
+            text += f", namespace {namespace}"
+            checks.insert(0, check_version("cluster", ping.version, OLDEST_KUBERNETES, text, 4))
+            checks.append(check_clock(ping.skew))
+            missing = await find_missing(cluster, namespace)
+            checks += check_rights(missing, len(RIGHTS), namespace)
+            checks.append(await _lane(cluster, namespace, missing, ping.seconds))
+            return checks, await _addresses(cluster, namespace)
+    except DevclusterError as error:
+        return [*checks, _bad("cluster", error)], []
+
+
+def _bad(subject: str, error: DevclusterError) -> Check:
+    return Check(subject, "bad", error.message, error.hint, error.exit_code)
+
+
+async def find_missing(cluster: Cluster, namespace: str) -> tuple[Right, ...]:
+    """Those of RIGHTS that the API server would not grant."""
+
+    async def granted(right: Right) -> bool:
+        return await cluster.may(right.verb, right.group, right.resource, namespace)
+
+    answers = await asyncio.gather(*(granted(right) for right in RIGHTS))
+    return tuple(right for right, answer in zip(RIGHTS, answers, strict=True) if not answer)
+
+
+async def _lane(cluster: Cluster, namespace: str, missing: tuple[Right, ...], seconds: float) -> Check:
+    """Of which kind lanes will be, and the round trip; to an agent, where one is installed."""
+    lost = {(right.verb, right.resource) for right in missing}
+    server = f"{seconds * 1000:.1f} ms to the API server and back"
+    if ("get", "pods/proxy") in lost:
+        if ("get", "pods/portforward") in lost:
+            return Check("lane", "bad", "neither pods/proxy nor pods/portforward is allowed", _ROLE, 4)
+        return Check("lane", "warning", f"by port-forward, which is slower; {server}", _ROLE)
+    agent = await _agent(cluster, namespace)
+    if agent is None:
+        return Check("lane", "ok", f"by the pod proxy; {server}; no agent is installed here to be asked")
+    name, port = agent
+    try:
+        rounds = [await cluster.pod_live(name, namespace, port) for _ in range(_ROUNDS)]
+    except ClusterError as error:
+        text = f"the agent of pod {name} is not reached by the pod proxy: {error.message}"
+        return Check("lane", "warning", text, "lanes go by port-forward then, which is slower")
+    return Check(
+        "lane", "ok", f"by the pod proxy, {statistics.median(rounds) * 1000:.1f} ms to pod {name} and back"
+    )
+
+
+_ROLE = "`devcluster role` prints the Role; somebody who may can apply it"
+
+
+async def _agent(cluster: Cluster, namespace: str) -> tuple[str, int] | None:
+    """A running pod with an agent, and the agent's port."""
+    for pod in await _list(cluster, "pod", namespace):
+        for container in pod["spec"]["containers"]:
+            if (container.get("command") or [""])[0] == _BOOT and (pod.get("status") or {}).get("podIP"):
+                return pod["metadata"]["name"], _port(container)
+    return None
+
+
+def _port(container: Json) -> int:
+    """Where kubelet asks whether the agent is alive."""
+    return int(container["livenessProbe"]["httpGet"]["port"])
+
+
+async def _addresses(cluster: Cluster, namespace: str) -> list[tuple[str, str]]:
+    pods, services = await asyncio.gather(
+        _list(cluster, "pod", namespace), _list(cluster, "service", namespace)
+    )
+    found = [((pod.get("status") or {}).get("podIP"), f"pod {pod['metadata']['name']}") for pod in pods]
+    found += [(one["spec"].get("clusterIP"), f"service {one['metadata']['name']}") for one in services]
+    return [(address, of) for address, of in found if address and address.count(".") == 3]
+
+
+async def _list(cluster: Cluster, kind: str, namespace: str) -> tuple[Json, ...]:
+    try:
+        return (await cluster.list(kind, namespace)).items
+    except ClusterError:  # the right that is missing has a line of its own
+        return ()

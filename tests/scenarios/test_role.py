@@ -1,0 +1,166 @@
+"""The least Role: it grants what is asked for and nothing more, and each part of it is missed by name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from devcluster.rules.rights import RIGHTS, Right
+from tests.edge.cluster_world import token_of, write_config
+from tests.scenarios.world import World
+
+_RECORDER = Path(__file__).parent / "recorder"
+_LANES = {"get pods/proxy", "get pods/portforward", "create pods/portforward"}  # no requests, but upgrades
+# Asked for where they may be, for a warning or a check alone, or granted to everybody by the API server.
+_EXTRA = {
+    "list nodes",
+    "list horizontalpodautoscalers",
+    "list verticalpodautoscalers",
+    "list scaledobjects",
+    "list networkpolicies",
+    "list statefulsets",
+    "list daemonsets",
+    "create selfsubjectaccessreviews",
+}
+
+
+async def test_the_role_is_what_is_asked_for(world: World, kubeconfig: Path) -> None:
+    """Every command as a ServiceAccount that has the Role and nothing else, each request recorded."""
+    await world.deploy(numeric=True)
+    before = await world.template()
+    asked = await _limited(world, kubeconfig, await _rules(world))
+
+    await world.devcluster("plan")
+    await world.devcluster("up", "-d")
+    assert await world.who() == {"local": 20}
+    for words in (["status"], ["list"], ["logs", "web"], ["exec", "web", "/app", "resolve", "web"]):
+        await world.devcluster(*words)
+    await world.devcluster("env", "web")
+    await world.devcluster("leave")
+    assert await world.who() == {"original": 20}
+    await world.devcluster("up", "-d")
+    # A second workload shares the agent's ConfigMaps.
+    await world.deploy("other")
+    world.write(f"name: shop\nnamespace: {world.namespace}\nworkloads: {{web: {{}}, other: {{}}}}\n")
+    await world.devcluster("up", "-d")
+    await world.devcluster("status", "--verify")
+    await world.devcluster("down")
+    assert await world.template() == before
+    assert world.docker_leftovers() == []
+    assert await world.cluster_leftovers() == []
+    assert await world.who() == {"original": 20}
+
+    # A pod that does not start: its log is asked for.
+    world.write(f"name: shop\nnamespace: {world.namespace}\nworkloads: {{broken: {{}}}}\n")
+    await _deploy_broken(world)
+    await world.devcluster("up", "-d", "--timeout", "30s", code=None)
+
+    seen = set(asked.read_text().split("\n")) - {""}
+    granted = {str(right) for right in RIGHTS}
+    assert seen - granted - _EXTRA == set(), "asked for what the Role does not grant"
+    assert granted - seen == _LANES, "granted what nobody asks for"
+
+
+async def test_each_missing_right_is_named(world: World, kubeconfig: Path) -> None:
+    """Without any one verb `doctor` names exactly this one, and what works without it."""
+    rules = await _rules(world)
+    await _limited(world, kubeconfig, rules)
+    assert await _missing(world) == []
+    for right in RIGHTS:
+        await _grant(world, _without(rules, right))
+        lines = await _until_missing(world, right)
+        (line,) = lines
+        assert line["text"].startswith(
+            f"cannot {right} in namespace {world.namespace}; what works without it: "
+        )
+        assert line["state"] == ("bad" if right.needed else "warning")
+        assert "devcluster role" in line["remedy"]
+
+
+async def test_the_binding_names_whoever_is_meant(world: World) -> None:
+    for words, subject in (
+        (["--user", "ann"], {"kind": "User", "name": "ann", "apiGroup": "rbac.authorization.k8s.io"}),
+        (["--group", "shop"], {"kind": "Group", "name": "shop", "apiGroup": "rbac.authorization.k8s.io"}),
+        (["--service-account", "ci:bot"], {"kind": "ServiceAccount", "name": "bot", "namespace": "ci"}),
+    ):
+        text = (await world.devcluster("role", *words)).stdout
+        role, binding = yaml.safe_load_all(text)
+        assert binding["subjects"] == [subject]
+        for kind, item in (("role", role), ("rolebinding", binding)):
+            assert item["kind"] in ("Role", "RoleBinding")
+            await world.cluster.create(kind, item, world.namespace, dry_run=True)
+        assert (await world.devcluster("role", *words, "-o", "json")).json["items"] == [role, binding]
+
+
+async def _rules(world: World) -> list[dict[str, Any]]:
+    role, _ = yaml.safe_load_all((await world.devcluster("role")).stdout)
+    assert role["metadata"]["namespace"] == world.namespace
+    rules: list[dict[str, Any]] = role["rules"]
+    return rules
+
+
+async def _limited(world: World, kubeconfig: Path, rules: list[dict[str, Any]]) -> Path:
+    """From now on the commands are run with these rights alone; the file in which their requests are."""
+    token = await token_of(world, *rules)
+    write_config(world.folder / "kubeconfig", kubeconfig, {"token": token})
+    asked = world.folder / "requests"
+    asked.touch()
+    world.environ |= {
+        "KUBECONFIG": str(world.folder / "kubeconfig"),
+        "DEVCLUSTER_TEST_REQUESTS": str(asked),
+        "PYTHONPATH": os.pathsep.join([str(_RECORDER), world.environ["PYTHONPATH"]]),
+    }
+    return asked
+
+
+def _without(rules: list[dict[str, Any]], right: Right) -> list[dict[str, Any]]:
+    left = []
+    for rule in rules:
+        if rule["resources"] == [right.resource]:
+            rule = rule | {"verbs": [verb for verb in rule["verbs"] if verb != right.verb]}
+        if rule["verbs"]:
+            left.append(rule)
+    return left
+
+
+async def _grant(world: World, rules: list[dict[str, Any]]) -> None:
+    operation = [{"op": "replace", "path": "/rules", "value": rules}]
+    await world.cluster.patch("role", "limited", world.namespace, operation, type="json-patch")
+
+
+async def _missing(world: World) -> list[dict[str, Any]]:
+    checks = (await world.devcluster("doctor", "-o", "json", code=None)).json["checks"]
+    return [check for check in checks if check["subject"] == "rights" and check["state"] != "ok"]
+
+
+async def _until_missing(world: World, right: Right) -> list[dict[str, Any]]:
+    """The API server learns of a changed Role a moment later."""
+    for _ in range(20):
+        lines = await _missing(world)
+        if Counter(line["text"].partition(" in ")[0] for line in lines) == {f"cannot {right}": 1}:
+            return lines
+    raise AssertionError(f"without {right}: {lines}")
+
+
+async def _deploy_broken(world: World) -> None:
+    body = {
+        "metadata": {"name": "broken"},
+        "spec": {
+            "selector": {"matchLabels": {"app": "broken"}},
+            "template": {
+                "metadata": {"labels": {"app": "broken"}},
+                "spec": {
+                    "containers": [{"name": "broken", "image": world.app, "command": ["/not-there"]}],
+                    "terminationGracePeriodSeconds": 0,
+                },
+            },
+        },
+    }
+    with contextlib.suppress(Exception):
+        await world.cluster.delete("deployment", "broken", world.namespace)
+    await world.cluster.create("deployment", body, world.namespace, manager="tester")
