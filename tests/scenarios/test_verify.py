@@ -7,15 +7,18 @@ it) and by breaking one hop after the other.
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
 import os
 import signal
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from devcluster.edge.lanes import AgentAddress
-from devcluster.edge.ssh import Keys, open_agent
+from devcluster.edge.ssh import AgentLink, Keys, open_agent
 from devcluster.edge.ways import Ways
 from devcluster.rules.marks import parse_record, secret_file
 from tests.edge.cluster_world import node_of
@@ -72,6 +75,7 @@ async def test_every_port_is_proven(world: World, take: str, replicas: int) -> N
     assert len(pods) == replicas
     assert all(set(routes[name]["pods"]) == pods for name in ports)
     print({name: route["ms"] for name, route in routes.items()})
+    await _without_the_key(world)
     log = world.local_log()
     assert "echo opened" in log  # the proof went all the way
     assert [line for line in log.splitlines() if '"' in line and '"GET /" 200' not in line] == []
@@ -179,15 +183,38 @@ async def _pause(world: World, pod: str, verb: str) -> None:
     await _docker("exec", node, "ctr", "-n", "k8s.io", "tasks", verb, name)
 
 
+async def _secret(world: World) -> Json:
+    return await world.cluster.get("secret", "devcluster-deployment-web", world.namespace)
+
+
+@contextlib.asynccontextmanager
+async def _agent(world: World, secret: Json) -> AsyncIterator[AgentLink]:
+    """A conversation of our own with the agent of the first pod."""
+    keys = Keys(secret_file(secret, "laptop.key").encode(), secret_file(secret, "agent.pub").strip())
+    pod = (await world.status())["pods"][0]["name"]
+    address = AgentAddress(world.namespace, pod, 9900)
+    async with open_agent(Ways(), await world.cluster.upgrade_target(), address, keys, timeout=30) as agent:
+        yield agent
+
+
+async def _without_the_key(world: World) -> None:
+    """What looks like a proof and has another key is the application's to answer, also during a verify."""
+    service = await world.cluster.get("service", "web", world.namespace)
+    to = f"{service['spec']['clusterIP']}:80"
+    right, wrong = (base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
+    async with _agent(world, await _secret(world)) as agent:
+        await agent.call("expect", key=right, ms=30_000)
+        outcome = await agent.call("prove", key=wrong, to=to, ms=10_000)
+        await agent.call("expect", key=right, ms=0)
+    assert "answer" not in outcome
+    assert (outcome["stage"], outcome.get("errno", "")) == ("answer", "")  # it answered and closed
+
+
 async def _taken(world: World) -> None:
     """Somebody else holds the agent."""
-    secret = await world.cluster.get("secret", "devcluster-deployment-web", world.namespace)
-    keys = Keys(secret_file(secret, "laptop.key").encode(), secret_file(secret, "agent.pub").strip())
-    (pod,) = (await world.status())["pods"]
-    address = AgentAddress(world.namespace, pod["name"], 9900)
+    secret = await _secret(world)
     holder = {"user": "ann", "host": "elsewhere", "project": "shop"}
-    target = await world.cluster.upgrade_target()
-    async with open_agent(Ways(), target, address, keys, timeout=30) as agent:
+    async with _agent(world, secret) as agent:
         await agent.call("hold", epoch=parse_record(secret).epoch + 1, holder=holder, since="")
         began = time.monotonic()
         async with asyncio.timeout(30):
