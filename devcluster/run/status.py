@@ -28,7 +28,7 @@ from devcluster.run.socket import AbsentError, ask
 Json = dict[str, Any]
 
 _PERIOD = 0.5  # seconds between two looks of a watch
-_PATIENCE = {"status": 5.0, "verify": 60.0}  # seconds for the host process
+_PATIENCE = {"ping": 5.0, "status": 5.0, "verify": 60.0}  # seconds for the host process
 _LOST = "the original serves again when the lease is over; `devcluster up` takes it again"
 
 
@@ -97,6 +97,8 @@ async def _read(cluster: Cluster, request: Request, do: str) -> Json:
 
 async def _ask_host(place: Place, do: str) -> _Host:
     try:
+        async with asyncio.timeout(_PATIENCE["ping"]):
+            await ask(place.socket, {"do": "ping"}, silent)
         async with asyncio.timeout(_PATIENCE[do]):
             rows = (await ask(place.socket, {"do": do}, silent))["workloads"]
     except AbsentError:

@@ -224,7 +224,11 @@ async def _taken(world: World) -> None:
 
 
 async def _killed(world: World) -> None:
-    os.kill(host_process(world), signal.SIGKILL)
+    process = host_process(world)
+    os.kill(process, signal.SIGSTOP)
+    (route,) = (await _routes(world, code=1)).values()
+    assert (route["hop"], "does not answer" in route["reason"]) == ("host process", True)
+    os.kill(process, signal.SIGKILL)
     assert _states(await _routes(world, code=1)) == {"*:0": "broken host process"}
     text = await world.devcluster("status", "--verify", code=1)
     assert "every Service: broken at the host process" in text.stdout
