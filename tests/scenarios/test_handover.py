@@ -124,3 +124,20 @@ async def test_killed_host_process(world: World) -> None:
     await world.devcluster("down")
     assert await world.cluster_leftovers() == []
     assert world.docker_leftovers() == []
+
+
+@pytest.mark.slow
+async def test_killed_and_up_again(world: World) -> None:
+    """A new host process takes up what the killed one held, before the lease is over: nobody notices."""
+    head = f"name: shop\nnamespace: {world.namespace}\nagent: {{lease: 1m}}\n"
+    world.write(f"{head}workloads:\n  web: {{environment: {{IDENTITY: local}}}}\n")
+    await world.deploy(replicas=2)
+    await world.devcluster("up", "-d")
+    async with steady_load(world) as load:
+        killed = time.time()
+        os.kill(host_process(world), signal.SIGKILL)
+        await world.devcluster("up", "-d")
+        print(f"up again {time.time() - killed:.1f} s after the kill")
+    print(f"killed and up again: {load}")
+    assert [seen for seen in load.report["failed"] if load.report["began"] + seen["at"] > killed] == []
+    assert set(load.identities) == {"local"}
