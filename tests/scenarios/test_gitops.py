@@ -69,6 +69,25 @@ async def test_a_template_put_back_is_seen_and_repaired(world: World) -> None:
     assert world.docker_leftovers() == []
 
 
+async def test_down_after_somebody_put_the_template_back(world: World) -> None:
+    """Nobody holds it; what is left of ours still goes."""
+    await world.deploy()
+    original = await world.template()
+    await world.devcluster("up", "-d")
+    await world.devcluster("leave")
+    assert (await world.status())["drift"] == []
+
+    body = [{"op": "replace", "path": "/spec/template", "value": original}]
+    await world.cluster.patch("deployment", "web", world.namespace, body, type="json-patch", manager="helm")
+    row = await _until_drift(world)
+    assert row["state"] == "absent"
+    assert "helm" in row["drift"][0]
+    await world.devcluster("down")
+    assert await world.template() == original
+    assert await world.cluster_leftovers() == []
+    assert world.docker_leftovers() == []
+
+
 async def test_half_a_revert_is_seen_and_repaired(world: World) -> None:
     """`kubectl apply` of the original manifest gives the arguments back and leaves our command."""
     await world.deploy(numeric=True, container={"ports": [{"containerPort": 8080}], "readinessProbe": _PROBE})
