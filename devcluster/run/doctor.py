@@ -1,7 +1,7 @@
 """Look at everything that `up` will need, change nothing, and say what is wrong before it hurts.
 
-Docker and the cluster are asked beside each other; one that can't be reached does not hide what is wrong with
-the other.
+One that can't be reached does not hide what is wrong with the other.  They are asked one after the other:
+both libraries import requests, and two threads that import it at once can each see half of it.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _ROUNDS = 5
 
 async def examine(request: Request) -> tuple[Check, ...]:
     """Every line, in the order docker, cluster, credentials, clock, rights, lane, networks."""
-    docker, cluster = await asyncio.gather(_docker(), _cluster(request))
-    (engine_checks, networks), (cluster_checks, seen) = docker, cluster
+    engine_checks, networks = await _docker()
+    cluster_checks, seen = await _cluster(request)
     meeting = check_networks(networks, seen) if networks and seen else ()
     return (*engine_checks, *meeting, *cluster_checks)
 

@@ -1,0 +1,186 @@
+"""What is broken for real, `doctor` names, with a remedy and the right exit code, and goes on to the rest."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import secrets
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from devcluster.edge.kube import Cluster
+from tests.edge.cluster_world import write_config
+from tests.scenarios.world import World
+
+Json = dict[str, Any]
+
+
+async def test_all_is_well_and_nothing_is_changed(world: World) -> None:
+    found = await _doctor(world, 0)
+    assert {line["subject"] for line in found} == {
+        "docker",
+        "cluster",
+        "credentials",
+        "clock",
+        "rights",
+        "lane",
+    }
+    assert "bad" not in {line["state"] for line in found}
+    assert world.docker_leftovers() == []
+    assert await world.cluster_leftovers() == []
+
+
+async def test_docker_to_nowhere_does_not_hide_the_cluster(world: World) -> None:
+    world.environ["DOCKER_HOST"] = f"unix://{world.folder}/absent.sock"
+    found = await _doctor(world, 5)
+    assert "absent.sock" in _only_bad(found, "docker")["text"]
+    assert [line["state"] for line in found if line["subject"] == "rights"] == ["ok"]
+
+
+async def test_an_unreachable_cluster_does_not_hide_docker(world: World, kubeconfig: Path) -> None:
+    _use(world, kubeconfig, {"token": "t"}, server="https://127.0.0.1:1")
+    found = await _doctor(world, 4)
+    assert "can't be reached" in _only_bad(found, "cluster")["text"]
+    assert "ok" in {line["state"] for line in found if line["subject"] == "docker"}
+
+
+async def test_an_expired_token(world: World, kubeconfig: Path) -> None:
+    parts = [
+        base64.urlsafe_b64encode(json.dumps(it).encode()).decode() for it in ({}, {"exp": 1_700_000_000})
+    ]
+    token = ".".join([*parts, secrets.token_hex(8)])
+    _use(world, kubeconfig, {"token": token})
+    found = await _doctor(world, 4)
+    line = next(line for line in found if line["subject"] == "credentials")
+    assert (line["state"], "2023-11-14" in line["text"]) == ("bad", True)
+    assert "log in again" in line["remedy"]
+    assert "does not accept" in next(line["text"] for line in found if line["subject"] == "cluster")
+    assert token not in json.dumps(found)
+
+
+async def test_a_plugin_that_fails(world: World, kubeconfig: Path) -> None:
+    _use(world, kubeconfig, _plugin(world, "echo the login has lapsed >&2; exit 1"))
+    line = _only_bad(await _doctor(world, 4), "cluster")
+    assert "plugin" in line["text"]
+    assert "log in again" in line["remedy"]
+
+
+async def test_a_plugins_expiry_is_told(world: World, kubeconfig: Path) -> None:
+    status = {"token": "nobody", "expirationTimestamp": "2051-02-03T04:05:06+00:00"}
+    answer = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status}
+    _use(world, kubeconfig, _plugin(world, f"echo '{json.dumps(answer)}'"))
+    found = await _doctor(world, 4)  # the token is nobody's
+    line = next(line for line in found if line["subject"] == "credentials")
+    assert "by the plugin" in line["text"]
+    assert "2051-02-03" in line["text"]
+
+
+async def test_a_docker_network_on_the_clusters_addresses(world: World) -> None:
+    service = {"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}}
+    made = await world.cluster.create("service", service, world.namespace)
+    address = made["spec"]["clusterIP"]
+    name = f"collides-{secrets.token_hex(4)}"
+    subnet = str(IPv4Network(f"{address}/29", strict=False))
+    _network("create", "--internal", "--subnet", subnet, name)
+    try:
+        (line,) = [line for line in await _doctor(world, 0) if name in line["text"]]
+    finally:
+        _network("rm", name)
+    assert (line["subject"], line["state"]) == ("docker", "warning")
+    assert f"{address} (service web)" in line["text"]
+    assert f"docker network rm {name}" in line["remedy"]
+    assert not [line for line in await _doctor(world, 0) if name in line["text"]]
+
+
+@pytest.mark.parametrize(("ahead", "state", "code"), [(3600, "bad", 4), (60, "warning", 0), (0, "ok", 0)])
+async def test_a_skewed_clock(world: World, kubeconfig: Path, ahead: int, state: str, code: int) -> None:
+    with _relay(world.cluster, ahead) as server:
+        _use(world, kubeconfig, {}, server=server)
+        found = await _doctor(world, code)
+    line = next(line for line in found if line["subject"] == "clock")
+    assert line["state"] == state
+    if ahead:
+        assert "behind the cluster's" in line["text"]
+        assert "set-ntp" in line["remedy"]
+
+
+async def test_the_text_has_a_remedy_below_each_bad_line(world: World, kubeconfig: Path) -> None:
+    _use(world, kubeconfig, {"token": "t"}, server="https://127.0.0.1:1")
+    lines = (await world.devcluster("doctor", code=4)).stdout.splitlines()
+    (at,) = [number for number, line in enumerate(lines) if "  bad  " in line]
+    assert "is it running" in lines[at + 1]
+
+
+async def _doctor(world: World, code: int) -> list[Json]:
+    checks: list[Json] = (await world.devcluster("doctor", "-o", "json", code=code)).json["checks"]
+    assert all(line["remedy"] for line in checks if line["state"] != "ok")
+    return checks
+
+
+def _only_bad(found: list[Json], subject: str) -> Json:
+    (line,) = [line for line in found if line["state"] == "bad"]
+    assert line["subject"] == subject
+    return line
+
+
+def _network(*words: str) -> None:
+    subprocess.run(["docker", "network", *words], check=True, stdout=subprocess.DEVNULL, timeout=60)
+
+
+def _use(world: World, kubeconfig: Path, user: Json, **cluster: Any) -> None:
+    path = world.folder / "kubeconfig"
+    write_config(path, kubeconfig, user, **cluster)
+    if str(cluster.get("server", "")).startswith("http://"):
+        config = yaml.safe_load(path.read_text())
+        config["clusters"][0]["cluster"].pop("certificate-authority-data", None)
+        path.write_text(yaml.safe_dump(config))
+    world.environ["KUBECONFIG"] = str(path)
+
+
+def _plugin(world: World, script: str) -> Json:
+    words = {"command": "sh", "args": ["-c", script], "interactiveMode": "Never"}
+    return {"exec": {"apiVersion": "client.authentication.k8s.io/v1"} | words}
+
+
+@contextlib.contextmanager
+def _relay(cluster: Cluster, ahead: int) -> Iterator[str]:
+    """The API server, with its clock *ahead* seconds before the laptop's."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = self.rfile.read(length) if length else None
+            answer = cluster.transport.send(self.command, self.path, body=body)
+            self.send_response(answer.status)  # says the Date, too
+            self.send_header("Content-Length", str(len(answer.data)))
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(answer.data)
+
+        do_POST = do_GET  # noqa: N815
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return super().date_time_string(int(time.time() if timestamp is None else timestamp) + ahead)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
