@@ -37,9 +37,8 @@ async def test_port_forward_carries_everything(world: World, kubeconfig: Path) -
     assert {pod["lane"] for pod in (await world.status())["pods"]} == {"port-forward"}
 
     assert await world.who(100) == {"local": 100}
-    await world.ask(
-        "client", "echo", "-parallel", "8", "-mib", "4", "-address", "web:7000"
-    )  # byte-equal, or it fails
+    echoed = await world.ask("client", "echo", "-parallel", "8", "-mib", "4", "-address", "web:7000")
+    assert (echoed["ok"], echoed["errors"]) == (8, {})
     assert (await world.ask("client", "halfclose", "-address", "web:7000"))["ok"]
 
     await world.devcluster("down")

@@ -132,7 +132,12 @@ class World:
         return found
 
     async def ask(
-        self, *words: str, image: str | None = None, code: int = 0, environ: Mapping[str, str] | None = None
+        self,
+        *words: str,
+        image: str | None = None,
+        code: int = 0,
+        environ: Mapping[str, str] | None = None,
+        guard: float = _GUARD,
     ) -> Json:
         """What a pod in the cluster sees: the test application's client, its one line of JSON."""
         name = f"ask-{secrets.token_hex(4)}"
@@ -141,7 +146,7 @@ class World:
         spec = {"restartPolicy": "Never", "containers": [container], "terminationGracePeriodSeconds": 0}
         await self.cluster.create("pod", {"metadata": {"name": name}, "spec": spec}, self.namespace)
         try:
-            async with asyncio.timeout(_GUARD):
+            async with asyncio.timeout(guard):
                 ended = await self._pod_end(name)
             log = await self.cluster.pod_logs(name, self.namespace, container="ask", lines=1000)
             assert ended == code, f"{words} ended with {ended}: {log}"
@@ -171,10 +176,10 @@ class World:
         found = self._containers(key, "workload")
         return subprocess.run(["docker", "logs", found[0]], capture_output=True, text=True, check=True).stdout
 
-    def in_local(self, key: str, *words: str) -> subprocess.CompletedProcess[str]:
+    def in_local(self, key: str, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """A command in the local container."""
         command = ["docker", "exec", self._containers(key, "workload")[0], *words]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
 
     def local_user(self, key: str = "web") -> str:
         """As whom the local container runs."""
