@@ -17,7 +17,7 @@ from devcluster.edge.background import running
 from devcluster.edge.kube import Cluster, Json
 from devcluster.edge.kube_workload import render_selector
 from devcluster.errors import DevclusterError, FailedError
-from devcluster.rules.template import is_wrapped
+from devcluster.rules.template import ROOT, is_wrapped
 
 _AT_ONCE = {
     "CreateContainerConfigError",
@@ -29,6 +29,7 @@ _AT_ONCE = {
     "StartError",
 }
 _NOT_STARTED = (126, 127)  # what boot and the agent end with where the command can't be started
+_FOREIGN = "exec format error"  # what runtimes say of a program for another machine
 _RESTARTS = 2  # an application may end once or twice, waiting for its database
 
 
@@ -185,7 +186,11 @@ async def _explained(cluster: Cluster, namespace: str, container: str, pod: str,
             break
         log = ""
     message = f"pod {pod} in namespace {namespace} does not start: {reason}"
-    return RolloutError(message, hint=f"its last lines:\n{log.rstrip()}" if log.strip() else "")
+    hint = f"its last lines:\n{log.rstrip()}" if log.strip() else ""
+    if f"{ROOT}/bin/boot: {_FOREIGN}" in log + reason:
+        message += f" ({_FOREIGN})"
+        hint = "the agent is for another machine than its node: say its `kubernetes.io/arch` as nodeSelector"
+    return RolloutError(message, hint=hint)
 
 
 def _progress(sight: Sight) -> str:

@@ -6,6 +6,7 @@ What is compared is the whole spec, the history and who owns which field, before
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from devcluster.config.model import Target
 from devcluster.edge.kube import open_cluster
-from devcluster.edge.kube_agent import AgentBinary
+from devcluster.edge.kube_agent import AgentBinary, load_binary
 from devcluster.edge.kube_workload import agent_pods, find_workload
 from devcluster.errors import ClusterError, FailedError, HeldError, LeftoverError
 from devcluster.rules.marks import Holder
@@ -319,6 +320,19 @@ async def test_an_agent_that_does_not_start_is_rolled_back(world: World) -> None
         await install(world.cluster, await world.plan(image=wrong), world.binary, timeout=90)
     assert not isinstance(caught.value, LeftoverError)
     assert "/not-there" in caught.value.hint
+    await assert_original(world, before, history, led)
+
+
+async def test_an_agent_for_another_machine_is_named_and_rolled_back(world: World) -> None:
+    """Where nodes may not be read the laptop's copy of the image decides, and may be wrong."""
+    before = await world.deploy(second=False)
+    history, led = await world.history(), await services(world)
+    other = load_binary("amd64" if platform.machine() in ("arm64", "aarch64") else "arm64")
+    plan = await world.plan(digest=other.digest, chunks=other.chunks)
+    with pytest.raises(FailedError) as caught:
+        await install(world.cluster, plan, other, timeout=90)
+    assert "exec format error" in caught.value.message + caught.value.hint
+    assert "kubernetes.io/arch" in caught.value.hint
     await assert_original(world, before, history, led)
 
 
