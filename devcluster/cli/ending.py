@@ -7,6 +7,7 @@ import os
 import sys
 import time
 import traceback
+from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
@@ -28,8 +29,7 @@ def run_to_the_end(command: click.Command) -> NoReturn:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        sys.exit(_usage(error, options))
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
@@ -40,13 +40,33 @@ def run_to_the_end(command: click.Command) -> NoReturn:
     except BaseExceptionGroup as group:
         sys.exit(_group(group, options))
     except Exception as error:
-        sys.exit(_bug(error))
+        sys.exit(_bug(error, options))
+
+
+def _usage(error: click.ClickException, options: Options) -> int:
+    """A word that does not parse; the options before it may not have been stored yet."""
+    if options.json or _asked_for_json(sys.argv[1:]):
+        _document(error.format_message(), "", error.exit_code)
+    error.show()
+    return error.exit_code
+
+
+def _asked_for_json(words: list[str]) -> bool:
+    pairs = pairwise(words)
+    return any(one in ("-ojson", "--output=json") for one in words) or any(
+        pair in (("-o", "json"), ("--output", "json")) for pair in pairs
+    )
+
+
+def _document(message: str, hint: str, code: int) -> None:
+    problem = {"message": message, "hint": hint, "exit_code": code}
+    click.echo(json.dumps({"error": problem}, ensure_ascii=False))
 
 
 def _group(group: BaseExceptionGroup[BaseException], options: Options) -> int:
     expected, rest = group.split(DevclusterError)
     if rest is not None:
-        return _bug(rest)
+        return _bug(rest, options)
     assert expected is not None
     inner: BaseException = expected
     while isinstance(inner, BaseExceptionGroup):
@@ -57,16 +77,27 @@ def _group(group: BaseExceptionGroup[BaseException], options: Options) -> int:
 
 def _expected(error: DevclusterError, options: Options) -> int:
     if options.json:
-        problem = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
-        click.echo(json.dumps({"error": problem}))
+        _document(error.message, error.hint, error.exit_code)
     label = click.style("error:", fg="red", bold=True)
     click.echo(f"{label} {error.message}", err=True, color=None if options.color else False)
     for line in error.hint.splitlines():
         click.echo(f"  {line}", err=True)
+    if options.verbose:
+        _say_where(error)
     return error.exit_code
 
 
-def _bug(error: BaseException) -> int:
+def _say_where(error: BaseException) -> None:
+    """Where each error of the chain was raised.  Their texts stay out: a library's may hold a value."""
+    cause: BaseException | None = error
+    while cause is not None:
+        for frame in traceback.extract_tb(cause.__traceback__)[-3:]:
+            at = "/".join(Path(frame.filename).parts[-3:])
+            click.echo(f"  {type(cause).__name__} at {at}:{frame.lineno} in {frame.name}", err=True)
+        cause = cause.__cause__
+
+
+def _bug(error: BaseException, options: Options) -> int:
     """The trace goes to a private file: it may name objects of the cluster, and is long."""
     home = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
     folder = Path(home) / "devcluster" / "bugs"
@@ -74,6 +105,9 @@ def _bug(error: BaseException) -> int:
     log = folder / time.strftime("%Y%m%dT%H%M%S.log")
     log.touch(mode=0o600)
     log.write_text("".join(traceback.format_exception(error)))
-    click.echo(f"error: a bug in devcluster: {type(error).__name__}", err=True)
+    message = f"a bug in devcluster: {type(error).__name__}"
+    if options.json:
+        _document(message, f"please report it with {log}", BUG)
+    click.echo(f"error: {message}", err=True)
     click.echo(f"  please report it with {log}", err=True)
     return BUG

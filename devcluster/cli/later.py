@@ -6,12 +6,14 @@ from typing import Any
 
 import click
 
+from devcluster.cli.options import common
 from devcluster.errors import ConfigurationError
 
 
 def _later(name: str, does: str) -> click.Command:
     @click.command(name, context_settings={"ignore_unknown_options": True}, help=f"{does} (not built yet)")
     @click.argument("words", nargs=-1, type=click.UNPROCESSED)
+    @common
     def refuse(words: Any) -> None:
         raise ConfigurationError(f"{name}: not built yet")
 

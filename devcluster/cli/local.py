@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from devcluster.cli.options import Options, common, pass_options
+from devcluster.cli.options import Options, common, common_but_f, pass_options
 from devcluster.cli.render import Printer
 from devcluster.cli.request import read_request
 
@@ -15,7 +15,7 @@ from devcluster.cli.request import read_request
 @click.command()
 @click.argument("workloads", nargs=-1)
 @click.option("-f", "--follow", is_flag=True, help="Go on until ^C.")
-@common
+@common_but_f
 @pass_options
 def logs(options: Options, workloads: tuple[str, ...], follow: bool) -> int:
     """The local containers' output."""
@@ -25,16 +25,18 @@ def logs(options: Options, workloads: tuple[str, ...], follow: bool) -> int:
     return 0
 
 
-@click.command("exec", context_settings={"ignore_unknown_options": True})
+@click.command("exec", context_settings={"allow_interspersed_args": False})
 @click.argument("workload")
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED)
 @common
 @pass_options
 def exec_(options: Options, workload: str, words: tuple[str, ...]) -> int:
-    """Run CMD in the local container; ends with CMD's code."""
+    """Run CMD in the local container; ends with CMD's code.  Options behind WORKLOAD are CMD's own."""
     from devcluster.run import local
 
     words = words[1:] if words[0] == "--" else words
+    if not words:
+        raise click.UsageError("Missing argument 'CMD...'.")
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     return asyncio.run(local.run_command(read_request(options, (workload,)), words, terminal=terminal))
 

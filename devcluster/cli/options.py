@@ -48,6 +48,13 @@ def common(function: F) -> F:
     return function
 
 
+def common_but_f(function: F) -> F:
+    """The same for ``logs``, where ``-f`` is to follow, as everywhere: the file is ``--file`` behind it."""
+    for declare in reversed((_option("--file", **_FILE), *_DECLARATIONS[1:])):
+        function = declare(function)
+    return function
+
+
 def _seconds(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
     if value is None:
         return None
@@ -64,13 +71,12 @@ def _option(*names: str, callback: Callable[..., Any] = _store, **settings: Any)
     return click.option(*names, expose_value=False, callback=callback, **settings)
 
 
+_FILE: dict[str, Any] = {
+    "type": click.Path(path_type=Path),
+    "help": "The file; default: devcluster.yaml here or above.",
+}
 _DECLARATIONS = (
-    _option(
-        "-f",
-        "--file",
-        type=click.Path(path_type=Path),
-        help="The file; default: devcluster.yaml here or above.",
-    ),
+    _option("-f", "--file", **_FILE),
     _option("--context", help="The kubeconfig's context; default: the file's, then the current one."),
     _option("-n", "--namespace", help="The namespace; default: the file's, then the context's."),
     _option("-o", "--output", type=click.Choice(["text", "json"]), help="json: one document on stdout."),

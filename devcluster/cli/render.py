@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -22,12 +23,15 @@ class Printer:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._open_line = False
+        self._began = time.monotonic()
 
     def progress(self, progress: Progress) -> None:
         """A line of progress; one with a size is overwritten in place on a terminal."""
         if self._options.quiet:
             return
         line = _progress_line(progress)
+        if self._options.verbose:
+            line = f"{time.monotonic() - self._began:7.2f} s  {line}"
         live = sys.stderr.isatty() and bool(progress.total)
         if self._open_line and not live:
             click.echo("", err=True)

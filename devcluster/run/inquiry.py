@@ -49,7 +49,9 @@ async def _list_kind(cluster: Cluster, kind: str, namespace: str) -> tuple[Json,
 
 def _list_row(kind: str, item: Json, mark: Mark | None) -> Json:
     containers = item["spec"]["template"]["spec"]["containers"]
+    fronts = _fronts(mark) if mark is not None else frozenset()
     ports = [port["containerPort"] for container in containers for port in container.get("ports") or []]
+    ports = [port for port in ports if port not in fronts]
     state, holder = "ready (no agent)", None
     if mark is not None:
         state, holder = "ready (agent installed)", mark.record.holder
@@ -57,6 +59,19 @@ def _list_row(kind: str, item: Json, mark: Mark | None) -> Json:
         state = f"held by {holder} since {mark.record.since}"
     name = item["metadata"]["name"]
     return {"kind": kind, "name": name, "state": state, "ports": ",".join(map(str, ports)) or "-"}
+
+
+def _fronts(mark: Mark) -> frozenset[int]:
+    """Ports that the template has only because of the agent: nobody's but ours."""
+    before, wrapped = (
+        {
+            port["containerPort"]
+            for container in template["spec"]["containers"]
+            for port in container.get("ports") or []
+        }
+        for template in (mark.originals.template, mark.originals.wrapped)
+    )
+    return frozenset(wrapped - before)
 
 
 async def plan(request: Request) -> Json:

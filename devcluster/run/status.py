@@ -135,19 +135,20 @@ async def _unheld(
         state, reason = "held", f"held by {mark.record.holder} since {mark.record.since}"
         if host.silence and _ours(mark.record, place):
             state, reason = "failed", f"{host.silence}: {_LOST}"
+    replicas, target = await _live(cluster, namespace, workload)
     drift = await read_drift(cluster, mark.originals, namespace) if mark is not None else ()
     if state == "agent-installed" and any(one.effect == "gone" for one in drift):
         state = "absent"
     return {
         "name": workload.key,
-        "target": f"{mark.kind}/{mark.name}/{mark.container}" if mark else workload.target.name,
+        "target": f"{mark.kind}/{mark.name}/{mark.container}" if mark else target,
         "mode": workload.mode,
         "state": state,
         "since": since,
         "reason": reason,
         "holder": _holder(mark.record) if mark is not None else None,
         "pods": [],
-        "pods_wanted": await _replicas(cluster, namespace, workload),
+        "pods_wanted": replicas,
         "ports": [],
         "volumes": [],
         "rewrites": [],
@@ -168,8 +169,11 @@ def _unproven(row: Json) -> list[Json]:
     return [asdict(Verdict("*", 0, "TCP", "broken", "host process", row["reason"]))]
 
 
-async def _replicas(cluster: Cluster, namespace: str, workload: Workload) -> int:
+async def _live(cluster: Cluster, namespace: str, workload: Workload) -> tuple[int, str]:
+    """Pods wanted, and kind/name/container; of what is not there no pod, and the name as written."""
     try:
-        return (await find_workload(cluster, workload.target, namespace)).replicas
+        found = await find_workload(cluster, workload.target, namespace)
     except DevclusterError:
-        return 0
+        written = (workload.target.kind, workload.target.name, workload.target.container)
+        return 0, "/".join(part for part in written if part)
+    return found.replicas, f"{found.kind}/{found.name}/{found.container}"

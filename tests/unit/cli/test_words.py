@@ -1,0 +1,110 @@
+"""The words of the command line: -f of ``logs``, and how a refusal reads for people and for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from devcluster.cli.local import exec_, logs
+from devcluster.cli.options import Options
+from devcluster.cli.render import Printer
+from devcluster.run.report import Progress
+
+_ROOT = str(Path(__file__).resolve().parents[3])
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "-m", "devcluster", *words]
+    environ = os.environ | {"PYTHONPATH": _ROOT, "NO_COLOR": "1"}
+    return subprocess.run(
+        command, cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    text = "name: shop\nworkloads:\n  web: {run: host, environment: {TOKEN: [very-secret]}}\n"
+    (tmp_path / "devcluster.yaml").write_text(text)
+    return tmp_path
+
+
+def test_logs_has_one_f_and_it_follows() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        text = CliRunner().invoke(logs, ["--help"]).stdout
+    assert "-f, --follow" in text
+    assert "-f, --file" not in text
+    assert "--file PATH" in text
+
+
+def test_logs_f_before_a_workload_is_no_file(folder: Path) -> None:
+    (folder / "devcluster.yaml").write_text("name: shop\nworkloads: {web: {}}\n")
+    done = run(folder, "logs", "-f", "wib")
+    assert done.returncode == 2
+    assert "did you mean web" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-o", "json", "nosuch"),
+        ("plan", "--nosuch", "-o", "json"),
+        ("env", "--format", "xml", "--output=json", "web"),
+        ("env", "-o", "json"),
+        ("plan", "-o", "json"),
+        ("diff", "web", "-o", "json"),
+        ("-o", "json", "init"),
+    ],
+)
+def test_a_refusal_is_one_json_document_and_nothing_else(folder: Path, words: tuple[str, ...]) -> None:
+    done = run(folder, *words)
+    assert done.returncode == 2
+    error = json.loads(done.stdout)["error"]
+    assert error["exit_code"] == 2
+    assert error["message"]
+
+
+def test_what_is_later_is_named(folder: Path) -> None:
+    done = run(folder, "plan")
+    assert done.returncode == 2
+    assert "devcluster.yaml:3:14: workloads.web.run: not built yet" in done.stderr
+    assert "very-secret" not in done.stderr + done.stdout
+    for word in ("diff", "init"):
+        assert f"{word}: not built yet" in run(folder, word).stderr
+
+
+def test_verbose_says_where_without_the_values(folder: Path) -> None:
+    quiet, verbose = run(folder, "plan"), run(folder, "--verbose", "plan")
+    assert "ConfigurationError at" in verbose.stderr
+    assert "ConfigurationError at" not in quiet.stderr
+    assert "very-secret" not in verbose.stderr
+
+
+def test_verbose_progress_says_when(capsys: pytest.CaptureFixture[str]) -> None:
+    Printer(Options(verbose=True)).progress(Progress("web", "starting"))
+    assert " s  [web] starting" in capsys.readouterr().err
+    Printer(Options()).progress(Progress("web", "starting"))
+    assert capsys.readouterr().err == "[web] starting\n"
+
+
+def test_exec_leaves_the_commands_own_options_alone(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    (folder / "devcluster.yaml").write_text("name: shop\nworkloads: {web: {}}\n")
+    monkeypatch.chdir(folder)
+    seen: list[tuple[str, ...]] = []
+
+    async def record(request: object, words: tuple[str, ...], *, terminal: bool) -> int:
+        seen.append(words)
+        return 7
+
+    monkeypatch.setattr("devcluster.run.local.run_command", record)
+    for words in (["web", "sort", "-n", "-o", "x"], ["web", "--", "sort", "-n", "-o", "x"]):
+        assert exec_.main(words, standalone_mode=False, obj=Options()) == 7
+    assert seen == [("sort", "-n", "-o", "x")] * 2
+    assert run(folder, "exec", "web", "--").returncode == 2
