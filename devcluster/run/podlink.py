@@ -210,7 +210,7 @@ class PodLink:
             await link.call("hold", timeout=_OPEN, epoch=claim.epoch, holder=claim.holder, since=claim.since)
         )
         self._failures, self._link = 0, link
-        self._change("held", "")
+        self._change("held", "held again, not serving yet" if self._engaged else "")
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._beat(link), name=f"beat {self.pod.name}")
@@ -271,7 +271,8 @@ class PodLink:
         self._on_change()
 
     def _refused(self, refusal: RefusedError) -> None:
-        if refusal.kind in ("stale-epoch", "held"):
+        # An agent that gave the pod back by itself, for want of beats, names no holder: it may be held again.
+        if refusal.kind == "held" or refusal.detail.get("holder"):
             self.holder = refusal.detail.get("holder")
             self._change("lost", refusal.text)
         else:

@@ -225,7 +225,7 @@ class Session:
                 text = "handed back by somebody else" if mark else "its agent was taken out by somebody else"
                 if mark and mark.record.holder:
                     text = held(mark.record).message
-                raise RefusedError("stale-epoch", text, {})
+                raise RefusedError("held", text, {})
 
         target, port = self.site.cluster.upgrade_target, wanted.project.agent.port
         wire = Wire(target, place.namespace, port, keys, verify=verify)
