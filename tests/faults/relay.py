@@ -1,0 +1,104 @@
+"""A relay in front of the API server that can fail: the laptop's kubeconfig points at it, ours does not.
+
+It copies bytes and reads none, so TLS stays between the two ends.  ``drop`` keeps what stands and forwards
+nothing (a network without a route says nothing either); ``reset`` breaks what stands and whatever comes;
+``cut`` breaks what stands and lets new ones pass (the laptop's address changed).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import yaml
+
+Mode = Literal["pass", "drop", "reset"]
+_CHUNK = 65536
+
+
+class Relay:
+    """See the module.  ``port``: on 127.0.0.1."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.mode: Mode = "pass"
+        self.delay = 0.0  # seconds before each piece goes on
+        self.port = 0
+        self._target = (host, port)
+        self._passing = asyncio.Event()
+        self._passing.set()
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    def set(self, mode: Mode) -> None:
+        self.mode = mode
+        if mode == "drop":
+            self._passing.clear()
+        else:
+            self._passing.set()
+        if mode == "reset":
+            self.cut()
+
+    def cut(self) -> None:
+        """Reset every connection that stands."""
+        for writer in tuple(self._writers):
+            _reset(writer)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection of the laptop's."""
+        if self.mode == "reset":
+            _reset(writer)
+            return
+        self._writers.add(writer)
+        try:
+            with contextlib.suppress(OSError):
+                await self._passing.wait()
+                far_reader, far = await asyncio.open_connection(*self._target)
+                self._writers.add(far)
+                try:
+                    await asyncio.gather(self._copy(reader, far), self._copy(far_reader, writer))
+                finally:
+                    self._writers.discard(far)
+                    far.close()
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(_CHUNK):
+            await self._passing.wait()
+            if self.delay:
+                await asyncio.sleep(self.delay)
+            writer.write(data)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    raw = writer.get_extra_info("socket")
+    with contextlib.suppress(OSError):
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+@contextlib.asynccontextmanager
+async def open_relay(source: Path, target: Path) -> AsyncIterator[Relay]:
+    """A relay to the cluster of *source*; *target* becomes the kubeconfig that leads through it."""
+    config = yaml.safe_load(source.read_text())
+    address = urlsplit(config["clusters"][0]["cluster"]["server"])
+    relay = Relay(address.hostname or "127.0.0.1", address.port or 443)
+    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
+    relay.port = server.sockets[0].getsockname()[1]
+    config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{relay.port}"
+    target.write_text(yaml.safe_dump(config))
+    target.chmod(0o600)
+    try:
+        yield relay
+    finally:
+        server.close()
+        relay.cut()
