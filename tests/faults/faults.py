@@ -91,7 +91,7 @@ async def _address_changed(stage: Stage) -> float:
 
 async def _image_set(stage: Stage) -> float:
     tag = f"{stage.world.app.rpartition(':')[0]}:next"
-    source, target = (f"docker.io/library/{it}" for it in (stage.world.app, tag))
+    source, target = (f"docker.io/{it}" for it in (stage.world.app, tag))
     _node(stage, "ctr", "-n", "k8s.io", "images", "tag", "--force", source, target)
     container = {"name": "web", "image": tag}
     return await _released(stage, {"spec": {"containers": [container]}})

@@ -92,6 +92,7 @@ def _judge(
         found.append(f"truth late: {truth:.1f} s")
     if not witness.explained(since=times[0], until=times[1]):
         found.append("a state without reason or since")
+        print([it for it in witness.said if it.state != "attached"], file=sys.stderr, flush=True)
     if flow > FLOW:
         found.append(f"traffic late: {flow:.1f} s")
     if wrong := witness.wrong({"local", "original"}):
