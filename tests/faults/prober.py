@@ -13,6 +13,7 @@ import threading
 import time
 
 _PERIOD = 0.1
+_WRITING = threading.Lock()
 _PATIENCE = 90.0  # what is held in a queue is late, not lost
 
 
@@ -26,7 +27,9 @@ def ask(address: str, port: int) -> None:
         error = type(failure).__name__
     finally:
         connection.close()
-    print(json.dumps({"began": began, "ended": time.time(), "who": who, "error": error}), flush=True)
+    line = json.dumps({"began": began, "ended": time.time(), "who": who, "error": error})
+    with _WRITING:
+        print(line, flush=True)
 
 
 def main() -> None:
