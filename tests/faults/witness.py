@@ -22,7 +22,7 @@ from tests.edge.cluster_world import node_of
 from tests.scenarios.world import World
 
 Json = dict[str, Any]
-_LATE = 1.5  # seconds without an answer, then a request has not arrived
+_LATE = 2.0  # seconds without an answer, then a request has not arrived; as long as a lie may last
 
 
 @dataclass(frozen=True, slots=True)
