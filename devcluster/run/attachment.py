@@ -73,12 +73,17 @@ class Attachment:
         return [link for link in self.links.values() if not link.pod.ending]
 
     @property
+    def pods_wanted(self) -> int:
+        """As many as the workload says at this moment."""
+        return self._drift.replicas
+
+    @property
     def state(self) -> AttachmentState:
         """The truth at this moment, from the links."""
         if self._phase != "attached":
             return self._phase
         states = [link.seen for link in self.staying]
-        whole = states.count("attached") == len(states) >= self.wanted.replicas
+        whole = states.count("attached") == len(states) >= self.pods_wanted
         seen: SeenState = "attached" if whole else "partial"
         if "attached" not in states:
             seen = "reconnecting"

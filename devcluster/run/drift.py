@@ -44,6 +44,7 @@ class DriftWatch:
         self._template: tuple[Drift, ...] = ()
         self._services: tuple[Drift, ...] = ()
         self._closed = False
+        self.replicas = workload.replicas  # as the workload says now
 
     @property
     def found(self) -> tuple[Drift, ...]:
@@ -78,6 +79,7 @@ class DriftWatch:
         states = self._cluster.watch_all(seen.kind, seen.namespace, fields=f"metadata.name={seen.name}")
         async with contextlib.aclosing(states):
             async for items in states:
+                self._count(items[0]["spec"].get("replicas", 1) if items else 0)
                 if not items:
                     self._find(template=(Drift(f"{seen.kind}/{seen.name} is gone", "gone"),))
                 elif items[0]["spec"]["template"] != last:
@@ -85,6 +87,11 @@ class DriftWatch:
                     await self._read_originals()
                     if self._originals is not None:
                         self._find(template=template_drift(self._originals, items[0]))
+
+    def _count(self, replicas: int) -> None:
+        if replicas != self.replicas:
+            self.replicas = replicas
+            self._on_change()
 
     async def _follow_services(self) -> None:
         await self._read_originals()

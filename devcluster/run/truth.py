@@ -30,7 +30,7 @@ def _workload(attachment: Attachment) -> Json:
         "reason": attachment.reason,
         "holder": attachment.claim.holder | {"since": attachment.claim.since},
         "pods": [_pod(attachment, link) for link in _sorted(attachment)],
-        "pods_wanted": wanted.replicas,
+        "pods_wanted": attachment.pods_wanted,
         "ports": [{"container": port, "host": host, "address": address} for port, address, host in ports],
         "volumes": local.filling.status(),
         "rewrites": [*_rewrites(attachment), *local.filling.rewrites()],

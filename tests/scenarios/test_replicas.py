@@ -50,6 +50,9 @@ async def test_four_replicas_and_none_answers_as_the_original(world: World) -> N
         await _until_attached(world, 4)
     print(f"one of four killed: {load}")
     assert set(load.identities) == {"local"}
+    await _scale(world, 2)  # fewer than there were at `up`, and that is all that are wanted
+    await _until_attached(world, 2)
+    assert (await world.status())["pods_wanted"] == 2
     await world.devcluster("leave")
     assert await world.who(40) == {"original": 40}
     await world.devcluster("down")
