@@ -128,7 +128,8 @@ def _share(value: int | str, of: int, *, up: bool) -> int:
 
 
 def _start_time(pods: Sequence[Json]) -> float | None:
-    """Seconds from a pod's creation to its readiness, of the quickest one that never started anew."""
+    """Seconds from a pod's creation to its readiness, of the quickest one that never started anew;
+    at least 1, since both times are told in whole seconds."""
     found = []
     for pod in pods:
         status = pod.get("status") or {}
@@ -136,8 +137,9 @@ def _start_time(pods: Sequence[Json]) -> float | None:
         restarts = sum(one.get("restartCount", 0) for one in status.get("containerStatuses") or [])
         made = (pod.get("metadata") or {}).get("creationTimestamp")
         if made and ready and ready[0]["status"] == "True" and not restarts:
-            found.append((_time(ready[0]["lastTransitionTime"]) - _time(made)).total_seconds())
-    return min((seconds for seconds in found if 0 < seconds <= _LONGEST), default=None)
+            took = (_time(ready[0]["lastTransitionTime"]) - _time(made)).total_seconds()
+            found.append(max(took, 1.0))
+    return min((seconds for seconds in found if seconds <= _LONGEST), default=None)
 
 
 def _time(text: str) -> datetime:

@@ -54,7 +54,8 @@ async def still_held(cluster: Cluster, namespace: str, secret: str, *, beats: bo
     workload = WorkloadObject(
         originals.kind, originals.name, namespace, originals.uid, originals.container, live
     )
-    pods = [pod for pod in await agent_pods(cluster, workload) if pod.phase == "Running"]
+    pods = await agent_pods(cluster, workload)
+    pods = tuple(pod for pod in pods if pod.phase == "Running" and not pod.ending)
     seen = await asyncio.gather(*(_ask(cluster, found, namespace, pod.name, beats) for pod in pods))
     return True in seen or (bool(seen) and False not in seen)
 
