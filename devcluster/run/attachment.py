@@ -27,6 +27,7 @@ from devcluster.plan.cluster import AgentPod
 from devcluster.rules.drift import SeenState, true_state
 from devcluster.run.changes import Changes
 from devcluster.run.drift import DriftWatch
+from devcluster.run.filling import Filling
 from devcluster.run.localpod import LocalPod
 from devcluster.run.podlink import Claim, PodLink, Wire
 from devcluster.run.report import Progress
@@ -159,6 +160,13 @@ class Attachment:
         self._engaged = True
         self.changes.notify()
         await self._engage_all()
+
+    async def check(self, wanted: Wanted) -> None:
+        """ConfigurationError where an edit's volumes can't be copied, while what runs goes on serving."""
+        held = [link for link in self.staying if link.state in ("held", "attached")]
+        if held and self.local.filling.differs(wanted):
+            with self._translated():
+                await Filling(self._site, wanted).check(await held[0].link())
 
     async def change(self, wanted: Wanted) -> bool:
         """Take up an edit that needs no new pods; False where nothing of the local pod differs."""

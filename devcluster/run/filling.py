@@ -19,7 +19,7 @@ from devcluster.rules.volumes import VolumePlan
 from devcluster.run.one_fill import FillResult, Rewriting
 from devcluster.run.report import Progress
 from devcluster.run.site import Site
-from devcluster.run.volumes import fill_volume, manifest_path
+from devcluster.run.volumes import check_volume, fill_volume, manifest_path
 from devcluster.run.wanted import Wanted
 
 Json = dict[str, object]
@@ -63,6 +63,10 @@ class Filling:
         """Copy, or what changed since the last time; all volumes at once."""
         await asyncio.gather(*(self._fill(copy, link) for copy in self._copies))
 
+    async def check(self, link: AgentLink) -> None:
+        """ConfigurationError where a volume can't be copied; nothing is made and nothing moves."""
+        await asyncio.gather(*(self._check(copy, link) for copy in self._copies))
+
     def differs(self, wanted: Wanted) -> bool:
         """Whether *wanted* asks for other volumes, or for the same ones otherwise."""
         return wanted.volumes != self._wanted.volumes
@@ -96,8 +100,14 @@ class Filling:
             return FolderTarget(plan.path)
         return VolumeTarget(self._site.engine, self._site.place.id, self._wanted.workload.key, label)
 
+    async def _check(self, copy: _Copy, link: AgentLink) -> None:
+        plan, empty = copy.plan, copy.plan.mode == "empty"
+        exclude, limit = (("**",), None) if empty else (plan.exclude, plan.limit)
+        await check_volume(link, plan.volume.mount_path, exclude, limit, copy.label)
+
     async def _fill(self, copy: _Copy, link: AgentLink) -> None:
         if copy.plan.mode == "empty":
+            await self._check(copy, link)
             await copy.target.ensure()
             return
         result = await fill_volume(

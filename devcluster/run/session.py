@@ -143,6 +143,7 @@ class Session:
         current = self.attachments.get(key)
         if current is not None and wanted.install.adopted and current.state not in ("failed", "held"):
             repaired = wanted.install.astray
+            await current.check(wanted)
             async with self._or_put_back(wanted, created=False):
                 if repaired:
                     await self._install(wanted, takeover=takeover)

@@ -43,9 +43,6 @@ from devcluster.run.volume_manifest import (
     settle_pending,
 )
 
-DEFAULT_LIMIT = 2 << 30
-"""Bytes; where the file says none."""
-
 Lines = Sequence[Mapping[str, Any]]
 
 
@@ -100,7 +97,7 @@ async def fill_volume(
     manifest = manifest or Manifest()
     pod_lines, local_lines = await asyncio.gather(source.scan(root, exclude), target.scan(exclude))
     pod, local = parse_tree(pod_lines), parse_tree(local_lines)
-    _check_limit(label or root, pod, limit)
+    _check_tree(label or root, pod, limit)
     settle_pending(manifest, local, atomic=target.atomic)
     again = _to_rewrite_again(manifest, pod, rewrite)
     plan = plan_fill(manifest.pod, pod, manifest.local, local, again=again, owners=target.owners)
@@ -116,6 +113,13 @@ async def fill_volume(
     filling.remember()
     save_manifest(previous, manifest)
     return filling.result()
+
+
+async def check_volume(
+    source: TreeSource, root: str, exclude: Sequence[str], limit: int | None, label: str
+) -> None:
+    """ConfigurationError where *root* can't be copied, by what the pod has now; nothing moves."""
+    _check_tree(label, parse_tree(await source.scan(root, exclude)), limit)
 
 
 async def describe_local_changes(
@@ -146,7 +150,13 @@ def manifest_path(place: Place, target: Target) -> Path:
     return place.state / "volumes" / f"{name}.json"
 
 
-def _check_limit(label: str, pod: Mapping[str, Entry], limit: int | None) -> None:
+def _check_tree(label: str, pod: Mapping[str, Entry], limit: int | None) -> None:
+    top = pod.get(".")
+    if top is not None and top.type != "d":
+        raise ConfigurationError(
+            f"volume {label} is mounted as a single file (subPath), which can't be copied yet",
+            hint="leave it out with `mode: off` and mount a file of your own there with `mounts`",
+        )
     size, files = tree_size(pod)
     if limit is None or size <= limit:
         return
