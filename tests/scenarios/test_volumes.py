@@ -26,9 +26,13 @@ async def _deploy(world: World, mount: Json) -> None:
 
 def _container(world: World) -> str:
     """The local container that runs: another one after each start."""
-    command = ["docker", "ps", "-q", "--no-trunc", "--filter", "label=devcluster.role=workload"]
-    command += ["--filter", f"label=devcluster.project={world.project}"]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    labels = ("label=devcluster.role=workload", f"label=devcluster.project={world.project}")
+    return _docker("ps", "-q", "--no-trunc", *(word for label in labels for word in ("--filter", label)))
+
+
+def _docker(*words: str) -> str:
+    done = subprocess.run(["docker", *words], capture_output=True, text=True, check=True, timeout=30)
+    return done.stdout.strip()
 
 
 def _write(world: World, volumes: str) -> None:
@@ -66,3 +70,41 @@ async def test_a_limit_is_checked_on_an_edit_while_the_former_serves(world: Worl
     assert "limit: 1MiB" in refused.stderr
     assert _container(world) == former
     assert await world.who(10) == {"local": 10}
+
+
+async def test_a_folder_has_the_files_and_down_leaves_it(world: World) -> None:
+    """``path:``: what is changed there stays through the next ``up`` and through ``down -v``."""
+    await _deploy(world, {"mountPath": "/etc/app"})
+    _write(world, "{config: {path: ./config.vol}}")
+    await world.devcluster("up", "-d")
+    copied = world.folder / "config.vol" / "config.yaml"
+    assert copied.read_text() == ("color: green\n" * 200_000)[:900_000]
+
+    copied.unlink()
+    copied.write_text("color: mine\n")
+    await world.devcluster("leave")
+    await world.devcluster("up", "-d")
+    assert copied.read_text() == "color: mine\n"
+
+    await world.devcluster("down", "-v")
+    assert copied.read_text() == "color: mine\n"
+    assert world.docker_leftovers() == []
+
+
+async def test_down_keeps_a_changed_copy_and_names_it(world: World) -> None:
+    pod: Json = {"volumes": [{"name": "data", "emptyDir": {}}]}
+    await world.deploy(container={"volumeMounts": [{"name": "data", "mountPath": "/data"}]}, pod=pod)
+    await world.devcluster("up", "-d")
+    names = _docker("inspect", "--format", "{{range .Mounts}}{{.Name}} {{end}}", _container(world)).split()
+    source = world.folder / "mine.txt"
+    source.write_text("mine\n")
+    _docker("cp", str(source), f"{_container(world)}:/data/mine.txt")
+
+    done = await world.devcluster("down")
+    (kept,) = world.docker_leftovers()
+    name = kept.removeprefix("volume ")
+    assert name in names
+    assert name in done.stdout + done.stderr
+
+    await world.devcluster("down", "-v")
+    assert world.docker_leftovers() == []
