@@ -21,17 +21,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes minutes; run by `scripts/test.sh slow`")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """How several workers share the tests: a scenario has a namespace of its own and may run anywhere; what
-    shares something with its neighbours in a file stays with them.  WordPress takes longest, so it begins.
-    """
-    for item in items:
-        if "world" not in getattr(item, "fixturenames", ()) or item.path.parent.name != "scenarios":
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
-    items.sort(key=lambda item: "wordpress" not in item.path.name)
-
-
 @pytest.fixture(scope="session", autouse=True)
 def private_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """State goes to a temporary folder; caches (Go's, the sandbox's) stay where they were."""
