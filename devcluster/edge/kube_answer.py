@@ -26,6 +26,17 @@ class ForbiddenError(ClusterError):
     """A right is missing; the verb, the resource and the namespace are in the message."""
 
 
+class UnreachableError(ClusterError):
+    """Nobody answers at the API server's address, or the way there broke."""
+
+
+def is_passing(error: ClusterError) -> bool:
+    """Whether the same may work a moment later: nobody answers, or the server is busy or just starting."""
+    return isinstance(error, UnreachableError) or (
+        isinstance(error, StatusError) and (error.status == 429 or error.status >= 500)
+    )
+
+
 def refusal(status: int, data: bytes, verb: str, where: Place, server: str) -> ClusterError:
     """The error for an answer of 400 or more to *verb* at *where*."""
     reason = _reason(data)
@@ -58,7 +69,7 @@ def unreachable(server: str, context: str, error: Exception) -> ClusterError:
             break
         inner = deeper
     text = re.sub(r"^.*?object at 0x[0-9a-f]+>: ", "", str(inner)) or type(inner).__name__
-    return ClusterError(
+    return UnreachableError(
         f"the cluster of context {context} at {server} can't be reached: {text}",
         hint=f"is it running, and is the VPN up? `kubectl --context {context} version` asks the same address",
     )

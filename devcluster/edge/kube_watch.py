@@ -1,8 +1,9 @@
 """Following objects without polling, and without missing what happened in between.
 
 A watch begins at the version of a list.  It ends by itself after some minutes, and the server forgets
-old versions; so what was seen last is remembered, and after a new list the difference is told.  The
-naive way, to start a watch without a version, loses whatever changed between list and watch.
+old versions; so what was seen last is remembered, and after a new list the difference is told.  A server
+that is away is waited for, since it comes back; whoever can't wait has a time-out of their own.  The naive
+way, to start a watch without a version, loses whatever changed between list and watch.
 
 Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
 """
@@ -18,7 +19,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from devcluster.edge.kube import Cluster, Json, Listing, WatchEvent
-from devcluster.edge.kube_answer import refusal
+from devcluster.edge.kube_answer import is_passing, refusal
 from devcluster.edge.kube_paths import Place, place
 from devcluster.errors import ClusterError
 
@@ -63,25 +64,30 @@ async def _changes(
     loop = asyncio.get_running_loop()
     while True:
         started = loop.time()
-        one = _one_watch(cluster, kind, namespace, selector, fields, version)
-        async with contextlib.aclosing(one):
-            async for raw in one:
-                if raw["type"] == "ERROR":
-                    break
-                version = raw["object"]["metadata"]["resourceVersion"]
-                if raw["type"] == "BOOKMARK":
+        try:
+            one = _one_watch(cluster, kind, namespace, selector, fields, version)
+            async with contextlib.aclosing(one):
+                async for raw in one:
+                    if raw["type"] == "ERROR":
+                        break
+                    version = raw["object"]["metadata"]["resourceVersion"]
+                    if raw["type"] == "BOOKMARK":
+                        continue
+                    event = WatchEvent(raw["type"], raw["object"])
+                    _note(known, event)
+                    yield event
+                else:  # it ended in good order: go on from the last version, but not in a tight circle
+                    await asyncio.sleep(max(0.0, started + _PACE - loop.time()))
                     continue
-                event = WatchEvent(raw["type"], raw["object"])
+            listing = await cluster.list(kind, namespace, selector=selector, fields=fields)
+            version = listing.version
+            for event in _difference(known, listing):
                 _note(known, event)
                 yield event
-            else:  # it ended in good order: go on from the last version, but not in a tight circle
-                await asyncio.sleep(max(0.0, started + _PACE - loop.time()))
-                continue
-        listing = await cluster.list(kind, namespace, selector=selector, fields=fields)
-        version = listing.version
-        for event in _difference(known, listing):
-            _note(known, event)
-            yield event
+        except ClusterError as error:  # a server that is away comes back
+            if not is_passing(error):
+                raise
+            await asyncio.sleep(max(0.0, started + _PACE - loop.time()))
 
 
 def _difference(known: dict[str, Json], listing: Listing) -> list[WatchEvent]:

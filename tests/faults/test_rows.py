@@ -13,7 +13,7 @@ from tests.faults.faults import FAULTS
 from tests.faults.matrix import FLOW, TRUTH, open_stage, run_fault
 from tests.scenarios.world import load_app
 
-_ROWS = [it for it in FAULTS if it.name in ("gateway-killed", "address-changed", "agent-killed")]
+_ROWS = [it for it in FAULTS if it.name in ("gateway-killed", "api-reset-7", "agent-killed")]
 
 
 @pytest.fixture(scope="session")
