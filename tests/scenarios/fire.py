@@ -146,8 +146,9 @@ def kill_host(world: World) -> None:
 
 
 def other_laptop(world: World) -> World:
-    """Another folder without a file, another folder of state, another name; the engine is the same."""
-    folder = world.folder / "other"
+    """Another folder without a file (here and above), another folder of state, another name; the engine is
+    the same."""
+    folder = world.folder.with_name(f"{world.folder.name}-other")
     folder.mkdir(exist_ok=True)
     environ = {"XDG_STATE_HOME": str(folder / "state"), "LOGNAME": "somebody-else", "USER": "somebody-else"}
     return replace(world, folder=folder, environ=world.environ | environ)
