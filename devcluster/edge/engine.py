@@ -176,6 +176,10 @@ class Engine:
     async def list_project(self, project: str) -> tuple[ContainerInfo, ...]:
         return await engine_look.list_project(self.calls, project)
 
+    async def list_published(self, project: str, workloads: Sequence[str] = ()) -> frozenset[tuple[str, int]]:
+        """(protocol, port of the laptop) of each that its running containers have.  *workloads* (): all."""
+        return await engine_look.list_published(self.calls, project, workloads)
+
     async def list_projects(self) -> tuple[str, ...]:
         """The ids of all projects that have anything here."""
         return await engine_look.list_projects(self.calls)

@@ -74,6 +74,21 @@ async def list_project(calls: Calls, project: str) -> tuple[ContainerInfo, ...]:
     return tuple(sorted((item for item in result if item is not None), key=lambda item: item.name))
 
 
+async def list_published(
+    calls: Calls, project: str, workloads: Sequence[str] = ()
+) -> frozenset[tuple[str, int]]:
+    """(protocol, port of the laptop) of each that running containers of *project* have."""
+    filters = {"label": f"{PROJECT}={project}"}
+    rows = await calls.call("list containers", calls.api.containers, filters=filters)
+    ports = [
+        port
+        for row in rows
+        if not workloads or row["Labels"].get(WORKLOAD) in workloads
+        for port in row.get("Ports") or ()
+    ]
+    return frozenset((port["Type"], port["PublicPort"]) for port in ports if port.get("PublicPort"))
+
+
 async def list_projects(calls: Calls) -> tuple[str, ...]:
     """Every project of which anything is left, be it a container, a network or a volume."""
     filters = {"label": PROJECT}

@@ -17,9 +17,11 @@ from devcluster.plan.local import plan_local
 from devcluster.plan.steps import render_steps
 from devcluster.rules.environment import local_environment
 from devcluster.rules.marks import secret_file, secret_name
+from devcluster.rules.naming import project_id
+from devcluster.run.ports import check_ports
 from devcluster.run.record import Mark, list_marks
 from devcluster.run.request import Request
-from devcluster.run.wanted import read_wanted
+from devcluster.run.wanted import Wanted, read_wanted
 
 Json = dict[str, Any]
 
@@ -76,25 +78,31 @@ def _fronts(mark: Mark) -> frozenset[int]:
 
 async def plan(request: Request) -> Json:
     """What ``up`` would do: ``{"text", "workloads": [{"name", "steps", "warnings", "notes"}]}``."""
-    assert request.project is not None
-    rows, texts = [], []
+    project = request.project
+    assert project is not None
     async with open_cluster(request.context) as cluster, open_engine() as engine:
         namespace = request.namespace or cluster.namespace
-        for workload in request.wanted:
-            wanted = await read_wanted(cluster, engine, request.project, workload, namespace)
-            steps = (*wanted.install.steps, *plan_local(wanted.order, workload.key, wanted.title))
-            rows.append(
-                {
-                    "name": workload.key,
-                    "steps": [{"step": str(step), "cause": step.cause, "undo": step.undo} for step in steps],
-                    "warnings": [asdict(caution) for caution in wanted.cautions],
-                    "notes": list(wanted.install.notes),
-                }
-            )
-            notes = "".join(f"    warning: {caution}\n" for caution in wanted.cautions)
-            notes += "".join(f"    note: {note}\n" for note in wanted.install.notes)
-            texts.append(f"{workload.key} ({wanted.title})\n{render_steps(steps)}\n{notes}")
-    return {"text": "\n".join(texts), "workloads": rows}
+        wanted = [
+            await read_wanted(cluster, engine, project, workload, namespace) for workload in request.wanted
+        ]
+        identity = project_id(cluster.context, namespace, project.name)
+        await check_ports(engine, identity, wanted, request.only)
+    rows, texts = zip(*map(_planned, wanted), strict=True)
+    return {"text": "\n".join(texts), "workloads": list(rows)}
+
+
+def _planned(wanted: Wanted) -> tuple[Json, str]:
+    """One workload's row, and the same as text."""
+    steps = (*wanted.install.steps, *plan_local(wanted.order, wanted.workload.key, wanted.title))
+    row = {
+        "name": wanted.workload.key,
+        "steps": [{"step": str(step), "cause": step.cause, "undo": step.undo} for step in steps],
+        "warnings": [asdict(caution) for caution in wanted.cautions],
+        "notes": list(wanted.install.notes),
+    }
+    notes = "".join(f"    warning: {caution}\n" for caution in wanted.cautions)
+    notes += "".join(f"    note: {note}\n" for note in wanted.install.notes)
+    return row, f"{wanted.workload.key} ({wanted.title})\n{render_steps(steps)}\n{notes}"
 
 
 async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], ...]:

@@ -25,11 +25,12 @@ from devcluster.run.holding import own_holder, still_held
 from devcluster.run.install import BusyError, Installed, install
 from devcluster.run.journal import Journal
 from devcluster.run.podlink import Claim, Wire
+from devcluster.run.ports import check_ports
 from devcluster.run.record import Mark, claim, find_mark, held, list_marks, unclaim
 from devcluster.run.remove import remove
 from devcluster.run.report import Progress, Report, silent
 from devcluster.run.site import Site, gateway_binary
-from devcluster.run.wanted import Wanted, check_ports, read_wanted
+from devcluster.run.wanted import Wanted, read_wanted
 
 Json = dict[str, Any]
 
@@ -73,21 +74,23 @@ class Session:
         async with self._turn(report, timeout):
             chosen = [workload for workload in project.workloads if not only or workload.key in only]
             wanted = [await self._read(project, workload.key) for workload in chosen]
+            await check_ports(self.site.engine, self.site.place.id, wanted, only)
             for item in wanted:
                 if item.workload.key not in self.attachments:
-                    check_ports(item.publishes)
                     for caution in item.cautions:
                         report(Progress(item.workload.key, f"warning: {caution}"))
             gone = [] if only else sorted(self.attachments.keys() - {it.key for it in project.workloads})
             dropped = [] if only else await self._find_dropped(project)
-            rows = await self._together(
+            results = await self._settle(
                 *(self._detach(key, remove_agent=True) for key in gone),
                 *(self._drop(mark) for mark in dropped),
-                *(self._apply_one(item, takeover=takeover) for item in wanted),
             )
             if dropped:
                 await self._sweep(project)
-            return {"workloads": rows, "notes": []}
+            if results:  # a workload under another name, or a port of theirs, may be wanted anew
+                wanted = [await self._read(project, workload.key) for workload in chosen]
+            results += await self._settle(*(self._apply_one(item, takeover=takeover) for item in wanted))
+            return {"workloads": _unless_failed(results), "notes": []}
 
     async def leave(self, only: tuple[str, ...], *, report: Report = silent) -> Json:
         """Hand back; agent, container and volumes stay for the next ``up``."""
@@ -123,11 +126,10 @@ class Session:
 
     async def _together(self, *work: Coroutine[Any, Any, Json]) -> list[Json]:
         """All at once; if one fails the others go on to their end, then its error is raised."""
-        results = await asyncio.gather(*work, return_exceptions=True)
-        errors = [result for result in results if isinstance(result, BaseException)]
-        if errors:
-            raise errors[0]
-        return [result for result in results if not isinstance(result, BaseException)]
+        return _unless_failed(await self._settle(*work))
+
+    async def _settle(self, *work: Coroutine[Any, Any, Json]) -> list[Json | BaseException]:
+        return list(await asyncio.gather(*work, return_exceptions=True))
 
     async def _read(self, project: Project, key: str) -> Wanted:
         workload = next(item for item in project.workloads if item.key == key)
@@ -357,6 +359,13 @@ class Session:
         detail += [f"{address}:{host} -> {port}" for port, address, host in ports]
         warnings = [asdict(caution) for caution in attachment.wanted.cautions]
         return {"name": attachment.key, "outcome": outcome, "detail": detail, "warnings": warnings}
+
+
+def _unless_failed(results: list[Json | BaseException]) -> list[Json]:
+    errors = [result for result in results if isinstance(result, BaseException)]
+    if errors:
+        raise errors[0]
+    return [result for result in results if not isinstance(result, BaseException)]
 
 
 def _first(error: BaseException) -> BaseException:

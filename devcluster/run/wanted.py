@@ -6,7 +6,6 @@ taken port ends the command with nothing to put back.
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -106,27 +105,6 @@ async def read_wanted(
         container=container,
         pod_spec=install.base["spec"],
     )
-
-
-def check_ports(publishes: tuple[Publish, ...]) -> None:
-    """ConfigurationError for a port that stands in the file and is taken, before anything is changed.
-
-    Docker binds it later and has the last word; this only spares a roll-out for nothing.
-    """
-    for publish in publishes:
-        if publish.host is None or not publish.written:
-            continue
-        kind = socket.SOCK_DGRAM if publish.protocol == "udp" else socket.SOCK_STREAM
-        with socket.socket(socket.AF_INET, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((publish.address, publish.host))
-            except OSError as error:
-                other = f"{publish.host + 1}:{publish.container}"
-                raise ConfigurationError(
-                    f"port {publish.host} of the laptop is taken ({publish.address}: {error.strerror})",
-                    hint=f'free it, or write another one under `ports`, e.g. "{other}"',
-                ) from error
 
 
 async def _pod_image(

@@ -1,0 +1,82 @@
+"""A port that stands in the file and is taken: found before anything is changed; our own is never "taken"."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.scenarios.world import World
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port of the laptop on which somebody else listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield int(listener.getsockname()[1])
+
+
+def _free() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _file(world: World, **ports: str) -> None:
+    workloads = "".join(
+        f'  {key}: {{ports: ["{written}"], environment: {{IDENTITY: local}}}}\n'
+        for key, written in ports.items()
+    )
+    world.write(f"name: shop\nnamespace: {world.namespace}\nworkloads:\n{workloads}")
+
+
+async def test_a_taken_port_stops_up_before_the_first_change(world: World, taken: int) -> None:
+    before = await world.deploy()
+    _file(world, web=f"{taken}:8080")
+    for words in (("up", "-d"), ("up",), ("plan",)):
+        done = await world.devcluster(*words, code=2)
+        assert f"port {taken} of the laptop is taken" in done.stderr
+        assert f'"{taken + 1}:8080"' in done.stderr
+    after = await world.cluster.get("deployment", "web", world.namespace)
+    assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+    assert await world.cluster_leftovers() == world.docker_leftovers() == []
+
+
+async def test_two_workloads_cannot_write_the_same_port(world: World) -> None:
+    await world.deploy()
+    await world.deploy("api")
+    port = _free()
+    _file(world, web=f"{port}:8080", api=f"{port}:7000")
+    done = await world.devcluster("up", "-d", code=2)
+    assert f"port {port} of the laptop stands under `ports` twice: web and api" in done.stderr
+    assert await world.cluster_leftovers() == world.docker_leftovers() == []
+
+
+async def test_what_the_project_itself_publishes_is_not_taken(world: World, taken: int) -> None:
+    """Unchanged, edited, moved to a workload under another name, after `leave`: the same port each time."""
+    await world.deploy()
+    port = _free()
+    _file(world, web=f"{port}:8080")
+    await world.devcluster("up", "-d")
+    again = await world.devcluster("up", "-d", "-o", "json")
+    assert [row["outcome"] for row in again.json["workloads"]] == ["unchanged"]
+
+    _file(world, web=f"{taken}:8080")  # an edit that can't be: what runs goes on running
+    await world.devcluster("up", "-d", code=2)
+    assert (await world.status())["ports"] == [{"container": 8080, "host": port, "address": "127.0.0.1"}]
+    assert await world.who() == {"local": 20}
+
+    await world.devcluster("leave")
+    _file(world, web=f"{port}:7000")
+    await world.devcluster("up", "-d")
+    assert (await world.status())["ports"] == [{"container": 7000, "host": port, "address": "127.0.0.1"}]
+
+    text = f'frontend: {{target: deployment/web, ports: ["{port}:8080"], environment: {{IDENTITY: local}}}}'
+    world.write(f"name: shop\nnamespace: {world.namespace}\nworkloads:\n  {text}\n")
+    renamed = await world.devcluster("up", "-d", "-o", "json")
+    outcomes = {row["name"]: row["outcome"] for row in renamed.json["workloads"]}
+    assert outcomes == {"web": "put back", "frontend": "created"}
+    assert await world.who() == {"local": 20}
