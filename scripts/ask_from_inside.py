@@ -13,7 +13,7 @@ import secrets
 import sys
 from typing import Any
 
-from devcluster.edge.kube import Cluster, open_cluster
+from devcluster.edge.kube.cluster import Cluster, open_cluster
 
 _PATIENCE = 60.0  # seconds
 _ASK = """

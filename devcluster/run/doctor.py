@@ -11,8 +11,8 @@ import datetime
 import statistics
 from typing import Any
 
-from devcluster.edge.engine import Engine, open_engine
-from devcluster.edge.kube import Cluster, open_cluster
+from devcluster.edge.docker.engine import Engine, open_engine
+from devcluster.edge.kube.cluster import Cluster, open_cluster
 from devcluster.errors import ClusterError, DevclusterError
 from devcluster.rules.checkup import (
     OLDEST_DOCKER,

@@ -11,22 +11,22 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from devcluster.edge.engine import Engine, open_engine
-from devcluster.edge.engine_files import VolumeTarget
-from devcluster.edge.kube import Cluster, open_cluster
+from devcluster.edge.docker.engine import Engine, open_engine
+from devcluster.edge.docker.files import VolumeTarget
+from devcluster.edge.kube.cluster import Cluster, open_cluster
 from devcluster.errors import ConfigurationError, DevclusterError, HeldError, LeftoverError
 from devcluster.rules.marks import secret_name
-from devcluster.run.holding import own_holder, still_held
-from devcluster.run.journal import Journal
 from devcluster.run.place import Place, place_of, state_home
-from devcluster.run.record import held
-from devcluster.run.remove import remove
 from devcluster.run.report import Report
 from devcluster.run.request import Request
 from devcluster.run.site import gateway_binary
 from devcluster.run.socket import AbsentError, EndedError, ask
-from devcluster.run.traces import Trace, find_places, find_traces
-from devcluster.run.volumes import describe_local_changes, manifest_path
+from devcluster.run.volume.volumes import describe_local_changes, manifest_path
+from devcluster.run.workload.holding import own_holder, still_held
+from devcluster.run.workload.journal import Journal
+from devcluster.run.workload.record import held
+from devcluster.run.workload.remove import remove
+from devcluster.run.workload.traces import Trace, find_places, find_traces
 
 Json = dict[str, Any]
 

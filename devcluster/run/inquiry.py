@@ -5,23 +5,23 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from devcluster.edge.engine import open_engine
-from devcluster.edge.kube import Cluster, open_cluster
-from devcluster.edge.kube_answer import ForbiddenError
-from devcluster.edge.kube_workload import KINDS, agent_pods, find_workload
-from devcluster.edge.lanes import AgentAddress
-from devcluster.edge.ssh import Keys, open_agent
-from devcluster.edge.ways import Ways
+from devcluster.edge.agent.ssh import Keys, open_agent
+from devcluster.edge.docker.engine import open_engine
+from devcluster.edge.kube.answer import ForbiddenError
+from devcluster.edge.kube.cluster import Cluster, open_cluster
+from devcluster.edge.kube.workload import KINDS, agent_pods, find_workload
+from devcluster.edge.lane.lanes import AgentAddress
+from devcluster.edge.lane.ways import Ways
 from devcluster.errors import ConfigurationError
 from devcluster.plan.local import plan_local
 from devcluster.plan.steps import render_steps
 from devcluster.rules.environment import local_environment
 from devcluster.rules.marks import secret_file, secret_name
 from devcluster.rules.naming import project_id
-from devcluster.run.ports import check_ports
-from devcluster.run.record import Mark, list_marks
 from devcluster.run.request import Request
-from devcluster.run.wanted import Wanted, read_wanted
+from devcluster.run.workload.ports import check_ports
+from devcluster.run.workload.record import Mark, list_marks
+from devcluster.run.workload.wanted import Wanted, read_wanted
 
 Json = dict[str, Any]
 

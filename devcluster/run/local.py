@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from devcluster.edge.engine import ContainerInfo, Engine, open_engine
-from devcluster.edge.kube import open_cluster
+from devcluster.edge.docker.engine import ContainerInfo, Engine, open_engine
+from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import ConfigurationError
-from devcluster.run.logs import Show, follow_container
+from devcluster.run.host.logs import Show, follow_container
 from devcluster.run.place import Place, place_of
 from devcluster.run.report import Report
 from devcluster.run.request import Request

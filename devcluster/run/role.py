@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from devcluster.edge.kube import open_cluster
+from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import FailedError
 from devcluster.rules.rights import Subject, render_role
 from devcluster.run.request import Request

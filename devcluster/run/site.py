@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devcluster.edge.engine import Engine
-from devcluster.edge.kube import Cluster
+from devcluster.edge.docker.engine import Engine
+from devcluster.edge.kube.cluster import Cluster
 from devcluster.run.place import Place
 from devcluster.run.report import Report, silent
 

@@ -13,17 +13,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from devcluster.config.model import Workload
-from devcluster.edge.kube import Cluster, open_cluster
-from devcluster.edge.kube_workload import find_workload
+from devcluster.edge.kube.cluster import Cluster, open_cluster
+from devcluster.edge.kube.workload import find_workload
 from devcluster.errors import ConfigurationError, DevclusterError
 from devcluster.plan.proof import Verdict
 from devcluster.rules.marks import Record
-from devcluster.run.drift import read_drift
+from devcluster.run.host.drift import read_drift
 from devcluster.run.place import Place, place_of
-from devcluster.run.record import Mark, held, list_marks
 from devcluster.run.report import silent
 from devcluster.run.request import Request
 from devcluster.run.socket import AbsentError, ask
+from devcluster.run.workload.record import Mark, held, list_marks
 
 Json = dict[str, Any]
 
@@ -157,7 +157,9 @@ async def _unheld(
 
 
 def _ours(record: Record, place: Place) -> bool:
-    from devcluster.run.holding import own_holder  # with it come SSH and Docker, half of the command's time
+    from devcluster.run.workload.holding import (
+        own_holder,  # with it come SSH and Docker, half of the command's time
+    )
 
     return record.holder == own_holder(place)
 

@@ -13,21 +13,21 @@ from typing import Any
 
 from devcluster.config.codec import encode_project
 from devcluster.edge.background import running
-from devcluster.edge.engine import open_engine
-from devcluster.edge.kube import open_cluster
+from devcluster.edge.docker.engine import open_engine
+from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import DevclusterError, FailedError, HeldError
-from devcluster.run.hosting import host
-from devcluster.run.logs import follow_session
+from devcluster.run.host.hosting import host
+from devcluster.run.host.logs import follow_session
+from devcluster.run.host.session import Session, open_session
 from devcluster.run.place import Place, place_of
 from devcluster.run.report import Report
 from devcluster.run.request import Request
-from devcluster.run.session import Session, open_session
 from devcluster.run.site import Site, read_secret
 from devcluster.run.socket import AbsentError, ask
 
 Json = dict[str, Any]
 INTERRUPTED = 130
-HOST: tuple[str, ...] = ("devcluster.run.hosting",)  # what `up -d` leaves behind: a module, first words
+HOST: tuple[str, ...] = ("devcluster.run.host.hosting",)  # what `up -d` leaves behind: a module, first words
 _SPAWN = 20.0  # seconds until a new host process must answer
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -21,14 +21,14 @@ from urllib.parse import urlsplit
 import yaml
 
 from devcluster.config.model import Target
-from devcluster.edge.kube import Cluster, Json, open_cluster
-from devcluster.edge.kube_agent import AgentBinary, load_binary, make_binary
-from devcluster.edge.kube_workload import find_workload
+from devcluster.edge.kube.agent import AgentBinary, load_binary, make_binary
+from devcluster.edge.kube.cluster import Cluster, Json, open_cluster
+from devcluster.edge.kube.workload import find_workload
 from devcluster.errors import FailedError
 from devcluster.plan.install import InstallPlan, Wish, plan_install
 from devcluster.rules.image import ImageFacts
-from devcluster.run.install import observe
-from devcluster.run.rollout import await_rollout
+from devcluster.run.workload.install import observe
+from devcluster.run.workload.rollout import await_rollout
 
 APP = Path(__file__).parent / "apps" / "kube"
 IMAGE = "devcluster-test-kube"

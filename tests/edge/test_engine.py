@@ -20,12 +20,19 @@ from typing import Any
 import pytest
 
 from devcluster.config.model import Healthcheck, Mount, Publish, Runtime
-from devcluster.edge.engine import ContainerEvent, Engine, NetnsInfo, NetworkInfo, open_engine, spec_digest
+from devcluster.edge.docker.engine import (
+    ContainerEvent,
+    Engine,
+    NetnsInfo,
+    NetworkInfo,
+    open_engine,
+    spec_digest,
+)
 from devcluster.errors import ConfigurationError, EngineError
 from devcluster.rules.container import ContainerSpec, VolumeBind
 from devcluster.rules.keys import generate_pair
 from devcluster.rules.naming import container_name, network_name, volume_name
-from devcluster.run.base_image import BASE_IMAGE, ensure_base_image
+from devcluster.run.sandbox.base_image import BASE_IMAGE, ensure_base_image
 from tests.edge.gateway_binary import gateway_binary
 
 PROJECT = "test-engine"
@@ -304,7 +311,7 @@ async def test_exec_ends_with_the_commands_code_and_has_our_streams(engine: Engi
     workload = await run(engine, netns, spec())
     program = (
         "import asyncio, sys\n"
-        "from devcluster.edge.engine import open_engine\n"
+        "from devcluster.edge.docker.engine import open_engine\n"
         "async def main():\n"
         "    async with open_engine() as engine:\n"
         "        return await engine.exec_in(sys.argv[1], ['/bin/sh', '-c', 'cat; echo err >&2; exit 5'])\n"

@@ -15,16 +15,16 @@ from typing import Any
 import pytest
 
 from devcluster.config.model import Target
-from devcluster.edge.kube import open_cluster
-from devcluster.edge.kube_agent import AgentBinary, load_binary
-from devcluster.edge.kube_workload import agent_pods, find_workload
+from devcluster.edge.kube.agent import AgentBinary, load_binary
+from devcluster.edge.kube.cluster import open_cluster
+from devcluster.edge.kube.workload import agent_pods, find_workload
 from devcluster.errors import ClusterError, FailedError, HeldError, LeftoverError
 from devcluster.rules.marks import Holder
-from devcluster.run.install import BusyError, install
-from devcluster.run.journal import Journal, unfinished
-from devcluster.run.record import claim, find_mark, list_marks, unclaim
-from devcluster.run.remove import remove
 from devcluster.run.report import Progress
+from devcluster.run.workload.install import BusyError, install
+from devcluster.run.workload.journal import Journal, unfinished
+from devcluster.run.workload.record import claim, find_mark, list_marks, unclaim
+from devcluster.run.workload.remove import remove
 from tests.edge.cluster_world import (
     FACTS,
     IMAGE,

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from devcluster.config.model import Target
-from devcluster.edge.kube import Cluster, open_cluster
-from devcluster.edge.kube_workload import find_workload
+from devcluster.edge.kube.cluster import Cluster, open_cluster
+from devcluster.edge.kube.workload import find_workload
 from devcluster.errors import ChangedError, ClusterError, ConfigurationError, NotFoundError
 from tests.edge.cluster_world import World, deployment, open_world, token_of, write_config
 
@@ -207,7 +207,7 @@ async def test_a_process_that_is_killed_leaves_no_key(world: World, tmp_path: Pa
     """The test cluster's kubeconfig holds its client's key, as most do."""
     asking = f"""
 import asyncio, os, signal
-from devcluster.edge.kube import open_cluster
+from devcluster.edge.kube.cluster import open_cluster
 async def ask():
     async with open_cluster(None) as cluster:
         await cluster.list("configmap", {world.namespace!r})

@@ -23,10 +23,10 @@ import docker
 import pytest
 from kubernetes import client, config
 
-from devcluster.edge.sandbox_engine import container_name
+from devcluster.edge.docker.sandbox import container_name
 from devcluster.errors import ConfigurationError, FailedError, NotFoundError
-from devcluster.run.base_image import BASE_IMAGE
-from devcluster.run.sandbox import (
+from devcluster.run.sandbox.base_image import BASE_IMAGE
+from devcluster.run.sandbox.sandbox import (
     Sandbox,
     SandboxStatus,
     sandbox_down,

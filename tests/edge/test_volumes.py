@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from devcluster.edge.engine import Engine, open_engine
-from devcluster.edge.engine_files import VolumeTarget
-from devcluster.edge.files import FolderTarget, scan
+from devcluster.edge.agent.files import FolderTarget, scan
+from devcluster.edge.docker.engine import Engine, open_engine
+from devcluster.edge.docker.files import VolumeTarget
 from devcluster.errors import ConfigurationError, FailedError
 from devcluster.rules.tree import parse_tree, render_entry
-from devcluster.run.one_fill import FillResult, Rewriting
-from devcluster.run.volume_manifest import FileRewrite
-from devcluster.run.volumes import (
+from devcluster.run.volume.manifest import FileRewrite
+from devcluster.run.volume.one_fill import FillResult, Rewriting
+from devcluster.run.volume.volumes import (
     Target,
     describe_local_changes,
     fill_volume,

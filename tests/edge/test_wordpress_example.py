@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from devcluster.edge.kube import Cluster, open_cluster
-from devcluster.run.example_images import example_folder, image_tag
+from devcluster.edge.kube.cluster import Cluster, open_cluster
+from devcluster.run.sandbox.example_images import example_folder, image_tag
 
 NAMESPACE = "devcluster-example-test"
 _GET = """

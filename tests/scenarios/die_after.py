@@ -23,13 +23,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from devcluster.edge.engine_call import Calls
-from devcluster.edge.kube_paths import Place
-from devcluster.edge.kube_transport import Transport
-from devcluster.edge.ssh import AgentLink
-from devcluster.run import hosting, up
-from devcluster.run.journal import Entry, Journal
-from devcluster.run.session import Session
+from devcluster.edge.agent.ssh import AgentLink
+from devcluster.edge.docker.call import Calls
+from devcluster.edge.kube.paths import Place
+from devcluster.edge.kube.transport import Transport
+from devcluster.run import up
+from devcluster.run.host import hosting
+from devcluster.run.host.session import Session
+from devcluster.run.workload.journal import Entry, Journal
 
 STEP = "FIRE_STEP"  # where to die: a step's name, or `PROCESS PHASE: !`, the next write to the cluster
 WHEN = "FIRE_WHEN"  # `after` (default) or `before` it

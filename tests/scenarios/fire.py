@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from devcluster.edge.kube_paths import place
+from devcluster.edge.kube.paths import place
 from tests.scenarios.die_after import RECORD, STEP, WHEN
 from tests.scenarios.world import Done, World, deployment
 

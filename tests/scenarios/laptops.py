@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from devcluster.edge.kube import open_cluster
+from devcluster.edge.kube.cluster import open_cluster
 from tests.scenarios.world import World
 
 
@@ -56,7 +56,7 @@ def shop(namespace: str, *keys: str) -> str:
 
 def host_process(world: World) -> int:
     """The process that ``up -d`` left behind."""
-    words = [b"devcluster.run.hosting", world.cluster.context.encode(), world.namespace.encode()]
+    words = [b"devcluster.run.host.hosting", world.cluster.context.encode(), world.namespace.encode()]
     found = []
     for folder in Path("/proc").iterdir():
         with contextlib.suppress(OSError):

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from devcluster.edge.kube import Cluster
+from devcluster.edge.kube.cluster import Cluster
 from tests.edge.cluster_world import write_config
 from tests.scenarios.world import World
 

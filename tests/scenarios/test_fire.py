@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.edge.kube_agent import load_binary
+from devcluster.edge.kube.agent import load_binary
 from devcluster.errors import FailedError
 from tests.scenarios.fire import (
     assert_as_before,

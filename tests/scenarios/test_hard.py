@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.edge.kube_agent import CHUNK, load_binary
+from devcluster.edge.kube.agent import CHUNK, load_binary
 from tests.edge.cluster_world import node_of
 from tests.scenarios.world import World, deployment
 

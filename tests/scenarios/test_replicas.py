@@ -9,7 +9,7 @@ import asyncio
 
 import pytest
 
-from devcluster.edge.kube_paths import place
+from devcluster.edge.kube.paths import place
 from tests.scenarios.laptops import shop
 from tests.scenarios.load import steady_load
 from tests.scenarios.world import World

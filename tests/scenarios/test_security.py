@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from devcluster.edge.kube_agent import load_binary
-from devcluster.edge.lanes import AgentAddress, LaneError
-from devcluster.edge.ssh import Keys, open_agent
-from devcluster.edge.ways import Ways
+from devcluster.edge.agent.ssh import Keys, open_agent
+from devcluster.edge.kube.agent import load_binary
+from devcluster.edge.lane.lanes import AgentAddress, LaneError
+from devcluster.edge.lane.ways import Ways
 from devcluster.rules.keys import generate_pair
 from devcluster.rules.marks import chunk_name
 from tests.edge.cluster_world import node_of

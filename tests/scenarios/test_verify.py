@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from devcluster.edge.lanes import AgentAddress
-from devcluster.edge.ssh import AgentLink, Keys, open_agent
-from devcluster.edge.ways import Ways
+from devcluster.edge.agent.ssh import AgentLink, Keys, open_agent
+from devcluster.edge.lane.lanes import AgentAddress
+from devcluster.edge.lane.ways import Ways
 from devcluster.rules.marks import parse_record, secret_file
 from tests.edge.cluster_world import node_of
 from tests.scenarios.laptops import host_process

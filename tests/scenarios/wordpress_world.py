@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from devcluster.edge.kube import open_cluster
+from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import NotFoundError
 from tests.scenarios.world import Done, World
 

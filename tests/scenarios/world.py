@@ -22,7 +22,7 @@ from typing import Any
 
 import docker
 
-from devcluster.edge.kube import Cluster, open_cluster
+from devcluster.edge.kube.cluster import Cluster, open_cluster
 from devcluster.rules.naming import project_id
 from tests.apps.build import build_test_images
 from tests.edge.cluster_world import node_of

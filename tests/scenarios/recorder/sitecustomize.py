@@ -7,7 +7,7 @@ import os
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from devcluster.edge.kube_transport import Transport
+from devcluster.edge.kube.transport import Transport
 
 _VERBS = {"POST": "create", "PATCH": "patch", "DELETE": "delete"}
 _send = Transport.send

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devcluster.edge.websocket import FrameError, Frames, accepted, binary, handshake_key, pong
+from devcluster.edge.lane.websocket import FrameError, Frames, accepted, binary, handshake_key, pong
 
 
 def _unmasked(frame: bytes) -> tuple[int, bytes]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devcluster.run.journal import Entry, Journal, parse_entries, render_entry, unfinished
+from devcluster.run.workload.journal import Entry, Journal, parse_entries, render_entry, unfinished
 
 ENTRIES = st.lists(
     st.builds(

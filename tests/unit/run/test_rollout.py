@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.run.rollout import Sight, find_failure
+from devcluster.run.workload.rollout import Sight, find_failure
 
 Json = dict[str, Any]
 

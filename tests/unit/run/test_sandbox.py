@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from devcluster.edge import sandbox_engine
-from devcluster.run import base_image, sandbox_build, sandbox_place
+from devcluster.edge.docker import sandbox as sandbox_engine
+from devcluster.run.sandbox import base_image
+from devcluster.run.sandbox import build as sandbox_build
+from devcluster.run.sandbox import place as sandbox_place
 
 
 def _digest(folder: Path, *more: str) -> str:

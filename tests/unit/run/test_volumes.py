@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from devcluster.rules.tree import Entry
-from devcluster.run.volume_manifest import (
+from devcluster.run.volume.manifest import (
     FileRewrite,
     Manifest,
     load_manifest,
     save_manifest,
     settle_pending,
 )
-from devcluster.run.volumes import render_size, request_paths
+from devcluster.run.volume.volumes import render_size, request_paths
 
 
 def test_a_name_that_is_no_utf8_is_asked_for_by_its_directory() -> None:

@@ -1,0 +1,156 @@
+"""An agent's control and files, by SSH over a lane.
+
+The agent accepts one public key, the laptop's, and shows one host key; both were made by the first
+``up`` and stand in the workload's Secret, so that neither side trusts anything on first use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncssh
+
+from devcluster.edge.background import running
+from devcluster.edge.kube.cluster import UpgradeTarget
+from devcluster.edge.lane.lanes import AgentAddress, LaneError
+from devcluster.edge.lane.ways import Ways
+from devcluster.edge.lines import Json, Lines
+from devcluster.errors import ClusterError
+from devcluster.rules.facts import PodFacts, parse_facts
+
+_USER = "devcluster"
+_LONG = 24 * 3600.0  # the agent's own bounds end a stop or a release long before
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Both sides' keys: ours in full (PEM), the agent's public one (OpenSSH line)."""
+
+    laptop: bytes = field(repr=False)
+    agent_public: str = ""
+
+
+class AgentLink:
+    """One agent: control calls, and trees of files (``run.volumes``' TreeSource)."""
+
+    def __init__(self, address: AgentAddress, connection: asyncssh.SSHClientConnection, lines: Lines) -> None:
+        self.address = address
+        self._connection = connection
+        self._lines = lines
+
+    async def call(self, do: str, *, timeout: float = _LONG, **arguments: Any) -> Json:
+        """One request of the control table.  Raises Refusal, ConnectionError, TimeoutError."""
+        return await self._lines.call(do, timeout=timeout, **arguments)
+
+    async def inspect(self) -> PodFacts:
+        return parse_facts(await self.call("inspect", timeout=30))
+
+    async def scan(self, root: str, exclude: Sequence[str]) -> list[Json]:
+        """Every entry below *root* in walk order, as docs/architecture.md's ``scan`` gives it."""
+        request = {"do": "scan", "root": root, "exclude": list(exclude)}
+        data = b"".join([chunk async for chunk in self._files(request)])
+        return [json.loads(line) for line in data.splitlines()]
+
+    async def pack(
+        self, root: str, exclude: Sequence[str], paths: Sequence[str] | None
+    ) -> AsyncIterator[bytes]:
+        """A PAX tar stream of *root*, or of *paths* below it."""
+        request: Json = {"do": "pack", "root": root, "exclude": list(exclude)}
+        if paths is not None:
+            request["paths"] = list(paths)
+        async for chunk in self._files(request):
+            yield chunk
+
+    async def _files(self, request: Json) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._read_files(request):
+                yield chunk
+        except (asyncssh.Error, OSError) as error:
+            raise ClusterError(f"the agent of {self.address.pod} was lost: {error}") from error
+
+    async def _read_files(self, request: Json) -> AsyncIterator[bytes]:
+        process = await self._connection.create_process(subsystem="files", encoding=None)
+        async with process:
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.write_eof()
+            while chunk := await process.stdout.read(256 * 1024):
+                yield chunk
+            reason = (await process.stderr.read()).decode("utf-8", "replace").strip()
+            await process.wait_closed()
+            if process.exit_status != 0:
+                pod, root = self.address.pod, request["root"]
+                raise ClusterError(f"the agent of {pod} could not read {root}: {reason}")
+
+
+@contextlib.asynccontextmanager
+async def open_agent(
+    ways: Ways,
+    target: UpgradeTarget,
+    address: AgentAddress,
+    keys: Keys,
+    *,
+    timeout: float,
+    on_state: Callable[[Json], None] | None = None,
+) -> AsyncIterator[AgentLink]:
+    """The control conversation with one agent; ends with ConnectionError in its calls when it breaks.
+
+    Raises LaneError where the agent can't be reached or is not the one that the Secret names.
+    """
+    sock = await ways.open_socket(target, address, "ssh", timeout=timeout)
+    try:
+        connection = await asyncio.wait_for(_connect(sock, keys), timeout)
+    except (asyncssh.Error, OSError, TimeoutError) as error:
+        sock.close()
+        raise LaneError(f"the agent of pod {address.pod} did not let us in: {error}") from error
+    async with connection:
+        process = await _control(connection, address)
+
+        def on_event(event: Json) -> None:
+            if on_state is not None and event.get("event") == "state":
+                on_state(event["state"])
+
+        lines = Lines(process.stdout, process.stdin.write, on_event=on_event)
+        try:
+            async with running(_read(lines), name=f"control {address.pod}"):
+                yield AgentLink(address, connection, lines)
+        finally:
+            connection.abort()
+
+
+async def _control(
+    connection: asyncssh.SSHClientConnection, address: AgentAddress
+) -> asyncssh.SSHClientProcess[bytes]:
+    try:
+        return await connection.create_process(subsystem="control", encoding=None)
+    except (asyncssh.Error, OSError) as error:
+        raise LaneError(f"the agent of pod {address.pod} broke off: {error}") from error
+
+
+async def _read(lines: Lines) -> None:
+    try:
+        await lines.run()
+    except* asyncssh.Error:
+        pass  # an end like any other: whoever waits for an answer was told
+
+
+async def _connect(sock: Any, keys: Keys) -> asyncssh.SSHClientConnection:
+    host_key = asyncssh.import_public_key(keys.agent_public)
+    return await asyncssh.connect(
+        "agent",
+        sock=sock,
+        username=_USER,
+        client_keys=[asyncssh.import_private_key(keys.laptop)],
+        known_hosts=([host_key], [], []),
+        server_host_key_algs=["ssh-ed25519"],
+        agent_path=None,
+        config=None,
+        keepalive_interval=5,
+        keepalive_count_max=3,
+        compression_algs=["none"],
+        encryption_algs=["aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com"],
+    )

@@ -1,0 +1,202 @@
+"""The Docker engine, as the rest of devcluster sees it.
+
+One object, opened once; each method says what it makes or finds.  All that it makes carries our labels
+(``rules/naming.py``).  Blocking calls run in threads (``engine_call``); errors are EngineError (exit 5),
+or ConfigurationError (exit 2) where the file asked for what the engine can't give.  docker-py is
+imported when the engine is opened and not before: it costs a third of a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from devcluster.config.model import Publish, PullPolicy, Runtime
+from devcluster.edge.docker import image as engine_image
+from devcluster.edge.docker import look as engine_look
+from devcluster.edge.docker import network as engine_network
+from devcluster.edge.docker import pod as engine_pod
+from devcluster.edge.docker import workload as engine_workload
+from devcluster.edge.docker.call import Calls, GoneError, RefusedError, connect
+from devcluster.edge.docker.image import Progress
+from devcluster.edge.docker.look import ContainerEvent, ContainerInfo, EngineFacts
+from devcluster.edge.docker.network import NetworkInfo
+from devcluster.edge.docker.pod import DOOR_PORT, NetnsInfo
+from devcluster.edge.docker.spec import spec_digest
+from devcluster.edge.docker.workload import ExecResult
+from devcluster.rules.container import ContainerSpec
+from devcluster.rules.image import ImageFacts
+
+__all__ = [
+    "DOOR_PORT",
+    "ContainerEvent",
+    "ContainerInfo",
+    "Engine",
+    "EngineFacts",
+    "ExecResult",
+    "GoneError",
+    "NetnsInfo",
+    "NetworkInfo",
+    "RefusedError",
+    "open_engine",
+    "spec_digest",
+]
+
+
+@asynccontextmanager
+async def open_engine() -> AsyncIterator[Engine]:
+    """The engine that the docker command line uses now; EngineError with what was tried."""
+    calls = await connect()
+    try:
+        yield Engine(calls)
+    finally:
+        await calls.close()
+
+
+class Engine:
+    """``calls`` is for the rooms beside this one (``edge/files``)."""
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+        self._gateway_image = ""
+        self._network = asyncio.Lock()  # Docker makes two of one name for two who ask at once
+
+    async def describe(self) -> EngineFacts:
+        """Version, place and free disk."""
+        return await engine_look.describe(self.calls)
+
+    async def list_networks(self) -> tuple[NetworkInfo, ...]:
+        """All of the engine's networks with a range of IPv4."""
+        return await engine_network.list_networks(self.calls)
+
+    async def ensure_network(
+        self, project: str, avoid: Sequence[IPv4Network | IPv4Address] = ()
+    ) -> NetworkInfo:
+        """The project's network; *avoid*: what was seen of the cluster (pods, Services, DNS)."""
+        async with self._network:
+            return await engine_network.ensure_network(self.calls, project, avoid)
+
+    async def ensure_gateway_image(self, binary: Path) -> str:
+        """``devcluster/gateway:HASH12``, made from *binary* where it is absent."""
+        self._gateway_image = await engine_image.ensure_gateway_image(self.calls, binary)
+        return self._gateway_image
+
+    @property
+    def gateway_image(self) -> str:
+        """The tag of the last ``ensure_gateway_image``."""
+        assert self._gateway_image, "ensure_gateway_image comes first"
+        return self._gateway_image
+
+    async def find_image(
+        self,
+        reference: str,
+        image_id: str | None,
+        pull_policy: PullPolicy = "missing",
+        progress: Progress | None = None,
+    ) -> ImageFacts:
+        """The image that the pod runs (*image_id* as it reports it), or that the file names (None)."""
+        return await engine_image.find_image(self.calls, reference, image_id, pull_policy, progress)
+
+    async def start_netns(
+        self,
+        project: str,
+        key: str,
+        hostname: str,
+        publishes: Sequence[Publish] = (),
+        runtime: Runtime | None = None,
+    ) -> NetnsInfo:
+        """Network namespace, hostname, published ports and the door."""
+        return await engine_pod.start_netns(
+            self.calls,
+            project,
+            key,
+            image=self.gateway_image,
+            hostname=hostname,
+            publishes=publishes,
+            runtime=runtime,
+        )
+
+    async def netns_info(self, container: str) -> NetnsInfo:
+        """The same of a netns that runs; GoneError when it does not."""
+        return await engine_pod.netns_info(self.calls, container)
+
+    async def start_gateway(
+        self, project: str, key: str, netns_id: str, settings: bytes, *, seconds: float = 20.0
+    ) -> str:
+        """The gateway's id, once it said ``ready``; *settings*: one JSON line, never shown anywhere."""
+        return await engine_pod.start_gateway(
+            self.calls, project, key, netns_id, settings, image=self.gateway_image, seconds=seconds
+        )
+
+    async def run_workload(
+        self, project: str, key: str, netns_id: str, spec: ContainerSpec, digest: str
+    ) -> str:
+        """The workload's container, new and started; *digest*: ``spec_digest(spec, key)``."""
+        return await engine_workload.run_workload(self.calls, project, key, netns_id, spec, digest)
+
+    async def stop(self, container: str, grace: float | None = None) -> None:
+        await engine_workload.stop(self.calls, container, grace)
+
+    async def start(self, container: str) -> None:
+        await engine_workload.start(self.calls, container)
+
+    async def restart(self, container: str, grace: float | None = None) -> None:
+        await engine_workload.restart(self.calls, container, grace)
+
+    async def wait(self, container: str) -> int:
+        """The exit code, when it has ended."""
+        return await engine_workload.wait(self.calls, container)
+
+    async def remove(self, container: str) -> None:
+        """Gone afterwards, whether it ran or never was; anonymous volumes with it."""
+        await engine_pod.remove_container(self.calls, container)
+
+    async def run_in(self, container: str, command: Sequence[str], *, user: str | None = None) -> ExecResult:
+        """Run *command* inside, collect code, stdout and stderr."""
+        return await engine_workload.run_in(self.calls, container, command, user=user)
+
+    async def exec_in(
+        self, container: str, command: Sequence[str], *, tty: bool | None = None, user: str | None = None
+    ) -> int:
+        """Run *command* inside on this process' own stdin, stdout, stderr; its exit code."""
+        return await engine_workload.exec_in(self.calls, container, command, tty=tty, user=user)
+
+    def follow_logs(
+        self, container: str, *, follow: bool = True, tail: int | None = None, since: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        return engine_look.follow_logs(self.calls, container, follow=follow, tail=tail, since=since)
+
+    def watch_container(self, container: str) -> AsyncGenerator[ContainerEvent, None]:
+        """What holds already (ended, a health), then each start, end and change of health."""
+        return engine_look.watch_container(self.calls, container)
+
+    async def look(self, container: str) -> ContainerInfo | None:
+        """One container by id or name; None when it is not there."""
+        return await engine_look.look(self.calls, container)
+
+    async def list_project(self, project: str) -> tuple[ContainerInfo, ...]:
+        return await engine_look.list_project(self.calls, project)
+
+    async def list_published(self, project: str, workloads: Sequence[str] = ()) -> frozenset[tuple[str, int]]:
+        """(protocol, port of the laptop) of each that its running containers have.  *workloads* (): all."""
+        return await engine_look.list_published(self.calls, project, workloads)
+
+    async def list_projects(self) -> tuple[str, ...]:
+        """The ids of all projects that have anything here."""
+        return await engine_look.list_projects(self.calls)
+
+    async def list_volumes(self, project: str) -> tuple[tuple[str, str], ...]:
+        """(name, workload's key) of each."""
+        return await engine_look.list_volumes(self.calls, project)
+
+    async def remove_project(
+        self, project: str, workloads: Sequence[str] | None = None, *, volumes: bool
+    ) -> tuple[str, ...]:
+        """Remove what is ours; answers what is left, each with its reason.  *workloads* None: all."""
+        return await engine_look.remove_project(self.calls, project, workloads, volumes=volumes)
+
+    async def remove_volume(self, name: str) -> None:
+        await engine_look.remove_volume(self.calls, name)

@@ -1,0 +1,193 @@
+"""Images: the gateway's own, put together here, and the pod's, found or pulled.
+
+Rules:
+- the gateway's image needs no registry: one static file in ``FROM scratch``, named by its content;
+- the pod's image is the one that the running pod reports, not what its tag means today;
+- local first; what can be neither found nor pulled is the user's to solve: what, why, the ways on.
+
+Source: https://github.com/moby/docker-image-spec/blob/main/spec.md (the archive of ``docker load``)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from devcluster.config.model import PullPolicy
+from devcluster.edge.docker.call import Calls, GoneError, RefusedError
+from devcluster.errors import ConfigurationError, EngineError
+from devcluster.rules.image import ImageFacts
+
+Progress = Callable[[int, int], None]
+"""Bytes pulled so far, bytes known so far."""
+
+_MACHINES = {62: "amd64", 183: "arm64"}  # e_machine of an ELF header
+
+
+async def ensure_gateway_image(calls: Calls, binary: Path) -> str:
+    """The tag of the image that holds *binary* at ``/devcluster-gateway``; loaded where it is absent."""
+    try:
+        content = binary.read_bytes()
+    except OSError as error:
+        raise EngineError(f"the gateway's binary {binary} can't be read: {error.strerror}") from error
+    tag = f"devcluster/gateway:{hashlib.sha256(content).hexdigest()[:12]}"
+    try:
+        await calls.call(f"inspect image {tag}", calls.api.inspect_image, tag)
+    except GoneError:
+        archive = image_archive(content, tag)
+        await calls.call(f"load image {tag}", lambda: list(calls.api.load_image(archive)))
+        await calls.call(f"find image {tag} after loading it", calls.api.inspect_image, tag)
+    return tag
+
+
+def image_archive(binary: bytes, tag: str) -> bytes:
+    """What ``docker load`` reads: one layer, no times and no names of this machine in it."""
+    layer = _tar((("devcluster-gateway", binary, 0o755),))
+    config = {
+        "architecture": architecture(binary),
+        "os": "linux",
+        "config": {"Entrypoint": ["/devcluster-gateway"], "Labels": {"devcluster.role": "image"}},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
+        "history": [{"created_by": "devcluster"}],
+    }
+    text = json.dumps(config, sort_keys=True).encode()
+    name = f"{hashlib.sha256(text).hexdigest()}.json"
+    manifest = [{"Config": name, "RepoTags": [tag], "Layers": ["layer.tar"]}]
+    return _tar(((name, text, 0o644), ("layer.tar", layer, 0o644), ("manifest.json", _json(manifest), 0o644)))
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+def architecture(binary: bytes) -> str:
+    """Docker's name of the machine that an ELF file is for."""
+    machine = int.from_bytes(binary[18:20], "little") if binary[:4] == b"\x7fELF" else -1
+    if machine not in _MACHINES:
+        raise EngineError("the gateway's binary is for a machine that devcluster does not know")
+    return _MACHINES[machine]
+
+
+def _tar(files: Iterable[tuple[str, bytes, int]]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name, content, mode in files:
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), mode
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+async def find_image(
+    calls: Calls,
+    reference: str,
+    image_id: str | None,
+    pull_policy: PullPolicy,
+    progress: Progress | None = None,
+) -> ImageFacts:
+    """*image_id*: the running pod's ``imageID`` (``repo@sha256:…`` or ``sha256:…``), or None for an
+    image that the file names.  ConfigurationError where it is neither found nor to be pulled."""
+    exact = _exact(image_id)
+    wanted = exact or reference
+    by_config = wanted.startswith("sha256:")
+    if (pull_policy != "always" or exact) and (found := await _inspect(calls, wanted)) is not None:
+        return found
+    if by_config and await _names_manifests(calls):  # this engine's ids are of another kind
+        if pull_policy != "always" and (found := await _inspect(calls, reference)) is not None:
+            return found
+        by_config = False
+    here = await _inspect(calls, reference) if by_config else None
+    if pull_policy == "never":
+        raise _absent(reference, wanted, _other(here) or "it is not here, and pull_policy is never")
+    source = reference if wanted.startswith("sha256:") else wanted
+    try:
+        await _pull(calls, source, progress)
+    except EngineError as error:
+        if not isinstance(error, GoneError | RefusedError):
+            raise
+        raise _absent(reference, wanted, _other(here) or str(error)) from error
+    found = await _inspect(calls, source)
+    if found is None or (by_config and found.id != wanted):
+        raise _absent(reference, wanted, _other(found) or "it was pulled and is not here")
+    return found
+
+
+def _exact(image_id: str | None) -> str | None:
+    """``docker-pullable://repo@sha256:…`` and the like, without their scheme."""
+    return (image_id or "").rpartition("://")[2] or None
+
+
+def _other(found: ImageFacts | None) -> str:
+    return "" if found is None else f"what is here under this name is another image, {found.id[:19]}"
+
+
+def _absent(reference: str, wanted: str, reason: str) -> ConfigurationError:
+    shown = reference if wanted in ("", reference) else f"{reference} ({wanted[:90]})"
+    return ConfigurationError(
+        f"image {shown} can be neither found nor pulled: {reason}",
+        hint="name one that this laptop has with `image:`, or build one with `build:`; "
+        "`docker login` if its registry wants a login",
+    )
+
+
+async def _names_manifests(calls: Calls) -> bool:
+    """The containerd image store names an image by its manifest, not by its configuration."""
+    info = await calls.call("ask the engine about itself", calls.api.info)
+    return any("io.containerd.snapshotter" in str(pair) for pair in info.get("DriverStatus") or ())
+
+
+async def _inspect(calls: Calls, name: str) -> ImageFacts | None:
+    try:
+        found = await calls.call(f"inspect image {name}", calls.api.inspect_image, name)
+    except GoneError:
+        return None
+    return _facts(found)
+
+
+def _facts(found: dict[str, Any]) -> ImageFacts:
+    config = found.get("Config") or {}
+    return ImageFacts(
+        id=found["Id"],
+        entrypoint=tuple(config.get("Entrypoint") or ()),
+        command=tuple(config.get("Cmd") or ()),
+        stop_signal=config.get("StopSignal") or None,
+        user=config.get("User") or "",
+        working_dir=config.get("WorkingDir") or "",
+        architecture=found.get("Architecture") or "",
+        variables=tuple(item.partition("=")[0] for item in config.get("Env") or ()),
+    )
+
+
+async def _pull(calls: Calls, reference: str, progress: Progress | None) -> None:
+    repository, tag = _split(reference)
+    done: dict[str, tuple[int, int]] = {}
+
+    def start() -> Any:
+        return iter(calls.api.pull(repository, tag=tag, stream=True, decode=True))
+
+    what = f"pull {reference}"
+    async for line in calls.stream(what, start):
+        if "error" in line:
+            text = str(line["error"])
+            raise RefusedError(f"can't {what}: {text}", explanation=text, status=0)
+        detail = line.get("progressDetail") or {}
+        if "total" in detail and line.get("status") == "Downloading":
+            done[line["id"]] = (int(detail.get("current", 0)), int(detail["total"]))
+        elif line.get("status") == "Download complete" and line.get("id") in done:
+            done[line["id"]] = (done[line["id"]][1],) * 2
+        if progress is not None and done:
+            progress(sum(now for now, _ in done.values()), sum(total for _, total in done.values()))
+
+
+def _split(reference: str) -> tuple[str, str]:
+    """Repository and tag (or digest), as the engine's pull wants them; no tag means ``latest``."""
+    if "@" in reference:
+        repository, _, digest = reference.partition("@")
+        return repository, digest
+    head, colon, tag = reference.rpartition(":")
+    return (head, tag) if colon and "/" not in tag else (reference, "latest")

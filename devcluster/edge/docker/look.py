@@ -1,0 +1,258 @@
+"""What is there: a project's containers, their logs and events, the engine itself; and its removal.
+
+Ours is what carries our labels, whatever its name; a removal is idempotent and tells what stayed.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from devcluster.edge.docker.call import Calls, GoneError, RefusedError
+from devcluster.edge.docker.network import remove_network
+from devcluster.edge.docker.pod import remove_container
+from devcluster.errors import EngineError
+from devcluster.rules.naming import PROJECT, ROLE, SPEC, WORKLOAD
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerInfo:
+    """``state``: Docker's word (created, running, exited …); ``health``: '' where nothing probes it;
+    ``netns``: the container whose network it uses, '' for netns itself; ``image``: the image's id."""
+
+    id: str
+    name: str
+    key: str
+    role: str
+    state: str
+    health: str
+    exit_code: int
+    spec_digest: str
+    image: str
+    netns: str
+    started_at: str
+    oom_killed: bool
+
+    @property
+    def running(self) -> bool:
+        return self.state == "running"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerEvent:
+    """``start``, ``die`` (with its exit code) or ``health`` (``healthy``, ``unhealthy``, ``starting``)."""
+
+    what: Literal["start", "die", "health"]
+    exit_code: int = 0
+    health: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """For ``doctor``.  ``free_bytes`` None: the engine's disk is not this machine's."""
+
+    version: str
+    api_version: str
+    operating_system: str
+    architecture: str
+    context: str
+    host: str
+    rootless: bool
+    memory: int
+    cpus: int
+    data_root: str
+    free_bytes: int | None
+
+
+async def list_project(calls: Calls, project: str) -> tuple[ContainerInfo, ...]:
+    """All containers of *project*, by name; those that vanish meanwhile are left out."""
+    filters = {"label": f"{PROJECT}={project}"}
+    rows = await calls.call("list containers", calls.api.containers, all=True, filters=filters)
+    result = [await look(calls, row["Id"]) for row in rows]
+    return tuple(sorted((item for item in result if item is not None), key=lambda item: item.name))
+
+
+async def list_published(
+    calls: Calls, project: str, workloads: Sequence[str] = ()
+) -> frozenset[tuple[str, int]]:
+    """(protocol, port of the laptop) of each that running containers of *project* have."""
+    filters = {"label": f"{PROJECT}={project}"}
+    rows = await calls.call("list containers", calls.api.containers, filters=filters)
+    ports = [
+        port
+        for row in rows
+        if not workloads or row["Labels"].get(WORKLOAD) in workloads
+        for port in row.get("Ports") or ()
+    ]
+    return frozenset((port["Type"], port["PublicPort"]) for port in ports if port.get("PublicPort"))
+
+
+async def list_projects(calls: Calls) -> tuple[str, ...]:
+    """Every project of which anything is left, be it a container, a network or a volume."""
+    filters = {"label": PROJECT}
+    containers = await calls.call("list containers", calls.api.containers, all=True, filters=filters)
+    networks = await calls.call("list networks", calls.api.networks, filters=filters)
+    volumes = await calls.call("list volumes", calls.api.volumes, filters=filters)
+    found = [*containers, *networks, *(volumes["Volumes"] or ())]
+    return tuple(sorted({item["Labels"][PROJECT] for item in found}))
+
+
+async def look(calls: Calls, container: str) -> ContainerInfo | None:
+    """One container by id or name; None when it is not there."""
+    try:
+        found = await calls.call(f"inspect container {container}", calls.api.inspect_container, container)
+    except GoneError:
+        return None
+    return _info(found)
+
+
+def _info(found: dict[str, Any]) -> ContainerInfo:
+    state, ours = found["State"], found["Config"].get("Labels") or {}
+    mode = str(found["HostConfig"].get("NetworkMode") or "")
+    health = (state.get("Health") or {}).get("Status", "")
+    return ContainerInfo(
+        id=found["Id"],
+        name=found["Name"].lstrip("/"),
+        key=ours.get(WORKLOAD, ""),
+        role=ours.get(ROLE, ""),
+        state=state["Status"],
+        health="" if health == "none" else health,
+        exit_code=state["ExitCode"],
+        spec_digest=ours.get(SPEC, ""),
+        image=found["Image"],
+        netns=mode.partition("container:")[2],
+        started_at=state["StartedAt"],
+        oom_killed=bool(state.get("OOMKilled")),
+    )
+
+
+async def watch_container(calls: Calls, container: str) -> AsyncGenerator[ContainerEvent, None]:
+    """What holds already (ended, or a health) and then what happens.  Subscribed first, looked at second:
+    nothing falls between."""
+    filters = {"container": container, "type": "container"}
+
+    def open_() -> Any:
+        return calls.api.events(filters=filters, decode=True)
+
+    what = f"watch container {container}"
+    events = await calls.call(what, open_)
+    now = await look(calls, container)
+    if now is None or now.state in ("exited", "dead"):
+        yield ContainerEvent("die", now.exit_code if now else 0)
+    elif now.health:
+        yield ContainerEvent("health", health=now.health)
+    async for event in calls.items(what, events):
+        if (told := _event(event)) is not None:
+            yield told
+
+
+def _event(event: dict[str, Any]) -> ContainerEvent | None:
+    action, _, rest = str(event.get("Action", "")).partition(": ")
+    attributes = (event.get("Actor") or {}).get("Attributes") or {}
+    match action:
+        case "start":
+            return ContainerEvent("start")
+        case "die":
+            return ContainerEvent("die", int(attributes.get("exitCode", 0)))
+        case "health_status":
+            return ContainerEvent("health", health=rest)
+    return None
+
+
+async def follow_logs(
+    calls: Calls, container: str, *, follow: bool = True, tail: int | None = None, since: int | None = None
+) -> AsyncGenerator[bytes, None]:
+    """The container's output as it comes, stdout and stderr as one; ends with the container."""
+    options = {"tail": "all" if tail is None else tail, "since": since}
+
+    def open_() -> Any:
+        return calls.api.logs(container, stdout=True, stderr=True, stream=True, follow=follow, **options)
+
+    async for part in calls.stream(f"read the log of {container}", open_):
+        yield part
+
+
+async def describe(calls: Calls) -> EngineFacts:
+    info = await calls.call("ask the engine about itself", calls.api.info)
+    version = await calls.call("ask the engine for its version", calls.api.version)
+    root = str(info.get("DockerRootDir") or "")
+    return EngineFacts(
+        version=str(version.get("Version", "")),
+        api_version=str(version.get("ApiVersion", "")),
+        operating_system=str(info.get("OperatingSystem", "")),
+        architecture=str(version.get("Arch", "")),
+        context=calls.context,
+        host=calls.host,
+        rootless=any("rootless" in str(option) for option in info.get("SecurityOptions") or ()),
+        memory=int(info.get("MemTotal") or 0),
+        cpus=int(info.get("NCPU") or 0),
+        data_root=root,
+        free_bytes=_free(calls.host, root),
+    )
+
+
+def _free(host: str, root: str) -> int | None:
+    if not host.startswith(("unix://", "http+unix://")):
+        return None
+    for path in (root, "/var/lib"):
+        try:
+            return shutil.disk_usage(path).free
+        except OSError:
+            continue
+    return None
+
+
+async def remove_project(
+    calls: Calls, project: str, workloads: Sequence[str] | None = None, *, volumes: bool
+) -> tuple[str, ...]:
+    """Remove containers, the network (when nothing of the project uses it any more) and, with *volumes*,
+    volumes.  *workloads* None: all.  Answers what is left, as ``container devcluster-…: reason``."""
+    left: list[str] = []
+    order = ("workload", "files", "gateway", "netns")  # who uses a namespace goes before who owns it
+    found = [
+        item for item in await list_project(calls, project) if workloads is None or item.key in workloads
+    ]
+    for item in sorted(found, key=lambda item: order.index(item.role) if item.role in order else 0):
+        await _try(left, f"container {item.name}", remove_container(calls, item.id))
+    if volumes:
+        for name, key in await list_volumes(calls, project):
+            if workloads is None or key in workloads:
+                await _try(left, f"volume {name}", remove_volume(calls, name))
+    if not await list_project(calls, project):
+        for name in await _networks(calls, project):
+            if not await remove_network(calls, name):
+                left.append(f"network {name}: a container that is not ours uses it")
+    return tuple(left)
+
+
+async def _try(left: list[str], what: str, removal: Any) -> None:
+    try:
+        await removal
+    except RefusedError as error:
+        left.append(f"{what}: {error.explanation}")
+    except EngineError as error:
+        left.append(f"{what}: {error}")
+
+
+async def list_volumes(calls: Calls, project: str) -> tuple[tuple[str, str], ...]:
+    """(name, workload's key) of each volume of *project*."""
+    filters = {"label": f"{PROJECT}={project}"}
+    found = await calls.call("list volumes", calls.api.volumes, filters=filters)
+    rows = ((item["Name"], (item.get("Labels") or {}).get(WORKLOAD, "")) for item in found["Volumes"] or ())
+    return tuple(sorted(rows))
+
+
+async def remove_volume(calls: Calls, name: str) -> None:
+    """Gone afterwards, whether or not it was."""
+    try:
+        await calls.call(f"remove volume {name}", calls.api.remove_volume, name)
+    except GoneError:
+        return
+
+
+async def _networks(calls: Calls, project: str) -> tuple[str, ...]:
+    filters = {"label": f"{PROJECT}={project}"}
+    found = await calls.call("list networks", calls.api.networks, filters=filters)
+    return tuple(item["Name"] for item in found)

@@ -1,0 +1,142 @@
+"""The project's Docker network: its range must hold no address of the cluster.
+
+The problem: an address on the docker network is on link, so a Service whose address lies there would
+never reach the gateway's TUN device.  Docker knows only the laptop's routes, not the cluster's.
+
+Rules: Docker's own choice first (it avoids the laptop's routes); where it meets the cluster, candidates
+of the private ranges.  One address that was seen stands for its /16: its neighbours are the cluster's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, ip_network
+from typing import Any
+
+from devcluster.edge.docker.call import Calls, GoneError, RefusedError
+from devcluster.errors import EngineError
+from devcluster.rules.naming import labels, network_name
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkInfo:
+    """``subnet`` as ``172.28.0.0/16``; ``gateway``: the laptop's own address there."""
+
+    name: str
+    subnet: str
+    gateway: str
+
+
+async def ensure_network(
+    calls: Calls, project: str, avoid: Sequence[IPv4Network | IPv4Address]
+) -> NetworkInfo:
+    """The network as it is, or made; EngineError where no free range is left."""
+    taken = tuple(_neighbourhood(item) for item in avoid)
+    name = network_name(project)
+    found = await _look(calls, name)
+    if found is not None and not _meets(found, taken):
+        return found
+    if found is not None:
+        await calls.call(f"remove network {name}, which overlaps the cluster", calls.api.remove_network, name)
+    made = await _create(calls, project, None)
+    if made is not None and not _meets(made, taken):
+        return made
+    if made is not None:
+        await calls.call(f"remove network {name}", calls.api.remove_network, name)
+    for subnet in candidates(taken):
+        if (made := await _create(calls, project, subnet)) is not None:
+            return made
+    raise EngineError(
+        f"no private range is left for the Docker network {name}",
+        hint="`docker network prune` removes networks that nobody uses",
+    )
+
+
+def candidates(taken: Sequence[IPv4Network]) -> Iterator[IPv4Network]:
+    """Ranges to try, those first that few clusters, offices and VPNs use."""
+    ranges = [f"172.{part}.0.0/16" for part in range(31, 16, -1)]
+    ranges += [f"192.168.{part}.0/24" for part in range(250, 100, -7)]
+    ranges += [f"10.{part}.0.0/16" for part in range(213, 110, -7)]
+    for text in ranges:
+        subnet = IPv4Network(text)
+        if not any(subnet.overlaps(other) for other in taken):
+            yield subnet
+
+
+def _neighbourhood(item: IPv4Network | IPv4Address) -> IPv4Network:
+    return item if isinstance(item, IPv4Network) else IPv4Network((int(item) >> 16 << 16, 16))
+
+
+def _meets(info: NetworkInfo, taken: Sequence[IPv4Network]) -> bool:
+    subnet = IPv4Network(info.subnet)
+    return any(subnet.overlaps(other) for other in taken)
+
+
+async def _look(calls: Calls, name: str) -> NetworkInfo | None:
+    try:
+        found = await calls.call(f"inspect network {name}", calls.api.inspect_network, name)
+    except GoneError:
+        return None
+    return _info(found)
+
+
+async def _create(calls: Calls, project: str, subnet: IPv4Network | None) -> NetworkInfo | None:
+    """None where the engine says that the range is taken."""
+    name = network_name(project)
+    ipam = None
+    if subnet is not None:
+        ipam = {"Driver": "default", "Config": [{"Subnet": str(subnet), "Gateway": str(subnet[1])}]}
+    try:
+        await calls.call(
+            f"create network {name}",
+            calls.api.create_network,
+            name,
+            driver="bridge",
+            ipam=ipam,
+            check_duplicate=True,
+            labels=labels(project, "network"),
+        )
+    except RefusedError as error:
+        if "already exists" in error.explanation:  # another `up` was faster
+            return await _look(calls, name)
+        words = ("overlap", "non-overlapping", "pool", "fully subnetted")
+        if any(word in error.explanation.lower() for word in words):
+            return None
+        raise
+    return await _look(calls, name)
+
+
+def _info(found: dict[str, Any]) -> NetworkInfo:
+    for config in found["IPAM"]["Config"] or ():
+        subnet = ip_network(config["Subnet"])
+        if isinstance(subnet, IPv4Network):
+            return NetworkInfo(found["Name"], str(subnet), config.get("Gateway") or str(subnet[1]))
+    raise EngineError(f"the Docker network {found['Name']} has no IPv4 range", hint="remove it")
+
+
+async def list_networks(calls: Calls) -> tuple[NetworkInfo, ...]:
+    """All of the engine's networks with a range of IPv4, by name."""
+    found = []
+    for item in await calls.call("list networks", calls.api.networks):
+        with contextlib.suppress(EngineError):
+            found.append(_info(item))
+    return tuple(sorted(found, key=lambda info: info.name))
+
+
+async def remove_network(calls: Calls, name: str) -> bool:
+    """True when it is gone.  An endpoint of a container just removed may linger for a moment."""
+    for pause in (0.0, 0.1, 0.3, 1.0):
+        await asyncio.sleep(pause)
+        try:
+            await calls.call(f"remove network {name}", calls.api.remove_network, name)
+        except GoneError:
+            return True
+        except RefusedError as error:
+            if "active endpoints" not in error.explanation:
+                raise
+        else:
+            return True
+    return False

@@ -1,0 +1,207 @@
+"""The local pod's two containers of ours: who owns the network namespace, and the gateway in it.
+
+Rules:
+- published ports belong to netns.  A port is never looked for and then bound: Docker binds it or says
+  that it is taken; then a port that was written is an error, another one is left to Docker's choice;
+- the gateway has NET_ADMIN and the TUN device and nothing else; its settings hold keys and go in by
+  stdin, where no inspect, log or process list sees them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from devcluster.config.model import Publish, Runtime
+from devcluster.edge.docker.attach import Attached, attach, until_line
+from devcluster.edge.docker.call import Calls, GoneError, RefusedError
+from devcluster.errors import ConfigurationError, EngineError
+from devcluster.rules.naming import container_name, labels, network_name
+
+DOOR_PORT = 7900
+
+_TAKEN = re.compile(r":(\d+)(?: failed: port is already allocated|: bind: address already in use)")
+
+
+@dataclass(frozen=True, slots=True)
+class NetnsInfo:
+    """``ports``: (container port, address, port on the laptop); ``address``: netns' own on the network."""
+
+    container_id: str
+    ports: tuple[tuple[int, str, int], ...]
+    door_port: int
+    address: str
+
+
+async def start_netns(
+    calls: Calls,
+    project: str,
+    key: str,
+    *,
+    image: str,
+    hostname: str,
+    publishes: Sequence[Publish],
+    runtime: Runtime | None = None,
+) -> NetnsInfo:
+    """A running netns; an older one of this workload is replaced.  Of *runtime* it takes what belongs
+    to the network: ``net.*`` sysctls and extra hosts."""
+    name = container_name(project, key, "netns")
+    wanted = (*publishes, Publish(container=DOOR_PORT, host=None, written=False))
+    for _ in range(len(wanted) + 1):
+        await remove_container(calls, name)
+        config = _netns_config(project, key, image, hostname, wanted, runtime or Runtime())
+        created = await calls.call(
+            f"create container {name}", calls.api.create_container_from_config, config, name
+        )
+        try:
+            await calls.call(f"start container {name}", calls.api.start, created["Id"])
+        except RefusedError as error:
+            await remove_container(calls, name)
+            wanted = await _without_taken(calls, wanted, error)
+        else:
+            return await netns_info(calls, created["Id"])
+    raise EngineError(f"no free port could be published by {name}")
+
+
+async def netns_info(calls: Calls, container: str) -> NetnsInfo:
+    """What a running netns has published, read back."""
+    found = await calls.call(f"inspect container {container}", calls.api.inspect_container, container)
+    ports = tuple(sorted(set(_published(found["NetworkSettings"]["Ports"]))))
+    door = [port for inside, _, port in ports if inside == DOOR_PORT]
+    addresses = [item["IPAddress"] for item in found["NetworkSettings"]["Networks"].values()]
+    if not found["State"]["Running"] or not door:
+        raise GoneError(f"container {found['Name'].lstrip('/')} does not run")
+    others = tuple(item for item in ports if item[0] != DOOR_PORT)
+    return NetnsInfo(found["Id"], others, door[0], addresses[0])
+
+
+def _published(ports: dict[str, list[dict[str, str]] | None]) -> Iterable[tuple[int, str, int]]:
+    for inside, hosts in ports.items():
+        for host in hosts or ():
+            yield int(inside.partition("/")[0]), host["HostIp"], int(host["HostPort"])
+
+
+def _netns_config(
+    project: str, key: str, image: str, hostname: str, publishes: Sequence[Publish], runtime: Runtime
+) -> dict[str, Any]:
+    bindings: dict[str, list[dict[str, str]]] = {}
+    for item in publishes:
+        host = {"HostIp": item.address, "HostPort": str(item.host or 0)}
+        bindings.setdefault(f"{item.container}/{item.protocol}", []).append(host)
+    sysctls = {name: value for name, value in runtime.sysctls if name.startswith("net.")}
+    return {
+        "Image": image,
+        "Cmd": ["hold"],
+        "Hostname": hostname[:63],
+        "Labels": labels(project, "netns", key),
+        "ExposedPorts": {name: {} for name in bindings},
+        "StopTimeout": 1,
+        "HostConfig": {
+            "NetworkMode": network_name(project),
+            "PortBindings": bindings,
+            "RestartPolicy": {"Name": "no"},
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges"],
+            "ReadonlyRootfs": False,  # or the gateway could not write the shared /etc/hosts
+            "Sysctls": {"net.ipv4.ip_unprivileged_port_start": "0"} | sysctls,
+            "ExtraHosts": [f"{host}:{address}" for host, address in runtime.extra_hosts],
+        },
+    }
+
+
+async def _without_taken(
+    calls: Calls, publishes: tuple[Publish, ...], error: RefusedError
+) -> tuple[Publish, ...]:
+    """The same ports, the taken one left to Docker; ConfigurationError where it was written."""
+    found = _TAKEN.search(error.explanation)
+    if found is None:
+        raise error
+    port = int(found[1])
+    for item in publishes:
+        if item.host == port and item.written:
+            who = await _publisher(calls, port)
+            raise ConfigurationError(
+                f"port {port} of the laptop is taken" + (f" by container {who}" if who else ""),
+                hint=f'free it, or write another one under `ports`, e.g. "{port + 1}:{item.container}"',
+            ) from error
+    return tuple(replace(item, host=None) if item.host == port else item for item in publishes)
+
+
+async def _publisher(calls: Calls, port: int) -> str:
+    for item in await calls.call("list containers", calls.api.containers):
+        if any(entry.get("PublicPort") == port for entry in item.get("Ports") or ()):
+            return str(item["Names"][0].lstrip("/"))
+    return ""
+
+
+async def start_gateway(
+    calls: Calls,
+    project: str,
+    key: str,
+    netns_id: str,
+    settings: bytes,
+    *,
+    image: str,
+    seconds: float = 20.0,
+) -> str:
+    """The running gateway's id, when it has said ``ready``; EngineError with its own words if not."""
+    name = container_name(project, key, "gateway")
+    await remove_container(calls, name)
+    config = _gateway_config(project, key, netns_id, image)
+    created = await calls.call(
+        f"create container {name}", calls.api.create_container_from_config, config, name
+    )
+    ready, words = await calls.call(f"start container {name}", _feed, calls, created["Id"], settings, seconds)
+    if not ready:
+        await remove_container(calls, name)
+        raise EngineError(
+            f"the gateway {name} did not start within {seconds:g} s: {words or 'it said nothing'}",
+            hint="it needs /dev/net/tun and NET_ADMIN of the Docker engine",
+        )
+    return str(created["Id"])
+
+
+def _feed(calls: Calls, container: str, settings: bytes, seconds: float) -> tuple[bool, str]:
+    attached: Attached = attach(calls, container)
+    try:
+        calls.api.start(container)
+        attached.limit(seconds)
+        attached.write(settings if settings.endswith(b"\n") else settings + b"\n")
+        return until_line(attached, b"ready", seconds)
+    finally:
+        attached.close()
+
+
+def _gateway_config(project: str, key: str, netns_id: str, image: str) -> dict[str, Any]:
+    device = {"PathOnHost": "/dev/net/tun", "PathInContainer": "/dev/net/tun", "CgroupPermissions": "rwm"}
+    return {
+        "Image": image,
+        "Cmd": ["gateway"],
+        "Labels": labels(project, "gateway", key),
+        "OpenStdin": True,
+        "StdinOnce": False,
+        "StopTimeout": 2,
+        "HostConfig": {
+            "NetworkMode": f"container:{netns_id}",
+            "RestartPolicy": {"Name": "no"},
+            "CapDrop": ["ALL"],
+            "CapAdd": ["NET_ADMIN"],
+            "SecurityOpt": ["no-new-privileges"],
+            "Devices": [device],
+        },
+    }
+
+
+async def remove_container(calls: Calls, container: str) -> None:
+    """Gone afterwards, whether it ran or never was."""
+    try:
+        await calls.call(
+            f"remove container {container}", calls.api.remove_container, container, force=True, v=True
+        )
+    except GoneError:
+        return
+    except RefusedError as error:
+        if "already in progress" not in error.explanation:
+            raise

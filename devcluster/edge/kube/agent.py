@@ -1,0 +1,142 @@
+"""The agent's binary in the cluster: chunks in immutable ConfigMaps, shared by a namespace's workloads.
+
+Their name is the content's hash, so a chunk that exists is compared and used, never written.  Each workload
+that uses them is an owner; the last one that leaves deletes them, with a precondition on what it read, so
+that somebody who joins at the same moment is not cut off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from devcluster.edge.kube.cluster import Cluster, Json
+from devcluster.errors import ChangedError, ClusterError, FailedError, NotFoundError
+from devcluster.rules.marks import MANAGED_BY, SELECTOR, chunk_name
+
+CHUNK = 1_000_000  # a ConfigMap holds at most 1 MiB
+_TRIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class AgentBinary:
+    """``digest``: first 12 hex digits of the SHA-256 of boot and agent joined."""
+
+    digest: str
+    boot: bytes = field(repr=False)
+    agent: bytes = field(repr=False)
+
+    @property
+    def chunks(self) -> int:
+        return -(-len(self.agent) // CHUNK)
+
+
+def make_binary(boot: bytes, agent: bytes) -> AgentBinary:
+    return AgentBinary(hashlib.sha256(boot + agent).hexdigest()[:12], boot, agent)
+
+
+def load_binary(architecture: str = "amd64") -> AgentBinary:
+    """The one that is shipped with this package.  FailedError where it was not built."""
+    folder = Path(__file__).parent.parent.parent / "binaries" / architecture
+    try:
+        return make_binary((folder / "boot").read_bytes(), (folder / "devcluster-agent").read_bytes())
+    except FileNotFoundError as error:
+        raise FailedError(
+            f"the agent for {architecture} is not in this installation ({folder} is missing)",
+            hint="from a checkout: python scripts/build_agent.py",
+        ) from error
+
+
+async def publish_agent(cluster: Cluster, namespace: str, binary: AgentBinary, owner: Json) -> None:
+    """Make what is missing, and let *owner* (an ownerReference) be one of the owners."""
+    publishing = []
+    for index in range(binary.chunks):
+        data = {f"a.{index:02}": base64.b64encode(binary.agent[index * CHUNK : (index + 1) * CHUNK]).decode()}
+        if index == 0:
+            data["boot"] = base64.b64encode(binary.boot).decode()
+        publishing.append(_publish(cluster, namespace, chunk_name(binary.digest, index), data, owner))
+    for outcome in await asyncio.gather(*publishing, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+async def _publish(cluster: Cluster, namespace: str, name: str, data: dict[str, str], owner: Json) -> None:
+    metadata = {"name": name, "labels": {MANAGED_BY: "devcluster"}, "ownerReferences": [owner]}
+    body = {"metadata": metadata, "binaryData": data, "immutable": True}
+    for _ in range(_TRIES):
+        try:
+            found = await cluster.find("configmap", name, namespace)
+            if found is None:
+                await cluster.create("configmap", body, namespace)
+                return
+            if found.get("binaryData") != data or found.get("immutable") is not True:
+                raise ClusterError(
+                    f"configmap/{name} in namespace {namespace} does not hold the agent",
+                    hint=f"kubectl delete configmap {name} -n {namespace}",
+                )
+            owners = found["metadata"].get("ownerReferences") or []
+            if not any(item["uid"] == owner["uid"] for item in owners):
+                await _write_owners(cluster, found, [*owners, owner])
+            return
+        except (ChangedError, NotFoundError):
+            continue  # somebody else came or left at the same moment
+    raise ChangedError(f"configmap/{name} in namespace {namespace} keeps changing")
+
+
+async def _write_owners(cluster: Cluster, found: Json, owners: list[Json]) -> None:
+    metadata = found["metadata"]
+    body = {"metadata": {"ownerReferences": owners}}
+    version = metadata["resourceVersion"]
+    await cluster.patch(
+        "configmap", metadata["name"], metadata["namespace"], body, type="merge", resource_version=version
+    )
+
+
+async def list_owners(cluster: Cluster, namespace: str | None) -> tuple[tuple[str, str, str], ...]:
+    """(namespace, kind, name) of each workload that uses a binary; *namespace* None: in all."""
+    listing = await cluster.list("configmap", namespace, selector=SELECTOR, metadata_only=True)
+    found = set()
+    for item in listing.items:
+        metadata = item["metadata"]
+        for owner in metadata.get("ownerReferences") or []:
+            found.add((metadata["namespace"], owner["kind"].lower(), owner["name"]))
+    return tuple(sorted(found))
+
+
+async def release_agent(cluster: Cluster, namespace: str, uid: str) -> None:
+    """The workload with *uid* uses no binary any more: delete those that nobody else uses."""
+    for _ in range(_TRIES):
+        listing = await cluster.list("configmap", namespace, selector=SELECTOR, metadata_only=True)
+        again = False
+        for item in listing.items:
+            try:
+                await _release(cluster, item, uid)
+            except ChangedError:
+                again = True
+        if not again:
+            return
+    raise ChangedError(f"the agent's configmaps in namespace {namespace} keep changing")
+
+
+async def _release(cluster: Cluster, item: Json, uid: str) -> None:
+    metadata = item["metadata"]
+    owners = metadata.get("ownerReferences") or []
+    rest = [owner for owner in owners if owner["uid"] != uid]
+    if not metadata["name"].startswith("devcluster-agent-") or rest == owners:
+        return
+    try:
+        if rest:
+            await _write_owners(cluster, item, rest)
+        else:
+            await cluster.delete(
+                "configmap",
+                metadata["name"],
+                metadata["namespace"],
+                uid=metadata["uid"],
+                resource_version=metadata["resourceVersion"],
+            )
+    except NotFoundError:
+        return

@@ -1,0 +1,83 @@
+"""What the API server's refusals mean, in the words of devcluster's errors.
+
+Source: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from devcluster.edge.kube.paths import Place
+from devcluster.errors import ChangedError, ClusterError, NotFoundError
+
+_ROLE = "`devcluster role` prints the Role that is needed"
+
+
+class StatusError(ClusterError):
+    """Another refusal than those with a class of their own; ``status`` is HTTP's."""
+
+    def __init__(self, message: str, *, status: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class ForbiddenError(ClusterError):
+    """A right is missing; the verb, the resource and the namespace are in the message."""
+
+
+class UnreachableError(ClusterError):
+    """Nobody answers at the API server's address, or the way there broke."""
+
+
+def is_passing(error: ClusterError) -> bool:
+    """Whether the same may work a moment later: nobody answers, or the server is busy or just starting."""
+    return isinstance(error, UnreachableError) or (
+        isinstance(error, StatusError) and (error.status == 429 or error.status >= 500)
+    )
+
+
+def refusal(status: int, data: bytes, verb: str, where: Place, server: str) -> ClusterError:
+    """The error for an answer of 400 or more to *verb* at *where*."""
+    reason = _reason(data)
+    plural = where.resource
+    space = f" in namespace {where.namespace}" if where.namespace else ""
+    match status:
+        case 401:
+            return ForbiddenError(
+                f"{server} does not accept the kubeconfig's credentials: cannot {verb} {plural}{space}",
+                hint="log in again as your cluster's provider says",
+            )
+        case 403 if "exceeded quota" in reason or "violates PodSecurity" in reason or "LimitRange" in reason:
+            return StatusError(f"cannot {verb} {where}: {reason}", status=status)
+        case 403:
+            return ForbiddenError(f"cannot {verb} {plural}{space}", hint=_ROLE)
+        case 404:
+            return NotFoundError(f"{where} does not exist")
+        case 409:
+            return ChangedError(f"cannot {verb} {where}: {reason}")
+        case _:
+            return StatusError(f"cannot {verb} {where}: {reason} (HTTP {status})", status=status)
+
+
+def unreachable(server: str, context: str, error: Exception) -> ClusterError:
+    """Nobody answers at *server*: the innermost cause is the one that helps."""
+    inner: BaseException = error
+    while True:
+        deeper = getattr(inner, "reason", None) or inner.__cause__ or inner.__context__
+        if not isinstance(deeper, BaseException) or deeper is inner:
+            break
+        inner = deeper
+    text = re.sub(r"^.*?object at 0x[0-9a-f]+>: ", "", str(inner)) or type(inner).__name__
+    return UnreachableError(
+        f"the cluster of context {context} at {server} can't be reached: {text}",
+        hint=f"is it running, and is the VPN up? `kubectl --context {context} version` asks the same address",
+    )
+
+
+def _reason(data: bytes) -> str:
+    try:
+        answer = json.loads(data)
+    except ValueError:
+        return data[:200].decode("utf-8", "replace").strip() or "no reason given"
+    return str(answer.get("message") or answer.get("reason") or "no reason given")

@@ -1,0 +1,293 @@
+"""The cluster: every object a plain dict, every error one of ours.
+
+The ``kubernetes`` package's typed models drop the fields that they don't know, so that reading a
+template and writing it back would change it.  Here only its credentials and its connection pool are
+used, and JSON passes as it is.  The pool blocks, so each request runs in a thread of this module's own
+(asyncio's default threads are few, and a handful of watches would starve everybody else).
+
+Source: https://kubernetes.io/docs/reference/using-api/api-concepts/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from devcluster.edge.kube.answer import StatusError
+from devcluster.edge.kube.paths import RESOURCES, Place, place
+from devcluster.edge.kube.transport import Ping, Transport, UpgradeTarget
+from devcluster.errors import ClusterError, NotFoundError
+
+if TYPE_CHECKING:
+    from devcluster.edge.kube.credentials import Access, Credentials
+
+__all__ = ["Cluster", "Listing", "UpgradeTarget", "WatchEvent", "open_cluster"]
+
+Json = dict[str, Any]
+PatchType = Literal["json-patch", "merge", "strategic"]
+
+FIELD_MANAGER = "devcluster"
+
+_JSON = "application/json"
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_CONTENT = {
+    "json-patch": "application/json-patch+json",
+    "merge": "application/merge-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Objects of one kind and the version of the list, from which a watch goes on."""
+
+    items: tuple[Json, ...]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """``type``: ADDED, MODIFIED or DELETED."""
+
+    type: str
+    object: Json
+
+
+class Cluster:
+    """One context of the kubeconfig.  Made by ``open_cluster``."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self.context = transport.access.context
+        self.namespace = transport.access.namespace
+        self.server = transport.access.server
+
+    async def get(self, kind: str, name: str, namespace: str | None = None) -> Json:
+        """NotFoundError where it does not exist."""
+        return await self._json("GET", place(kind, namespace, name), "get")
+
+    async def find(self, kind: str, name: str, namespace: str | None = None) -> Json | None:
+        """As ``get``; None where it does not exist."""
+        with contextlib.suppress(NotFoundError):
+            return await self.get(kind, name, namespace)
+        return None
+
+    async def list(
+        self,
+        kind: str,
+        namespace: str | None = None,
+        *,
+        selector: str = "",
+        fields: str = "",
+        metadata_only: bool = False,
+    ) -> Listing:
+        """*namespace* None: all of them.  *selector*: labels; *fields*: a field selector.
+
+        *metadata_only* leaves megabytes of content on the server.
+        """
+        accept = _METADATA if metadata_only else _JSON
+        items: list[Json] = []
+        query = {"limit": "500"} | _selectors(selector, fields)
+        while True:
+            answer = await self._json("GET", place(kind, namespace), "list", query=query, accept=accept)
+            items += answer.get("items") or []
+            proceed = answer["metadata"].get("continue")
+            if not proceed:
+                break
+            query["continue"] = proceed
+        resource = RESOURCES[kind]
+        for item in items:  # a list leaves them out
+            item.setdefault("apiVersion", resource.api_version)
+            item.setdefault("kind", resource.kind)
+        return Listing(tuple(items), answer["metadata"]["resourceVersion"])
+
+    async def create(
+        self,
+        kind: str,
+        body: Json,
+        namespace: str | None = None,
+        *,
+        dry_run: bool = False,
+        manager: str = FIELD_MANAGER,
+    ) -> Json:
+        """ChangedError where one of that name exists."""
+        resource = RESOURCES[kind]
+        body = {"apiVersion": resource.api_version, "kind": resource.kind} | body
+        query = {"fieldManager": manager} | _dry(dry_run)
+        return await self._json("POST", place(kind, namespace), "create", query=query, body=body)
+
+    async def patch(
+        self,
+        kind: str,
+        name: str,
+        namespace: str | None,
+        body: Any,
+        *,
+        type: PatchType = "merge",
+        resource_version: str | None = None,
+        dry_run: bool = False,
+        manager: str = FIELD_MANAGER,
+    ) -> Json:
+        """With *resource_version*, ChangedError where somebody wrote it since."""
+        if resource_version is not None:
+            body = _with_version(body, type, resource_version)
+        query = {"fieldManager": manager} | _dry(dry_run)
+        where = place(kind, namespace, name)
+        return await self._json("PATCH", where, "patch", query=query, body=body, content=_CONTENT[type])
+
+    async def delete(
+        self,
+        kind: str,
+        name: str,
+        namespace: str | None = None,
+        *,
+        uid: str | None = None,
+        resource_version: str | None = None,
+        propagation: Literal["Background", "Foreground", "Orphan"] = "Background",
+    ) -> None:
+        """Only this very object (*uid*), only unchanged (*resource_version*): else ChangedError."""
+        body: Json = {"propagationPolicy": propagation}
+        preconditions = {"uid": uid, "resourceVersion": resource_version}
+        body["preconditions"] = {key: value for key, value in preconditions.items() if value}
+        await self._json("DELETE", place(kind, namespace, name), "delete", body=body)
+
+    async def watch(
+        self,
+        kind: str,
+        namespace: str | None = None,
+        *,
+        selector: str = "",
+        fields: str = "",
+    ) -> AsyncGenerator[WatchEvent, None]:
+        """What is there (as ADDED), then each change, for as long as the caller listens.
+
+        A watch that ends is taken up from its last version; where the server has forgotten that
+        version (410) the list is read anew and the difference is told, so nothing is missed.
+        """
+        from devcluster.edge.kube.watch import follow
+
+        events = follow(self, kind, namespace, selector=selector, fields=fields)
+        async with contextlib.aclosing(events):
+            async for event in events:
+                yield event
+
+    async def watch_all(
+        self, kind: str, namespace: str | None = None, *, selector: str = "", fields: str = ""
+    ) -> AsyncGenerator[tuple[Json, ...], None]:
+        """All that matches, by name: at once, then again after each change."""
+        from devcluster.edge.kube.watch import follow_all
+
+        states = follow_all(self, kind, namespace, selector=selector, fields=fields)
+        async with contextlib.aclosing(states):
+            async for items in states:
+                yield items
+
+    async def pod_logs(
+        self, name: str, namespace: str, *, container: str, lines: int = 20, previous: bool = False
+    ) -> str:
+        """The last *lines*; '' where there is no log (yet)."""
+        query = {"container": container, "tailLines": str(lines)} | ({"previous": "true"} if previous else {})
+        try:
+            data = await self.transport.request(
+                "GET", place("pod", namespace, name, "log"), "get", query=query
+            )
+        except StatusError as error:
+            if error.status == 400:  # still starting, or it has no former one
+                return ""
+            raise
+        return data.decode("utf-8", "replace")
+
+    async def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
+        """Whether the API server would allow it (SelfSubjectAccessReview).  *resource* as ``pods/log``."""
+        plural, _, subresource = resource.partition("/")
+        attributes = {
+            "verb": verb,
+            "group": group,
+            "resource": plural,
+            "subresource": subresource,
+            "namespace": namespace,
+        }
+        answer = await self.create("selfsubjectaccessreview", {"spec": {"resourceAttributes": attributes}})
+        return bool(answer["status"]["allowed"])
+
+    async def ping(self) -> Ping:
+        """Ask for the version: what it is, how long it took, and what time it is over there."""
+        return await self.transport.ping()
+
+    async def credentials(self) -> Credentials:
+        """What proves who we are, without any of it."""
+        return self.transport.access.credentials()
+
+    async def pod_live(self, name: str, namespace: str, port: int) -> float:
+        """Seconds for one request to an agent by the pod proxy."""
+        where = Place(
+            place("pod", namespace, f"{name}:{port}", "proxy").path + "/.devcluster/live",
+            "pods/proxy",
+            namespace,
+        )
+        began = time.monotonic()
+        await self.transport.request("GET", where, "get")
+        return time.monotonic() - began
+
+    async def upgrade_target(self) -> UpgradeTarget:
+        """How to open a raw connection to the API server; its token is fresh, so ask each time."""
+        return await self.transport.upgrade_target()
+
+    async def _json(
+        self,
+        method: str,
+        where: Place,
+        verb: str,
+        *,
+        query: dict[str, str] | None = None,
+        body: Any = None,
+        content: str = _JSON,
+        accept: str = _JSON,
+    ) -> Json:
+        data = await self.transport.request(
+            method, where, verb, query=query, body=body, content=content, accept=accept
+        )
+        answer = json.loads(data)
+        assert isinstance(answer, dict)
+        return answer
+
+
+def _selectors(selector: str, fields: str) -> dict[str, str]:
+    found = {"labelSelector": selector, "fieldSelector": fields}
+    return {key: value for key, value in found.items() if value}
+
+
+def _dry(dry_run: bool) -> dict[str, str]:
+    return {"dryRun": "All"} if dry_run else {}
+
+
+def _with_version(body: Any, type: PatchType, version: str) -> Any:
+    if type == "json-patch":
+        return [{"op": "replace", "path": "/metadata/resourceVersion", "value": version}, *body]
+    return body | {"metadata": body.get("metadata", {}) | {"resourceVersion": version}}
+
+
+@contextlib.asynccontextmanager
+async def open_cluster(context: str | None = None) -> AsyncIterator[Cluster]:
+    """The cluster of *context* (None: the kubeconfig's current one).  Sends no request yet, except that
+    an exec plugin runs.  ClusterError where there are no credentials."""
+    threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="kube")
+    loop = asyncio.get_running_loop()
+    try:
+        yield Cluster(Transport(await loop.run_in_executor(threads, _open_access, context), threads))
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _open_access(context: str | None) -> Access:
+    try:
+        from devcluster.edge.kube.credentials import Access
+    except ImportError as error:  # pragma: no cover
+        raise ClusterError(f"the Python package kubernetes does not load: {error}") from error
+    return Access(context)

@@ -1,0 +1,170 @@
+"""Requests to the API server: in threads, with time-outs, with fresh credentials.
+
+A raw upgraded connection (a lane) is opened by ``lanes`` itself; what it needs is given out here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+from devcluster.edge.kube.answer import refusal, unreachable
+from devcluster.edge.kube.paths import Place
+
+if TYPE_CHECKING:
+    from devcluster.edge.kube.credentials import Access
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT = 10.0
+READ_TIMEOUT = 60.0
+_JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeTarget:
+    """What a raw connection to the API server needs.  ``prefix``: path before ``/api``, often empty.
+
+    ``headers`` hold the credentials.  ``proxy``: host, port, Proxy-Authorization or None.
+    """
+
+    host: str
+    port: int
+    prefix: str
+    server_name: str
+    ssl: ssl.SSLContext | None = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    proxy: tuple[str, int, str | None] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """``version``: ``v1.34.4``.  ``seconds``: round trip.  ``skew``: seconds by which the laptop's clock is
+    ahead of the API server's; None where that did not say the time."""
+
+    version: str
+    seconds: float
+    skew: float | None
+
+
+class Transport:
+    """Credentials, and the threads in which they are used."""
+
+    def __init__(self, access: Access, threads: ThreadPoolExecutor) -> None:
+        self.access = access
+        self._threads = threads
+
+    async def upgrade_target(self) -> UpgradeTarget:
+        """How to open a raw connection to the API server; its token is fresh, so ask each time."""
+        return await self._in_thread(self._upgrade_target)
+
+    def _upgrade_target(self) -> UpgradeTarget:
+        headers = self.access.headers()
+        url = urlsplit(self.access.server)
+        assert url.hostname
+        return UpgradeTarget(
+            host=url.hostname,
+            port=url.port or (443 if url.scheme == "https" else 80),
+            prefix=url.path.rstrip("/"),
+            server_name=self.access.configuration.tls_server_name or url.hostname,
+            ssl=self.access.tls(),
+            headers=tuple(headers.items()),
+            proxy=self.access.proxy(),
+        )
+
+    async def ping(self) -> Ping:
+        """ClusterError where nobody answers or the credentials are not accepted."""
+        return await self._in_thread(self._ping)
+
+    def _ping(self) -> Ping:
+        where = Place("/version", "/version", None)
+        began, asked = time.monotonic(), time.time()
+        response = self.send("GET", where.path)
+        seconds = time.monotonic() - began
+        if response.status >= 400:
+            raise refusal(response.status, response.data, "get", where, self.access.server)
+        skew = None
+        if told := response.headers.get("Date"):
+            # The header has whole seconds (RFC 9110, 5.6.7): half of one is its mean error.
+            skew = asked + seconds / 2 - (parsedate_to_datetime(told).timestamp() + 0.5)
+        return Ping(str(json.loads(response.data)["gitVersion"]), seconds, skew)
+
+    async def request(
+        self,
+        method: str,
+        where: Place,
+        verb: str,
+        *,
+        query: dict[str, str] | None = None,
+        body: Any = None,
+        content: str = _JSON,
+        accept: str = _JSON,
+    ) -> bytes:
+        """The answer's body.  Errors as ``kube_answer`` says."""
+        path = where.path + ("?" + urlencode(query) if query else "")
+        payload = None if body is None else json.dumps(body).encode()
+
+        def work() -> bytes:
+            response = self.send(method, path, body=payload, content=content, accept=accept)
+            if response.status >= 400:
+                raise refusal(response.status, response.data, verb, where, self.access.server)
+            return bytes(response.data)
+
+        return await self._in_thread(work)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        content: str = _JSON,
+        accept: str = _JSON,
+        stream: bool = False,
+        read_timeout: float = READ_TIMEOUT,
+    ) -> Any:
+        """One request, blocking: for threads.  ClusterError where nobody answers."""
+        response = self._once(method, path, body, (content, accept), stream, read_timeout)
+        if response.status == 401:  # credentials may have been revoked before they expired
+            response.drain_conn()
+            self.access.refresh(force=True)
+            response = self._once(method, path, body, (content, accept), stream, read_timeout)
+        return response
+
+    def _once(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        types: tuple[str, str],
+        stream: bool,
+        read_timeout: float,
+    ) -> Any:
+        import urllib3
+
+        headers = self.access.headers() | {"Accept": types[1], "User-Agent": "devcluster"}
+        if body is not None:
+            headers["Content-Type"] = types[0]
+        try:
+            return self.access.pool.request(
+                method,
+                self.access.server + path,
+                body=body,
+                headers=headers,
+                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=read_timeout),
+                retries=urllib3.Retry(total=1, connect=0, read=0, other=0, status=0, redirect=0),
+                preload_content=not stream,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise unreachable(self.access.server, self.access.context, error) from error
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)

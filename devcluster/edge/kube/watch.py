@@ -1,0 +1,203 @@
+"""Following objects without polling, and without missing what happened in between.
+
+A watch begins at the version of a list.  It ends by itself after some minutes, and the server forgets
+old versions; so what was seen last is remembered, and after a new list the difference is told.  A server
+that is away is waited for, since it comes back; whoever can't wait has a time-out of their own.  The naive
+way, to start a watch without a version, loses whatever changed between list and watch.
+
+Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from devcluster.edge.kube.answer import is_passing, refusal
+from devcluster.edge.kube.cluster import Cluster, Json, Listing, WatchEvent
+from devcluster.edge.kube.paths import Place, place
+from devcluster.errors import ClusterError
+
+_SERVER_SECONDS = 240
+_READ_TIMEOUT = 300.0  # longer than the server's own end
+_GONE = 410
+_PACE = 1.0  # at most one request in so many seconds
+
+
+async def follow_all(
+    cluster: Cluster, kind: str, namespace: str | None, *, selector: str, fields: str
+) -> AsyncGenerator[tuple[Json, ...], None]:
+    """All that matches, sorted by name, at once and after each change."""
+    listing = await cluster.list(kind, namespace, selector=selector, fields=fields)
+    known = _by_uid(listing)
+    yield _sorted(known)
+    changes = _changes(cluster, kind, namespace, selector, fields, listing)
+    async with contextlib.aclosing(changes):
+        async for event in changes:
+            _note(known, event)
+            yield _sorted(known)
+
+
+async def follow(
+    cluster: Cluster, kind: str, namespace: str | None, *, selector: str, fields: str
+) -> AsyncGenerator[WatchEvent, None]:
+    """Each object as ADDED, then its changes."""
+    listing = await cluster.list(kind, namespace, selector=selector, fields=fields)
+    for item in listing.items:
+        yield WatchEvent("ADDED", item)
+    changes = _changes(cluster, kind, namespace, selector, fields, listing)
+    async with contextlib.aclosing(changes):
+        async for event in changes:
+            yield event
+
+
+async def _changes(
+    cluster: Cluster, kind: str, namespace: str | None, selector: str, fields: str, listing: Listing
+) -> AsyncGenerator[WatchEvent, None]:
+    known = _by_uid(listing)
+    version = listing.version
+    loop = asyncio.get_running_loop()
+    while True:
+        started = loop.time()
+        try:
+            one = _one_watch(cluster, kind, namespace, selector, fields, version)
+            async with contextlib.aclosing(one):
+                async for raw in one:
+                    if raw["type"] == "ERROR":
+                        break
+                    version = raw["object"]["metadata"]["resourceVersion"]
+                    if raw["type"] == "BOOKMARK":
+                        continue
+                    event = WatchEvent(raw["type"], raw["object"])
+                    _note(known, event)
+                    yield event
+                else:  # it ended in good order: go on from the last version, but not in a tight circle
+                    await asyncio.sleep(max(0.0, started + _PACE - loop.time()))
+                    continue
+            listing = await cluster.list(kind, namespace, selector=selector, fields=fields)
+            version = listing.version
+            for event in _difference(known, listing):
+                _note(known, event)
+                yield event
+        except ClusterError as error:  # a server that is away comes back
+            if not is_passing(error):
+                raise
+            await asyncio.sleep(max(0.0, started + _PACE - loop.time()))
+
+
+def _difference(known: dict[str, Json], listing: Listing) -> list[WatchEvent]:
+    now = _by_uid(listing)
+    events = [WatchEvent("DELETED", item) for uid, item in known.items() if uid not in now]
+    for uid, item in now.items():
+        if uid not in known:
+            events.append(WatchEvent("ADDED", item))
+        elif known[uid]["metadata"]["resourceVersion"] != item["metadata"]["resourceVersion"]:
+            events.append(WatchEvent("MODIFIED", item))
+    return events
+
+
+async def _one_watch(
+    cluster: Cluster, kind: str, namespace: str | None, selector: str, fields: str, version: str
+) -> AsyncGenerator[Json, None]:
+    """The raw events of one request, read by a thread of its own; a last ERROR where it is too old."""
+    query = {
+        "watch": "true",
+        "resourceVersion": version,
+        "allowWatchBookmarks": "true",
+        "timeoutSeconds": str(_SERVER_SECONDS),
+        "labelSelector": selector,
+        "fieldSelector": fields,
+    }
+    where = place(kind, namespace)
+    path = f"{where.path}?{urlencode({key: value for key, value in query.items() if value})}"
+    reader = _Reader(cluster, path)
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[Json | ClusterError | None] = asyncio.Queue()
+
+    def tell(item: Json | ClusterError | None) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody listens any more
+            loop.call_soon_threadsafe(queue.put_nowait, item)
+
+    thread = threading.Thread(target=reader.run, args=(tell, where), name=f"watch {where}", daemon=True)
+    thread.start()
+    try:
+        while (item := await queue.get()) is not None:
+            if isinstance(item, ClusterError):
+                raise item
+            yield item
+    finally:
+        reader.close()
+
+
+class _Reader:
+    """The blocking side of one watch."""
+
+    def __init__(self, cluster: Cluster, path: str) -> None:
+        self._cluster = cluster
+        self._path = path
+        self._response: Any = None
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def run(self, tell: Callable[[Json | ClusterError | None], None], where: Place) -> None:
+        import urllib3
+
+        send = self._cluster.transport.send
+        try:
+            response = send("GET", self._path, stream=True, read_timeout=_READ_TIMEOUT)
+            if response.status == _GONE:
+                tell({"type": "ERROR"})
+                return
+            if response.status >= 400:
+                raise refusal(response.status, response.data, "watch", where, self._cluster.server)
+            with self._lock:
+                self._response = response
+            if not self._closed:
+                _lines(response, tell)
+        except ClusterError as error:
+            tell(error)
+        except (urllib3.exceptions.HTTPError, OSError, ValueError):
+            pass  # cut off, or closed by us: the caller goes on from the last version
+        finally:
+            if self._response is not None:
+                self._response.close()
+            tell(None)
+
+    def close(self) -> None:
+        """Ends a read that blocks in the other thread."""
+        with self._lock:
+            self._closed = True
+            response = self._response
+        if response is not None:
+            with contextlib.suppress(OSError, ValueError, AttributeError, RuntimeError):
+                response.shutdown()
+
+
+def _lines(response: Any, tell: Callable[[Json], None]) -> None:
+    rest = b""
+    for chunk in response.stream(None, decode_content=True):
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if line:
+                tell(json.loads(line))
+
+
+def _by_uid(listing: Listing) -> dict[str, Json]:
+    return {item["metadata"]["uid"]: item for item in listing.items}
+
+
+def _note(known: dict[str, Json], event: WatchEvent) -> None:
+    uid = event.object["metadata"]["uid"]
+    if event.type == "DELETED":
+        known.pop(uid, None)
+    else:
+        known[uid] = event.object
+
+
+def _sorted(known: dict[str, Json]) -> tuple[Json, ...]:
+    return tuple(sorted(known.values(), key=lambda item: str(item["metadata"]["name"])))

@@ -1,0 +1,218 @@
+"""Finding the workload that the file means, and the pods in which its agent runs."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Any
+
+from devcluster.config.model import Target
+from devcluster.edge.kube.answer import ForbiddenError
+from devcluster.edge.kube.cluster import Cluster, Json
+from devcluster.errors import ConfigurationError, NotFoundError
+from devcluster.plan.cluster import AgentPod
+from devcluster.rules.template import is_wrapped
+
+KINDS = ("deployment", "statefulset", "daemonset", "replicaset")
+_BARE = ("pod", "job", "cronjob")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadObject:
+    """A workload as it stands in the cluster.  ``object``: raw; it may hold values, so no repr."""
+
+    kind: str
+    name: str
+    namespace: str
+    uid: str
+    container: str
+    object: Json = field(repr=False)
+
+    @property
+    def template(self) -> Json:
+        template = self.object["spec"]["template"]
+        assert isinstance(template, dict)
+        return template
+
+    @property
+    def replicas(self) -> int:
+        return int(self.object["spec"].get("replicas", 1))
+
+    @property
+    def selector(self) -> str:
+        """Its pods' label selector, as a query says it."""
+        return render_selector(self.object["spec"]["selector"])
+
+    @property
+    def strategy(self) -> str:
+        """``Recreate`` or ``RollingUpdate``."""
+        return str((self.object["spec"].get("strategy") or {}).get("type", "RollingUpdate"))
+
+
+def render_selector(selector: Json) -> str:
+    """A LabelSelector as the query parameter."""
+    terms = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
+    for item in selector.get("matchExpressions") or []:
+        key, values = item["key"], ",".join(item.get("values") or [])
+        forms = {"In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "Exists": key}
+        terms.append(forms.get(item["operator"], f"!{key}"))
+    return ",".join(terms)
+
+
+async def find_workload(cluster: Cluster, target: Target, namespace: str) -> WorkloadObject:
+    """The workload that *target* names.  ConfigurationError where there is none, where it can't be said
+    which is meant, or where its kind is not built yet."""
+    found = await _candidates(cluster, target, namespace)
+    if not found:
+        raise await _not_found(cluster, target, namespace)
+    if len(found) > 1:
+        kinds = ", ".join(f"{kind}/{target.name}" for kind, _ in found)
+        raise ConfigurationError(
+            f"{target.name} may be any of {kinds} in namespace {namespace}",
+            hint=f"say which: `target: {found[0][0]}/{target.name}`",
+        )
+    kind, item = found[0]
+    if kind in _BARE:
+        raise ConfigurationError(
+            f"{kind}/{target.name} in namespace {namespace} can't be replaced: nothing starts its pods anew",
+            hint=f"devcluster replaces {', '.join(KINDS[:-1])}; put the pod into a Deployment",
+        )
+    _refuse(kind, item, target.name, namespace)
+    container = _container(item, target, f"{kind}/{target.name}", namespace)
+    return WorkloadObject(kind, target.name, namespace, item["metadata"]["uid"], container, item)
+
+
+def _refuse(kind: str, item: Json, name: str, namespace: str) -> None:
+    where = f"{kind}/{name} in namespace {namespace}"
+    if kind != "deployment":
+        raise ConfigurationError(f"{where} is a {item['kind']}: not built yet, only Deployments are")
+    if item["spec"].get("replicas", 1) == 0:
+        raise ConfigurationError(
+            f"{where} has 0 replicas, so it has no pod to stand in for",
+            hint=f"kubectl scale {kind}/{name} -n {namespace} --replicas=1",
+        )
+    if item["spec"].get("paused"):
+        raise ConfigurationError(
+            f"{where} is paused, so its template would not be rolled out",
+            hint=f"kubectl rollout resume {kind}/{name} -n {namespace}",
+        )
+
+
+async def _candidates(cluster: Cluster, target: Target, namespace: str) -> list[tuple[str, Json]]:
+    if target.kind is not None:
+        item = await cluster.find(target.kind, target.name, namespace)
+        return [(target.kind, item)] if item is not None else []
+    found = []
+    for kind in (*KINDS, *_BARE):
+        try:
+            item = await cluster.find(kind, target.name, namespace)
+        except ForbiddenError:
+            if kind == "deployment":  # the Role gives no more than what can be replaced
+                raise
+            continue
+        if item is not None:
+            found.append((kind, item))
+    return found
+
+
+async def _not_found(cluster: Cluster, target: Target, namespace: str) -> ConfigurationError:
+    names = await _names(cluster, namespace)
+    wanted = f"{target.kind}/{target.name}" if target.kind else target.name
+    if not names:
+        with contextlib.suppress(ForbiddenError):
+            try:
+                await cluster.get("namespace", namespace)
+            except NotFoundError:
+                return ConfigurationError(
+                    f"{wanted} was looked for in namespace {namespace}, which does not exist "
+                    f"(context {cluster.context})",
+                    hint="kubectl get namespaces",
+                )
+    kinds = target.kind or ", ".join(KINDS)
+    short = {name.partition("/")[2]: name for name in names}
+    near = [short[name] for name in difflib.get_close_matches(target.name, list(short), n=3, cutoff=0.5)]
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(names[:10]) or 'none'}"
+    where = f"namespace {namespace} (context {cluster.context})"
+    return ConfigurationError(f"no workload {wanted} in {where}; looked for: {kinds}", hint=hint)
+
+
+async def _names(cluster: Cluster, namespace: str) -> list[str]:
+    names = []
+    for kind in KINDS[:-1]:
+        with contextlib.suppress(ForbiddenError):
+            listing = await cluster.list(kind, namespace)
+            names += [f"{kind}/{item['metadata']['name']}" for item in listing.items]
+    return sorted(names)
+
+
+def _container(item: Json, target: Target, title: str, namespace: str) -> str:
+    names = [container["name"] for container in item["spec"]["template"]["spec"]["containers"]]
+    listed = ", ".join(names)
+    if target.container is not None:
+        if target.container not in names:
+            raise ConfigurationError(
+                f"{title} in namespace {namespace} has no container {target.container}",
+                hint=f"it has: {listed}",
+            )
+        return target.container
+    if len(names) > 1:
+        raise ConfigurationError(
+            f"{title} in namespace {namespace} has several containers: {listed}",
+            hint=f"say which: `target: {title}/{names[0]}`",
+        )
+    return str(names[0])
+
+
+async def read_workload(cluster: Cluster, kind: str, name: str, namespace: str) -> Json:
+    """The raw object.  NotFoundError where it is gone."""
+    return await cluster.get(kind, name, namespace)
+
+
+async def agent_pods(cluster: Cluster, workload: WorkloadObject) -> tuple[AgentPod, ...]:
+    """The pods of *workload* in which an agent runs and that are not on their way out, by name."""
+    listing = await cluster.list("pod", workload.namespace, selector=workload.selector)
+    return tuple(pod for pod in _agents(listing.items, workload) if not pod.ending)
+
+
+async def watch_agent_pods(
+    cluster: Cluster, workload: WorkloadObject
+) -> AsyncGenerator[tuple[AgentPod, ...], None]:
+    """The same and those that end, at once, and again whenever it changes."""
+    last: tuple[AgentPod, ...] | None = None
+    states = cluster.watch_all("pod", workload.namespace, selector=workload.selector)
+    async with contextlib.aclosing(states):
+        async for items in states:
+            pods = _agents(items, workload)
+            if pods != last:
+                last = pods
+                yield pods
+
+
+def _agents(items: tuple[Json, ...], workload: WorkloadObject) -> tuple[AgentPod, ...]:
+    pods = [
+        parse_pod(item, workload.container)
+        for item in items
+        if is_wrapped(item) and item.get("status", {}).get("phase") not in ("Failed", "Succeeded")
+    ]
+    return tuple(sorted(pods, key=lambda pod: pod.name))
+
+
+def parse_pod(item: Json, container: str) -> AgentPod:
+    status: Json = item.get("status") or {}
+    conditions = {one["type"]: one["status"] for one in status.get("conditions") or []}
+    return AgentPod(
+        name=item["metadata"]["name"],
+        uid=item["metadata"]["uid"],
+        ip=status.get("podIP", ""),
+        ready=conditions.get("Ready") == "True",
+        phase=status.get("phase", "Pending"),
+        image_id=str(_status(status, container).get("imageID", "")),
+        ending=bool(item["metadata"].get("deletionTimestamp")),
+    )
+
+
+def _status(status: Json, container: str) -> dict[str, Any]:
+    found = [one for one in status.get("containerStatuses") or [] if one["name"] == container]
+    return found[0] if found else {}

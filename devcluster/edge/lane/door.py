@@ -1,0 +1,85 @@
+"""The gateway's door: where the host process hands it lanes and asks it things (docs/architecture.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+from devcluster.edge.background import running
+from devcluster.edge.kube.cluster import UpgradeTarget
+from devcluster.edge.lane.lanes import AgentAddress, Side
+from devcluster.edge.lane.ways import Ways
+from devcluster.edge.lines import Json, Lines
+from devcluster.errors import EngineError
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """``port`` is published on the laptop's 127.0.0.1; only who knows ``token`` is let in."""
+
+    port: int
+    token: str = field(repr=False)
+
+
+async def open_lane(
+    ways: Ways, target: UpgradeTarget, agent: AgentAddress, door: Door, lane: str, *, timeout: float = 15.0
+) -> asyncio.Future[None]:
+    """Join a new lane of *agent* to the gateway.  The result is done when the lane is gone, and
+    ends it when it is cancelled.
+
+    Raises LaneError (the agent), EngineError (the gateway).
+    """
+    cluster = await ways.open(target, agent, "devcluster-lane", timeout=timeout)
+    try:
+        async with asyncio.timeout(timeout):
+            local = await _enter(door, {"open": "lane", "pod": agent.pod, "lane": lane})
+    except BaseException:
+        cluster.abort()
+        raise
+    cluster.join(local)
+    cluster.lost.add_done_callback(lambda lost: cluster.abort() if lost.cancelled() else None)
+    return cluster.lost
+
+
+@contextlib.asynccontextmanager
+async def open_control(
+    door: Door,
+    *,
+    on_event: Callable[[Json], None],
+    on_request: Callable[[Json], Awaitable[Json]],
+) -> AsyncIterator[Lines]:
+    """The control conversation with the gateway."""
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        writer.write(json.dumps({"token": door.token, "open": "control"}).encode() + b"\n")
+        _check(await reader.readline())
+    except OSError as error:
+        raise EngineError(f"the gateway's door 127.0.0.1:{door.port} does not answer: {error}") from error
+    lines = Lines(reader, writer.write, on_event=on_event, on_request=on_request)
+    try:
+        async with running(lines.run(), name="gateway control"):
+            yield lines
+    finally:
+        writer.close()
+
+
+async def _enter(door: Door, request: Json) -> Side:
+    loop = asyncio.get_running_loop()
+    try:
+        transport, side = await loop.create_connection(lambda: Side(head_end=b"\n"), "127.0.0.1", door.port)
+        transport.write(json.dumps({"token": door.token, **request}).encode() + b"\n")
+        _check(await side.head)
+    except OSError as error:
+        raise EngineError(f"the gateway's door 127.0.0.1:{door.port} does not answer: {error}") from error
+    return side
+
+
+def _check(answer: bytes) -> None:
+    if not answer:
+        raise EngineError("the gateway closed its door; its log says why (docker logs)")
+    reply = json.loads(answer)
+    if "error" in reply:
+        raise EngineError(f"the gateway refused: {reply['error']}")

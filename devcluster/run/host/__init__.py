@@ -1,0 +1,1 @@
+"""The host process: the session, its attachments, the local pods, and what is told of them."""

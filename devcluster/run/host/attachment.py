@@ -1,0 +1,373 @@
+"""One workload, from the claim to the hand-back.
+
+The order is what keeps every promise at once.  First everything is read and prepared while the original
+still serves; the agents are held but route as before.  Then, by the workload's own strategy, either the
+local container is healthy before the original stops (``start-first``), or the original has stopped before
+the local one starts (``stop-first``, for what must never run twice).  The hand-back is the same backwards.
+
+Pods come and go meanwhile: each gets a link of its own, and a link that comes late does by itself what the
+others were told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from typing import Literal
+
+from devcluster.edge.agent.ssh import AgentLink
+from devcluster.edge.background import running
+from devcluster.edge.kube.workload import watch_agent_pods
+from devcluster.edge.lines import RefusedError
+from devcluster.errors import FailedError, HeldError
+from devcluster.plan.cluster import AgentPod
+from devcluster.rules.drift import SeenState, true_state
+from devcluster.run.host.changes import Changes
+from devcluster.run.host.drift import DriftWatch
+from devcluster.run.host.localpod import LocalPod
+from devcluster.run.host.podlink import Claim, PodLink, Wire
+from devcluster.run.report import Progress
+from devcluster.run.site import Site
+from devcluster.run.volume.filling import Filling
+from devcluster.run.workload.wanted import Wanted
+
+_HOLDING = 10.0  # seconds for the last agent to be held
+_LINGER = 15.0  # seconds for the pods' last connections: the agents' drain_ms and some
+
+Phase = Literal["starting", "attached", "held", "failed", "left"]
+AttachmentState = Literal[
+    "starting", "attached", "partial", "reconnecting", "absent", "held", "failed", "left"
+]
+
+
+class Attachment:
+    """See the module.  ``run`` lives as long as the attachment; the session owns its task."""
+
+    def __init__(self, site: Site, wanted: Wanted, claim: Claim, wire: Wire) -> None:
+        self.wanted = wanted
+        self.claim = claim
+        self.links: dict[str, PodLink] = {}
+        self.failure = ""
+        self.taken = ""  # who holds it now, and since when
+        self.since = time.time()
+        self.changes = Changes()
+        self.local = LocalPod(site, wanted, self._local_ended, self._open_doors)
+        self._site = site
+        self._wire = wire
+        self._phase: Phase = "starting"
+        self._engaged = False
+        self._letting_go = False  # by ourselves: whoever else holds a part then takes nothing from us
+        self._failing = asyncio.Event()
+        self._losing = asyncio.Event()
+        self._drift = DriftWatch(site.cluster, wanted.object, self._drifted)
+
+    @property
+    def key(self) -> str:
+        return self.wanted.workload.key
+
+    @property
+    def staying(self) -> list[PodLink]:
+        """Without the pods that end: those serve on by us for as long as somebody is sent to them."""
+        return [link for link in self.links.values() if not link.pod.ending]
+
+    @property
+    def pods_wanted(self) -> int:
+        """As many as the workload says at this moment."""
+        return self._drift.replicas
+
+    @property
+    def state(self) -> AttachmentState:
+        """The truth at this moment, from the links."""
+        if self._phase != "attached":
+            return self._phase
+        states = [link.seen for link in self.staying]
+        whole = states.count("attached") == len(states) >= self.pods_wanted
+        seen: SeenState = "attached" if whole else "partial"
+        if "attached" not in states:
+            seen = "reconnecting"
+        return true_state(seen, states.count("attached"), self._drift.found)
+
+    @property
+    def reason(self) -> str:
+        """Why it is not attached; '' if it is."""
+        if self.taken or self.failure or self.state == "attached":
+            return self.taken or self.failure
+        if self._phase == "attached" and not self.staying:
+            return self._repair or f"no pod of {self.wanted.title} runs an agent"
+        reasons = [f"{link.pod.name}: {link.trouble}" for link in self.staying if link.trouble]
+        return "; ".join([*([self._repair] if self._repair else []), *sorted(reasons)])
+
+    @property
+    def drift(self) -> tuple[str, ...]:
+        """What of ours in the cluster somebody has taken back since."""
+        return tuple(one.text for one in self._drift.found)
+
+    @property
+    def _repair(self) -> str:
+        found = [one.text for one in self._drift.found if one.effect != "none"]
+        return f"{'; '.join(found)}; `devcluster up {self.key}` repairs it" if found else ""
+
+    async def until_repaired(self) -> None:
+        """After `up` wrote it again: until that was seen."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_HOLDING):
+                await self.changes.until(lambda: not self._repair)
+
+    def _drifted(self) -> None:
+        if self._phase == "attached" and self._engaged and self._repair:
+            print(f"{self.key}: {self._repair}", file=sys.stderr, flush=True)
+        self._changed()
+
+    async def run(self) -> None:
+        """Follow the pods and hold each of them, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch_failure(), name=f"failure {self.key}")
+            tasks.create_task(self._watch_loss(), name=f"loss {self.key}")
+            tasks.create_task(self._drift.run(), name=f"drift {self.key}")
+            tasks.create_task(self.local.run(), name=f"local {self.key}")
+            states = watch_agent_pods(self._site.cluster, self.wanted.object)
+            async with contextlib.aclosing(states):
+                async for pods in states:
+                    self._follow(pods, tasks)
+
+    async def attach(self) -> None:
+        """From held agents to a healthy local container that gets the traffic.
+
+        Raises FailedError and what the edge raises; the caller hands back.
+        """
+        with self._translated():
+            await self._attach()
+
+    async def _attach(self) -> None:
+        link = await self._first_link()
+        facts = await link.inspect()
+        if self._wire.ways.kind != "proxy":
+            self._say(f"lanes by {self._wire.ways.kind}, which is slower: {self._wire.ways.reason}")
+        self._say("starting the gateway")
+        await self.local.open(facts, self._wire.keys, self.claim.epoch)
+        await self.local.fill(link)
+        if self.claim.order == "stop-first":
+            self._say("stopping the original")
+            await self._all("pause", "stop")
+            await self.local.fill(link)
+        await self.local.start(facts)
+        await self.local.wait_healthy()
+        await self._all_held()
+        self._say("taking the traffic")
+        self._engaged = True
+        self.changes.notify()
+        await self._engage_all()
+
+    async def check(self, wanted: Wanted) -> None:
+        """ConfigurationError where an edit's volumes can't be copied, while what runs goes on serving."""
+        held = [link for link in self.staying if link.state in ("held", "attached")]
+        if held and self.local.filling.differs(wanted):
+            with self._translated():
+                await Filling(self._site, wanted).check(await held[0].link())
+
+    async def change(self, wanted: Wanted) -> bool:
+        """Take up an edit that needs no new pods; False where nothing of the local pod differs."""
+        with self._translated():
+            return await self._change(wanted)
+
+    async def _change(self, wanted: Wanted) -> bool:
+        link = await self._first_link()
+        facts = await link.inspect()
+        if not await self.local.differs(wanted, facts):
+            return False
+        self._set("starting")
+        self.wanted = wanted
+        await self._all("pause")
+        await self.local.reopen(wanted, facts, self._wire.keys, self.claim.epoch)
+        await self.local.fill(link)
+        await self.local.start(facts)
+        await self.local.wait_healthy()
+        await self._engage_all()
+        return True
+
+    async def hand_back(self, *, failure: str = "") -> None:
+        """Give the traffic back to the original and stop the local container."""
+        self.failure = failure
+        self._letting_go = True
+        self._disengage()
+        if self.claim.order == "stop-first":
+            await self._all("pause", tolerant=True)
+            await self.local.stop()
+            await self._all("release", tolerant=True)
+        else:
+            await self._all("release", tolerant=True)
+            await self.local.stop()
+        self._set("failed" if failure else "left")
+
+    async def restart(self) -> None:
+        """Stop and start the local container; connections wait in the agents meanwhile."""
+        with self._translated():
+            await self._restart()
+
+    async def _restart(self) -> None:
+        self._set("starting")
+        await self._all("pause")
+        await self.local.restart()
+        await self.local.wait_healthy()
+        await self._engage_all()
+
+    async def _all_held(self) -> None:
+        """Before any pod is taken every one is held, so that no former holder keeps a part; a pod that can't
+        be reached is not waited for longer than a moment."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_HOLDING):
+                await self.changes.until(lambda: all(link.state != "connecting" for link in self._live()))
+
+    async def _engage_all(self) -> None:
+        self._unless_taken()
+        await asyncio.gather(*(link.engage() for link in self._live()))
+        self._unless_taken()
+        self._set("attached")
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """An agent that refuses or is lost in the middle is a failure of this command, not a bug."""
+        try:
+            yield
+        except RefusedError as error:
+            self._unless_taken()
+            raise FailedError(f"the agent refused: {error.text}") from error
+        except (ConnectionError, TimeoutError) as error:
+            self._unless_taken()
+            raise FailedError(f"the agent was lost: {error or type(error).__name__}") from error
+
+    def _unless_taken(self) -> None:
+        if self.taken:
+            raise HeldError(self.taken, hint="`devcluster up --takeover` takes it back")
+
+    async def yield_first(self) -> None:
+        """Before the template is restored: what must never run twice stops here first."""
+        self._drift.close()
+        self._letting_go = True
+        if self.claim.order == "stop-first":
+            self._disengage()
+            await self._all("pause", tolerant=True)
+            await self.local.stop()
+
+    async def until_pods_end(self) -> None:
+        """Agents that end go on serving by us until nobody is sent to them any more; bounded, since a
+        connection may stay open for ever."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER):
+                await self.changes.until(lambda: not self.links)
+
+    def _disengage(self) -> None:
+        self._engaged = False
+        for link in self.links.values():
+            link.disengage()
+
+    def _local_ended(self, reason: str) -> None:
+        """The local container exited or turned unhealthy."""
+        if self._phase == "attached":
+            self.failure = reason
+            self._failing.set()
+
+    async def _watch_loss(self) -> None:
+        """Who lost a part has lost all: of two laptops never both hold something."""
+        await self._losing.wait()
+        print(f"{self.key}: {self.taken}", file=sys.stderr, flush=True)
+        if self._phase == "attached":
+            await self.local.stop()
+            self._set("held")
+            self._site.failed(self.key, self.taken)
+
+    def _lose(self, reason: str) -> None:
+        self.taken = reason
+        self._disengage()
+        for link in self.links.values():
+            link.give_up(reason)
+        self._losing.set()
+
+    async def _watch_failure(self) -> None:
+        await self._failing.wait()
+        self._say(f"{self.failure}: handing back to the original")
+        await self.hand_back(failure=self.failure)
+        self._site.failed(self.key, self.failure)
+
+    def _follow(self, pods: tuple[AgentPod, ...], tasks: asyncio.TaskGroup) -> None:
+        ours = {pod.uid: pod for pod in pods if pod.ip and pod.phase == "Running"}
+        for uid in self.links.keys() - ours.keys():
+            self.links.pop(uid).forget()
+        for uid, pod in ours.items():
+            if uid in self.links:
+                self.links[uid].pod = pod
+            elif not pod.ending:
+                link = self.links[uid] = PodLink(pod, self.claim, self._wire, self._changed)
+                link.open_door(self.local.door)
+                tasks.create_task(self._hold(link), name=f"link {pod.name}")
+        self._changed()
+
+    async def _hold(self, link: PodLink) -> None:
+        async with running(self._join(link), name=f"join {link.pod.name}"):
+            await link.run()
+
+    async def _join(self, link: PodLink) -> None:
+        """A pod that came after the others were engaged is engaged as soon as it is held."""
+        await self.changes.until(lambda: self._engaged or link.over)
+        with contextlib.suppress(ConnectionError, RefusedError, TimeoutError):  # the link says it again
+            if self._engaged and link.state != "attached":
+                await link.engage()
+
+    async def _first_link(self) -> AgentLink:
+        def held() -> list[PodLink]:
+            return [link for link in self.staying if link.state in ("held", "attached")]
+
+        try:
+            async with asyncio.timeout(self._site.timeout):
+                await self.changes.until(lambda: bool(held() or self.taken))
+        except TimeoutError as error:
+            raise FailedError(
+                f"no agent of {self.wanted.title} could be reached in {self._site.timeout:.0f} s",
+                hint=self.reason or f"kubectl describe {self.wanted.title} may say why",
+            ) from error
+        self._unless_taken()
+        return await held()[0].link()
+
+    def _live(self) -> list[PodLink]:
+        return [link for link in self.staying if not link.over]
+
+    async def _all(self, *requests: str, tolerant: bool = False) -> None:
+        """The same requests to every agent, one after the other each, all agents at once."""
+
+        async def ask(link: PodLink) -> None:
+            for request in requests:
+                await link.call(request)
+
+        links = [link for link in self._live() if link.connected or not tolerant]
+        results = await asyncio.gather(
+            *(asyncio.wait_for(ask(link), self._site.timeout) for link in links),
+            return_exceptions=tolerant,
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                self._say(
+                    f"an agent could not be told to {requests[-1]} ({result}); its lease ends by itself"
+                )
+
+    def _open_doors(self) -> None:
+        for link in self.links.values():
+            link.open_door(self.local.door)
+
+    def _changed(self) -> None:
+        lost = [link.reason for link in self.links.values() if link.state == "lost"]
+        if lost and not self.taken and not self._letting_go:
+            self._lose(lost[0])
+        self.changes.notify()
+        self._site.changed()
+
+    def _set(self, phase: Phase) -> None:
+        if phase != self._phase:
+            self.since = time.time()
+        self._phase = phase
+        self._changed()
+
+    def _say(self, text: str) -> None:
+        self._site.report(Progress(self.key, text))

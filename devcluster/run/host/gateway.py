@@ -1,0 +1,91 @@
+"""The gateway's settings and the host process's part of its conversation: the laptop's resolver."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import socket
+from dataclasses import dataclass, field
+
+from devcluster.config.model import Network
+from devcluster.edge.agent.ssh import Keys
+from devcluster.edge.lines import Json, RefusedError
+from devcluster.rules.facts import PodFacts
+
+DOOR_PORT = 7900
+_TTL = 5  # seconds; the laptop's resolver does not tell
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """One JSON line for the gateway's stdin (docs/architecture.md); keys and token stay out of repr."""
+
+    token: str = field(repr=False)
+    line: bytes = field(repr=False)
+
+
+def gateway_settings(
+    facts: PodFacts,
+    keys: Keys,
+    network: Network,
+    *,
+    epoch: int,
+    docker_network: str,
+    docker_gateway: str,
+    extra_hosts: tuple[tuple[str, str], ...] = (),
+) -> GatewaySettings:
+    """The pod's names and address, our keys, and what the laptop answers itself."""
+    token = secrets.token_hex(32)
+    settings = {
+        "token": token,
+        "listen": DOOR_PORT,
+        "key": keys.laptop.decode(),
+        "agent": keys.agent_public,
+        "epoch": epoch,
+        "address": facts.address,
+        "resolv_conf": facts.resolv_conf,
+        "hosts": facts.hosts + _render_hosts(extra_hosts, docker_gateway),
+        "hostname": facts.hostname,
+        "cluster_domains": list(cluster_domains(facts.resolv_conf)),
+        "local_names": list(network.names),
+        "local_networks": list(network.networks),
+        "docker_network": docker_network,
+        "docker_gateway": docker_gateway,
+    }
+    return GatewaySettings(token, json.dumps(settings).encode() + b"\n")
+
+
+def _render_hosts(extra_hosts: tuple[tuple[str, str], ...], docker_gateway: str) -> str:
+    """Lines of /etc/hosts; ``host-gateway`` is the laptop, as in Compose."""
+    pairs = [
+        (name, docker_gateway if address == "host-gateway" else address) for name, address in extra_hosts
+    ]
+    return "".join(f"{address}\t{name}\n" for name, address in pairs)
+
+
+def cluster_domains(resolv_conf: str) -> tuple[str, ...]:
+    """The cluster's own domains, from a pod's search list: ``NS.svc.DOMAIN`` tells DOMAIN.
+
+    Source: https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/
+    """
+    domains: list[str] = []
+    for line in resolv_conf.splitlines():
+        words = line.split()
+        if words[:1] == ["search"]:
+            domains += [word.partition(".svc.")[2].rstrip(".") for word in words[1:] if ".svc." in word]
+    return tuple(dict.fromkeys(domains)) or ("cluster.local",)
+
+
+async def answer_gateway(request: Json) -> Json:
+    """What the gateway asks of the host process."""
+    if request["do"] != "resolve":
+        raise RefusedError("bad-request", f"unknown request {request['do']!r}", {})
+    family = socket.AF_INET6 if request["type"] == "AAAA" else socket.AF_INET
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(request["name"], None, family=family, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise RefusedError("not-found", str(error), {}) from error
+    addresses = sorted({str(address[4][0]) for address in found})
+    return {"addresses": addresses, "ttl": _TTL}

@@ -1,0 +1,289 @@
+"""The laptop's half of one workload: network namespace, gateway, volumes, container.
+
+The order of things: the network namespace first (it owns name and ports), the gateway into it (it needs
+the pod's address and names), then the container.  Each can be replaced without the ones before it; what
+comes after it has to be made anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from ipaddress import IPv4Address, ip_address
+
+from devcluster.edge.agent.ssh import AgentLink, Keys
+from devcluster.edge.background import running
+from devcluster.edge.docker.engine import GoneError, NetnsInfo, spec_digest
+from devcluster.edge.lane.door import Door, open_control
+from devcluster.edge.lines import Json, Lines, RefusedError
+from devcluster.errors import DevclusterError, FailedError
+from devcluster.rules.container import ContainerSpec
+from devcluster.rules.environment import RewriteMade, local_environment
+from devcluster.rules.facts import PodFacts
+from devcluster.rules.local import local_container, network_runtime
+from devcluster.rules.naming import container_name
+from devcluster.run.host.changes import Changes
+from devcluster.run.host.gateway import answer_gateway, gateway_settings
+from devcluster.run.host.healthy import Health
+from devcluster.run.report import Progress
+from devcluster.run.site import Site
+from devcluster.run.volume.filling import Filling
+from devcluster.run.workload.wanted import Wanted
+
+_AGAIN = 0.2  # seconds, before the gateway is asked anew
+
+
+class LocalPod:
+    """One workload's containers.  *on_end* hears why the container ended or turned unhealthy;
+    *on_door* that ``door`` changed."""
+
+    def __init__(
+        self, site: Site, wanted: Wanted, on_end: Callable[[str], None], on_door: Callable[[], None]
+    ) -> None:
+        self.wanted = wanted
+        self.netns: NetnsInfo | None = None
+        self.door: Door | None = None
+        self.container: str | None = None
+        self.rewrites: tuple[RewriteMade, ...] = ()
+        self.lanes: Json = {}
+        self.filling = Filling(site, wanted)
+        self._site = site
+        self._on_end = on_end
+        self._on_door = on_door
+        self._settings: tuple[PodFacts, Keys, int] | None = None
+        self._digest = ""
+        self._control: Lines | None = None
+        self._changes = Changes()
+
+    @property
+    def key(self) -> str:
+        return self.wanted.workload.key
+
+    @property
+    def name(self) -> str:
+        return container_name(self._site.place.id, self.key)
+
+    async def run(self) -> None:
+        """Keep the gateway alive and its conversation open, and watch the container, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_control(), name=f"gateway {self.key}")
+            tasks.create_task(self._watch_gateway(), name=f"watch gateway {self.key}")
+            tasks.create_task(self._watch_container(), name=f"watch {self.key}")
+
+    async def open(self, facts: PodFacts, keys: Keys, epoch: int) -> None:
+        """Network namespace and gateway, made anew."""
+        engine, project = self._site.engine, self._site.place.id
+        self._settings = (facts, keys, epoch)
+        network = await engine.ensure_network(project, _avoid(self.wanted.seen, facts))
+        runtime = network_runtime(self.wanted.pod_spec, self.wanted.workload)
+        self.netns = await engine.start_netns(
+            project, self.key, facts.hostname, self.wanted.publishes, runtime
+        )
+        await self._start_gateway(network.subnet, network.gateway)
+
+    async def fill(self, link: AgentLink) -> None:
+        """Copy the pod's volumes, or what changed of them since the last time."""
+        await self.filling.fill(link)
+
+    async def start(self, facts: PodFacts) -> None:
+        """The workload's container, new."""
+        assert self.netns is not None
+        spec = self._spec(facts)
+        self._digest = self._identity(spec)
+        self.container = await self._site.engine.run_workload(
+            self._site.place.id, self.key, self.netns.container_id, spec, self._digest
+        )
+        self._changes.notify()
+
+    async def wait_healthy(self) -> None:
+        """FailedError where it ends before, or is not healthy in time."""
+        assert self.container is not None
+        health = Health(self._site, self.wanted.health, self.container, self._probe)
+        async with contextlib.AsyncExitStack() as stack:
+            ended = asyncio.get_running_loop().create_future()
+            await stack.enter_async_context(running(self._until_end(ended), name=f"end of {self.key}"))
+            healthy = asyncio.ensure_future(health.wait())
+            done, _ = await asyncio.wait({healthy, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if healthy in done:
+                healthy.result()
+                return
+            healthy.cancel()
+            lines = (await self._last_lines()).rstrip()
+            raise FailedError(
+                f"the local container {self.name} {ended.result()} before it was healthy",
+                hint=f"the last it said:\n{lines}" if lines else "it said nothing",
+            )
+
+    async def differs(self, wanted: Wanted, facts: PodFacts) -> bool:
+        """Whether *wanted* needs another container, port or volume than the one that runs."""
+        former, self.wanted = self.wanted, wanted
+        try:
+            changed = wanted.publishes != former.publishes or wanted.project.network != former.project.network
+            return (
+                changed or self._identity(self._spec(facts)) != self._digest or self.filling.differs(wanted)
+            )
+        finally:
+            self.wanted = former
+
+    async def reopen(self, wanted: Wanted, facts: PodFacts, keys: Keys, epoch: int) -> None:
+        """The local pod as *wanted* says, up to the container."""
+        former, self.wanted = self.wanted, wanted
+        await self._remove_container()
+        self.filling = Filling(self._site, wanted)
+        if wanted.publishes != former.publishes or wanted.project.network != former.project.network:
+            await self.open(facts, keys, epoch)
+
+    async def restart(self) -> None:
+        """The same container, stopped and started."""
+        container, self.container = self.container, None
+        assert container is not None
+        self._changes.notify()
+        await self._site.engine.restart(container)
+        self.container = container
+        self._changes.notify()
+
+    async def stop(self) -> None:
+        """Stop the container, keep it; the gateway goes, since it has no lanes any more."""
+        container, self.container = self.container, None
+        if container is not None:
+            await self._site.engine.stop(container)
+        await self._close_gateway()
+
+    async def _remove_container(self) -> None:
+        container, self.container = self.container, None
+        if container is not None:
+            await self._site.engine.stop(container)
+            await self._site.engine.remove(container)
+
+    async def _close_gateway(self) -> None:
+        self.door = None
+        self._on_door()
+        self._changes.notify()
+        project = self._site.place.id
+        await self._site.engine.remove(container_name(project, self.key, "gateway"))
+
+    async def _start_gateway(self, subnet: str, gateway: str) -> None:
+        assert self._settings is not None
+        assert self.netns is not None
+        facts, keys, epoch = self._settings
+        settings = gateway_settings(
+            facts,
+            keys,
+            self.wanted.project.network,
+            epoch=epoch,
+            docker_network=subnet,
+            docker_gateway=gateway,
+            extra_hosts=self.wanted.workload.runtime.extra_hosts,
+        )
+        project = self._site.place.id
+        await self._site.engine.start_gateway(project, self.key, self.netns.container_id, settings.line)
+        self.door = Door(self.netns.door_port, settings.token)
+        self._on_door()
+        self._changes.notify()
+
+    def _spec(self, facts: PodFacts) -> ContainerSpec:
+        wanted = self.wanted
+        environment = local_environment(
+            facts.environment,
+            wanted.workload,
+            services=wanted.services,
+            namespace=wanted.object.namespace,
+        )
+        self.rewrites = environment.rewrites
+        return local_container(
+            container=wanted.container,
+            pod_spec=wanted.pod_spec,
+            facts=facts,
+            workload=wanted.workload,
+            image=wanted.image.id,
+            environment=environment,
+            volumes=self.filling.binds,
+            image_stop_signal=wanted.image.stop_signal,
+        )
+
+    def _identity(self, spec: ContainerSpec) -> str:
+        return spec_digest(spec, self._site.secret)
+
+    async def _keep_control(self) -> None:
+        """The conversation with the gateway, opened anew with each new door."""
+        while True:
+            await self._changes.until(lambda: self.door is not None)
+            assert self.door is not None
+            with contextlib.suppress(DevclusterError, OSError, RefusedError):
+                async with open_control(self.door, on_event=self._hear, on_request=answer_gateway) as lines:
+                    self._control = lines
+                    self._changes.notify()
+                    try:
+                        async with running(self._ask_state(lines), name=f"lanes of {self.key}"):
+                            await lines.ended()
+                    finally:
+                        self._control = None
+            await asyncio.sleep(_AGAIN)
+
+    async def _ask_state(self, lines: Lines) -> None:
+        while True:
+            self.lanes = await lines.call("state", timeout=10)
+            self._site.changed()
+            await asyncio.sleep(1.0)
+
+    def _hear(self, event: Json) -> None:
+        self._site.changed()
+
+    async def _probe(self, probe: Json, period: float) -> Json:
+        await self._changes.until(lambda: self._control is not None)
+        assert self._control is not None
+        return await self._control.call("probe", probe=probe, period_ms=round(period * 1000))
+
+    async def _watch_gateway(self) -> None:
+        """A gateway that died is started anew in the same namespace: the application keeps its network."""
+        name = container_name(self._site.place.id, self.key, "gateway")
+        while True:
+            await self._changes.until(lambda: self.door is not None)
+            with contextlib.suppress(GoneError):
+                await self._until_died(name)
+            if self.door is None:
+                continue
+            self.door = None
+            self._on_door()
+            self._site.report(Progress(self.key, "the gateway ended; starting it anew"))
+            network = await self._site.engine.ensure_network(self._site.place.id)
+            await self._start_gateway(network.subnet, network.gateway)
+
+    async def _watch_container(self) -> None:
+        while True:
+            await self._changes.until(lambda: self.container is not None)
+            container = self.container
+            assert container is not None
+            reason = await self._until_died(container)
+            if self.container == container:
+                self._on_end(f"the local container {self.name} {reason}")
+            await self._changes.until(lambda container=container: self.container != container)  # type: ignore[misc]
+
+    async def _until_end(self, ended: asyncio.Future[str]) -> None:
+        assert self.container is not None
+        ended.set_result(await self._until_died(self.container))
+
+    async def _until_died(self, container: str) -> str:
+        """What is the matter with it, once it can't serve any more."""
+        async for event in self._site.engine.watch_container(container):
+            if event.what == "die":
+                return f"ended with exit code {event.exit_code}"
+            if event.health == "unhealthy":
+                return "turned unhealthy"
+        return "was removed"
+
+    async def _last_lines(self) -> str:
+        assert self.container is not None
+        parts = [part async for part in self._log(self.container)]
+        return b"".join(parts).decode("utf-8", "replace")
+
+    def _log(self, container: str) -> AsyncIterator[bytes]:
+        return self._site.engine.follow_logs(container, follow=False, tail=8)
+
+
+def _avoid(seen: tuple[str, ...], facts: PodFacts) -> list[IPv4Address]:
+    texts = [*seen, facts.address]
+    texts += [line.split()[1] for line in facts.resolv_conf.splitlines() if line.startswith("nameserver ")]
+    addresses = [ip_address(text) for text in texts]
+    return [address for address in addresses if isinstance(address, IPv4Address)]

@@ -1,0 +1,385 @@
+"""The host process: holds what `up` attached, until it is told to let go.
+
+One at a time changes something (``up``, ``leave``, ``down``); anybody may ask for the state meanwhile.
+The attachments run beside each other; one that fails does not take the others along.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import traceback
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import asdict
+from typing import Any
+
+from devcluster.config.model import Project
+from devcluster.edge.agent.ssh import Keys
+from devcluster.edge.kube.workload import WorkloadObject
+from devcluster.edge.lines import RefusedError
+from devcluster.errors import DevclusterError, FailedError, HeldError, LeftoverError
+from devcluster.rules.marks import secret_name
+from devcluster.run.host.attachment import Attachment
+from devcluster.run.host.changes import Changes
+from devcluster.run.host.podlink import Claim, Wire
+from devcluster.run.report import Progress, Report, silent
+from devcluster.run.site import Site, gateway_binary
+from devcluster.run.workload.holding import own_holder, still_held
+from devcluster.run.workload.install import BusyError, Installed, install
+from devcluster.run.workload.journal import Journal
+from devcluster.run.workload.ports import check_ports
+from devcluster.run.workload.record import Mark, claim, find_mark, held, list_marks, unclaim
+from devcluster.run.workload.remove import remove
+from devcluster.run.workload.wanted import Wanted, read_wanted
+
+Json = dict[str, Any]
+
+
+class Session:
+    """See the module.  Made by ``open_session``."""
+
+    def __init__(self, site: Site, tasks: asyncio.TaskGroup, journal: Journal) -> None:
+        self.site = site
+        self.attachments: dict[str, Attachment] = {}
+        self.changes = Changes()
+        self.failures: dict[str, str] = {}
+        self._holder = own_holder(site.place)
+        self._journal = journal
+        self._tasks = tasks
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._lock = asyncio.Lock()
+        self._prepared = False
+        site.changed = self.changes.notify
+        site.failed = self._failed
+
+    @property
+    def live(self) -> bool:
+        """Whether anything is attached or being attached."""
+        return bool(self.attachments) or self._lock.locked()
+
+    async def until_idle(self) -> None:
+        """Return when nothing is attached any more."""
+        await self.changes.until(lambda: not self.live)
+
+    async def apply(
+        self,
+        project: Project,
+        only: tuple[str, ...],
+        *,
+        takeover: bool,
+        timeout: float,
+        report: Report = silent,
+    ) -> Json:
+        """Make it as the file says.  Answers ``{"workloads": [{"name", "outcome", "detail"}], "notes"}``."""
+        async with self._turn(report, timeout):
+            chosen = [workload for workload in project.workloads if not only or workload.key in only]
+            wanted = [await self._read(project, workload.key) for workload in chosen]
+            await check_ports(self.site.engine, self.site.place.id, wanted, only)
+            for item in wanted:
+                if item.workload.key not in self.attachments:
+                    for caution in item.cautions:
+                        report(Progress(item.workload.key, f"warning: {caution}"))
+            gone = [] if only else sorted(self.attachments.keys() - {it.key for it in project.workloads})
+            dropped = [] if only else await self._find_dropped(project)
+            results = await self._settle(
+                *(self._detach(key, remove_agent=True) for key in gone),
+                *(self._drop(mark) for mark in dropped),
+            )
+            if dropped:
+                await self._sweep(project)
+            if results:  # a workload under another name, or a port of theirs, may be wanted anew
+                wanted = [await self._read(project, workload.key) for workload in chosen]
+            results += await self._settle(*(self._apply_one(item, takeover=takeover) for item in wanted))
+            return {"workloads": _unless_failed(results), "notes": []}
+
+    async def leave(self, only: tuple[str, ...], *, report: Report = silent) -> Json:
+        """Hand back; agent, container and volumes stay for the next ``up``."""
+        async with self._turn(report, self.site.timeout):
+            keys = [key for key in sorted(self.attachments) if not only or key in only]
+            rows = await self._together(*(self._detach(key, remove_agent=False) for key in keys))
+            return {"workloads": rows, "notes": []}
+
+    async def down(self, only: tuple[str, ...], *, volumes: bool, report: Report = silent) -> Json:
+        """Hand back and take everything of ours away."""
+        async with self._turn(report, self.site.timeout):
+            keys = [key for key in sorted(self.attachments) if not only or key in only]
+            rows = await self._together(*(self._detach(key, remove_agent=True) for key in keys))
+            return {"workloads": rows, "notes": []}
+
+    async def restart(self, key: str, *, report: Report = silent) -> Json:
+        """Stop and start the local container; connections wait meanwhile."""
+        async with self._turn(report, self.site.timeout):
+            attachment = self.attachments[key]
+            async with self._or_put_back(attachment.wanted, created=False):
+                await attachment.restart()
+            return {"workloads": [{"name": key, "outcome": "restarted", "detail": []}], "notes": []}
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, report: Report, timeout: float) -> AsyncIterator[None]:
+        async with self._lock:
+            self.site.report, self.site.timeout = report, timeout
+            try:
+                yield
+            finally:
+                self.site.report = silent
+                asyncio.get_running_loop().call_soon(self.changes.notify)
+
+    async def _together(self, *work: Coroutine[Any, Any, Json]) -> list[Json]:
+        """All at once; if one fails the others go on to their end, then its error is raised."""
+        return _unless_failed(await self._settle(*work))
+
+    async def _settle(self, *work: Coroutine[Any, Any, Json]) -> list[Json | BaseException]:
+        return list(await asyncio.gather(*work, return_exceptions=True))
+
+    async def _read(self, project: Project, key: str) -> Wanted:
+        workload = next(item for item in project.workloads if item.key == key)
+        if not self._prepared:
+            facts = await self.site.engine.describe()
+            await self.site.engine.ensure_gateway_image(gateway_binary(facts.architecture))
+            self._prepared = True
+        place = self.site.place
+        return await read_wanted(self.site.cluster, self.site.engine, project, workload, place.namespace)
+
+    async def _apply_one(self, wanted: Wanted, *, takeover: bool) -> Json:
+        key = wanted.workload.key
+        current = self.attachments.get(key)
+        if current is not None and wanted.install.adopted and current.state not in ("failed", "held"):
+            repaired = wanted.install.astray
+            await current.check(wanted)
+            async with self._or_put_back(wanted, created=False):
+                if repaired:
+                    await self._install(wanted, takeover=takeover)
+                    await current.until_repaired()
+                changed = await current.change(wanted) or repaired
+            return self._row(current, "changed" if changed else "unchanged")
+        if current is not None:
+            await self._end(current)
+        created = not wanted.install.adopted
+        attachment = await self._attach(wanted, takeover=takeover, created=created)
+        return self._row(attachment, "changed" if current is not None else "created")
+
+    async def _attach(self, wanted: Wanted, *, takeover: bool, created: bool) -> Attachment:
+        async with self._or_put_back(wanted, created=created):
+            takeover = takeover or await self._abandoned(wanted)
+            wanted, installed = await self._install(wanted, takeover=takeover)
+            attachment = await self._open(wanted, installed, takeover=takeover)
+            await attachment.attach()
+        return attachment
+
+    @contextlib.asynccontextmanager
+    async def _or_put_back(self, wanted: Wanted, *, created: bool) -> AsyncIterator[None]:
+        """Whatever fails in here, or is broken off, is put back.  *created*: the agent too."""
+        try:
+            yield
+        except (DevclusterError, ExceptionGroup) as error:
+            raise await self._put_back(wanted, created=created, error=error) from error
+        except asyncio.CancelledError:
+            interrupted = FailedError("interrupted")
+            with contextlib.suppress(DevclusterError):
+                await self._put_back(wanted, created=created, error=interrupted)
+            raise
+
+    async def _install(self, wanted: Wanted, *, takeover: bool) -> tuple[Wanted, Installed]:
+        """Once more from the beginning where somebody installs the same at this very moment."""
+        for last in (False, True):
+            try:
+                installed = await install(
+                    self.site.cluster,
+                    wanted.install,
+                    wanted.binary,
+                    journal=self._journal,
+                    report=self.site.report,
+                    timeout=self.site.timeout,
+                    holder=self._holder,
+                    takeover=takeover,
+                )
+            except BusyError:
+                if last:
+                    raise
+                wanted = await self._read(wanted.project, wanted.workload.key)
+            else:
+                return wanted, installed
+        raise AssertionError("one of the two returns or raises")
+
+    async def _abandoned(self, wanted: Wanted) -> bool:
+        """Whether the one in the record is not there any more, so that nobody need be asked."""
+        cluster, place = self.site.cluster, self.site.place
+        secret = secret_name(wanted.object.kind, wanted.object.name)
+        mark = await find_mark(cluster, place.namespace, secret)
+        if mark is None or mark.record.holder in (None, self._holder):
+            return False
+        return not await still_held(cluster, place.namespace, secret)
+
+    async def _open(self, wanted: Wanted, installed: Installed, *, takeover: bool) -> Attachment:
+        place, key, holder = self.site.place, wanted.workload.key, self._holder
+        record = await claim(self.site.cluster, place.namespace, installed.secret, holder, takeover=takeover)
+        said = Claim(
+            epoch=record.epoch,
+            holder={"user": holder.user, "host": holder.host, "project": holder.project},
+            since=record.since,
+            lease=wanted.project.agent.lease,
+            order=wanted.order,
+        )
+        keys = Keys(laptop=installed.laptop_key.encode(), agent_public=installed.agent_public)
+
+        async def verify() -> None:
+            mark = await find_mark(self.site.cluster, place.namespace, installed.secret)
+            if mark is None or mark.record.epoch != record.epoch:
+                text = "handed back by somebody else" if mark else "its agent was taken out by somebody else"
+                if mark and mark.record.holder:
+                    text = held(mark.record).message
+                raise RefusedError("held", text, {})
+
+        target, port = self.site.cluster.upgrade_target, wanted.project.agent.port
+        wire = Wire(target, place.namespace, port, keys, verify=verify)
+        attachment = Attachment(self.site, wanted, said, wire)
+        self.attachments[key] = attachment
+        self.failures.pop(key, None)
+        self._running[key] = self._tasks.create_task(self._live(attachment), name=f"attachment {key}")
+        return attachment
+
+    async def _live(self, attachment: Attachment) -> None:
+        """An attachment that breaks (the engine is gone, say) hands back; the others go on."""
+        try:
+            await attachment.run()
+        except (DevclusterError, ExceptionGroup) as error:
+            cause = _first(error)
+            reason = str(cause) if isinstance(cause, DevclusterError) else f"a bug: {cause!r}"
+            with contextlib.suppress(DevclusterError):
+                await attachment.hand_back(failure=reason)
+            self._failed(attachment.key, reason)
+            if not isinstance(cause, DevclusterError):
+                traceback.print_exception(error)
+
+    async def _put_back(self, wanted: Wanted, *, created: bool, error: BaseException) -> DevclusterError:
+        """After a failure: as it was before.  The error to raise: LeftoverError where it is not."""
+        attachment = self.attachments.get(wanted.workload.key)
+        cause = _first(error)
+        conflict = isinstance(cause, HeldError | BusyError)
+        self.site.report(Progress(wanted.workload.key, f"putting back: {cause}"))
+        try:
+            if attachment is not None:
+                await attachment.hand_back(failure=str(cause))
+                await self._end(attachment, remove_containers=created)
+            if created and not conflict:
+                await self._remove_agent(wanted.object)
+            elif attachment is not None:
+                await self._unclaim(attachment)
+        except DevclusterError as second:
+            return LeftoverError(
+                f"{cause}; putting {wanted.title} back failed too: {second}",
+                hint=f"`devcluster down -n {self.site.place.namespace}` finishes it",
+            )
+        if isinstance(cause, DevclusterError) and cause.exit_code != 1:
+            return cause
+        hint = cause.hint if isinstance(cause, DevclusterError) else ""
+        return FailedError(f"{cause}; {wanted.title} was put back", hint=hint)
+
+    async def _unclaim(self, attachment: Attachment) -> None:
+        wanted = attachment.wanted
+        secret = secret_name(wanted.object.kind, wanted.object.name)
+        await unclaim(self.site.cluster, self.site.place.namespace, secret, attachment.claim.epoch)
+
+    async def _detach(self, key: str, *, remove_agent: bool) -> Json:
+        attachment = self.attachments[key]
+        wanted = attachment.wanted
+        notes: list[str] = []
+        if attachment.taken:
+            await attachment.local.stop()
+            notes.append(attachment.taken)
+        elif remove_agent:
+            await attachment.yield_first()
+            notes += await self._remove_agent(wanted.object)
+            await attachment.until_pods_end()
+            await attachment.local.stop()
+        else:
+            await attachment.hand_back()
+            await self._unclaim(attachment)
+        await self._end(attachment, remove_containers=remove_agent)
+        return {
+            "name": key,
+            "outcome": "put back" if remove_agent and not attachment.taken else "left",
+            "detail": [wanted.title, *notes],
+        }
+
+    async def _find_dropped(self, project: Project) -> list[Mark]:
+        """What was ours, is not attached at the moment and has been taken out of the file."""
+        known = {it.target.name for it in project.workloads}
+        known |= {it.wanted.object.name for it in self.attachments.values()}
+        marks = await list_marks(self.site.cluster, self.site.place.namespace)
+        return [mark for mark in marks if mark.name not in known and mark.record.is_of(self._holder)]
+
+    async def _sweep(self, project: Project) -> None:
+        """Containers of what is neither in the file nor attached."""
+        engine, place = self.site.engine, self.site.place
+        keys = {item.key for item in await engine.list_project(place.id)}
+        keys -= {it.key for it in project.workloads} | self.attachments.keys()
+        await engine.remove_project(place.id, sorted(keys), volumes=False)
+
+    async def _drop(self, mark: Mark) -> Json:
+        notes = await self._remove_agent(mark)
+        return {"name": mark.name, "outcome": "put back", "detail": [f"{mark.kind}/{mark.name}", *notes]}
+
+    async def _remove_agent(self, wanted: WorkloadObject | Mark) -> list[str]:
+        place = self.site.place
+        removed = await remove(
+            self.site.cluster,
+            place.namespace,
+            wanted.kind,
+            wanted.name,
+            journal=self._journal,
+            report=self.site.report,
+            timeout=self.site.timeout,
+        )
+        return [f"left as it is, changed by somebody else: {what}" for what in removed.kept]
+
+    async def _end(self, attachment: Attachment, *, remove_containers: bool = False) -> None:
+        key = attachment.key
+        self.attachments.pop(key, None)
+        task = self._running.pop(key, None)
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ExceptionGroup):
+                await task
+        if remove_containers:
+            left = await self.site.engine.remove_project(self.site.place.id, (key,), volumes=False)
+            if left:
+                raise LeftoverError(
+                    f"left over in Docker: {', '.join(left)}", hint="`devcluster down` tries again"
+                )
+
+    def _failed(self, key: str, reason: str) -> None:
+        self.failures[key] = reason
+        self.changes.notify()
+
+    def _row(self, attachment: Attachment, outcome: str) -> Json:
+        netns = attachment.local.netns
+        ports = netns.ports if netns is not None else ()
+        detail = [f"{attachment.wanted.title} is answered by {attachment.local.name}"]
+        detail += [f"{address}:{host} -> {port}" for port, address, host in ports]
+        warnings = [asdict(caution) for caution in attachment.wanted.cautions]
+        return {"name": attachment.key, "outcome": outcome, "detail": detail, "warnings": warnings}
+
+
+def _unless_failed(results: list[Json | BaseException]) -> list[Json]:
+    errors = [result for result in results if isinstance(result, BaseException)]
+    if errors:
+        raise errors[0]
+    return [result for result in results if not isinstance(result, BaseException)]
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
+@contextlib.asynccontextmanager
+async def open_session(site: Site) -> AsyncIterator[Session]:
+    """A session whose attachments live until the block ends."""
+    with Journal.open(site.place.state / "journal.jsonl") as journal:
+        async with asyncio.TaskGroup() as tasks:
+            session = Session(site, tasks, journal)
+            try:
+                yield session
+            finally:
+                for task in session._running.values():
+                    task.cancel()

@@ -1,0 +1,67 @@
+"""The state of what this laptop holds, as ``status -o json`` shows it: names and numbers, never a value."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from devcluster.run.host.attachment import Attachment
+from devcluster.run.host.podlink import PodLink
+from devcluster.run.host.session import Session
+
+Json = dict[str, Any]
+
+
+def session_status(session: Session) -> Json:
+    """``{"workloads": [...]}`` of the host process."""
+    rows = [_workload(session.attachments[key]) for key in sorted(session.attachments)]
+    return {"workloads": rows}
+
+
+def _workload(attachment: Attachment) -> Json:
+    wanted, local = attachment.wanted, attachment.local
+    ports = local.netns.ports if local.netns is not None else ()
+    return {
+        "name": attachment.key,
+        "target": f"{wanted.title}/{wanted.object.container}",
+        "mode": wanted.workload.mode,
+        "state": attachment.state,
+        "since": _time(max([attachment.since, *(link.seen_since for link in attachment.staying)])),
+        "reason": attachment.reason,
+        "holder": attachment.claim.holder | {"since": attachment.claim.since},
+        "pods": [_pod(attachment, link) for link in _sorted(attachment)],
+        "pods_wanted": attachment.pods_wanted,
+        "ports": [{"container": port, "host": host, "address": address} for port, address, host in ports],
+        "volumes": local.filling.status(),
+        "rewrites": [*_rewrites(attachment), *local.filling.rewrites()],
+        "drift": list(attachment.drift),
+    }
+
+
+def _sorted(attachment: Attachment) -> list[PodLink]:
+    return sorted(attachment.staying, key=lambda link: link.pod.name)
+
+
+def _pod(attachment: Attachment, link: PodLink) -> Json:
+    lanes = [lane for lane in attachment.local.lanes.get("lanes", []) if lane["pod"] == link.pod.name]
+    times = [lane["rtt_ms"] for lane in lanes if lane["state"] == "up"]
+    return {
+        "name": link.pod.name,
+        "state": link.seen,
+        "lane": link.ways.kind if times else "",
+        "rtt_ms": min(times) if times else None,
+        "bytes": {
+            "sent": sum(lane["sent"] for lane in lanes),
+            "received": sum(lane["received"] for lane in lanes),
+        },
+    }
+
+
+def _rewrites(attachment: Attachment) -> list[Json]:
+    return [
+        {"where": made.where, "service": made.service, "to": made.to} for made in attachment.local.rewrites
+    ]
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

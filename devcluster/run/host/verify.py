@@ -1,0 +1,178 @@
+"""``status --verify``: prove, from inside the cluster, that each Service port leads to the local container.
+
+For each attached workload: see what stands behind its Services now, tell its agents to look for proofs with a
+key that is made for this one asking, and let an agent open the connections.  Agents of other workloads are
+asked first, since a pod that calls itself is a special case of every network; where their way is closed the
+workload's own try.  Nothing is asked of the application, and no value of the environment is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from devcluster.edge.lines import RefusedError
+from devcluster.plan.proof import Attempt, Behind, Try, Verdict, broken_everywhere, judge, plan_proofs
+from devcluster.rules.services import routes, unmoved
+from devcluster.run.host.attachment import Attachment
+from devcluster.run.host.podlink import PodLink
+from devcluster.run.host.session import Session
+from devcluster.run.host.truth import session_status
+from devcluster.run.workload.wanted import Wanted
+
+Json = dict[str, Any]
+_EXPECT = 30.0  # seconds that agents look for proofs of this asking
+_PROVE = 5.0  # seconds for one connection
+_CALL = 5.0  # seconds for an agent's answer, besides
+
+_SENDERS = 2
+_HOPS = {
+    "failed": "local container",
+    "held": "agent",
+    "starting": "local container",
+    "left": "agent",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """One asking of one workload.  ``refused``: why an agent does not look, by pod."""
+
+    key: str
+    refused: Mapping[str, str]
+    senders: tuple[PodLink, ...]
+
+
+async def session_verify(session: Session) -> Json:
+    """The host process's ``status`` with ``routes`` in each row: a Verdict each."""
+    document = session_status(session)
+    attachments = [session.attachments[row["name"]] for row in document["workloads"]]
+    found = await asyncio.gather(*(_verify(session, attachment) for attachment in attachments))
+    for row, verdicts in zip(document["workloads"], found, strict=True):
+        row["routes"] = [asdict(verdict) for verdict in verdicts]
+    return document
+
+
+async def _verify(session: Session, attachment: Attachment) -> tuple[Verdict, ...]:
+    expected = _expected(attachment.wanted)
+    if attachment.state in _HOPS:
+        reason = attachment.reason or f"{attachment.key} is {attachment.state}"
+        return broken_everywhere(expected, _HOPS[attachment.state], reason)
+    async with _asking(session, attachment) as asking:
+        behind = await _observe(session, attachment, expected, asking)
+        names = {pod["status"]["podIP"]: pod["metadata"]["name"] for pod in behind.pods if _address(pod)}
+        return tuple(await asyncio.gather(*(_settle(plan, asking, names) for plan in plan_proofs(behind))))
+
+
+def _address(pod: Json) -> str:
+    return str((pod.get("status") or {}).get("podIP") or "")
+
+
+def _expected(wanted: Wanted) -> frozenset[tuple[str, int]]:
+    """The Service ports that led to the workload when ``up`` looked."""
+    install, observed = wanted.install, wanted.install.observed
+    moves = (*install.moves, *(observed.originals.moves if observed.originals else ()))
+    services = [unmoved(service, moves) for service in observed.services]
+    found = routes(services, install.base, container=observed.container, others=observed.others)
+    return frozenset((route.service, route.port) for route in found)
+
+
+async def _observe(
+    session: Session, attachment: Attachment, expected: frozenset[tuple[str, int]], asking: _Asking
+) -> Behind:
+    wanted, namespace = attachment.wanted, session.site.place.namespace
+    services, pods, own = await asyncio.gather(
+        session.site.cluster.list("service", namespace),
+        session.site.cluster.list("pod", namespace),
+        session.site.cluster.list("pod", namespace, selector=wanted.object.selector),
+    )
+    fronts = wanted.install.fronts
+    return Behind(
+        title=wanted.title,
+        container=wanted.object.container,
+        labels=wanted.install.base.get("metadata", {}).get("labels") or {},
+        ports=frozenset(port for item in fronts for port in (item.port, item.front) if port is not None),
+        services=services.items,
+        pods=pods.items,
+        own=frozenset(item["metadata"]["name"] for item in own.items),
+        agents={link.pod.name: _why(link, asking.refused) for link in attachment.staying},
+        expected=expected,
+    )
+
+
+def _why(link: PodLink, refused: Mapping[str, str]) -> str:
+    """Why the agent is not ours; '' if it is and looks for proofs."""
+    if link.state != "attached":
+        return f"not held ({link.state}): {link.trouble or 'the agent was not reached yet'}"
+    if not link.connected:
+        return "not held: the conversation with its agent is broken"
+    if (route := link.agent_state.get("route", "laptop")) == "child":
+        return f"not held: connections go to the original ({route})"
+    return refused.get(link.pod.name, "")
+
+
+@contextlib.asynccontextmanager
+async def _asking(session: Session, attachment: Attachment) -> AsyncIterator[_Asking]:
+    """The agents look for proofs while the block runs."""
+    key = base64.b64encode(secrets.token_bytes(32)).decode()
+    own = [link for link in attachment.staying if link.connected]
+    others = [
+        link
+        for other in session.attachments.values()
+        for link in other.staying
+        if other is not attachment and link.connected
+    ]
+    refused = await _expect(own, key, _EXPECT)
+    try:
+        yield _Asking(key, refused, (*others[:1], *own))
+    finally:
+        await _expect(own, key, 0)
+
+
+async def _expect(links: Sequence[PodLink], key: str, span: float) -> dict[str, str]:
+    """Why an agent can't, by pod."""
+
+    async def ask(link: PodLink) -> str:
+        try:
+            agent = await asyncio.wait_for(link.link(), _CALL)
+            await agent.call("expect", timeout=_CALL, key=key, ms=round(span * 1000))
+        except RefusedError as refusal:
+            if "unknown request" in refusal.text:
+                return "its agent is older than `status --verify`: `devcluster down`, then `up`, renews it"
+            return f"its agent refused: {refusal.text}"
+        except (ConnectionError, TimeoutError) as error:
+            return f"not held: its agent does not answer ({error or type(error).__name__})"
+        return ""
+
+    answers = await asyncio.gather(*(ask(link) for link in links))
+    return {link.pod.name: answer for link, answer in zip(links, answers, strict=True) if answer}
+
+
+async def _settle(plan: Attempt | Verdict, asking: _Asking, names: Mapping[str, str]) -> Verdict:
+    if isinstance(plan, Verdict):
+        return plan
+    outcomes = await asyncio.gather(*(_prove(one, asking) for one in plan.tries))
+    return judge(plan, outcomes, names)
+
+
+async def _prove(one: Try, asking: _Asking) -> Json:
+    """The first outcome that is not the sender's own trouble."""
+    outcome: Json = {"stage": "connect", "text": "no agent could be asked to try"}
+    senders = sorted(asking.senders, key=lambda link: link.pod.name == one.pod)
+    for link in senders[:_SENDERS]:
+        try:
+            agent = await asyncio.wait_for(link.link(), _CALL)
+            outcome = await agent.call(
+                "prove", timeout=_PROVE + _CALL, key=asking.key, to=one.to, ms=round(_PROVE * 1000)
+            )
+        except (RefusedError, ConnectionError, TimeoutError) as error:
+            outcome = {"stage": "connect", "text": f"the agent of {link.pod.name} can't try: {error}"}
+            continue
+        if outcome.get("stage") != "connect" or outcome.get("errno") == "ECONNREFUSED":
+            break
+    return outcome

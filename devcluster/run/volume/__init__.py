@@ -1,0 +1,1 @@
+"""Private copies of the pod's volumes: filled, compared, kept."""

@@ -1,0 +1,156 @@
+"""The volumes of one workload: which there are, where each is copied to, and how far.
+
+Each mount of the pod's container is a copy of its own, in a private Docker volume or in ``path:`` on the
+laptop, filled from the first agent; ``run.volumes`` does one of them, here they are done together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from devcluster.edge.agent.files import FolderTarget
+from devcluster.edge.agent.ssh import AgentLink
+from devcluster.edge.docker.files import VolumeTarget
+from devcluster.rules.container import VolumeBind
+from devcluster.rules.environment import wanted_services
+from devcluster.rules.volumes import VolumePlan
+from devcluster.run.report import Progress
+from devcluster.run.site import Site
+from devcluster.run.volume.one_fill import FillResult, Rewriting
+from devcluster.run.volume.volumes import check_volume, fill_volume, manifest_path
+from devcluster.run.workload.wanted import Wanted
+
+Json = dict[str, object]
+_SAY_EVERY = 0.5  # seconds; a volume of a hundred thousand files has as many steps
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    plan: VolumePlan
+    label: str  # the volume's name, or the mount path where a volume is mounted twice
+    target: VolumeTarget | FolderTarget
+
+    @property
+    def source(self) -> str:
+        return str(self.target.folder) if isinstance(self.target, FolderTarget) else self.target.name
+
+
+class Filling:
+    """Made anew for each version of the file."""
+
+    def __init__(self, site: Site, wanted: Wanted) -> None:
+        self._site = site
+        self._wanted = wanted
+        self._results: dict[str, FillResult] = {}
+        self._said: dict[str, tuple[float, tuple[int, ...]]] = {}
+        self._copies = tuple(
+            _Copy(plan, label, self._target(plan, label))
+            for plan, label in labelled(wanted.volumes)
+            if plan.mode == "copy" or (plan.mode == "empty" and plan.volume.kind != "memory")
+        )
+
+    @property
+    def binds(self) -> tuple[VolumeBind, ...]:
+        """What the container mounts."""
+        return tuple(
+            VolumeBind(copy.source, copy.plan.volume.mount_path, copy.plan.volume.read_only)
+            for copy in self._copies
+        )
+
+    async def fill(self, link: AgentLink) -> None:
+        """Copy, or what changed since the last time; all volumes at once."""
+        await asyncio.gather(*(self._fill(copy, link) for copy in self._copies))
+
+    async def check(self, link: AgentLink) -> None:
+        """ConfigurationError where a volume can't be copied; nothing is made and nothing moves."""
+        await asyncio.gather(*(self._check(copy, link) for copy in self._copies))
+
+    def differs(self, wanted: Wanted) -> bool:
+        """Whether *wanted* asks for other volumes, or for the same ones otherwise."""
+        return wanted.volumes != self._wanted.volumes
+
+    def status(self) -> list[Json]:
+        """``volumes`` of ``status -o json``."""
+        rows: list[Json] = []
+        for plan, label in labelled(self._wanted.volumes):
+            result = self._results.get(label)
+            rows.append(
+                {
+                    "name": label,
+                    "path": plan.volume.mount_path,
+                    "mode": plan.mode,
+                    "files": result.files if result else 0,
+                    "bytes": result.bytes if result else 0,
+                }
+            )
+        return rows
+
+    def rewrites(self) -> list[Json]:
+        """The files in which a host was qualified."""
+        return [
+            {"where": f"{label}:{made.path}", "service": made.service, "to": made.to}
+            for label, result in sorted(self._results.items())
+            for made in result.rewrites
+        ]
+
+    def _target(self, plan: VolumePlan, label: str) -> VolumeTarget | FolderTarget:
+        if plan.path is not None:
+            return FolderTarget(plan.path)
+        return VolumeTarget(self._site.engine, self._site.place.id, self._wanted.workload.key, label)
+
+    async def _check(self, copy: _Copy, link: AgentLink) -> None:
+        plan, empty = copy.plan, copy.plan.mode == "empty"
+        exclude, limit = (("**",), None) if empty else (plan.exclude, plan.limit)
+        await check_volume(link, plan.volume.mount_path, exclude, limit, copy.label)
+
+    async def _fill(self, copy: _Copy, link: AgentLink) -> None:
+        if copy.plan.mode == "empty":
+            await self._check(copy, link)
+            await copy.target.ensure()
+            return
+        result = await fill_volume(
+            source=link,
+            root=copy.plan.volume.mount_path,
+            target=copy.target,
+            previous=manifest_path(self._site.place, copy.target),
+            exclude=copy.plan.exclude,
+            limit=copy.plan.limit,
+            rewrite=self._rewriting(copy.plan),
+            report=lambda *numbers: self._say(copy.label, numbers),
+            label=copy.label,
+        )
+        self._results[copy.label] = result
+        if result.kept_local:
+            kept = ", ".join(result.kept_local[:3]) + (" …" if len(result.kept_local) > 3 else "")
+            count = len(result.kept_local)
+            text = f"volume {copy.label}: {count} changed here and in the pod, left as they are here: {kept}"
+            self._site.report(Progress(self._wanted.workload.key, text))
+
+    def _rewriting(self, plan: VolumePlan) -> Rewriting | None:
+        if not plan.rewrite:
+            return None
+        namespace = self._wanted.object.namespace
+        services = wanted_services(self._wanted.workload, self._wanted.services, namespace)
+        return Rewriting(plan.rewrite, services, namespace)
+
+    def _say(self, label: str, numbers: tuple[int, ...]) -> None:
+        """Now and then, and the last of it once; *numbers* as ``run.one_fill`` reports them."""
+        done, files, size, count = numbers
+        when, said = self._said.get(label, (0.0, ()))
+        now = time.monotonic()
+        if said == numbers or (files < count and now - when < _SAY_EVERY):
+            return
+        self._said[label] = (now, numbers)
+        text = f"copying {label}, {files} of {count} files"
+        self._site.report(Progress(self._wanted.workload.key, text, done, size, "bytes"))
+
+
+def labelled(plans: tuple[VolumePlan, ...]) -> list[tuple[VolumePlan, str]]:
+    """Each with a name that is unique in this workload."""
+    names = [plan.volume.name for plan in plans]
+    return [
+        (plan, plan.volume.name if names.count(plan.volume.name) == 1 else plan.volume.mount_path)
+        for plan in plans
+    ]

@@ -1,0 +1,192 @@
+"""One fill of one volume: the stream on its way to the copy, and what it leaves in the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+
+from devcluster.rules.rewriting import LARGEST, LineRewrite, rewrite_text
+from devcluster.rules.tarstream import END, Member, TarReader, padding, render_head
+from devcluster.rules.tree import Entry, FillPlan, local_changes, matches, parents, same, tree_size
+from devcluster.run.volume.manifest import FileRewrite, Manifest
+
+Report = Callable[[int, int, int, int], None]
+"""bytes, files, of bytes, of files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewriting:
+    """In files that match *patterns* (as ``exclude``) the hosts that name one of *services*."""
+
+    patterns: tuple[str, ...]
+    services: tuple[str, ...]
+    namespace: str
+
+    @property
+    def digest(self) -> str:
+        """Changes when a file would be rewritten otherwise."""
+        return hashlib.sha256(repr((sorted(self.services), self.namespace)).encode()).hexdigest()[:16]
+
+    def apply(self, content: bytes) -> tuple[bytes, tuple[LineRewrite, ...]]:
+        return rewrite_text(content, services=self.services, namespace=self.namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class FillResult:
+    """``files``, ``bytes``: of the whole volume; ``changed``: names that this fill made or removed;
+    ``moved``: bytes that travelled; ``kept_local``: changed here and in the pod, left alone."""
+
+    files: int
+    bytes: int
+    changed: int
+    moved: int
+    kept_local: tuple[str, ...] = ()
+    rewrites: tuple[FileRewrite, ...] = ()
+
+
+class OneFill:
+    """One fill: the stream on its way, and what it leaves in the manifest."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        pod: dict[str, Entry],
+        local: dict[str, Entry],
+        plan: FillPlan,
+        rewrite: Rewriting | None,
+        report: Report | None,
+        owners: bool,
+    ) -> None:
+        self._owners = owners
+        self._manifest, self._pod, self._local, self._plan = manifest, pod, local, plan
+        self._rewrite, self._report = rewrite, report
+        self._wanted = plan.touched
+        self._arrived: dict[str, Entry] = {}
+        self._rewrites: dict[str, tuple[FileRewrite, ...]] = {}
+        self._after: dict[str, Entry] | None = None
+        self._moved = self._done = 0
+        self._total = (sum(pod[path].size for path in plan.fetch), len(plan.fetch))
+
+    async def stream(self, source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The tar for the target: directories, then what the pod sends and we want, then links."""
+        reader = TarReader(source)
+        early = [entry for entry in self._plan.make if entry.type == "d"]
+        late = [entry for entry in self._plan.make if entry.type != "d"]
+        for entry in () if self._plan.whole else early:
+            yield self._made(entry)
+        while (member := await reader.next()) is not None:
+            if member.entry.path in self._wanted and (self._plan.whole or member.entry.type == "f"):
+                async for part in self._member(reader, member):
+                    yield part
+        for entry in () if self._plan.whole else late:
+            yield self._made(entry)
+        yield END
+
+    def _made(self, entry: Entry) -> bytes:
+        self._arrived[entry.path] = entry
+        return render_head(entry)
+
+    async def _member(self, reader: TarReader, member: Member) -> AsyncIterator[bytes]:
+        entry = member.entry
+        self._arrived[entry.path] = entry
+        rewrite = self._rewrite
+        if (
+            rewrite is not None
+            and entry.type == "f"
+            and entry.size <= LARGEST
+            and matches(entry.path, rewrite.patterns)
+        ):
+            content = b"".join([part async for part in reader.content()])[: entry.size]
+            yield self._rewritten(member, content, rewrite)
+            self._count(entry.size, 1)
+            return
+        yield member.head
+        left = entry.size
+        async for part in reader.content():
+            yield part
+            self._count(min(left, len(part)), 0)
+            left -= min(left, len(part))
+        if entry.type == "f":
+            self._count(0, 1)
+
+    def _rewritten(self, member: Member, content: bytes, rewrite: Rewriting) -> bytes:
+        entry = member.entry
+        text, changes = rewrite.apply(content)
+        self._rewrites[entry.path] = tuple(
+            FileRewrite(entry.path, change.line, change.service, change.to) for change in changes
+        )
+        return render_head(replace(entry, size=len(text))) + text + padding(len(text))
+
+    def _count(self, size: int, files: int) -> None:
+        self._moved += size
+        self._done += files
+        if self._report is not None:
+            self._report(self._moved, self._done, *self._total)
+
+    def settle(self, after: dict[str, Entry]) -> None:
+        """The copy as the target tells it now."""
+        self._after = after
+
+    def remember(self) -> None:
+        manifest, plan = self._manifest, self._plan
+        mine = frozenset(
+            path
+            for path in local_changes(manifest.local, self._local) - self._wanted
+            if not self._found_equal(path)
+        )
+        kept = set(plan.kept)
+        manifest.pod = {
+            path: found
+            for path, entry in self._pod.items()
+            if (found := self._pod_entry(path, entry, kept)) is not None
+        } | {path: manifest.pod[path] for path in kept if path not in self._pod and path in manifest.pod}
+        manifest.local = self._local_base(mine)
+        manifest.pending = {}
+        rewrite = self._rewrite
+        manifest.patterns = rewrite.patterns if rewrite is not None else ()
+        manifest.digest = rewrite.digest if rewrite is not None else ""
+        manifest.rewrites = self._all_rewrites(kept)
+
+    def _found_equal(self, path: str) -> bool:
+        """The copy had it before we knew of it, as the pod has it."""
+        if path not in self._pod or path in self._manifest.local:
+            return False
+        return same(self._pod[path], self._local.get(path), owners=self._owners)
+
+    def _pod_entry(self, path: str, entry: Entry, kept: set[str]) -> Entry | None:
+        """What of the pod the copy now has: for a kept name what it had before, so it is told again."""
+        if path in kept:
+            return self._manifest.pod.get(path)
+        if path in self._wanted:
+            return self._arrived.get(path)
+        return entry
+
+    def _local_base(self, mine: frozenset[str]) -> dict[str, Entry]:
+        before = self._manifest.local
+        base = {path: entry for path, entry in self._local.items() if path not in mine}
+        base |= {path: before[path] for path in mine if path in before}
+        if self._after is None:
+            return base
+        touched = set(self._wanted) | {parent for path in self._wanted for parent in parents(path)} | {"."}
+        base |= {path: self._after[path] for path in touched - mine if path in self._after}
+        gone = self._local.keys() - self._after.keys()
+        return {path: entry for path, entry in base.items() if path not in gone or path in mine}
+
+    def _all_rewrites(self, kept: set[str]) -> tuple[FileRewrite, ...]:
+        rewrite = self._rewrite
+        if rewrite is None:
+            return ()
+        old = [
+            item
+            for item in self._manifest.rewrites
+            if item.path not in self._arrived and item.path in self._manifest.pod
+        ]
+        new = [item for items in self._rewrites.values() for item in items]
+        return tuple(sorted({*old, *new}, key=lambda item: (item.path, item.line, item.service)))
+
+    def result(self) -> FillResult:
+        size, files = tree_size(self._pod)
+        plan = self._plan
+        changed = len(plan.fetch) + len(plan.make) + len(plan.delete)
+        return FillResult(files, size, changed, self._moved, plan.kept, self._manifest.rewrites)

@@ -1,0 +1,210 @@
+"""Mode ``copy``: a private copy of one of the pod's volumes, filled once and then kept in step.
+
+The problem: a volume is large, the link is slow, and the copy is the developer's to change.  So a fill
+moves only what changed in the pod, leaves alone what changed here and says so, and can be broken off at
+any moment: the next one goes on.
+
+Rules:
+- what is to come is written down before it comes (``pending``), and what the two trees are afterwards
+  (``rules/tree.py`` decides from it); the file is ours alone (0600): names can tell secrets too;
+- the size is known, and may be refused, before the first byte moves;
+- rewriting happens in the stream: the pod's own files are only read;
+- what the stream really brought is what counts, not what the scan had promised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import posixpath
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from devcluster.errors import ConfigurationError
+from devcluster.rules.tarstream import END
+from devcluster.rules.tree import (
+    Entry,
+    largest,
+    local_changes,
+    matches,
+    parents,
+    parse_tree,
+    plan_fill,
+    topmost,
+    tree_size,
+)
+from devcluster.run.place import Place
+from devcluster.run.volume.manifest import (
+    Manifest,
+    load_manifest,
+    save_manifest,
+    settle_pending,
+)
+from devcluster.run.volume.one_fill import FillResult, OneFill, Report, Rewriting
+
+Lines = Sequence[Mapping[str, Any]]
+
+
+class TreeSource(Protocol):
+    """The pod's side: the agent's ``files``."""
+
+    async def scan(self, root: str, exclude: Sequence[str]) -> Lines: ...
+
+    def pack(
+        self, root: str, exclude: Sequence[str], paths: Sequence[str] | None
+    ) -> AsyncIterator[bytes]: ...
+
+
+class Target(Protocol):
+    """The laptop's side: ``edge.engine_files.VolumeTarget`` or ``edge.files.FolderTarget``.  ``owners``: it
+    can have the pod's; ``atomic``: a fill that is broken off leaves no half file under a name."""
+
+    name: str
+    owners: bool
+    atomic: bool
+
+    def check(self, *, ours: bool) -> None:
+        """ConfigurationError where it can't be filled; *ours*: we have filled it before."""
+
+    async def identity(self) -> str:
+        """Another one for each copy that is made; '' when it is not there."""
+
+    async def ensure(self) -> str:
+        """Make it where it is not there; its identity."""
+
+    async def scan(self, exclude: Sequence[str]) -> Lines: ...
+
+    async def apply(self, delete: Sequence[str], stream: AsyncIterator[bytes]) -> None: ...
+
+
+async def fill_volume(
+    *,
+    source: TreeSource,
+    root: str,
+    target: Target,
+    previous: Path,
+    exclude: Sequence[str] = (),
+    limit: int | None = None,
+    rewrite: Rewriting | None = None,
+    report: Report | None = None,
+    label: str = "",
+) -> FillResult:
+    """Make *target* follow the pod's *root*.  *previous*: where what we know of it is kept; *label*: the
+    volume's name for messages.  ConfigurationError beyond *limit* bytes, before anything moves."""
+    manifest = await _known(target, previous)
+    target.check(ours=manifest is not None)
+    manifest = manifest or Manifest()
+    pod_lines, local_lines = await asyncio.gather(source.scan(root, exclude), target.scan(exclude))
+    pod, local = parse_tree(pod_lines), parse_tree(local_lines)
+    _check_tree(label or root, pod, limit)
+    settle_pending(manifest, local, atomic=target.atomic)
+    again = _to_rewrite_again(manifest, pod, rewrite)
+    plan = plan_fill(manifest.pod, pod, manifest.local, local, again=again, owners=target.owners)
+    manifest.identity = await target.ensure()
+    filling = OneFill(manifest, pod, local, plan, rewrite, report, target.owners)
+    if not plan.nothing:
+        manifest.pending = {path: pod[path] for path in plan.touched}
+        save_manifest(previous, manifest)
+        paths = None if plan.whole else request_paths(plan.fetch)
+        stream = source.pack(root, exclude, paths) if plan.whole or plan.fetch else _nothing()
+        await target.apply(plan.delete, filling.stream(stream))
+        filling.settle(parse_tree(await target.scan(exclude)))
+    filling.remember()
+    save_manifest(previous, manifest)
+    return filling.result()
+
+
+async def check_volume(
+    source: TreeSource, root: str, exclude: Sequence[str], limit: int | None, label: str
+) -> None:
+    """ConfigurationError where *root* can't be copied, by what the pod has now; nothing moves."""
+    _check_tree(label, parse_tree(await source.scan(root, exclude)), limit)
+
+
+async def describe_local_changes(
+    target: Target, previous: Path, exclude: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Names added, changed or removed in the copy since its last fill; () for a copy never filled."""
+    manifest = await _known(target, previous)
+    if manifest is None:
+        return ()
+    local = parse_tree(await target.scan(exclude))
+    settle_pending(manifest, local, atomic=target.atomic)
+    return tuple(sorted(local_changes(manifest.local, local) - manifest.pending.keys()))
+
+
+async def _known(target: Target, previous: Path) -> Manifest | None:
+    """What is known of this very copy: one that was removed, or made anew since, has no past."""
+    manifest = load_manifest(previous)
+    if manifest is None or manifest.identity != await target.identity():
+        return None
+    return manifest
+
+
+def manifest_path(place: Place, target: Target) -> Path:
+    """Where what is known of *target* is kept: by its Docker name, or the folder's."""
+    name = target.name
+    if "/" in name:
+        name = f"folder-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return place.state / "volumes" / f"{name}.json"
+
+
+def _check_tree(label: str, pod: Mapping[str, Entry], limit: int | None) -> None:
+    top = pod.get(".")
+    if top is not None and top.type != "d":
+        raise ConfigurationError(
+            f"volume {label} is mounted as a single file (subPath), which can't be copied yet",
+            hint="leave it out with `mode: off` and mount a file of your own there with `mounts`",
+        )
+    size, files = tree_size(pod)
+    if limit is None or size <= limit:
+        return
+    named = ", ".join(f"{name} {render_size(part)}" for name, part in largest(pod))
+    raise ConfigurationError(
+        f"volume {label} has {render_size(size)} in {files:,} files; its limit is {render_size(limit)}",
+        hint=f"raise it with `limit: {-(-size // (1 << 20))}MiB`, leave parts out with `exclude` "
+        f"(the largest: {named}), or start with an empty one (`mode: empty`)",
+    )
+
+
+def render_size(size: int) -> str:
+    value = float(size)
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} GiB"
+
+
+def _to_rewrite_again(
+    manifest: Manifest, pod: Mapping[str, Entry], rewrite: Rewriting | None
+) -> frozenset[str]:
+    """Files whose rewriting is another one than at the last fill."""
+    now = (rewrite.patterns, rewrite.digest) if rewrite is not None else ((), "")
+    if now == (manifest.patterns, manifest.digest):
+        return frozenset()
+    patterns = (*manifest.patterns, *now[0])
+    return frozenset(path for path in manifest.pod if path in pod and matches(path, patterns))
+
+
+def request_paths(paths: Sequence[str], limit: int = 16 << 20) -> tuple[str, ...]:
+    """What a request of *limit* bytes of JSON can name: where a name is no UTF-8, or they are too many, the
+    directories that they are in.  The agent sends all that is in one; what was not asked for is left out."""
+    named = {next(name for name in (path, *parents(path), ".") if _is_utf8(name)) for path in paths}
+    while len(named) > 1 and sum(6 * len(name) + 4 for name in named) > limit:
+        deepest = max(name.count("/") for name in named)
+        named = {name if name.count("/") < deepest else posixpath.dirname(name) or "." for name in named}
+    return (".",) if "." in named else topmost(named)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    yield END

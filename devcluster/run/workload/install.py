@@ -1,0 +1,330 @@
+"""Putting the agent into a workload, step by step; and taking it out again where it does not start.
+
+Each step is in the journal before it runs, and each is safe to run again: after a crash the same call
+finishes what is missing, and ``remove`` cleans up after any prefix of them.  What stood there before is in
+the Secret before the template is touched, with the template as the API server will give it back (asked by
+a dry run), since its defaults and webhooks change what we sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from devcluster.edge.kube.agent import AgentBinary, publish_agent
+from devcluster.edge.kube.answer import ForbiddenError, StatusError
+from devcluster.edge.kube.cluster import Cluster, Json
+from devcluster.edge.kube.paths import RESOURCES
+from devcluster.errors import ChangedError, DevclusterError, FailedError, LeftoverError
+from devcluster.plan.install import InstallPlan, Observed
+from devcluster.plan.steps import (
+    AwaitPods,
+    InstallStep,
+    PatchService,
+    PatchTemplate,
+    PublishAgent,
+    RestoreService,
+    WriteSecret,
+)
+from devcluster.rules.keys import generate_pair
+from devcluster.rules.marks import (
+    Holder,
+    Originals,
+    Record,
+    encode_files,
+    owner_reference,
+    parse_originals,
+    render_originals,
+    render_secret,
+    secret_file,
+)
+from devcluster.rules.services import apply_moves, undo_moves
+from devcluster.rules.template import is_wrapped
+from devcluster.run.report import Progress, Report, silent
+from devcluster.run.workload.journal import Journal
+from devcluster.run.workload.observe import (
+    build_originals,
+    observe,
+    parse_settings,
+    raised_limit,
+    was_available,
+)
+from devcluster.run.workload.record import find_mark, held
+from devcluster.run.workload.remove import remove
+from devcluster.run.workload.rollout import await_rollout
+
+__all__ = ["BusyError", "Installed", "install", "observe", "parse_settings"]
+
+_TRIES = 10
+
+
+class BusyError(ChangedError):
+    """Somebody else is installing the same agent at this very moment: read, plan and try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What the session needs to go on.  ``laptop_key``: PEM; ``agent_public``: an OpenSSH line."""
+
+    secret: str
+    uid: str
+    container: str
+    settings: Json = field(repr=False)  # a probe's headers may hold a password
+    laptop_key: str = field(repr=False)
+    agent_public: str
+    adopted: bool
+    notes: tuple[str, ...] = ()
+
+
+async def install(
+    cluster: Cluster,
+    plan: InstallPlan,
+    binary: AgentBinary,
+    *,
+    journal: Journal | None = None,
+    report: Report = silent,
+    timeout: float = 300.0,
+    holder: Holder | None = None,
+    takeover: bool = False,
+) -> Installed:
+    """Apply *plan*.  HeldError where that would wrap anew what somebody else than *holder* holds.
+
+    Where it fails half-way everything is put back (FailedError, or LeftoverError where
+    even that failed).  A cancelled call puts nothing back: the journal and the Secret know what to do."""
+    work = _Work(cluster, plan, binary, timeout)
+    if not plan.adopted:
+        await work.check_holder(holder, takeover)
+        await work.rehearse()
+    try:
+        for step in plan.steps:
+            report(Progress(plan.observed.name, str(step)))
+            async with _noted(journal, step, plan.observed):
+                await work.apply(step)
+    except BusyError:
+        raise  # what stands there is theirs
+    except DevclusterError as error:
+        if plan.adopted:
+            raise
+        raise await _put_back(cluster, plan, error, journal, report, timeout) from error
+    return await work.result()
+
+
+@contextlib.asynccontextmanager
+async def _noted(journal: Journal | None, step: InstallStep, observed: Observed) -> AsyncIterator[None]:
+    if journal is None:
+        yield
+        return
+    subject = {"namespace": observed.namespace, "kind": observed.kind, "name": observed.name}
+    entry = journal.begin(str(step), **subject)
+    yield
+    journal.done(entry)
+
+
+async def _put_back(
+    cluster: Cluster,
+    plan: InstallPlan,
+    error: DevclusterError,
+    journal: Journal | None,
+    report: Report,
+    timeout: float,
+) -> DevclusterError:
+    seen = plan.observed
+    where = f"{seen.kind}/{seen.name} in namespace {seen.namespace}"
+    report(Progress(seen.name, f"putting {seen.kind}/{seen.name} back: {error.message}"))
+    try:
+        await remove(
+            cluster, seen.namespace, seen.kind, seen.name, journal=journal, report=report, timeout=timeout
+        )
+    except DevclusterError as second:
+        return LeftoverError(
+            f"{error.message}; putting {where} back failed too: {second.message}",
+            hint=f"`devcluster down -n {seen.namespace}` finishes it",
+        )
+    if isinstance(error, ForbiddenError):
+        return ForbiddenError(error.message, hint=error.hint)
+    return FailedError(error.message, hint=error.hint)  # that it was put back is said by who asked
+
+
+class _Work:
+    """The steps of one plan."""
+
+    def __init__(self, cluster: Cluster, plan: InstallPlan, binary: AgentBinary, timeout: float) -> None:
+        self._cluster = cluster
+        self._plan = plan
+        self._seen = plan.observed
+        self._space = plan.observed.namespace
+        self._binary = binary
+        self._wrapped: Json = plan.wrapped
+        self._timeout = timeout
+        metadata = self._seen.object["metadata"]
+        resource = RESOURCES[self._seen.kind]
+        self._uid = metadata["uid"]
+        self._owner = owner_reference(resource.api_version, resource.kind, metadata["name"], self._uid)
+
+    async def apply(self, step: InstallStep) -> None:
+        workload = f"{self._seen.kind}/{self._seen.name}"
+        match step:
+            case PublishAgent():
+                await publish_agent(self._cluster, self._space, self._binary, self._owner)
+            case WriteSecret():
+                await self._write_secret()
+            case PatchTemplate():
+                await self._patch_template()
+            case AwaitPods():
+                await self._await_pods()
+            case PatchService():
+                await self._patch_service(step.service, lambda live: apply_moves(live, step.moves, workload))
+            case RestoreService():
+                await self._patch_service(step.service, lambda live: undo_moves(live, step.moves)[0])
+            case _:
+                assert_never(step)
+
+    async def _write_secret(self) -> None:
+        originals = await build_originals(self._cluster, self._plan, self._wrapped)
+        for _ in range(_TRIES):
+            found = await self._cluster.find("secret", self._plan.secret, self._space)
+            try:
+                if found is None:
+                    await self._create_secret(originals)
+                elif found["metadata"].get("labels", {}).get("app.kubernetes.io/managed-by") != "devcluster":
+                    raise FailedError(f"secret/{self._plan.secret} in namespace {self._space} is not ours")
+                elif self._seen.originals is None and not self._foreign(found):
+                    raise BusyError(self._elsewhere())
+                elif self._foreign(found):
+                    await self._cluster.delete(
+                        "secret", self._plan.secret, self._space, uid=found["metadata"]["uid"]
+                    )
+                    continue
+                else:
+                    await self._update_secret(found, originals)
+                return
+            except ChangedError:
+                continue
+        raise ChangedError(f"secret/{self._plan.secret} in namespace {self._space} keeps changing")
+
+    def _elsewhere(self) -> str:
+        seen = self._seen
+        return f"somebody else is putting an agent into {seen.kind}/{seen.name} in namespace {self._space}"
+
+    def _foreign(self, secret: Json) -> bool:
+        """Of a workload of the same name that was deleted, or cut by somebody."""
+        originals = parse_originals(secret)
+        return originals is None or originals.uid != self._uid
+
+    async def _create_secret(self, originals: Originals) -> None:
+        body = render_secret(
+            originals,
+            settings=self._plan.settings,
+            agent=generate_pair(),
+            laptop=generate_pair(),
+            owner=self._owner,
+            record=Record(),
+        )
+        await self._cluster.create("secret", body, self._space)
+
+    async def _update_secret(self, found: Json, originals: Originals) -> None:
+        """The keys and the record stay: agents that run already know them."""
+        files = {"agent.json": json.dumps(self._plan.settings), "originals.json": render_originals(originals)}
+        version = found["metadata"]["resourceVersion"]
+        body = {"data": encode_files(files)}
+        await self._cluster.patch("secret", self._plan.secret, self._space, body, resource_version=version)
+
+    async def check_holder(self, holder: Holder | None, takeover: bool) -> None:
+        """A roll-out under somebody's hands would cut their connections."""
+        mark = await find_mark(self._cluster, self._space, self._plan.secret)
+        record = mark.record if mark is not None and mark.uid == self._uid else Record()
+        if record.holder is None or takeover or record.holder == holder:
+            return
+        if is_wrapped(self._seen.object["spec"]["template"]):
+            raise held(record)
+
+    async def rehearse(self) -> None:
+        """Ask for the wrapped template as the API server would give it back; forbidden or invalid shows here,
+        before anything is made."""
+        try:
+            answer = await self._send_template(dry_run=True)
+        except StatusError as error:
+            if error.status == 400 and "dry" in error.message.lower():
+                return  # a webhook that knows no dry run: without the defaults, then
+            raise
+        self._wrapped = answer["spec"]["template"]
+
+    async def _patch_template(self) -> None:
+        await self._send_template(dry_run=False)
+
+    async def _send_template(self, *, dry_run: bool) -> Json:
+        """With the precondition that nobody changed the template since we planned; the status may change."""
+        kind, name = self._seen.kind, self._seen.name
+        item = self._seen.object
+        raised = raised_limit(self._seen)
+        for _ in range(_TRIES):
+            body = [
+                {"op": "replace", "path": "/spec/template", "value": self._plan.wrapped},
+                {"op": "add", "path": "/spec/revisionHistoryLimit", "value": raised},
+            ]
+            version = item["metadata"]["resourceVersion"]
+            try:
+                return await self._cluster.patch(
+                    kind,
+                    name,
+                    self._space,
+                    body,
+                    type="json-patch",
+                    resource_version=version,
+                    dry_run=dry_run,
+                )
+            except ChangedError:
+                item = await self._cluster.get(kind, name, self._space)
+                if item["metadata"]["uid"] != self._uid:
+                    break
+                if item["spec"]["template"] != self._seen.object["spec"]["template"]:
+                    if is_wrapped(item["spec"]["template"]):
+                        raise BusyError(self._elsewhere()) from None
+                    break
+        raise ChangedError(
+            f"{kind}/{name} in namespace {self._space} was changed by somebody else just now",
+            hint="run the command again",
+        )
+
+    async def _await_pods(self) -> None:
+        await await_rollout(
+            self._cluster,
+            self._space,
+            self._seen.name,
+            container=self._seen.container,
+            wrapped=True,
+            ready=was_available(self._seen) and not self._plan.adopted,
+            timeout=self._timeout,
+        )
+
+    async def _patch_service(self, service: str, change: Callable[[Json], list[Json]]) -> None:
+        for _ in range(_TRIES):
+            live = await self._cluster.find("service", service, self._space)
+            operations = change(live) if live is not None else []
+            if live is None or not operations:
+                return
+            version = live["metadata"]["resourceVersion"]
+            try:
+                await self._cluster.patch(
+                    "service", service, self._space, operations, type="json-patch", resource_version=version
+                )
+            except ChangedError:
+                continue
+            return
+        raise ChangedError(f"service/{service} in namespace {self._space} keeps changing")
+
+    async def result(self) -> Installed:
+        secret = await self._cluster.get("secret", self._plan.secret, self._space)
+        return Installed(
+            secret=self._plan.secret,
+            uid=self._uid,
+            container=self._seen.container,
+            settings=parse_settings(secret),
+            laptop_key=secret_file(secret, "laptop.key"),
+            agent_public=secret_file(secret, "agent.pub").strip(),
+            adopted=self._plan.adopted,
+            notes=self._plan.notes,
+        )

@@ -1,0 +1,132 @@
+"""What ``up`` must know of the cluster before it plans, and what ``down`` must know of it afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+
+from devcluster.edge.kube.answer import ForbiddenError
+from devcluster.edge.kube.cluster import Cluster, Json
+from devcluster.edge.kube.workload import WorkloadObject
+from devcluster.plan.install import InstallPlan, Observed
+from devcluster.rules.marks import (
+    REVISION,
+    REVISION_HISTORY,
+    Originals,
+    parse_originals,
+    secret_file,
+    secret_name,
+)
+
+_MORE_HISTORY = 10  # room for our roll-outs and for the releases made meanwhile
+
+
+async def observe(cluster: Cluster, workload: WorkloadObject) -> Observed:
+    """Everything that ``plan_install`` wants to know of the cluster, read once."""
+    space = workload.namespace
+    services = await cluster.list("service", space)
+    others = await _other_labels(cluster, workload)
+    secret = await cluster.find("secret", secret_name(workload.kind, workload.name), space)
+    originals = parse_originals(secret) if secret is not None else None
+    if originals is not None and originals.uid != workload.uid:
+        originals = None  # of a workload of the same name that was deleted
+    settings = None
+    if secret is not None and originals is not None:
+        with contextlib.suppress(ValueError):
+            settings = parse_settings(secret)
+    return Observed(
+        kind=workload.kind,
+        name=workload.name,
+        namespace=space,
+        container=workload.container,
+        object=workload.object,
+        services=services.items,
+        others=others,
+        originals=originals,
+        settings=settings,
+    )
+
+
+async def _other_labels(cluster: Cluster, workload: WorkloadObject) -> tuple[Mapping[str, str], ...]:
+    """Of the other workloads' pods, as far as they may be read."""
+    found = []
+    for kind in ("deployment", "statefulset", "daemonset"):
+        with contextlib.suppress(ForbiddenError):
+            listing = await cluster.list(kind, workload.namespace)
+            found += [
+                item["spec"]["template"]["metadata"].get("labels") or {}
+                for item in listing.items
+                if item["metadata"]["uid"] != workload.uid
+            ]
+    return tuple(found)
+
+
+def parse_settings(secret: Json) -> Json:
+    """``agent.json`` of a Secret.  ValueError where there is none."""
+    settings = json.loads(secret_file(secret, "agent.json"))
+    if not isinstance(settings, dict):
+        raise ValueError("agent.json is not an object")
+    return settings
+
+
+def raised_limit(seen: Observed) -> int:
+    """The revisionHistoryLimit while the agent is installed."""
+    if seen.originals is not None:
+        return seen.originals.raised_limit
+    return int(seen.object["spec"].get("revisionHistoryLimit", 10)) + _MORE_HISTORY
+
+
+def was_available(seen: Observed) -> bool:
+    """Whether a pod of it answered when we came."""
+    return int((seen.object.get("status") or {}).get("availableReplicas", 0)) > 0
+
+
+async def build_originals(cluster: Cluster, plan: InstallPlan, wrapped: Json) -> Originals:
+    """What the Secret must hold; *wrapped* as the API server gives it back."""
+    seen, old = plan.observed, plan.observed.originals
+    if old is not None:
+        former: Json | None = None
+        moves = tuple(sorted({*old.moves, *plan.moves}, key=lambda one: (one.service, one.port, one.front)))
+        if old.wrapped != wrapped:
+            former = {"template": old.template, "wrapped": old.wrapped}
+        return replace(old, template=plan.base, wrapped=wrapped, moves=moves, former=former)
+    item = seen.object
+    return Originals(
+        kind=seen.kind,
+        name=seen.name,
+        uid=item["metadata"]["uid"],
+        container=seen.container,
+        template=plan.base,
+        wrapped=wrapped,
+        history_limit=int(item["spec"].get("revisionHistoryLimit", 10)),
+        raised_limit=raised_limit(seen),
+        revision=(item["metadata"].get("annotations") or {}).get(REVISION, ""),
+        revisions=await _revisions(cluster, seen.namespace, item["metadata"]["uid"]),
+        moves=plan.moves,
+        managers=_managers(plan),
+        available=was_available(seen),
+    )
+
+
+def _managers(plan: InstallPlan) -> dict[str, list[Json]]:
+    seen = plan.observed
+    moved = {move.service for move in plan.moves}
+    found = {f"{seen.kind}/{seen.name}": seen.object["metadata"].get("managedFields") or []}
+    for service in seen.services:
+        name = service["metadata"]["name"]
+        if name in moved:
+            found[f"service/{name}"] = service["metadata"].get("managedFields") or []
+    return found
+
+
+async def _revisions(cluster: Cluster, namespace: str, uid: str) -> dict[str, tuple[str, str]]:
+    listing = await cluster.list("replicaset", namespace)
+    found = {}
+    for item in listing.items:
+        owners = item["metadata"].get("ownerReferences") or []
+        if any(owner["uid"] == uid for owner in owners):
+            notes = item["metadata"].get("annotations") or {}
+            found[item["metadata"]["name"]] = (notes.get(REVISION, ""), notes.get(REVISION_HISTORY, ""))
+    return found

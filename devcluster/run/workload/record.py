@@ -1,0 +1,131 @@
+"""Who holds a workload: one record in its Secret, written with compare-and-swap.
+
+Of two laptops that want it at the same moment the API server lets one win; the other reads the winner's
+name.  The epoch rises with each claim, and agents obey the highest they have seen, so that a laptop that
+wakes up after somebody took over has no say any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from devcluster.edge.kube.cluster import Cluster, Json
+from devcluster.errors import ChangedError, HeldError, NotFoundError
+from devcluster.rules.marks import (
+    KIND_LABEL,
+    SELECTOR,
+    Holder,
+    Originals,
+    Record,
+    encode_files,
+    parse_originals,
+    parse_record,
+    render_record,
+)
+
+_TRIES = 10
+_Change = Callable[[Record], Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An installation.  ``uid``: the workload's."""
+
+    namespace: str
+    kind: str
+    name: str
+    container: str
+    secret: str
+    uid: str
+    record: Record
+    originals: Originals = field(repr=False)
+
+
+async def claim(
+    cluster: Cluster, namespace: str, secret: str, holder: Holder, *, takeover: bool = False
+) -> Record:
+    """The record with *holder* in it and an epoch higher than any before.
+
+    HeldError where somebody else holds it and *takeover* is False.  The same holder claims again freely.
+    """
+
+    def change(record: Record) -> Record:
+        if record.holder not in (None, holder) and not takeover:
+            raise held(record)
+        return Record(record.epoch + 1, holder, datetime.now(UTC).isoformat(timespec="seconds")[:19] + "Z")
+
+    return await _swap(cluster, namespace, secret, change)
+
+
+def held(record: Record) -> HeldError:
+    """Who holds it, and since when."""
+    project = record.holder.project if record.holder else ""
+    return HeldError(
+        f"held by {record.holder} since {record.since} (project {project})",
+        hint="`devcluster up --takeover` takes it; the other laptop is told",
+    )
+
+
+async def unclaim(cluster: Cluster, namespace: str, secret: str, epoch: int) -> None:
+    """Nobody holds it any more; nothing is done where somebody else has taken it since, or it is gone."""
+
+    def change(record: Record) -> Record:
+        if record.epoch != epoch:
+            return record
+        return Record(record.epoch, last=record.holder or record.last)
+
+    try:
+        await _swap(cluster, namespace, secret, change)
+    except NotFoundError:
+        return
+
+
+async def _swap(cluster: Cluster, namespace: str, secret: str, change: _Change) -> Record:
+    for _ in range(_TRIES):
+        found = await cluster.get("secret", secret, namespace)
+        old = parse_record(found)
+        new = change(old)
+        if new == old:
+            return old
+        body = {"data": encode_files({"record.json": render_record(new)})}
+        version = found["metadata"]["resourceVersion"]
+        try:
+            await cluster.patch("secret", secret, namespace, body, resource_version=version)
+        except ChangedError:
+            continue
+        return new
+    raise ChangedError(f"secret/{secret} in namespace {namespace} keeps changing")
+
+
+async def list_marks(cluster: Cluster, namespace: str | None) -> tuple[Mark, ...]:
+    """Every installation of *namespace* (None: of all that may be read), by namespace, kind and name."""
+    listing = await cluster.list("secret", namespace, selector=f"{SELECTOR},{KIND_LABEL}")
+    marks = [_mark(item) for item in listing.items]
+    return tuple(
+        sorted((mark for mark in marks if mark), key=lambda one: (one.namespace, one.kind, one.name))
+    )
+
+
+async def find_mark(cluster: Cluster, namespace: str, secret: str) -> Mark | None:
+    """One installation; None where there is none."""
+    found = await cluster.find("secret", secret, namespace)
+    return _mark(found) if found is not None else None
+
+
+def _mark(secret: Json) -> Mark | None:
+    originals = parse_originals(secret)
+    if originals is None:
+        return None
+    metadata = secret["metadata"]
+    return Mark(
+        namespace=metadata["namespace"],
+        kind=originals.kind,
+        name=originals.name,
+        container=originals.container,
+        secret=metadata["name"],
+        uid=originals.uid,
+        record=parse_record(secret),
+        originals=originals,
+    )

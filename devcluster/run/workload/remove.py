@@ -1,0 +1,297 @@
+"""Taking the agent out again, from the Secret alone: no file, no journal, any machine.
+
+The order is that of ``plan_remove``; each step looks at what stands there now, so that it may run again
+after a crash, and after somebody else did a part of it.  What a teammate changed meanwhile is left and
+named.  At the end everything is read once more: only what is seen to be gone counts as gone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from devcluster.edge.kube.agent import release_agent
+from devcluster.edge.kube.cluster import FIELD_MANAGER, Cluster, Json
+from devcluster.errors import ChangedError, LeftoverError, NotFoundError
+from devcluster.plan.remove import plan_remove
+from devcluster.plan.steps import (
+    AwaitRollout,
+    DeleteAgent,
+    DeleteSecret,
+    PruneHistory,
+    RemoveStep,
+    RestoreService,
+    RestoreTemplate,
+)
+from devcluster.rules.marks import SELECTOR, Originals, parse_originals, restore_template, secret_name
+from devcluster.rules.services import PortMove, noted_moves, noted_workload, undo_moves
+from devcluster.rules.template import is_wrapped
+from devcluster.rules.undo import restore_managers
+from devcluster.run.report import Progress, Report, silent
+from devcluster.run.workload.history import drop_releases, prune_history
+from devcluster.run.workload.journal import Journal
+from devcluster.run.workload.rollout import RolloutError, await_rollout
+
+_TRIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What was done.  ``kept``: a teammate's changes that were left alone.  ``found``: whether there was
+    anything of ours."""
+
+    found: bool
+    kept: tuple[str, ...] = ()
+
+
+async def remove(
+    cluster: Cluster,
+    namespace: str,
+    kind: str,
+    name: str,
+    *,
+    journal: Journal | None = None,
+    report: Report = silent,
+    timeout: float = 300.0,
+) -> Removal:
+    """LeftoverError names what remains and the command that finishes it."""
+    work = _Work(cluster, namespace, kind, name, timeout)
+    await work.read()
+    steps = plan_remove(work.originals, kind=kind, name=name, namespace=namespace, noted=work.noted)
+    for step in steps:
+        report(Progress(name, str(step)))
+        entry = journal.begin(str(step), namespace=namespace, kind=kind, name=name) if journal else None
+        await work.apply(step)
+        if journal and entry:
+            journal.done(entry)
+    await work.verify()
+    return Removal(work.originals is not None, tuple(sorted(set(work.kept))))
+
+
+class _Work:
+    """The steps for one workload."""
+
+    def __init__(self, cluster: Cluster, namespace: str, kind: str, name: str, timeout: float) -> None:
+        self._cluster = cluster
+        self._space = namespace
+        self._kind = kind
+        self._name = name
+        self._timeout = timeout
+        self._uid = ""
+        self._restored: Json | None = None
+        self._secret = secret_name(kind, name)
+        self.originals: Originals | None = None
+        self.noted: tuple[PortMove, ...] = ()
+        self.kept: list[str] = []
+
+    async def read(self) -> None:
+        secret = await self._cluster.find("secret", self._secret, self._space)
+        live = await self._cluster.find(self._kind, self._name, self._space)
+        self.originals = parse_originals(secret) if secret is not None else None
+        if self.originals is not None:
+            self._uid = self.originals.uid
+            return
+        self.noted = await self._noted()
+        if live is not None:
+            self._uid = live["metadata"]["uid"]
+            if is_wrapped(live["spec"]["template"]):
+                raise LeftoverError(
+                    f"{self._kind}/{self._name} in namespace {self._space} has an agent, but "
+                    f"secret/{self._secret}, which knows what stood there before, is gone",
+                    hint=f"kubectl rollout undo {self._kind}/{self._name} -n {self._space}",
+                )
+
+    async def _noted(self) -> tuple[PortMove, ...]:
+        """Of a workload that was deleted, and its Secret with it, the Services still know."""
+        services = await self._cluster.list("service", self._space)
+        ours = [item for item in services.items if noted_workload(item) == (self._kind, self._name)]
+        return tuple(move for item in ours for move in noted_moves(item))
+
+    async def apply(self, step: RemoveStep) -> None:
+        match step:
+            case RestoreService():
+                await self._restore_service(step)
+            case RestoreTemplate():
+                await self._restore_template()
+            case AwaitRollout():
+                await self._await_rollout()
+            case PruneHistory():
+                await self._prune()
+            case DeleteSecret():
+                await self._delete_secret()
+            case DeleteAgent():
+                if self._uid:
+                    await release_agent(self._cluster, self._space, self._uid)
+            case _:
+                assert_never(step)
+
+    async def _workload(self) -> Json | None:
+        """The very workload that we changed; None where it is gone."""
+        live = await self._cluster.find(self._kind, self._name, self._space)
+        return live if live is not None and live["metadata"]["uid"] == self._uid else None
+
+    async def _restore_service(self, step: RestoreService) -> None:
+        for _ in range(_TRIES):
+            live = await self._cluster.find("service", step.service, self._space)
+            if live is None:
+                return
+            operations, kept = undo_moves(live, step.moves)
+            try:
+                if operations:
+                    version = live["metadata"]["resourceVersion"]
+                    live = await self._cluster.patch(
+                        "service",
+                        step.service,
+                        self._space,
+                        operations,
+                        type="json-patch",
+                        resource_version=version,
+                    )
+                await self._restore_managers("service", live)
+            except ChangedError:
+                continue
+            self.kept += kept
+            return
+        raise self._busy(f"service/{step.service}")
+
+    async def _restore_template(self) -> None:
+        assert self.originals is not None
+        for _ in range(_TRIES):
+            live = await self._workload()
+            if live is None:
+                return
+            template = live["spec"]["template"]
+            restored = restore_template(self.originals, template)
+            if restored.template == template:
+                return
+            body = [{"op": "replace", "path": "/spec/template", "value": restored.template}]
+            version = live["metadata"]["resourceVersion"]
+            try:
+                answer = await self._cluster.patch(
+                    self._kind, self._name, self._space, body, type="json-patch", resource_version=version
+                )
+            except ChangedError:
+                continue
+            self.kept += [f"{self._kind}/{self._name} {path}" for path in restored.kept]
+            self._restored = restored.template
+            if answer["spec"]["template"] != restored.template:
+                self._restored = answer["spec"]["template"]
+            return
+        raise self._busy(f"{self._kind}/{self._name}")
+
+    async def _await_rollout(self) -> None:
+        assert self.originals is not None
+        live = await self._workload()
+        if live is None:
+            return
+        try:
+            await await_rollout(
+                self._cluster,
+                self._space,
+                self._name,
+                container=self.originals.container,
+                wrapped=False,
+                ready=self.originals.available,
+                timeout=self._timeout,
+            )
+        except RolloutError as error:
+            pods = await self._cluster.list("pod", self._space)
+            names = [pod["metadata"]["name"] for pod in pods.items if self._has_agent(pod)]
+            if names:
+                raise LeftoverError(
+                    f"{error.message}; still with an agent: {', '.join(sorted(names))}",
+                    hint=f"{error.hint}\nthen `devcluster down -n {self._space}` finishes it".strip(),
+                ) from error
+            self.kept.append(f"{self._kind}/{self._name} is restored but not available: {error.message}")
+
+    def _has_agent(self, pod: Json) -> bool:
+        for volume in pod["spec"].get("volumes") or []:
+            if (volume.get("secret") or {}).get("secretName") == self._secret:
+                return True
+        return False
+
+    async def _prune(self) -> None:
+        live = await self._workload()
+        if live is None:
+            return
+        if self.originals is None:
+            await drop_releases(self._cluster, self._space, self._uid)
+            return
+        self.kept += await prune_history(self._cluster, self._space, self.originals)
+        for _ in range(_TRIES):
+            live = await self._workload()
+            if live is None:
+                return
+            try:
+                await self._restore_managers(self._kind, live)
+            except ChangedError:
+                continue
+            return
+        raise self._busy(f"{self._kind}/{self._name}")
+
+    async def _restore_managers(self, kind: str, live: Json) -> None:
+        """Who owned a field before us owns it again, for whoever applies on the server's side."""
+        metadata = live["metadata"]
+        now = metadata.get("managedFields") or []
+        known = self.originals.managers if self.originals is not None else {}
+        before = known.get(f"{kind}/{metadata['name']}", [])
+        if not any(entry.get("manager") == FIELD_MANAGER for entry in now):
+            return
+        body = [
+            {
+                "op": "replace",
+                "path": "/metadata/managedFields",
+                "value": restore_managers(before, now, FIELD_MANAGER),
+            }
+        ]
+        await self._cluster.patch(
+            kind,
+            metadata["name"],
+            self._space,
+            body,
+            type="json-patch",
+            resource_version=metadata["resourceVersion"],
+        )
+
+    async def _delete_secret(self) -> None:
+        try:
+            await self._cluster.delete("secret", self._secret, self._space)
+        except NotFoundError:
+            return
+
+    def _busy(self, what: str) -> LeftoverError:
+        return LeftoverError(
+            f"{what} in namespace {self._space} keeps changing, so it could not be restored",
+            hint=f"`devcluster down -n {self._space}` tries again",
+        )
+
+    async def verify(self) -> None:
+        """LeftoverError for whatever of ours can still be seen."""
+        left = []
+        live = await self._cluster.find(self._kind, self._name, self._space)
+        if live is not None and is_wrapped(live["spec"]["template"]):
+            left.append(f"the agent in {self._kind}/{self._name}")
+        if self._restored is not None and live is not None and live["spec"]["template"] != self._restored:
+            self.kept.append(f"{self._kind}/{self._name}: its template was changed while it was restored")
+        if await self._cluster.find("secret", self._secret, self._space) is not None:
+            left.append(f"secret/{self._secret}")
+        maps = await self._cluster.list("configmap", self._space, selector=SELECTOR, metadata_only=True)
+        for item in maps.items:
+            owners = item["metadata"].get("ownerReferences") or []
+            if self._uid and any(owner["uid"] == self._uid for owner in owners):
+                left.append(f"configmap/{item['metadata']['name']}")
+        sets = await self._cluster.list("replicaset", self._space)
+        for item in sets.items:
+            owners = item["metadata"].get("ownerReferences") or []
+            ours = any(owner["uid"] == self._uid for owner in owners)
+            if (
+                ours
+                and is_wrapped(item["spec"]["template"])
+                and not item["metadata"].get("deletionTimestamp")
+            ):
+                left.append(f"replicaset/{item['metadata']['name']}")
+        if left:
+            raise LeftoverError(
+                f"left over in namespace {self._space}: {', '.join(sorted(left))}",
+                hint=f"`devcluster down -n {self._space}` tries again",
+            )

@@ -1,0 +1,205 @@
+"""Waiting for a Deployment's roll-out, and knowing early that it will not come.
+
+kubelet and the controller say what is wrong long before a time-out would: a container that can't be
+created, one that ends again and again, a quota that refuses the pod.  So the Deployment, its ReplicaSets'
+conditions and its pods are watched together and judged after each change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Any
+
+from devcluster.edge.background import running
+from devcluster.edge.kube.cluster import Cluster, Json
+from devcluster.edge.kube.workload import render_selector
+from devcluster.errors import DevclusterError, FailedError
+from devcluster.rules.template import ROOT, is_wrapped
+
+_AT_ONCE = {
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "ErrImageNeverPull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "RunContainerError",
+    "StartError",
+}
+_NOT_STARTED = (126, 127)  # what boot and the agent end with where the command can't be started
+_FOREIGN = "exec format error"  # what runtimes say of a program for another machine
+_RESTARTS = 2  # an application may end once or twice, waiting for its database
+
+
+class RolloutError(FailedError):
+    """The roll-out will not come to its end; the pod's reason is in the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """The Deployment and its pods at one moment."""
+
+    deployment: Json = field(repr=False)
+    pods: tuple[Json, ...] = field(repr=False)
+
+
+async def await_rollout(
+    cluster: Cluster,
+    namespace: str,
+    name: str,
+    *,
+    container: str,
+    wrapped: bool,
+    ready: bool,
+    timeout: float,
+) -> tuple[Json, ...]:
+    """The pods, when every one is of the newest template; with *ready* also available.
+
+    *wrapped*: which pods are the new ones, those with an agent or those without.
+    RolloutError where it fails or takes longer than *timeout* seconds.
+    """
+    last: Sight | None = None
+    try:
+        async with asyncio.timeout(timeout):
+            states = _sights(cluster, namespace, name)
+            async with contextlib.aclosing(states):
+                async for last in states:
+                    if _done(last, wrapped, ready):
+                        return tuple(pod for pod in last.pods if is_wrapped(pod) == wrapped)
+                    failed = find_failure(last, container, wrapped, patient=not ready)
+                    if failed is not None:
+                        raise await _explained(cluster, namespace, container, *failed)
+    except TimeoutError as error:
+        seen = _progress(last) if last else "nothing was seen"
+        raise RolloutError(
+            f"deployment/{name} in namespace {namespace} is not rolled out after {timeout:.0f} s: {seen}",
+            hint=f"kubectl describe pods -n {namespace}",
+        ) from error
+    raise RolloutError(f"deployment/{name} in namespace {namespace} is gone")
+
+
+async def _sights(cluster: Cluster, namespace: str, name: str) -> AsyncGenerator[Sight, None]:
+    """Deployment and pods, whenever one of them changes; ends where the Deployment is gone."""
+    queue: asyncio.Queue[tuple[str, tuple[Json, ...]] | DevclusterError] = asyncio.Queue()
+    first = await cluster.get("deployment", name, namespace)
+    selector = render_selector(first["spec"]["selector"])
+
+    async def listen(kind: str, **query: str) -> None:
+        try:
+            states = cluster.watch_all(kind, namespace, **query)
+            async with contextlib.aclosing(states):
+                async for items in states:
+                    queue.put_nowait((kind, items))
+        except DevclusterError as error:
+            queue.put_nowait(error)
+
+    seen: dict[str, tuple[Json, ...]] = {}
+    async with (
+        running(listen("deployment", fields=f"metadata.name={name}"), name=f"watch deployment {name}"),
+        running(listen("pod", selector=selector), name=f"watch pods of {name}"),
+    ):
+        while True:
+            item = await queue.get()
+            if isinstance(item, DevclusterError):
+                raise item
+            seen[item[0]] = item[1]
+            if len(seen) == 2:
+                if not seen["deployment"]:
+                    return
+                yield Sight(seen["deployment"][0], seen["pod"])
+
+
+def _done(sight: Sight, wrapped: bool, ready: bool) -> bool:
+    status, spec = sight.deployment.get("status") or {}, sight.deployment["spec"]
+    wanted = spec.get("replicas", 1)
+    if status.get("observedGeneration", 0) < sight.deployment["metadata"]["generation"]:
+        return False
+    if status.get("updatedReplicas", 0) != wanted:
+        return False
+    live = [pod for pod in sight.pods if _alive(pod)]
+    new = [pod for pod in live if is_wrapped(pod) == wrapped]
+    if not ready:  # old pods that never answered may stay until a new one does: the controller's rule
+        return len(new) >= wanted and all(pod["status"].get("phase") == "Running" for pod in new)
+    return len(new) == len(live) and wanted == status.get("replicas", 0) <= status.get("availableReplicas", 0)
+
+
+def _alive(pod: Json) -> bool:
+    phase = (pod.get("status") or {}).get("phase")
+    return not pod["metadata"].get("deletionTimestamp") and phase not in ("Failed", "Succeeded")
+
+
+def find_failure(
+    sight: Sight, container: str, wrapped: bool, *, patient: bool = False
+) -> tuple[str, str] | None:
+    """The pod ('' for none in particular) and the reason why this roll-out can't end well; or None.
+
+    *patient*: the application may end again and again, since it did so before us; the agent may not.
+    """
+    if sight.deployment["spec"].get("paused"):
+        return "", "its Deployment is paused (kubectl rollout resume)"
+    for pod in sight.pods:
+        if is_wrapped(pod) == wrapped and not pod["metadata"].get("deletionTimestamp"):
+            reason = _pod_failure(pod, container, patient)
+            if reason:
+                return pod["metadata"]["name"], reason
+    status = sight.deployment.get("status") or {}
+    if status.get("observedGeneration", 0) < sight.deployment["metadata"]["generation"]:
+        return None
+    for item in status.get("conditions") or []:
+        late = item["type"] == "Progressing" and item.get("reason") == "ProgressDeadlineExceeded"
+        if (item["status"] == "True" and item["type"] == "ReplicaFailure") or (
+            late and item["status"] == "False"
+        ):
+            return "", f"{item.get('reason')}: {item.get('message')}"
+    return None
+
+
+def _pod_failure(pod: Json, container: str, patient: bool) -> str:
+    status = pod.get("status") or {}
+    for item in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
+        state: dict[str, Any] = item.get("state") or {}
+        waiting = state.get("waiting") or {}
+        reason = waiting.get("reason", "")
+        if reason in _AT_ONCE:
+            return f"{reason}: {waiting.get('message', '')}".rstrip(": ")
+        ended = state.get("terminated") or (item.get("lastState") or {}).get("terminated") or {}
+        start = ended.get("reason") in _AT_ONCE
+        missing = ended.get("exitCode") in _NOT_STARTED
+        again = item["name"] == container and item.get("restartCount", 0) >= (1 if missing else _RESTARTS)
+        if start or (ended and again and (missing or not patient)):
+            text = ended.get("message", "")
+            code = f"exit code {ended.get('exitCode')}"
+            return f"{reason or ended.get('reason')}, {code}{': ' if text else ''}{text}"
+    return ""
+
+
+async def _explained(cluster: Cluster, namespace: str, container: str, pod: str, reason: str) -> RolloutError:
+    if not pod:
+        return RolloutError(f"the pods can't be started: {reason}")
+    log = ""
+    for previous in (False, True):
+        with contextlib.suppress(DevclusterError):
+            log = await cluster.pod_logs(pod, namespace, container=container, lines=8, previous=previous)
+        if log.strip() and not log.startswith("unable to retrieve"):  # kubelet's own words, with HTTP 200
+            break
+        log = ""
+    message = f"pod {pod} in namespace {namespace} does not start: {reason}"
+    hint = f"its last lines:\n{log.rstrip()}" if log.strip() else ""
+    if f"{ROOT}/bin/boot: {_FOREIGN}" in log + reason:
+        message += f" ({_FOREIGN})"
+        hint = "the agent is for another machine than its node: say its `kubernetes.io/arch` as nodeSelector"
+    return RolloutError(message, hint=hint)
+
+
+def _progress(sight: Sight) -> str:
+    status, wanted = sight.deployment.get("status") or {}, sight.deployment["spec"].get("replicas", 1)
+    parts = [
+        f"{status.get('updatedReplicas', 0)} of {wanted} pods are new",
+        f"{status.get('availableReplicas', 0)} available",
+    ]
+    for item in status.get("conditions") or []:
+        if item["status"] == "False" and item.get("message"):
+            parts.append(item["message"])
+    return "; ".join(parts)

@@ -1,0 +1,84 @@
+"""What of ours there is, found by its marks alone: without the file, without the journal, on any machine.
+
+An installation is known by its Secret.  That is not enough: ``up`` publishes the agent's binary before it
+writes the Secret, and ``down`` deletes it after, so a process that is killed there leaves ConfigMaps that
+no Secret speaks of.  They name their workloads as owners.  A workload that is deleted takes its Secret along,
+but not the Services that lead to its agent: a note on them says so.  And a Secret that somebody deleted by
+hand leaves a template with an agent in it.
+
+A project on this laptop is known by the label of its Docker objects or by its folder of state; its id tells
+whether it is of this context and namespace.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from devcluster.edge.docker.engine import open_engine
+from devcluster.edge.kube.agent import list_owners
+from devcluster.edge.kube.cluster import Cluster
+from devcluster.errors import EngineError
+from devcluster.rules.marks import Record
+from devcluster.rules.naming import project_name
+from devcluster.rules.services import noted_workload
+from devcluster.rules.template import is_wrapped
+from devcluster.run.place import Place, known_projects, place_of
+from devcluster.run.workload.record import list_marks
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Trace:
+    """A workload in the cluster with something of ours.  ``record``: who holds it, and since when."""
+
+    namespace: str
+    kind: str
+    name: str
+    record: Record = field(default=Record(), compare=False)
+
+    @property
+    def project(self) -> str:
+        """Whose it is, '' if nobody holds it."""
+        return self.record.holder.project if self.record.holder is not None else ""
+
+
+async def find_traces(cluster: Cluster, namespace: str | None) -> tuple[Trace, ...]:
+    """Those of *namespace* (None: of all that may be read)."""
+    found: dict[tuple[str, str, str], Trace] = {}
+    for owner in (*await list_owners(cluster, namespace), *await _seen(cluster, namespace)):
+        found[owner] = Trace(*owner)
+    for mark in await list_marks(cluster, namespace):
+        where = (mark.namespace, mark.kind, mark.name)
+        found[where] = Trace(*where, mark.record)
+    return tuple(sorted(found.values()))
+
+
+async def _seen(cluster: Cluster, namespace: str | None) -> list[tuple[str, str, str]]:
+    """What the objects themselves show."""
+    found = []
+    for service in (await cluster.list("service", namespace)).items:
+        workload = noted_workload(service)
+        if workload is not None:
+            found.append((service["metadata"]["namespace"], *workload))
+    for item in (await cluster.list("deployment", namespace)).items:
+        if is_wrapped(item["spec"]["template"]):
+            found.append((item["metadata"]["namespace"], "deployment", item["metadata"]["name"]))
+    return found
+
+
+async def find_places(
+    context: str, namespaces: Collection[str], environ: Mapping[str, str]
+) -> tuple[Place, ...]:
+    """The projects of this laptop in *namespaces*.  A laptop without an engine has only its folders."""
+    known = set(known_projects(environ))
+    with contextlib.suppress(EngineError):
+        async with open_engine() as engine:
+            known |= set(await engine.list_projects())
+    named = {
+        (namespace, name)
+        for namespace in namespaces
+        for identity in known
+        if (name := project_name(identity, context, namespace)) is not None
+    }
+    return tuple(place_of(context, namespace, name, environ) for namespace, name in sorted(named))

@@ -1,0 +1,158 @@
+"""One workload of the file, with everything that was read of cluster and engine.  Nothing is changed here.
+
+All of it is read before the first change, so that a mistake in the file, an image that can't be found or a
+taken port ends the command with nothing to put back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from devcluster.config.model import Order, Project, Publish, Workload
+from devcluster.edge.docker.engine import Engine
+from devcluster.edge.kube.agent import AgentBinary
+from devcluster.edge.kube.cluster import Cluster
+from devcluster.edge.kube.workload import WorkloadObject, find_workload
+from devcluster.errors import ConfigurationError
+from devcluster.plan.install import InstallPlan, Wish, base_template, plan_install
+from devcluster.rules.health import HealthPlan, healthcheck_source
+from devcluster.rules.image import ImageFacts
+from devcluster.rules.local import published_ports
+from devcluster.rules.memory import admitted_memory
+from devcluster.rules.template import find_container, is_wrapped
+from devcluster.rules.volumes import VolumePlan, pod_volumes, resolve_volumes
+from devcluster.rules.warnings import Caution
+from devcluster.run.workload.install import observe
+from devcluster.run.workload.machine import read_machine
+from devcluster.run.workload.surroundings import read_cautions
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """``image``: what the local container runs; ``services``: names of all Services of the namespace;
+    ``seen``: addresses of the cluster, which Docker's network must not cover; ``cautions``: what somebody
+    should know before anything happens."""
+
+    project: Project
+    workload: Workload
+    object: WorkloadObject
+    install: InstallPlan
+    binary: AgentBinary
+    image: ImageFacts
+    order: Order
+    publishes: tuple[Publish, ...]
+    volumes: tuple[VolumePlan, ...]
+    health: HealthPlan
+    services: tuple[str, ...]
+    seen: tuple[str, ...]
+    cautions: tuple[Caution, ...]
+    container: Json = field(repr=False)
+    pod_spec: Json = field(repr=False)
+
+    @property
+    def title(self) -> str:
+        return f"{self.object.kind}/{self.object.name}"
+
+    @property
+    def replicas(self) -> int:
+        return self.object.replicas
+
+
+async def read_wanted(
+    cluster: Cluster,
+    engine: Engine,
+    project: Project,
+    workload: Workload,
+    namespace: str,
+) -> Wanted:
+    """Raises ConfigurationError and ClusterError; nothing has been changed then."""
+    target = await find_workload(cluster, workload.target, namespace)
+    pods = await cluster.list("pod", namespace, selector=target.selector)
+    admitted = admitted_memory(pods.items, target.container, wrapped=is_wrapped)
+    observed = replace(await observe(cluster, target), admitted=admitted)
+    image_id = _image_id(pods.items, target.container)
+    pod_image = await _pod_image(engine, workload, target, image_id)
+    machine, binary = await read_machine(cluster, base_template(observed)["spec"], pods.items, pod_image)
+    wish = Wish(
+        digest=binary.digest,
+        chunks=binary.chunks,
+        image=pod_image,
+        take=workload.take,
+        port=project.agent.port,
+        lease=project.agent.lease,
+        delivery=project.agent.delivery,
+        pin=machine.pin,
+    )
+    install = plan_install(observed, wish)
+    container = find_container(install.base, target.container)
+    return Wanted(
+        project=project,
+        workload=workload,
+        object=target,
+        install=install,
+        binary=binary,
+        image=await _local_image(engine, workload, pod_image),
+        order=workload.order or ("stop-first" if target.strategy == "Recreate" else "start-first"),
+        publishes=published_ports(container, workload),
+        volumes=_volumes(workload, target, install.base["spec"], pods.items),
+        health=healthcheck_source(container, workload),
+        services=tuple(sorted(item["metadata"]["name"] for item in observed.services)),
+        seen=_addresses(pods.items, observed.services),
+        cautions=await read_cautions(cluster, target, install, pods.items),
+        container=container,
+        pod_spec=install.base["spec"],
+    )
+
+
+async def _pod_image(
+    engine: Engine, workload: Workload, target: WorkloadObject, image_id: str
+) -> ImageFacts | None:
+    """What the pod's image says of its command; None where nobody asks, or ``pod_command`` tells."""
+    container = find_container(target.template, target.container)
+    try:
+        return await engine.find_image(container["image"], image_id or None, _policy(workload))
+    except ConfigurationError:
+        if workload.pod_command is not None:
+            return ImageFacts("", (), workload.pod_command, None, "", "", "", ())
+        if workload.image is not None and container.get("command"):
+            return None
+        raise
+
+
+def _policy(workload: Workload) -> Any:
+    return "missing" if workload.image is not None else workload.pull_policy
+
+
+async def _local_image(engine: Engine, workload: Workload, pod_image: ImageFacts | None) -> ImageFacts:
+    if workload.image is not None:
+        return await engine.find_image(workload.image, None, workload.pull_policy)
+    assert pod_image is not None
+    return pod_image
+
+
+def _volumes(
+    workload: Workload, target: WorkloadObject, pod_spec: Json, pods: tuple[Json, ...]
+) -> tuple[VolumePlan, ...]:
+    """From a pod that runs, since only there the service account's token is mounted; else the template."""
+    spec = pods[0]["spec"] if pods else pod_spec
+    mounted = next(item for item in spec["containers"] if item["name"] == target.container)
+    found = pod_volumes(mounted, spec.get("volumes") or [])
+    return resolve_volumes(found, workload.volumes, workload=workload.key)
+
+
+def _image_id(pods: tuple[Json, ...], container: str) -> str:
+    for pod in pods:
+        for status in (pod.get("status") or {}).get("containerStatuses") or []:
+            if status["name"] == container and status.get("imageID"):
+                return str(status["imageID"])
+    return ""
+
+
+def _addresses(pods: tuple[Json, ...], services: tuple[Json, ...]) -> tuple[str, ...]:
+    found = {(pod.get("status") or {}).get("podIP") for pod in pods}
+    found |= {(pod.get("status") or {}).get("hostIP") for pod in pods}
+    found |= {service["spec"].get("clusterIP") for service in services}
+    return tuple(sorted(address for address in found if address and address != "None"))
