@@ -19,9 +19,11 @@ def list_(options: Options) -> int:
     from devcluster.run import inquiry
 
     printer = Printer(options)
-    rows = asyncio.run(inquiry.list_workloads(read_request(options, file_needed=False)))
+    namespace, rows = asyncio.run(inquiry.list_workloads(read_request(options, file_needed=False)))
     if options.json:
         printer.document({"workloads": rows})
+    elif not rows:
+        click.echo(f"no workloads in namespace {namespace}", err=True)
     else:
         head = ("KIND", "NAME", "STATE", "PORTS")
         printer.table([head, *((it["kind"], it["name"], it["state"], it["ports"]) for it in rows)])

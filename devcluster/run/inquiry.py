@@ -9,7 +9,7 @@ from devcluster.edge.agent.ssh import Keys, open_agent
 from devcluster.edge.docker.engine import open_engine
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, open_cluster
-from devcluster.edge.kube.workload import KINDS, agent_pods, find_workload
+from devcluster.edge.kube.workload import KINDS, agent_pods, check_namespace, find_workload
 from devcluster.edge.lane.lanes import AgentAddress
 from devcluster.edge.lane.ways import Ways
 from devcluster.errors import ConfigurationError
@@ -26,8 +26,8 @@ from devcluster.run.workload.wanted import Wanted, read_wanted
 Json = dict[str, Any]
 
 
-async def list_workloads(request: Request) -> list[Json]:
-    """Every workload of the namespace, by kind and name."""
+async def list_workloads(request: Request) -> tuple[str, list[Json]]:
+    """The namespace, and every workload of it by kind and name."""
     async with open_cluster(request.context) as cluster:
         namespace = request.namespace or cluster.namespace
         marks = {(mark.kind, mark.name): mark for mark in await list_marks(cluster, namespace)}
@@ -36,7 +36,9 @@ async def list_workloads(request: Request) -> list[Json]:
             for item in await _list_kind(cluster, kind, namespace):
                 name = item["metadata"]["name"]
                 rows.append(_list_row(kind, item, marks.get((kind, name))))
-    return rows
+        if not rows:
+            await check_namespace(cluster, namespace)
+    return namespace, rows
 
 
 async def _list_kind(cluster: Cluster, kind: str, namespace: str) -> tuple[Json, ...]:

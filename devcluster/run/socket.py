@@ -89,8 +89,9 @@ async def ask(path: Path, request: Json, report: Report) -> Json:
 
 
 def render_error(error: errors.DevclusterError) -> Json:
-    """An expected error as JSON; ``kind`` is the class."""
-    return {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
+    """An expected error as JSON; ``kind``: the nearest class of ``errors``, which has the exit code."""
+    kind = next(it for it in type(error).__mro__ if it.__module__ == errors.__name__)
+    return {"kind": kind.__name__, "message": error.message, "hint": error.hint}
 
 
 def parse_error(data: Json) -> errors.DevclusterError:

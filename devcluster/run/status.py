@@ -14,7 +14,7 @@ from typing import Any
 
 from devcluster.config.model import Workload
 from devcluster.edge.kube.cluster import Cluster, open_cluster
-from devcluster.edge.kube.workload import find_workload
+from devcluster.edge.kube.workload import check_namespace, find_workload
 from devcluster.errors import ConfigurationError, DevclusterError
 from devcluster.plan.proof import Verdict
 from devcluster.rules.marks import Record
@@ -135,7 +135,7 @@ async def _unheld(
         state, reason = "held", f"held by {mark.record.holder} since {mark.record.since}"
         if host.silence and _ours(mark.record, place):
             state, reason = "failed", f"{host.silence}: {_LOST}"
-    replicas, target = await _live(cluster, namespace, workload)
+    replicas, target, missing = await _live(cluster, namespace, workload)
     drift = await read_drift(cluster, mark.originals, namespace) if mark is not None else ()
     if state == "agent-installed" and any(one.effect == "gone" for one in drift):
         state = "absent"
@@ -145,7 +145,7 @@ async def _unheld(
         "mode": workload.mode,
         "state": state,
         "since": since,
-        "reason": reason,
+        "reason": reason or missing,
         "holder": _holder(mark.record) if mark is not None else None,
         "pods": [],
         "pods_wanted": replicas,
@@ -171,11 +171,13 @@ def _unproven(row: Json) -> list[Json]:
     return [asdict(Verdict("*", 0, "TCP", "broken", "host process", row["reason"]))]
 
 
-async def _live(cluster: Cluster, namespace: str, workload: Workload) -> tuple[int, str]:
-    """Pods wanted, and kind/name/container; of what is not there no pod, and the name as written."""
+async def _live(cluster: Cluster, namespace: str, workload: Workload) -> tuple[int, str, str]:
+    """Pods wanted, kind/name/container, ''; of what can't be found no pod, the name as written, and why."""
     try:
         found = await find_workload(cluster, workload.target, namespace)
-    except DevclusterError:
+    except DevclusterError as error:
+        if isinstance(error, ConfigurationError):
+            await check_namespace(cluster, namespace)
         written = (workload.target.kind, workload.target.name, workload.target.container)
-        return 0, "/".join(part for part in written if part)
-    return found.replicas, f"{found.kind}/{found.name}/{found.container}"
+        return 0, "/".join(part for part in written if part), error.message
+    return found.replicas, f"{found.kind}/{found.name}/{found.container}", ""

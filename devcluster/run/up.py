@@ -174,7 +174,8 @@ async def _spawn(place: Place) -> None:
         async with asyncio.timeout(_SPAWN):
             while not await _answers(place):
                 if process.poll() is not None:
-                    raise FailedError(f"the host process ended at once; its log: {place.log}")
+                    async with open_engine():  # what it could not reach is told here, not in its log
+                        raise FailedError(f"the host process ended at once; its log: {place.log}")
                 await asyncio.sleep(0.05)
     except TimeoutError as error:
         raise FailedError(f"the host process does not answer; its log: {place.log}") from error

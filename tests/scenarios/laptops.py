@@ -56,6 +56,12 @@ def shop(namespace: str, *keys: str) -> str:
 
 def host_process(world: World) -> int:
     """The process that ``up -d`` left behind."""
+    (process,) = host_processes(world)
+    return process
+
+
+def host_processes(world: World) -> list[int]:
+    """Those of *world*'s context and namespace; none where nothing is attached by ``up -d``."""
     words = [b"devcluster.run.host.hosting", world.cluster.context.encode(), world.namespace.encode()]
     found = []
     for folder in Path("/proc").iterdir():
@@ -63,8 +69,7 @@ def host_process(world: World) -> int:
             line = (folder / "cmdline").read_bytes().split(b"\0") if folder.name.isdigit() else []
             if all(word in line for word in words) and os.getpid() != int(folder.name):
                 found.append(int(folder.name))
-    (process,) = found
-    return process
+    return found
 
 
 def _renamed(source: Path, target: Path, context: str) -> Path:

@@ -121,21 +121,25 @@ async def _not_found(cluster: Cluster, target: Target, namespace: str) -> Config
     names = await _names(cluster, namespace)
     wanted = f"{target.kind}/{target.name}" if target.kind else target.name
     if not names:
-        with contextlib.suppress(ForbiddenError):
-            try:
-                await cluster.get("namespace", namespace)
-            except NotFoundError:
-                return ConfigurationError(
-                    f"{wanted} was looked for in namespace {namespace}, which does not exist "
-                    f"(context {cluster.context})",
-                    hint="kubectl get namespaces",
-                )
+        await check_namespace(cluster, namespace)
     kinds = target.kind or ", ".join(KINDS)
     short = {name.partition("/")[2]: name for name in names}
     near = [short[name] for name in difflib.get_close_matches(target.name, list(short), n=3, cutoff=0.5)]
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(names[:10]) or 'none'}"
     where = f"namespace {namespace} (context {cluster.context})"
     return ConfigurationError(f"no workload {wanted} in {where}; looked for: {kinds}", hint=hint)
+
+
+async def check_namespace(cluster: Cluster, namespace: str) -> None:
+    """ConfigurationError where it does not exist; rights of one namespace don't tell that of another."""
+    with contextlib.suppress(ForbiddenError):
+        try:
+            await cluster.get("namespace", namespace)
+        except NotFoundError as error:
+            raise ConfigurationError(
+                f"namespace {namespace} does not exist (context {cluster.context})",
+                hint="`kubectl get namespaces` lists them; the file's `namespace:` or -n says which",
+            ) from error
 
 
 async def _names(cluster: Cluster, namespace: str) -> list[str]:

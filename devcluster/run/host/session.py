@@ -118,6 +118,7 @@ class Session:
     async def _turn(self, report: Report, timeout: float) -> AsyncIterator[None]:
         async with self._lock:
             self.site.report, self.site.timeout = report, timeout
+            self.changes.notify()  # live from now on; a first `up` that fails ends the host process
             try:
                 yield
             finally:
