@@ -9,11 +9,13 @@ from devcluster.config.model import Healthcheck, Mount, Runtime
 
 @dataclass(frozen=True, slots=True)
 class VolumeBind:
-    """``source``: a Docker volume's name or an absolute folder of the laptop."""
+    """``source``: a Docker volume's name or an absolute path of the laptop; ``file``: of the volume only the
+    file of this name is mounted."""
 
     source: str
     target: str
     read_only: bool = False
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)

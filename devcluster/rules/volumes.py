@@ -59,6 +59,11 @@ class PodVolume:
     size_limit: int | None = None
     is_token: bool = False
 
+    @property
+    def may_be_file(self) -> bool:
+        """Only the pod knows; whatever else is mounted is a directory."""
+        return bool(self.sub_path) or self.kind in ("hostpath", "other")
+
 
 @dataclass(frozen=True, slots=True)
 class VolumePlan:

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -89,5 +91,26 @@ func TestHTTPCountsByIdentity(t *testing.T) {
 	report.ask(limited(t), server.URL, "two")
 	if report.OK != 1 || report.Identity["local"] != 1 || len(report.Errors) != 1 {
 		t.Fatalf("%+v", report)
+	}
+}
+
+func TestLookTellsWhatPutWrote(t *testing.T) {
+	path := t.TempDir() + "/file"
+	if err := put(path, "text"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("file", path+"-link"); err != nil {
+		t.Fatal(err)
+	}
+	found, err := look([]string{filepath.Dir(path), path + "-absent"})
+	if err != nil || len(found) != 3 {
+		t.Fatalf("%v %v", found, err)
+	}
+	const sum = "982d9e3eb996f559e633f4d194def3761d909f5a3b647d1a851fead67c32c9d1"
+	if seen := found[path]; seen.SHA256 != sum || seen.Mode != "-rw-r--r--" || seen.Links != 1 {
+		t.Errorf("%+v", seen)
+	}
+	if found[path+"-link"].Link != "file" {
+		t.Errorf("%+v", found[path+"-link"])
 	}
 }

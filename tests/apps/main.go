@@ -6,6 +6,8 @@
 //	app client http|echo|halfclose|reset|hold|idle FLAGS
 //	app attack lane|garbage|header|silent FLAGS
 //	app resolve NAME…
+//	app look PATH…
+//	app put PATH TEXT
 package main
 
 import (
@@ -14,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -28,7 +31,7 @@ func main() {
 
 func run(ctx context.Context, words []string) error {
 	if len(words) < 2 {
-		return fmt.Errorf("usage: app serve|client|resolve|MODE …")
+		return fmt.Errorf("usage: app serve|client|resolve|look|put|MODE …")
 	}
 	switch words[0] {
 	case "serve":
@@ -37,6 +40,11 @@ func run(ctx context.Context, words []string) error {
 		return client(ctx, words[1], words[2:])
 	case "attack":
 		return attack(ctx, words[1], words[2:])
+	case "look":
+		found, err := look(words[1:])
+		return show(found, err)
+	case "put":
+		return put(words[1], strings.Join(words[2:], " "))
 	case "resolve":
 		return show(resolve(ctx, words[1:]), nil)
 	default:

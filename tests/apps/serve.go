@@ -44,7 +44,7 @@ func serve(ctx context.Context, pairs []string) error {
 	}
 	<-running.Done()
 	if ctx.Err() != nil { // asked to end
-		return nil
+		return lastWords()
 	}
 	return context.Cause(running)
 }

@@ -16,15 +16,18 @@ from typing import Any
 import pytest
 
 from devcluster.edge.agent.files import FolderTarget, scan
+from devcluster.edge.agent.one_file import FileTarget
 from devcluster.edge.docker.engine import Engine, open_engine
 from devcluster.edge.docker.files import VolumeTarget
 from devcluster.errors import ConfigurationError, FailedError
 from devcluster.rules.tree import parse_tree, render_entry
 from devcluster.run.volume.manifest import FileRewrite
 from devcluster.run.volume.one_fill import FillResult, Rewriting
+from devcluster.run.volume.single import SingleSource
 from devcluster.run.volume.volumes import (
     Target,
     describe_local_changes,
+    empty_volume,
     fill_volume,
 )
 from tests.edge.gateway_binary import gateway_binary
@@ -267,6 +270,63 @@ async def test_rewriting_is_in_the_copy_alone(pod: Pod, tmp_path: Path) -> None:
     await fill(pod, target, tmp_path, rewrite=rewriting("test"))
     assert (target.folder / "wp-config.php").read_text() == text.replace("db:", "db.test:") + "// more\n"
     assert await describe_local_changes(target, tmp_path / "state" / "data.json") == ()
+
+
+@pytest.fixture(params=["volume", "file"])
+def one_file(request: pytest.FixtureRequest, engine: Engine, tmp_path: Path) -> Target:
+    if request.param == "file":
+        return FileTarget(tmp_path / "laptop" / "mine.conf", "app.conf")
+    return VolumeTarget(engine, PROJECT, "web", "config")
+
+
+async def test_a_root_that_is_one_file(pod: Pod, one_file: Target, tmp_path: Path) -> None:
+    """By the last name of its mount path; what is promised of trees is promised of it."""
+    pod.root = pod.root / "key"
+    pod.root.write_text("url = http://db:80\n")
+    pod.root.chmod(0o440)
+    os.chown(pod.root, 0, 2001)
+    os.utime(pod.root, ns=(OLD, OLD))
+    source = SingleSource(pod, "app.conf")
+    previous = tmp_path / "state" / "config.json"
+
+    async def again(**more: Any) -> FillResult:
+        return await fill_volume(source=source, root="/x", target=one_file, previous=previous, **more)
+
+    assert (await again()).files == 1
+    found = parse_tree(await one_file.scan(()))
+    assert found["app.conf"] == parse_tree(await source.scan("/x", ()))["app.conf"]
+    assert (await again()).changed == 0
+    assert len(pod.asked) == 1
+    rewriting = Rewriting(("app.conf",), ("db",), "shop")
+    assert (await again(rewrite=rewriting)).rewrites == (FileRewrite("app.conf", 1, "db", "db.shop"),)
+    assert await describe_local_changes(one_file, previous) == ()
+    if isinstance(one_file, FileTarget):
+        assert one_file.path.read_text() == "url = http://db.shop:80\n"
+        one_file.path.write_text("mine\n")
+        pod.root.write_text("theirs\n")
+        assert (await again(rewrite=rewriting)).kept_local == ("app.conf",)
+        assert one_file.path.read_text() == "mine\n"
+
+
+async def test_a_file_of_somebody_else_is_refused(pod: Pod, tmp_path: Path) -> None:
+    (tmp_path / "mine.conf").write_text("mine")
+    pod.root = pod.root / "key"
+    pod.root.write_text("theirs")
+    target = FileTarget(tmp_path / "mine.conf", "key")
+    with pytest.raises(ConfigurationError, match="did not come from this volume"):
+        await fill_volume(
+            source=SingleSource(pod, "key"), root="/x", target=target, previous=tmp_path / "known.json"
+        )
+    assert (tmp_path / "mine.conf").read_text() == "mine"
+
+
+async def test_an_empty_one_has_the_pods_top(pod: Pod, target: Target, tmp_path: Path) -> None:
+    (pod.root / "a").write_text("x")
+    pod.root.chmod(0o2770)
+    os.chown(pod.root, 1001, 2001)
+    await empty_volume(pod, "/x", target)
+    (top,) = parse_tree(await target.scan(())).values()
+    assert (top.path, top.mode, top.uid, top.gid) == (".", 0o2770, 1001, 2001)
 
 
 async def test_a_folder_of_somebody_else_is_refused(pod: Pod, tmp_path: Path) -> None:

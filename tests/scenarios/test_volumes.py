@@ -1,9 +1,13 @@
-"""The pod's volumes in the local container: what can be copied, and what is refused by name."""
+"""The pod's volumes in the local container: what is copied, what is kept, what is refused."""
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
+from pathlib import Path
 
+from tests.edge.cluster_world import node_of
+from tests.scenarios.trees import local_look, pod_files
 from tests.scenarios.world import Json, World
 
 
@@ -42,19 +46,53 @@ def _write(world: World, volumes: str) -> None:
     )
 
 
-async def test_a_single_file_is_refused_by_name(world: World) -> None:
-    """A Docker volume would be a directory where the program expects a file."""
-    await _deploy(world, {"mountPath": "/etc/app/config.yaml", "subPath": "config.yaml"})
-    before = await world.template()
-    refused = await world.devcluster("up", "-d", code=2)
-    assert "volume config is mounted as a single file" in refused.stderr
-    assert "mode: off" in refused.stderr
-    assert await world.who(10) == {"original": 10}
-    assert await world.template() == before
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
-    _write(world, "{config: {mode: 'off'}}")
+
+async def test_single_files_are_the_pods(world: World, kubeconfig: Path) -> None:
+    """A key of a ConfigMap and one of a Secret by ``subPath``: content, owner, mode, time, and nothing beside
+    them.  The pod's user is not their owner, so that nobody has these by default."""
+    for kind, name, data in (("configmap", "settings", "data"), ("secret", "keys", "stringData")):
+        body = {"metadata": {"name": name}, data: {"wanted": f"{name}\n", "other": "x"}}
+        await world.cluster.create(kind, body, world.namespace, manager="tester")
+    files = ("/etc/app/app.conf", "/run/secrets/token")
+    mounts = [
+        {"name": name, "mountPath": path, "subPath": "wanted"}
+        for name, path in zip(("config", "keys"), files, strict=True)
+    ]
+    volumes: list[Json] = [
+        {"name": "config", "configMap": {"name": "settings"}},
+        {"name": "keys", "secret": {"secretName": "keys", "defaultMode": 0o440}},
+    ]
+    context = {"runAsUser": 1001, "runAsGroup": 1001, "fsGroup": 2001}
+    await world.deploy(
+        container={"volumeMounts": mounts}, pod={"volumes": volumes, "securityContext": context}
+    )
     await world.devcluster("up", "-d")
-    assert await world.who(10) == {"local": 10}
+    theirs = (await pod_files(world, node_of(kubeconfig))).look(*files)
+    assert [(seen["sha256"], seen["mode"], seen["gid"]) for seen in theirs.values()] == [
+        (_hash("settings\n"), "-rw-r--r--", 2001),
+        (_hash("keys\n"), "-r--r-----", 2001),
+    ]
+    folders = ("/etc/app", "/run/secrets")
+    found = await local_look(world, *folders)
+    assert {path: seen for path, seen in found.items() if path not in folders} == theirs
+    rows = {row["path"]: row for row in (await world.status())["volumes"]}
+    assert [(rows[path]["mode"], rows[path]["files"], rows[path]["bytes"]) for path in files] == [
+        ("copy", 1, 9),
+        ("copy", 1, 5),
+    ]
+
+    container = _container(world)
+    again = await world.devcluster("up", "-d")
+    assert "unchanged" in again.stdout
+    assert _container(world) == container
+    await world.devcluster("restart", "web")
+    assert await local_look(world, *files) == theirs
+    await world.devcluster("down")
+    assert world.docker_leftovers() == []
+    assert await world.cluster_leftovers() == []
 
 
 async def test_a_limit_is_checked_on_an_edit_while_the_former_serves(world: World) -> None:

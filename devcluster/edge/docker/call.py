@@ -47,18 +47,29 @@ class RefusedError(EngineError):
 
 
 class Calls:
-    """The client and the threads in which it is used.  ``api`` is docker-py's APIClient."""
+    """The client and the threads in which it is used.  ``api`` is docker-py's APIClient; ``api_version``:
+    what it agreed on with the engine."""
 
-    def __init__(self, api: Any, host: str, context: str) -> None:
+    def __init__(self, api: Any, host: str, context: str, tls: Any = None) -> None:
         self.api = api
+        self._tls = tls
         self.host = host
         self.context = context
+        self.api_version = tuple(int(part) for part in api.api_version.split("."))
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="docker")
 
     async def call(self, what: str, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run a blocking *function* in a thread; *what* names the deed for errors: ``start container x``."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: translated(what, function, *args, **kwargs))
+
+    async def knock(self) -> None:
+        """EngineError where no new connection is taken: an engine that ends goes on serving the old ones."""
+
+        def knock() -> None:
+            _client(self.host, self._tls).close()
+
+        await self.call("ask Docker", knock)
 
     async def stream(self, what: str, open_: Callable[[], Any]) -> AsyncIterator[Any]:
         """The items of a blocking iterator with ``close()``, as they come, a little ahead of the reader."""
@@ -165,7 +176,7 @@ async def connect() -> Calls:
         api = await asyncio.to_thread(translated, "ask Docker", _client, host, tls)
     except EngineError as error:
         raise _unreachable(host, context, error) from error
-    return Calls(api, host, context)
+    return Calls(api, host, context, tls)
 
 
 def _unreachable(host: str, context: str, error: EngineError) -> EngineError:

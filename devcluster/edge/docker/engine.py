@@ -177,6 +177,10 @@ class Engine:
         """One container by id or name; None when it is not there."""
         return await engine_look.look(self.calls, container)
 
+    async def tell_absence(self, container: str) -> str:
+        """Why *container* can't be running, asked of an engine that may end or have ended; '' if it runs."""
+        return await engine_look.tell_absence(self.calls, container)
+
     async def list_project(self, project: str) -> tuple[ContainerInfo, ...]:
         return await engine_look.list_project(self.calls, project)
 

@@ -108,6 +108,18 @@ async def look(calls: Calls, container: str) -> ContainerInfo | None:
     return _info(found)
 
 
+async def tell_absence(calls: Calls, container: str) -> str:
+    """Why *container* can't be running: the engine is away, or was, or somebody ended it; '' if it runs."""
+    try:
+        await calls.knock()
+        found = await look(calls, container)
+    except EngineError as error:
+        return str(error)
+    if found is None:
+        return f"container {container[:12]} was removed"
+    return "" if found.running else f"container {found.name} was stopped, as a restart of the engine does"
+
+
 def _info(found: dict[str, Any]) -> ContainerInfo:
     state, ours = found["State"], found["Config"].get("Labels") or {}
     mode = str(found["HostConfig"].get("NetworkMode") or "")

@@ -120,7 +120,10 @@ def _bind(project: str, key: str, volume: VolumeBind) -> dict[str, Any]:
     if os.path.isabs(volume.source):
         return _mount("bind", volume.source, volume.target, volume.read_only)
     made = _mount("volume", volume.source, volume.target, volume.read_only)
-    options = {"NoCopy": True, "Labels": labels(project, "volume", key)}  # ours also where Docker makes it
+    options: dict[str, Any] = {"NoCopy": True}
+    options["Labels"] = labels(project, "volume", key)  # ours also where Docker makes it
+    if volume.file:
+        options["Subpath"] = volume.file
     return made | {"VolumeOptions": options}
 
 

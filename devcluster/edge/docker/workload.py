@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import posixpath
 import signal
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devcluster.edge.docker.attach import STDERR, Attached, start_exec
@@ -18,8 +19,10 @@ from devcluster.edge.docker.look import watch_container
 from devcluster.edge.docker.pod import remove_container
 from devcluster.edge.docker.spec import workload_config
 from devcluster.errors import ConfigurationError, EngineError
-from devcluster.rules.container import ContainerSpec
+from devcluster.rules.container import ContainerSpec, VolumeBind
 from devcluster.rules.naming import container_name
+
+_SUBPATH = (1, 45)  # the API's version that knows VolumeOptions.Subpath
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ async def run_workload(
     for mount in spec.mounts:
         if mount.kind == "bind" and not os.path.exists(mount.source):
             Path(mount.source).mkdir(parents=True)  # as Compose does, but as the user and not as root
-    config = workload_config(project, key, netns_id, spec, digest)
+    config = workload_config(project, key, netns_id, await _placed(calls, spec), digest)
     await remove_container(calls, name)
     try:
         created = await calls.call(
@@ -53,6 +56,20 @@ async def run_workload(
             raise
         raise ConfigurationError(f"container {name} can't be started: {error.explanation}") from error
     return str(created["Id"])
+
+
+async def _placed(calls: Calls, spec: ContainerSpec) -> ContainerSpec:
+    """Engines before 26.0 can't mount one file of a volume, and take no notice that they were asked to: there
+    it is bound from where the engine itself says that the volume is."""
+    if calls.api_version >= _SUBPATH:
+        return spec
+    binds = [await _bound(calls, bind) if bind.file else bind for bind in spec.volumes]
+    return replace(spec, volumes=tuple(binds))
+
+
+async def _bound(calls: Calls, bind: VolumeBind) -> VolumeBind:
+    found = await calls.call(f"inspect volume {bind.source}", calls.api.inspect_volume, bind.source)
+    return replace(bind, source=posixpath.join(found["Mountpoint"], bind.file), file="")
 
 
 async def stop(calls: Calls, container: str, grace: float | None = None) -> None:

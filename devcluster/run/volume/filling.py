@@ -1,25 +1,35 @@
 """The volumes of one workload: which there are, where each is copied to, and how far.
 
 Each mount of the pod's container is a copy of its own, in a private Docker volume or in ``path:`` on the
-laptop, filled from the first agent; ``run.volumes`` does one of them, here they are done together.
+laptop, filled from the first agent; ``volumes`` does one of them, here they are done together.  Whether a
+mount is a directory or one file only the pod can tell, so it is asked before each fill.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from devcluster.edge.agent.files import FolderTarget
+from devcluster.edge.agent.one_file import FileTarget
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.docker.files import VolumeTarget
 from devcluster.rules.container import VolumeBind
 from devcluster.rules.environment import wanted_services
+from devcluster.rules.tree import matches
 from devcluster.rules.volumes import VolumePlan
 from devcluster.run.report import Progress
 from devcluster.run.site import Site
 from devcluster.run.volume.one_fill import FillResult, Rewriting
-from devcluster.run.volume.volumes import check_volume, fill_volume, manifest_path
+from devcluster.run.volume.single import SingleSource, find_single
+from devcluster.run.volume.volumes import (
+    TreeSource,
+    check_volume,
+    empty_volume,
+    fill_volume,
+    manifest_path,
+)
 from devcluster.run.workload.wanted import Wanted
 
 Json = dict[str, object]
@@ -30,11 +40,17 @@ _SAY_EVERY = 0.5  # seconds; a volume of a hundred thousand files has as many st
 class _Copy:
     plan: VolumePlan
     label: str  # the volume's name, or the mount path where a volume is mounted twice
-    target: VolumeTarget | FolderTarget
+    target: VolumeTarget | FolderTarget | FileTarget
+    file: str = ""  # the name of the one file that the mount is
 
     @property
-    def source(self) -> str:
-        return str(self.target.folder) if isinstance(self.target, FolderTarget) else self.target.name
+    def bind(self) -> VolumeBind:
+        volume = self.plan.volume
+        file = self.file if isinstance(self.target, VolumeTarget) else ""
+        return VolumeBind(self.target.name, volume.mount_path, volume.read_only, file)
+
+    def source(self, link: AgentLink) -> TreeSource:
+        return SingleSource(link, self.file) if self.file else link
 
 
 class Filling:
@@ -45,27 +61,26 @@ class Filling:
         self._wanted = wanted
         self._results: dict[str, FillResult] = {}
         self._said: dict[str, tuple[float, tuple[int, ...]]] = {}
-        self._copies = tuple(
+        self._listed = tuple(
             _Copy(plan, label, self._target(plan, label))
             for plan, label in labelled(wanted.volumes)
             if plan.mode == "copy" or (plan.mode == "empty" and plan.volume.kind != "memory")
         )
+        self._copies = self._listed  # as the last fill found them
 
     @property
     def binds(self) -> tuple[VolumeBind, ...]:
         """What the container mounts."""
-        return tuple(
-            VolumeBind(copy.source, copy.plan.volume.mount_path, copy.plan.volume.read_only)
-            for copy in self._copies
-        )
+        return tuple(copy.bind for copy in self._copies)
 
     async def fill(self, link: AgentLink) -> None:
         """Copy, or what changed since the last time; all volumes at once."""
+        self._copies = await self._found(link)
         await asyncio.gather(*(self._fill(copy, link) for copy in self._copies))
 
     async def check(self, link: AgentLink) -> None:
         """ConfigurationError where a volume can't be copied; nothing is made and nothing moves."""
-        await asyncio.gather(*(self._check(copy, link) for copy in self._copies))
+        await asyncio.gather(*(self._check(copy, link) for copy in await self._found(link)))
 
     def differs(self, wanted: Wanted) -> bool:
         """Whether *wanted* asks for other volumes, or for the same ones otherwise."""
@@ -100,18 +115,30 @@ class Filling:
             return FolderTarget(plan.path)
         return VolumeTarget(self._site.engine, self._site.place.id, self._wanted.workload.key, label)
 
+    async def _found(self, link: AgentLink) -> tuple[_Copy, ...]:
+        """Each as the pod has it now; a single file that ``exclude`` names is not mounted."""
+        found = await asyncio.gather(*(self._shaped(copy, link) for copy in self._listed))
+        return tuple(copy for copy in found if not (copy.file and matches(copy.file, copy.plan.exclude)))
+
+    async def _shaped(self, copy: _Copy, link: AgentLink) -> _Copy:
+        plan = copy.plan
+        file = await find_single(link, plan.volume)
+        if not file or plan.path is None:
+            return replace(copy, file=file)
+        return replace(copy, file=file, target=FileTarget(plan.path, file))
+
     async def _check(self, copy: _Copy, link: AgentLink) -> None:
-        plan, empty = copy.plan, copy.plan.mode == "empty"
-        exclude, limit = (("**",), None) if empty else (plan.exclude, plan.limit)
-        await check_volume(link, plan.volume.mount_path, exclude, limit, copy.label)
+        plan = copy.plan
+        if plan.mode == "copy":
+            root = plan.volume.mount_path
+            await check_volume(copy.source(link), root, plan.exclude, plan.limit, copy.label)
 
     async def _fill(self, copy: _Copy, link: AgentLink) -> None:
         if copy.plan.mode == "empty":
-            await self._check(copy, link)
-            await copy.target.ensure()
+            await empty_volume(copy.source(link), copy.plan.volume.mount_path, copy.target)
             return
         result = await fill_volume(
-            source=link,
+            source=copy.source(link),
             root=copy.plan.volume.mount_path,
             target=copy.target,
             previous=manifest_path(self._site.place, copy.target),

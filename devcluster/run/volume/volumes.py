@@ -18,11 +18,12 @@ import asyncio
 import hashlib
 import posixpath
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from devcluster.errors import ConfigurationError
-from devcluster.rules.tarstream import END
+from devcluster.rules.tarstream import END, render_head
 from devcluster.rules.tree import (
     Entry,
     largest,
@@ -57,8 +58,8 @@ class TreeSource(Protocol):
 
 
 class Target(Protocol):
-    """The laptop's side: ``edge.engine_files.VolumeTarget`` or ``edge.files.FolderTarget``.  ``owners``: it
-    can have the pod's; ``atomic``: a fill that is broken off leaves no half file under a name."""
+    """The laptop's side: a Docker volume, a folder, or (``volume.single``) one file.  ``owners``: it can have
+    the pod's; ``atomic``: a fill that is broken off leaves no half file under a name."""
 
     name: str
     owners: bool
@@ -97,7 +98,7 @@ async def fill_volume(
     manifest = manifest or Manifest()
     pod_lines, local_lines = await asyncio.gather(source.scan(root, exclude), target.scan(exclude))
     pod, local = parse_tree(pod_lines), parse_tree(local_lines)
-    _check_tree(label or root, pod, limit)
+    _check_limit(label or root, pod, limit)
     settle_pending(manifest, local, atomic=target.atomic)
     again = _to_rewrite_again(manifest, pod, rewrite)
     plan = plan_fill(manifest.pod, pod, manifest.local, local, again=again, owners=target.owners)
@@ -107,7 +108,7 @@ async def fill_volume(
         manifest.pending = {path: pod[path] for path in plan.touched}
         save_manifest(previous, manifest)
         paths = None if plan.whole else request_paths(plan.fetch)
-        stream = source.pack(root, exclude, paths) if plan.whole or plan.fetch else _nothing()
+        stream = source.pack(root, exclude, paths) if plan.whole or plan.fetch else _only()
         await target.apply(plan.delete, filling.stream(stream))
         filling.settle(parse_tree(await target.scan(exclude)))
     filling.remember()
@@ -119,7 +120,16 @@ async def check_volume(
     source: TreeSource, root: str, exclude: Sequence[str], limit: int | None, label: str
 ) -> None:
     """ConfigurationError where *root* can't be copied, by what the pod has now; nothing moves."""
-    _check_tree(label, parse_tree(await source.scan(root, exclude)), limit)
+    _check_limit(label, parse_tree(await source.scan(root, exclude)), limit)
+
+
+async def empty_volume(source: TreeSource, root: str, target: Target) -> None:
+    """Nothing in *target*, but its top as the pod has it: owner and mode let the application write there.
+    What the application has put there since stays."""
+    await target.ensure()
+    pod, here = parse_tree(await source.scan(root, ("**",))), parse_tree(await target.scan(()))
+    if here.keys() <= {"."}:
+        await target.apply((), _only(*(render_head(replace(entry, size=0)) for entry in pod.values())))
 
 
 async def describe_local_changes(
@@ -150,13 +160,7 @@ def manifest_path(place: Place, target: Target) -> Path:
     return place.state / "volumes" / f"{name}.json"
 
 
-def _check_tree(label: str, pod: Mapping[str, Entry], limit: int | None) -> None:
-    top = pod.get(".")
-    if top is not None and top.type != "d":
-        raise ConfigurationError(
-            f"volume {label} is mounted as a single file (subPath), which can't be copied yet",
-            hint="leave it out with `mode: off` and mount a file of your own there with `mounts`",
-        )
+def _check_limit(label: str, pod: Mapping[str, Entry], limit: int | None) -> None:
     size, files = tree_size(pod)
     if limit is None or size <= limit:
         return
@@ -206,5 +210,7 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-async def _nothing() -> AsyncIterator[bytes]:
+async def _only(*heads: bytes) -> AsyncIterator[bytes]:
+    for head in heads:
+        yield head
     yield END

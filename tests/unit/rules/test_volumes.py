@@ -58,6 +58,7 @@ def test_every_mount_but_ours() -> None:
     assert [item.mount_path for item in FOUND if item.is_token] == [
         "/var/run/secrets/kubernetes.io/serviceaccount"
     ]
+    assert {item.mount_path for item in FOUND if item.may_be_file} == {"/data", "/node", "/nfs"}
     data = next(item for item in FOUND if item.mount_path == "/data")
     assert (data.sub_path, data.read_only, data.size_limit) == ("wordpress", False, None)
     assert next(item for item in FOUND if item.name == "mem").size_limit == 1 << 20

@@ -1,0 +1,53 @@
+"""A mount that is one file (a ``subPath`` that names a key of a ConfigMap, a file of a claim).
+
+The problem: the agent tells such a root as its ``.`` alone, of type ``f``; a Docker volume is always a
+directory, and one that is mounted at the file's path puts a directory where the program expects a file.
+
+So its tree is this one file under the last name of the mount path: the private volume (or ``path:``) holds it
+as it would hold any other, and everything that a fill promises is promised for it; the container mounts the
+file out of the volume.  What is written there in place stays; as in the pod it can't be renamed away.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from devcluster.errors import FailedError
+from devcluster.rules.tarstream import END, TarReader, render_head
+from devcluster.rules.tree import parse_tree
+from devcluster.rules.volumes import PodVolume
+from devcluster.run.volume.volumes import TreeSource
+
+
+async def find_single(source: TreeSource, volume: PodVolume) -> str:
+    """The name of the one file that *volume* is in the pod at this moment; '' for a directory."""
+    if not volume.may_be_file:
+        return ""
+    top = parse_tree(await source.scan(volume.mount_path, ("**",))).get(".")
+    return posixpath.basename(volume.mount_path) if top is not None and top.type == "f" else ""
+
+
+class SingleSource:
+    """*source*'s root, which is one file, as a directory that holds it under *name*."""
+
+    def __init__(self, source: TreeSource, name: str) -> None:
+        self._source, self._name = source, name
+
+    async def scan(self, root: str, exclude: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+        lines = await self._source.scan(root, ())
+        if any(line["type"] != "f" for line in lines):
+            raise FailedError(f"{root} became a directory while it was copied")
+        return [{**line, "path": self._name} for line in lines]
+
+    async def pack(
+        self, root: str, exclude: Sequence[str], paths: Sequence[str] | None
+    ) -> AsyncIterator[bytes]:
+        reader = TarReader(self._source.pack(root, (), None))
+        while (member := await reader.next()) is not None:
+            yield render_head(replace(member.entry, path=self._name))
+            async for part in reader.content():
+                yield part
+        yield END

@@ -1,0 +1,20 @@
+"""What Docker is asked for."""
+
+from __future__ import annotations
+
+from devcluster.edge.docker.spec import host_config
+from devcluster.rules.container import ContainerSpec, VolumeBind
+
+
+def test_one_file_of_a_volume_is_its_subpath_and_of_the_laptop_a_bind() -> None:
+    binds = (
+        VolumeBind("vol", "/etc/app.conf", read_only=True, file="app.conf"),
+        VolumeBind("vol-data", "/data"),
+        VolumeBind("/home/x/x.conf", "/etc/x.conf"),
+    )
+    spec = ContainerSpec(image="i", entrypoint=None, command=None, environment=(), volumes=binds)
+    one, whole, bind = host_config("p", "web", "n", spec)["Mounts"]
+    assert (one["Source"], one["VolumeOptions"]["Subpath"], one["ReadOnly"]) == ("vol", "app.conf", True)
+    assert one["VolumeOptions"]["NoCopy"] is True  # without it engines copy the image's file as a directory
+    assert "Subpath" not in whole["VolumeOptions"]
+    assert (bind["Type"], bind["Source"]) == ("bind", "/home/x/x.conf")
