@@ -95,8 +95,7 @@ async def test_never_both_hold_a_part(world: World) -> None:
         assert turns == ["ann", "bob", "ann", "bob"]
         assert set(load.identities) == {"ann", "bob"}
         assert set(load.errors) <= {"connection reset by peer", "EOF"}  # on its way when it was taken
-        seen = await bob.status()
-        assert (seen["state"], len(seen["pods"])) == ("attached", 5)
+        await bob.until_attached(5)
         await bob.devcluster("leave")
         assert (await ann.status())["state"] == "agent-installed"
         await bob.devcluster("down")

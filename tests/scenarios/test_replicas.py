@@ -17,16 +17,6 @@ from tests.scenarios.world import World
 _GUARD = 90.0
 
 
-async def _until_attached(world: World, pods: int) -> None:
-    async with asyncio.timeout(_GUARD):
-        while True:
-            seen = await world.status()
-            states = [pod["state"] for pod in seen["pods"]]
-            if seen["state"] == "attached" and states == ["attached"] * pods:
-                return
-            await asyncio.sleep(0.2)
-
-
 async def _scale(world: World, replicas: int) -> None:
     await world.cluster.patch("deployment", "web", world.namespace, {"spec": {"replicas": replicas}})
 
@@ -47,11 +37,11 @@ async def test_four_replicas_and_none_answers_as_the_original(world: World) -> N
     assert seen["identity"] == {"local": 400}
     async with steady_load(world) as load:
         await _kill_pod(world)
-        await _until_attached(world, 4)
+        await world.until_attached(4)
     print(f"one of four killed: {load}")
     assert set(load.identities) == {"local"}
     await _scale(world, 2)  # fewer than there were at `up`, and that is all that are wanted
-    await _until_attached(world, 2)
+    await world.until_attached(2)
     assert (await world.status())["pods_wanted"] == 2
     await world.devcluster("leave")
     assert await world.who(40) == {"original": 40}
@@ -65,7 +55,7 @@ async def test_scaled_up_and_down_and_away(world: World) -> None:
     await world.devcluster("up", "-d")
     async with steady_load(world, rate=20) as load:
         await _scale(world, 4)
-        await _until_attached(world, 4)
+        await world.until_attached(4)
     print(f"scaled from 1 to 4: {load}")
     assert set(load.identities) == {"local"}
     await _scale(world, 0)
@@ -74,7 +64,7 @@ async def test_scaled_up_and_down_and_away(world: World) -> None:
             await asyncio.sleep(0.2)
     assert (await world.status())["state"] != "attached"
     await _scale(world, 2)
-    await _until_attached(world, 2)
+    await world.until_attached(2)
     assert await world.who(40) == {"local": 40}
     await world.devcluster("down")
     item = await world.available("web")

@@ -94,6 +94,16 @@ class World:
         found: Json = next(row for row in rows if row["name"] == name)
         return found
 
+    async def until_attached(self, pods: int, name: str = "web") -> None:
+        """Until each of *pods* is held and answers by us."""
+        async with asyncio.timeout(_GUARD):
+            while True:
+                seen = await self.status(name)
+                states = [pod["state"] for pod in seen["pods"]]
+                if seen["state"] == "attached" and states == ["attached"] * pods:
+                    return
+                await asyncio.sleep(0.2)
+
     async def deploy(
         self,
         name: str = "web",

@@ -14,21 +14,19 @@ from dataclasses import asdict
 from typing import Any
 
 from devcluster.config.model import Project
-from devcluster.edge.agent.ssh import Keys
 from devcluster.edge.kube.workload import WorkloadObject
-from devcluster.edge.lines import RefusedError
 from devcluster.errors import DevclusterError, FailedError, HeldError, LeftoverError
 from devcluster.rules.marks import secret_name
 from devcluster.run.host.attachment import Attachment
 from devcluster.run.host.changes import Changes
-from devcluster.run.host.podlink import Claim, Wire
+from devcluster.run.host.opening import Opening
 from devcluster.run.report import Progress, Report, silent
 from devcluster.run.site import Site, gateway_binary
-from devcluster.run.workload.holding import own_holder, still_held
-from devcluster.run.workload.install import BusyError, Installed, install
+from devcluster.run.workload.holding import own_holder
+from devcluster.run.workload.install import BusyError, Installed
 from devcluster.run.workload.journal import Journal
 from devcluster.run.workload.ports import check_ports
-from devcluster.run.workload.record import Mark, claim, find_mark, held, list_marks, unclaim
+from devcluster.run.workload.record import Mark, list_marks, unclaim
 from devcluster.run.workload.remove import remove
 from devcluster.run.workload.wanted import Wanted, read_wanted
 
@@ -45,6 +43,7 @@ class Session:
         self.failures: dict[str, str] = {}
         self._holder = own_holder(site.place)
         self._journal = journal
+        self._opening = Opening(site, journal, self._holder)
         self._tasks = tasks
         self._running: dict[str, asyncio.Task[None]] = {}
         self._lock = asyncio.Lock()
@@ -161,7 +160,7 @@ class Session:
 
     async def _attach(self, wanted: Wanted, *, takeover: bool, created: bool) -> Attachment:
         async with self._or_put_back(wanted, created=created):
-            takeover = takeover or await self._abandoned(wanted)
+            takeover = takeover or await self._opening.is_abandoned(wanted)
             wanted, installed = await self._install(wanted, takeover=takeover)
             attachment = await self._open(wanted, installed, takeover=takeover)
             await attachment.attach()
@@ -182,58 +181,15 @@ class Session:
 
     async def _install(self, wanted: Wanted, *, takeover: bool) -> tuple[Wanted, Installed]:
         """Once more from the beginning where somebody installs the same at this very moment."""
-        for last in (False, True):
-            try:
-                installed = await install(
-                    self.site.cluster,
-                    wanted.install,
-                    wanted.binary,
-                    journal=self._journal,
-                    report=self.site.report,
-                    timeout=self.site.timeout,
-                    holder=self._holder,
-                    takeover=takeover,
-                )
-            except BusyError:
-                if last:
-                    raise
-                wanted = await self._read(wanted.project, wanted.workload.key)
-            else:
-                return wanted, installed
-        raise AssertionError("one of the two returns or raises")
-
-    async def _abandoned(self, wanted: Wanted) -> bool:
-        """Whether the one in the record is not there any more, so that nobody need be asked."""
-        cluster, place = self.site.cluster, self.site.place
-        secret = secret_name(wanted.object.kind, wanted.object.name)
-        mark = await find_mark(cluster, place.namespace, secret)
-        if mark is None or mark.record.holder in (None, self._holder):
-            return False
-        return not await still_held(cluster, place.namespace, secret)
+        try:
+            return wanted, await self._opening.install(wanted, takeover=takeover)
+        except BusyError:
+            wanted = await self._read(wanted.project, wanted.workload.key)
+            return wanted, await self._opening.install(wanted, takeover=takeover)
 
     async def _open(self, wanted: Wanted, installed: Installed, *, takeover: bool) -> Attachment:
-        place, key, holder = self.site.place, wanted.workload.key, self._holder
-        record = await claim(self.site.cluster, place.namespace, installed.secret, holder, takeover=takeover)
-        said = Claim(
-            epoch=record.epoch,
-            holder={"user": holder.user, "host": holder.host, "project": holder.project},
-            since=record.since,
-            lease=wanted.project.agent.lease,
-            order=wanted.order,
-        )
-        keys = Keys(laptop=installed.laptop_key.encode(), agent_public=installed.agent_public)
-
-        async def verify() -> None:
-            mark = await find_mark(self.site.cluster, place.namespace, installed.secret)
-            if mark is None or mark.record.epoch != record.epoch:
-                text = "handed back by somebody else" if mark else "its agent was taken out by somebody else"
-                if mark and mark.record.holder:
-                    text = held(mark.record).message
-                raise RefusedError("held", text, {})
-
-        target, port = self.site.cluster.upgrade_target, wanted.project.agent.port
-        wire = Wire(target, place.namespace, port, keys, verify=verify)
-        attachment = Attachment(self.site, wanted, said, wire)
+        attachment = await self._opening.claim(wanted, installed, takeover=takeover)
+        key = wanted.workload.key
         self.attachments[key] = attachment
         self.failures.pop(key, None)
         self._running[key] = self._tasks.create_task(self._live(attachment), name=f"attachment {key}")
