@@ -6,6 +6,7 @@ A test that would write to the real home directory fails: HOME does not exist wh
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background job; ^C is tested here
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
     settings.load_profile("untimed")
     config.addinivalue_line("markers", "slow: takes minutes; run by `scripts/test.sh slow`")
