@@ -119,9 +119,10 @@ class LocalPod:
         """Whether *wanted* needs another container, port or volume than the one that runs."""
         former, self.wanted = self.wanted, wanted
         try:
-            changed = wanted.publishes != former.publishes or wanted.project.network != former.project.network
             return (
-                changed or self._identity(self._spec(facts)) != self._digest or self.filling.differs(wanted)
+                _network(wanted) != _network(former)
+                or self._identity(self._spec(facts)) != self._digest
+                or self.filling.differs(wanted)
             )
         finally:
             self.wanted = former
@@ -131,7 +132,7 @@ class LocalPod:
         former, self.wanted = self.wanted, wanted
         await self._remove_container()
         self.filling = Filling(self._site, wanted)
-        if wanted.publishes != former.publishes or wanted.project.network != former.project.network:
+        if _network(wanted) != _network(former):
             await self.open(facts, keys, epoch)
 
     async def restart(self) -> None:
@@ -280,6 +281,12 @@ class LocalPod:
 
     def _log(self, container: str) -> AsyncIterator[bytes]:
         return self._site.engine.follow_logs(container, follow=False, tail=8)
+
+
+def _network(wanted: Wanted) -> tuple[object, ...]:
+    """What network namespace and gateway are made of, besides what the pod says."""
+    runtime = network_runtime(wanted.pod_spec, wanted.workload)
+    return wanted.publishes, wanted.project.network, runtime
 
 
 def _avoid(seen: tuple[str, ...], facts: PodFacts) -> list[IPv4Address]:
