@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from tests.edge.cluster_world import node_of
-from tests.scenarios.trees import local_look, pod_files
+from tests.scenarios.trees import Tree, local_look, pod_files
 from tests.scenarios.world import Json, World
 
 
@@ -93,6 +93,178 @@ async def test_single_files_are_the_pods(world: World, kubeconfig: Path) -> None
     await world.devcluster("down")
     assert world.docker_leftovers() == []
     assert await world.cluster_leftovers() == []
+
+
+_PLANT = """
+cd data
+mkdir -p cache deep/er deep/sticky scratch
+echo big > cache/big
+echo old > scratch/old
+printf "define( 'DB_HOST', 'web:80' );\\n" > wp-config.php
+for name in both theirs; do echo first > $name; done
+echo odd > deep/er/plain
+ln deep/er/plain deep/hard
+ln -s ../nowhere deep/link
+chown 1001:33 deep/er/plain scratch
+chown -h 7:8 deep/link
+chown 12:34 deep/sticky
+chmod 4750 deep/er/plain
+chmod 1770 deep/sticky
+chmod 2750 scratch
+touch -d "2001-02-03 04:05:06.789012345" deep/er/plain deep/er
+"""
+
+_CLAIM_FILE = """name: shop
+namespace: {}
+workloads:
+  web:
+    environment: {{IDENTITY: local, LAST_WORDS: ''}}
+    volumes:
+      /data: {{exclude: ['cache/**'], rewrite: [wp-config.php]}}
+      /scratch: {{mode: empty}}
+      key: {{mode: 'off'}}
+"""
+
+
+async def _deploy_with_claim(world: World, node: str) -> None:
+    """One that must never run twice, with a claim in which there is every kind of name; when it is asked to
+    end it leaves its pod's name in ``/data/last``."""
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "64Mi"}}}
+    claim: Json = {"metadata": {"name": "data"}, "spec": spec}
+    await world.cluster.create("persistentvolumeclaim", claim, world.namespace, manager="tester")
+    secret = {"metadata": {"name": "key"}, "stringData": {"key": "x"}}
+    await world.cluster.create("secret", secret, world.namespace, manager="tester")
+    mounts = [
+        {"name": "data", "mountPath": "/data"},
+        {"name": "data", "mountPath": "/scratch", "subPath": "scratch"},
+        {"name": "key", "mountPath": "/key"},
+    ]
+    volumes = [
+        {"name": "data", "persistentVolumeClaim": {"claimName": "data"}},
+        {"name": "key", "secret": {"secretName": "key"}},
+    ]
+    env = [{"name": "IDENTITY", "value": "original"}, {"name": "LAST_WORDS", "value": "/data/last"}]
+    container = {"volumeMounts": mounts, "env": env}
+    await world.deploy(strategy="Recreate", container=container, pod={"volumes": volumes})
+    (await pod_files(world, node)).shell(_PLANT)
+
+
+async def test_a_copy_is_the_claim_after_its_last_word(world: World, kubeconfig: Path) -> None:
+    """Owners, modes, times, links; without what is excluded, rewritten here alone, with what the original
+    wrote while it ended; then what changed on both sides."""
+    node = node_of(kubeconfig)
+    await _deploy_with_claim(world, node)
+    before = (await pod_files(world, node)).look("/data")
+    world.write(_CLAIM_FILE.format(world.namespace))
+    await world.devcluster("up", "-d")
+
+    pod = await pod_files(world, node)
+    claim, copy = pod.look("/data"), await local_look(world, "/data", "/scratch", "/key")
+    last = claim.pop("/data/last")
+    assert last["sha256"] == _hash(pod.pod)
+    assert copy.pop("/data/last") == last
+    _assert_only_the_copy_is_rewritten(world, before, claim, copy)
+    assert copy.pop("/scratch") == pod.look("/scratch")["/scratch"]  # and nothing in it
+    assert pod.look("/key").keys() > {"/key"}
+    assert "/data/cache" in copy
+    assert claim.pop("/data/cache/big")["sha256"] == _hash("big\n")
+    assert copy == claim  # without /key
+
+    for name in ("both", "mine"):
+        await world.devcluster("exec", "web", "--", "/app", "put", f"/data/{name}", "mine")
+    await world.devcluster("leave")
+    pod.shell("cd data; for name in both theirs; do echo theirs > $name; done")
+    again = await world.devcluster("up", "-d")
+    assert "volume /data: 1 changed here and in the pod, left as they are here: both" in again.stderr
+    copy, claim = await local_look(world, "/data"), pod.look("/data")
+    assert {name: copy[f"/data/{name}"]["sha256"] for name in ("both", "mine", "theirs")} == {
+        "both": _hash("mine"),
+        "mine": _hash("mine"),
+        "theirs": _hash("theirs\n"),
+    }
+    assert claim["/data/both"]["sha256"] == _hash("theirs\n")
+    assert "/data/mine" not in claim
+
+
+def _assert_only_the_copy_is_rewritten(world: World, before: Tree, claim: Tree, copy: Tree) -> None:
+    name = "/data/wp-config.php"
+    assert claim[name] == before[name]
+    here, there = copy.pop(name), claim.pop(name)
+    assert here["sha256"] == _hash(f"define( 'DB_HOST', 'web.{world.namespace}:80' );\n")
+    del here["sha256"], there["sha256"]
+    assert here == there
+
+
+_SINGLE_FILE = """name: shop
+namespace: {}
+workloads:
+  web:
+    environment: {{IDENTITY: local}}
+    volumes:
+      /etc/laptop.conf: {{path: ./mine.conf, limit: {}}}
+      /etc/empty.conf: {{mode: empty}}
+      /etc/off.conf: {{mode: 'off'}}
+"""
+
+
+async def _deploy_with_single_files(world: World) -> None:
+    """Three keys of a ConfigMap, and a file of a volume that the application may write."""
+    text = "color: green\n" * 200
+    names = ("laptop.conf", "empty.conf", "off.conf")
+    body = {"metadata": {"name": "settings"}, "data": dict.fromkeys(names, text)}
+    await world.cluster.create("configmap", body, world.namespace, manager="tester")
+    mounts = [{"name": "config", "mountPath": f"/etc/{name}", "subPath": name} for name in names]
+    mounts += [{"name": "data", "mountPath": "/etc/own.ini", "subPath": "own.ini"}]
+    seed = {
+        "name": "seed",
+        "image": world.app,
+        "args": ["put", "/data/own.ini", "first"],
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }
+    volumes: list[Json] = [
+        {"name": "config", "configMap": {"name": "settings", "defaultMode": 0o604}},
+        {"name": "data", "emptyDir": {}},
+    ]
+    pod = {"volumes": volumes, "initContainers": [seed]}
+    await world.deploy(container={"volumeMounts": mounts}, pod=pod)
+
+
+async def test_a_single_file_in_every_mode(world: World, kubeconfig: Path) -> None:
+    await _deploy_with_single_files(world)
+    before = await world.template()
+    world.write(_SINGLE_FILE.format(world.namespace, "1KiB"))
+    refused = await world.devcluster("up", "-d", code=2)
+    assert "volume /etc/laptop.conf has 2.5 KiB in 1 files; its limit is 1.0 KiB" in refused.stderr
+    assert await world.template() == before
+    assert world.docker_leftovers() == []
+    mine = world.folder / "mine.conf"
+    assert not mine.exists()
+
+    world.write(_SINGLE_FILE.format(world.namespace, "4KiB"))
+    await world.devcluster("up", "-d")
+    pod = await pod_files(world, node_of(kubeconfig))
+    theirs, here = pod.look("/etc/laptop.conf"), await local_look(world, "/etc")
+    assert mine.read_text() == "color: green\n" * 200
+    assert here["/etc/laptop.conf"]["sha256"] == theirs["/etc/laptop.conf"]["sha256"]
+    assert (here["/etc/empty.conf"]["sha256"], here["/etc/empty.conf"]["mode"]) == (_hash(""), "-rw----r--")
+    assert "/etc/off.conf" not in here
+    assert here["/etc/own.ini"]["sha256"] == _hash("first")
+
+    with mine.open("a") as file:
+        file.write("color: mine\n")
+    await world.devcluster("exec", "web", "--", "/app", "put", "/etc/own.ini", "mine")
+    await world.devcluster("leave")
+    pod.shell("printf theirs > etc/own.ini")
+    again = await world.devcluster("up", "-d")
+    assert "volume data: 1 changed here and in the pod, left as they are here: own.ini" in again.stderr
+    here = await local_look(world, "/etc")
+    assert here["/etc/own.ini"]["sha256"] == _hash("mine")
+    assert here["/etc/laptop.conf"]["sha256"] == _hash("color: green\n" * 200 + "color: mine\n")
+    assert pod.look("/etc/own.ini")["/etc/own.ini"]["sha256"] == _hash("theirs")
+
+    await world.devcluster("down", "-v")
+    assert world.docker_leftovers() == []
+    assert mine.read_text().endswith("color: mine\n")
 
 
 async def test_a_limit_is_checked_on_an_edit_while_the_former_serves(world: World) -> None:

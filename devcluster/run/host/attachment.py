@@ -144,6 +144,7 @@ class Attachment:
     async def _attach(self) -> None:
         link = await self._first_link()
         facts = await link.inspect()
+        await self.local.filling.check(link)
         if self._wire.ways.kind != "proxy":
             self._say(f"lanes by {self._wire.ways.kind}, which is slower: {self._wire.ways.reason}")
         self._say("starting the gateway")

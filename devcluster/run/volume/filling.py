@@ -24,6 +24,7 @@ from devcluster.run.site import Site
 from devcluster.run.volume.one_fill import FillResult, Rewriting
 from devcluster.run.volume.single import SingleSource, find_single
 from devcluster.run.volume.volumes import (
+    Lines,
     TreeSource,
     check_volume,
     empty_volume,
@@ -60,6 +61,7 @@ class Filling:
         self._site = site
         self._wanted = wanted
         self._results: dict[str, FillResult] = {}
+        self._scanned: dict[tuple[str, str], Lines] = {}  # by label and file
         self._said: dict[str, tuple[float, tuple[int, ...]]] = {}
         self._listed = tuple(
             _Copy(plan, label, self._target(plan, label))
@@ -79,7 +81,8 @@ class Filling:
         await asyncio.gather(*(self._fill(copy, link) for copy in self._copies))
 
     async def check(self, link: AgentLink) -> None:
-        """ConfigurationError where a volume can't be copied; nothing is made and nothing moves."""
+        """ConfigurationError where a volume can't be copied; nothing is made and nothing moves.  The next
+        fill takes what was seen: a large volume is not walked through twice."""
         await asyncio.gather(*(self._check(copy, link) for copy in await self._found(link)))
 
     def differs(self, wanted: Wanted) -> bool:
@@ -131,7 +134,8 @@ class Filling:
         plan = copy.plan
         if plan.mode == "copy":
             root = plan.volume.mount_path
-            await check_volume(copy.source(link), root, plan.exclude, plan.limit, copy.label)
+            lines = await check_volume(copy.source(link), root, plan.exclude, plan.limit, copy.label)
+            self._scanned[copy.label, copy.file] = lines
 
     async def _fill(self, copy: _Copy, link: AgentLink) -> None:
         if copy.plan.mode == "empty":
@@ -147,6 +151,7 @@ class Filling:
             rewrite=self._rewriting(copy.plan),
             report=lambda *numbers: self._say(copy.label, numbers),
             label=copy.label,
+            scanned=self._scanned.pop((copy.label, copy.file), None),
         )
         self._results[copy.label] = result
         if result.kept_local:

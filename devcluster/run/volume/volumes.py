@@ -90,13 +90,15 @@ async def fill_volume(
     rewrite: Rewriting | None = None,
     report: Report | None = None,
     label: str = "",
+    scanned: Lines | None = None,
 ) -> FillResult:
     """Make *target* follow the pod's *root*.  *previous*: where what we know of it is kept; *label*: the
-    volume's name for messages.  ConfigurationError beyond *limit* bytes, before anything moves."""
+    volume's name for messages; *scanned*: what ``check_volume`` saw a moment ago.  ConfigurationError
+    beyond *limit* bytes, before anything moves."""
     manifest = await _known(target, previous)
     target.check(ours=manifest is not None)
     manifest = manifest or Manifest()
-    pod_lines, local_lines = await asyncio.gather(source.scan(root, exclude), target.scan(exclude))
+    pod_lines, local_lines = await asyncio.gather(_scan(source, root, exclude, scanned), target.scan(exclude))
     pod, local = parse_tree(pod_lines), parse_tree(local_lines)
     _check_limit(label or root, pod, limit)
     settle_pending(manifest, local, atomic=target.atomic)
@@ -118,9 +120,16 @@ async def fill_volume(
 
 async def check_volume(
     source: TreeSource, root: str, exclude: Sequence[str], limit: int | None, label: str
-) -> None:
-    """ConfigurationError where *root* can't be copied, by what the pod has now; nothing moves."""
-    _check_limit(label, parse_tree(await source.scan(root, exclude)), limit)
+) -> Lines:
+    """ConfigurationError where *root* can't be copied, by what the pod has now, which is answered; nothing
+    moves."""
+    lines = await source.scan(root, exclude)
+    _check_limit(label, parse_tree(lines), limit)
+    return lines
+
+
+async def _scan(source: TreeSource, root: str, exclude: Sequence[str], scanned: Lines | None) -> Lines:
+    return await source.scan(root, exclude) if scanned is None else scanned
 
 
 async def empty_volume(source: TreeSource, root: str, target: Target) -> None:
