@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pathlib import Path
 from devcluster.rules.naming import container_name
 from tests.edge.cluster_world import node_of
 from tests.faults.relay import Relay
+from tests.faults.second_engine import SecondEngine
 from tests.scenarios.laptops import host_process
 from tests.scenarios.node import agent_process
 from tests.scenarios.world import Json, World
@@ -28,21 +30,24 @@ _GUARD = 180.0
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """An attached workload ``web``; ``relay`` stands between the laptop and the API server."""
+    """An attached workload ``web``; ``relay`` stands between the laptop and the API server; ``engine``: the
+    laptop's own one, for the faults that ask for it."""
 
     world: World
     relay: Relay
     kubeconfig: Path
+    engine: SecondEngine | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """``alone``: it disturbs whoever else is on that cluster."""
+    """``alone``: it disturbs whoever else is on that cluster; ``engine``: the laptop has its own engine."""
 
     name: str
     title: str
     happen: Callable[[Stage], Awaitable[float]]
     alone: bool = False
+    engine: bool = False
 
 
 async def _agent_killed(stage: Stage) -> float:
@@ -135,6 +140,33 @@ async def _host_killed(stage: Stage) -> float:
     return time.time()
 
 
+def _engine_ended(number: signal.Signals) -> Callable[[Stage], Awaitable[float]]:
+    async def happen(stage: Stage) -> float:
+        assert stage.engine is not None
+        await stage.engine.stop(number)
+        await stage.engine.start()
+        return time.time()
+
+    return happen
+
+
+async def _engine_away(stage: Stage) -> float:
+    """Until the lease is over and the original serves, with the reason told; then the engine comes back."""
+    assert stage.engine is not None
+    began = time.time()
+    await stage.engine.stop()
+    async with asyncio.timeout(_GUARD):
+        while "original" not in await stage.world.who(1):
+            await asyncio.sleep(0.5)
+    print(f"the original serves after {time.time() - began:.1f} s", file=sys.stderr, flush=True)
+    row = await stage.world.status()
+    assert row["state"] == "reconnecting", row
+    assert "Docker engine" in row["reason"], row
+    assert "the original serves" in row["reason"], row
+    await stage.engine.start()
+    return time.time()
+
+
 FAULTS = (
     Fault("agent-killed", "agent's container killed", _agent_killed),
     Fault("pod-deleted", "pod deleted", _pod_deleted),
@@ -150,6 +182,9 @@ FAULTS = (
     Fault("gateway-killed", "gateway's container killed", _gateway_killed),
     Fault("host-killed", "host process killed, up 4 s later", _host_killed),
     Fault("address-changed", "laptop's address changed", _address_changed),
+    Fault("engine-restarted", "Docker engine restarted", _engine_ended(signal.SIGTERM), engine=True),
+    Fault("engine-killed", "Docker engine killed, started anew", _engine_ended(signal.SIGKILL), engine=True),
+    Fault("engine-away", "Docker engine away for longer than the lease", _engine_away, engine=True),
 )
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tests.faults.faults import FAULTS, Fault, Stage
 from tests.faults.relay import open_relay
+from tests.faults.second_engine import open_second_engine
 from tests.faults.witness import Witness, open_witness
 from tests.scenarios.world import load_app, open_world
 
@@ -49,17 +50,23 @@ class Row:
 
 
 @contextlib.asynccontextmanager
-async def open_stage(kubeconfig: Path, folder: Path, app: str) -> AsyncIterator[Stage]:
-    """The test application, attached through a relay."""
-    async with (
-        open_world(kubeconfig, folder, app) as world,
-        open_relay(kubeconfig, folder / "relayed") as relay,
-    ):
+async def open_stage(
+    kubeconfig: Path, folder: Path, app: str, *, own_engine: bool = False
+) -> AsyncIterator[Stage]:
+    """The test application, attached through a relay; *own_engine*: on a laptop with its own Docker."""
+    async with contextlib.AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(open_second_engine()) if own_engine else None
+        world = await stack.enter_async_context(open_world(kubeconfig, folder, app))
+        listening = engine.listen() if engine else None
+        relay = await stack.enter_async_context(open_relay(kubeconfig, folder / "relayed", listening))
         world.environ["KUBECONFIG"] = str(folder / "relayed")
+        if engine is not None:
+            await engine.load(app)
+            world.environ["DOCKER_HOST"], world.before = engine.host, engine.inside
         try:
             await world.deploy()
             await world.devcluster("up", "-d")
-            yield Stage(world, relay, kubeconfig)
+            yield Stage(world, relay, kubeconfig, engine)
         finally:
             relay.set("pass")
             await world.devcluster("down", "--volumes", code=None)
@@ -104,7 +111,7 @@ async def run_row(kubeconfig: Path, app: str, fault: Fault) -> Row:
     """One fault on a stage of its own; what breaks the row itself is told in it."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            async with open_stage(kubeconfig, Path(folder), app) as stage:
+            async with open_stage(kubeconfig, Path(folder), app, own_engine=fault.engine) as stage:
                 return await run_fault(stage, fault)
         except (Exception, ExceptionGroup) as error:  # a row that fails must not hide the others
             traceback.print_exception(error)

@@ -87,12 +87,15 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 
 @contextlib.asynccontextmanager
-async def open_relay(source: Path, target: Path) -> AsyncIterator[Relay]:
-    """A relay to the cluster of *source*; *target* becomes the kubeconfig that leads through it."""
+async def open_relay(
+    source: Path, target: Path, listening: socket.socket | None = None
+) -> AsyncIterator[Relay]:
+    """A relay to the cluster of *source*; *target* becomes the kubeconfig that leads through it.
+    *listening*: on 127.0.0.1 of the laptop's network, where that is another one than ours."""
     config = yaml.safe_load(source.read_text())
     address = urlsplit(config["clusters"][0]["cluster"]["server"])
     relay = Relay(address.hostname or "127.0.0.1", address.port or 443)
-    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(relay.serve, sock=listening or socket.create_server(("127.0.0.1", 0)))
     relay.port = server.sockets[0].getsockname()[1]
     config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{relay.port}"
     target.write_text(yaml.safe_dump(config))

@@ -184,17 +184,17 @@ class World:
     def local_log(self, key: str = "web") -> str:
         """What the local container said."""
         found = self._containers(key, "workload")
-        return subprocess.run(["docker", "logs", found[0]], capture_output=True, text=True, check=True).stdout
+        return self._run(["docker", "logs", found[0]]).stdout
 
     def in_local(self, key: str, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """A command in the local container."""
         command = ["docker", "exec", self._containers(key, "workload")[0], *words]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
+        return self._run(command, check=False, timeout=timeout)
 
     def local_user(self, key: str = "web") -> str:
         """As whom the local container runs."""
         command = ["docker", "inspect", "--format", "{{.Config.User}}", *self._containers(key, "workload")]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+        return self._run(command).stdout.strip()
 
     def _containers(self, key: str, role: str) -> list[str]:
         labels = [f"label=devcluster.workload={key}", f"label=devcluster.role={role}"]
@@ -202,7 +202,15 @@ class World:
         command = ["docker", "ps", "-a", "--format", "{{.Names}}"]
         for label in labels:
             command += ["--filter", label]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        return self._run(command).stdout.split()
+
+    def _run(
+        self, command: list[str], *, check: bool = True, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """Of the engine that the laptop uses."""
+        return subprocess.run(
+            command, capture_output=True, text=True, check=check, timeout=timeout, env=self.environ
+        )
 
     @property
     def project(self) -> str:
@@ -215,8 +223,7 @@ class World:
         for kind, listing in (("ps", "-aq"), ("network", "ls"), ("volume", "ls")):
             words = [kind, listing] if listing == "-aq" else [kind, listing, "-q"]
             command = ["docker", *words, "--filter", f"label=devcluster.project={self.project}"]
-            out = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-            found += [f"{kind} {name}" for name in out]
+            found += [f"{kind} {name}" for name in self._run(command).stdout.split()]
         return sorted(found)
 
     async def cluster_leftovers(self) -> list[str]:

@@ -27,6 +27,7 @@ from devcluster.edge.docker.network import NetworkInfo
 from devcluster.edge.docker.pod import DOOR_PORT, NetnsInfo
 from devcluster.edge.docker.spec import spec_digest
 from devcluster.edge.docker.workload import ExecResult
+from devcluster.errors import EngineError
 from devcluster.rules.container import ContainerSpec
 from devcluster.rules.image import ImageFacts
 
@@ -176,6 +177,14 @@ class Engine:
     async def look(self, container: str) -> ContainerInfo | None:
         """One container by id or name; None when it is not there."""
         return await engine_look.look(self.calls, container)
+
+    async def answers(self) -> bool:
+        """Whether the engine takes a new connection."""
+        try:
+            await self.calls.knock()
+        except EngineError:
+            return False
+        return True
 
     async def tell_absence(self, container: str) -> str:
         """Why *container* can't be running, asked of an engine that may end or have ended; '' if it runs."""

@@ -19,16 +19,16 @@ from collections.abc import Iterator
 from typing import Literal
 
 from devcluster.edge.agent.ssh import AgentLink
-from devcluster.edge.background import running
 from devcluster.edge.kube.workload import watch_agent_pods
 from devcluster.edge.lines import RefusedError
-from devcluster.errors import FailedError, HeldError
-from devcluster.plan.cluster import AgentPod
+from devcluster.errors import DevclusterError, EngineError, FailedError, HeldError
 from devcluster.rules.drift import SeenState, true_state
 from devcluster.run.host.changes import Changes
 from devcluster.run.host.drift import DriftWatch
+from devcluster.run.host.links import Links
 from devcluster.run.host.localpod import LocalPod
-from devcluster.run.host.podlink import Claim, PodLink, Wire
+from devcluster.run.host.mending import Mending
+from devcluster.run.host.podlink import Claim, Wire
 from devcluster.run.report import Progress
 from devcluster.run.site import Site
 from devcluster.run.volume.filling import Filling
@@ -49,19 +49,20 @@ class Attachment:
     def __init__(self, site: Site, wanted: Wanted, claim: Claim, wire: Wire) -> None:
         self.wanted = wanted
         self.claim = claim
-        self.links: dict[str, PodLink] = {}
         self.failure = ""
         self.taken = ""  # who holds it now, and since when
         self.since = time.time()
         self.changes = Changes()
+        self.links = Links(claim, wire, self.changes, self._changed)
         self.local = LocalPod(site, wanted, self._local_ended, self._open_doors)
         self._site = site
         self._wire = wire
         self._phase: Phase = "starting"
-        self._engaged = False
         self._letting_go = False  # by ourselves: whoever else holds a part then takes nothing from us
         self._failing = asyncio.Event()
         self._losing = asyncio.Event()
+        self._mending = Mending(self.local, claim.lease, self._tell, self._disengage)
+        self._mend_task: asyncio.Task[None] | None = None
         self._drift = DriftWatch(site.cluster, wanted.object, self._drifted)
 
     @property
@@ -70,8 +71,8 @@ class Attachment:
 
     @property
     def staying(self) -> list[PodLink]:
-        """Without the pods that end: those serve on by us for as long as somebody is sent to them."""
-        return [link for link in self.links.values() if not link.pod.ending]
+        """Without those of pods that end."""
+        return self.links.staying
 
     @property
     def pods_wanted(self) -> int:
@@ -83,6 +84,8 @@ class Attachment:
         """The truth at this moment, from the links."""
         if self._phase != "attached":
             return self._phase
+        if self.local.outage.reason:
+            return "reconnecting"
         states = [link.seen for link in self.staying]
         whole = states.count("attached") == len(states) >= self.pods_wanted
         seen: SeenState = "attached" if whole else "partial"
@@ -95,10 +98,19 @@ class Attachment:
         """Why it is not attached; '' if it is."""
         if self.taken or self.failure or self.state == "attached":
             return self.taken or self.failure
+        if self._phase == "attached" and self.local.outage.reason:
+            return f"{self.local.outage.reason}; {self._mending.meanwhile}"
         if self._phase == "attached" and not self.staying:
             return self._repair or f"no pod of {self.wanted.title} runs an agent"
         reasons = [f"{link.pod.name}: {link.trouble}" for link in self.staying if link.trouble]
         return "; ".join([*([self._repair] if self._repair else []), *sorted(reasons)])
+
+    @property
+    def seen_since(self) -> float:
+        """Since when ``state`` is what it is, in seconds of the epoch."""
+        if self._phase == "attached" and self.local.outage.reason:
+            return self.local.outage.since
+        return max([self.since, *(link.seen_since for link in self.staying)])
 
     @property
     def drift(self) -> tuple[str, ...]:
@@ -117,7 +129,7 @@ class Attachment:
                 await self.changes.until(lambda: not self._repair)
 
     def _drifted(self) -> None:
-        if self._phase == "attached" and self._engaged and self._repair:
+        if self._phase == "attached" and self.links.engaged and self._repair:
             print(f"{self.key}: {self._repair}", file=sys.stderr, flush=True)
         self._changed()
 
@@ -126,12 +138,14 @@ class Attachment:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch_failure(), name=f"failure {self.key}")
             tasks.create_task(self._watch_loss(), name=f"loss {self.key}")
+            tasks.create_task(self._watch_outage(), name=f"outage {self.key}")
             tasks.create_task(self._drift.run(), name=f"drift {self.key}")
             tasks.create_task(self.local.run(), name=f"local {self.key}")
             states = watch_agent_pods(self._site.cluster, self.wanted.object)
             async with contextlib.aclosing(states):
                 async for pods in states:
-                    self._follow(pods, tasks)
+                    self.links.follow(pods, tasks)
+                    self._changed()
 
     async def attach(self) -> None:
         """From held agents to a healthy local container that gets the traffic.
@@ -158,13 +172,13 @@ class Attachment:
         await self.local.wait_healthy()
         await self._all_held()
         self._say("taking the traffic")
-        self._engaged = True
+        self.links.engaged = True
         self.changes.notify()
         await self._engage_all()
 
     async def check(self, wanted: Wanted) -> None:
         """ConfigurationError where an edit's volumes can't be copied, while what runs goes on serving."""
-        held = [link for link in self.staying if link.state in ("held", "attached")]
+        held = self.links.held
         if held and self.local.filling.differs(wanted):
             with self._translated():
                 await Filling(self._site, wanted).check(await held[0].link())
@@ -175,6 +189,7 @@ class Attachment:
             return await self._change(wanted)
 
     async def _change(self, wanted: Wanted) -> bool:
+        await self._until_mended()
         link = await self._first_link()
         facts = await link.inspect()
         if not await self.local.differs(wanted, facts):
@@ -193,7 +208,8 @@ class Attachment:
         """Give the traffic back to the original and stop the local container."""
         self.failure = failure
         self._letting_go = True
-        self._disengage()
+        self._end_mending()
+        self.links.disengage()
         if self.claim.order == "stop-first":
             await self._all("pause", tolerant=True)
             await self.local.stop()
@@ -209,6 +225,7 @@ class Attachment:
             await self._restart()
 
     async def _restart(self) -> None:
+        await self._until_mended()
         self._set("starting")
         await self._all("pause")
         await self.local.restart()
@@ -220,11 +237,11 @@ class Attachment:
         be reached is not waited for longer than a moment."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_HOLDING):
-                await self.changes.until(lambda: all(link.state != "connecting" for link in self._live()))
+                await self.changes.until(lambda: all(link.state != "connecting" for link in self.links.live))
 
     async def _engage_all(self) -> None:
         self._unless_taken()
-        await asyncio.gather(*(link.engage() for link in self._live()))
+        await self.links.engage()
         self._unless_taken()
         self._set("attached")
 
@@ -248,8 +265,9 @@ class Attachment:
         """Before the template is restored: what must never run twice stops here first."""
         self._drift.close()
         self._letting_go = True
+        self._end_mending()
         if self.claim.order == "stop-first":
-            self._disengage()
+            self.links.disengage()
             await self._all("pause", tolerant=True)
             await self.local.stop()
 
@@ -259,11 +277,6 @@ class Attachment:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LINGER):
                 await self.changes.until(lambda: not self.links)
-
-    def _disengage(self) -> None:
-        self._engaged = False
-        for link in self.links.values():
-            link.disengage()
 
     def _local_ended(self, reason: str) -> None:
         """The local container exited or turned unhealthy."""
@@ -282,7 +295,8 @@ class Attachment:
 
     def _lose(self, reason: str) -> None:
         self.taken = reason
-        self._disengage()
+        self._end_mending()
+        self.links.disengage()
         for link in self.links.values():
             link.give_up(reason)
         self._losing.set()
@@ -293,74 +307,29 @@ class Attachment:
         await self.hand_back(failure=self.failure)
         self._site.failed(self.key, self.failure)
 
-    def _follow(self, pods: tuple[AgentPod, ...], tasks: asyncio.TaskGroup) -> None:
-        ours = {pod.uid: pod for pod in pods if pod.ip and pod.phase == "Running"}
-        for uid in self.links.keys() - ours.keys():
-            self.links.pop(uid).forget()
-        for uid, pod in ours.items():
-            if uid in self.links:
-                self.links[uid].pod = pod
-            elif not pod.ending:
-                link = self.links[uid] = PodLink(pod, self.claim, self._wire, self._changed)
-                link.open_door(self.local.door)
-                tasks.create_task(self._hold(link), name=f"link {pod.name}")
-        self._changed()
-
-    async def _hold(self, link: PodLink) -> None:
-        async with running(self._join(link), name=f"join {link.pod.name}"):
-            await link.run()
-
-    async def _join(self, link: PodLink) -> None:
-        """A pod that came after the others were engaged is engaged as soon as it is held."""
-        await self.changes.until(lambda: self._engaged or link.over)
-        with contextlib.suppress(ConnectionError, RefusedError, TimeoutError):  # the link says it again
-            if self._engaged and link.state != "attached":
-                await link.engage()
-
     async def _first_link(self) -> AgentLink:
-        def held() -> list[PodLink]:
-            return [link for link in self.staying if link.state in ("held", "attached")]
-
         try:
             async with asyncio.timeout(self._site.timeout):
-                await self.changes.until(lambda: bool(held() or self.taken))
+                await self.changes.until(lambda: bool(self.links.held or self.taken))
         except TimeoutError as error:
             raise FailedError(
                 f"no agent of {self.wanted.title} could be reached in {self._site.timeout:.0f} s",
                 hint=self.reason or f"kubectl describe {self.wanted.title} may say why",
             ) from error
         self._unless_taken()
-        return await held()[0].link()
-
-    def _live(self) -> list[PodLink]:
-        return [link for link in self.staying if not link.over]
+        return await self.links.held[0].link()
 
     async def _all(self, *requests: str, tolerant: bool = False) -> None:
-        """The same requests to every agent, one after the other each, all agents at once."""
-
-        async def ask(link: PodLink) -> None:
-            for request in requests:
-                await link.call(request)
-
-        links = [link for link in self._live() if link.connected or not tolerant]
-        results = await asyncio.gather(
-            *(asyncio.wait_for(ask(link), self._site.timeout) for link in links),
-            return_exceptions=tolerant,
-        )
-        for result in results:
-            if isinstance(result, BaseException):
-                self._say(
-                    f"an agent could not be told to {requests[-1]} ({result}); its lease ends by itself"
-                )
+        failed = await self.links.tell(*requests, timeout=self._site.timeout, tolerant=tolerant)
+        for error in failed:
+            self._say(f"an agent could not be told to {requests[-1]} ({error}); its lease ends by itself")
 
     def _open_doors(self) -> None:
-        for link in self.links.values():
-            link.open_door(self.local.door)
+        self.links.open_door(self.local.door)
 
     def _changed(self) -> None:
-        lost = [link.reason for link in self.links.values() if link.state == "lost"]
-        if lost and not self.taken and not self._letting_go:
-            self._lose(lost[0])
+        if self.links.lost and not self.taken and not self._letting_go:
+            self._lose(self.links.lost)
         self.changes.notify()
         self._site.changed()
 

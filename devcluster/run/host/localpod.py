@@ -15,9 +15,10 @@ from ipaddress import IPv4Address, ip_address
 from devcluster.edge.agent.ssh import AgentLink, Keys
 from devcluster.edge.background import running
 from devcluster.edge.docker.engine import GoneError, NetnsInfo, spec_digest
+from devcluster.edge.docker.engine import RefusedError as EngineRefusedError
 from devcluster.edge.lane.door import Door, open_control
 from devcluster.edge.lines import Json, Lines, RefusedError
-from devcluster.errors import DevclusterError, FailedError
+from devcluster.errors import DevclusterError, EngineError, FailedError
 from devcluster.rules.container import ContainerSpec
 from devcluster.rules.environment import RewriteMade, local_environment
 from devcluster.rules.facts import PodFacts
@@ -26,6 +27,7 @@ from devcluster.rules.naming import container_name
 from devcluster.run.host.changes import Changes
 from devcluster.run.host.gateway import answer_gateway, gateway_settings
 from devcluster.run.host.healthy import Health
+from devcluster.run.host.outage import Outage
 from devcluster.run.report import Progress
 from devcluster.run.site import Site
 from devcluster.run.volume.filling import Filling
@@ -36,7 +38,7 @@ _AGAIN = 0.2  # seconds, before the gateway is asked anew
 
 class LocalPod:
     """One workload's containers.  *on_end* hears why the container ended or turned unhealthy;
-    *on_door* that ``door`` changed."""
+    *on_door* that ``door`` changed; ``outage``: whether the engine took all of it along."""
 
     def __init__(
         self, site: Site, wanted: Wanted, on_end: Callable[[str], None], on_door: Callable[[], None]
@@ -48,11 +50,13 @@ class LocalPod:
         self.rewrites: tuple[RewriteMade, ...] = ()
         self.lanes: Json = {}
         self.filling = Filling(site, wanted)
+        self.outage = Outage(site, lambda: self._control is not None, self._went_away)
         self._site = site
         self._on_end = on_end
         self._on_door = on_door
         self._settings: tuple[PodFacts, Keys, int] | None = None
         self._digest = ""
+        self._asleep: str | None = None  # the container that an outage ended
         self._control: Lines | None = None
         self._changes = Changes()
 
@@ -96,20 +100,60 @@ class LocalPod:
         )
         self._changes.notify()
 
+    async def recover(self) -> None:
+        """After an outage: the same containers again where they can be started, else new ones; healthy."""
+        assert self.netns is not None
+        assert self._settings is not None
+        facts, keys, epoch = self._settings
+        self._went_away()
+        try:
+            await self._start_again(self.netns.container_id)
+        except (GoneError, EngineRefusedError):
+            await self.open(facts, keys, epoch)
+            await self.start(facts)
+        self._changes.notify()
+        await self.wait_healthy()
+        self.outage.end()
+        self._changes.notify()
+        self._on_door()
+
+    async def is_gone(self) -> bool:
+        """Whether the engine, or what it ran, is away at this moment."""
+        assert self.netns is not None
+        return bool(await self._site.engine.tell_absence(self.netns.container_id))
+
+    async def _start_again(self, netns: str) -> None:
+        await self._site.engine.start(netns)
+        self.netns = await self._site.engine.netns_info(netns)
+        network = await self._site.engine.ensure_network(self._site.place.id)
+        await self._start_gateway(network.subnet, network.gateway)
+        if self._asleep is None:
+            raise GoneError("no container was left")
+        await self._site.engine.start(self._asleep)
+        self.container = self._asleep
+
+    def _went_away(self) -> None:
+        self._asleep, self.container = self.container or self._asleep, None
+        self.door = None
+        self._on_door()
+        self._changes.notify()
+
     async def wait_healthy(self) -> None:
         """FailedError where it ends before, or is not healthy in time."""
         assert self.container is not None
-        health = Health(self._site, self.wanted.health, self.container, self._probe)
+        container = self.container
+        health = Health(self._site, self.wanted.health, container, self._probe)
         async with contextlib.AsyncExitStack() as stack:
             ended = asyncio.get_running_loop().create_future()
-            await stack.enter_async_context(running(self._until_end(ended), name=f"end of {self.key}"))
+            ending = self._until_end(container, ended)
+            await stack.enter_async_context(running(ending, name=f"end of {self.key}"))
             healthy = asyncio.ensure_future(health.wait())
             done, _ = await asyncio.wait({healthy, ended}, return_when=asyncio.FIRST_COMPLETED)
             if healthy in done:
                 healthy.result()
                 return
             healthy.cancel()
-            lines = (await self._last_lines()).rstrip()
+            lines = (await self._last_lines(container)).rstrip()
             raise FailedError(
                 f"the local container {self.name} {ended.result()} before it was healthy",
                 hint=f"the last it said:\n{lines}" if lines else "it said nothing",
@@ -147,9 +191,13 @@ class LocalPod:
     async def stop(self) -> None:
         """Stop the container, keep it; the gateway goes, since it has no lanes any more."""
         container, self.container = self.container, None
-        if container is not None:
-            await self._site.engine.stop(container)
-        await self._close_gateway()
+        try:
+            if container is not None:
+                await self._site.engine.stop(container)
+            await self._close_gateway()
+        except EngineError:
+            if not self.outage.reason:  # in an outage nothing runs
+                raise
 
     async def _remove_container(self) -> None:
         container, self.container = self.container, None
@@ -241,42 +289,46 @@ class LocalPod:
         name = container_name(self._site.place.id, self.key, "gateway")
         while True:
             await self._changes.until(lambda: self.door is not None)
-            with contextlib.suppress(GoneError):
-                await self._until_died(name)
-            if self.door is None:
-                continue
-            self.door = None
-            self._on_door()
-            self._site.report(Progress(self.key, "the gateway ended; starting it anew"))
+            if not await self._fate(name):
+                await self._changes.until(lambda: not self.outage.reason)
+            elif self.door is not None:
+                self.door = None
+                self._on_door()
+                self._site.report(Progress(self.key, "the gateway ended; starting it anew"))
+                await self._renew_gateway()
+
+    async def _renew_gateway(self) -> None:
+        assert self.netns is not None
+        try:
             network = await self._site.engine.ensure_network(self._site.place.id)
             await self._start_gateway(network.subnet, network.gateway)
+        except EngineError:
+            if not await self.outage.begins(self.netns.container_id):
+                raise
+
+    async def _fate(self, container: str) -> str:
+        """Why it can't serve any more; '' where everything went with it."""
+        assert self.netns is not None
+        return await self.outage.until_end_of(container, self.netns.container_id)
 
     async def _watch_container(self) -> None:
         while True:
             await self._changes.until(lambda: self.container is not None)
             container = self.container
             assert container is not None
-            reason = await self._until_died(container)
+            reason = await self._fate(container)
+            if not reason:
+                await self._changes.until(lambda: not self.outage.reason)
+                continue
             if self.container == container:
                 self._on_end(f"the local container {self.name} {reason}")
             await self._changes.until(lambda container=container: self.container != container)  # type: ignore[misc]
 
-    async def _until_end(self, ended: asyncio.Future[str]) -> None:
-        assert self.container is not None
-        ended.set_result(await self._until_died(self.container))
+    async def _until_end(self, container: str, ended: asyncio.Future[str]) -> None:
+        ended.set_result(await self._fate(container) or f"went away ({self.outage.reason})")
 
-    async def _until_died(self, container: str) -> str:
-        """What is the matter with it, once it can't serve any more."""
-        async for event in self._site.engine.watch_container(container):
-            if event.what == "die":
-                return f"ended with exit code {event.exit_code}"
-            if event.health == "unhealthy":
-                return "turned unhealthy"
-        return "was removed"
-
-    async def _last_lines(self) -> str:
-        assert self.container is not None
-        parts = [part async for part in self._log(self.container)]
+    async def _last_lines(self, container: str) -> str:
+        parts = [part async for part in self._log(container)]
         return b"".join(parts).decode("utf-8", "replace")
 
     def _log(self, container: str) -> AsyncIterator[bytes]:

@@ -26,7 +26,7 @@ def _workload(attachment: Attachment) -> Json:
         "target": f"{wanted.title}/{wanted.object.container}",
         "mode": wanted.workload.mode,
         "state": attachment.state,
-        "since": _time(max([attachment.since, *(link.seen_since for link in attachment.staying)])),
+        "since": _time(attachment.seen_since),
         "reason": attachment.reason,
         "holder": attachment.claim.holder | {"since": attachment.claim.since},
         "pods": [_pod(attachment, link) for link in _sorted(attachment)],
