@@ -21,14 +21,14 @@ from typing import Literal
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.kube.workload import watch_agent_pods
 from devcluster.edge.lines import RefusedError
-from devcluster.errors import DevclusterError, EngineError, FailedError, HeldError
+from devcluster.errors import FailedError, HeldError
 from devcluster.rules.drift import SeenState, true_state
 from devcluster.run.host.changes import Changes
 from devcluster.run.host.drift import DriftWatch
 from devcluster.run.host.links import Links
 from devcluster.run.host.localpod import LocalPod
 from devcluster.run.host.mending import Mending
-from devcluster.run.host.podlink import Claim, Wire
+from devcluster.run.host.podlink import Claim, PodLink, Wire
 from devcluster.run.report import Progress
 from devcluster.run.site import Site
 from devcluster.run.volume.filling import Filling
@@ -61,8 +61,14 @@ class Attachment:
         self._letting_go = False  # by ourselves: whoever else holds a part then takes nothing from us
         self._failing = asyncio.Event()
         self._losing = asyncio.Event()
-        self._mending = Mending(self.local, claim.lease, self._tell, self._disengage)
-        self._mend_task: asyncio.Task[None] | None = None
+        self._mending = Mending(
+            self.local,
+            self.links,
+            claim.lease,
+            self.changes,
+            wanted=lambda: self._phase == "attached" and not self._letting_go and not self.taken,
+            failed=self._local_ended,
+        )
         self._drift = DriftWatch(site.cluster, wanted.object, self._drifted)
 
     @property
@@ -84,7 +90,7 @@ class Attachment:
         """The truth at this moment, from the links."""
         if self._phase != "attached":
             return self._phase
-        if self.local.outage.reason:
+        if self._mending.reason:
             return "reconnecting"
         states = [link.seen for link in self.staying]
         whole = states.count("attached") == len(states) >= self.pods_wanted
@@ -98,8 +104,8 @@ class Attachment:
         """Why it is not attached; '' if it is."""
         if self.taken or self.failure or self.state == "attached":
             return self.taken or self.failure
-        if self._phase == "attached" and self.local.outage.reason:
-            return f"{self.local.outage.reason}; {self._mending.meanwhile}"
+        if self._phase == "attached" and self._mending.reason:
+            return self._mending.reason
         if self._phase == "attached" and not self.staying:
             return self._repair or f"no pod of {self.wanted.title} runs an agent"
         reasons = [f"{link.pod.name}: {link.trouble}" for link in self.staying if link.trouble]
@@ -108,7 +114,7 @@ class Attachment:
     @property
     def seen_since(self) -> float:
         """Since when ``state`` is what it is, in seconds of the epoch."""
-        if self._phase == "attached" and self.local.outage.reason:
+        if self._phase == "attached" and self._mending.reason:
             return self.local.outage.since
         return max([self.since, *(link.seen_since for link in self.staying)])
 
@@ -138,7 +144,7 @@ class Attachment:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch_failure(), name=f"failure {self.key}")
             tasks.create_task(self._watch_loss(), name=f"loss {self.key}")
-            tasks.create_task(self._watch_outage(), name=f"outage {self.key}")
+            tasks.create_task(self._mending.run(), name=f"outage {self.key}")
             tasks.create_task(self._drift.run(), name=f"drift {self.key}")
             tasks.create_task(self.local.run(), name=f"local {self.key}")
             states = watch_agent_pods(self._site.cluster, self.wanted.object)
@@ -189,7 +195,7 @@ class Attachment:
             return await self._change(wanted)
 
     async def _change(self, wanted: Wanted) -> bool:
-        await self._until_mended()
+        await self._mending.until_over(self._site.timeout)
         link = await self._first_link()
         facts = await link.inspect()
         if not await self.local.differs(wanted, facts):
@@ -208,7 +214,7 @@ class Attachment:
         """Give the traffic back to the original and stop the local container."""
         self.failure = failure
         self._letting_go = True
-        self._end_mending()
+        self._mending.end()
         self.links.disengage()
         if self.claim.order == "stop-first":
             await self._all("pause", tolerant=True)
@@ -225,7 +231,7 @@ class Attachment:
             await self._restart()
 
     async def _restart(self) -> None:
-        await self._until_mended()
+        await self._mending.until_over(self._site.timeout)
         self._set("starting")
         await self._all("pause")
         await self.local.restart()
@@ -265,7 +271,7 @@ class Attachment:
         """Before the template is restored: what must never run twice stops here first."""
         self._drift.close()
         self._letting_go = True
-        self._end_mending()
+        self._mending.end()
         if self.claim.order == "stop-first":
             self.links.disengage()
             await self._all("pause", tolerant=True)
@@ -295,11 +301,40 @@ class Attachment:
 
     def _lose(self, reason: str) -> None:
         self.taken = reason
-        self._end_mending()
-        self.links.disengage()
-        for link in self.links.values():
-            link.give_up(reason)
+        self._mending.end()
+        self.links.give_up(reason)
         self._losing.set()
+
+    async def _watch_outage(self) -> None:
+        """An engine that went away and is back gets its containers and the traffic back."""
+        while True:
+            await self.changes.until(lambda: self._phase == "attached" and bool(self.local.outage.reason))
+            print(f"{self.key}: {self.local.outage.reason}", file=sys.stderr, flush=True)
+            self._mend_task = asyncio.create_task(self._mend(), name=f"mend {self.key}")
+            try:
+                await asyncio.wait({self._mend_task})
+            finally:
+                self._end_mending()
+            self.changes.notify()
+            await self.changes.until(lambda: self._phase != "attached" or not self.local.outage.reason)
+
+    async def _mend(self) -> None:
+        try:
+            await self._mending.run()
+            self.links.engaged = True
+            await self._engage_all()
+        except (DevclusterError, RefusedError, ConnectionError, TimeoutError) as error:
+            self._local_ended(f"{self.local.outage.reason or 'the Docker engine was away'}; {error}")
+
+    def _end_mending(self) -> None:
+        task, self._mend_task = self._mend_task, None
+        if task is not None:
+            task.cancel()
+
+    async def _until_mended(self) -> None:
+        """What is asked for in an outage is done after it."""
+        async with asyncio.timeout(self._site.timeout):
+            await self.changes.until(lambda: self._mend_task is None)
 
     async def _watch_failure(self) -> None:
         await self._failing.wait()
@@ -324,8 +359,14 @@ class Attachment:
         for error in failed:
             self._say(f"an agent could not be told to {requests[-1]} ({error}); its lease ends by itself")
 
+    async def _tell(self, request: str) -> None:
+        """Those that can be asked; the others are asked again, and their lease ends by itself."""
+        await self.links.tell(request, timeout=self._site.timeout, tolerant=True)
+
     def _open_doors(self) -> None:
         self.links.open_door(self.local.door)
+        self._changed()
+        self._changed()
 
     def _changed(self) -> None:
         if self.links.lost and not self.taken and not self._letting_go:

@@ -95,15 +95,19 @@ class Links:
         for link in self._of.values():
             link.open_door(door)
 
-    async def tell(self, *requests: str, timeout: float, tolerant: bool = False) -> list[BaseException]:
+    async def tell(
+        self, *requests: str, timeout: float, tolerant: bool = False, unless: str = ""
+    ) -> list[BaseException]:
         """The same requests to every agent, one after the other each, all agents at once.  What failed; with
-        *tolerant* only those that are connected are asked, else the first failure is raised."""
+        *tolerant* only those that are connected are asked, else the first failure is raised.  *unless*: a
+        route; an agent that has it is not asked."""
 
         async def ask(link: PodLink) -> None:
             for request in requests:
                 await link.call(request)
 
         links = [link for link in self.live if link.connected or not tolerant]
+        links = [link for link in links if not unless or link.agent_state.get("route") != unless]
         results = await asyncio.gather(
             *(asyncio.wait_for(ask(link), timeout) for link in links), return_exceptions=tolerant
         )
