@@ -305,37 +305,6 @@ class Attachment:
         self.links.give_up(reason)
         self._losing.set()
 
-    async def _watch_outage(self) -> None:
-        """An engine that went away and is back gets its containers and the traffic back."""
-        while True:
-            await self.changes.until(lambda: self._phase == "attached" and bool(self.local.outage.reason))
-            print(f"{self.key}: {self.local.outage.reason}", file=sys.stderr, flush=True)
-            self._mend_task = asyncio.create_task(self._mend(), name=f"mend {self.key}")
-            try:
-                await asyncio.wait({self._mend_task})
-            finally:
-                self._end_mending()
-            self.changes.notify()
-            await self.changes.until(lambda: self._phase != "attached" or not self.local.outage.reason)
-
-    async def _mend(self) -> None:
-        try:
-            await self._mending.run()
-            self.links.engaged = True
-            await self._engage_all()
-        except (DevclusterError, RefusedError, ConnectionError, TimeoutError) as error:
-            self._local_ended(f"{self.local.outage.reason or 'the Docker engine was away'}; {error}")
-
-    def _end_mending(self) -> None:
-        task, self._mend_task = self._mend_task, None
-        if task is not None:
-            task.cancel()
-
-    async def _until_mended(self) -> None:
-        """What is asked for in an outage is done after it."""
-        async with asyncio.timeout(self._site.timeout):
-            await self.changes.until(lambda: self._mend_task is None)
-
     async def _watch_failure(self) -> None:
         await self._failing.wait()
         self._say(f"{self.failure}: handing back to the original")
@@ -359,13 +328,8 @@ class Attachment:
         for error in failed:
             self._say(f"an agent could not be told to {requests[-1]} ({error}); its lease ends by itself")
 
-    async def _tell(self, request: str) -> None:
-        """Those that can be asked; the others are asked again, and their lease ends by itself."""
-        await self.links.tell(request, timeout=self._site.timeout, tolerant=True)
-
     def _open_doors(self) -> None:
         self.links.open_door(self.local.door)
-        self._changed()
         self._changed()
 
     def _changed(self) -> None:
