@@ -114,7 +114,8 @@ def check_template(template: Json, *, container: str, agent_port: int, command: 
     init = detect_init(command)
     if init:
         raise ConfigurationError(
-            f"container {container} is started by {init}, which must be process 1; the agent has to be that"
+            f"container {container} is started by {init}, which must be process 1; the agent has to be that",
+            hint="a `command` of the pod's container that starts the application itself is the way on",
         )
     if spec.get("shareProcessNamespace"):
         raise ConfigurationError(

@@ -82,9 +82,10 @@ async def ask(path: Path, request: Json, report: Report) -> Json:
         pass
     finally:
         writer.close()
+    log = path.with_name("session.log")  # beside the socket, unless that had to go elsewhere
     raise EndedError(
         "the host process ended before it answered",
-        hint=f"`devcluster down` takes away what it made; its log: {path.parent}/session.log",
+        hint=f"`devcluster down` takes away what it made; its log: {log if log.exists() else log.name}",
     )
 
 
