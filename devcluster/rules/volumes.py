@@ -12,6 +12,7 @@ Source: https://kubernetes.io/docs/reference/kubernetes-api/config-and-storage-r
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -126,6 +127,15 @@ def resolve_volumes(
     plans = tuple(_plan(item, by_key.get(item.mount_path) or by_key.get(item.name)) for item in volumes)
     _check_paths(plans, where)
     return plans
+
+
+def nested(plan: VolumePlan, plans: Sequence[VolumePlan]) -> tuple[str, ...]:
+    """Patterns, as ``exclude``, for what is in *plan*'s directory by another mount, which has its own plan.
+    The directory itself stays, to be mounted on."""
+    outer = plan.volume.mount_path.rstrip("/") + "/"
+    paths = [other.volume.mount_path for other in plans]
+    inner = [path.removeprefix(outer) for path in paths if path.startswith(outer) and path != outer]
+    return tuple(re.sub(r"[*?[]", r"[\g<0>]", path) + "/**" for path in inner)
 
 
 def _key(key: str) -> str:

@@ -138,10 +138,12 @@ async def _deploy_with_claim(world: World, node: str) -> None:
         {"name": "data", "mountPath": "/data"},
         {"name": "data", "mountPath": "/scratch", "subPath": "scratch"},
         {"name": "key", "mountPath": "/key"},
+        {"name": "inner", "mountPath": "/data/inner"},
     ]
     volumes = [
         {"name": "data", "persistentVolumeClaim": {"claimName": "data"}},
         {"name": "key", "secret": {"secretName": "key"}},
+        {"name": "inner", "secret": {"secretName": "key"}},
     ]
     env = [{"name": "IDENTITY", "value": "original"}, {"name": "LAST_WORDS", "value": "/data/last"}]
     container = {"volumeMounts": mounts, "env": env}

@@ -18,7 +18,7 @@ from devcluster.edge.docker.files import VolumeTarget
 from devcluster.rules.container import VolumeBind
 from devcluster.rules.environment import wanted_services
 from devcluster.rules.tree import matches
-from devcluster.rules.volumes import VolumePlan
+from devcluster.rules.volumes import VolumePlan, nested
 from devcluster.run.report import Progress
 from devcluster.run.site import Site
 from devcluster.run.volume.one_fill import FillResult, Rewriting
@@ -130,11 +130,15 @@ class Filling:
             return replace(copy, file=file)
         return replace(copy, file=file, target=FileTarget(plan.path, file))
 
+    def _exclude(self, copy: _Copy) -> tuple[str, ...]:
+        return (*copy.plan.exclude, *nested(copy.plan, self._wanted.volumes))
+
     async def _check(self, copy: _Copy, link: AgentLink) -> None:
         plan = copy.plan
         if plan.mode == "copy":
             root = plan.volume.mount_path
-            lines = await check_volume(copy.source(link), root, plan.exclude, plan.limit, copy.label)
+            exclude = self._exclude(copy)
+            lines = await check_volume(copy.source(link), root, exclude, plan.limit, copy.label)
             self._scanned[copy.label, copy.file] = lines
 
     async def _fill(self, copy: _Copy, link: AgentLink) -> None:
@@ -146,7 +150,7 @@ class Filling:
             root=copy.plan.volume.mount_path,
             target=copy.target,
             previous=manifest_path(self._site.place, copy.target),
-            exclude=copy.plan.exclude,
+            exclude=self._exclude(copy),
             limit=copy.plan.limit,
             rewrite=self._rewriting(copy.plan),
             report=lambda *numbers: self._say(copy.label, numbers),

@@ -17,7 +17,7 @@ from typing import Any
 
 from devcluster.errors import FailedError
 from devcluster.rules.tarstream import END, TarReader, render_head
-from devcluster.rules.tree import parse_tree
+from devcluster.rules.tree import parse_entry, parse_tree
 from devcluster.rules.volumes import PodVolume
 from devcluster.run.volume.volumes import TreeSource
 
@@ -45,9 +45,14 @@ class SingleSource:
     async def pack(
         self, root: str, exclude: Sequence[str], paths: Sequence[str] | None
     ) -> AsyncIterator[bytes]:
-        reader = TarReader(self._source.pack(root, (), None))
+        """Where the pod's user may not read the file there is one with its owner and mode all the same:
+        something must be mounted, and the program here shall be refused as it is there."""
+        reader, came = TarReader(self._source.pack(root, (), None)), False
         while (member := await reader.next()) is not None:
+            came = True
             yield render_head(replace(member.entry, path=self._name))
             async for part in reader.content():
                 yield part
+        for line in () if came else await self.scan(root, ()):
+            yield render_head(replace(parse_entry(line), size=0))
         yield END

@@ -9,7 +9,8 @@ import pytest
 
 from devcluster.config.model import VolumeRule
 from devcluster.errors import ConfigurationError
-from devcluster.rules.volumes import DEFAULT_LIMIT, pod_volumes, resolve_volumes
+from devcluster.rules.tree import matches
+from devcluster.rules.volumes import DEFAULT_LIMIT, nested, pod_volumes, resolve_volumes
 
 VOLUMES: list[dict[str, Any]] = [
     {"name": "data", "persistentVolumeClaim": {"claimName": "c"}},
@@ -92,3 +93,17 @@ def test_an_unknown_volume_is_named_with_those_that_exist() -> None:
 def test_two_mounts_never_share_a_folder() -> None:
     with pytest.raises(ConfigurationError, match="would share the folder"):
         resolve_volumes(FOUND, (VolumeRule("data", path=Path("/x")),))
+
+
+def test_what_is_mounted_within_is_not_copied_twice() -> None:
+    mounts = [
+        {"name": "data", "mountPath": path}
+        for path in ("/", "/data", "/data/in[n]er", "/data/a/b", "/database")
+    ]
+    plans = resolve_volumes(pod_volumes({"volumeMounts": mounts}, VOLUMES), ())
+    within = {plan.volume.mount_path: nested(plan, plans) for plan in plans}
+    assert within["/data"] == ("a/b/**", "in[[]n]er/**")
+    assert set(within["/"]) == {"data/**", "data/a/b/**", "data/in[[]n]er/**", "database/**"}
+    assert within["/database"] == ()
+    assert matches("in[n]er/x", within["/data"])
+    assert not matches("in[n]er", within["/data"])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from devcluster.rules.tree import Entry
+from devcluster.rules.tarstream import END, TarReader
+from devcluster.rules.tree import Entry, render_entry
 from devcluster.run.volume.manifest import (
     FileRewrite,
     Manifest,
@@ -12,6 +16,7 @@ from devcluster.run.volume.manifest import (
     save_manifest,
     settle_pending,
 )
+from devcluster.run.volume.single import SingleSource
 from devcluster.run.volume.volumes import render_size, request_paths
 
 
@@ -63,3 +68,24 @@ def test_sizes() -> None:
         "3.0 MiB",
         "5.0 GiB",
     ]
+
+
+class Unreadable:
+    """What the agent says of a file that its user may not read."""
+
+    async def scan(self, root: str, exclude: Sequence[str]) -> list[dict[str, Any]]:
+        return [render_entry(Entry(".", "f", 0o400, 5, 6, 12, 7))]
+
+    async def pack(
+        self, root: str, exclude: Sequence[str], paths: Sequence[str] | None
+    ) -> AsyncIterator[bytes]:
+        yield END
+
+
+def test_a_file_that_nobody_may_read_is_mounted_unreadable() -> None:
+    async def first() -> Entry:
+        member = await TarReader(SingleSource(Unreadable(), "key").pack("/x", (), None)).next()
+        assert member is not None
+        return member.entry
+
+    assert asyncio.run(first()) == Entry("key", "f", 0o400, 5, 6, 0, 7)
