@@ -52,4 +52,4 @@ for module in agent sandbox/node tests/apps; do
   (cd "$module" && CGO_ENABLED=0 go test -trimpath ./...)
 done
 say "Python tests"
-with_cluster pytest -m "not slow" -n 3 --dist loadfile --durations=15 "$@"
+with_cluster pytest -m "not slow" -n 3 --no-loadscope-reorder --durations=15 "$@"

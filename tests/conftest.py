@@ -9,9 +9,12 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from tests.scheduling import ByScenario
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -22,6 +25,11 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
     settings.load_profile("untimed")
     config.addinivalue_line("markers", "slow: takes minutes; run by `scripts/test.sh slow`")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByScenario:
+    return ByScenario(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
