@@ -65,10 +65,14 @@ class SecondEngine:
         return subprocess.run(["docker", "-H", self.host, "version"], capture_output=True).returncode == 0
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """As a restart of the service does it; return when it has ended."""
+        """As a restart of the service does it; return when it has ended.  SIGKILL takes its containerd and
+        shims along, as a crash does."""
         assert self.process is not None
         self.process.send_signal(number)
         await asyncio.to_thread(self.process.wait, _GUARD)
+        if number == signal.SIGKILL:
+            await asyncio.to_thread(_end_strays, self.folder)
+            (self.folder / "run/containerd/containerd.pid").unlink(missing_ok=True)  # or it is taken to run
 
     async def load(self, image: str) -> None:
         """Give it an image of the other engine."""
