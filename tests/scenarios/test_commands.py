@@ -73,6 +73,16 @@ def _command_lines_with(word: bytes) -> list[str]:
     return found
 
 
+def _told_by_docker(world: World, role: str) -> str:
+    """What Docker says of the container and what the container has said."""
+    (container,) = world.containers("web", role)
+    asked = [["docker", "inspect", container], ["docker", "logs", container]]
+    return "".join(
+        done.stdout + done.stderr
+        for done in (subprocess.run(words, capture_output=True, text=True, check=True) for words in asked)
+    )
+
+
 def _environ_of_local(world: World) -> list[bytes]:
     """As the kernel gave it to the application itself."""
     command = ["docker", "ps", "-q", "--filter", f"label=devcluster.project={world.project}"]
@@ -102,6 +112,15 @@ async def test_the_environment_arrives_byte_for_byte_and_is_told_to_nobody(world
     assert {name: json.loads(told)[name] for name in _VALUES} == _VALUES
     for words in (("status",), ("status", "-o", "json"), ("plan",), ("config",), ("--verbose", "up", "-d")):
         said.append(await world.devcluster(*words))
+    assert _files_with(world.folder / "state", b"planted-") == []  # journal, the host process' log, manifests
+    assert "journal.jsonl" in {path.name for path in (world.folder / "state").rglob("*")}
+    assert "planted-" not in _told_by_docker(world, "netns") + _told_by_docker(world, "gateway")
+    assert "planted-" in _told_by_docker(
+        world, "workload"
+    )  # as of any container
+    events = await world.cluster.list("event", world.namespace)
+    assert events.items
+    assert "planted-" not in json.dumps(events.items)
     said.append(await world.devcluster("--verbose", "down"))
     assert [one for one in said if "planted-" in one.stdout + one.stderr] == []
     assert _files_with(world.folder / "state", b"planted-") == []

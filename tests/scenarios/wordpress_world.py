@@ -112,7 +112,7 @@ class WordPress(World):
 
     def local_log_or_none(self) -> str:
         """Empty where there is no local container."""
-        return self.local_log("wordpress") if self._containers("wordpress", "workload") else ""
+        return self.local_log("wordpress") if self.containers("wordpress", "workload") else ""
 
     async def original_log(self) -> str:
         """What the pod's container said since it was made, the agent's child included."""

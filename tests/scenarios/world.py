@@ -183,20 +183,20 @@ class World:
 
     def local_log(self, key: str = "web") -> str:
         """What the local container said."""
-        found = self._containers(key, "workload")
+        found = self.containers(key, "workload")
         return self._run(["docker", "logs", found[0]]).stdout
 
     def in_local(self, key: str, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """A command in the local container."""
-        command = ["docker", "exec", self._containers(key, "workload")[0], *words]
+        command = ["docker", "exec", self.containers(key, "workload")[0], *words]
         return self._run(command, check=False, timeout=timeout)
 
     def local_user(self, key: str = "web") -> str:
         """As whom the local container runs."""
-        command = ["docker", "inspect", "--format", "{{.Config.User}}", *self._containers(key, "workload")]
+        command = ["docker", "inspect", "--format", "{{.Config.User}}", *self.containers(key, "workload")]
         return self._run(command).stdout.strip()
 
-    def _containers(self, key: str, role: str) -> list[str]:
+    def containers(self, key: str, role: str) -> list[str]:
         labels = [f"label=devcluster.workload={key}", f"label=devcluster.role={role}"]
         labels.append(f"label=devcluster.project={self.project}")
         command = ["docker", "ps", "-a", "--format", "{{.Names}}"]
