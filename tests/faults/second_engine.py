@@ -136,10 +136,17 @@ def _remove(engine: SecondEngine) -> None:
 
 
 def _end_strays(folder: Path) -> None:
-    """Whatever of an engine that was killed still runs: its words name the engine's folder."""
+    """Whatever of an engine that was killed still runs: the engine's own processes name its folder, those in
+    its containers have a container's control group."""
+    data = folder / "data" / "containers"
+    containers = [os.fsencode(it.name) for it in data.iterdir()] if data.exists() else []
     for process in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            if process.name.isdigit() and os.fsencode(f"{folder}/") in (process / "cmdline").read_bytes():
+            if not process.name.isdigit():
+                continue
+            groups = (process / "cgroup").read_bytes()
+            ours = os.fsencode(f"{folder}/") in (process / "cmdline").read_bytes()
+            if ours or any(it in groups for it in containers):
                 os.kill(int(process.name), signal.SIGKILL)
 
 
