@@ -16,12 +16,12 @@ import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from devcluster.edge.kube.answer import StatusError
 from devcluster.edge.kube.paths import RESOURCES, Place, place
 from devcluster.edge.kube.transport import Ping, Transport, UpgradeTarget
+from devcluster.edge.kube.watch import Listing, WatchEvent, follow, follow_all
 from devcluster.errors import ClusterError, NotFoundError
 
 if TYPE_CHECKING:
@@ -41,22 +41,6 @@ _CONTENT = {
     "merge": "application/merge-patch+json",
     "strategic": "application/strategic-merge-patch+json",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """Objects of one kind and the version of the list, from which a watch goes on."""
-
-    items: tuple[Json, ...]
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
-class WatchEvent:
-    """``type``: ADDED, MODIFIED or DELETED."""
-
-    type: str
-    object: Json
 
 
 class Cluster:
@@ -170,8 +154,6 @@ class Cluster:
         A watch that ends is taken up from its last version; where the server has forgotten that
         version (410) the list is read anew and the difference is told, so nothing is missed.
         """
-        from devcluster.edge.kube.watch import follow
-
         events = follow(self, kind, namespace, selector=selector, fields=fields)
         async with contextlib.aclosing(events):
             async for event in events:
@@ -181,8 +163,6 @@ class Cluster:
         self, kind: str, namespace: str | None = None, *, selector: str = "", fields: str = ""
     ) -> AsyncGenerator[tuple[Json, ...], None]:
         """All that matches, by name: at once, then again after each change."""
-        from devcluster.edge.kube.watch import follow_all
-
         states = follow_all(self, kind, namespace, selector=selector, fields=fields)
         async with contextlib.aclosing(states):
             async for items in states:

@@ -15,13 +15,16 @@ import contextlib
 import json
 import threading
 from collections.abc import AsyncGenerator, Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from devcluster.edge.kube.answer import is_passing, refusal
-from devcluster.edge.kube.cluster import Cluster, Json, Listing, WatchEvent
 from devcluster.edge.kube.paths import Place, place
+from devcluster.edge.kube.transport import Transport
 from devcluster.errors import ClusterError
+
+Json = dict[str, Any]
 
 _SERVER_SECONDS = 240
 _READ_TIMEOUT = 300.0  # longer than the server's own end
@@ -29,8 +32,38 @@ _GONE = 410
 _PACE = 1.0  # at most one request in so many seconds
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Objects of one kind and the version of the list, from which a watch goes on."""
+
+    items: tuple[Json, ...]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """``type``: ADDED, MODIFIED or DELETED."""
+
+    type: str
+    object: Json
+
+
+class Source(Protocol):
+    """Where lists and watches come from: the cluster's client."""
+
+    @property
+    def server(self) -> str: ...
+
+    @property
+    def transport(self) -> Transport: ...
+
+    async def list(
+        self, kind: str, namespace: str | None = None, *, selector: str = "", fields: str = ""
+    ) -> Listing: ...
+
+
 async def follow_all(
-    cluster: Cluster, kind: str, namespace: str | None, *, selector: str, fields: str
+    cluster: Source, kind: str, namespace: str | None, *, selector: str, fields: str
 ) -> AsyncGenerator[tuple[Json, ...], None]:
     """All that matches, sorted by name, at once and after each change."""
     listing = await cluster.list(kind, namespace, selector=selector, fields=fields)
@@ -44,7 +77,7 @@ async def follow_all(
 
 
 async def follow(
-    cluster: Cluster, kind: str, namespace: str | None, *, selector: str, fields: str
+    cluster: Source, kind: str, namespace: str | None, *, selector: str, fields: str
 ) -> AsyncGenerator[WatchEvent, None]:
     """Each object as ADDED, then its changes."""
     listing = await cluster.list(kind, namespace, selector=selector, fields=fields)
@@ -57,7 +90,7 @@ async def follow(
 
 
 async def _changes(
-    cluster: Cluster, kind: str, namespace: str | None, selector: str, fields: str, listing: Listing
+    cluster: Source, kind: str, namespace: str | None, selector: str, fields: str, listing: Listing
 ) -> AsyncGenerator[WatchEvent, None]:
     known = _by_uid(listing)
     version = listing.version
@@ -102,7 +135,7 @@ def _difference(known: dict[str, Json], listing: Listing) -> list[WatchEvent]:
 
 
 async def _one_watch(
-    cluster: Cluster, kind: str, namespace: str | None, selector: str, fields: str, version: str
+    cluster: Source, kind: str, namespace: str | None, selector: str, fields: str, version: str
 ) -> AsyncGenerator[Json, None]:
     """The raw events of one request, read by a thread of its own; a last ERROR where it is too old."""
     query = {
@@ -137,7 +170,7 @@ async def _one_watch(
 class _Reader:
     """The blocking side of one watch."""
 
-    def __init__(self, cluster: Cluster, path: str) -> None:
+    def __init__(self, cluster: Source, path: str) -> None:
         self._cluster = cluster
         self._path = path
         self._response: Any = None
