@@ -109,7 +109,11 @@ class Attachment:
         if self._phase == "attached" and not self.staying:
             return self._repair or f"no pod of {self.wanted.title} runs an agent"
         reasons = [f"{link.pod.name}: {link.trouble}" for link in self.staying if link.trouble]
-        return "; ".join([*([self._repair] if self._repair else []), *sorted(reasons)])
+        found = [*([self._repair] if self._repair else []), *sorted(reasons)]
+        if not found and self._phase == "attached":
+            ready = sum(link.seen == "attached" for link in self.staying)
+            found = [f"{ready} of {max(self.pods_wanted, len(self.staying))} pods are attached"]
+        return "; ".join(found)
 
     @property
     def seen_since(self) -> float:
