@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,11 +31,13 @@ _GUARD = 180.0
 @dataclass(frozen=True, slots=True)
 class Stage:
     """An attached workload ``web``; ``relay`` stands between the laptop and the API server; ``engine``: the
-    laptop's own one, for the faults that ask for it."""
+    laptop's own one, for the faults that ask for it.  ``template``, ``service``: what ``down`` must leave."""
 
     world: World
     relay: Relay
     kubeconfig: Path
+    template: Json
+    service: Json
     engine: SecondEngine | None = None
 
 
@@ -52,9 +54,10 @@ class Fault:
 
 async def _agent_killed(stage: Stage) -> float:
     (pod,) = (await stage.world.status())["pods"]
+    before = _restarts(await stage.world.cluster.get("pod", pod["name"], stage.world.namespace))
     agent = agent_process(node_of(stage.kubeconfig), pod["name"])
     _node(stage, "kill", "-9", str(agent.pid))
-    return await _pods(stage, lambda pods: any(_restarts(it) > 0 and _running(it) for it in pods))
+    return await _pods(stage, lambda pods: any(_restarts(it) > before and _running(it) for it in pods))
 
 
 async def _pod_deleted(stage: Stage) -> float:
@@ -112,6 +115,10 @@ async def _released(stage: Stage, template: Json) -> float:
     world = stage.world
     before = {it["name"] for it in (await world.status())["pods"]}
     body = {"spec": {"template": template}}
+    if stamps := template.get("metadata", {}).get("annotations"):
+        stage.template["metadata"].setdefault("annotations", {}).update(stamps)
+    for container in template.get("spec", {}).get("containers", []):
+        stage.template["spec"]["containers"][0].update(container)
     await world.cluster.patch(
         "deployment", "web", world.namespace, body, type="strategic", manager="teammate"
     )
@@ -121,15 +128,20 @@ async def _released(stage: Stage, template: Json) -> float:
 async def _scaled(stage: Stage) -> float:
     at = 0.0
     for count in (4, 0, 2):
-        body = {"spec": {"replicas": count}}
-        await stage.world.cluster.patch("deployment", "web", stage.world.namespace, body, manager="teammate")
-        at = await _pods(stage, lambda pods, count=count: sum(map(_running, pods)) == len(pods) == count)  # type: ignore[misc]
+        at = await scale(stage, count)
     return at
+
+
+async def scale(stage: Stage, count: int) -> float:
+    """When *count* pods run and no other one is left."""
+    body = {"spec": {"replicas": count}}
+    await stage.world.cluster.patch("deployment", "web", stage.world.namespace, body, manager="teammate")
+    return await _pods(stage, lambda pods: sum(map(_running, pods)) == len(pods) == count)
 
 
 async def _gateway_killed(stage: Stage) -> float:
     name = container_name(stage.world.project, "web", "gateway")
-    _run("docker", "kill", name)
+    _run("docker", "kill", name, environ=stage.world.environ)
     return time.time()
 
 
@@ -222,8 +234,9 @@ def _node(stage: Stage, *words: str) -> str:
     return _run("docker", "exec", node_of(stage.kubeconfig), *words)
 
 
-def _run(*words: str) -> str:
-    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
+def _run(*words: str, environ: Mapping[str, str] | None = None) -> str:
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60, env=environ)
+    return done.stdout
 
 
 def _kubelets(stage: Stage) -> list[str]:

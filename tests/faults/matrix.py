@@ -27,6 +27,7 @@ from tests.scenarios.world import load_app, open_world
 
 TRUTH, FLOW = 2.0, 5.0  # seconds promised
 _GUARD = 90.0
+_SETTLE = 10.0  # seconds for answers that are still under way
 _PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "reliability.md"
 _MARK = "<!-- the matrix -->"
 _HEAD = "| fault | truth in status after | traffic again after | failed requests | left over | |"
@@ -65,8 +66,10 @@ async def open_stage(
             world.environ["DOCKER_HOST"], world.before = engine.host, engine.inside
         try:
             await world.deploy()
+            template = await world.template()
+            service = (await world.cluster.get("service", "web", world.namespace))["spec"]
             await world.devcluster("up", "-d")
-            yield Stage(world, relay, kubeconfig, engine)
+            yield Stage(world, relay, kubeconfig, template, service, engine)
         finally:
             relay.set("pass")
             await world.devcluster("down", "--volumes", code=None)
@@ -82,13 +85,24 @@ async def run_fault(stage: Stage, fault: Fault) -> Row:
         flows = await witness.flows("local", since=back, guard=_GUARD)
         await witness.says("attached", since=max(flows, back), guard=_GUARD)
         ended = time.time()
-        await asyncio.sleep(2)  # for answers that are still under way
-    await stage.world.devcluster("down", "--volumes")
-    left = (*stage.world.docker_leftovers(), *await stage.world.cluster_leftovers())
+        await witness.settle(until=ended, guard=_SETTLE)
+    left = await undo(stage)
     truth = witness.lie("local", since=began, until=ended)
     failed = witness.failed(since=began, until=ended)
     broken = _judge(witness, truth, flows - back, left, (began, ended))
     return Row(fault.title, truth, max(flows - back, 0.0), failed, left, broken)
+
+
+async def undo(stage: Stage) -> tuple[str, ...]:
+    """``down``; what of ours is left, and what is not as it was before but for what the fault changed."""
+    world = stage.world
+    await world.devcluster("down", "--volumes")
+    left = [*world.docker_leftovers(), *await world.cluster_leftovers()]
+    if await world.template() != stage.template:
+        left.append("the template of deployment/web is another one")
+    if (await world.cluster.get("service", "web", world.namespace))["spec"] != stage.service:
+        left.append("service/web is another one")
+    return tuple(left)
 
 
 def _judge(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import subprocess
 import sys
 import time
@@ -50,9 +51,10 @@ class Said:
 
 @dataclass(slots=True)
 class Witness:
-    """``requests`` in the order in which they ended."""
+    """``requests`` in the order in which they ended; ``under_way``: when each other one began, by number."""
 
     requests: list[Request] = field(default_factory=list)
+    under_way: dict[int, float] = field(default_factory=dict)
     said: list[Said] = field(default_factory=list)
 
     async def flows(self, who: str, *, since: float, guard: float) -> float:
@@ -79,9 +81,7 @@ class Witness:
     def lie(self, who: str, *, since: float, until: float) -> float:
         """The longest time in which ``status`` said ``attached`` and no request arrived."""
         longest, began = 0.0, 0.0
-        for it in sorted(
-            (one for one in self.requests if since <= one.began <= until), key=lambda x: x.began
-        ):
+        for it in sorted(self._asked(since, until), key=lambda one: one.began):
             if it.arrived(who) or self._at(it.began) != "attached":
                 began = 0.0
                 continue
@@ -97,7 +97,19 @@ class Witness:
         return all(it.reason and it.since for it in other)
 
     def failed(self, *, since: float, until: float) -> int:
-        return sum(1 for it in self.requests if it.error and since <= it.began <= until)
+        """Those that ended with an error or have no answer yet."""
+        return sum(1 for it in self._asked(since, until) if it.error)
+
+    def _asked(self, since: float, until: float) -> list[Request]:
+        open_ = [Request(began, math.inf, "", "unanswered") for began in self.under_way.values()]
+        return [it for it in (*self.requests, *open_) if since <= it.began <= until]
+
+    async def settle(self, *, until: float, guard: float) -> None:
+        """Return when all requests begun before *until* have ended, or after *guard* seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(guard):
+                while any(began <= until for began in self.under_way.values()):
+                    await asyncio.sleep(0.1)
 
     def wrong(self, identities: set[str]) -> int:
         """Answers by somebody who can't be."""
@@ -161,7 +173,13 @@ async def _ended(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
 async def _read_requests(process: asyncio.subprocess.Process, witness: Witness) -> None:
     assert process.stdout is not None
     async for line in process.stdout:
-        witness.requests.append(Request(**json.loads(line)))
+        told: Json = json.loads(line)
+        number = told.pop("number")
+        if "ended" in told:
+            witness.under_way.pop(number, None)
+            witness.requests.append(Request(**told))
+        else:
+            witness.under_way[number] = told["began"]
 
 
 async def _read_status(process: asyncio.subprocess.Process, witness: Witness) -> None:
