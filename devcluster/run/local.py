@@ -26,9 +26,12 @@ async def find_place(request: Request) -> Place:
 
 
 async def logs(request: Request, *, follow: bool, show: Show) -> None:
+    """Of the workloads that are named; of all that have a container where none is."""
     place = await find_place(request)
     async with open_engine() as engine:
-        containers = [await _container(engine, place, workload.key) for workload in request.wanted]
+        here = {item.key for item in await engine.list_project(place.id) if item.role == "workload"}
+        wanted = [it.key for it in request.wanted if it.key in here or request.only or not here]
+        containers = [await _container(engine, place, key) for key in wanted]
         await asyncio.gather(
             *(follow_container(engine, item.id, item.key, show, follow=follow) for item in containers)
         )
@@ -52,7 +55,7 @@ async def restart(request: Request, report: Report) -> dict[str, Any]:
         return await ask(place.socket, {"do": "restart", "workload": request.only[0]}, report)
     except AbsentError as error:
         raise ConfigurationError(
-            f"{request.only[0]} is not attached", hint="`devcluster up` starts it"
+            f"{request.only[0]} is not attached", hint=f"`devcluster up {request.only[0]}` starts it"
         ) from error
 
 
@@ -60,4 +63,4 @@ async def _container(engine: Engine, place: Place, key: str) -> ContainerInfo:
     for item in await engine.list_project(place.id):
         if item.key == key and item.role == "workload":
             return item
-    raise ConfigurationError(f"{key} has no local container", hint="`devcluster up` makes one")
+    raise ConfigurationError(f"{key} has no local container", hint=f"`devcluster up {key}` makes one")

@@ -15,7 +15,7 @@ from typing import Any
 
 from devcluster.config.model import Project
 from devcluster.edge.kube.workload import WorkloadObject
-from devcluster.errors import DevclusterError, FailedError, HeldError, LeftoverError
+from devcluster.errors import ConfigurationError, DevclusterError, FailedError, HeldError, LeftoverError
 from devcluster.rules.marks import secret_name
 from devcluster.run.host.attachment import Attachment
 from devcluster.run.host.changes import Changes
@@ -108,7 +108,9 @@ class Session:
     async def restart(self, key: str, *, report: Report = silent) -> Json:
         """Stop and start the local container; connections wait meanwhile."""
         async with self._turn(report, self.site.timeout):
-            attachment = self.attachments[key]
+            attachment = self.attachments.get(key)
+            if attachment is None:
+                raise ConfigurationError(f"{key} is not attached", hint=f"`devcluster up {key}` starts it")
             async with self._or_put_back(attachment.wanted, created=False):
                 await attachment.restart()
             return {"workloads": [{"name": key, "outcome": "restarted", "detail": []}], "notes": []}

@@ -1,0 +1,122 @@
+"""Commands that name one of two workloads leave the other alone: its template, its containers, its agent."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+from devcluster.rules.naming import container_name
+from tests.scenarios.world import World
+
+Json = dict[str, Any]
+
+_BOTH = ("web", "api")
+
+
+def _write(world: World, web: str = "environment: {IDENTITY: local}") -> None:
+    world.write(
+        f"name: shop\nnamespace: {world.namespace}\nworkloads:\n"
+        f"  web: {{{web}}}\n  api: {{environment: {{IDENTITY: local-api}}}}\n"
+    )
+
+
+def _started(world: World, key: str) -> tuple[str, str]:
+    """The local container's id, and since when its process runs."""
+    command = ["docker", "inspect", "-f", "{{.Id}} {{.State.StartedAt}}", container_name(world.project, key)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.split()
+    return found[0], found[1]
+
+
+async def _agent(world: World, key: str) -> list[str]:
+    pods = (await world.cluster.list("pod", world.namespace, selector=f"app={key}")).items
+    return sorted(pod["metadata"]["uid"] for pod in pods if not pod["metadata"].get("deletionTimestamp"))
+
+
+@pytest.fixture
+async def both(world: World) -> World:
+    for name in _BOTH:
+        await world.deploy(name)
+    _write(world)
+    return world
+
+
+async def test_one_of_two(both: World) -> None:
+    world = both
+    before = {name: await world.template(name) for name in _BOTH}
+    plan = (await world.devcluster("plan")).stdout
+    assert (await world.devcluster("up", "--dry-run")).stdout == plan
+    assert {name: await world.template(name) for name in _BOTH} == before
+    assert await world.cluster_leftovers() == world.docker_leftovers() == []
+
+    done = await world.devcluster("-q", "up", "-d", "web")
+    assert done.stderr == ""
+    assert await world.template("api") == before["api"]
+    assert (await world.status("api"))["state"] == "absent"
+    assert await world.who(5) == {"local": 5}
+    assert "web | http listening" in (await world.devcluster("logs")).stdout  # of those that there are
+    for words in (("logs", "api"), ("restart", "api")):
+        refused = await world.devcluster(*words, code=2)
+        assert "api " in refused.stderr
+        assert "`devcluster up" in refused.stderr
+
+    await _restart(world)
+    web = _started(world, "web")
+    rows = (await world.devcluster("up", "-d", "-o", "json")).json["workloads"]
+    assert {row["name"]: row["outcome"] for row in rows} == {"web": "unchanged", "api": "created"}
+    assert _started(world, "web") == web
+
+    logs = (await world.devcluster("logs", "web", "api")).stdout.splitlines()
+    assert {line.partition(" | ")[0].strip() for line in logs} == {"web", "api"}
+    only = (await world.devcluster("logs", "api")).stdout.splitlines()
+    assert {line.partition(" | ")[0].strip() for line in only} == {"api"}
+    assert _steady((await world.devcluster("ps", "-o", "json")).json) == _steady(
+        (await world.devcluster("status", "-o", "json")).json
+    )
+
+    api = _started(world, "api")
+    await _in_vain(world)
+    await world.devcluster("leave", "web")
+    assert (await world.status("web"))["state"] == "agent-installed"
+    await world.devcluster("down", "web")
+    assert await world.template("web") == before["web"]
+    assert await world.who(5) == {"original": 5}
+    assert _started(world, "api") == api
+    assert await world.who(5, "api") == {"local-api": 5}
+
+
+async def _restart(world: World) -> None:
+    """The same container with a new process; the agent does not notice."""
+    container, since = _started(world, "web")
+    agent = await _agent(world, "web")
+    (row,) = (await world.devcluster("restart", "web", "-o", "json")).json["workloads"]
+    assert (row["name"], row["outcome"]) == ("web", "restarted")
+    again, later = _started(world, "web")
+    assert again == container
+    assert later > since
+    assert await _agent(world, "web") == agent
+    assert await world.who(5) == {"local": 5}
+
+
+async def _in_vain(world: World) -> None:
+    """An edit that never gets healthy ends with --timeout, and its workload with its original."""
+    _write(world, "environment: {IDENTITY: local}, command: [http, ':9999']")
+    failed = await world.devcluster("--timeout", "3s", "up", "-d", code=1)
+    assert "is not healthy after 3 s" in failed.stderr
+    assert "deployment/web was put back" in failed.stderr
+    assert await world.who(5) == {"original": 5}
+    assert await world.who(5, "api") == {"local-api": 5}
+    _write(world)
+    await world.devcluster("up", "-d")
+    assert await world.who(5) == {"local": 5}
+
+
+def _steady(status: Json) -> Json:
+    """Without what is measured anew each time."""
+    text = json.loads(json.dumps(status))
+    for row in text["workloads"]:
+        for pod in row["pods"]:
+            pod["rtt_ms"] = None
+    return dict(text)
