@@ -50,51 +50,6 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-async def test_single_files_are_the_pods(world: World, kubeconfig: Path) -> None:
-    """A key of a ConfigMap and one of a Secret by ``subPath``: content, owner, mode, time, and nothing beside
-    them.  The pod's user is not their owner, so that nobody has these by default."""
-    for kind, name, data in (("configmap", "settings", "data"), ("secret", "keys", "stringData")):
-        body = {"metadata": {"name": name}, data: {"wanted": f"{name}\n", "other": "x"}}
-        await world.cluster.create(kind, body, world.namespace, manager="tester")
-    files = ("/etc/app/app.conf", "/run/secrets/token")
-    mounts = [
-        {"name": name, "mountPath": path, "subPath": "wanted"}
-        for name, path in zip(("config", "keys"), files, strict=True)
-    ]
-    volumes: list[Json] = [
-        {"name": "config", "configMap": {"name": "settings"}},
-        {"name": "keys", "secret": {"secretName": "keys", "defaultMode": 0o440}},
-    ]
-    context = {"runAsUser": 1001, "runAsGroup": 1001, "fsGroup": 2001}
-    await world.deploy(
-        container={"volumeMounts": mounts}, pod={"volumes": volumes, "securityContext": context}
-    )
-    await world.devcluster("up", "-d")
-    theirs = (await pod_files(world, node_of(kubeconfig))).look(*files)
-    assert [(seen["sha256"], seen["mode"], seen["gid"]) for seen in theirs.values()] == [
-        (_hash("settings\n"), "-rw-r--r--", 2001),
-        (_hash("keys\n"), "-r--r-----", 2001),
-    ]
-    folders = ("/etc/app", "/run/secrets")
-    found = await local_look(world, *folders)
-    assert {path: seen for path, seen in found.items() if path not in folders} == theirs
-    rows = {row["path"]: row for row in (await world.status())["volumes"]}
-    assert [(rows[path]["mode"], rows[path]["files"], rows[path]["bytes"]) for path in files] == [
-        ("copy", 1, 9),
-        ("copy", 1, 5),
-    ]
-
-    container = _container(world)
-    again = await world.devcluster("up", "-d")
-    assert "unchanged" in again.stdout
-    assert _container(world) == container
-    await world.devcluster("restart", "web")
-    assert await local_look(world, *files) == theirs
-    await world.devcluster("down")
-    assert world.docker_leftovers() == []
-    assert await world.cluster_leftovers() == []
-
-
 _PLANT = """
 cd data
 mkdir -p cache deep/er deep/sticky scratch
@@ -197,76 +152,18 @@ def _assert_only_the_copy_is_rewritten(world: World, before: Tree, claim: Tree, 
     assert here == there
 
 
-_SINGLE_FILE = """name: shop
-namespace: {}
-workloads:
-  web:
-    environment: {{IDENTITY: local}}
-    volumes:
-      /etc/laptop.conf: {{path: ./mine.conf, limit: {}}}
-      /etc/empty.conf: {{mode: empty}}
-      /etc/off.conf: {{mode: 'off'}}
-"""
-
-
-async def _deploy_with_single_files(world: World) -> None:
-    """Three keys of a ConfigMap, and a file of a volume that the application may write."""
-    text = "color: green\n" * 200
-    names = ("laptop.conf", "empty.conf", "off.conf")
-    body = {"metadata": {"name": "settings"}, "data": dict.fromkeys(names, text)}
-    await world.cluster.create("configmap", body, world.namespace, manager="tester")
-    mounts = [{"name": "config", "mountPath": f"/etc/{name}", "subPath": name} for name in names]
-    mounts += [{"name": "data", "mountPath": "/etc/own.ini", "subPath": "own.ini"}]
-    seed = {
-        "name": "seed",
-        "image": world.app,
-        "args": ["put", "/data/own.ini", "first"],
-        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
-    }
-    volumes: list[Json] = [
-        {"name": "config", "configMap": {"name": "settings", "defaultMode": 0o604}},
-        {"name": "data", "emptyDir": {}},
-    ]
-    pod = {"volumes": volumes, "initContainers": [seed]}
-    await world.deploy(container={"volumeMounts": mounts}, pod=pod)
-
-
-async def test_a_single_file_in_every_mode(world: World, kubeconfig: Path) -> None:
-    await _deploy_with_single_files(world)
+async def test_a_limit_refuses_a_first_up_and_nothing_is_left(world: World) -> None:
+    """Neither here nor there, also of the volumes that are within their own."""
+    await _deploy(world, {"mountPath": "/etc/app"})
     before = await world.template()
-    world.write(_SINGLE_FILE.format(world.namespace, "1KiB"))
+    _write(world, "{config: {limit: 100KiB, path: ./config.vol}}")
     refused = await world.devcluster("up", "-d", code=2)
-    assert "volume /etc/laptop.conf has 2.5 KiB in 1 files; its limit is 1.0 KiB" in refused.stderr
+    assert "volume config has 878.9 KiB in 1 files; its limit is 100.0 KiB" in refused.stderr
     assert await world.template() == before
+    assert await world.cluster_leftovers() == []
     assert world.docker_leftovers() == []
-    mine = world.folder / "mine.conf"
-    assert not mine.exists()
-
-    world.write(_SINGLE_FILE.format(world.namespace, "4KiB"))
-    await world.devcluster("up", "-d")
-    pod = await pod_files(world, node_of(kubeconfig))
-    theirs, here = pod.look("/etc/laptop.conf"), await local_look(world, "/etc")
-    assert mine.read_text() == "color: green\n" * 200
-    assert here["/etc/laptop.conf"]["sha256"] == theirs["/etc/laptop.conf"]["sha256"]
-    assert (here["/etc/empty.conf"]["sha256"], here["/etc/empty.conf"]["mode"]) == (_hash(""), "-rw----r--")
-    assert "/etc/off.conf" not in here
-    assert here["/etc/own.ini"]["sha256"] == _hash("first")
-
-    with mine.open("a") as file:
-        file.write("color: mine\n")
-    await world.devcluster("exec", "web", "--", "/app", "put", "/etc/own.ini", "mine")
-    await world.devcluster("leave")
-    pod.shell("printf theirs > etc/own.ini")
-    again = await world.devcluster("up", "-d")
-    assert "volume data: 1 changed here and in the pod, left as they are here: own.ini" in again.stderr
-    here = await local_look(world, "/etc")
-    assert here["/etc/own.ini"]["sha256"] == _hash("mine")
-    assert here["/etc/laptop.conf"]["sha256"] == _hash("color: green\n" * 200 + "color: mine\n")
-    assert pod.look("/etc/own.ini")["/etc/own.ini"]["sha256"] == _hash("theirs")
-
-    await world.devcluster("down", "-v")
-    assert world.docker_leftovers() == []
-    assert mine.read_text().endswith("color: mine\n")
+    assert not (world.folder / "config.vol").exists()
+    assert await world.who(5) == {"original": 5}
 
 
 async def test_a_limit_is_checked_on_an_edit_while_the_former_serves(world: World) -> None:

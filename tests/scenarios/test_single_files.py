@@ -1,0 +1,130 @@
+"""A mount of the pod that is one file, by ``subPath``: that file here, too, and nothing beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+from tests.edge.cluster_world import node_of
+from tests.scenarios.trees import local_look, pod_files
+from tests.scenarios.world import Json, World
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _container(world: World) -> str:
+    """The local container that is there: another one after each start."""
+    words = ["docker", "inspect", "--format", "{{.Id}}", *world.containers("web", "workload")]
+    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=30).stdout
+
+
+async def test_single_files_are_the_pods(world: World, kubeconfig: Path) -> None:
+    """A key of a ConfigMap and one of a Secret by ``subPath``: content, owner, mode, time, and nothing beside
+    them.  The pod's user is not their owner, so that nobody has these by default."""
+    for kind, name, data in (("configmap", "settings", "data"), ("secret", "keys", "stringData")):
+        body = {"metadata": {"name": name}, data: {"wanted": f"{name}\n", "other": "x"}}
+        await world.cluster.create(kind, body, world.namespace, manager="tester")
+    files = ("/etc/app/app.conf", "/run/secrets/token")
+    mounts = [
+        {"name": name, "mountPath": path, "subPath": "wanted"}
+        for name, path in zip(("config", "keys"), files, strict=True)
+    ]
+    volumes: list[Json] = [
+        {"name": "config", "configMap": {"name": "settings"}},
+        {"name": "keys", "secret": {"secretName": "keys", "defaultMode": 0o440}},
+    ]
+    context = {"runAsUser": 1001, "runAsGroup": 1001, "fsGroup": 2001}
+    await world.deploy(
+        container={"volumeMounts": mounts}, pod={"volumes": volumes, "securityContext": context}
+    )
+    await world.devcluster("up", "-d")
+    theirs = (await pod_files(world, node_of(kubeconfig))).look(*files)
+    assert [(seen["sha256"], seen["mode"], seen["gid"]) for seen in theirs.values()] == [
+        (_hash("settings\n"), "-rw-r--r--", 2001),
+        (_hash("keys\n"), "-r--r-----", 2001),
+    ]
+    folders = ("/etc/app", "/run/secrets")
+    found = await local_look(world, *folders)
+    assert {path: seen for path, seen in found.items() if path not in folders} == theirs
+    rows = {row["path"]: row for row in (await world.status())["volumes"]}
+    assert [(rows[path]["mode"], rows[path]["files"], rows[path]["bytes"]) for path in files] == [
+        ("copy", 1, 9),
+        ("copy", 1, 5),
+    ]
+
+    container = _container(world)
+    again = await world.devcluster("up", "-d")
+    assert "unchanged" in again.stdout
+    assert _container(world) == container
+    await world.devcluster("restart", "web")
+    assert await local_look(world, *files) == theirs
+    await world.devcluster("down")
+    assert world.docker_leftovers() == []
+    assert await world.cluster_leftovers() == []
+
+
+_SINGLE_FILE = """name: shop
+namespace: {}
+workloads:
+  web:
+    environment: {{IDENTITY: local}}
+    volumes:
+      /etc/laptop.conf: {{path: ./mine.conf}}
+      /etc/empty.conf: {{mode: empty}}
+      /etc/off.conf: {{mode: 'off'}}
+"""
+
+
+async def _deploy_with_single_files(world: World) -> None:
+    """Three keys of a ConfigMap, and a file of a volume that the application may write."""
+    text = "color: green\n" * 200
+    names = ("laptop.conf", "empty.conf", "off.conf")
+    body = {"metadata": {"name": "settings"}, "data": dict.fromkeys(names, text)}
+    await world.cluster.create("configmap", body, world.namespace, manager="tester")
+    mounts = [{"name": "config", "mountPath": f"/etc/{name}", "subPath": name} for name in names]
+    mounts += [{"name": "data", "mountPath": "/etc/own.ini", "subPath": "own.ini"}]
+    seed = {
+        "name": "seed",
+        "image": world.app,
+        "args": ["put", "/data/own.ini", "first"],
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }
+    volumes: list[Json] = [
+        {"name": "config", "configMap": {"name": "settings", "defaultMode": 0o604}},
+        {"name": "data", "emptyDir": {}},
+    ]
+    pod = {"volumes": volumes, "initContainers": [seed]}
+    await world.deploy(container={"volumeMounts": mounts}, pod=pod)
+
+
+async def test_a_single_file_in_every_mode(world: World, kubeconfig: Path) -> None:
+    await _deploy_with_single_files(world)
+    world.write(_SINGLE_FILE.format(world.namespace))
+    await world.devcluster("up", "-d")
+    pod = await pod_files(world, node_of(kubeconfig))
+    theirs, here = pod.look("/etc/laptop.conf"), await local_look(world, "/etc")
+    mine = world.folder / "mine.conf"
+    assert mine.read_text() == "color: green\n" * 200
+    assert here["/etc/laptop.conf"]["sha256"] == theirs["/etc/laptop.conf"]["sha256"]
+    assert (here["/etc/empty.conf"]["sha256"], here["/etc/empty.conf"]["mode"]) == (_hash(""), "-rw----r--")
+    assert "/etc/off.conf" not in here
+    assert here["/etc/own.ini"]["sha256"] == _hash("first")
+
+    with mine.open("a") as file:
+        file.write("color: mine\n")
+    await world.devcluster("exec", "web", "--", "/app", "put", "/etc/own.ini", "mine")
+    await world.devcluster("leave")
+    pod.shell("printf theirs > etc/own.ini")
+    again = await world.devcluster("up", "-d")
+    assert "volume data: 1 changed here and in the pod, left as they are here: own.ini" in again.stderr
+    here = await local_look(world, "/etc")
+    assert here["/etc/own.ini"]["sha256"] == _hash("mine")
+    assert here["/etc/laptop.conf"]["sha256"] == _hash("color: green\n" * 200 + "color: mine\n")
+    assert pod.look("/etc/own.ini")["/etc/own.ini"]["sha256"] == _hash("theirs")
+
+    await world.devcluster("down", "-v")
+    assert world.docker_leftovers() == []
+    assert mine.read_text().endswith("color: mine\n")
