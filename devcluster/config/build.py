@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,7 @@ def _volume(name: str, found: Found, folder: Path) -> VolumeRule:
 def _mount(mount: Mount, folder: Path) -> Mount:
     if mount.kind != "bind":
         return mount
-    return Mount(str(_absolute(mount.source, folder)), mount.target, mount.read_only)
+    return replace(mount, source=str(_absolute(mount.source, folder)))
 
 
 def _absolute(path: str, folder: Path) -> Path:

@@ -29,6 +29,7 @@ _PORT = re.compile(
     re.ASCII,
 )
 _WIDEST = 1000
+PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
 
 
 def parse_target(text: str) -> Target:
@@ -103,10 +104,18 @@ def parse_mount(text: str) -> Mount:
     if len(parts) > 3 or not parts[0]:
         raise ValueError("expected SOURCE:TARGET[:ro]")
     options = parts[2].split(",") if len(parts) == 3 else []
-    if set(options) - {"ro", "rw", "z", "Z", "cached", "delegated", "consistent"}:
+    spread = [option for option in options if option in PROPAGATIONS]
+    if set(options) - {"ro", "rw", "z", "Z", "cached", "delegated", "consistent", "nocopy", *spread}:
         raise ValueError("expected ro or rw behind the second colon")
     named = not parts[0].startswith((".", "/", "~"))
-    return Mount(parts[0], _inside(parts[1]), "ro" in options, "volume" if named else "bind")
+    return Mount(
+        parts[0],
+        _inside(parts[1]),
+        "ro" in options,
+        "volume" if named else "bind",
+        propagation="".join(spread[-1:]),
+        copy="nocopy" not in options,
+    )
 
 
 def _inside(path: str) -> str:
@@ -117,7 +126,18 @@ def _inside(path: str) -> str:
 
 def build_mount(found: dict[str, Any]) -> Mount:
     """Compose's long form."""
-    return Mount(found.get("source", ""), found["target"], found.get("read_only", False), found["type"])
+    bind, tmpfs = found.get("bind", {}), found.get("tmpfs", {})
+    return Mount(
+        found.get("source", ""),
+        found["target"],
+        found.get("read_only", False),
+        found["type"],
+        propagation=bind.get("propagation", ""),
+        create=bind.get("create_host_path", True),
+        copy=not found.get("volume", {}).get("nocopy", False),
+        size=tmpfs.get("size"),
+        permissions=tmpfs.get("mode"),
+    )
 
 
 def parse_tmpfs(text: str) -> str:

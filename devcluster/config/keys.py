@@ -23,7 +23,7 @@ from devcluster.config.structures import (
     Words,
     many,
 )
-from devcluster.config.units import parse_duration, parse_size
+from devcluster.config.units import parse_duration, parse_mode, parse_size
 
 PORT = whole(1, 65535)
 TEXT = text()
@@ -32,6 +32,7 @@ TEXTS = many(TEXT)
 LINES = many(TEXT, alone=True)
 DURATION = Parsed(parse_duration, "a duration such as 15s, 1m30s or 500ms")
 SIZE = Parsed(parse_size, "a size such as 512m or 1GiB", {"type": ["string", "integer"]})
+MODE = Parsed(parse_mode, "permissions such as 0o1777", {"type": ["string", "integer"]})
 _SCALAR: Schema = {"type": ["string", "number"]}
 
 
@@ -86,6 +87,31 @@ LONG_MOUNT = Record(
         Key("source", FILLED, "a folder of the laptop, or a volume's name"),
         Key("target", text("an absolute path in the container", "/.*"), "where it stands", needed=True),
         Key("read_only", FLAG, "not writable"),
+        Key(
+            "bind",
+            Record(
+                (
+                    Key("propagation", Choice(forms.PROPAGATIONS), "of mounts below it"),
+                    Key("create_host_path", FLAG, "a missing folder is made; default true"),
+                ),
+                empty=True,
+            ),
+            "settings of a bind",
+        ),
+        Key(
+            "volume",
+            Record((Key("nocopy", FLAG, "it starts empty, not with the image's content"),), empty=True),
+            "settings of a volume",
+        ),
+        Key(
+            "tmpfs",
+            Record(
+                (Key("size", SIZE, "how much it holds"), Key("mode", MODE, "its permissions")),
+                empty=True,
+            ),
+            "settings of a tmpfs",
+        ),
+        Key("consistency", TEXT, "the same on Linux, whatever it says"),
     ),
     build=forms.build_mount,
 )

@@ -81,12 +81,21 @@ class VolumeRule:
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One Compose bind or named volume under ``mounts``."""
+    """One Compose bind or named volume under ``mounts``.
+
+    ``propagation`` '' is Docker's (rprivate); ``create``: a missing folder of the laptop is made;
+    ``copy``: an empty volume starts with the image's content; ``size`` (bytes), ``permissions``: a tmpfs'.
+    """
 
     source: str
     target: str
     read_only: bool = False
     kind: Literal["bind", "volume", "tmpfs"] = "bind"
+    propagation: str = ""
+    create: bool = True
+    copy: bool = True
+    size: int | None = None
+    permissions: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

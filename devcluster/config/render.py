@@ -119,9 +119,17 @@ def _volume(rule: VolumeRule) -> dict[str, Any]:
 
 
 def _mount(mount: Mount) -> dict[str, Any]:
-    return _written(
+    made = _written(
         type=mount.kind, source=mount.source or None, target=mount.target, read_only=mount.read_only
     )
+    options = {
+        "bind": _written(
+            propagation=mount.propagation or None, create_host_path=None if mount.create else False
+        ),
+        "volume": _written(nocopy=None if mount.copy else True),
+        "tmpfs": _written(size=mount.size and render_size(mount.size), mode=mount.permissions),
+    }[mount.kind]
+    return made | ({mount.kind: options} if options else {})
 
 
 def _healthcheck(health: Healthcheck) -> Any:

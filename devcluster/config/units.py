@@ -27,6 +27,18 @@ def parse_duration(text: str) -> float:
     return round(seconds, 6)
 
 
+def parse_mode(text: str) -> int:
+    """Permissions as YAML writes them: octal behind ``0o`` or ``0``, else decimal."""
+    digits = text.strip().lower().replace("0o", "0", 1)
+    try:
+        mode = int(digits, 8 if digits.startswith("0") else 10)
+    except ValueError:
+        mode = -1
+    if not 0 <= mode <= 0o7777:
+        raise ValueError("expected permissions such as 0o1777")
+    return mode
+
+
 def parse_size(text: str) -> int:
     """Bytes: ``1GiB``, ``512m``, ``64kb``, ``1048576``; every unit is a power of 1024, as in Compose."""
     found = _SIZE.fullmatch(text.strip())

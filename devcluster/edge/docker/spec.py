@@ -131,13 +131,21 @@ def _mounts(project: str, key: str, mounts: tuple[Mount, ...]) -> list[dict[str,
     """Compose's own: a named volume belongs to the project and starts with the image's content."""
     result: list[dict[str, Any]] = []
     for mount in mounts:
+        source = mount.source
         if mount.kind == "volume":
-            options = {"VolumeOptions": {"Labels": labels(project, "volume", key)}}
-            name = volume_name(project, key, mount.source) if mount.source else ""
-            result.append(_mount("volume", name, mount.target, mount.read_only) | options)
-        else:
-            result.append(_mount(mount.kind, mount.source, mount.target, mount.read_only))
+            source = volume_name(project, key, mount.source) if mount.source else ""
+        made = _mount(mount.kind, source, mount.target, mount.read_only)
+        result.append(made | _options(project, key, mount))
     return result
+
+
+def _options(project: str, key: str, mount: Mount) -> dict[str, Any]:
+    if mount.kind == "volume":
+        return {"VolumeOptions": {"Labels": labels(project, "volume", key), "NoCopy": not mount.copy}}
+    if mount.kind == "bind":
+        return {"BindOptions": {"Propagation": mount.propagation}} if mount.propagation else {}
+    given = {"SizeBytes": mount.size, "Mode": mount.permissions}
+    return {"TmpfsOptions": {name: value for name, value in given.items() if value is not None}}
 
 
 def _mount(kind: str, source: str, target: str, read_only: bool) -> dict[str, Any]:

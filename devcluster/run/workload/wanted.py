@@ -6,6 +6,7 @@ taken port ends the command with nothing to put back.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -69,6 +70,7 @@ async def read_wanted(
     namespace: str,
 ) -> Wanted:
     """Raises ConfigurationError and ClusterError; nothing has been changed then."""
+    _check_mounts(workload)
     target = await find_workload(cluster, workload.target, namespace)
     pods = await cluster.list("pod", namespace, selector=target.selector)
     admitted = admitted_memory(pods.items, target.container, wrapped=is_wrapped)
@@ -105,6 +107,15 @@ async def read_wanted(
         container=container,
         pod_spec=install.base["spec"],
     )
+
+
+def _check_mounts(workload: Workload) -> None:
+    for mount in workload.mounts:
+        if mount.kind == "bind" and not mount.create and not os.path.exists(mount.source):
+            raise ConfigurationError(
+                f"{workload.key}: mounts: {mount.source} does not exist, and create_host_path is false",
+                hint="make it, or take create_host_path away",
+            )
 
 
 async def _pod_image(

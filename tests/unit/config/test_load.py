@@ -279,6 +279,24 @@ def test_mounts_are_absolute() -> None:
     )
 
 
+def test_options_of_mounts() -> None:
+    item = workload(
+        "mounts: ['./a:/a:ro,rslave', 'data:/b:nocopy',"
+        " {type: bind, source: ./c, target: /c, bind: {propagation: shared, create_host_path: false}},"
+        " {type: volume, source: d, target: /d, volume: {nocopy: true}, consistency: cached},"
+        " {type: tmpfs, target: /e, tmpfs: {size: 64m, mode: 0o1777}}]"
+    )
+    assert item.mounts == (
+        Mount(str(HOME / "a"), "/a", True, propagation="rslave"),
+        Mount("data", "/b", kind="volume", copy=False),
+        Mount(str(HOME / "c"), "/c", propagation="shared", create=False),
+        Mount("d", "/d", kind="volume", copy=False),
+        Mount("", "/e", kind="tmpfs", size=64 << 20, permissions=0o1777),
+    )
+    with pytest.raises(ConfigurationError, match=r"tmpfs.mode: expected permissions such as 0o1777"):
+        workload("mounts: [{type: tmpfs, target: /e, tmpfs: {mode: 9a}}]")
+
+
 def test_volumes_and_rewrite() -> None:
     item = workload(
         "volumes: {data: {path: ./vol, rewrite: [a], exclude: ['c/**'], limit: 1GiB},"

@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+from devcluster.config.model import Mount
 from devcluster.edge.docker.spec import host_config
 from devcluster.rules.container import ContainerSpec, VolumeBind
+
+
+def test_options_of_mounts_are_dockers() -> None:
+    mounts = (
+        Mount("/a", "/a", propagation="rslave"),
+        Mount("d", "/d", kind="volume", copy=False),
+        Mount("", "/e", kind="tmpfs", size=64 << 20, permissions=0o1777),
+    )
+    spec = ContainerSpec(image="i", entrypoint=None, command=None, environment=(), mounts=mounts)
+    bind, volume, tmpfs = host_config("p", "web", "n", spec)["Mounts"]
+    assert bind["BindOptions"] == {"Propagation": "rslave"}
+    assert volume["VolumeOptions"]["NoCopy"] is True
+    assert tmpfs["TmpfsOptions"] == {"SizeBytes": 64 << 20, "Mode": 0o1777}
 
 
 def test_one_file_of_a_volume_is_its_subpath_and_of_the_laptop_a_bind() -> None:
