@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import datetime
 import json
+import re
 import secrets
 import subprocess
 import threading
@@ -19,7 +21,7 @@ import pytest
 import yaml
 
 from devcluster.edge.kube.cluster import Cluster
-from tests.edge.cluster_world import write_config
+from tests.edge.cluster_world import token_of, write_config
 from tests.scenarios.world import World
 
 Json = dict[str, Any]
@@ -76,13 +78,50 @@ async def test_a_plugin_that_fails(world: World, kubeconfig: Path) -> None:
 
 
 async def test_a_plugins_expiry_is_told(world: World, kubeconfig: Path) -> None:
-    status = {"token": "nobody", "expirationTimestamp": "2051-02-03T04:05:06+00:00"}
-    answer = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status}
-    _use(world, kubeconfig, _plugin(world, f"echo '{json.dumps(answer)}'"))
+    _use(world, kubeconfig, _plugin(world, _credential("nobody", "2051-02-03T04:05:06+00:00")))
     found = await _doctor(world, 4)  # the token is nobody's
     line = next(line for line in found if line["subject"] == "credentials")
     assert "by the plugin" in line["text"]
     assert "2051-02-03" in line["text"]
+
+
+async def test_a_plugin_whose_credentials_have_expired(world: World, kubeconfig: Path) -> None:
+    _use(world, kubeconfig, _plugin(world, _credential("nobody", "2023-11-14T22:13:20+00:00")))
+    found = await _doctor(world, 4)
+    line = next(line for line in found if line["subject"] == "credentials")
+    assert line["state"] == "bad"
+    assert line["text"] == "a token, by the plugin sh, until 2023-11-14 22:13 UTC: expired"
+    assert "log in again" in line["remedy"]
+    assert "nobody" not in json.dumps(found)
+
+
+async def test_a_plugins_credentials_that_end_soon_are_no_worry(world: World, kubeconfig: Path) -> None:
+    token = await token_of(world, *_role((await world.devcluster("role")).stdout))
+    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=28)
+    runs = world.folder / "runs"
+    script = f"echo run >> {runs}; {_credential(token, soon.isoformat(timespec='seconds'))}"
+    _use(world, kubeconfig, _plugin(world, script))
+    found = await _doctor(world, 0)
+    line = next(line for line in found if line["subject"] == "credentials")
+    assert (line["state"], line["remedy"]) == ("ok", "")
+    assert f"by the plugin sh, until {soon:%Y-%m-%d %H:%M} UTC" in line["text"]
+    assert len(runs.read_text().split()) > 1  # asked again: a plugin gives fresh ones
+    assert token not in json.dumps(found)
+
+
+async def test_the_lanes_round_trip_to_an_installed_agent(world: World) -> None:
+    await world.deploy()
+    await world.devcluster("up", "-d")
+    (attached,) = (await world.status())["pods"]
+    await world.devcluster("leave")
+    line = next(line for line in await _doctor(world, 0) if line["subject"] == "lane")
+    told = re.fullmatch(r"by the pod proxy, (\d+\.\d) ms to pod (\S+) and back", line["text"])
+    assert told is not None, line
+    assert line["state"] == "ok"
+    assert told[2] == attached["name"]
+    assert float(told[1]) > 0
+    text = (await world.devcluster("doctor")).stdout
+    assert re.search(rf"by the pod proxy, \d+\.\d ms to pod {told[2]} and back", text)
 
 
 async def test_a_docker_network_on_the_clusters_addresses(world: World) -> None:
@@ -150,6 +189,18 @@ def _use(world: World, kubeconfig: Path, user: Json, **cluster: Any) -> None:
 def _plugin(world: World, script: str) -> Json:
     words = {"command": "sh", "args": ["-c", script], "interactiveMode": "Never"}
     return {"exec": {"apiVersion": "client.authentication.k8s.io/v1"} | words}
+
+
+def _credential(token: str, expires: str) -> str:
+    """What a plugin runs that gives *token*."""
+    status = {"token": token, "expirationTimestamp": expires}
+    answer = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status}
+    return f"echo '{json.dumps(answer)}'"
+
+
+def _role(text: str) -> list[Json]:
+    rules: list[Json] = next(it for it in yaml.safe_load_all(text) if it["kind"] == "Role")["rules"]
+    return rules
 
 
 @contextlib.contextmanager
