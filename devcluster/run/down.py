@@ -26,7 +26,7 @@ from devcluster.run.workload.holding import own_holder, still_held
 from devcluster.run.workload.journal import Journal
 from devcluster.run.workload.record import held
 from devcluster.run.workload.remove import remove
-from devcluster.run.workload.traces import Trace, find_places, find_traces
+from devcluster.run.workload.traces import Trace, find_all_traces, find_places, find_traces
 
 Json = dict[str, Any]
 
@@ -58,7 +58,9 @@ async def down(
                 result["workloads"] += answer["workloads"]
         done = {row["name"] for row in result["workloads"]}
         errors: list[DevclusterError] = []
-        for trace in await _traces(request, cluster, everywhere):
+        traces, notes = await _traces(request, cluster, everywhere)
+        result["notes"] += notes
+        for trace in traces:
             try:
                 if not takeover and await _is_theirs(request, cluster, trace, everywhere):
                     raise _theirs(trace)
@@ -110,18 +112,25 @@ async def _places(request: Request, cluster: Cluster, everywhere: bool) -> tuple
         return (place_of(cluster.context, namespace, request.project.name, request.environ),)
     namespaces = {namespace}
     if everywhere:
-        namespaces |= {trace.namespace for trace in await find_traces(cluster, None)}
+        traces, _ = await find_all_traces(cluster, namespace)
+        namespaces |= {trace.namespace for trace in traces}
     return await find_places(cluster.context, namespaces, request.environ)
 
 
-async def _traces(request: Request, cluster: Cluster, everywhere: bool) -> list[Trace]:
-    """What is installed: the file's workloads, or all of the namespace where there is no file."""
-    namespace = None if everywhere else request.namespace or cluster.namespace
-    traces = await find_traces(cluster, namespace)
+async def _traces(
+    request: Request, cluster: Cluster, everywhere: bool
+) -> tuple[list[Trace], tuple[str, ...]]:
+    """What is installed: the file's workloads, or all of the namespace where there is no file; and notes."""
+    namespace = request.namespace or cluster.namespace
+    notes: tuple[str, ...] = ()
+    if everywhere:
+        traces, notes = await find_all_traces(cluster, namespace)
+    else:
+        traces = await find_traces(cluster, namespace)
     if everywhere or request.project is None:
-        return [trace for trace in traces if not request.only or trace.name in request.only]
+        return [trace for trace in traces if not request.only or trace.name in request.only], notes
     names = {workload.target.name for workload in request.wanted}
-    return [trace for trace in traces if trace.name in names or _was_ours(request, cluster, trace)]
+    return [trace for trace in traces if trace.name in names or _was_ours(request, cluster, trace)], notes
 
 
 def _was_ours(request: Request, cluster: Cluster, trace: Trace) -> bool:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from devcluster.edge.docker.engine import open_engine
 from devcluster.edge.kube.agent import list_owners
+from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster
 from devcluster.errors import EngineError
 from devcluster.rules.marks import Record
@@ -52,6 +53,33 @@ async def find_traces(cluster: Cluster, namespace: str | None) -> tuple[Trace, .
         where = (mark.namespace, mark.kind, mark.name)
         found[where] = Trace(*where, mark.record)
     return tuple(sorted(found.values()))
+
+
+async def find_all_traces(cluster: Cluster, namespace: str) -> tuple[tuple[Trace, ...], tuple[str, ...]]:
+    """Those of every namespace that may be read, and what is to be said where not all are known.
+
+    ForbiddenError where none may be.  *namespace*: the one that is known in any case.
+    """
+    with contextlib.suppress(ForbiddenError):
+        return await find_traces(cluster, None), ()
+    notes: tuple[str, ...] = ()
+    try:
+        names = [item["metadata"]["name"] for item in (await cluster.list("namespace")).items]
+    except ForbiddenError:
+        names = [namespace]
+        notes = (
+            f"only namespace {namespace} was looked at: these rights can't list namespaces; -n names another",
+        )
+    found: list[Trace] = []
+    refusals: list[ForbiddenError] = []
+    for name in names:
+        try:
+            found += await find_traces(cluster, name)
+        except ForbiddenError as error:
+            refusals.append(error)
+    if len(refusals) == len(names):
+        raise refusals[0]
+    return tuple(found), notes
 
 
 async def _seen(cluster: Cluster, namespace: str | None) -> list[tuple[str, str, str]]:
