@@ -71,8 +71,8 @@ func scan(out io.Writer, root string, exclude []string) error {
 
 // list is the one line that names paths.
 type list struct {
-	Paths  names `json:"paths"`
-	Delete names `json:"delete"`
+	Paths  files.Names `json:"paths"`
+	Delete files.Names `json:"delete"`
 }
 
 func readList(name string, stdin *bufio.Reader) (list, error) {
@@ -105,7 +105,7 @@ func pack(out io.Writer, root string, exclude []string, pathsFrom string, stdin 
 		return err
 	}
 	if pathsFrom != "" && named.Paths == nil {
-		named.Paths = names{} // none, not all
+		named.Paths = files.Names{} // none, not all
 	}
 	return files.Pack(out, root, exclude, named.Paths)
 }
