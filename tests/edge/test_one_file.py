@@ -1,4 +1,4 @@
-"""One file of a volume in a container, by the engine that is here: by its subpath since 26.0, else by a bind."""
+"""One file of a volume in a container, by the engine that is here: its subpath since 26.0, a bind before."""
 
 from __future__ import annotations
 

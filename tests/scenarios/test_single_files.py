@@ -79,24 +79,28 @@ workloads:
 
 
 async def _deploy_with_single_files(world: World) -> None:
-    """Three keys of a ConfigMap, and a file of a volume that the application may write."""
+    """Three keys of a ConfigMap, and two files of a volume that the application may write."""
     text = "color: green\n" * 200
     names = ("laptop.conf", "empty.conf", "off.conf")
     body = {"metadata": {"name": "settings"}, "data": dict.fromkeys(names, text)}
     await world.cluster.create("configmap", body, world.namespace, manager="tester")
     mounts = [{"name": "config", "mountPath": f"/etc/{name}", "subPath": name} for name in names]
-    mounts += [{"name": "data", "mountPath": "/etc/own.ini", "subPath": "own.ini"}]
-    seed = {
-        "name": "seed",
-        "image": world.app,
-        "args": ["put", "/data/own.ini", "first"],
-        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
-    }
+    files = ("both", "theirs")
+    mounts += [{"name": "data", "mountPath": f"/etc/{name}.ini", "subPath": name} for name in files]
+    seeds = [
+        {
+            "name": f"seed-{name}",
+            "image": world.app,
+            "args": ["put", f"/data/{name}", "first"],
+            "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+        }
+        for name in files
+    ]
     volumes: list[Json] = [
         {"name": "config", "configMap": {"name": "settings", "defaultMode": 0o604}},
         {"name": "data", "emptyDir": {}},
     ]
-    pod = {"volumes": volumes, "initContainers": [seed]}
+    pod = {"volumes": volumes, "initContainers": seeds}
     await world.deploy(container={"volumeMounts": mounts}, pod=pod)
 
 
@@ -111,19 +115,22 @@ async def test_a_single_file_in_every_mode(world: World, kubeconfig: Path) -> No
     assert here["/etc/laptop.conf"]["sha256"] == theirs["/etc/laptop.conf"]["sha256"]
     assert (here["/etc/empty.conf"]["sha256"], here["/etc/empty.conf"]["mode"]) == (_hash(""), "-rw----r--")
     assert "/etc/off.conf" not in here
-    assert here["/etc/own.ini"]["sha256"] == _hash("first")
+    assert here["/etc/both.ini"]["sha256"] == here["/etc/theirs.ini"]["sha256"] == _hash("first")
 
     with mine.open("a") as file:
         file.write("color: mine\n")
-    await world.devcluster("exec", "web", "--", "/app", "put", "/etc/own.ini", "mine")
+    await world.devcluster("exec", "web", "--", "/app", "put", "/etc/both.ini", "mine")
     await world.devcluster("leave")
-    pod.shell("printf theirs > etc/own.ini")
+    pod.shell("for name in both theirs; do printf theirs > etc/$name.ini; done")
     again = await world.devcluster("up", "-d")
-    assert "volume data: 1 changed here and in the pod, left as they are here: own.ini" in again.stderr
+    assert (
+        "volume /etc/both.ini: 1 changed here and in the pod, left as they are here: both.ini" in again.stderr
+    )
     here = await local_look(world, "/etc")
-    assert here["/etc/own.ini"]["sha256"] == _hash("mine")
+    assert here["/etc/both.ini"]["sha256"] == _hash("mine")
+    assert here["/etc/theirs.ini"]["sha256"] == _hash("theirs")
     assert here["/etc/laptop.conf"]["sha256"] == _hash("color: green\n" * 200 + "color: mine\n")
-    assert pod.look("/etc/own.ini")["/etc/own.ini"]["sha256"] == _hash("theirs")
+    assert pod.look("/etc/both.ini")["/etc/both.ini"]["sha256"] == _hash("theirs")
 
     await world.devcluster("down", "-v")
     assert world.docker_leftovers() == []
