@@ -27,7 +27,7 @@ from devcluster.config.units import parse_duration, parse_mode, parse_size
 
 PORT = whole(1, 65535)
 TEXT = text()
-FILLED = text("text that is not empty", r"(?s:.+)")
+FILLED = text("text that is not empty", r"[\s\S]+")
 TEXTS = many(TEXT)
 LINES = many(TEXT, alone=True)
 DURATION = Parsed(parse_duration, "a duration such as 15s, 1m30s or 500ms")

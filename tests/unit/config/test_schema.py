@@ -223,3 +223,10 @@ def test_every_key_stands_in_the_reference() -> None:
 
     missing = {name for name in names(PROJECT) | names(WORKLOAD) if f"`{name}`" not in text}
     assert not missing
+
+
+def test_patterns_are_those_that_an_editor_reads() -> None:
+    """JSON Schema's are ECMA-262's; of Python's `(?…)` they know only these."""
+    for pattern in re.findall(r'"pattern": ("(?:[^"\\]|\\.)*")', json.dumps(schema())):
+        for group in re.findall(r"(?<!\\)\(\?.", json.loads(pattern)):
+            assert group in ("(?:", "(?!", "(?="), pattern
