@@ -76,7 +76,7 @@ def _print(options: Options, checks: tuple[Check, ...]) -> None:
     width = max(len(check.subject) for check in checks)
     for check in checks:
         state = check.state.ljust(len("warning"))
-        shown = click.style(state, fg=_COLORS[check.state]) if options.color else state
+        shown = click.style(state, fg=_COLORS[check.state])
         click.echo(f"{check.subject.ljust(width)}  {shown}  {check.text}", color=options.color)
         if check.remedy and check.state != "ok":
             click.echo(f"{' ' * width}           {check.remedy}")

@@ -79,7 +79,7 @@ def _expected(error: DevclusterError, options: Options) -> int:
     if options.json:
         _document(error.message, error.hint, error.exit_code)
     label = click.style("error:", fg="red", bold=True)
-    click.echo(f"{label} {error.message}", err=True, color=None if options.color else False)
+    click.echo(f"{label} {error.message}", err=True, color=options.color)
     for line in error.hint.splitlines():
         click.echo(f"  {line}", err=True)
     if options.verbose:

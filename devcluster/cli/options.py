@@ -31,8 +31,9 @@ class Options:
         return self.output == "json"
 
     @property
-    def color(self) -> bool:
-        return not (self.no_color or os.environ.get("NO_COLOR"))
+    def color(self) -> bool | None:
+        """For click: False never, None where the output is a terminal."""
+        return False if self.no_color or os.environ.get("NO_COLOR") else None
 
 
 def _store(context: click.Context, parameter: click.Parameter, value: Any) -> Any:

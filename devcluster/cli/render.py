@@ -38,12 +38,12 @@ class Printer:
         if live:
             click.echo(f"\r\033[K{line}", err=True, nl=False)
         else:
-            click.echo(line, err=True, color=self._color)
+            click.echo(line, err=True, color=self._options.color)
         self._open_line = live
 
     def log(self, subject: str, line: str) -> None:
         """A line of a local container's log."""
-        click.echo(f"{self._style(subject, 'blue')} | {line}", color=self._color)
+        click.echo(f"{click.style(subject, fg='blue')} | {line}", color=self._options.color)
 
     def document(self, value: Any) -> None:
         click.echo(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False))
@@ -57,9 +57,9 @@ class Printer:
         self.table(rows, color_column=1)
         for workload in result["workloads"]:
             for line in workload.get("detail", [])[1:]:
-                click.echo(f"  {line}", color=self._color)
+                click.echo(f"  {line}", color=self._options.color)
         for note in result.get("notes", []):
-            click.echo(note, color=self._color)
+            click.echo(note, color=self._options.color)
 
     def plan(self, plan: dict[str, Any]) -> None:
         if self._options.json:
@@ -75,15 +75,8 @@ class Printer:
         for row in rows:
             cells = [cell.ljust(width[i]) if i + 1 < len(row) else cell for i, cell in enumerate(row)]
             if color_column is not None and row[color_column] in _COLORS:
-                cells[color_column] = self._style(cells[color_column], _COLORS[row[color_column]])
-            click.echo("  ".join(cells).rstrip(), color=self._color)
-
-    @property
-    def _color(self) -> bool | None:
-        return None if self._options.color else False
-
-    def _style(self, text: str, color: str) -> str:
-        return click.style(text, fg=color) if self._options.color else text
+                cells[color_column] = click.style(cells[color_column], fg=_COLORS[row[color_column]])
+            click.echo("  ".join(cells).rstrip(), color=self._options.color)
 
 
 def size(count: float) -> str:

@@ -105,7 +105,7 @@ def _print_routes(options: Options, document: dict[str, Any]) -> None:
             click.echo(f"{workload['name']}: {what}")
         for route in workload.get("routes", []):
             state = route["state"]
-            shown = click.style(state, fg=_COLORS[state]) if options.color else state
+            shown = click.style(state, fg=_COLORS[state])
             click.echo(f"{workload['name']}: {_route(route)}: {shown}{_detail(route)}", color=options.color)
 
 
