@@ -166,7 +166,7 @@ class Engine:
         return await engine_workload.exec_in(self.calls, container, command, tty=tty, user=user)
 
     def follow_logs(
-        self, container: str, *, follow: bool = True, tail: int | None = None, since: int | None = None
+        self, container: str, *, follow: bool = True, tail: int | None = None, since: float | None = None
     ) -> AsyncGenerator[bytes, None]:
         return engine_look.follow_logs(self.calls, container, follow=follow, tail=tail, since=since)
 

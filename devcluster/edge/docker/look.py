@@ -174,7 +174,7 @@ def _event(event: dict[str, Any]) -> ContainerEvent | None:
 
 
 async def follow_logs(
-    calls: Calls, container: str, *, follow: bool = True, tail: int | None = None, since: int | None = None
+    calls: Calls, container: str, *, follow: bool = True, tail: int | None = None, since: float | None = None
 ) -> AsyncGenerator[bytes, None]:
     """The container's output as it comes, stdout and stderr as one; ends with the container."""
     options = {"tail": "all" if tail is None else tail, "since": since}

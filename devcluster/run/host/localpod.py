@@ -184,9 +184,11 @@ class LocalPod:
         container, self.container = self.container, None
         assert container is not None
         self._changes.notify()
+        self._site.changed()
         await self._site.engine.restart(container)
         self.container = container
         self._changes.notify()
+        self._site.changed()
 
     async def stop(self) -> None:
         """Stop the container, keep it; the gateway goes, since it has no lanes any more."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 
 from devcluster.edge.docker.engine import Engine
@@ -14,17 +15,21 @@ Show = Callable[[str, str], None]
 
 
 async def follow_session(session: Session, show: Show) -> None:
-    """Every container of the session, and those that come later; until cancelled."""
-    seen: set[str] = set()
+    """Every container of the session, those that come later and those that start again; until cancelled."""
+    seen: set[str | None] = set()
+    ended: dict[str | None, float] = {}
     async with asyncio.TaskGroup() as tasks:
         while True:
+            known = _containers(session)
+            ended |= dict.fromkeys(seen - known, time.time())
+            seen &= known
             for key, attachment in session.attachments.items():
                 container = attachment.local.container
                 if container is not None and container not in seen:
                     seen.add(container)
-                    follow = follow_container(session.site.engine, container, key, show)
+                    since = ended.get(container)
+                    follow = follow_container(session.site.engine, container, key, show, since=since)
                     tasks.create_task(follow, name=f"log of {key}")
-            known = _containers(session)
             await session.changes.until(lambda known=known: _containers(session) != known)  # type: ignore[misc]
 
 
@@ -33,11 +38,11 @@ def _containers(session: Session) -> set[str | None]:
 
 
 async def follow_container(
-    engine: Engine, container: str, key: str, show: Show, *, follow: bool = True
+    engine: Engine, container: str, key: str, show: Show, *, follow: bool = True, since: float | None = None
 ) -> None:
-    """One container's output, whole lines."""
+    """One container's output, whole lines.  *since*: seconds of the epoch; None: all of it."""
     with contextlib.suppress(EngineError):  # it was removed
-        async for line in _lines(engine.follow_logs(container, follow=follow)):
+        async for line in _lines(engine.follow_logs(container, follow=follow, since=since)):
             show(key, line)
 
 
