@@ -21,12 +21,12 @@ from devcluster.cli.request import read_request
 @pass_options
 def up(options: Options, workloads: tuple[str, ...], detach: bool, takeover: bool, dry_run: bool) -> int:
     """Make the world as the file says; change only what differs."""
-    from devcluster.run import inquiry, up
+    from devcluster.run import planning, up
 
     printer = Printer(options)
     request = read_request(options, workloads)
     if dry_run:
-        printer.plan(_run(inquiry.plan(request)))
+        printer.plan(_run(planning.plan(request)))
         return 0
     if detach:
         printer.outcomes(_run(up.up_detached(request, takeover=takeover, report=printer.progress)))

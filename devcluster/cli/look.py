@@ -36,9 +36,9 @@ def list_(options: Options) -> int:
 @pass_options
 def plan(options: Options, workloads: tuple[str, ...]) -> int:
     """What `up` would do, each step with its cause."""
-    from devcluster.run import inquiry
+    from devcluster.run import planning
 
-    Printer(options).plan(asyncio.run(inquiry.plan(read_request(options, workloads))))
+    Printer(options).plan(asyncio.run(planning.plan(read_request(options, workloads))))
     return 0
 
 

@@ -19,6 +19,23 @@ class LocalStep:
         return self.text
 
 
+def plan_edit(key: str, title: str) -> tuple[LocalStep, ...]:
+    """What is attached already, as the file says now: no roll-out, the original stays as it is."""
+    return (
+        LocalStep(f"let connections to {title} wait in its pods", "the local container is replaced"),
+        LocalStep(
+            f"start the local container of {key} anew and wait until it is healthy",
+            "devcluster.yaml, the pod or a Service says something else than when it was started",
+            "removes it",
+        ),
+        LocalStep(f"lead the connections of {title} to the laptop", "that is the point", "leads them back"),
+    )
+
+
+def plan_put_back(title: str) -> tuple[LocalStep, ...]:
+    return (LocalStep(f"put {title} back", "it does not stand in devcluster.yaml any more"),)
+
+
 def plan_local(order: Order, key: str, title: str) -> tuple[LocalStep, ...]:
     """From held agents to the local container that gets the traffic, in *order*."""
     hold = LocalStep(f"hold every agent of {title}", "nobody else may take it meanwhile", "lets go")

@@ -1,27 +1,20 @@
-"""What can be asked without changing anything: ``list``, ``plan``, ``env``; ``status`` has its own page."""
+"""What can be asked without changing anything: ``list`` and ``env``.  Others have pages of their own."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from devcluster.edge.agent.ssh import Keys, open_agent
-from devcluster.edge.docker.engine import open_engine
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, open_cluster
 from devcluster.edge.kube.workload import KINDS, agent_pods, check_namespace, find_workload
 from devcluster.edge.lane.lanes import AgentAddress
 from devcluster.edge.lane.ways import Ways
 from devcluster.errors import ConfigurationError
-from devcluster.plan.local import plan_local
-from devcluster.plan.steps import render_steps
 from devcluster.rules.environment import local_environment
 from devcluster.rules.marks import secret_file, secret_name
-from devcluster.rules.naming import project_id
 from devcluster.run.request import Request
-from devcluster.run.workload.ports import check_ports
 from devcluster.run.workload.record import Mark, list_marks
-from devcluster.run.workload.wanted import Wanted, read_wanted
 
 Json = dict[str, Any]
 
@@ -76,35 +69,6 @@ def _fronts(mark: Mark) -> frozenset[int]:
         for template in (mark.originals.template, mark.originals.wrapped)
     )
     return frozenset(wrapped - before)
-
-
-async def plan(request: Request) -> Json:
-    """What ``up`` would do: ``{"text", "workloads": [{"name", "steps", "warnings", "notes"}]}``."""
-    project = request.project
-    assert project is not None
-    async with open_cluster(request.context) as cluster, open_engine() as engine:
-        namespace = request.namespace or cluster.namespace
-        wanted = [
-            await read_wanted(cluster, engine, project, workload, namespace) for workload in request.wanted
-        ]
-        identity = project_id(cluster.context, namespace, project.name)
-        await check_ports(engine, identity, wanted, request.only)
-    rows, texts = zip(*map(_planned, wanted), strict=True)
-    return {"text": "\n".join(texts), "workloads": list(rows)}
-
-
-def _planned(wanted: Wanted) -> tuple[Json, str]:
-    """One workload's row, and the same as text."""
-    steps = (*wanted.install.steps, *plan_local(wanted.order, wanted.workload.key, wanted.title))
-    row = {
-        "name": wanted.workload.key,
-        "steps": [{"step": str(step), "cause": step.cause, "undo": step.undo} for step in steps],
-        "warnings": [asdict(caution) for caution in wanted.cautions],
-        "notes": list(wanted.install.notes),
-    }
-    notes = "".join(f"    warning: {caution}\n" for caution in wanted.cautions)
-    notes += "".join(f"    note: {note}\n" for note in wanted.install.notes)
-    return row, f"{wanted.workload.key} ({wanted.title})\n{render_steps(steps)}\n{notes}"
 
 
 async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], ...]:

@@ -28,7 +28,7 @@ from devcluster.run.host.drift import DriftWatch
 from devcluster.run.host.links import Links
 from devcluster.run.host.localpod import LocalPod
 from devcluster.run.host.mending import Mending
-from devcluster.run.host.podlink import Claim, PodLink, Wire
+from devcluster.run.host.podlink import Claim, Wire
 from devcluster.run.report import Progress
 from devcluster.run.site import Site
 from devcluster.run.volume.filling import Filling
@@ -76,11 +76,6 @@ class Attachment:
         return self.wanted.workload.key
 
     @property
-    def staying(self) -> list[PodLink]:
-        """Without those of pods that end."""
-        return self.links.staying
-
-    @property
     def pods_wanted(self) -> int:
         """As many as the workload says at this moment."""
         return self._drift.replicas
@@ -92,7 +87,7 @@ class Attachment:
             return self._phase
         if self._mending.reason:
             return "reconnecting"
-        states = [link.seen for link in self.staying]
+        states = [link.seen for link in self.links.staying]
         whole = states.count("attached") == len(states) >= self.pods_wanted
         seen: SeenState = "attached" if whole else "partial"
         if "attached" not in states:
@@ -106,13 +101,13 @@ class Attachment:
             return self.taken or self.failure
         if self._phase == "attached" and self._mending.reason:
             return self._mending.reason
-        if self._phase == "attached" and not self.staying:
+        if self._phase == "attached" and not self.links.staying:
             return self._repair or f"no pod of {self.wanted.title} runs an agent"
-        reasons = [f"{link.pod.name}: {link.trouble}" for link in self.staying if link.trouble]
+        reasons = [f"{link.pod.name}: {link.trouble}" for link in self.links.staying if link.trouble]
         found = [*([self._repair] if self._repair else []), *sorted(reasons)]
         if not found and self._phase == "attached":
-            ready = sum(link.seen == "attached" for link in self.staying)
-            found = [f"{ready} of {max(self.pods_wanted, len(self.staying))} pods are attached"]
+            ready = sum(link.seen == "attached" for link in self.links.staying)
+            found = [f"{ready} of {max(self.pods_wanted, len(self.links.staying))} pods are attached"]
         return "; ".join(found)
 
     @property
@@ -120,7 +115,7 @@ class Attachment:
         """Since when ``state`` is what it is, in seconds of the epoch."""
         if self._phase == "attached" and self._mending.reason:
             return self.local.outage.since
-        return max([self.since, *(link.seen_since for link in self.staying)])
+        return max([self.since, *(link.seen_since for link in self.links.staying)])
 
     @property
     def drift(self) -> tuple[str, ...]:
@@ -192,6 +187,11 @@ class Attachment:
         if held and self.local.filling.differs(wanted):
             with self._translated():
                 await Filling(self._site, wanted).check(await held[0].link())
+
+    async def differs(self, wanted: Wanted) -> bool:
+        """Whether ``change`` would do anything."""
+        with self._translated():
+            return await self.local.differs(wanted, await (await self._first_link()).inspect())
 
     async def change(self, wanted: Wanted) -> bool:
         """Take up an edit that needs no new pods; False where nothing of the local pod differs."""

@@ -17,6 +17,7 @@ from devcluster.config.codec import decode_project
 from devcluster.edge.docker.engine import open_engine
 from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import DevclusterError
+from devcluster.run.host.comparing import session_compare
 from devcluster.run.host.session import Session, open_session
 from devcluster.run.host.truth import session_status
 from devcluster.run.host.verify import session_verify
@@ -45,6 +46,9 @@ async def host(session: Session) -> AsyncIterator[None]:
                     timeout=request["timeout"],
                     report=report,
                 )
+            case "compare":
+                project = decode_project(request["project"])
+                return await session_compare(session, project, tuple(request["only"]))
             case "leave":
                 return await session.leave(tuple(request["only"]), report=report)
             case "down":

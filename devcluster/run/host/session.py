@@ -26,7 +26,7 @@ from devcluster.run.workload.holding import own_holder
 from devcluster.run.workload.install import BusyError, Installed
 from devcluster.run.workload.journal import Journal
 from devcluster.run.workload.ports import check_ports
-from devcluster.run.workload.record import Mark, list_marks, unclaim
+from devcluster.run.workload.record import Mark, find_dropped, unclaim
 from devcluster.run.workload.remove import remove
 from devcluster.run.workload.wanted import Wanted, read_wanted
 
@@ -72,7 +72,7 @@ class Session:
         """Make it as the file says.  Answers ``{"workloads": [{"name", "outcome", "detail"}], "notes"}``."""
         async with self._turn(report, timeout):
             chosen = [workload for workload in project.workloads if not only or workload.key in only]
-            wanted = [await self._read(project, workload.key) for workload in chosen]
+            wanted = [await self.read(project, workload.key) for workload in chosen]
             await check_ports(self.site.engine, self.site.place.id, wanted, only)
             for item in wanted:
                 if item.workload.key not in self.attachments:
@@ -87,7 +87,7 @@ class Session:
             if dropped:
                 await self._sweep(project)
             if results:  # a workload under another name, or a port of theirs, may be wanted anew
-                wanted = [await self._read(project, workload.key) for workload in chosen]
+                wanted = [await self.read(project, workload.key) for workload in chosen]
             results += await self._settle(*(self._apply_one(item, takeover=takeover) for item in wanted))
             return {"workloads": _unless_failed(results), "notes": []}
 
@@ -133,7 +133,8 @@ class Session:
     async def _settle(self, *work: Coroutine[Any, Any, Json]) -> list[Json | BaseException]:
         return list(await asyncio.gather(*work, return_exceptions=True))
 
-    async def _read(self, project: Project, key: str) -> Wanted:
+    async def read(self, project: Project, key: str) -> Wanted:
+        """The workload as the file and the cluster say now."""
         workload = next(item for item in project.workloads if item.key == key)
         if not self._prepared:
             facts = await self.site.engine.describe()
@@ -186,7 +187,7 @@ class Session:
         try:
             return wanted, await self._opening.install(wanted, takeover=takeover)
         except BusyError:
-            wanted = await self._read(wanted.project, wanted.workload.key)
+            wanted = await self.read(wanted.project, wanted.workload.key)
             return wanted, await self._opening.install(wanted, takeover=takeover)
 
     async def _open(self, wanted: Wanted, installed: Installed, *, takeover: bool) -> Attachment:
@@ -263,10 +264,10 @@ class Session:
 
     async def _find_dropped(self, project: Project) -> list[Mark]:
         """What was ours, is not attached at the moment and has been taken out of the file."""
-        known = {it.target.name for it in project.workloads}
-        known |= {it.wanted.object.name for it in self.attachments.values()}
-        marks = await list_marks(self.site.cluster, self.site.place.namespace)
-        return [mark for mark in marks if mark.name not in known and mark.record.is_of(self._holder)]
+        attached = {it.wanted.object.name for it in self.attachments.values()}
+        return await find_dropped(
+            self.site.cluster, self.site.place.namespace, project, self._holder, attached
+        )
 
     async def _sweep(self, project: Project) -> None:
         """Containers of what is neither in the file nor attached."""

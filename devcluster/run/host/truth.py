@@ -39,7 +39,7 @@ def _workload(attachment: Attachment) -> Json:
 
 
 def _sorted(attachment: Attachment) -> list[PodLink]:
-    return sorted(attachment.staying, key=lambda link: link.pod.name)
+    return sorted(attachment.links.staying, key=lambda link: link.pod.name)
 
 
 def _pod(attachment: Attachment, link: PodLink) -> Json:

@@ -100,7 +100,7 @@ async def _observe(
         services=services.items,
         pods=pods.items,
         own=frozenset(item["metadata"]["name"] for item in own.items),
-        agents={link.pod.name: _why(link, asking.refused) for link in attachment.staying},
+        agents={link.pod.name: _why(link, asking.refused) for link in attachment.links.staying},
         expected=expected,
     )
 
@@ -120,11 +120,11 @@ def _why(link: PodLink, refused: Mapping[str, str]) -> str:
 async def _asking(session: Session, attachment: Attachment) -> AsyncIterator[_Asking]:
     """The agents look for proofs while the block runs."""
     key = base64.b64encode(secrets.token_bytes(32)).decode()
-    own = [link for link in attachment.staying if link.connected]
+    own = [link for link in attachment.links.staying if link.connected]
     others = [
         link
         for other in session.attachments.values()
-        for link in other.staying
+        for link in other.links.staying
         if other is not attachment and link.connected
     ]
     refused = await _expect(own, key, _EXPECT)

@@ -7,10 +7,11 @@ wakes up after somebody took over has no say any more.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from devcluster.config.model import Project
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.errors import ChangedError, HeldError, NotFoundError
 from devcluster.rules.marks import (
@@ -106,6 +107,15 @@ async def list_marks(cluster: Cluster, namespace: str | None) -> tuple[Mark, ...
     return tuple(
         sorted((mark for mark in marks if mark), key=lambda one: (one.namespace, one.kind, one.name))
     )
+
+
+async def find_dropped(
+    cluster: Cluster, namespace: str, project: Project, holder: Holder, attached: Collection[str]
+) -> list[Mark]:
+    """What was *holder*'s and has been taken out of the file; what is *attached* (names) is not meant."""
+    known = {workload.target.name for workload in project.workloads} | set(attached)
+    marks = await list_marks(cluster, namespace)
+    return [mark for mark in marks if mark.name not in known and mark.record.is_of(holder)]
 
 
 async def find_mark(cluster: Cluster, namespace: str, secret: str) -> Mark | None:
