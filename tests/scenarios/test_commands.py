@@ -115,9 +115,7 @@ async def test_the_environment_arrives_byte_for_byte_and_is_told_to_nobody(world
     assert _files_with(world.folder / "state", b"planted-") == []  # journal, the host process' log, manifests
     assert "journal.jsonl" in {path.name for path in (world.folder / "state").rglob("*")}
     assert "planted-" not in _told_by_docker(world, "netns") + _told_by_docker(world, "gateway")
-    assert "planted-" in _told_by_docker(
-        world, "workload"
-    )  # as of any container
+    assert "planted-" in _told_by_docker(world, "workload")  # as of any container
     events = await world.cluster.list("event", world.namespace)
     assert events.items
     assert "planted-" not in json.dumps(events.items)
