@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -98,7 +99,7 @@ async def _address_changed(stage: Stage) -> float:
 
 
 async def _image_set(stage: Stage) -> float:
-    tag = f"{stage.world.app.rpartition(':')[0]}:next"
+    tag = f"{stage.world.app.rpartition(':')[0]}:next-{secrets.token_hex(4)}"  # a new one each time
     source, target = (f"docker.io/{it}" for it in (stage.world.app, tag))
     _node(stage, "ctr", "-n", "k8s.io", "images", "tag", "--force", source, target)
     container = {"name": "web", "image": tag}
