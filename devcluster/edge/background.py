@@ -2,6 +2,12 @@
 
 ``asyncio.TaskGroup`` inside a context manager wraps every error of the block into an ExceptionGroup,
 so the caller's ``except LaneError`` no longer matches.  Here the block's own error passes unchanged.
+
+A cancellation must never be lost: who cancelled waits for the end, for ever.  Two ways lose it.
+``await task`` hands it on to *task*, and what *task* answers looks like its own end.  And ``TaskGroup``, before
+Python 3.13, raises the error of one of its tasks in its place, so that a loop that mends errors goes on.
+
+Source: https://github.com/python/cpython/issues/116720
 """
 
 from __future__ import annotations
@@ -14,11 +20,31 @@ from typing import Any
 
 @contextlib.asynccontextmanager
 async def running(work: Coroutine[Any, Any, None], *, name: str) -> AsyncIterator[asyncio.Task[None]]:
-    """Run *work* beside the block; at its end *work* is cancelled and waited for."""
+    """Run *work* beside the block; at its end *work* is cancelled and waited for, and its error is raised."""
     task = asyncio.get_running_loop().create_task(work, name=name)
     try:
         yield task
     finally:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await _ended(task)
+        if not task.cancelled():
+            task.result()
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Return when *task* has ended; a cancellation of ours is raised then."""
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+
+
+def unless_cancelled() -> None:
+    """CancelledError where this task was cancelled and an error came between: for loops that mend errors."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from ipaddress import IPv4Address, ip_address
 
 from devcluster.edge.agent.ssh import AgentLink, Keys
-from devcluster.edge.background import running
+from devcluster.edge.background import running, unless_cancelled
 from devcluster.edge.docker.engine import GoneError, NetnsInfo, spec_digest
 from devcluster.edge.docker.engine import RefusedError as EngineRefusedError
 from devcluster.edge.lane.door import Door, open_control
@@ -270,6 +270,7 @@ class LocalPod:
                             await lines.ended()
                     finally:
                         self._control = None
+            unless_cancelled()
             await asyncio.sleep(_AGAIN)
 
     async def _ask_state(self, lines: Lines) -> None:

@@ -20,6 +20,7 @@ from typing import Literal
 
 from devcluster.config.model import Order
 from devcluster.edge.agent.ssh import AgentLink, Keys, open_agent
+from devcluster.edge.background import unless_cancelled
 from devcluster.edge.kube.cluster import UpgradeTarget
 from devcluster.edge.lane.door import Door, open_lane
 from devcluster.edge.lane.lanes import AgentAddress
@@ -176,6 +177,7 @@ class PodLink:
                 self._change("gone", str(error))
             except (DevclusterError, OSError, TimeoutError) as error:
                 self._change(self._broken(), str(error) or type(error).__name__)
+            unless_cancelled()
             await self._pause()
 
     async def _pause(self) -> None:

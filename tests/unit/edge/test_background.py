@@ -1,0 +1,87 @@
+"""A cancellation is never lost, whatever else happens at that moment."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from devcluster.edge.background import running, unless_cancelled
+
+
+class _Work:
+    """Ends slowly: cancelled, it waits for ``may_end``, then raises *error*."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.began, self.ending, self.may_end = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._error = error
+
+    async def run(self) -> None:
+        self.began.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.ending.set()
+            await self.may_end.wait()
+            if self._error is not None:
+                raise self._error from None
+            raise
+
+
+async def test_a_cancellation_while_the_work_ends_is_raised_when_it_has() -> None:
+    work, went_on = _Work(), False
+
+    async def block() -> None:
+        nonlocal went_on
+        async with running(work.run(), name="work"):
+            await work.began.wait()
+        went_on = True
+
+    task = asyncio.ensure_future(block())
+    await work.ending.wait()
+    task.cancel()
+    await asyncio.sleep(0)
+    assert not task.done()  # the work may still need what the block has open
+    work.may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not went_on
+
+
+async def test_the_works_own_error_is_raised_at_the_end_of_the_block() -> None:
+    work = _Work(ConnectionError("lost"))
+    work.may_end.set()
+    with pytest.raises(ConnectionError, match="lost"):
+        async with running(work.run(), name="work"):
+            await work.began.wait()
+
+
+async def test_the_blocks_own_error_passes() -> None:
+    work = _Work()
+    work.may_end.set()
+    with pytest.raises(LookupError):
+        async with running(work.run(), name="work"):
+            raise LookupError
+
+
+async def test_a_loop_that_mends_errors_ends_with_a_cancellation() -> None:
+    """Each round's TaskGroup answers the cancellation with its task's error."""
+    work, rounds = _Work(ConnectionError("lost")), 0
+    work.may_end.set()
+
+    async def loop() -> None:
+        nonlocal rounds
+        while rounds < 3:
+            rounds += 1
+            with contextlib.suppress(ExceptionGroup):
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(work.run())
+            unless_cancelled()
+
+    task = asyncio.ensure_future(loop())
+    await work.began.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert rounds == 1
