@@ -5,7 +5,7 @@ so the caller's ``except LaneError`` no longer matches.  Here the block's own er
 
 A cancellation must never be lost: who cancelled waits for the end, for ever.  Two ways lose it.
 ``await task`` hands it on to *task*, and what *task* answers looks like its own end.  And ``TaskGroup``,
-before Python 3.13, raises the error of one of its tasks in its place, so that a loop that mends errors goes on.
+before Python 3.13, raises the error of one of its tasks instead, so that a loop that mends errors goes on.
 
 Source: https://github.com/python/cpython/issues/116720
 """
