@@ -46,6 +46,9 @@ async def serve(path: Path, handler: Handler) -> AsyncIterator[None]:
             send({"ok": await handler(request, lambda it: send({"progress": dataclasses.asdict(it)}))})
         except errors.DevclusterError as error:
             send({"error": render_error(error)})
+        except Exception as bug:  # raised again, so that the log has it; whoever waits is told the truth
+            send({"error": render_error(_bug(bug))})
+            raise
         finally:
             with contextlib.suppress(OSError):
                 await writer.drain()
@@ -86,6 +89,14 @@ async def ask(path: Path, request: Json, report: Report) -> Json:
     raise EndedError(
         "the host process ended before it answered",
         hint=f"`devcluster down` takes away what it made; its log: {log if log.exists() else log.name}",
+    )
+
+
+def _bug(error: Exception) -> errors.LeftoverError:
+    """It may have stopped half-way; nothing of its text, which may hold a value."""
+    return errors.LeftoverError(
+        f"a bug in devcluster's host process: {type(error).__name__}",
+        hint="`devcluster down` takes away what it made; please report it with session.log",
     )
 
 
