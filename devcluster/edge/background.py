@@ -43,6 +43,14 @@ async def _ended(task: asyncio.Task[None]) -> None:
         raise cancelled
 
 
+async def apart(work: Coroutine[Any, Any, None], *, name: str) -> None:
+    """Run *work* in a task of its own, to its end; cancelled with ours.  For work with a ``TaskGroup`` inside
+    a loop that asks ``unless_cancelled``: before Python 3.13 a group one of whose tasks fails leaves its own
+    task looking cancelled, for ever."""
+    async with running(work, name=name) as task:
+        await asyncio.wait({task})
+
+
 def unless_cancelled() -> None:
     """CancelledError where this task was cancelled and an error came between: for loops that mend errors."""
     task = asyncio.current_task()

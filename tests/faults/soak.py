@@ -96,14 +96,25 @@ async def _shake(stage: Stage, witness: Witness, chance: random.Random, until: f
     faults, count = [it for it in FAULTS if it.name not in _LEFT_OUT], 0
     while time.time() < until:
         fault = chance.choice(faults)
-        back = await fault.happen(stage)
-        if fault.name == "scaled":  # the others want one pod
-            back = await scale(stage, 1)
-        flows = await witness.flows("local", since=back, guard=_GUARD)
-        await witness.says("attached", since=flows, guard=_GUARD)
+        try:
+            back = await fault.happen(stage)
+            if fault.name == "scaled":  # the others want one pod
+                back = await scale(stage, 1)
+            flows = await witness.flows("local", since=back, guard=_GUARD)
+            await witness.says("attached", since=flows, guard=_GUARD)
+        except TimeoutError:
+            tell_end(fault.title, stage, witness)
+            raise
         count += 1
         print(f"{fault.title}: traffic again after {max(flows - back, 0):.1f} s", flush=True)
     return count
+
+
+def tell_end(title: str, stage: Stage, witness: Witness) -> None:
+    """What was seen of a fault that was not mended."""
+    print(f"{title}: not mended within {_GUARD:.0f} s", *witness.said[-5:], sep="\n", flush=True)
+    for log in stage.world.folder.glob("state/devcluster/*/session.log"):
+        print(*log.read_text().splitlines()[-20:], sep="\n", flush=True)
 
 
 async def soak(kubeconfig: Path, minutes: float, seed: int) -> int:

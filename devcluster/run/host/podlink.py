@@ -20,7 +20,7 @@ from typing import Literal
 
 from devcluster.config.model import Order
 from devcluster.edge.agent.ssh import AgentLink, Keys, open_agent
-from devcluster.edge.background import unless_cancelled
+from devcluster.edge.background import apart, unless_cancelled
 from devcluster.edge.kube.cluster import UpgradeTarget
 from devcluster.edge.lane.door import Door, open_lane
 from devcluster.edge.lane.lanes import AgentAddress
@@ -170,7 +170,7 @@ class PodLink:
                 async with open_agent(
                     self._wire.ways, target, self.address, self._wire.keys, timeout=_OPEN, on_state=self._hear
                 ) as link:
-                    await self._serve(link)
+                    await apart(self._serve(link), name=f"serve {self.pod.name}")
             except RefusedError as refusal:
                 self._refused(refusal)
             except NotFoundError as error:

@@ -7,7 +7,7 @@ import contextlib
 
 import pytest
 
-from devcluster.edge.background import running, unless_cancelled
+from devcluster.edge.background import apart, running, unless_cancelled
 
 
 class _Work:
@@ -85,3 +85,51 @@ async def test_a_loop_that_mends_errors_ends_with_a_cancellation() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert rounds == 1
+
+
+async def test_an_error_in_a_group_is_no_cancellation_of_the_loop_around_it() -> None:
+    """A link that broke once must be opened anew."""
+    tries = 0
+
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise OSError("the network")
+
+    async def serve() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(fail())
+
+    while tries < 3:
+        tries += 1
+        with contextlib.suppress(ExceptionGroup):
+            await apart(serve(), name="serve")
+        unless_cancelled()
+    assert tries == 3
+
+
+async def test_a_cancelled_loop_ends_though_its_group_answers_with_an_error() -> None:
+    began = asyncio.Event()
+
+    async def stubborn() -> None:
+        try:
+            began.set()
+            await asyncio.Event().wait()
+        finally:
+            raise OSError("the network")
+
+    async def serve() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(stubborn())
+
+    async def loop() -> None:
+        while True:
+            with contextlib.suppress(ExceptionGroup):
+                await apart(serve(), name="serve")
+            unless_cancelled()
+
+    task = asyncio.ensure_future(loop())
+    await began.wait()
+    task.cancel()
+    done, _ = await asyncio.wait({task}, timeout=10)
+    assert done == {task}
+    assert task.cancelled()
