@@ -54,7 +54,7 @@ class Fault:
 
 
 async def _agent_killed(stage: Stage) -> float:
-    (pod,) = (await stage.world.status())["pods"]
+    pod = (await stage.world.status())["pods"][0]
     before = _restarts(await stage.world.cluster.get("pod", pod["name"], stage.world.namespace))
     agent = agent_process(node_of(stage.kubeconfig), pod["name"])
     _node(stage, "kill", "-9", str(agent.pid))
@@ -62,7 +62,7 @@ async def _agent_killed(stage: Stage) -> float:
 
 
 async def _pod_deleted(stage: Stage) -> float:
-    (pod,) = (await stage.world.status())["pods"]
+    pod = (await stage.world.status())["pods"][0]
     await stage.world.cluster.delete("pod", pod["name"], stage.world.namespace)
     return await _pods(stage, lambda pods: any(_running(it) and _name(it) != pod["name"] for it in pods))
 

@@ -101,7 +101,8 @@ async def _shake(stage: Stage, witness: Witness, chance: random.Random, until: f
             if fault.name == "scaled":  # the others want one pod
                 back = await scale(stage, 1)
             flows = await witness.flows("local", since=back, guard=_GUARD)
-            await witness.says("attached", since=flows, guard=_GUARD)
+            settled = await scale(stage, 1)  # a roll-out may still have its former pod
+            await witness.says("attached", since=max(flows, settled), guard=_GUARD)
         except TimeoutError:
             tell_end(fault.title, stage, witness)
             raise
