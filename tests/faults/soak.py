@@ -20,6 +20,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from devcluster.errors import DevclusterError
 from devcluster.rules.naming import container_name
 from tests.edge.cluster_world import node_of
 from tests.faults.faults import FAULTS, Stage, scale
@@ -59,7 +60,12 @@ async def _weigh(stage: Stage, memory: Memory) -> None:
     while True:
         for part, read in (("agent", _agent), ("gateway", _gateway), ("host", _host)):
             with contextlib.suppress(
-                AssertionError, ValueError, OSError, StopIteration, subprocess.SubprocessError
+                DevclusterError,
+                AssertionError,
+                ValueError,
+                OSError,
+                StopIteration,
+                subprocess.SubprocessError,
             ):
                 memory.seen.append((time.time(), part, await read(stage)))
         await asyncio.sleep(3)
