@@ -11,7 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 what=${1:-all}
 [ $# -eq 0 ] || shift
 
-# One cluster for all tests, since they wait more than they work: three of them run side by side.
+# One cluster for all tests, since they wait more than they work: four of them run side by side.
 with_cluster() { # command…
   if [ -z "${DEVCLUSTER_TEST_KUBECONFIG:-}" ]; then
     state=$(mktemp -d)
@@ -52,4 +52,4 @@ for module in agent sandbox/node tests/apps; do
   (cd "$module" && CGO_ENABLED=0 go test -trimpath ./...)
 done
 say "Python tests"
-with_cluster pytest -m "not slow" -n 3 --no-loadscope-reorder --durations=15 "$@"
+with_cluster pytest -m "not slow" -n 4 --no-loadscope-reorder --durations=15 "$@"

@@ -120,9 +120,9 @@ async def test_a_foreground_up_ends_when_somebody_takes_it(world: World) -> None
     await world.deploy()
     async with open_laptop(world, "ann") as ann, open_laptop(world, "bob") as bob:
         process = await ann.start("up")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             while await world.who(1) != {"ann": 1}:
-                pass
+                assert process.returncode is None, await process.communicate()
         await bob.devcluster("up", "-d", "--takeover")
         async with asyncio.timeout(30):
             _, said = await process.communicate()

@@ -7,6 +7,7 @@ of which the cluster has never heard.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import os
@@ -85,8 +86,11 @@ async def attached(wordpress: WordPress, origin: Json, laptop_knows: list[str]) 
     """Answered here; the first test that asks brings it up, the others find it so."""
     if os.geteuid() == 0:
         wordpress.before = with_own_resolver(wordpress.folder)
-    with _taken(8080):
+    if wordpress.containers("wordpress", "netns"):
         await wordpress.devcluster("up", "-d")
+    else:
+        async with _taken(8080):
+            await wordpress.devcluster("up", "-d")
     return wordpress
 
 
@@ -221,12 +225,21 @@ def _started(world: WordPress) -> str:
     return world.in_local("wordpress", "stat", "-c", "%Y", "/proc/1").stdout
 
 
-@contextlib.contextmanager
-def _taken(port: int) -> Iterator[None]:
-    """Somebody listens on *port* of the laptop: we, where nobody did."""
+@contextlib.asynccontextmanager
+async def _taken(port: int) -> AsyncIterator[None]:
+    """We listen on *port* of the laptop, as soon as no other test's container does."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with contextlib.suppress(OSError):
-            listener.bind(("127.0.0.1", port))
-            listener.listen()
+        async with asyncio.timeout(180):
+            while not _bound(listener, port):
+                await asyncio.sleep(0.05)
+        listener.listen()
         yield
+
+
+def _bound(listener: socket.socket, port: int) -> bool:
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
