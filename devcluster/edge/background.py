@@ -3,11 +3,13 @@
 ``asyncio.TaskGroup`` inside a context manager wraps every error of the block into an ExceptionGroup,
 so the caller's ``except LaneError`` no longer matches.  Here the block's own error passes unchanged.
 
-A cancellation must never be lost: who cancelled waits for the end, for ever.  Two ways lose it.
-``await task`` hands it on to *task*, and what *task* answers looks like its own end.  And ``TaskGroup``,
+A cancellation must never be lost: who cancelled waits for the end, for ever.  Three ways lose it.
+``await task`` hands it on to *task*, and what *task* answers looks like its own end.  ``TaskGroup``,
 before Python 3.13, raises the error of one of its tasks instead, so that a loop that mends errors goes on.
+And ``asyncio.wait_for``, before Python 3.12, answers instead where what it waits for has just ended
+(``asyncio.timeout`` does not; the linter keeps to it).
 
-Source: https://github.com/python/cpython/issues/116720
+Sources: https://github.com/python/cpython/issues/116720, https://github.com/python/cpython/issues/86296
 """
 
 from __future__ import annotations

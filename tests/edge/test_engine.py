@@ -272,7 +272,8 @@ async def test_waiting_and_running_can_be_given_up(engine: Engine, netns: NetnsI
     workload = await run(engine, netns, spec())
     for work in (engine.wait(workload), engine.run_in(workload, ["sleep", "60"])):
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(work, 1)
+            async with asyncio.timeout(1):
+                await work
     deadline = time.monotonic() + 5
     while any(thread.name.startswith("docker") and _busy(thread) for thread in threading.enumerate()):
         assert time.monotonic() < deadline, "a thread still waits"
@@ -327,7 +328,8 @@ async def test_exec_ends_with_the_commands_code_and_has_our_streams(engine: Engi
         stderr=asyncio.subprocess.PIPE,
     )
     content = os.urandom(300_000)
-    out, err = await asyncio.wait_for(process.communicate(content), 30)
+    async with asyncio.timeout(30):
+        out, err = await process.communicate(content)
     assert (process.returncode, out, err) == (5, content, b"err\n")
 
 

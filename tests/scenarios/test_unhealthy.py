@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import subprocess
 
-from tests.scenarios.world import World
+from tests.scenarios.world import Json, World
 
 _CHECK = """\
     healthcheck:
@@ -37,8 +38,39 @@ async def test_the_original_serves_when_the_local_container_turns_unhealthy(worl
     assert "turned unhealthy" in row["reason"]
     assert await world.who() == {"original": 20}
 
+    # What we failed at is not held any more: a pod that starts now serves at once.
+    (old,) = (await world.cluster.list("pod", world.namespace, selector="app=web")).items
+    await world.cluster.delete("pod", old["metadata"]["name"], world.namespace)
+    async with asyncio.timeout(90):
+        states = world.cluster.watch_all("pod", world.namespace, selector="app=web")
+        async with contextlib.aclosing(states):
+            async for pods in states:
+                if [pod["metadata"]["uid"] != old["metadata"]["uid"] and _ready(pod) for pod in pods] == [
+                    True
+                ]:
+                    break
+    assert await world.who() == {"original": 20}
+
     await world.devcluster("up", "-d")
     assert await world.who() == {"local": 20}
+
+
+async def test_a_container_that_ends_while_the_original_stops_is_no_success(world: World) -> None:
+    """Nothing asks after its health at that moment: its end must be remembered."""
+    await world.deploy(container={"lifecycle": {"preStop": {"sleep": {"seconds": 4}}}})
+    world.write(f"name: shop\nnamespace: {world.namespace}\nworkloads: {{web: {{healthcheck: off}}}}\n")
+    process = await world.start("up", "-d")
+    assert process.stderr is not None
+    async with asyncio.timeout(90):
+        while b"taking the traffic" not in (line := await process.stderr.readline()):
+            assert line, "it ended before"
+        command = ["docker", "kill", f"devcluster-{world.project}-web"]
+        await asyncio.to_thread(subprocess.run, command, check=True, stdout=subprocess.DEVNULL)
+        _, said = await process.communicate()
+    assert process.returncode == 1, said
+    assert b"ended with exit code 137" in said
+    assert b"was put back" in said
+    assert await world.who() == {"original": 20}
 
 
 async def test_the_original_serves_when_an_edit_does_not_start(world: World) -> None:
@@ -58,3 +90,7 @@ async def test_the_original_serves_when_an_edit_does_not_start(world: World) -> 
     assert await world.who() == {"local": 20}
     await world.devcluster("down")
     assert world.docker_leftovers() == []
+
+
+def _ready(pod: Json) -> bool:
+    return any(it["type"] == "Ready" and it["status"] == "True" for it in pod["status"].get("conditions", ()))

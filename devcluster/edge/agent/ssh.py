@@ -103,7 +103,8 @@ async def open_agent(
     """
     sock = await ways.open_socket(target, address, "ssh", timeout=timeout)
     try:
-        connection = await asyncio.wait_for(_connect(sock, keys), timeout)
+        async with asyncio.timeout(timeout):
+            connection = await _connect(sock, keys)
     except (asyncssh.Error, OSError, TimeoutError) as error:
         sock.close()
         raise LaneError(f"the agent of pod {address.pod} did not let us in: {error}") from error

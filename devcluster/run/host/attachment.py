@@ -21,8 +21,9 @@ from typing import Literal
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.kube.workload import watch_agent_pods
 from devcluster.edge.lines import RefusedError
-from devcluster.errors import FailedError, HeldError
+from devcluster.errors import DevclusterError, FailedError, HeldError
 from devcluster.rules.drift import SeenState, true_state
+from devcluster.rules.marks import secret_name
 from devcluster.run.host.changes import Changes
 from devcluster.run.host.drift import DriftWatch
 from devcluster.run.host.links import Links
@@ -32,6 +33,7 @@ from devcluster.run.host.podlink import Claim, Wire
 from devcluster.run.report import Progress
 from devcluster.run.site import Site
 from devcluster.run.volume.filling import Filling
+from devcluster.run.workload.record import unclaim
 from devcluster.run.workload.wanted import Wanted
 
 _HOLDING = 10.0  # seconds for the last agent to be held
@@ -223,11 +225,24 @@ class Attachment:
         if self.claim.order == "stop-first":
             await self._all("pause", tolerant=True)
             await self.local.stop()
-            await self._all("release", tolerant=True)
+            await self._all("release", tolerant=True, last=True)
         else:
-            await self._all("release", tolerant=True)
+            await self._all("release", tolerant=True, last=True)
             await self.local.stop()
+        self.links.close()
+        await self._unclaim()
         self._set("failed" if failure else "left")
+
+    async def _unclaim(self) -> None:
+        """Pods that start from now on wait for nobody."""
+        seen = self.wanted.object
+        try:
+            secret = secret_name(seen.kind, seen.name)
+            await unclaim(self._site.cluster, seen.namespace, secret, self.claim.epoch)
+        except DevclusterError as error:
+            if not self.failure:
+                raise
+            self._say(f"who held it could not be taken out ({error}); new pods wait for one lease")
 
     async def restart(self) -> None:
         """Stop and start the local container; connections wait in the agents meanwhile."""
@@ -253,6 +268,8 @@ class Attachment:
         self._unless_taken()
         await self.links.engage()
         self._unless_taken()
+        if self.local.ending:  # while the original stopped, nobody listened for it
+            raise FailedError(self.local.ending)
         self._set("attached")
 
     @contextlib.contextmanager
@@ -327,8 +344,8 @@ class Attachment:
         self._unless_taken()
         return await self.links.held[0].link()
 
-    async def _all(self, *requests: str, tolerant: bool = False) -> None:
-        failed = await self.links.tell(*requests, timeout=self._site.timeout, tolerant=tolerant)
+    async def _all(self, *requests: str, tolerant: bool = False, last: bool = False) -> None:
+        failed = await self.links.tell(*requests, timeout=self._site.timeout, tolerant=tolerant, last=last)
         for error in failed:
             self._say(f"an agent could not be told to {requests[-1]} ({error}); its lease ends by itself")
 

@@ -29,6 +29,7 @@ class Links:
         self._changes = changes
         self._on_change = on_change
         self._door: Door | None = None
+        self._closed = False
 
     def __bool__(self) -> bool:
         return bool(self._of)
@@ -53,6 +54,8 @@ class Links:
 
     def follow(self, pods: tuple[AgentPod, ...], tasks: asyncio.TaskGroup) -> None:
         """A link for each of *pods*, none for others; new ones live in *tasks*."""
+        if self._closed:
+            return
         ours = {pod.uid: pod for pod in pods if pod.ip and pod.phase == "Running"}
         for uid in self._of.keys() - ours.keys():
             self._of.pop(uid).forget()
@@ -83,6 +86,14 @@ class Links:
         for link in self._of.values():
             link.disengage()
 
+    def close(self) -> None:
+        """Nothing is wished of any agent any more, of none to come either.  A link that is merely no longer
+        engaged would hold again what was released, and the original would wait for us."""
+        self._closed = True
+        for link in self._of.values():
+            link.let_go()
+        self._of.clear()
+
     def give_up(self, reason: str) -> None:
         """Somebody else has taken one: of two laptops never both hold something."""
         self.disengage()
@@ -96,19 +107,20 @@ class Links:
             link.open_door(door)
 
     async def tell(
-        self, *requests: str, timeout: float, tolerant: bool = False, unless: str = ""
+        self, *requests: str, timeout: float, tolerant: bool = False, unless: str = "", last: bool = False
     ) -> list[BaseException]:
         """The same requests to every agent, one after the other each, all agents at once.  What failed; with
         *tolerant* only those that are connected are asked, else the first failure is raised.  *unless*: a
-        route; an agent that has it is not asked."""
+        route; an agent that has it is not asked.  *last*: an agent that did so is let go."""
 
         async def ask(link: PodLink) -> None:
-            for request in requests:
-                await link.call(request)
+            async with asyncio.timeout(timeout):
+                for request in requests:
+                    await link.call(request)
+            if last:
+                link.let_go()
 
         links = [link for link in self.live if link.connected or not tolerant]
         links = [link for link in links if not unless or link.agent_state.get("route") != unless]
-        results = await asyncio.gather(
-            *(asyncio.wait_for(ask(link), timeout) for link in links), return_exceptions=tolerant
-        )
+        results = await asyncio.gather(*(ask(link) for link in links), return_exceptions=tolerant)
         return [result for result in results if isinstance(result, BaseException)]

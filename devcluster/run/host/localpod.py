@@ -56,6 +56,7 @@ class LocalPod:
         self._on_door = on_door
         self._settings: tuple[PodFacts, Keys, int] | None = None
         self._digest = ""
+        self.ending = ""  # why the container can't serve any more
         self._asleep: str | None = None  # the container that an outage ended
         self._control: Lines | None = None
         self._changes = Changes()
@@ -93,6 +94,7 @@ class LocalPod:
     async def start(self, facts: PodFacts) -> None:
         """The workload's container, new."""
         assert self.netns is not None
+        self.ending = ""
         spec = self._spec(facts)
         self._digest = self._identity(spec)
         self.container = await self._site.engine.run_workload(
@@ -127,6 +129,7 @@ class LocalPod:
         self.netns = await self._site.engine.netns_info(netns)
         network = await self._site.engine.ensure_network(self._site.place.id)
         await self._start_gateway(network.subnet, network.gateway)
+        self.ending = ""
         if self._asleep is None:
             raise GoneError("no container was left")
         await self._site.engine.start(self._asleep)
@@ -181,7 +184,7 @@ class LocalPod:
 
     async def restart(self) -> None:
         """The same container, stopped and started."""
-        container, self.container = self.container, None
+        container, self.container, self.ending = self.container, None, ""
         assert container is not None
         self._changes.notify()
         self._site.changed()
@@ -324,7 +327,8 @@ class LocalPod:
                 await self._changes.until(lambda: not self.outage.reason)
                 continue
             if self.container == container:
-                self._on_end(f"the local container {self.name} {reason}")
+                self.ending = f"the local container {self.name} {reason}"
+                self._on_end(self.ending)
             await self._changes.until(lambda container=container: self.container != container)  # type: ignore[misc]
 
     async def _until_end(self, container: str, ended: asyncio.Future[str]) -> None:

@@ -140,6 +140,10 @@ class PodLink:
         """Somebody else holds the workload: no more of this pod either."""
         self._change("lost", reason)
 
+    def let_go(self) -> None:
+        """The pod was given back: it is not held again."""
+        self._change("gone", "given back")
+
     def forget(self) -> None:
         """The pod is gone: the loop ends, and whoever waits for it."""
         self._change("gone", "the pod is gone")

@@ -16,7 +16,6 @@ from typing import Any
 from devcluster.config.model import Project
 from devcluster.edge.kube.workload import WorkloadObject
 from devcluster.errors import ConfigurationError, DevclusterError, FailedError, HeldError, LeftoverError
-from devcluster.rules.marks import secret_name
 from devcluster.run.host.attachment import Attachment
 from devcluster.run.host.changes import Changes
 from devcluster.run.host.opening import Opening
@@ -26,7 +25,7 @@ from devcluster.run.workload.holding import own_holder
 from devcluster.run.workload.install import BusyError, Installed
 from devcluster.run.workload.journal import Journal
 from devcluster.run.workload.ports import check_ports
-from devcluster.run.workload.record import Mark, find_dropped, unclaim
+from devcluster.run.workload.record import Mark, find_dropped
 from devcluster.run.workload.remove import remove
 from devcluster.run.workload.wanted import Wanted, read_wanted
 
@@ -223,8 +222,6 @@ class Session:
                 await self._end(attachment, remove_containers=created)
             if created and not conflict:
                 await self._remove_agent(wanted.object)
-            elif attachment is not None:
-                await self._unclaim(attachment)
         except DevclusterError as second:
             return LeftoverError(
                 f"{cause}; putting {wanted.title} back failed too: {second}",
@@ -234,11 +231,6 @@ class Session:
             return cause
         hint = cause.hint if isinstance(cause, DevclusterError) else ""
         return FailedError(f"{cause}; {wanted.title} was put back", hint=hint)
-
-    async def _unclaim(self, attachment: Attachment) -> None:
-        wanted = attachment.wanted
-        secret = secret_name(wanted.object.kind, wanted.object.name)
-        await unclaim(self.site.cluster, self.site.place.namespace, secret, attachment.claim.epoch)
 
     async def _detach(self, key: str, *, remove_agent: bool) -> Json:
         attachment = self.attachments[key]
@@ -254,7 +246,6 @@ class Session:
             await attachment.local.stop()
         else:
             await attachment.hand_back()
-            await self._unclaim(attachment)
         await self._end(attachment, remove_containers=remove_agent)
         return {
             "name": key,

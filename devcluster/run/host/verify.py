@@ -139,7 +139,8 @@ async def _expect(links: Sequence[PodLink], key: str, span: float) -> dict[str, 
 
     async def ask(link: PodLink) -> str:
         try:
-            agent = await asyncio.wait_for(link.link(), _CALL)
+            async with asyncio.timeout(_CALL):
+                agent = await link.link()
             await agent.call("expect", timeout=_CALL, key=key, ms=round(span * 1000))
         except RefusedError as refusal:
             if "unknown request" in refusal.text:
@@ -166,7 +167,8 @@ async def _prove(one: Try, asking: _Asking) -> Json:
     senders = sorted(asking.senders, key=lambda link: link.pod.name == one.pod)
     for link in senders[:_SENDERS]:
         try:
-            agent = await asyncio.wait_for(link.link(), _CALL)
+            async with asyncio.timeout(_CALL):
+                agent = await link.link()
             outcome = await agent.call(
                 "prove", timeout=_PROVE + _CALL, key=asking.key, to=one.to, ms=round(_PROVE * 1000)
             )
