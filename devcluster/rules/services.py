@@ -70,6 +70,15 @@ def selects(service: Json, labels: Mapping[str, str]) -> bool:
     return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
 
 
+def serving_containers(spec: Json) -> list[Json]:
+    """All that run beside each other, sidecars included.
+
+    Source: https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/
+    """
+    sidecars = [it for it in spec.get("initContainers") or [] if it.get("restartPolicy") == "Always"]
+    return [*spec["containers"], *sidecars]
+
+
 def routes(
     services: Sequence[Json],
     template: Json,
@@ -108,7 +117,7 @@ def _number(target: Target, template: Json, container: str) -> int | None:
     """The port of *container* that *target* means; None where it belongs to another container."""
     declared = {
         item["name"]: [port for port in item.get("ports") or [] if port.get("protocol", "TCP") == "TCP"]
-        for item in template["spec"]["containers"]
+        for item in serving_containers(template["spec"])
     }
     if isinstance(target, str):
         numbers = [port["containerPort"] for port in declared[container] if port.get("name") == target]
@@ -131,7 +140,9 @@ def plan_fronts(
     }
     wanted = {route.container_port for route in found if front and not route.left_alone}
     used = {
-        port["containerPort"] for item in template["spec"]["containers"] for port in item.get("ports") or []
+        port["containerPort"]
+        for item in serving_containers(template["spec"])
+        for port in item.get("ports") or []
     }
     used |= {agent_port} | {route.container_port for route in found}
     result, number_of_front = [], _FIRST_FRONT

@@ -21,7 +21,7 @@ from devcluster.config.model import Delivery, Take
 from devcluster.errors import ConfigurationError
 from devcluster.rules.image import ImageFacts
 from devcluster.rules.memory import MEMORY, Admitted, raise_memory
-from devcluster.rules.services import FrontPort
+from devcluster.rules.services import FrontPort, serving_containers
 
 Json = dict[str, Any]
 
@@ -127,7 +127,7 @@ def check_template(template: Json, *, container: str, agent_port: int, command: 
         )
     if (spec.get("os") or {}).get("name") == "windows":
         raise ConfigurationError("Windows pods are not supported")
-    ports = {port["containerPort"] for item in spec["containers"] for port in item.get("ports") or []}
+    ports = {port["containerPort"] for item in serving_containers(spec) for port in item.get("ports") or []}
     if agent_port in ports:
         raise ConfigurationError(
             f"port {agent_port} is one of the pod's own", hint="give the agent another: `agent: {port: …}`"

@@ -21,7 +21,7 @@ from devcluster.rules.policies import find_closed
 from devcluster.rules.services import FrontPort, selects
 
 Json = dict[str, Any]
-Subject = Literal["away", "autoscaler", "history", "data", "controller", "policy"]
+Subject = Literal["away", "autoscaler", "history", "data", "controller", "policy", "datagrams"]
 
 _LONGEST = 600.0  # seconds; a start that took longer was not a start, but a readiness that came back
 _LISTED = 5
@@ -89,6 +89,7 @@ def find_cautions(seen: Circumstances) -> tuple[Caution, ...]:
         _autoscalers,
         _history,
         _policies,
+        _datagrams,
         _data,
     )
     return tuple(caution for rule in rules for caution in rule(seen))
@@ -209,6 +210,21 @@ def _policies(seen: Circumstances) -> list[Caution]:
             "write `take: direct`, or name the port instead of its number in the policy",
         )
         for name, port, front in find_closed(seen.policies, seen.template, seen.fronts)
+    ]
+
+
+def _datagrams(seen: Circumstances) -> list[Caution]:
+    """The original stops, and only TCP is brought to the local container."""
+    return [
+        Caution(
+            "datagrams",
+            f"service/{one['metadata']['name']} port {port['port']}/{port['protocol']} is answered by nobody "
+            "meanwhile: only TCP reaches the local container",
+        )
+        for one in sorted(seen.services, key=lambda item: str(item["metadata"]["name"]))
+        if selects(one, _labels(seen))
+        for port in one["spec"].get("ports") or []
+        if port.get("protocol", "TCP") != "TCP"
     ]
 
 

@@ -37,7 +37,11 @@ TEMPLATE = {
                     {"name": "dns", "containerPort": 53, "protocol": "UDP"},
                 ],
             },
-        ]
+        ],
+        "initContainers": [
+            {"name": "first", "ports": [{"containerPort": 7000}]},
+            {"name": "mesh", "restartPolicy": "Always", "ports": [{"containerPort": 9100}]},
+        ],
     },
 }
 
@@ -58,6 +62,11 @@ def test_what_is_not_ours() -> None:
     assert found(service("a", {"port": 53, "targetPort": "dns", "protocol": "UDP"})) == []
     assert found(service("a", {"port": 80}, selector={"app": "other"})) == []
     assert found(service("a", {"port": 80}, selector=None)) == []
+
+
+def test_a_sidecars_port_is_the_sidecars() -> None:
+    ports = [{"port": number, "targetPort": number} for number in (7000, 9100)]
+    assert found(service("both", *ports)) == ["both:7000>7000=7000"]
 
 
 def test_left_alone_with_the_reason() -> None:

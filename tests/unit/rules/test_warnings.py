@@ -50,6 +50,15 @@ def test_an_ordinary_deployment_gives_no_warning() -> None:
     assert said(around()) == []
 
 
+def test_datagrams_reach_nobody() -> None:
+    dns = service("dns", 53, app="web")
+    dns["spec"]["ports"] = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
+    other = service("other", 53, app="other")
+    other["spec"]["ports"] = [{"port": 53, "protocol": "UDP"}]
+    (text,) = said(replace(around(), services=(dns, other)))
+    assert text.startswith("datagrams: service/dns port 53/UDP is answered by nobody")
+
+
 def test_recreate_is_away_for_as_long_as_its_start_took() -> None:
     pods = (
         pod("2026-11-23T08:00:00Z", "2026-11-23T08:00:12Z"),
