@@ -177,8 +177,9 @@ class Session:
             raise await self._put_back(wanted, created=created, error=error) from error
         except asyncio.CancelledError:
             interrupted = FailedError("interrupted")
-            with contextlib.suppress(DevclusterError):
-                await self._put_back(wanted, created=created, error=interrupted)
+            told = await self._put_back(wanted, created=created, error=interrupted)
+            if isinstance(told, LeftoverError):
+                self.site.report(Progress(wanted.workload.key, f"{told.message}: {told.hint}"))
             raise
 
     async def _install(self, wanted: Wanted, *, takeover: bool) -> tuple[Wanted, Installed]:

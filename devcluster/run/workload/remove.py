@@ -196,7 +196,8 @@ class _Work:
             )
         except RolloutError as error:
             pods = await self._cluster.list("pod", self._space)
-            names = [pod["metadata"]["name"] for pod in pods.items if self._has_agent(pod)]
+            staying = [pod for pod in pods.items if not pod["metadata"].get("deletionTimestamp")]
+            names = [pod["metadata"]["name"] for pod in staying if self._has_agent(pod)]
             if names:
                 raise LeftoverError(
                     f"{error.message}; still with an agent: {', '.join(sorted(names))}",

@@ -61,14 +61,17 @@ async def await_rollout(
     RolloutError where it fails or takes longer than *timeout* seconds.
     """
     last: Sight | None = None
+    stale: tuple[Json, ...] | None = None
     try:
         async with asyncio.timeout(timeout):
             states = _sights(cluster, namespace, name)
             async with contextlib.aclosing(states):
                 async for last in states:
+                    if stale is None:
+                        stale = _conditions(last)
                     if _done(last, wrapped, ready):
                         return tuple(pod for pod in last.pods if is_wrapped(pod) == wrapped)
-                    failed = find_failure(last, container, wrapped, patient=not ready)
+                    failed = find_failure(last, container, wrapped, patient=not ready, stale=stale)
                     if failed is not None:
                         raise await _explained(cluster, namespace, container, *failed)
     except TimeoutError as error:
@@ -131,11 +134,18 @@ def _alive(pod: Json) -> bool:
 
 
 def find_failure(
-    sight: Sight, container: str, wrapped: bool, *, patient: bool = False
+    sight: Sight,
+    container: str,
+    wrapped: bool,
+    *,
+    patient: bool = False,
+    stale: tuple[Json, ...] = (),
 ) -> tuple[str, str] | None:
     """The pod ('' for none in particular) and the reason why this roll-out can't end well; or None.
 
     *patient*: the application may end again and again, since it did so before us; the agent may not.
+    *stale*: conditions that stood there at the beginning: the roll-out before this one may have left them,
+    and the controller takes "too late" away only when something has moved.
     """
     if sight.deployment["spec"].get("paused"):
         return "", "its Deployment is paused (kubectl rollout resume)"
@@ -147,13 +157,19 @@ def find_failure(
     status = sight.deployment.get("status") or {}
     if status.get("observedGeneration", 0) < sight.deployment["metadata"]["generation"]:
         return None
-    for item in status.get("conditions") or []:
+    for item in _conditions(sight):
+        if item in stale and (item["type"] == "Progressing" or not wrapped):
+            continue
         late = item["type"] == "Progressing" and item.get("reason") == "ProgressDeadlineExceeded"
         if (item["status"] == "True" and item["type"] == "ReplicaFailure") or (
             late and item["status"] == "False"
         ):
             return "", f"{item.get('reason')}: {item.get('message')}"
     return None
+
+
+def _conditions(sight: Sight) -> tuple[Json, ...]:
+    return tuple((sight.deployment.get("status") or {}).get("conditions") or ())
 
 
 def _pod_failure(pod: Json, container: str, patient: bool) -> str:

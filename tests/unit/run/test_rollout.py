@@ -60,6 +60,9 @@ def test_the_controllers_word() -> None:
     old = deployment(quota)
     old["metadata"]["generation"] = 2
     assert find_failure(Sight(old, ()), "web", True) is None
+    left = tuple(deployment(late)["status"]["conditions"])  # by the roll-out before this one
+    assert find_failure(Sight(deployment(late), ()), "web", False, stale=left) is None
+    assert find_failure(Sight(deployment(quota), ()), "web", True, stale=left) is not None
     paused = find_failure(Sight(deployment(paused=True), ()), "web", True)
     assert paused is not None
     assert "paused" in paused[1]
