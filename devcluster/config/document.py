@@ -10,6 +10,7 @@ Source: https://yaml.org/spec/1.1/ and https://yaml.org/type/merge.html
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ import yaml
 _MERGE = "tag:yaml.org,2002:merge"
 _NULL = "tag:yaml.org,2002:null"
 _PLAIN = "tag:yaml.org,2002:"
+_ALIKE = 0.75  # of 1: a key so near to `environment` was meant to be it
 _SECRET_LINE = re.compile(r"^[\s\-{\[,\"']*(environment\b|x-)")
 
 
@@ -113,7 +115,8 @@ def _harmless(context: str | None) -> bool:
 
 def _masks(root: yaml.Node) -> tuple[Mask, ...]:
     """Every value below a key ``environment``, wherever it stands (behind an anchor, or as the second of
-    two equal keys, too): so it is asked of the nodes, not of what was made of them."""
+    two equal keys, too): so it is asked of the nodes, not of what was made of them.  Below a key that was
+    meant to be this one, as well."""
     result: list[Mask] = []
     seen: set[tuple[int, bool]] = set()
     rest: list[tuple[yaml.Node, bool]] = [(root, False)]
@@ -129,10 +132,22 @@ def _masks(root: yaml.Node) -> tuple[Mask, ...]:
             rest += [(child, secret) for child in node.value]
         else:
             for key, value in node.value:
-                rest.append((value, secret or key.value == "environment"))
+                name = key.value if isinstance(key, yaml.ScalarNode) else ""
+                rest.append((value, secret or _holds_values(name, value)))
                 if not isinstance(key, yaml.ScalarNode):
                     rest.append((key, secret))
     return tuple(result)
+
+
+def _holds_values(key: str, value: yaml.Node) -> bool:
+    """Whether variables' values stand below *key*: ``environment``, mistyped or with ``env`` in its place."""
+    if key == "env":
+        known = isinstance(value, yaml.MappingNode) and all(
+            isinstance(it, yaml.ScalarNode) and it.value in ("include", "exclude", "export")
+            for it, _ in value.value
+        )
+        return not known
+    return difflib.SequenceMatcher(None, key.lower(), "environment").ratio() > _ALIKE
 
 
 def secret_lines(text: str) -> tuple[Mask, ...]:

@@ -209,6 +209,11 @@ def test_values_of_the_environment_are_never_shown() -> None:
         "environment: {A: hush, A: hush}",
         "environment: {A: hush}\nenvironment: {A: hush}",
         "environment: {? [hush] : hush}",
+        "enviroment: {A: hush}",
+        "Enviornment: [A=hush]",
+        "environments: {A: hush}",
+        "env: {A: hush}",
+        "env: [A=hush]",
         "environment: {A: 'x$hu${sh!hush}'}",
         "image: ${HUSH}\nmode: ${HUSH}\nenvironment: {A: hush}",
     ):
