@@ -2,7 +2,7 @@
 // client that runs in pods and prints one JSON document of what it saw.
 //
 //	app serve http=:8080 echo=:7000 sink=:7001 source=:7002 reset=:7003
-//	app http|echo|sink|source|reset ADDRESS
+//	app http|ask|echo|sink|source|reset ADDRESS
 //	app client http|echo|halfclose|reset|hold|idle FLAGS
 //	app attack lane|garbage|header|silent FLAGS
 //	app resolve NAME…

@@ -22,6 +22,8 @@ var handlers = map[string]func(context.Context, *net.TCPConn) error{
 	"reset":  reset,
 }
 
+var pages = map[string]http.HandlerFunc{"http": answer, "ask": ask}
+
 // serve listens for each MODE=ADDRESS until ctx ends or a listener fails.
 func serve(ctx context.Context, pairs []string) error {
 	running, stop := context.WithCancelCause(ctx)
@@ -31,7 +33,7 @@ func serve(ctx context.Context, pairs []string) error {
 	}
 	for _, pair := range pairs {
 		mode, address, _ := strings.Cut(pair, "=")
-		if mode != "http" && handlers[mode] == nil {
+		if pages[mode] == nil && handlers[mode] == nil {
 			return fmt.Errorf("unknown mode %q", mode)
 		}
 		listener, err := net.Listen("tcp", address)
@@ -68,8 +70,8 @@ func fill(mib string) error {
 }
 
 func serveOne(ctx context.Context, mode string, listener net.Listener) error {
-	if mode == "http" {
-		server := &http.Server{Handler: http.HandlerFunc(answer), ReadHeaderTimeout: 30 * time.Second}
+	if page := pages[mode]; page != nil {
+		server := &http.Server{Handler: page, ReadHeaderTimeout: 30 * time.Second}
 		return server.Serve(listener)
 	}
 	for {

@@ -20,6 +20,7 @@ import (
 
 	"devcluster/agent/internal/child"
 	"devcluster/agent/internal/connect"
+	"devcluster/agent/internal/control"
 	"devcluster/agent/internal/guard"
 	"devcluster/agent/internal/lane"
 )
@@ -64,7 +65,7 @@ func run(etc string, command []string) error {
 		return err
 	}
 	config.Command = command
-	if config.Address, err = podAddress(); err != nil {
+	if config.Address, err = control.PodAddress(); err != nil {
 		return err
 	}
 	key, err := lane.ParsePrivate(config.Agent)
@@ -109,19 +110,4 @@ func obey(keeper *guard.Guard, stop syscall.Signal) {
 	for sig := range signals {
 		go keeper.Terminate(sig.(syscall.Signal))
 	}
-}
-
-// podAddress is the pod's own IPv4 address: the first that is not loopback.
-func podAddress() (string, error) {
-	addresses, err := net.InterfaceAddrs()
-	if err != nil {
-		return "", err
-	}
-	for _, address := range addresses {
-		ip, ok := address.(*net.IPNet)
-		if ok && ip.IP.To4() != nil && ip.IP.IsGlobalUnicast() {
-			return ip.IP.String(), nil
-		}
-	}
-	return "", errors.New("the pod has no IPv4 address")
 }

@@ -60,11 +60,21 @@ func NewReaper() (*Reaper, error) {
 // a slash is looked for in PATH, as execvp(3) does. The error tells whether it
 // is missing (os.ErrNotExist) or may not be executed.
 func (r *Reaper) Start(argv []string, files Files) (*Process, error) {
+	return r.start(argv, files, &syscall.SysProcAttr{})
+}
+
+// StartApart is Start in a session of its own, as kubelet runs a probe, so that
+// Kill finds what the program has started too.
+func (r *Reaper) StartApart(argv []string, files Files) (*Process, error) {
+	return r.start(argv, files, &syscall.SysProcAttr{Setsid: true})
+}
+
+func (r *Reaper) start(argv []string, files Files, system *syscall.SysProcAttr) (*Process, error) {
 	path, err := lookPath(argv[0])
 	if err != nil {
 		return nil, err
 	}
-	attributes := &syscall.ProcAttr{Env: os.Environ()}
+	attributes := &syscall.ProcAttr{Env: os.Environ(), Sys: system}
 	for _, file := range files {
 		attributes.Files = append(attributes.Files, file.Fd())
 	}
@@ -107,6 +117,15 @@ func (r *Reaper) Signal(p *Process, sig syscall.Signal) {
 	defer r.mu.Unlock()
 	if r.known[p.PID] == p {
 		_ = syscall.Kill(p.PID, sig)
+	}
+}
+
+// Kill ends a program of StartApart and all in its process group.
+func (r *Reaper) Kill(p *Process) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.known[p.PID] == p { // not reaped yet, so the number is still its own
+		_ = syscall.Kill(-p.PID, syscall.SIGKILL)
 	}
 }
 

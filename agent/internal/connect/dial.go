@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 	"syscall"
 	"time"
 
@@ -38,8 +39,7 @@ func serveTCP(ctx context.Context, stream *lane.Stream, to string) {
 // said anything for a minute. What the network refuses (an ICMP answer) is a
 // datagram lost, as it is for the application.
 func serveUDP(ctx context.Context, stream *lane.Stream, to string) {
-	dialer := net.Dialer{Timeout: dialTimeout}
-	conn, err := dialer.DialContext(ctx, "udp", to)
+	conn, raw, err := dialUDP(ctx, to)
 	if err != nil {
 		_ = stream.Answer(err)
 		return
@@ -55,7 +55,16 @@ func serveUDP(ctx context.Context, stream *lane.Stream, to string) {
 		defer conn.Close()
 		fromStream(conn, stream, idle)
 	}()
-	toStream(stream, conn, idle)
+	toStream(stream, raw, idle)
+}
+
+func dialUDP(ctx context.Context, to string) (net.Conn, syscall.RawConn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "udp", to)
+	if err != nil {
+		return nil, nil, err
+	}
+	raw, err := conn.(*net.UDPConn).SyscallConn()
+	return conn, raw, err
 }
 
 func fromStream(conn net.Conn, stream io.Reader, idle *time.Timer) {
@@ -73,22 +82,49 @@ func fromStream(conn net.Conn, stream io.Reader, idle *time.Timer) {
 	}
 }
 
-func toStream(stream io.Writer, conn net.Conn, idle *time.Timer) {
-	buffer := make([]byte, 2+maxDatagram)
+// frames are buffers for a datagram of any size with its length. A stream has
+// one only from a datagram's arrival to its way on: there may be thousands that
+// are silent, and the memory is the application's.
+var frames = sync.Pool{New: func() any { b := make([]byte, 2+maxDatagram); return &b }}
+
+func toStream(stream io.Writer, raw syscall.RawConn, idle *time.Timer) {
 	for {
-		n, err := conn.Read(buffer[2:])
+		buffer, n, err := receive(raw)
 		if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EHOSTUNREACH) {
+			frames.Put(buffer)
 			continue
 		}
 		if err != nil {
 			return
 		}
 		idle.Reset(udpIdle)
-		binary.BigEndian.PutUint16(buffer, uint16(n))
-		if _, err := stream.Write(buffer[:2+n]); err != nil {
+		frame := *buffer
+		binary.BigEndian.PutUint16(frame, uint16(n))
+		_, err = stream.Write(frame[:2+n])
+		frames.Put(buffer)
+		if err != nil {
 			return
 		}
 	}
+}
+
+// receive waits for a datagram and gives a buffer with it, behind the place for
+// its length. The buffer is nil where the connection was closed.
+func receive(raw syscall.RawConn) (buffer *[]byte, n int, err error) {
+	over := raw.Read(func(socket uintptr) bool {
+		buffer = frames.Get().(*[]byte)
+		n, err = syscall.Read(int(socket), (*buffer)[2:])
+		if errors.Is(err, syscall.EAGAIN) {
+			frames.Put(buffer)
+			buffer = nil
+			return false
+		}
+		return true
+	})
+	if over != nil {
+		return nil, 0, over
+	}
+	return buffer, n, err
 }
 
 // readFrame reads a uint16 length and so many bytes, into buffer where they fit.

@@ -121,20 +121,36 @@ func (f *framer) send(message []byte) {
 	_, _ = f.to.Write(frame)
 }
 
-// exchange asks one server after the other. Where nobody answers the answer
-// is SERVFAIL, so that the asker need not wait for its own time-out too.
+// exchange asks one server after the other; one that says it can't tell has the
+// next one asked, as libc does. Where nobody answers the answer is SERVFAIL, so
+// that the asker need not wait for its own time-out too.
 func (r resolver) exchange(ctx context.Context, question []byte) []byte {
+	var declined []byte
 	for range r.attempts {
 		for _, server := range r.servers {
 			if ctx.Err() != nil {
 				return servFail(question)
 			}
-			if answer, err := r.ask(ctx, server, question); err == nil {
+			answer, err := r.ask(ctx, server, question)
+			switch {
+			case err != nil:
+			case !declines(answer):
 				return answer
+			case declined == nil:
+				declined = answer
 			}
+		}
+		if declined != nil {
+			return declined
 		}
 	}
 	return servFail(question)
+}
+
+// declines is SERVFAIL, NOTIMP and REFUSED.
+func declines(answer []byte) bool {
+	code := answer[3] & 0x0f
+	return code == 2 || code == 4 || code == 5
 }
 
 func (r resolver) ask(ctx context.Context, server string, question []byte) ([]byte, error) {

@@ -117,3 +117,42 @@ func TestResolvConf(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// coded is a nameserver with one answer for all.
+func coded(t *testing.T, code byte) string {
+	t.Helper()
+	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { packets.Close() })
+	go func() {
+		for {
+			message := make([]byte, 512)
+			n, from, err := packets.ReadFrom(message)
+			if err != nil {
+				return
+			}
+			message[2] |= 0x80
+			message[3] = code
+			_, _ = packets.WriteTo(message[:n], from)
+		}
+	}()
+	return packets.LocalAddr().String()
+}
+
+func TestDNSAsksTheNextServerWhereOneCannotTell(t *testing.T) {
+	const servFail, noSuchName, refused = 2, 3, 5
+	for _, c := range []struct {
+		codes []byte
+		want  byte
+	}{{[]byte{refused, 0}, 0}, {[]byte{servFail, noSuchName}, noSuchName}, {[]byte{noSuchName, 0}, noSuchName}, {[]byte{refused, servFail}, refused}} {
+		ask := resolver{timeout: 5 * time.Second, attempts: 2}
+		for _, code := range c.codes {
+			ask.servers = append(ask.servers, coded(t, code))
+		}
+		if answer := ask.exchange(t.Context(), question(9, "name")); answer[3]&0x0f != c.want {
+			t.Errorf("%v: %d", c.codes, answer[3]&0x0f)
+		}
+	}
+}

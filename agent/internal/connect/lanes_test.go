@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -234,5 +235,32 @@ func TestUDPKeepsDatagramsApart(t *testing.T) {
 		if got, err := readFrame(stream, nil); err != nil || string(got) != datagram {
 			t.Errorf("%d bytes for %d, %v", len(got), len(datagram), err)
 		}
+	}
+}
+
+// heap is what lies there after a collection.
+func heap() int64 {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
+}
+
+func TestSilentUDPStreamsCostLittle(t *testing.T) {
+	session := newWorld(t).standing(t)
+	server, _ := net.ListenPacket("udp", "127.0.0.1:0")
+	defer server.Close()
+	before := heap()
+	const count = 300
+	for range count {
+		stream, err := session.Open(t.Context(), lane.Header{Net: "udp", To: server.LocalAddr().String()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stream.Close()
+	}
+	if each := (heap() - before) / count; each > 24<<10 { // both ends of the lane are here
+		t.Errorf("%d bytes each", each)
 	}
 }

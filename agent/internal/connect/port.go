@@ -8,8 +8,8 @@
 // Rules:
 //   - nothing is done for who has not proved a key: a header of at most 8 KiB in
 //     5 seconds, ten more seconds for the proof, 64 such connections at once;
-//   - beyond 64 the oldest goes, so that whoever sits on connections never
-//     keeps kubelet or the laptop out;
+//   - beyond 64 the address with the most loses its oldest, so that whoever sits
+//     on connections never keeps kubelet or the laptop out;
 //   - one request a connection, read and answered by hand: an HTTP server's
 //     keep-alive, bodies and trailers are only ways in.
 package connect

@@ -3,11 +3,13 @@ package connect
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -128,6 +130,33 @@ func TestAThousandSilentConnectionsKeepNobodyOut(t *testing.T) {
 	t.Logf("answered in %v", time.Since(begin))
 	if _, err := silent[0].Read(make([]byte, 1)); err == nil {
 		t.Error("the oldest silent connection still stands")
+	}
+}
+
+func TestANoisyAddressPushesOutItself(t *testing.T) {
+	address := startPort(t)
+	kubelet := dial(t, address)
+	fmt.Fprint(kubelet, "GET /.devcluster/live HTTP/1.1\r\n") // accepted and not read to its end, as on a busy node
+	noisy := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	var first net.Conn
+	for range 1000 {
+		conn, err := noisy.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if first == nil {
+			first = conn
+		}
+	}
+	_ = first.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := first.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("its oldest still stands: %v", err)
+	}
+	fmt.Fprint(kubelet, "Host: x\r\n\r\n")
+	answer, err := http.ReadResponse(bufio.NewReader(kubelet), nil)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("%v, %v", answer, err)
 	}
 }
 

@@ -17,7 +17,7 @@ func Gather(command []string) (hold.Facts, error) {
 	cwd, cwdErr := os.Getwd()
 	groups, groupsErr := os.Getgroups()
 	hostname, hostErr := os.Hostname()
-	address, addressErr := podAddress()
+	address, addressErr := PodAddress()
 	resolv, resolvErr := os.ReadFile("/etc/resolv.conf")
 	hosts, hostsErr := os.ReadFile("/etc/hosts")
 	if groups == nil {
@@ -60,13 +60,18 @@ func coded(values []string) []string {
 	return result
 }
 
-// podAddress is the first address of the pod that others can reach, IPv4
-// before IPv6.
-func podAddress() (string, error) {
+// PodAddress is the first address of the pod that others can reach, IPv4
+// before IPv6. An application of a pod that has IPv6 only is served by its agent
+// as ever; it is the laptop that says it can't stand in for it.
+func PodAddress() (string, error) {
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {
 		return "", err
 	}
+	return firstReachable(addresses)
+}
+
+func firstReachable(addresses []net.Addr) (string, error) {
 	second := ""
 	for _, address := range addresses {
 		network, ok := address.(*net.IPNet)

@@ -39,3 +39,28 @@ func TestGather(t *testing.T) {
 		t.Errorf("%d %v %q", facts.UID, facts.Groups, facts.Address)
 	}
 }
+
+func TestAPodOfIPv6AloneHasAnAddress(t *testing.T) {
+	of := func(texts ...string) (found []net.Addr) {
+		for _, text := range texts {
+			ip, network, err := net.ParseCIDR(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = append(found, &net.IPNet{IP: ip, Mask: network.Mask})
+		}
+		return found
+	}
+	for _, c := range []struct {
+		addresses []net.Addr
+		want      string
+	}{
+		{of("127.0.0.1/8", "::1/128", "fe80::1/64", "fd00::9/64"), "fd00::9"},
+		{of("::1/128", "fd00::9/64", "10.244.0.9/24"), "10.244.0.9"},
+		{of("127.0.0.1/8", "fe80::1/64"), ""},
+	} {
+		if got, err := firstReachable(c.addresses); got != c.want || (err == nil) == (c.want == "") {
+			t.Errorf("%v: %q, %v", c.addresses, got, err)
+		}
+	}
+}

@@ -89,7 +89,7 @@ func told(more bool) error {
 // tree is an opened root and what a walk through it must remember.
 type tree struct {
 	root  *os.Root
-	base  string // "." or, of a root that is one file, its name in root
+	base  string // "." or, of a root that is one file or can't be read, its name in root
 	skip  globs
 	first map[inode]string // of files with several names
 }
@@ -107,6 +107,12 @@ func open(root string, exclude []string) (*tree, error) {
 		root, base = filepath.Split(filepath.Clean(root))
 	}
 	opened, err := os.OpenRoot(root)
+	if errors.Is(err, fs.ErrPermission) && base == "." { // not the application's to read: told, and empty
+		parent, name := filepath.Split(filepath.Clean(root))
+		if opened, err = os.OpenRoot(parent); err == nil {
+			base = name
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -258,6 +258,15 @@ func TestWhatIsNotReadableEndsNothing(t *testing.T) {
 	if headers, _ := unpack(t, archive.Bytes()); headers["z"] == nil || headers["lost+found/"] == nil || headers["secret"] != nil {
 		t.Errorf("%v", headers)
 	}
+	closed := filepath.Join(root, "lost+found")
+	if found := scan(t, closed); len(found) != 1 || found["."].Type != "d" {
+		t.Errorf("%+v", found)
+	}
+	archive.Reset()
+	must(t, Pack(&archive, closed, nil, nil))
+	if headers, _ := unpack(t, archive.Bytes()); len(headers) != 1 || headers["./"] == nil {
+		t.Errorf("%v", headers)
+	}
 }
 
 func asNobody(t *testing.T) {

@@ -34,7 +34,8 @@ type Done struct {
 	Bytes int64 `json:"bytes"`
 }
 
-// Delete removes paths, relative to root, with all below them. What is not there is no error.
+// Delete removes paths, relative to root, one by one: what is in a directory is named before it. What is not
+// there is no error, and a directory that still holds something (what an exclude hides, what came since) stays.
 func Delete(root string, paths []string) error {
 	tree, err := os.OpenRoot(root)
 	if err != nil {
@@ -49,11 +50,15 @@ func Delete(root string, paths []string) error {
 		if cleaned == "." {
 			return errors.New("the root itself can't be deleted")
 		}
-		if err := tree.RemoveAll(cleaned); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+		if err := tree.Remove(cleaned); err != nil && !stays(err) {
 			return err
 		}
 	}
 	return nil
+}
+
+func stays(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENOTEMPTY)
 }
 
 // Apply unpacks the tar stream r into root.

@@ -181,7 +181,18 @@ func TestDelete(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(root, "a/b"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := Delete(root, []string{"a", "not-there", "a/b/c"}); err != nil {
+	for _, name := range []string{"a/b/mine", "x"} {
+		if err := os.WriteFile(filepath.Join(root, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Delete(root, []string{"x", "not-there", "a/b/c", "a/b", "a"}); err != nil {
+		t.Fatal(err)
+	}
+	if left := entries(t, root); len(left) != 4 { // what was not named stays, and what it is in
+		t.Errorf("left: %+v", left)
+	}
+	if err := Delete(root, []string{"a/b/mine", "a/b", "a"}); err != nil {
 		t.Fatal(err)
 	}
 	if left := entries(t, root); len(left) != 1 {

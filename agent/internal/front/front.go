@@ -43,7 +43,7 @@ type Port struct {
 type Config struct {
 	Address   string // the pod's own, under which the application is called
 	Ports     []Port
-	Most      int           // connections in the queue
+	Most      int           // connections that wait, in the queue or for a lane
 	QueueTime time.Duration // for one of them
 	Log       func(format string, arguments ...any)
 }
@@ -61,7 +61,8 @@ type Front struct {
 	counts  hold.Connections
 	refused int64
 	arrived time.Time // the newest connection
-	own     []net.Listener
+	waiting int       // connections that nobody has taken yet
+	own     *own
 }
 
 // New has no listener yet and queues.
@@ -82,35 +83,6 @@ func (f *Front) Listen() error {
 		go f.accept(listener, port.Port)
 	}
 	return nil
-}
-
-// OpenOwn listens on the application's own ports, as far as it may.
-func (f *Front) OpenOwn() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.own != nil {
-		return
-	}
-	f.own = []net.Listener{}
-	for _, port := range f.config.Ports {
-		listener, err := listen(port.Port)
-		if err != nil {
-			f.config.Log("port %d can't be held for the application: %v", port.Port, err)
-			continue
-		}
-		f.own = append(f.own, listener)
-		go f.accept(listener, port.Port)
-	}
-}
-
-// CloseOwn gives the ports back to the application, which is about to start.
-func (f *Front) CloseOwn() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, listener := range f.own {
-		_ = listener.Close()
-	}
-	f.own = nil
 }
 
 // Set routes new connections, and those in the queue.
@@ -171,15 +143,18 @@ func (f *Front) Quiet(since time.Time) bool {
 	return f.counts.Laptop+f.counts.Queued == 0 && f.arrived.Before(since)
 }
 
-// Accepts is whether somebody answers on any of the application's ports.
-func (f *Front) Accepts(ctx context.Context) bool {
+// Accepts is whether somebody answers on one of the application's ports, and
+// whether on all of them.
+func (f *Front) Accepts(ctx context.Context) (some, all bool) {
+	found := 0
 	for _, port := range f.config.Ports {
 		if conn, err := f.dial(ctx, port.Port); err == nil {
 			_ = conn.Close()
-			return true
+			found++
 		}
 	}
-	return len(f.config.Ports) == 0
+	all = found == len(f.config.Ports)
+	return all || found > 0, all
 }
 
 func (f *Front) wake() {
@@ -222,11 +197,18 @@ type visit struct {
 	changed <-chan struct{}
 }
 
-func (f *Front) enter() (visit, bool) {
+// enter gives a connection its place among those that wait, unless it is for
+// the application or has one. A laptop that has fallen silent is waited for, too,
+// and each that waits costs memory of the application's.
+func (f *Front) enter(placed *bool) (visit, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.route == Queue && f.counts.Queued >= f.config.Most {
-		return visit{}, false
+	if f.route != Child && !*placed {
+		if f.waiting >= f.config.Most {
+			return visit{}, false
+		}
+		f.waiting++
+		*placed = true
 	}
 	*f.count(f.route)++
 	return visit{f.route, f.epoch, f.changed}, true
@@ -241,19 +223,32 @@ func (f *Front) leave(v visit) {
 	}
 }
 
+// taken gives the place back: somebody has the connection, or it is lost.
+func (f *Front) taken(placed *bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if *placed {
+		f.waiting--
+		*placed = false
+	}
+}
+
 // serve leads one connection to its end. Whoever can't be served is reset.
 func (f *Front) serve(conn *net.TCPConn, port int) {
 	defer f.survive(conn)
 	guest, client := f.receive(conn)
 	deadline := time.NewTimer(f.config.QueueTime)
 	defer deadline.Stop()
+	placed := false
+	defer f.taken(&placed)
 	for {
-		v, ok := f.enter()
+		v, ok := f.enter(&placed)
 		if !ok {
 			break
 		}
 		other, err := f.open(v, conn, port)
 		if err == nil {
+			f.taken(&placed)
 			guest.Meet(f.answer(port, v, nil), func() { cut(other) })
 			lane.Splice(client, other)
 			f.leave(v)

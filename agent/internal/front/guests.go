@@ -36,11 +36,19 @@ func (f *Front) answer(port int, v visit, err error) proof.Answer {
 	switch {
 	case errors.Is(err, errQueued):
 		answer.Errno, answer.Text = "EAGAIN", "connections are held"
+	case err != nil && v.route == Laptop && !said(err):
+		answer.Errno, answer.Text = "EAGAIN", "the lane broke: "+err.Error()
 	case err != nil:
 		named := lane.FromError(err)
 		answer.Errno, answer.Text = named.Name, named.Text
 	}
 	return answer
+}
+
+// said is whether the laptop itself gave this error, by its name.
+func said(err error) bool {
+	var errno *lane.ErrnoError
+	return errors.As(err, &errno)
 }
 
 // cut ends a connection whose other side does not.

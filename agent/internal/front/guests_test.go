@@ -3,11 +3,13 @@ package front
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"strconv"
 	"testing"
 	"time"
 
+	"devcluster/agent/internal/hold"
 	"devcluster/agent/internal/proof"
 )
 
@@ -79,4 +81,25 @@ func TestARefusedCallerIsResetWhileAProofIsExpected(t *testing.T) {
 		_, _ = c.Write([]byte("GET / HTTP/1.1\r\n\r\n"))
 	}
 	isReset(t, conn)
+}
+
+// breaking is a lane that ends while it is asked.
+type breaking struct{ silent }
+
+func (breaking) Open(context.Context, int64, string, string) (hold.Stream, error) {
+	return nil, errors.New("session shut down")
+}
+
+func TestALaneThatBreaksIsNotTakenForTheLaptopsWord(t *testing.T) {
+	f, _ := newFront(t, 1, 8, time.Minute)
+	f.lanes = breaking{}
+	f.Set(Laptop, 1)
+	key := bytes.Repeat([]byte{3}, proof.KeySize)
+	if err := f.Expect(key, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	outcome := ask(t, f, key)
+	if outcome.Answer == nil || outcome.Answer.Errno != "EAGAIN" {
+		t.Errorf("%+v", outcome)
+	}
 }

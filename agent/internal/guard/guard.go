@@ -37,10 +37,12 @@ type Guard struct {
 	epoch    int64
 	holder   *hold.Holder
 	since    string
+	claims   int // how often it was claimed
 	beaten   time.Time
 	lease    *time.Timer
 	app      string
 	process  *child.Process
+	begun    time.Time
 	gone     chan struct{}      // closed when this start's end is dealt with
 	life     context.CancelFunc // ends the probes of this start
 	started  bool
@@ -49,6 +51,8 @@ type Guard struct {
 	handover bool // it began ready
 	leaving  bool // PID 1 was told to stop
 	reason   string
+	working  context.CancelFunc // ends the waiting of what has turn
+	silent   bool               // what has turn is the end of a lease
 	watchers map[chan struct{}]struct{}
 }
 

@@ -2,12 +2,15 @@ package guard
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +18,7 @@ import (
 	"devcluster/agent/internal/child"
 	"devcluster/agent/internal/front"
 	"devcluster/agent/internal/hold"
+	"devcluster/agent/internal/probe"
 )
 
 var reaper = func() *child.Reaper {
@@ -27,7 +31,13 @@ var reaper = func() *child.Reaper {
 
 // TestMain is the application, too: it answers each connection with one word.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == "application" {
+	if len(os.Args) > 2 && os.Args[1] == "application" {
+		for _, late := range os.Args[3:] {
+			go func() {
+				time.Sleep(time.Second)
+				serveWord(late)
+			}()
+		}
 		serveWord(os.Args[2])
 		return
 	}
@@ -268,6 +278,78 @@ func TestAPodThatEndsServesForAsLongAsConnectionsCome(t *testing.T) {
 	}
 	if code := <-w.codes; code != 0 {
 		t.Errorf("ended with %d", code)
+	}
+}
+
+func TestAPortThatIsLateIsWaitedFor(t *testing.T) {
+	late, before := freePort(t), freePort(t)
+	w := newWorld(t, func(c *Config) {
+		c.Command = append(c.Command, fmt.Sprintf("127.0.0.1:%d", late))
+		c.Settings.Ports = append(c.Settings.Ports, front.Port{Port: late, Front: before})
+	})
+	w.hand(t)
+	w.do(t, "release", w.Release)
+	w.front = fmt.Sprintf("127.0.0.1:%d", before)
+	if word := w.ask(t); word != "application\n" {
+		t.Errorf("%q", word)
+	}
+}
+
+func TestAPortThatNobodyListensOnIsNotWaitedForForEver(t *testing.T) {
+	w := newWorld(t, func(c *Config) {
+		c.Settings.Ports = append(c.Settings.Ports, front.Port{Port: freePort(t)})
+	})
+	w.hand(t)
+	w.do(t, "release", w.Release)
+	if word := w.ask(t); word != "application\n" {
+		t.Errorf("%q", word)
+	}
+}
+
+func TestAStartupProbeIsOverOnceItSucceeded(t *testing.T) {
+	asked, ready := filepath.Join(t.TempDir(), "startup"), filepath.Join(t.TempDir(), "readiness")
+	w := newWorld(t, func(c *Config) {
+		c.Startup, c.Readiness = noting(t, asked), noting(t, ready)
+	})
+	w.until(t, "ready", func(s hold.State) bool { return s.Ready })
+	for deadline := time.Now().Add(20 * time.Second); lines(ready) < 3; time.Sleep(look) {
+		if time.Now().After(deadline) {
+			t.Fatal("the readiness probe is not asked on")
+		}
+	}
+	if count := lines(asked); count != 1 {
+		t.Errorf("asked %d times", count)
+	}
+}
+
+// noting is a probe that succeeds each second and adds a line to a file.
+func noting(t *testing.T, path string) *probe.Spec {
+	t.Helper()
+	spec, err := probe.Parse(fmt.Appendf(nil, `{"exec":{"command":["sh","-c","echo >> %s"]},"periodSeconds":1}`, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &spec
+}
+
+func lines(path string) int {
+	text, _ := os.ReadFile(path)
+	return bytes.Count(text, []byte("\n"))
+}
+
+func TestTheGracePeriodIsKubelets(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		`{}`:                30 * time.Second,
+		`{"grace_ms":0}`:    2 * time.Second,
+		`{"grace_ms":5000}`: 5 * time.Second,
+	} {
+		var settings Settings
+		if err := json.Unmarshal([]byte(text), &settings); err != nil {
+			t.Fatal(err)
+		}
+		if settings.fill(); settings.grace() != want {
+			t.Errorf("%s: %s", text, settings.grace())
+		}
 	}
 }
 

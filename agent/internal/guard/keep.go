@@ -5,11 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
-	"math"
 	"os"
 	"sync"
-	"syscall"
-	"time"
 
 	"devcluster/agent/internal/front"
 	"devcluster/agent/internal/hold"
@@ -37,28 +34,41 @@ func (g *Guard) Hello() hold.Hello {
 // Hold takes the workload. Of two holders the higher epoch wins; the same one
 // renews.
 func (g *Guard) Hold(_ context.Context, claim hold.Claim) (hold.State, error) {
-	route := g.front.Route()
+	if err := g.claim(claim); err != nil {
+		return hold.State{}, err
+	}
+	return g.State(), nil
+}
+
+func (g *Guard) claim(claim hold.Claim) error {
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	if claim.Epoch < g.epoch || (claim.Epoch == g.epoch && g.holder != nil && *g.holder != claim.Holder) {
-		defer g.mu.Unlock()
-		return hold.State{}, g.stale(claim.Epoch)
+		return g.stale(claim.Epoch)
 	}
-	above := claim.Epoch > g.epoch
-	if above && route == front.Laptop { // from one laptop to the other, and never without an endpoint
-		g.handover, _ = g.ready(route)
-	}
-	holder := claim.Holder
-	g.epoch, g.holder, g.since, g.reason = claim.Epoch, &holder, claim.Since, ""
-	g.renew()
-	g.tell()
-	g.mu.Unlock()
-	if above {
-		if route == front.Laptop {
+	if claim.Epoch > g.epoch {
+		if route := g.front.Route(); route == front.Laptop { // from one laptop to the other, and never without an endpoint
+			g.handover, _ = g.ready(route)
 			g.front.Set(front.Queue, claim.Epoch)
 		}
 		g.lanes.Drop(claim.Epoch)
+		g.interrupt()
+	} else if g.silent {
+		g.interrupt() // it is back, and does not wait for the application
 	}
-	return g.State(), nil
+	holder := claim.Holder
+	g.epoch, g.holder, g.since, g.reason = claim.Epoch, &holder, claim.Since, ""
+	g.claims++
+	g.renew()
+	g.tell()
+	return nil
+}
+
+// interrupt ends the waiting of what has turn; with mu. What it began goes on.
+func (g *Guard) interrupt() {
+	if g.working != nil {
+		g.working()
+	}
 }
 
 // Beat renews the lease.
@@ -71,12 +81,18 @@ func (g *Guard) Beat(_ context.Context, epoch int64) (hold.State, error) {
 
 // Take leads new connections to the laptop.
 func (g *Guard) Take(ctx context.Context, epoch int64) (hold.State, error) {
-	err := g.inTurn(ctx, epoch, func() error {
+	err := g.inTurn(ctx, epoch, func(context.Context) error {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.holder == nil || epoch != g.epoch { // since it came to its turn
+			return g.stale(epoch)
+		}
 		if g.lanes.Count(epoch) == 0 {
 			return &hold.Error{Kind: hold.Timeout, Text: "no lane stands yet"}
 		}
 		g.front.Set(front.Laptop, epoch)
-		g.setHandover(false)
+		g.handover = false
+		g.tell()
 		return nil
 	})
 	return g.State(), err
@@ -84,10 +100,8 @@ func (g *Guard) Take(ctx context.Context, epoch int64) (hold.State, error) {
 
 // Pause queues new connections and lets those under way end.
 func (g *Guard) Pause(ctx context.Context, epoch int64) (hold.State, error) {
-	err := g.inTurn(ctx, epoch, func() error {
-		ready, _ := g.Ready()
-		g.setHandover(ready)
-		g.front.Set(front.Queue, epoch)
+	err := g.inTurn(ctx, epoch, func(ctx context.Context) error {
+		g.queue()
 		bounded, cancel := context.WithTimeout(ctx, g.config.Settings.drain())
 		defer cancel()
 		g.front.Drain(bounded, front.Child, front.Laptop)
@@ -98,7 +112,7 @@ func (g *Guard) Pause(ctx context.Context, epoch int64) (hold.State, error) {
 
 // Stop stops the application, once it has started.
 func (g *Guard) Stop(ctx context.Context, epoch int64) (hold.State, error) {
-	err := g.inTurn(ctx, epoch, func() error {
+	err := g.inTurn(ctx, epoch, func(ctx context.Context) error {
 		if g.front.Route() == front.Child {
 			return &hold.Error{Kind: hold.BadRequest, Text: "connections still go to the application: take or pause first"}
 		}
@@ -108,6 +122,9 @@ func (g *Guard) Stop(ctx context.Context, epoch int64) (hold.State, error) {
 		bounded, cancel := context.WithTimeout(ctx, g.config.Settings.drain())
 		g.front.Drain(bounded, front.Child)
 		cancel()
+		if ctx.Err() != nil {
+			return &hold.Error{Kind: hold.Timeout, Text: "whoever asked for it is gone"}
+		}
 		g.halt()
 		return nil
 	})
@@ -116,82 +133,8 @@ func (g *Guard) Stop(ctx context.Context, epoch int64) (hold.State, error) {
 
 // Release gives the workload back to the application and ends the hold.
 func (g *Guard) Release(ctx context.Context, epoch int64) (hold.State, error) {
-	err := g.inTurn(ctx, epoch, func() error { return g.giveBack(ctx, false) })
+	err := g.inTurn(ctx, epoch, func(ctx context.Context) error { return g.giveBack(ctx, false) })
 	return g.State(), err
-}
-
-// giveBack starts the application, routes to it when it accepts, and forgets
-// the holder. silent: the laptop is gone, so nothing can go there meanwhile.
-func (g *Guard) giveBack(ctx context.Context, silent bool) error {
-	ready, _ := g.Ready()
-	g.setHandover(ready)
-	if silent {
-		g.front.Set(front.Queue, g.epoch)
-		g.lanes.Drop(math.MaxInt64)
-	}
-	g.mu.Lock()
-	runs := g.process != nil
-	g.mu.Unlock()
-	if !runs {
-		if err := g.start(); err != nil {
-			g.setHandover(false)
-			return &hold.Error{Kind: hold.ChildFailed, Text: err.Error()}
-		}
-	}
-	if !g.accepting(ctx) {
-		g.mu.Lock()
-		runs = g.process != nil
-		g.mu.Unlock()
-		if !runs {
-			return &hold.Error{Kind: hold.ChildFailed, Text: "the application ended while it was starting"}
-		}
-		if !silent {
-			return &hold.Error{Kind: hold.Timeout, Text: "the application does not accept connections yet"}
-		}
-	}
-	g.front.Set(front.Child, g.epoch)
-	if !silent {
-		bounded, cancel := context.WithTimeout(ctx, g.config.Settings.drain())
-		g.front.Drain(bounded, front.Laptop)
-		cancel()
-	}
-	g.mu.Lock()
-	g.holder, g.since, g.handover = nil, "", false
-	if g.lease != nil {
-		g.lease.Stop()
-	}
-	g.tell()
-	g.mu.Unlock()
-	g.lanes.Drop(math.MaxInt64)
-	return nil
-}
-
-// renew begins the lease anew; with mu.
-func (g *Guard) renew() {
-	g.beaten = time.Now()
-	if g.lease != nil {
-		g.lease.Stop()
-	}
-	g.lease = time.AfterFunc(g.config.Settings.lease(), g.expire)
-}
-
-// expire ends the hold of a laptop that was silent for the lease.
-func (g *Guard) expire() {
-	g.turn <- struct{}{}
-	defer func() { <-g.turn }()
-	g.mu.Lock()
-	over := g.holder != nil && time.Since(g.beaten) >= g.config.Settings.lease() && !g.leaving
-	g.mu.Unlock()
-	if !over {
-		return
-	}
-	Log("the laptop was silent for %s: the application serves again", g.config.Settings.lease())
-	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(g.config.Settings.Queue.MS)*time.Millisecond)
-	defer cancel()
-	if err := g.giveBack(ctx, true); err != nil {
-		Log("%v", err)
-		g.exit(1)
-	}
 }
 
 // untilStarted waits for the first start to be complete; an application that
@@ -216,25 +159,50 @@ func (g *Guard) untilStarted(ctx context.Context) bool {
 }
 
 // inTurn does work for the holder of epoch, when nothing else is being done.
-func (g *Guard) inTurn(ctx context.Context, epoch int64, work func() error) error {
+// The context that work gets ends with the hold, too: a laptop that is lost
+// while it waits must not hold up its successor or the application.
+func (g *Guard) inTurn(ctx context.Context, epoch int64, work func(context.Context) error) error {
 	select {
 	case g.turn <- struct{}{}:
 	case <-ctx.Done():
 		return &hold.Error{Kind: hold.Timeout, Text: "another request is still being worked on"}
 	}
 	defer func() { <-g.turn }()
-	if err := g.allow(epoch); err != nil {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := g.allowWork(epoch, cancel); err != nil {
 		return err
 	}
-	return work()
+	defer g.worked()
+	err := work(ctx)
+	if err != nil {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.holder == nil || epoch != g.epoch {
+			return g.stale(epoch)
+		}
+	}
+	return err
+}
+
+func (g *Guard) worked() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.working, g.silent = nil, false
 }
 
 // allow lets the holder's own requests pass, and takes each for a beat.
-func (g *Guard) allow(epoch int64) error {
+func (g *Guard) allow(epoch int64) error { return g.allowWork(epoch, nil) }
+
+// allowWork is allow for a request that may wait until cancel.
+func (g *Guard) allowWork(epoch int64, cancel context.CancelFunc) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.holder == nil || epoch != g.epoch {
 		return g.stale(epoch)
+	}
+	if cancel != nil {
+		g.working = cancel
 	}
 	g.renew()
 	return nil
@@ -252,57 +220,18 @@ func (g *Guard) stale(epoch int64) error {
 	return &hold.Error{Kind: kind, Text: text, Holder: g.holder}
 }
 
+// queue holds new connections; the pod stays as ready as it is.
+func (g *Guard) queue() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.handover, _ = g.ready(g.front.Route())
+	g.front.Set(front.Queue, g.epoch)
+	g.tell()
+}
+
 func (g *Guard) setHandover(on bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.handover = on
 	g.tell()
-}
-
-// quiet is how long no connection must have come before a pod that ends is
-// taken for out of use.
-const quiet = 2 * time.Second
-
-// Terminate is what PID 1 does when it is told to stop. The application gets
-// the same signal; without one, what the laptop still answers is let end.
-func (g *Guard) Terminate(sig syscall.Signal) {
-	g.mu.Lock()
-	process := g.process
-	g.leaving = g.leaving || sig == g.config.Stop || sig == syscall.SIGTERM
-	ending := g.leaving
-	g.tell()
-	g.mu.Unlock()
-	if process != nil {
-		g.reaper.Signal(process, sig)
-		return
-	}
-	if !ending {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), max(g.config.Settings.grace()-2*time.Second, 0))
-	defer cancel()
-	g.linger(ctx)
-	g.exit(0)
-}
-
-// linger goes on serving by the laptop until no connection has come for a
-// while: kube-proxy may need more than a second to send new ones elsewhere.
-// Where no lane stands nobody can serve.
-func (g *Guard) linger(ctx context.Context) {
-	began := time.Now()
-	for time.Since(began) < quiet || !g.front.Quiet(time.Now().Add(-quiet)) {
-		g.mu.Lock()
-		epoch := g.epoch
-		g.mu.Unlock()
-		if g.lanes.Count(epoch) == 0 {
-			return
-		}
-		timer := time.NewTimer(look)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		}
-	}
 }

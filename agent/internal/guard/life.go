@@ -18,7 +18,10 @@ const (
 	notFound      = 127
 )
 
-const look = 100 * time.Millisecond // between two looks at an application that starts
+const (
+	look     = 100 * time.Millisecond // between two looks at an application that starts
+	straggle = 3 * time.Second        // for the rest of its ports, once one of them answers
+)
 
 // start starts the application; its ports are given back to it first.
 func (g *Guard) start() error {
@@ -41,16 +44,16 @@ func (g *Guard) start() error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	g.mu.Lock()
+	g.begun = time.Now()
 	g.process, g.life, g.app = process, cancel, starting
 	g.gone = make(chan struct{})
 	gone := g.gone
 	g.started, g.well, g.sick, g.reason = false, false, "", ""
-	nobody := g.holder == nil
-	g.tell()
-	g.mu.Unlock()
-	if nobody {
+	if g.holder == nil {
 		g.front.Set(front.Child, g.epoch)
 	}
+	g.tell()
+	g.mu.Unlock()
 	go g.follow(process, gone)
 	go g.bringUp(ctx, process)
 	return nil
@@ -59,8 +62,8 @@ func (g *Guard) start() error {
 // bringUp is what kubelet does after a start: the hook, then the probes.
 func (g *Guard) bringUp(ctx context.Context, process *child.Process) {
 	if hook := g.config.Settings.PostStart; hook != nil {
-		if err := probe.Act(ctx, g.config.Address, *hook, g.execute); err != nil && ctx.Err() == nil {
-			g.die("the postStart hook failed: " + err.Error())
+		if err := probe.Hook(ctx, g.config.Address, *hook, g.execute); err != nil && ctx.Err() == nil {
+			g.die("the postStart hook failed: "+err.Error(), nil)
 			return
 		}
 	}
@@ -68,9 +71,12 @@ func (g *Guard) bringUp(ctx context.Context, process *child.Process) {
 		g.bear(ctx, process)
 		return
 	}
-	probe.Watch(ctx, g.config.Address, *g.config.Startup, g.execute, func(well bool, err error) {
+	asking, cancel := context.WithCancel(ctx) // once it has succeeded it is not asked again
+	defer cancel()
+	probe.Watch(asking, g.config.Address, *g.config.Startup, g.began(), g.execute, func(well bool, err error) {
+		cancel()
 		if !well {
-			g.die("the startup probe failed: " + err.Error())
+			g.die("the startup probe failed: "+err.Error(), g.config.Startup)
 			return
 		}
 		g.bear(ctx, process)
@@ -87,15 +93,22 @@ func (g *Guard) bear(ctx context.Context, process *child.Process) {
 	g.started, g.app = true, running
 	g.tell()
 	if spec := g.config.Readiness; spec != nil {
-		go probe.Watch(ctx, g.config.Address, *spec, g.execute, g.heed)
+		go probe.Watch(ctx, g.config.Address, *spec, g.begun, g.execute, g.heed)
 	}
 	if spec := g.config.Liveness; spec != nil {
-		go probe.Watch(ctx, g.config.Address, *spec, g.execute, func(well bool, err error) {
+		go probe.Watch(ctx, g.config.Address, *spec, g.begun, g.execute, func(well bool, err error) {
 			if !well {
-				g.die("the liveness probe failed: " + err.Error())
+				g.die("the liveness probe failed: "+err.Error(), spec)
 			}
 		})
 	}
+}
+
+// began is when the application was started last.
+func (g *Guard) began() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.begun
 }
 
 // heed notes the readiness probe's verdict.
@@ -119,9 +132,9 @@ func (g *Guard) execute(ctx context.Context, argv []string) error {
 		return err
 	}
 	defer null.Close()
-	process, err := g.reaper.Start(argv, child.Files{null, null, null})
+	process, err := g.reaper.StartApart(argv, child.Files{null, null, null})
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", probe.ErrNotMade, err)
 	}
 	select {
 	case <-process.Done():
@@ -130,7 +143,7 @@ func (g *Guard) execute(ctx context.Context, argv []string) error {
 		}
 		return nil
 	case <-ctx.Done():
-		g.reaper.Signal(process, 9)
+		g.reaper.Kill(process)
 		<-process.Done()
 		return ctx.Err()
 	}
@@ -142,7 +155,6 @@ func (g *Guard) execute(ctx context.Context, argv []string) error {
 func (g *Guard) follow(process *child.Process, gone chan<- struct{}) {
 	defer close(gone)
 	<-process.Done()
-	route := g.front.Route()
 	g.mu.Lock()
 	if g.process != process {
 		g.mu.Unlock()
@@ -151,19 +163,24 @@ func (g *Guard) follow(process *child.Process, gone chan<- struct{}) {
 	asked := g.app == stopping && !g.leaving
 	g.process, g.started, g.app = nil, false, stopped
 	g.life()
-	spared := route == front.Laptop && g.holder != nil && !g.leaving
+	leaving, served := g.leaving, g.front.Route() == front.Laptop && g.holder != nil
 	g.tell()
 	g.mu.Unlock()
-	if !asked && !spared {
+	if !asked && !served {
 		g.exit(process.Code())
 		return
 	}
 	g.reaper.KillDescendants()
 	g.front.OpenOwn()
+	if leaving {
+		g.linger()
+		g.exit(process.Code())
+	}
 }
 
-// die ends the application because a probe says so, and PID 1 with it.
-func (g *Guard) die(reason string) {
+// die ends the application because a probe says so, and PID 1 with it. A
+// probe may have a grace period of its own.
+func (g *Guard) die(reason string, spec *probe.Spec) {
 	g.mu.Lock()
 	process, held := g.process, g.app == stopping
 	g.mu.Unlock()
@@ -171,7 +188,11 @@ func (g *Guard) die(reason string) {
 		return
 	}
 	Log("%s; ending the application", reason)
-	g.quit(process, false)
+	grace := g.config.Settings.grace()
+	if spec != nil && spec.TerminationGracePeriodSeconds != nil {
+		grace = atLeast(time.Duration(*spec.TerminationGracePeriodSeconds) * time.Second)
+	}
+	g.quit(process, grace)
 	<-process.Done() // follow ends this process
 }
 
@@ -187,24 +208,23 @@ func (g *Guard) halt() {
 	g.app = stopping
 	g.tell()
 	g.mu.Unlock()
-	g.quit(process, true)
+	g.quit(process, g.config.Settings.grace())
 	<-gone
 }
 
 // quit is the hook, the stop signal, the grace period, SIGKILL.
 // Source: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination
-func (g *Guard) quit(process *child.Process, hook bool) {
-	grace := g.config.Settings.grace()
+func (g *Guard) quit(process *child.Process, grace time.Duration) {
 	end := time.Now().Add(grace)
-	if preStop := g.config.Settings.PreStop; hook && preStop != nil {
+	if preStop := g.config.Settings.PreStop; preStop != nil {
 		ctx, cancel := context.WithDeadline(context.Background(), end)
-		if err := probe.Act(ctx, g.config.Address, *preStop, g.execute); err != nil {
+		if err := probe.Hook(ctx, g.config.Address, *preStop, g.execute); err != nil {
 			Log("the preStop hook failed: %v", err)
 		}
 		cancel()
 	}
 	g.reaper.Signal(process, g.config.Stop)
-	timer := time.NewTimer(max(time.Until(end), 2*time.Second))
+	timer := time.NewTimer(atLeast(time.Until(end)))
 	defer timer.Stop()
 	select {
 	case <-process.Done():
@@ -215,8 +235,10 @@ func (g *Guard) quit(process *child.Process, hook bool) {
 }
 
 // accepting returns when the application has started and can take connections:
-// its readiness probe succeeds, or a port answers. False where it ended or ctx did.
+// its readiness probe succeeds; or without one all of its ports answer, or one
+// did and the others had their time. False where it ended or ctx did.
 func (g *Guard) accepting(ctx context.Context) bool {
+	var answered time.Time // when the first port did
 	for {
 		g.mu.Lock()
 		process, started := g.process, g.started
@@ -224,7 +246,7 @@ func (g *Guard) accepting(ctx context.Context) bool {
 		if process == nil {
 			return false
 		}
-		if started && g.answers(ctx) {
+		if started && g.answers(ctx, &answered) {
 			return true
 		}
 		timer := time.NewTimer(look)
@@ -238,7 +260,7 @@ func (g *Guard) accepting(ctx context.Context) bool {
 	}
 }
 
-func (g *Guard) answers(ctx context.Context) bool {
+func (g *Guard) answers(ctx context.Context, answered *time.Time) bool {
 	if g.config.Readiness != nil {
 		if err := probe.Run(ctx, g.config.Address, *g.config.Readiness, g.execute); err != nil {
 			return false
@@ -246,5 +268,9 @@ func (g *Guard) answers(ctx context.Context) bool {
 		g.heed(true, nil)
 		return true
 	}
-	return g.front.Accepts(ctx)
+	some, all := g.front.Accepts(ctx)
+	if some && answered.IsZero() {
+		*answered = time.Now()
+	}
+	return all || some && time.Since(*answered) >= straggle
 }

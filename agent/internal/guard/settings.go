@@ -28,7 +28,7 @@ type Settings struct {
 	LeaseMS    int64  `json:"lease_ms"`
 	Take       string `json:"take"`
 	StopSignal string `json:"stop_signal"`
-	GraceMS    int64  `json:"grace_ms"`
+	GraceMS    *int64 `json:"grace_ms"`
 	DrainMS    int64  `json:"drain_ms"`
 	Memory     int64  `json:"memory"`
 
@@ -132,7 +132,6 @@ func (s *Settings) fill() {
 		}
 	}
 	orElse(&s.LeaseMS, 15_000)
-	orElse(&s.GraceMS, 30_000)
 	orElse(&s.DrainMS, 10_000)
 	orElse(&s.Queue.MS, 60_000)
 	orElse(&s.Memory, 48<<20)
@@ -145,8 +144,19 @@ func (s *Settings) fill() {
 }
 
 func (s *Settings) lease() time.Duration { return time.Duration(s.LeaseMS) * time.Millisecond }
-func (s *Settings) grace() time.Duration { return time.Duration(s.GraceMS) * time.Millisecond }
 func (s *Settings) drain() time.Duration { return time.Duration(s.DrainMS) * time.Millisecond }
+
+// grace is kubelet's: its default where the pod says nothing, and never less
+// than its least.
+func (s *Settings) grace() time.Duration {
+	if s.GraceMS == nil {
+		return 30 * time.Second
+	}
+	return atLeast(time.Duration(*s.GraceMS) * time.Millisecond)
+}
+
+// atLeast is kubelet's least grace period.
+func atLeast(grace time.Duration) time.Duration { return max(grace, 2*time.Second) }
 
 // Folders are those that files may read.
 func (s *Settings) Folders() []string {

@@ -76,6 +76,8 @@ type Spec struct {
 	PeriodSeconds       int `json:"periodSeconds"`
 	SuccessThreshold    int `json:"successThreshold"`
 	FailureThreshold    int `json:"failureThreshold"`
+	// TerminationGracePeriodSeconds is for who is ended by this probe; nil: the pod's.
+	TerminationGracePeriodSeconds *int64 `json:"terminationGracePeriodSeconds"`
 }
 
 // Parse reads a v1.Probe and fills in Kubernetes' defaults.
@@ -101,6 +103,26 @@ type Exec func(ctx context.Context, argv []string) error
 
 // ErrNoExec is the answer where commands can't be run.
 var ErrNoExec = errors.New("a command can't be run from here")
+
+// ErrNotMade is an attempt that could not even be made, say for want of the
+// command: kubelet throws such away, and neither do they count here.
+var ErrNotMade = errors.New("the probe could not be made")
+
+// StatusError is an HTTP answer that is no success.
+type StatusError int
+
+func (e StatusError) Error() string { return fmt.Sprintf("HTTP status %d", int(e)) }
+
+// Hook does what a lifecycle hook says. Of an HTTP hook kubelet wants an
+// answer, whatever it says.
+func Hook(ctx context.Context, address string, action Action, execute Exec) error {
+	err := Act(ctx, address, action, execute)
+	var status StatusError
+	if errors.As(err, &status) {
+		return nil
+	}
+	return err
+}
 
 // Run makes one attempt, bounded by the probe's time-out. address is the pod's.
 // A nil error is success.
@@ -144,15 +166,7 @@ func get(ctx context.Context, address string, action *HTTPGet) error {
 	if err != nil {
 		return err
 	}
-	request.Header.Set("User-Agent", "kube-probe/devcluster")
-	request.Header.Set("Accept", "*/*")
-	for _, header := range action.HTTPHeaders {
-		if http.CanonicalHeaderKey(header.Name) == "Host" {
-			request.Host = header.Value
-			continue
-		}
-		request.Header.Add(header.Name, header.Value)
-	}
+	setHeaders(request, action)
 	response, err := client.Do(request)
 	if err != nil {
 		return err
@@ -160,21 +174,45 @@ func get(ctx context.Context, address string, action *HTTPGet) error {
 	defer response.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 10<<10))
 	if response.StatusCode < 200 || response.StatusCode >= 400 {
-		return fmt.Errorf("HTTP status %d", response.StatusCode)
+		return StatusError(response.StatusCode)
 	}
 	return nil
+}
+
+// setHeaders gives the probe's own headers, and kubelet's for those it does
+// not name. One that is named with nothing is not sent.
+func setHeaders(request *http.Request, action *HTTPGet) {
+	for _, header := range action.HTTPHeaders {
+		if http.CanonicalHeaderKey(header.Name) == "Host" {
+			request.Host = header.Value
+			continue
+		}
+		request.Header.Add(header.Name, header.Value)
+	}
+	if request.Header.Values("User-Agent") == nil {
+		request.Header.Set("User-Agent", "kube-probe/devcluster")
+	}
+	if request.Header.Values("Accept") == nil {
+		request.Header.Set("Accept", "*/*")
+	} else if request.Header.Get("Accept") == "" {
+		request.Header.Del("Accept")
+	}
 }
 
 // client does as kubelet's: a fresh connection each time, any certificate, and
 // a redirect to another host is a success of its own.
 var client = &http.Client{
 	Transport: &http.Transport{
-		DisableKeepAlives: true,
-		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // as kubelet does
+		DisableKeepAlives:  true,
+		DisableCompression: true,
+		TLSClientConfig:    &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // as kubelet does
 	},
 	CheckRedirect: func(request *http.Request, via []*http.Request) error {
-		if request.URL.Hostname() != via[0].URL.Hostname() || len(via) >= 10 {
+		switch {
+		case request.URL.Hostname() != via[0].URL.Hostname():
 			return http.ErrUseLastResponse
+		case len(via) >= 10:
+			return errors.New("stopped after 10 redirects")
 		}
 		return nil
 	},

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 )
 
 func portOf(t *testing.T, server *httptest.Server) int {
@@ -77,6 +78,27 @@ func TestOneAttempt(t *testing.T) {
 	}
 }
 
+func TestHeadersAreTheProbesOwnOrKubelets(t *testing.T) {
+	var got http.Header
+	web := portOf(t, httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header })))
+	for _, c := range []struct{ headers, agent, accept string }{
+		{`[]`, "[kube-probe/devcluster]", "[*/*]"},
+		{`[{"name":"user-agent","value":"shop"},{"name":"Accept","value":"text/plain"}]`, "[shop]", "[text/plain]"},
+		{`[{"name":"User-Agent","value":""},{"name":"Accept","value":""}]`, "[]", "[]"},
+	} {
+		spec, err := Parse(fmt.Appendf(nil, `{"httpGet":{"port":%d,"httpHeaders":%s}}`, web, c.headers))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Run(context.Background(), "127.0.0.1", spec, nil); err != nil {
+			t.Fatal(err)
+		}
+		if agent, accept := fmt.Sprint(got["User-Agent"]), fmt.Sprint(got["Accept"]); agent != c.agent || accept != c.accept {
+			t.Errorf("%s: User-Agent %s, Accept %s", c.headers, agent, accept)
+		}
+	}
+}
+
 func TestDefaultsAreKubernetes(t *testing.T) {
 	spec, err := Parse([]byte(`{"exec":{"command":["true"]}}`))
 	if err != nil {
@@ -95,7 +117,7 @@ func TestThresholds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	Watch(ctx, "", spec, func(context.Context, []string) error {
+	Watch(ctx, "", spec, time.Now(), func(context.Context, []string) error {
 		attempts++
 		if attempts > 1 {
 			return errors.New("sick")

@@ -1,0 +1,137 @@
+package guard
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"devcluster/agent/internal/front"
+	"devcluster/agent/internal/hold"
+)
+
+// giveBack starts the application, routes to it when it accepts, and forgets
+// the holder. silent: the laptop is gone, so nothing can go there meanwhile.
+// Whoever claims the workload while this waits keeps it.
+func (g *Guard) giveBack(ctx context.Context, silent bool) error {
+	claims, runs, err := g.beginBack(silent)
+	if err != nil {
+		return err
+	}
+	if !runs {
+		if err := g.start(); err != nil {
+			g.setHandover(false)
+			return &hold.Error{Kind: hold.ChildFailed, Text: err.Error()}
+		}
+	}
+	accepts := g.accepting(ctx)
+	if !accepts && !silent && g.runs() {
+		return &hold.Error{Kind: hold.Timeout, Text: "the application does not accept connections yet"}
+	}
+	if err := g.toChild(claims, accepts); err != nil {
+		return err
+	}
+	if !silent {
+		bounded, cancel := context.WithTimeout(ctx, g.config.Settings.drain())
+		g.front.Drain(bounded, front.Laptop)
+		cancel()
+	}
+	g.endHold(claims)
+	return nil
+}
+
+// beginBack tells the number of claims so far, and whether the application runs.
+func (g *Guard) beginBack(silent bool) (claims int, runs bool, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.leaving && g.process == nil {
+		return 0, false, &hold.Error{Kind: hold.ChildFailed, Text: "the pod is ending, the application is not started any more"}
+	}
+	g.handover, _ = g.ready(g.front.Route())
+	if silent {
+		g.front.Set(front.Queue, g.epoch)
+		g.lanes.Drop(math.MaxInt64)
+	}
+	g.tell()
+	return g.claims, g.process != nil, nil
+}
+
+// toChild routes to the application, unless somebody has claimed the workload
+// before it accepts. One that has ended must not be routed to: its ports are
+// ours, and a connection would go round in circles.
+func (g *Guard) toChild(claims int, accepts bool) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.process == nil {
+		g.handover = false
+		return &hold.Error{Kind: hold.ChildFailed, Text: "the application ended while it was starting"}
+	}
+	if g.claims == claims || accepts {
+		g.front.Set(front.Child, g.epoch)
+		g.handover = g.handover && !accepts
+		g.tell()
+	}
+	return nil
+}
+
+func (g *Guard) endHold(claims int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.claims != claims {
+		return
+	}
+	g.holder, g.since, g.handover = nil, "", false
+	if g.lease != nil {
+		g.lease.Stop()
+	}
+	g.tell()
+	g.lanes.Drop(math.MaxInt64)
+}
+
+func (g *Guard) runs() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.process != nil
+}
+
+// renew begins the lease anew; with mu.
+func (g *Guard) renew() {
+	g.beaten = time.Now()
+	if g.lease != nil {
+		g.lease.Stop()
+	}
+	g.lease = time.AfterFunc(g.config.Settings.lease(), g.expire)
+}
+
+// expire ends the hold of a laptop that was silent for the lease. What it had
+// asked for waits no longer.
+func (g *Guard) expire() {
+	g.mu.Lock()
+	if g.isOver() {
+		g.interrupt()
+	}
+	g.mu.Unlock()
+	g.turn <- struct{}{}
+	defer func() { <-g.turn }()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(g.config.Settings.Queue.MS)*time.Millisecond)
+	defer cancel()
+	g.mu.Lock()
+	over := g.isOver()
+	if over {
+		g.working, g.silent = cancel, true
+	}
+	g.mu.Unlock()
+	if !over {
+		return
+	}
+	defer g.worked()
+	Log("the laptop was silent for %s: the application serves again", g.config.Settings.lease())
+	if err := g.giveBack(ctx, true); err != nil {
+		Log("%v", err)
+		g.exit(1)
+	}
+}
+
+// isOver is whether the holder was silent for the lease; with mu.
+func (g *Guard) isOver() bool {
+	return g.holder != nil && time.Since(g.beaten) >= g.config.Settings.lease() && !g.leaving
+}
