@@ -34,6 +34,10 @@ class ConfigurationError(DevclusterError):
     exit_code = 2
 
 
+class FileError(ConfigurationError):
+    """Problems of the file: each begins a line with ``file:line:column:``, as editors and CI look for it."""
+
+
 class ClusterError(DevclusterError):
     """The cluster can't be reached or forbids what is needed (verb and resource are named)."""
 
@@ -64,3 +68,8 @@ class LeftoverError(DevclusterError):
     """Something of ours could not be undone; the message names it and the command that finishes."""
 
     exit_code = 7
+
+
+def first_of(error: BaseException) -> BaseException:
+    """Of a group the first that is none."""
+    return first_of(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error

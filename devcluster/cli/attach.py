@@ -29,7 +29,10 @@ def up(options: Options, workloads: tuple[str, ...], detach: bool, takeover: boo
         printer.plan(_run(planning.plan(request)))
         return 0
     if detach:
-        printer.outcomes(_run(up.up_detached(request, takeover=takeover, report=printer.progress)))
+        answer = _run(up.up_detached(request, takeover=takeover, report=printer.progress))
+        if answer is None:
+            return up.INTERRUPTED
+        printer.outcomes(answer)
         return 0
     foreground = up.up_foreground(
         request,
@@ -68,7 +71,7 @@ def down(
     from devcluster.run import down
 
     printer = Printer(options)
-    request = read_request(options, workloads, file_needed=False)
+    request = read_request(options, workloads, file_needed=False, checked=False)
     result = down.down(
         request, everywhere=everywhere, volumes=volumes, report=printer.progress, takeover=takeover
     )

@@ -56,7 +56,8 @@ def _subject(user: str | None, group: str | None, account: str | None) -> Subjec
 def doctor(options: Options) -> int:
     """Check Docker, cluster, credentials, rights, lanes and clock; each bad line has its remedy.
 
-    The exit code is 0 where `up` can work, else that of the first bad line: 5 for Docker, 4 for the cluster.
+    The exit code is 0 where `up` can work, else that of the first bad line: 5 for Docker, 4 for the cluster,
+    2 for a namespace that does not exist.
     """
     from devcluster.run.doctor import examine
 

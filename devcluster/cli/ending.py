@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import sys
+import threading
 import time
 import traceback
 from itertools import pairwise
@@ -14,7 +16,7 @@ from typing import NoReturn
 import click
 
 from devcluster.cli.options import Options
-from devcluster.errors import DevclusterError
+from devcluster.errors import DevclusterError, FileError, first_of
 
 INTERRUPTED = 130
 BUG = 3
@@ -22,25 +24,45 @@ BUG = 3
 
 def run_to_the_end(command: click.Command) -> NoReturn:
     """Run *command* with the process's arguments and leave with the right code."""
-    options = Options()
+    _leave(_code(command, Options()))
+
+
+def _code(command: click.Command, options: Options) -> int:
+    stdout = sys.stdout
     try:
         code = command.main(standalone_mode=False, obj=options)
-        sys.exit(code if isinstance(code, int) else 0)
+        return code if isinstance(code, int) else 0
     except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.ClickException as error:
-        sys.exit(_usage(error, options))
-    except (KeyboardInterrupt, click.Abort):
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        return _usage(error, options)
+    except (KeyboardInterrupt, click.Abort) as error:
+        # click takes an EOFError, which is also asyncio's word for a peer that hung up, for ^D.
+        return _bug(error.__cause__, options) if isinstance(error.__cause__, EOFError) else INTERRUPTED
+    except SystemExit:
+        if sys.stdout is stdout:
+            raise
+        return 0  # click has seen a broken pipe: nothing has failed, nobody reads on
     except DevclusterError as error:
-        sys.exit(_expected(error, options))
+        return _expected(error, options)
     except BaseExceptionGroup as group:
-        sys.exit(_group(group, options))
+        return _group(group, options)
     except Exception as error:
-        sys.exit(_bug(error, options))
+        return _bug(error, options)
+
+
+def _leave(code: int) -> NoReturn:
+    """Without the threads that still wait for an answer nobody needs any more: Python would join them, for as
+    long as a minute after ^C where the API server is silent."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    if threading.active_count() > 1:
+        atexit._run_exitfuncs()  # the kubernetes client keeps files with keys until then
+        os._exit(code)
+    sys.exit(code)
 
 
 def _usage(error: click.ClickException, options: Options) -> int:
@@ -64,13 +86,13 @@ def _document(message: str, hint: str, code: int) -> None:
 
 
 def _group(group: BaseExceptionGroup[BaseException], options: Options) -> int:
-    expected, rest = group.split(DevclusterError)
-    if rest is not None:
-        return _bug(rest, options)
-    assert expected is not None
-    inner: BaseException = expected
-    while isinstance(inner, BaseExceptionGroup):
-        inner = inner.exceptions[0]
+    _, bugs = group.split((DevclusterError, BrokenPipeError))
+    if bugs is not None:
+        return _bug(bugs, options)
+    expected, _ = group.split(DevclusterError)
+    if expected is None:  # who read our output has gone
+        return 0
+    inner = first_of(expected)
     assert isinstance(inner, DevclusterError)
     return _expected(inner, options)
 
@@ -78,8 +100,8 @@ def _group(group: BaseExceptionGroup[BaseException], options: Options) -> int:
 def _expected(error: DevclusterError, options: Options) -> int:
     if options.json:
         _document(error.message, error.hint, error.exit_code)
-    label = click.style("error:", fg="red", bold=True)
-    click.echo(f"{label} {error.message}", err=True, color=options.color)
+    label = "" if isinstance(error, FileError) else click.style("error:", fg="red", bold=True) + " "
+    click.echo(f"{label}{error.message}", err=True, color=options.color)
     for line in error.hint.splitlines():
         click.echo(f"  {line}", err=True)
     if options.verbose:
@@ -99,15 +121,24 @@ def _say_where(error: BaseException) -> None:
 
 def _bug(error: BaseException, options: Options) -> int:
     """The trace goes to a private file: it may name objects of the cluster, and is long."""
+    message = f"a bug in devcluster: {type(error).__name__}"
+    try:
+        hint = f"please report it with {_keep_trace(error)}"
+    except OSError as reason:
+        hint = f"please report it; its trace could not be kept: {reason.strerror}"
+        _say_where(error)
+    if options.json:
+        _document(message, hint, BUG)
+    click.echo(f"error: {message}", err=True)
+    click.echo(f"  {hint}", err=True)
+    return BUG
+
+
+def _keep_trace(error: BaseException) -> Path:
     home = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
     folder = Path(home) / "devcluster" / "bugs"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = folder / time.strftime("%Y%m%dT%H%M%S.log")
     log.touch(mode=0o600)
     log.write_text("".join(traceback.format_exception(error)))
-    message = f"a bug in devcluster: {type(error).__name__}"
-    if options.json:
-        _document(message, f"please report it with {log}", BUG)
-    click.echo(f"error: {message}", err=True)
-    click.echo(f"  please report it with {log}", err=True)
-    return BUG
+    return log

@@ -11,7 +11,7 @@ from devcluster.errors import ConfigurationError
 
 
 def _later(name: str, does: str) -> click.Command:
-    @click.command(name, context_settings={"ignore_unknown_options": True}, help=f"{does} (not built yet)")
+    @click.command(name, context_settings={"ignore_unknown_options": True}, help=f"Not built yet: {does}")
     @click.argument("words", nargs=-1, type=click.UNPROCESSED)
     @common
     def refuse(words: Any) -> None:
@@ -20,5 +20,5 @@ def _later(name: str, does: str) -> click.Command:
     return refuse
 
 
-diff = _later("diff", "What the private copy of a volume changed against the pod's.")
-init = _later("init", "Write a commented devcluster.yaml from the live namespace.")
+diff = _later("diff", "what the private copy of a volume changed against the pod's.")
+init = _later("init", "write a commented devcluster.yaml from the live namespace.")

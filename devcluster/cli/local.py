@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 
 import click
@@ -18,16 +19,31 @@ from devcluster.cli.request import read_request
 @common_but_f
 @pass_options
 def logs(options: Options, workloads: tuple[str, ...], follow: bool) -> int:
-    """The local containers' output."""
+    """The local containers' output.
+
+    With -o json one document with all lines; with --follow as well one document a line.
+    """
     from devcluster.run import local
 
-    asyncio.run(local.logs(read_request(options, workloads), follow=follow, show=Printer(options).log))
+    request, printer = read_request(options, workloads), Printer(options)
+    lines: list[dict[str, str]] = []
+
+    def keep(workload: str, line: str) -> None:
+        row = {"workload": workload, "line": line}
+        if follow:
+            click.echo(json.dumps(row, ensure_ascii=False))
+        else:
+            lines.append(row)
+
+    asyncio.run(local.logs(request, follow=follow, show=keep if options.json else printer.log))
+    if options.json and not follow:
+        printer.document({"lines": lines})
     return 0
 
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})
 @click.argument("workload")
-@click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("words", nargs=-1, required=True, metavar="CMD...", type=click.UNPROCESSED)
 @common
 @pass_options
 def exec_(options: Options, workload: str, words: tuple[str, ...]) -> int:

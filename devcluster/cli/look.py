@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from typing import Any
 
 import click
 
@@ -26,8 +28,12 @@ def list_(options: Options) -> int:
         click.echo(f"no workloads in namespace {namespace}", err=True)
     else:
         head = ("KIND", "NAME", "STATE", "PORTS")
-        printer.table([head, *((it["kind"], it["name"], it["state"], it["ports"]) for it in rows)])
+        printer.table([head, *map(_row, rows)])
     return 0
+
+
+def _row(row: dict[str, Any]) -> tuple[str, ...]:
+    return row["kind"], row["name"], row["state"], ",".join(map(str, row["ports"])) or "-"
 
 
 @click.command()
@@ -53,9 +59,12 @@ def env(options: Options, workload: str, form: str | None, raw: bool) -> int:
     from devcluster.rules.formats import render_environment
     from devcluster.run import inquiry
 
+    if options.json and form not in (None, "json"):
+        raise click.UsageError(f"--output json and --format {form} don't go together")
     request = read_request(options, (workload,))
     pairs = asyncio.run(inquiry.environment(request, raw=raw))
-    click.echo(render_environment(pairs, form or ("json" if options.json else "docker")), nl=False)
+    text = render_environment(pairs, form or ("json" if options.json else "docker"))
+    click.echo(text.encode("utf-8", "surrogateescape"), nl=False)  # whatever the terminal's encoding is
     return 0
 
 
@@ -73,5 +82,6 @@ def config(options: Options, schema: bool) -> int:
         return 0
     request = read_request(options)
     assert request.project is not None
-    click.echo(render_config(request.project, options.output), nl=False)
+    project = replace(request.project, context=request.context, namespace=request.namespace)
+    click.echo(render_config(project, options.output), nl=False)
     return 0

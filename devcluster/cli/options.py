@@ -62,7 +62,9 @@ def _seconds(context: click.Context, parameter: click.Parameter, value: str | No
     from devcluster.config.units import parse_duration
 
     try:
-        seconds = parse_duration(value)
+        seconds = parse_duration(f"{value}s" if value.isdecimal() else value)
+        if not seconds:
+            raise ValueError(f"expected more than nothing, got {value}")
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
     return _store(context, parameter, seconds)  # type: ignore[no-any-return]
@@ -84,7 +86,12 @@ _DECLARATIONS = (
     _option("--verbose", is_flag=True, help="Every step, and where it was said."),
     _option("-q", "--quiet", is_flag=True, help="No progress."),
     _option("--no-color", is_flag=True, help="No colours (NO_COLOR does the same)."),
-    _option("--timeout", callback=_seconds, metavar="DURATION", help="How long to wait at most; default 5m."),
+    _option(
+        "--timeout",
+        callback=_seconds,
+        metavar="DURATION",
+        help="How long to wait at most, as 90s or 90; default 5m.",
+    ),
 )
 
 pass_options = click.make_pass_decorator(Options, ensure=True)

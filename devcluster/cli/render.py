@@ -42,8 +42,9 @@ class Printer:
         self._open_line = live
 
     def log(self, subject: str, line: str) -> None:
-        """A line of a local container's log."""
-        click.echo(f"{click.style(subject, fg='blue')} | {line}", color=self._options.color)
+        """A line of a local container's log; beside a document it is no result."""
+        text = f"{click.style(subject, fg='blue')} | {line}"
+        click.echo(text, err=self._options.json, color=self._options.color)
 
     def document(self, value: Any) -> None:
         click.echo(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False))

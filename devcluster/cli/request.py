@@ -7,19 +7,23 @@ from pathlib import Path
 
 from devcluster.cli.options import Options
 from devcluster.errors import ConfigurationError
-from devcluster.run.request import Request
+from devcluster.run.request import Request, check_names
 
 
-def read_request(options: Options, workloads: tuple[str, ...] = (), *, file_needed: bool = True) -> Request:
-    """Read the file (unless it may be absent and is) and check the named workloads against it."""
+def read_request(
+    options: Options, workloads: tuple[str, ...] = (), *, file_needed: bool = True, checked: bool = True
+) -> Request:
+    """Read the file (unless it may be absent and is) and check the named workloads against it, unless they
+    may have been taken out of it (*checked* False)."""
     from devcluster.config.load import find_file, load_project
 
-    cwd = Path.cwd()
+    cwd = _cwd()
     file = options.file or find_file(cwd)
     project = None
     if file is not None or file_needed:
         project = load_project(file=file, cwd=cwd, environ=os.environ)
-        _check(workloads, {workload.key for workload in project.workloads}, project.file)
+        if checked:
+            check_names(workloads, {workload.key for workload in project.workloads}, str(project.file))
     return Request(
         project=project,
         context=options.context or (project.context if project else None),
@@ -30,11 +34,10 @@ def read_request(options: Options, workloads: tuple[str, ...] = (), *, file_need
     )
 
 
-def _check(asked: tuple[str, ...], known: set[str], file: Path | None) -> None:
-    from difflib import get_close_matches
-
-    for name in asked:
-        if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"it has: {', '.join(sorted(known))}"
-            raise ConfigurationError(f"{file} has no workload {name!r}", hint=hint)
+def _cwd() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise ConfigurationError(
+            "the working directory does not exist any more", hint="cd to another"
+        ) from None

@@ -69,7 +69,7 @@ def _print(printer: Printer, document: dict[str, Any]) -> None:
     if "error" in document:
         click.echo(f"as it was last seen: {document['error']}")
     workloads = document.get("workloads", [])
-    head = ("NAME", "TARGET", "STATE", "PODS", "LANE", "RTT", "PORTS", "VOLUMES")
+    head = ("NAME", "TARGET", "STATE", "PODS", "LANE", "RTT", "SENT", "RECEIVED", "PORTS", "VOLUMES")
     printer.table([head, *(_row(it) for it in workloads)])
     for workload in workloads:
         if workload["reason"]:
@@ -93,6 +93,7 @@ def _row(workload: dict[str, Any]) -> tuple[str, ...]:
         f"{attached}/{workload['pods_wanted']}",
         ",".join(lanes) or "-",
         f"{min(times):.1f} ms" if times else "-",
+        *(size(sum(pod["bytes"][way] for pod in pods)) if pods else "-" for way in ("sent", "received")),
         " ".join(f"{it['address']}:{it['host']}->{it['container']}" for it in workload["ports"]) or "-",
         " ".join(f"{it['name']}({it['mode']}, {size(it['bytes'])})" for it in workload["volumes"]) or "-",
     )

@@ -60,7 +60,8 @@ def _value(text: str, at: int, lookup: Lookup, raw: bool) -> tuple[str, int]:
         line = text[at:end]
         if raw:
             return line, end + 1
-        plain = re.split(r"(?:^|[ \t])#", line, maxsplit=1)[0].strip()
+        comment = r"(?:^|[ \t])#" if text[at - 1] in " \t" else r"[ \t]#"
+        plain = re.split(comment, line, maxsplit=1)[0].strip()
         return interpolate(plain, lookup), end + 1
     close = at + 1
     while close < len(text) and text[close] != quote:

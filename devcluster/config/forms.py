@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Any
+from typing import Any, Literal
 
 from devcluster.config.model import Kind, Mount, Publish, Target
 
@@ -22,13 +22,17 @@ _KINDS: dict[str, Kind] = {
     "rs": "replicaset",
 }
 KINDS = tuple(_KINDS)
-_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
-_PORT = re.compile(
-    r"(?:(?:(?P<address>\[[0-9a-fA-F:.]+\]|[0-9.]+|localhost):)?(?P<host>[0-9]*(?:-[0-9]+)?):)?"
-    r"(?P<container>[0-9]+(?:-[0-9]+)?)(?:/(?P<protocol>tcp|udp))?",
-    re.ASCII,
+_NAMED = r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?"
+_NAME = re.compile(_NAMED, re.ASCII)
+TARGET = rf"{_NAMED}|(?:{'|'.join(KINDS)})/{_NAMED}(?:/{_NAMED})?"
+SHORT_PORT = (
+    r"(?:(?:(\[[0-9a-fA-F:.]+\]|[0-9a-fA-F:.]+|localhost):)?([0-9]*(?:-[0-9]+)?):)?"
+    r"([0-9]+(?:-[0-9]+)?)(?:/({}))?"
 )
+PUBLISHED = r"[0-9]{1,5}(?:-[0-9]{1,5})?"
+_PORT = re.compile(SHORT_PORT.format("(?i:tcp|udp)"), re.ASCII)
 _WIDEST = 1000
+_OPTIONS = ("ro", "rw", "z", "Z", "cached", "delegated", "consistent", "nocopy")
 PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
 
 
@@ -45,48 +49,71 @@ def parse_target(text: str) -> Target:
 
 
 def parse_ports(text: str) -> list[Publish]:
-    """Compose's short form: ``8080``, ``80:8080``, ``127.0.0.1:80:8080/udp``, ``8000-8002:9000-9002``."""
+    """Compose's short form: ``8080``, ``80:8080``, ``127.0.0.1:80:8080/udp``, ``8000-8002:9000-9002``, and
+    ``8000-8010:80``, the first free one."""
     found = _PORT.fullmatch(text)
     if found is None:
         raise ValueError("expected [ADDRESS:][HOST:]CONTAINER[/udp]")
-    inside = _range(found["container"])
-    outside: list[int | None] = [*_range(found["host"])] if found["host"] else [None] * len(inside)
+    address, host, container, protocol = found.groups()
+    where, kind = _address(address), parse_protocol(protocol or "tcp")
+    low, high = _ends(container)
+    if low == high:
+        first, last = parse_published(host or "0")
+        return [Publish(low, first, where, kind, last=last)]
+    inside = _range(low, high)
+    outside: list[int | None] = [*_range(*_ends(host))] if host else [None] * len(inside)
     if len(outside) != len(inside):
         raise ValueError("expected as many ports on the laptop as in the container")
-    address = _address(found["address"])
-    return [
-        Publish(number, host, address, "udp" if found["protocol"] == "udp" else "tcp")
-        for number, host in zip(inside, outside, strict=True)
-    ]
+    return [Publish(number, port, where, kind) for number, port in zip(inside, outside, strict=True)]
 
 
-def _range(text: str) -> list[int]:
+def parse_published(text: str) -> tuple[int | None, int | None]:
+    """The laptop's port, and the last one where any of several will do.  ``0``: any at all."""
+    if not re.fullmatch(PUBLISHED, text, re.ASCII):
+        raise ValueError("expected a port from 1 to 65535, or FIRST-LAST")
+    if text == "0":
+        return None, None
+    low, high = _ends(text)
+    return low, high if high > low else None
+
+
+def _ends(text: str) -> tuple[int, int]:
     first, _, last = text.partition("-")
     if len(first) > 6 or len(last) > 6 or not first:
         raise ValueError("expected a port from 1 to 65535")
     low, high = int(first), int(last or first)
-    if not 1 <= low <= high <= 65535 or high - low >= _WIDEST:
+    if not 1 <= low <= high <= 65535:
         raise ValueError("expected a port from 1 to 65535")
+    return low, high
+
+
+def _range(low: int, high: int) -> list[int]:
+    if high - low >= _WIDEST:
+        raise ValueError(f"expected at most {_WIDEST} ports")
     return list(range(low, high + 1))
 
 
 def _address(text: str | None) -> str:
     if text is None or text == "localhost":
         return "127.0.0.1"
-    return str(ipaddress.ip_address(text.strip("[]")))
+    try:
+        return str(ipaddress.ip_address(text.strip("[]")))
+    except ValueError:
+        raise ValueError("expected [ADDRESS:][HOST:]CONTAINER[/udp]") from None
+
+
+def parse_protocol(text: str) -> Literal["tcp", "udp"]:
+    """In any case, as Compose."""
+    if text.lower() not in ("tcp", "udp"):
+        raise ValueError("expected tcp or udp")
+    return "udp" if text.lower() == "udp" else "tcp"
 
 
 def build_port(found: dict[str, Any]) -> list[Publish]:
     """Compose's long form."""
-    published = found.get("published")
-    return [
-        Publish(
-            found["target"],
-            int(published) if published else None,
-            _address(found.get("host_ip")),
-            found.get("protocol", "tcp"),
-        )
-    ]
+    first, last = found.get("published", (None, None))
+    address, kind = _address(found.get("host_ip")), found.get("protocol", "tcp")
+    return [Publish(found["target"], first, address, kind, last=last)]
 
 
 def parse_host_ip(text: str) -> str:
@@ -94,6 +121,10 @@ def parse_host_ip(text: str) -> str:
         return _address(text)
     except ValueError:
         raise ValueError("expected an IP address") from None
+
+
+_OPTION = "|".join((*_OPTIONS, *PROPAGATIONS))
+MOUNT = rf"(?:[^:]+:)?/[^:]*|[^:]+:/[^:]*:(?:{_OPTION})(?:,(?:{_OPTION}))*"
 
 
 def parse_mount(text: str) -> Mount:
@@ -105,7 +136,7 @@ def parse_mount(text: str) -> Mount:
         raise ValueError("expected SOURCE:TARGET[:ro]")
     options = parts[2].split(",") if len(parts) == 3 else []
     spread = [option for option in options if option in PROPAGATIONS]
-    if set(options) - {"ro", "rw", "z", "Z", "cached", "delegated", "consistent", "nocopy", *spread}:
+    if set(options) - {*_OPTIONS, *spread}:
         raise ValueError("expected ro or rw behind the second colon")
     named = not parts[0].startswith((".", "/", "~"))
     return Mount(
@@ -140,8 +171,38 @@ def build_mount(found: dict[str, Any]) -> Mount:
     )
 
 
+_IPV6 = r"[0-9a-fA-F]*:[0-9a-fA-F:]*:[0-9a-fA-F:.]*"
+HOST = rf"(?:[0-9]{{1,3}}\.){{3}}[0-9]{{1,3}}|{_IPV6}|\[{_IPV6}\]|host-gateway"
+
+
+def parse_host(text: str) -> str:
+    """An address for a hosts file; ``host-gateway`` is the laptop."""
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        return bare if bare == "host-gateway" else str(ipaddress.ip_address(bare))
+    except ValueError:
+        raise ValueError("expected an IP address or host-gateway") from None
+
+
+def build_device(found: dict[str, Any]) -> str:
+    """Compose's long form as its short one."""
+    return ":".join((found["source"], found.get("target", found["source"]), found.get("permissions", "rwm")))
+
+
+def parse_cpus(text: str) -> float | None:
+    """None: 0, as many as there are."""
+    number = float(text)
+    if not 0 <= number < 1 << 20 or "_" in text:  # NaN is refused, too
+        raise ValueError
+    return number or None
+
+
 def parse_tmpfs(text: str) -> str:
     return _inside(text)
+
+
+_LOCAL_NAME = r"(?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?"
+LOCAL = rf"{_LOCAL_NAME}|[0-9a-fA-F.:]+(?:/[0-9.]+)?"
 
 
 def parse_local(text: str) -> str:
@@ -150,8 +211,7 @@ def parse_local(text: str) -> str:
         return str(ipaddress.ip_network(text, strict=False))
     except ValueError:
         pass
-    name = r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?"
-    if len(text) > 253 or re.fullmatch(r"[0-9./:]+", text) or not re.fullmatch(name, text, re.ASCII):
+    if len(text) > 253 or re.fullmatch(r"[0-9./:]+", text) or not re.fullmatch(_LOCAL_NAME, text, re.ASCII):
         raise ValueError("expected a name, *.name, an address or a network such as 192.168.7.0/24")
     return text.lower()
 

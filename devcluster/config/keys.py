@@ -10,8 +10,8 @@ from typing import Any
 from devcluster.config import forms
 from devcluster.config.document import Item, Mapping
 from devcluster.config.document import Sequence as Items
-from devcluster.config.model import Agent
-from devcluster.config.shapes import FLAG, NUMBER, Choice, Parsed, Reading, Schema, text, whole
+from devcluster.config.model import Agent, Mount
+from devcluster.config.shapes import FLAG, Choice, Parsed, Reading, Schema, text, whole
 from devcluster.config.structures import (
     Anything,
     Either,
@@ -23,24 +23,29 @@ from devcluster.config.structures import (
     Words,
     many,
 )
-from devcluster.config.units import parse_duration, parse_mode, parse_size
+from devcluster.config.values import (
+    CPUS,
+    DURATION,
+    FILLED,
+    HOST_IP,
+    LEASE,
+    LIMIT,
+    LOCAL,
+    MOUNT,
+    NAMESPACE,
+    PERMISSIONS,
+    PORT,
+    PROTOCOL,
+    PUBLISHED,
+    SHORT_PORT,
+    SIZE,
+    TARGET,
+    TEXT,
+    TMPFS,
+)
 
-PORT = whole(1, 65535)
-TEXT = text()
-FILLED = text("text that is not empty", r"[\s\S]+")
 TEXTS = many(TEXT)
 LINES = many(TEXT, alone=True)
-DURATION = Parsed(parse_duration, "a duration such as 15s, 1m30s or 500ms")
-SIZE = Parsed(parse_size, "a size such as 512m or 1GiB", {"type": ["string", "integer"]})
-MODE = Parsed(parse_mode, "permissions such as 0o1777", {"type": ["string", "integer"]})
-_SCALAR: Schema = {"type": ["string", "number"]}
-
-
-def _lease(value: str) -> float:
-    seconds = parse_duration(value)
-    if not 3 <= seconds <= 3600:
-        raise ValueError("expected a duration from 3s to 1h")
-    return seconds
 
 
 AGENT = Record(
@@ -48,7 +53,7 @@ AGENT = Record(
         Key("port", PORT, "the one port on which the agent listens in the pod"),
         Key(
             "lease",
-            Parsed(_lease, "a duration from 3s to 1h"),
+            LEASE,
             "silence after which the original serves again",
         ),
         Key("delivery", Choice(("memfd", "emptydir")), "how the agent's program reaches the container"),
@@ -61,27 +66,26 @@ NETWORK = Record(
     (
         Key(
             "local",
-            many(Parsed(forms.parse_local, "a name, *.name, an address or a network")),
+            many(LOCAL),
             "names and networks that the laptop reaches instead of the pod",
         ),
     ),
     empty=True,
 )
 
-PUBLISHED = Parsed(forms.parse_ports, "[ADDRESS:][HOST:]CONTAINER[/udp]", _SCALAR)
 LONG_PORT = Record(
     (
         Key("target", PORT, "the container's port", needed=True),
-        Key("published", PORT, "the laptop's port"),
-        Key("host_ip", Parsed(forms.parse_host_ip, "an IP address"), "the laptop's address"),
-        Key("protocol", Choice(("tcp", "udp")), "tcp or udp"),
+        Key("published", PUBLISHED, "the laptop's port, or FIRST-LAST"),
+        Key("host_ip", HOST_IP, "the laptop's address"),
+        Key("protocol", PROTOCOL, "tcp or udp"),
         Key("name", TEXT, "for people"),
         Key("app_protocol", TEXT, "for people"),
         Key("mode", Choice(("host", "ingress")), "the same here"),
     ),
     build=forms.build_port,
 )
-LONG_MOUNT = Record(
+_LONG_MOUNT = Record(
     (
         Key("type", Choice(("bind", "volume", "tmpfs")), "what is mounted", needed=True),
         Key("source", FILLED, "a folder of the laptop, or a volume's name"),
@@ -106,7 +110,7 @@ LONG_MOUNT = Record(
         Key(
             "tmpfs",
             Record(
-                (Key("size", SIZE, "how much it holds"), Key("mode", MODE, "its permissions")),
+                (Key("size", SIZE, "how much it holds"), Key("mode", PERMISSIONS, "its permissions")),
                 empty=True,
             ),
             "settings of a tmpfs",
@@ -115,9 +119,55 @@ LONG_MOUNT = Record(
     ),
     build=forms.build_mount,
 )
+
+
+class _LongMount:
+    """A bind needs a folder: without one it would be the project's."""
+
+    def read(self, item: Item, where: Reading) -> Any:
+        found = _LONG_MOUNT.read(item, where)
+        if isinstance(found, Mount) and found.kind == "bind" and not found.source:
+            where.note(item, "source is missing")
+        return found
+
+    def schema(self) -> Schema:
+        bind = {"properties": {"type": {"enum": ["bind"]}}}
+        return _LONG_MOUNT.schema() | {"anyOf": [{"not": bind}, {"required": ["source"]}]}
+
+
+class _ExtraHosts:
+    """A name may stand several times, and have several addresses."""
+
+    pairs = Pairs(separators="=:", repeated=True, value=forms.HOST)
+
+    def read(self, item: Item, where: Reading) -> Any:
+        result = []
+        for name, address in self.pairs.read(item, where):
+            try:
+                result.append((name, forms.parse_host(address)))
+            except ValueError as error:
+                where.into(name).note(item, str(error))
+        return tuple(result)
+
+    def schema(self) -> Schema:
+        return self.pairs.schema()
+
+
+DEVICE = Either(
+    "a path, or {source: …, target: …}",
+    scalar=TEXT,
+    mapping=Record(
+        (
+            Key("source", FILLED, "the device of Docker's machine", needed=True),
+            Key("target", FILLED, "its path in the container; default: the same"),
+            Key("permissions", text("letters of rwm", "[rwm]{1,3}"), "r, w and m (make); default: all"),
+        ),
+        build=forms.build_device,
+    ),
+)
 ULIMIT = Either(
     "a number, or {soft: …, hard: …}",
-    scalar=Parsed(forms.parse_ulimit, "a number, or {soft: …, hard: …}", {"type": "integer"}),
+    scalar=LIMIT,
     mapping=Record(
         (
             Key("soft", whole(-1, 1 << 50), "the limit", needed=True),
@@ -193,6 +243,9 @@ class _Volumes:
         return self.table.schema()
 
 
+_TESTS = ("NONE", "CMD", "CMD-SHELL")
+
+
 class _Healthcheck:
     """``from-pod``, ``off``, or Compose's block."""
 
@@ -204,7 +257,7 @@ class _Healthcheck:
             Key("timeout", DURATION, "how long one run may take"),
             Key("retries", whole(0, 10000), "failures in a row until unhealthy"),
             Key("start_period", DURATION, "failures that don't count at first"),
-            Key("start_interval", Later(DURATION), "interval at first"),
+            Key("start_interval", DURATION, "interval at first (Docker 25)"),
             Key("disable", FLAG, "true: the same as off"),
         )
     )
@@ -217,35 +270,40 @@ class _Healthcheck:
         if len(where.problems) > before:
             return None
         test = found.get("test")
-        if isinstance(test, tuple) and (not test or test[0] not in ("NONE", "CMD", "CMD-SHELL")):
+        if isinstance(test, tuple) and (not test or test[0] not in _TESTS):
             where.into("test").note(item, "expected a list that begins with CMD, CMD-SHELL or NONE")
         elif test is None and not found.get("disable"):
             where.note(item, "test is missing: there is no image's own healthcheck in a pod")
         return found
 
     def schema(self) -> Schema:
-        return {"anyOf": [self.word.schema(), self.block.schema()]}
+        test = {
+            "required": ["test"],
+            "properties": {"test": {"prefixItems": [{"enum": list(_TESTS)}], "minItems": 1}},
+        }
+        off = {"required": ["disable"], "properties": {"disable": {"enum": [True, "true", "yes", "on"]}}}
+        return {"anyOf": [self.word.schema(), self.block.schema() | {"anyOf": [test, off]}]}
 
-
-MOUNT = Parsed(forms.parse_mount, "SOURCE:TARGET[:ro]")
-TARGET = Parsed(forms.parse_target, "kind/name/container, kind/name or name")
-NAMESPACE = text("a namespace's name", r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 RUNTIME: tuple[Key, ...] = (
     Key("cap_add", TEXTS, "capabilities to add"),
     Key("cap_drop", TEXTS, "capabilities to drop"),
-    Key("devices", TEXTS, "devices of the laptop's Docker"),
-    Key("extra_hosts", Pairs(separators="=:"), "lines for the local pod's hosts file"),
+    Key("devices", many(DEVICE), "devices of the laptop's Docker"),
+    Key("extra_hosts", _ExtraHosts(), "lines for the local pod's hosts file"),
     Key("init", FLAG, "a small process 1 in front of the command"),
     Key("labels", Pairs(), "labels of the local container"),
     Key("mem_limit", SIZE, "memory of the local container"),
-    Key("cpus", NUMBER, "processors of the local container"),
+    Key("cpus", CPUS, "processors of the local container"),
     Key("privileged", FLAG, "every right on the laptop's Docker machine"),
     Key("security_opt", TEXTS, "Docker's security options"),
     Key("shm_size", SIZE, "size of /dev/shm"),
     Key("stdin_open", FLAG, "keep the standard input open"),
     Key("sysctls", Pairs(), "kernel settings; those of net. are the whole local pod's"),
-    Key("tmpfs", many(Parsed(forms.parse_tmpfs, "an absolute path"), alone=True), "folders in memory"),
+    Key(
+        "tmpfs",
+        many(TMPFS, alone=True),
+        "folders in memory",
+    ),
     Key("tty", FLAG, "give it a terminal"),
     Key("ulimits", Table(ULIMIT), "limits of its processes"),
 )
@@ -272,7 +330,7 @@ WORKLOAD = Record(
         Key("user", FILLED, "default: the pod's"),
         Key(
             "ports",
-            many(Either("a port, HOST:CONTAINER, or a map", scalar=PUBLISHED, mapping=LONG_PORT)),
+            many(Either("a port, HOST:CONTAINER, or a map", scalar=SHORT_PORT, mapping=LONG_PORT)),
             "published on the laptop; default: each port of the container",
         ),
         Key("environment", Pairs(bare=True), "over the pod's; without a value: the shell's"),
@@ -282,7 +340,7 @@ WORKLOAD = Record(
         Key("volumes", _Volumes(), "settings of the pod's volumes, by name or mount path"),
         Key(
             "mounts",
-            many(Either("SOURCE:TARGET[:ro], or a map", scalar=MOUNT, mapping=LONG_MOUNT)),
+            many(Either("SOURCE:TARGET[:ro], or a map", scalar=MOUNT, mapping=_LongMount())),
             "folders of the laptop in the container: Compose's binds",
         ),
         Key("healthcheck", _Healthcheck(), "how it is known to be healthy"),
@@ -305,7 +363,7 @@ PROJECT = Record(
         Key("network", NETWORK, "what does not go through the pod"),
         Key(
             "tunnels",
-            Later(many(Parsed(forms.parse_tunnel, "LOCAL:NAME:PORT"))),
+            Later(many(Parsed(forms.parse_tunnel, "LOCAL:NAME:PORT", {"type": "string"}))),
             "cluster addresses on the laptop's 127.0.0.1",
         ),
         Key(

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from devcluster.config.build import Surroundings, build_project
-from devcluster.config.document import Fault, Item, Place, Scalar, compose, secret_lines
+from devcluster.config.document import Fault, Item, Scalar, compose, split_lines
 from devcluster.config.document import Mapping as Map
 from devcluster.config.dotenv import parse_dotenv
 from devcluster.config.interpolate import Lookup, interpolate
 from devcluster.config.keys import PROJECT
+from devcluster.config.masks import Place, secret_lines
 from devcluster.config.model import Project
 from devcluster.config.problems import Problem, refuse
 from devcluster.config.shapes import Reading
@@ -30,7 +31,7 @@ def find_file(cwd: Path) -> Path | None:
     """``devcluster.yaml`` in *cwd* or the nearest parent that has one."""
     for folder in (cwd, *cwd.parents):
         for name in NAMES:
-            if (folder / name).is_file():
+            if os.path.isfile(folder / name):  # a folder that may not be looked into has none
                 return folder / name
     return None
 
@@ -87,16 +88,17 @@ def parse_project(
 ) -> Project:
     """*text* as a Project.  *path*: absolute, for the default name and relative paths; not read.
     *env_files* gives an env file's text (OSError, UnicodeDecodeError); *shown*: the path for messages."""
-    shown, lines = shown or path.name, text.split("\n")
+    shown, lines = shown or path.name, split_lines(text)
     try:
         item, faults, masks = compose(text)
     except Fault as fault:
         problem = Problem(fault.place, "", fault.text)
-        refuse([problem], shown=shown, lines=lines, masks=secret_lines(text))
+        refuse([problem], shown=shown, lines=lines, masks=secret_lines(lines))
         raise AssertionError from fault
-    problems = [Problem(fault.place, "", fault.text) for fault in faults]
+    problems = [Problem(fault.place, fault.path, fault.text) for fault in faults]
     lookup = _lookup(environ, dotenv)
-    reading = Reading(problems, lambda raw: interpolate(raw, lookup))
+    hidden = frozenset(mask.start for mask in masks)
+    reading = Reading(problems, lambda raw: interpolate(raw, lookup), hidden=hidden)
     found: Any = None
     if item is None or (isinstance(item, Scalar) and item.null):
         problems.append(Problem(Place(), "", "the file is empty: workloads is missing"))
@@ -119,13 +121,13 @@ def normalise_name(folder: str) -> str:
     return re.sub(r"[^a-z0-9_-]", "", folder.lower()).lstrip("_-")[:63] or "devcluster"
 
 
-def _collector(item: Item | None, problems: list[Problem]) -> Callable[[str, str], None]:
-    """Problems of the env files, at the place of ``env_file``."""
+def _collector(item: Item | None, problems: list[Problem]) -> Callable[[str, str, str], None]:
+    """Problems that only what lies outside of the file shows, at the place of the setting."""
 
-    def note(workload: str, reason: str) -> None:
-        value = _at(item, ("workloads", workload, "env_file"))
+    def note(workload: str, setting: str, reason: str) -> None:
+        value = _at(item, ("workloads", workload, setting))
         place = value.place if value is not None else Place()
-        problems.append(Problem(place, f"workloads.{workload}.env_file", reason))
+        problems.append(Problem(place, f"workloads.{workload}.{setting}", reason))
 
     return note
 

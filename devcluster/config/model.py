@@ -47,14 +47,15 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """One published port.  ``host`` None: any free one.  ``written``: it stands in the file, so a
-    taken port is an error."""
+    """One published port.  ``host`` None: any free one; with ``last``: the first free one from ``host`` up to
+    it.  ``written``: it stands in the file, so a taken port is an error."""
 
     container: int
     host: int | None
     address: str = "127.0.0.1"
     protocol: Literal["tcp", "udp"] = "tcp"
     written: bool = True
+    last: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,7 @@ class Healthcheck:
     timeout: float | None = None
     retries: int | None = None
     start_period: float | None = None
+    start_interval: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

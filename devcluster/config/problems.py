@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from devcluster.config.document import Item, Mask, Place
-from devcluster.errors import ConfigurationError
+from devcluster.config.document import Item
+from devcluster.config.masks import Mask, Place
+from devcluster.errors import FileError
 
 _WIDEST = 160
 
@@ -45,10 +46,10 @@ def one_of(names: Sequence[str], last: str = "or") -> str:
 
 
 def refuse(problems: Iterable[Problem], *, shown: str, lines: Sequence[str], masks: Sequence[Mask]) -> None:
-    """ConfigurationError with all *problems* in the order of the file; returns where there are none."""
+    """FileError with all *problems* in the order of the file; returns where there are none."""
     blocks = [_block(problem, shown, lines, masks) for problem in _sorted(problems)]
     if blocks:
-        raise ConfigurationError("\n".join(blocks))
+        raise FileError("\n".join(blocks))
 
 
 def _sorted(problems: Iterable[Problem]) -> list[Problem]:

@@ -105,7 +105,8 @@ def _target(target: Target) -> str:
 
 
 def _port(port: Publish) -> dict[str, Any]:
-    return _written(target=port.container, published=port.host, host_ip=port.address, protocol=port.protocol)
+    published = f"{port.host}-{port.last}" if port.last else port.host
+    return _written(target=port.container, published=published, host_ip=port.address, protocol=port.protocol)
 
 
 def _volume(rule: VolumeRule) -> dict[str, Any]:
@@ -141,6 +142,7 @@ def _healthcheck(health: Healthcheck) -> Any:
             ("interval", health.interval),
             ("timeout", health.timeout),
             ("start_period", health.start_period),
+            ("start_interval", health.start_interval),
         )
     }
     return _written(test=list(health.test), retries=health.retries, **times)
@@ -154,7 +156,9 @@ def _runtime(runtime: Runtime) -> dict[str, Any]:
         value = getattr(runtime, name)
         if value == getattr(plain, name):
             continue
-        if name in ("extra_hosts", "labels", "sysctls"):
+        if name == "extra_hosts":
+            value = [f"{host}={address}" for host, address in value]
+        elif name in ("labels", "sysctls"):
             value = dict(value)
         elif name == "ulimits":
             value = {limit: {"soft": soft, "hard": hard} for limit, soft, hard in value}

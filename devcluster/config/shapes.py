@@ -7,36 +7,41 @@ nothing was noted.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from devcluster.config.document import Item, Mapping, Scalar
 from devcluster.config.document import Sequence as Items
+from devcluster.config.masks import Place
 from devcluster.config.problems import Invalid, Problem, nearest, one_of
 
 Schema = dict[str, Any]
 VARIABLE: Schema = {"type": "string", "pattern": r"\$"}
+FILLED = r"[\s\S]+"
+ANY_FILLED: Schema = {"type": ["string", "number", "boolean"], "minLength": 1}
+ANY_SCALAR: Schema = {"type": ["string", "number", "boolean"]}
 LATER = "not built yet"
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Where we are in the file.  ``problems`` is shared by all that read one file."""
+    """Where we are in the file.  ``problems`` is shared by all that read one file; ``hidden``: where values
+    of the environment begin, since an alias brings one to another key."""
 
     problems: list[Problem]
     expand: Callable[[str], str]
     path: str = ""
     secret: bool = False
+    hidden: frozenset[Place] = frozenset()
 
     def into(self, name: str) -> Reading:
         path = f"{self.path}.{name}" if self.path else name
-        return Reading(self.problems, self.expand, path, self.secret or name == "environment")
+        return replace(self, path=path, secret=self.secret or name == "environment")
 
     def at(self, index: int) -> Reading:
-        return Reading(self.problems, self.expand, f"{self.path}[{index}]", self.secret)
+        return replace(self, path=f"{self.path}[{index}]")
 
     def note(self, item: Item, text: str, near: str = "") -> None:
         self.problems.append(Problem(item.place, self.path, text, near))
@@ -60,8 +65,16 @@ class Reading:
             case Scalar(null=True):
                 return "nothing"
             case _:
+                if self.secret or item.place in self.hidden:
+                    return "***"
                 text = item.text if len(item.text) <= 60 else item.text[:57] + "..."
-                return "***" if self.secret else '"' + text.encode("unicode_escape").decode() + '"'
+                return '"' + text.encode("unicode_escape").decode() + '"'
+
+
+def spelled(pattern: str, *others: Schema) -> Schema:
+    """As JSON Schema: a text that is like *pattern* (ECMA-262's) or holds a variable, or one of *others*."""
+    string: Schema = {"type": "string", "pattern": rf"^(?:{pattern})$|\$"}
+    return {"anyOf": [string, *others]} if others else string
 
 
 class Shape(Protocol):
@@ -72,11 +85,12 @@ class Shape(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A scalar that *parse* turns into a value; its ValueError may say what was expected."""
+    """A scalar that *parse* turns into a value; its ValueError may say what was expected.  *json*: as far as
+    a schema can say it, and never less than *parse* takes."""
 
     parse: Callable[[str], Any]
     expected: str
-    json: Schema = field(default_factory=lambda: {"type": "string"})
+    json: Schema
 
     def read(self, item: Item, where: Reading) -> Any:
         try:
@@ -89,7 +103,7 @@ class Parsed:
         return None
 
     def schema(self) -> Schema:
-        return self.json if self.json.get("type") == "string" else {"anyOf": [self.json, VARIABLE]}
+        return self.json
 
 
 def text(expected: str = "text", pattern: str = "") -> Parsed:
@@ -100,10 +114,12 @@ def text(expected: str = "text", pattern: str = "") -> Parsed:
             raise ValueError
         return value
 
-    scalar: Schema = {"type": ["string", "number", "boolean"]}
-    return Parsed(
-        parse, expected, {"type": "string", "pattern": rf"^(?:{pattern})$|\$"} if pattern else scalar
-    )
+    if not pattern:
+        return Parsed(parse, expected, ANY_SCALAR)
+    # What YAML takes for a number or a flag is the text that was written.
+    like = {"type": "integer", "minimum": 0} if re.fullmatch(pattern, "1") else None
+    json = spelled(pattern, *([like] if like else []))
+    return Parsed(parse, expected, ANY_FILLED if pattern == FILLED else json)
 
 
 def whole(least: int, most: int) -> Parsed:
@@ -112,19 +128,11 @@ def whole(least: int, most: int) -> Parsed:
             raise ValueError
         return int(value)
 
-    return Parsed(
-        parse, f"a number from {least} to {most}", {"type": "integer", "minimum": least, "maximum": most}
-    )
+    number: Schema = {"type": "integer", "minimum": least, "maximum": most}
+    digits = r"-?[0-9]{1,18}" if least < 0 else r"[0-9]{1,18}"
+    return Parsed(parse, f"a number from {least} to {most}", spelled(digits, number))
 
 
-def _number(value: str) -> float:
-    number = float(value)
-    if not math.isfinite(number) or number <= 0 or "_" in value:
-        raise ValueError
-    return number
-
-
-NUMBER = Parsed(_number, "a number above 0", {"type": "number", "exclusiveMinimum": 0})
 _WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -134,12 +142,18 @@ def _flag(value: str) -> bool:
     return _WORDS[value.lower()]
 
 
-FLAG = Parsed(_flag, "true or false", {"type": "boolean"})
+def any_case(*words: str) -> str:
+    """A pattern for *words*; ECMA-262 has no flag within one."""
+    return "|".join("".join(f"[{it.upper()}{it}]" for it in word) for word in words)
+
+
+FLAG = Parsed(_flag, "true or false", spelled(any_case(*_WORDS), {"type": "boolean"}))
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of some words; *later*: those that are understood and refused."""
+    """One of some words; *later*: those that are understood and refused.  Where ``off`` is one, ``false`` is
+    the same: YAML 1.1 reads ``off`` so, and a program that writes the file leaves that."""
 
     now: tuple[str, ...]
     later: tuple[str, ...] = ()
@@ -151,6 +165,8 @@ class Choice:
         except Invalid as invalid:
             where.note(item, invalid.text)
             return None
+        if _WORDS.get(found.lower()) is False and "off" in words:
+            return "off"
         if found not in words:
             where.note(item, f"expected {one_of(words)}, got {where.show(item)}", nearest(found, words))
         elif found in self.later:
@@ -158,4 +174,5 @@ class Choice:
         return found
 
     def schema(self) -> Schema:
-        return {"anyOf": [{"enum": list(self.now)}, VARIABLE]}
+        now = [*self.now, *([False] if "off" in self.now else [])]
+        return {"anyOf": [{"enum": now}, VARIABLE]}

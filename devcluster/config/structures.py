@@ -11,7 +11,9 @@ from typing import Any
 from devcluster.config.document import Item, Mapping, Scalar
 from devcluster.config.document import Sequence as Items
 from devcluster.config.problems import Invalid, nearest
-from devcluster.config.shapes import LATER, Reading, Schema, Shape
+from devcluster.config.shapes import ANY_SCALAR, LATER, Reading, Schema, Shape, spelled
+
+ANY = r"[\s\S]*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +34,26 @@ class Many:
 
     def schema(self) -> Schema:
         several: Schema = {"type": "array", "items": self.each.schema()}
-        return {"anyOf": [self.each.schema(), several]} if self.alone else several
+        one = self.each.scalar if isinstance(self.each, Either) and self.each.scalar else self.each
+        return {"anyOf": [one.schema(), several]} if self.alone else several
 
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Compose's ``NAME=value`` list, or a map; *bare*: a name may stand without a value (then None)."""
+    """Compose's ``NAME=value`` list, or a map; *bare*: a name may stand without a value (then None);
+    *repeated*: it may stand several times, and have a list of values in a map; *value*: a pattern, for the
+    schema."""
 
     bare: bool = False
     separators: str = "="
+    repeated: bool = False
+    value: str = ""
 
     def read(self, item: Item, where: Reading) -> Any:
         if isinstance(item, Mapping):
-            pairs = [self._entry(key, value, where) for key, value in item.entries]
+            pairs = [
+                self._entry(key, one, where) for key, value in item.entries for one in self._values(value)
+            ]
         elif isinstance(item, Items):
             pairs = [self._line(part, where.at(index)) for index, part in enumerate(item.items)]
         elif isinstance(item, Scalar) and item.null:
@@ -52,7 +61,11 @@ class Pairs:
         else:
             where.note(item, f"expected a map or a list, got {where.show(item)}")
             pairs = []
-        return tuple(dict(pair for pair in pairs if pair is not None).items())
+        found = [pair for pair in pairs if pair is not None]
+        return tuple(found if self.repeated else dict(found).items())
+
+    def _values(self, item: Item) -> Sequence[Item]:
+        return item.items if self.repeated and isinstance(item, Items) else (item,)
 
     def _entry(self, key: Scalar, value: Item, where: Reading) -> tuple[str, str | None] | None:
         inner = where.into(key.text)
@@ -84,12 +97,19 @@ class Pairs:
         return name, (None if self.bare else "") if found < 0 else line[found + 1 :]
 
     def schema(self) -> Schema:
-        value: Schema = {"type": ["string", "number", "boolean", "null"]}
+        value = spelled(self.value) if self.value else {"type": ["string", "number", "boolean", "null"]}
+        values = {"anyOf": [value, {"type": "array", "items": value}]} if self.repeated else value
+        marks = rf"[^{self.separators}]+"
+        needed = not self.bare and self.separators != "="
+        line = spelled(rf"{marks}[{self.separators}](?:{self.value or ANY})" if needed else rf"{marks}{ANY}")
         table: Schema = {"type": "object", "propertyNames": {"pattern": "^[^=]+$"}}
         return {
             "anyOf": [
-                table | {"additionalProperties": value},
-                {"type": "array", "items": {"type": "string"}},
+                table | {"additionalProperties": values},
+                {
+                    "type": "array",
+                    "items": line if needed else {"anyOf": [line, {"type": ["number", "boolean"]}]},
+                },
                 {"type": "null"},
             ]
         }
@@ -97,9 +117,12 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A command: a list, or a line that is split as a shell would (and not run by one)."""
+    """A command: a list, or a line that is split as a shell would (and not run by one).  Nothing is the
+    default, as if it had not been written: so one undoes what ``<<`` brought."""
 
     def read(self, item: Item, where: Reading) -> Any:
+        if isinstance(item, Scalar) and item.null:
+            return None
         try:
             if isinstance(item, Items):
                 return tuple(where.at(index).text(part, "text") for index, part in enumerate(item.items))
@@ -111,8 +134,8 @@ class Words:
         return None
 
     def schema(self) -> Schema:
-        word: Schema = {"type": ["string", "number", "boolean"]}
-        return {"anyOf": [{"type": "string"}, {"type": "array", "items": word}]}
+        line: Schema = {"type": ["string", "number", "boolean", "null"]}
+        return {"anyOf": [line, {"type": "array", "items": ANY_SCALAR}]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +166,8 @@ class Later:
     shape: Shape
 
     def read(self, item: Item, where: Reading) -> Any:
-        before = len(where.problems)
         self.shape.read(item, where)
-        if len(where.problems) == before:
-            where.note(item, LATER)
+        where.note(item, LATER)  # also where it is wrong: to mend it first would be for nothing
         return None
 
     def schema(self) -> Schema:
@@ -231,7 +252,8 @@ class Table:
     filled: bool = False
 
     def read(self, item: Item, where: Reading) -> Any:
-        if not isinstance(item, Mapping) or (self.filled and not item.entries):
+        named = [] if not isinstance(item, Mapping) else [it for it in item.entries if it[0].text[:2] != "x-"]
+        if not isinstance(item, Mapping) or (self.filled and not named):
             shown = "an empty map" if isinstance(item, Mapping) else where.show(item)
             where.note(
                 item,
@@ -241,9 +263,7 @@ class Table:
             )
             return ()
         result: list[tuple[str, Any]] = []
-        for name, value in item.entries:
-            if name.text.startswith("x-"):
-                continue
+        for name, value in named:
             if not re.fullmatch(self.names, name.text):
                 where.into(name.text).note(name, f"expected {self.expected}")
                 continue
@@ -256,7 +276,7 @@ class Table:
             "patternProperties": {"^x-": {}, rf"^(?!x-)(?:{self.names})$": self.each.schema()},
             "additionalProperties": False,
         }
-        return result | {"minProperties": 1} if self.filled else result
+        return result | {"not": {"propertyNames": {"pattern": "^x-"}}} if self.filled else result
 
 
 def many(each: Shape, *, alone: bool = False, expected: str = "a list") -> Many:

@@ -9,7 +9,7 @@ import re
 
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(us|ms|s|m|h|d)", re.ASCII)
-_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*([kmgt]?)(?:i?b)?", re.ASCII | re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*([kmgt]?)(?:i?b|i)?", re.ASCII | re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
@@ -44,11 +44,11 @@ def parse_size(text: str) -> int:
     found = _SIZE.fullmatch(text.strip())
     if found is None:
         raise ValueError("expected a size such as 512m or 1GiB")
-    return (
-        int(float(found[1]) * 1024 ** _POWERS[found[2].lower()])
-        if "." in found[1]
-        else (int(found[1]) * 1024 ** _POWERS[found[2].lower()])
-    )
+    number = float(found[1]) if "." in found[1] else int(found[1])
+    size = int(number * 1024 ** _POWERS[found[2].lower()])
+    if size >= 1 << 63:
+        raise ValueError("expected a size below 8388608 TiB")
+    return size
 
 
 def render_duration(seconds: float) -> str:

@@ -17,7 +17,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
 
 
 @contextlib.asynccontextmanager
@@ -28,17 +30,49 @@ async def running(work: Coroutine[Any, Any, None], *, name: str) -> AsyncIterato
         yield task
     finally:
         task.cancel()
-        await _ended(task)
+        await ended(task)
         if not task.cancelled():
             task.result()
 
 
-async def _ended(task: asyncio.Task[None]) -> None:
-    """Return when *task* has ended; a cancellation of ours is raised then."""
+async def together(*work: Coroutine[Any, Any, _T], name: str) -> list[_T]:
+    """All of *work* at once, and what they answer.  The first error is raised, when the others, cancelled,
+    have ended: ``gather`` leaves them at work on what its caller then undoes."""
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(item, name=f"{name} {number}") for number, item in enumerate(work)]
+    failed: list[asyncio.Task[_T]] = []
+    try:
+        if tasks:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            failed = [task for task in tasks if task in done and (task.cancelled() or task.exception())]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await ended(*tasks)
+    for task in failed:
+        task.result()
+    return [task.result() for task in tasks]
+
+
+async def to_the_end(work: Coroutine[Any, Any, _T]) -> _T:
+    """*work*'s result; a cancellation of ours is raised when *work* has ended by itself.  For what makes
+    something by a thread, which can't be cancelled: it would be made when all has been tidied up."""
+    task = asyncio.get_running_loop().create_task(work)
+    try:
+        await ended(task)
+    except asyncio.CancelledError:
+        if not task.cancelled():
+            task.exception()  # nobody asks for it any more
+        raise
+    return task.result()
+
+
+async def ended(*tasks: asyncio.Task[Any]) -> None:
+    """Return when all *tasks* have ended; a cancellation of ours is raised then."""
     cancelled: asyncio.CancelledError | None = None
-    while not task.done():
+    while any(not task.done() for task in tasks):
         try:
-            await asyncio.wait({task})
+            await asyncio.wait(tasks)
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:

@@ -77,7 +77,7 @@ class Lines:
         """Read until the end of the stream; then everybody who waits gets ConnectionError."""
         try:
             async with asyncio.TaskGroup() as answers:
-                while line := await self._reader.readline():
+                while (line := await self._reader.readline()).endswith(b"\n"):  # or it was cut off
                     self._take(json.loads(line), answers)
         except* (OSError, asyncio.IncompleteReadError):
             pass  # the end, like an end of file

@@ -21,7 +21,7 @@ from devcluster.plan.steps import (
     WriteSecret,
 )
 from devcluster.rules.image import ImageFacts
-from devcluster.rules.marks import Originals, chunk_name, restore_template, secret_name
+from devcluster.rules.marks import Originals, chunk_name, orphan, restore_template, secret_name
 from devcluster.rules.memory import Admitted
 from devcluster.rules.services import (
     FrontPort,
@@ -32,6 +32,7 @@ from devcluster.rules.services import (
     plan_fronts,
     plan_moves,
     routes,
+    tcp_ports,
     unmoved,
 )
 from devcluster.rules.template import (
@@ -128,7 +129,8 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
     )
     target = find_container(base, observed.container)
     command = original_command(target, wish.image)
-    check_template(base, container=observed.container, agent_port=wish.port, command=command)
+    routed = {route.container_port for route in found}
+    check_template(base, container=observed.container, agent_port=wish.port, command=command, routed=routed)
     secret = secret_name(observed.kind, observed.name)
     chunks = tuple(chunk_name(wish.digest, index) for index in range(wish.chunks))
     wrapping = Wrapping(
@@ -152,9 +154,11 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
 
 
 def base_template(observed: Observed) -> Json:
-    """The template without us."""
+    """The template without us.  LeftoverError where an agent is in it and nobody knows what was before."""
     live: Json = observed.object["spec"]["template"]
     if observed.originals is None:
+        if is_wrapped(live):
+            raise orphan(observed.kind, observed.name, observed.namespace)
         return live
     return restore_template(observed.originals, live).template
 
@@ -237,7 +241,7 @@ def _of(moves: Collection[PortMove], service: str) -> list[PortMove]:
 
 
 def _led(service: Json, moves: Sequence[PortMove]) -> bool:
-    targets = {port["port"]: port.get("targetPort") for port in service["spec"].get("ports") or []}
+    targets = {port["port"]: port.get("targetPort") for port in tcp_ports(service["spec"])}
     return all(targets.get(move.port) == move.front for move in moves)
 
 

@@ -76,14 +76,14 @@ class Attempt:
 
 def plan_proofs(behind: Behind) -> tuple[Attempt | Verdict, ...]:
     """By Service and port: what is to be tried, or what is certain without trying."""
-    found: dict[tuple[str, int], Attempt | Verdict] = {
-        (name, port): _missing(behind, name, port) for name, port in behind.expected
+    found: dict[tuple[str, int, str], Attempt | Verdict] = {
+        (name, port, "TCP"): _missing(behind, name, port) for name, port in behind.expected
     }
     for service in behind.services:
         if not selects(service, behind.labels):
             continue
         for port in service["spec"].get("ports") or []:
-            key = (service["metadata"]["name"], port["port"])
+            key = (service["metadata"]["name"], port["port"], port.get("protocol", "TCP"))
             planned = _plan(behind, service, port)
             if planned is not None:
                 found[key] = planned

@@ -24,13 +24,13 @@ def plan_remove(
     noted: tuple[PortMove, ...] = (),
 ) -> tuple[RemoveStep, ...]:
     """*originals* None: there is no Secret (any more), so only the binary may be left over, and what is
-    *noted* on Services.
+    *noted* on Services, which counts in any case.
 
     The order keeps the port that each Service names open at every moment, and keeps the Secret, from which
     all of this is known, until everything else is done: so it can be started again after any step.
     """
     steps: list[RemoveStep] = []
-    every = originals.moves if originals is not None else noted
+    every = dict.fromkeys([*(originals.moves if originals is not None else ()), *noted])
     for service in sorted({move.service for move in every}):
         moves = tuple(move for move in every if move.service == service)
         steps.append(RestoreService(namespace, service, moves, "the agent's port is about to go"))

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from devcluster.rules.controllers import last_writer
 from devcluster.rules.marks import Originals
-from devcluster.rules.services import PortMove
+from devcluster.rules.services import PortMove, tcp_ports
 from devcluster.rules.template import find_container, is_wrapped
 from devcluster.rules.undo import changed_of_ours
 
@@ -47,14 +47,20 @@ def template_drift(originals: Originals, item: Json) -> tuple[Drift, ...]:
 
 
 def _other_image(originals: Originals, live: Json, title: str) -> tuple[Drift, ...]:
-    """A release of somebody's: the agent stays, and the local container runs what ran before."""
+    """A release of somebody's: the agent stays, and the local container runs what ran before.  A command that
+    only the image had is the former image's, until it is read again."""
     try:
         was, now = (
             find_container(one, originals.container).get("image") for one in (originals.wrapped, live)
         )
     except KeyError:
         return (Drift(f"{title} has no container {originals.container} any more", "gone"),)
-    return () if was == now else (Drift(f"{title} runs {now} now, and {was} when the agent came", "none"),)
+    if was == now:
+        return ()
+    text = f"{title} runs {now} now, and {was} when the agent came"
+    if not find_container(originals.template, originals.container).get("command"):
+        text += "; the original would start by the former image's command until the next `devcluster up`"
+    return (Drift(text, "none"),)
 
 
 def service_drift(moves: Iterable[PortMove], services: Iterable[Json]) -> tuple[Drift, ...]:
@@ -71,7 +77,7 @@ def _moved(move: PortMove, service: Json | None) -> list[Drift]:
             f"service/{move.service} port {move.port} leads past the agent to {move.original}"
             f"{_by(service, 'spec', 'ports')}"
         )
-        for port in service["spec"].get("ports") or []
+        for port in tcp_ports(service["spec"])
         if port["port"] == move.port and port.get("targetPort") == move.original
     ]
 

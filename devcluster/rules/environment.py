@@ -11,7 +11,6 @@ Rule 3: what the file itself says is not rewritten.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -19,20 +18,8 @@ from fnmatch import fnmatchcase
 
 from devcluster.config.model import Workload
 from devcluster.errors import ConfigurationError
-from devcluster.rules.hosts import Host, find_hosts, qualify
-
-_HOST_KEY = re.compile(
-    r"(?:^|_)(?:HOST|HOSTS|HOSTNAME|HOSTNAMES|SERVER|SERVERS|ADDR|ADDRS|ADDRESS|ADDRESSES|ENDPOINT|ENDPOINTS|"
-    r"BROKER|BROKERS|UPSTREAM|UPSTREAMS|NODES|URL|URI)_?[0-9]*$"
-)
-# A pod's own name, where it listens, and by which names it wants to be called, are no addresses to go to.
-_OWN_KEY = re.compile(
-    r"^HOSTNAME$|(?:^|_)(?:ALLOWED|TRUSTED|VIRTUAL|BIND|LISTEN|CORS|COOKIE)(?:_|$)|SERVER_NAME"
-)
-_SECRET_KEY = re.compile(r"(?:^|_)(?:PASSWORD|PASSWD|PASSPHRASE|PASS|PWD|SECRET|TOKEN|KEY|SALT)_?[0-9]*$")
-_OTHER_KEY = re.compile(
-    r"(?:^|_)(?:USER|USERNAME|USERS|LOGIN|OWNER|GROUP|DATABASE|DBNAME|DB_NAME|SCHEMA|IMAGE|TAG|VERSION)_?[0-9]*$"
-)
+from devcluster.rules.hosts import Host, find_hosts, is_list, qualify
+from devcluster.rules.settings import find_in_text, names_host, never_host
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +65,11 @@ def rewrite_hosts(
     return result, tuple(made)
 
 
-def names_host(key: str) -> bool:
-    """Whether a variable (or setting) called *key* holds a host by its name: ``DB_HOST``, ``redis.host``."""
-    words = _words(key)
-    return bool(_HOST_KEY.search(words)) and not _OWN_KEY.search(words)
-
-
-def _words(key: str) -> str:
-    """``dbHost`` and ``spring.redis.host`` as ``DB_HOST`` and ``SPRING_REDIS_HOST``."""
-    return re.sub(r"[^A-Za-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key)).upper()
-
-
 def _hosts(key: str, value: str, services: frozenset[str]) -> tuple[Host, ...]:
-    words = _words(key)
-    if _SECRET_KEY.search(words) or _OWN_KEY.search(words):
+    if never_host(key, value):
         return ()
-    if _OTHER_KEY.search(words) and "://" not in value:
-        return ()
-    return find_hosts(value, services, whole=bool(_HOST_KEY.search(words)))
+    listed = find_hosts(value, services, whole=True) if names_host(key) and is_list(value) else ()
+    return listed or find_in_text(value, services)
 
 
 def local_environment(

@@ -18,6 +18,11 @@ import yaml
 from devcluster.errors import ConfigurationError
 
 FORMATS = ("docker", "json", "sh", "yaml")
+# Read-only in bash, or bash's own: an assignment to them is an error, or forgotten.
+_SHELLS_OWN = re.compile(
+    r"_|E?UID|PPID|SHELLOPTS|BASHOPTS|BASHPID|BASH_(?:VERSINFO|ARGC|ARGV0?|COMMAND|LINENO|SOURCE|SUBSHELL)|"
+    r"DIRSTACK|EPOCH(?:REALTIME|SECONDS)|FUNCNAME|GROUPS|HISTCMD|LINENO|S?RANDOM|SECONDS"
+)
 _SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 # docker reads the file line by line: at \n, and drops one \r before it; a name may hold no
 # blank, a line 64 KiB at most.
@@ -26,7 +31,8 @@ _BLANKS = re.compile(r"\s")
 
 
 def render_environment(pairs: Iterable[tuple[str, str | None]], form: str) -> str:
-    """*pairs* as ``docker`` (--env-file), ``json``, ``sh`` or ``yaml``; a None is left out.
+    """*pairs* as ``docker`` (--env-file), ``json``, ``sh`` or ``yaml``; a None is left out.  Bytes that are
+    no UTF-8 are lone surrogates (``surrogateescape``), before and after; only a shell carries them.
 
     ConfigurationError names the variable and a format that can carry it, never the value.
     """
@@ -66,10 +72,12 @@ _Quoted.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:y
 
 
 def can_carry(form: str, name: str, value: str) -> bool:
-    if not name or "=" in name or "\0" in name + value or not _is_text(name + value):
+    if not name or "=" in name or "\0" in name + value:
         return False
     if form == "sh":
-        return _SHELL_NAME.fullmatch(name) is not None
+        return _SHELL_NAME.fullmatch(name) is not None and not _SHELLS_OWN.fullmatch(name)
+    if not _is_text(name + value):
+        return False
     if form == "docker":
         plain = not _BLANKS.search(name) and not name.startswith("#") and not name.startswith("\ufeff")
         fits = len(f"{name}={value}".encode()) < _LONGEST
@@ -92,5 +100,5 @@ def _quoted(value: str) -> str:
 def _refuse(form: str, bad: Sequence[str], pairs: Sequence[tuple[str, str]]) -> None:
     shown = ", ".join(name.encode("unicode_escape").decode() for name in bad)
     able = [it for it in FORMATS if it != form and all(can_carry(it, name, value) for name, value in pairs)]
-    hint = f"--format {able[0]} can" if able else "no format can: leave it out with env.exclude"
+    hint = f"--format {able[0]} can" if able else "no format can carry all: leave it out with env.exclude"
     raise ConfigurationError(f"the format {form} can't carry {shown}", hint=hint)

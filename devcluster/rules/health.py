@@ -4,13 +4,17 @@ The pod's readiness probe (else its startup probe), asked through the gateway, a
 exec probe becomes Docker's own healthcheck, since only Docker can run something inside.  Without a probe:
 its TCP ports accept.  Docker asks for the first time after one interval, so that is kept short, and the
 threshold grows by as much.
+
+As long as it runs it is asked on: the readiness probe, else the liveness probe, never the startup probe.
+It has failed after as many failures in a row as the probe says, but not within a few seconds: kubelet sends
+traffic again to a pod that was slow for a moment, and nobody does to a laptop that has handed back.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from devcluster.config.model import Healthcheck, Workload
@@ -18,18 +22,22 @@ from devcluster.config.model import Healthcheck, Workload
 Json = dict[str, Any]
 
 _LONGEST = 2.0
+_PATIENCE = 5.0  # seconds of failures, at least
 
 
 @dataclass(frozen=True, slots=True)
 class HealthPlan:
-    """``probe``: a v1.Probe with numbers for ports, to be asked each ``period`` seconds; ``docker``: the
-    block that Docker runs; ``ports``: TCP ports that must accept."""
+    """``probe``: a v1.Probe with numbers for ports; ``docker``: the block that Docker runs; ``ports``: TCP
+    ports that must accept; ``lasting``: the probe that is asked on, each ``period`` seconds, until
+    ``failures`` in a row."""
 
     kind: Literal["probe", "docker", "ports", "none"]
     probe: Json | None = None
     docker: Healthcheck | None = None
     ports: tuple[int, ...] = ()
-    period: float = 1.0
+    lasting: Json | None = None
+    period: float = 10.0
+    failures: int = 3
 
 
 def healthcheck_source(container: Json, workload: Workload) -> HealthPlan:
@@ -43,9 +51,18 @@ def healthcheck_source(container: Json, workload: Workload) -> HealthPlan:
     if probe and "exec" in probe:
         return HealthPlan("docker", docker=_exec(probe, container.get("startupProbe")))
     if probe:
-        return HealthPlan("probe", probe=_numbered(probe, container))
+        return _lasting(HealthPlan("probe", probe=_numbered(probe, container)), container)
     ports = tcp_ports(container)
-    return HealthPlan("ports", ports=ports) if ports else HealthPlan("none")
+    return _lasting(HealthPlan("ports", ports=ports) if ports else HealthPlan("none"), container)
+
+
+def _lasting(plan: HealthPlan, container: Json) -> HealthPlan:
+    probe = container.get("readinessProbe") or container.get("livenessProbe")
+    if not probe or "exec" in probe:
+        return plan
+    period = float(probe.get("periodSeconds") or 10)
+    failures = max(probe.get("failureThreshold") or 3, math.ceil(_PATIENCE / period))
+    return replace(plan, lasting=_numbered(probe, container), period=period, failures=failures)
 
 
 def _exec(probe: Json, startup: Json | None) -> Healthcheck:

@@ -24,7 +24,7 @@ _NAME = r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _WORD = re.compile(r"[a-z][a-z0-9-]*", re.ASCII)
 _IN_SCHEME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+.:_-")
 _REST = re.compile(r"[^\s,]*")
-_TOKEN_END = re.compile(r"[\s\"'`<>]|[,;|](?=[A-Za-z][A-Za-z0-9+.:_-]*://)", re.ASCII)
+_TOKEN_END = re.compile(r"[\s\"'`<>]|[,;|](?=(?:[A-Za-z0-9._-]+=)?[A-Za-z][A-Za-z0-9+.:_-]*://)", re.ASCII)
 _AUTHORITY_END = re.compile(r"[/?#;\\)\]}|]")
 _MEMBER = re.compile(rf"({_NAME})(?::[0-9]{{1,5}})?", re.ASCII)
 _BEFORE_PORT = re.compile(
@@ -36,9 +36,12 @@ _BEHIND_WORD = re.compile(
     r"brokers?|bootstrap\.servers)\s*=\s*(?:tcp:)?",
     re.ASCII | re.IGNORECASE,
 )
-_WORD_LIST = re.compile(r"[A-Za-z0-9.:-]+(?:,[A-Za-z0-9.:-]+)*(?=$|[\s;)&])", re.ASCII)
-_ITEM = re.compile(rf"(?<![^\s,;|])({_NAME})(?::[0-9]{{1,5}})?(?=$|[\s,;|])", re.ASCII)
-_ANYWHERE = re.compile(rf"(?<![^\s,;|(@\"'\[{{])({_NAME})(?=$|[\s,;|)\"'\]}}/:])", re.ASCII)
+_WORD_LIST = re.compile(r"[A-Za-z0-9.:-]+(?:,[A-Za-z0-9.:-]+)*(?=$|[\s;)&\\])", re.ASCII)
+_WORD_IN_JSON = r"\"[A-Za-z0-9_.:\[\]-]*\"|'[A-Za-z0-9_.:\[\]-]*'|[A-Za-z0-9_.:-]+"
+_JSON_LIST = re.compile(rf"\[\s*(?:(?:{_WORD_IN_JSON})\s*(?:,\s*|(?=\])))+\]", re.ASCII)
+_ITEM = re.compile(rf"(?<![^\s,;|\[\"'])({_NAME})(?::[0-9]{{1,5}})?(?=$|[\s,;|\]\"'])", re.ASCII)
+_IN_CALL = re.compile(rf"(?:(?<=@tcp\()|(?<=@tcp[46]\())({_NAME})\)", re.ASCII)
+_ANYWHERE = re.compile(rf"(?<![^\s,;|(@=\"'\[{{])({_NAME})(?=$|[\s,;|)\"'\]}}/:])", re.ASCII)
 _LIST = re.compile(r"[A-Za-z0-9_.:\[\]-]+(?:[\s,;|]+[A-Za-z0-9_.:\[\]-]+)*", re.ASCII)
 
 
@@ -60,15 +63,16 @@ def find_hosts(
     """
     if not mentions(text, services):
         return ()
-    urls = tuple(_urls(text))
-    found = {host for _, start, end in urls for host in _in_url(text, start, end)}
+    urls = tuple(find_urls(text))
+    found = {host for url in urls for host in _in_url(text, *url)}
     bare = _blank(text, urls)
     found |= {Host(*match.span(1)) for match in _BEFORE_PORT.finditer(bare) if _one_login(bare, match)}
     found |= set(_behind_words(bare))
-    if whole and _LIST.fullmatch(bare.strip()):
+    found |= {Host(*match.span(1)) for match in _IN_CALL.finditer(bare)}
+    if whole and is_list(text):
         found |= {Host(*match.span(1)) for match in _ITEM.finditer(bare)}
     if every:
-        found |= {Host(*match.span(1)) for match in _ANYWHERE.finditer(bare)}
+        found |= {Host(*match.span(1)) for match in _ANYWHERE.finditer(bare) if _one_login(bare, match)}
     known = [host for host in found if text[host.start : host.end] in services]
     return tuple(sorted(known, key=lambda host: host.start))
 
@@ -82,12 +86,20 @@ def qualify(text: str, hosts: Collection[Host], namespace: str) -> str:
     return "".join(parts) + text[at:]
 
 
+def is_list(text: str) -> bool:
+    """Whether *text* could be nothing but hosts: one, several, or a list of them in JSON; no URL."""
+    return (
+        _LIST.fullmatch(text.strip(" \t\r\n,;|")) is not None
+        or _JSON_LIST.fullmatch(text.strip()) is not None
+    )
+
+
 def mentions(text: str, services: Collection[str]) -> bool:
     """Whether one of *services* stands in *text* at all; quick, however many there are."""
     return any(word in services for word in _WORD.findall(text))
 
 
-def _urls(text: str) -> Iterator[tuple[int, int, int]]:
+def find_urls(text: str) -> Iterator[tuple[int, int, int]]:
     """Each address with ``://`` and all that belongs to it: scheme's start and end, token's end."""
     at = 0
     while (mark := text.find("://", at)) >= 0:
@@ -111,7 +123,9 @@ def _blank(text: str, urls: Iterable[tuple[int, int, int]]) -> str:
     return "".join(parts) + text[at:]
 
 
-def _in_url(text: str, start: int, end: int) -> Iterator[Host]:
+def _in_url(text: str, scheme: int, start: int, end: int) -> Iterator[Host]:
+    if text[scheme:start].endswith("dns://") and text[start : start + 1] == "/":  # gRPC's: no authority
+        start += 1
     stop = _AUTHORITY_END.search(text, start, end)
     close = stop.start() if stop else end
     login = text.rfind("@", start, close)

@@ -3,7 +3,7 @@
 The two worlds differ in small things that matter:
 - Kubernetes' ``command`` replaces the image's ENTRYPOINT *and* CMD, ``args`` only the CMD; the words come
   from the agent, since kubelet has expanded ``$(NAME)`` in them;
-- Compose's ``entrypoint`` without ``command`` drops the CMD;
+- Compose's ``entrypoint`` without ``command`` drops the pod's args and the CMD, an empty ``command`` the CMD;
 - the user is the process' own, as numbers: securityContext, image and fsGroup have been counted in;
 - a memory-backed emptyDir is a tmpfs; ``privileged`` is never taken over: it would be the laptop's.
 
@@ -18,11 +18,12 @@ from dataclasses import replace
 from typing import Any
 
 from devcluster.config.model import Publish, Runtime, Workload
+from devcluster.errors import ConfigurationError
 from devcluster.rules.container import ContainerSpec, VolumeBind
 from devcluster.rules.environment import LocalEnvironment
 from devcluster.rules.facts import PodFacts
 from devcluster.rules.health import healthcheck_source, tcp_ports
-from devcluster.rules.volumes import PodVolume, pod_volumes, resolve_volumes
+from devcluster.rules.volumes import PodVolume, covered_paths, pod_volumes, resolve_volumes
 
 Json = dict[str, Any]
 
@@ -40,9 +41,10 @@ def local_container(
     environment: LocalEnvironment,
     volumes: tuple[VolumeBind, ...],
     image_stop_signal: str | None,
+    image_entrypoint: tuple[str, ...],
 ) -> ContainerSpec:
     """*container* and *pod_spec* as they were before the agent; *volumes*: where the copies are."""
-    entrypoint, command = _command(container, facts, workload)
+    entrypoint, command = _command(container, facts, workload, image_entrypoint)
     memory = _memory_volumes(container, pod_spec, workload, volumes)
     return ContainerSpec(
         image=image,
@@ -66,7 +68,7 @@ def local_container(
 
 
 def _command(
-    container: Json, facts: PodFacts, workload: Workload
+    container: Json, facts: PodFacts, workload: Workload, image_entrypoint: tuple[str, ...]
 ) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
     """Entrypoint and command for Docker; None: the image's."""
     words = len(container.get("command") or ())
@@ -77,9 +79,16 @@ def _command(
         command = facts.command[words:] if command is None else command
     elif entrypoint is None and command is None and tail:
         command = facts.command[-tail:]
-    if entrypoint and command == ():
-        command = None  # beside an entrypoint the image's CMD is dropped anyway
-    return entrypoint, command
+    if command != ():
+        return entrypoint, command
+    # No words at all: to Docker that is the image's CMD, except beside an entrypoint.
+    entrypoint = image_entrypoint if entrypoint is None else entrypoint
+    if not entrypoint:
+        raise ConfigurationError(
+            f"workloads.{workload.key}: the command is empty, and so is the entrypoint",
+            hint="write what to run as `command:` or `entrypoint:`",
+        )
+    return entrypoint, None
 
 
 def _memory_volumes(
@@ -89,7 +98,7 @@ def _memory_volumes(
     found = pod_volumes(container, pod_spec.get("volumes") or [])
     names = {item.name for item in found} | {item.mount_path for item in found}
     rules = [rule for rule in workload.volumes if rule.key.rstrip("/") in names]
-    plans = resolve_volumes(found, rules)
+    plans = resolve_volumes(found, rules, covered=covered_paths(workload))
     bound = {item.target for item in volumes}
     return tuple(
         plan.volume

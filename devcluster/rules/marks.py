@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from devcluster.errors import LeftoverError
 from devcluster.rules.keys import KeyPair
 from devcluster.rules.services import PortMove
 from devcluster.rules.template import is_wrapped
@@ -89,6 +90,15 @@ def restore_template(originals: Originals, live: Json) -> Restored:
         return Restored(live)
     found = [restore(template, wrapped, live) for template, wrapped in pairs]
     return min(found, key=lambda restored: len(restored.kept))
+
+
+def orphan(kind: str, name: str, namespace: str) -> LeftoverError:
+    """An agent whose Secret somebody deleted: nothing says what stood there before."""
+    return LeftoverError(
+        f"{kind}/{name} in namespace {namespace} has an agent, but secret/{secret_name(kind, name)}, "
+        "which knows what stood there before, is gone",
+        hint=f"kubectl rollout undo {kind}/{name} -n {namespace}\nthen `devcluster down -n {namespace}`",
+    )
 
 
 def secret_name(kind: str, name: str) -> str:

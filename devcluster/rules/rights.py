@@ -92,8 +92,13 @@ RIGHTS: tuple[Right, ...] = (
             "workloads whose Services name their ports",
         ),
         ("list", "find the Services of a workload, and the names to rewrite", "list"),
-        ("watch", "see a Service that somebody takes back", f"{_ALL}; it is seen some seconds later"),
         ("patch", "numeric target ports to the agent and back", "workloads whose Services name their ports"),
+    ),
+    *_rights(
+        "",
+        "services",
+        ("watch", "see a Service that somebody takes back", f"{_ALL}; it is seen some seconds later"),
+        needed=False,
     ),
     *_rights(
         "",
@@ -114,6 +119,46 @@ RIGHTS: tuple[Right, ...] = (
         ("delete", "clean up", "up and leave; down leaves the agent's ConfigMaps"),
     ),
 )
+
+
+_WORKLOAD, _SECRET, _ANY = "workload", "secret", ""
+_UP = {  # what `up` uses each time before traffic flows, and of which object
+    "get deployments": _WORKLOAD,
+    "watch deployments": _WORKLOAD,
+    "patch deployments": _WORKLOAD,
+    "list replicasets": _ANY,
+    "list pods": _ANY,
+    "watch pods": _ANY,
+    "list services": _ANY,
+    "get secrets": _SECRET,
+    "create secrets": _ANY,
+    "patch secrets": _SECRET,
+    "get configmaps": _ANY,
+    "create configmaps": _ANY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A right, and the only object of the kind for which it is wanted ('' for all)."""
+
+    right: Right
+    name: str = ""
+
+
+def wanted_for_up(workload: str, secret: str, services: Iterable[str]) -> tuple[Wanted, ...]:
+    """Without one of them an ``up`` would stop half-way.  *services*: those that it patches."""
+    names = {_WORKLOAD: workload, _SECRET: secret, _ANY: ""}
+    found = [Wanted(right, names[_UP[str(right)]]) for right in RIGHTS if str(right) in _UP]
+    patching = [right for right in RIGHTS if str(right) in ("get services", "patch services")]
+    return (*found, *(Wanted(right, name) for name in services for right in patching))
+
+
+def lanes() -> tuple[Wanted, ...]:
+    """One of them is enough."""
+    return tuple(
+        Wanted(right) for right in RIGHTS if str(right) in ("get pods/proxy", "get pods/portforward")
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,11 @@ def serving_containers(spec: Json) -> list[Json]:
     return [*spec["containers"], *sidecars]
 
 
+def tcp_ports(item: Json) -> list[Json]:
+    """Of a container, or of a Service's spec."""
+    return [port for port in item.get("ports") or [] if port.get("protocol", "TCP") == "TCP"]
+
+
 def routes(
     services: Sequence[Json],
     template: Json,
@@ -93,9 +98,8 @@ def routes(
         if not selects(service, labels):
             continue
         shared = any(selects(service, other) for other in others)
-        for port in service["spec"].get("ports") or []:
-            if port.get("protocol", "TCP") == "TCP":
-                found += _route(service, port, template, container, shared)
+        for port in tcp_ports(service["spec"]):
+            found += _route(service, port, template, container, shared)
     return tuple(found)
 
 
@@ -114,17 +118,18 @@ def _route(service: Json, port: Json, template: Json, container: str, shared: bo
 
 
 def _number(target: Target, template: Json, container: str) -> int | None:
-    """The port of *container* that *target* means; None where it belongs to another container."""
-    declared = {
-        item["name"]: [port for port in item.get("ports") or [] if port.get("protocol", "TCP") == "TCP"]
-        for item in serving_containers(template["spec"])
-    }
-    if isinstance(target, str):
-        numbers = [port["containerPort"] for port in declared[container] if port.get("name") == target]
-        return numbers[0] if numbers else None
-    owners = [
-        name for name, ports in declared.items() if any(port["containerPort"] == target for port in ports)
+    """The port of *container* that *target* means; None where it belongs to another container.
+
+    Of several containers that have a port of one name the first is meant, sidecars last.
+    Source: k8s.io/kubernetes pkg/api/v1/pod/util.go, FindPort
+    """
+    declared = [
+        (item["name"], port) for item in serving_containers(template["spec"]) for port in tcp_ports(item)
     ]
+    if isinstance(target, str):
+        named = [(name, port["containerPort"]) for name, port in declared if port.get("name") == target]
+        return int(named[0][1]) if named and named[0][0] == container else None
+    owners = {name for name, port in declared if port["containerPort"] == target}
     return target if container in owners or not owners else None
 
 
@@ -133,11 +138,9 @@ def plan_fronts(
 ) -> tuple[FrontPort, ...]:
     """A front for each port that a Service leads to; the others as they are.  By port number."""
     spec = next(item for item in template["spec"]["containers"] if item["name"] == container)
-    names = {
-        port["containerPort"]: port.get("name")
-        for port in spec.get("ports") or []
-        if port.get("protocol", "TCP") == "TCP"
-    }
+    names: dict[int, str | None] = {}
+    for port in tcp_ports(spec):
+        names[port["containerPort"]] = names.get(port["containerPort"]) or port.get("name")
     wanted = {route.container_port for route in found if front and not route.left_alone}
     used = {
         port["containerPort"]
@@ -175,19 +178,27 @@ def apply_moves(service: Json, moves: Collection[PortMove], workload: str) -> li
 
 
 def undo_moves(service: Json, moves: Collection[PortMove]) -> tuple[list[Json], tuple[str, ...]]:
-    """The inverse, and the ports that somebody has changed meanwhile and that are left alone."""
-    operations, kept = _replace(service, moves, lambda move: (move.front, move.original))
+    """The inverse, and the ports that somebody has changed meanwhile and that are left alone.
+
+    A port that was given another number meanwhile is known by the front that it leads to.
+    """
+    operations, kept = _replace(service, moves, lambda move: (move.front, move.original), renumbered=True)
     return [*operations, *_forget(service)], kept
 
 
 def unmoved(service: Json, moves: Collection[PortMove]) -> Json:
     """*service* as it would be without us; pure, for planning."""
-    back = {(move.service, move.port, move.front): move.original for move in (*moves, *noted_moves(service))}
-    name = service["metadata"]["name"]
-    ports = [
-        port | {"targetPort": back.get((name, port["port"], port.get("targetPort")), port.get("targetPort"))}
-        for port in service["spec"].get("ports") or []
-    ]
+    known = [move for move in (*moves, *noted_moves(service)) if move.service == service["metadata"]["name"]]
+    by_front: dict[Any, int] = {move.front: move.original for move in known}
+    exact: dict[Any, int] = {(move.port, move.front): move.original for move in known}
+
+    def back(port: Json) -> Target | None:
+        target: Target | None = port.get("targetPort")
+        if port.get("protocol", "TCP") != "TCP":
+            return target
+        return exact.get((port["port"], target)) or by_front.get(target) or target
+
+    ports = [port | {"targetPort": back(port)} for port in service["spec"].get("ports") or []]
     return service | {"spec": service["spec"] | {"ports": ports}}
 
 
@@ -231,7 +242,11 @@ def _forget(service: Json) -> list[Json]:
 
 
 def _replace(
-    service: Json, moves: Collection[PortMove], pair: Callable[[PortMove], tuple[int, int]]
+    service: Json,
+    moves: Collection[PortMove],
+    pair: Callable[[PortMove], tuple[int, int]],
+    *,
+    renumbered: bool = False,
 ) -> tuple[list[Json], tuple[str, ...]]:
     operations: list[Json] = []
     kept = []
@@ -241,7 +256,8 @@ def _replace(
             continue
         pairs = [pair(move) for move in moves if (move.service, move.port) == (name, port["port"])]
         target, path = port.get("targetPort"), f"/spec/ports/{index}/targetPort"
-        found = [after for before, after in pairs if before == target]
+        others = [pair(move) for move in moves if move.service == name] if renumbered else []
+        found = [after for before, after in (*pairs, *others) if before == target]
         if found:
             operations.append({"op": "test", "path": path, "value": target})
             operations.append({"op": "replace", "path": path, "value": found[0]})

@@ -13,7 +13,7 @@ Source: https://kubernetes.io/docs/tasks/inject-data-application/define-command-
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from devcluster.config.model import Delivery, Take
 from devcluster.errors import ConfigurationError
 from devcluster.rules.image import ImageFacts
 from devcluster.rules.memory import MEMORY, Admitted, raise_memory
-from devcluster.rules.services import FrontPort, serving_containers
+from devcluster.rules.services import FrontPort, serving_containers, tcp_ports
 
 Json = dict[str, Any]
 
@@ -108,8 +108,11 @@ def detect_init(argv: Sequence[str]) -> str | None:
     return _INITS.get(name) if name != "init" or program in ("init", "/sbin/init", "/usr/sbin/init") else None
 
 
-def check_template(template: Json, *, container: str, agent_port: int, command: Sequence[str]) -> None:
-    """ConfigurationError, with the reason, for what can't carry an agent."""
+def check_template(
+    template: Json, *, container: str, agent_port: int, command: Sequence[str], routed: Collection[int] = ()
+) -> None:
+    """ConfigurationError, with the reason, for what can't carry an agent.  *routed*: ports of the container
+    to which Services lead, declared or not."""
     spec = template["spec"]
     init = detect_init(command)
     if init:
@@ -127,11 +130,21 @@ def check_template(template: Json, *, container: str, agent_port: int, command: 
         )
     if (spec.get("os") or {}).get("name") == "windows":
         raise ConfigurationError("Windows pods are not supported")
+    _check_places(template, container)
     ports = {port["containerPort"] for item in serving_containers(spec) for port in item.get("ports") or []}
-    if agent_port in ports:
+    if agent_port in ports | set(routed):
         raise ConfigurationError(
             f"port {agent_port} is one of the pod's own", hint="give the agent another: `agent: {port: …}`"
         )
+
+
+def _check_places(template: Json, container: str) -> None:
+    mounts = [mount["mountPath"] for mount in find_container(template, container).get("volumeMounts") or []]
+    taken = [path for path in mounts if f"{path}/".startswith(f"{ROOT}/")]
+    names = {volume["name"] for volume in template["spec"].get("volumes") or []} & {BIN, ETC, RUN}
+    taken += [f"volume {name}" for name in sorted(names)]
+    if taken:
+        raise ConfigurationError(f"container {container} has {taken[0]}, which the agent needs for itself")
 
 
 def wrap_template(template: Json, *, container: str, wrapping: Wrapping) -> Json:
@@ -144,7 +157,7 @@ def wrap_template(template: Json, *, container: str, wrapping: Wrapping) -> Json
     spec["volumes"] = [*(spec.get("volumes") or []), *_volumes(wrapping)]
     target["volumeMounts"] = [*(target.get("volumeMounts") or []), *_mounts(wrapping)]
     _point_probes(target, wrapping.port)
-    _drop_post_start(target)
+    _drop_hooks(target)
     _move_names(target, wrapping.fronts)
     raise_memory(target, wrapping.admitted)
     if wrapping.pin is not None:
@@ -200,9 +213,13 @@ def _point_probes(container: Json, port: int) -> None:
     container.pop("startupProbe", None)
 
 
-def _drop_post_start(container: Json) -> None:
+def _drop_hooks(container: Json) -> None:
+    """What is the agent's: postStart, and a preStop that calls the application's port: while a laptop holds
+    the pod its own process would be called, and told to end, by each replica that does."""
     lifecycle = dict(container.get("lifecycle") or {})
-    if lifecycle.pop("postStart", None) is None:
+    calls = {"httpGet", "tcpSocket"} & (lifecycle.get("preStop") or {}).keys()
+    dropped = [lifecycle.pop(name, None) for name in ("postStart", *(["preStop"] if calls else []))]
+    if not any(dropped):
         return
     if lifecycle:
         container["lifecycle"] = lifecycle
@@ -211,14 +228,17 @@ def _drop_post_start(container: Json) -> None:
 
 
 def _move_names(container: Json, fronts: Sequence[FrontPort]) -> None:
-    moved = {item.port: item for item in fronts if item.front is not None and item.name}
+    """Every name of a port that has a front, since a Service may say any of them."""
+    moved = {item.port: item.front for item in fronts if item.front is not None}
     added = []
-    for port in container.get("ports") or []:
+    for port in tcp_ports(container):
         front = moved.get(port["containerPort"])
-        if front is not None and port.get("name") == front.name:
-            added.append({"name": port.pop("name"), "containerPort": front.front, "protocol": "TCP"})
+        if front is not None and "name" in port:
+            added.append({"name": port.pop("name"), "containerPort": front, "protocol": "TCP"})
     if added:
-        container["ports"] = [*container["ports"], *added]
+        ports = container["ports"]  # of one with several names no two are left that nothing tells apart
+        bare = [port for index, port in enumerate(ports) if port not in ports[:index]]
+        container["ports"] = [*bare, *added]
 
 
 def _pin(spec: Json, architecture: str) -> None:

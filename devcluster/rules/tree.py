@@ -19,10 +19,8 @@ from __future__ import annotations
 
 import base64
 import posixpath
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, Literal
 
 Kind = Literal["f", "d", "l", "h", "p"]
@@ -47,7 +45,8 @@ class Entry:
 @dataclass(frozen=True, slots=True)
 class FillPlan:
     """``fetch``: files whose bytes travel; ``make``: what is made from the scan; ``delete``: gone from the
-    pod; ``kept``: changed on both sides; ``whole``: all of the pod's tree is fetched or made."""
+    pod, each name before the directory it is in; ``kept``: changed on both sides; ``whole``: all of the pod's
+    tree is fetched or made."""
 
     fetch: tuple[str, ...]
     make: tuple[Entry, ...]
@@ -172,7 +171,7 @@ def plan_fill(
     fetch = tuple(sorted(path for path, entry in wanted.items() if entry.type == "f"))
     make = sorted((entry for entry in wanted.values() if entry.type != "f"), key=_order)
     whole = not pod_before and len(wanted) == len(pod_now)
-    return FillPlan(fetch, tuple(make), topmost(delete), tuple(sorted(kept)), whole)
+    return FillPlan(fetch, tuple(make), tuple(sorted(delete, reverse=True)), tuple(sorted(kept)), whole)
 
 
 def _order(entry: Entry) -> tuple[int, str]:
@@ -231,38 +230,3 @@ def parents(path: str) -> tuple[str, ...]:
 def topmost(paths: Collection[str]) -> tuple[str, ...]:
     """Without what lies in another of them: removing a directory takes its content along."""
     return tuple(sorted(path for path in paths if not any(parent in paths for parent in parents(path))))
-
-
-def matches(path: str, patterns: Sequence[str]) -> bool:
-    """Globs as the agent's ``exclude``: from the root, ``*`` within one name, ``**`` any number of names."""
-    return any(_pattern(pattern).fullmatch(path) for pattern in patterns)
-
-
-@lru_cache(maxsize=256)
-def _pattern(glob: str) -> re.Pattern[str]:
-    elements = posixpath.normpath("/" + glob).strip("/").split("/")
-    text = ""
-    for index, element in enumerate(elements):
-        last = index == len(elements) - 1
-        if element == "**":
-            text += ".+" if last else "(?:[^/]+/)*"
-        else:
-            text += _element(element) + ("" if last else "/")
-    return re.compile(text, re.DOTALL)
-
-
-def _element(glob: str) -> str:
-    result, at = "", 0
-    while at < len(glob):
-        letter = glob[at]
-        end = glob.find("]", at + 2)
-        if letter == "[" and end > 0:
-            inside = glob[at + 1 : end]
-            negated = inside[:1] in ("^", "!")
-            body = inside[negated:].replace("\\", "\\\\").replace("[", "\\[")
-            result += f"[{'^' if negated else ''}{body}]"
-            at = end + 1
-            continue
-        result += {"*": "[^/]*", "?": "[^/]"}.get(letter, re.escape(letter))
-        at += 1
-    return result

@@ -55,10 +55,10 @@ def _merge(original: Any, ours: Any, live: Any, path: str, kept: list[str]) -> A
         return live
     if isinstance(live, dict) and isinstance(ours, dict):
         return _merge_dicts(original if isinstance(original, dict) else MISSING, ours, live, path, kept)
-    key = _merge_key(path)
-    if key and isinstance(live, list) and isinstance(ours, list):
+    if isinstance(live, list) and isinstance(ours, list):
         before = original if isinstance(original, list) else []
-        if all(_unique(items, key) for items in (before, ours, live)):
+        key = _merge_key(path, before, ours, live)
+        if key:
             return _merge_lists(original, before, ours, live, path, key, kept)
     kept.append(path)
     return live
@@ -96,12 +96,12 @@ def _merge_lists(
 
 
 def _name_changes(before: Any, now: Any, path: str, kept: list[str]) -> None:
-    key = _merge_key(path)
+    key = _merge_key(path, before, now)
     if isinstance(before, dict) and isinstance(now, dict):
         pairs = [
             (f"{path}.{name}", before.get(name), now.get(name)) for name in _ordered(list(before), [*now])
         ]
-    elif key and isinstance(before, list) and isinstance(now, list) and _unique(before, key):
+    elif key:
         was, new = {key(item): item for item in before}, {key(item): item for item in now}
         pairs = [
             (f"{path}[{_words(name)}]", was.get(name), new.get(name)) for name in _ordered(list(was), [*new])
@@ -125,12 +125,12 @@ def _compare(original: Any, ours: Any, live: Any, path: str, found: list[str]) -
     if ours == original or live == ours:
         return
     maps: list[dict[Any, Any]]
-    key = _merge_key(path)
+    before = original if isinstance(original, list) else []
+    key = _merge_key(path, before, ours, live)
     if isinstance(ours, dict) and isinstance(live, dict):
         maps, form = [original if isinstance(original, dict) else {}, ours, live], ".{}"
-    elif key and isinstance(ours, list) and isinstance(live, list) and _unique(ours, key):
-        lists = (original if isinstance(original, list) else [], ours, live)
-        maps, form = [{key(item): item for item in items} for items in lists], "[{}]"
+    elif key:
+        maps, form = [{key(item): item for item in items} for items in (before, ours, live)], "[{}]"
     else:
         found.append(path)
         return
@@ -140,12 +140,16 @@ def _compare(original: Any, ours: Any, live: Any, path: str, found: list[str]) -
         _compare(was, wrote, now, f"{path}{form.format(word)}", found)
 
 
+def _starts_the_agent(command: list[str]) -> bool:
+    return str(command[0]).startswith("/.devcluster/")
+
+
 def _sound(template: Json) -> Json:
     """Without what makes no sense any more once the agent is gone: where somebody edited a probe or the
     command *of ours*, keeping their edit would keep a part of ours."""
     for container in template.get("spec", {}).get("containers") or []:
         command = container.get("command") or []
-        if command and str(command[0]).startswith("/.devcluster/") and "--" in command:
+        if command and _starts_the_agent(command) and "--" in command:
             container["command"] = command[command.index("--") + 1 :]
         for name in ("readinessProbe", "livenessProbe", "startupProbe"):
             if name in container and not _HANDLERS & set(container[name]):
@@ -175,20 +179,29 @@ def _by_port(item: Json) -> tuple[Any, ...]:
     return (item.get("containerPort"), item.get("protocol") or "TCP")
 
 
-_KEYS: dict[str, _Key] = {
-    "containers": _by("name"),
-    "initContainers": _by("name"),
-    "volumes": _by("name"),
-    "env": _by("name"),
-    "volumeMounts": _by("mountPath"),
-    "volumeDevices": _by("devicePath"),
-    "imagePullSecrets": _by("name"),
-    "ports": _by_port,
+def _by_name_too(item: Json) -> tuple[Any, ...]:
+    """For a port that has several names."""
+    return (*_by_port(item), item.get("name"))
+
+
+_KEYS: dict[str, tuple[_Key, ...]] = {
+    "containers": (_by("name"),),
+    "initContainers": (_by("name"),),
+    "volumes": (_by("name"),),
+    "env": (_by("name"),),
+    "volumeMounts": (_by("mountPath"),),
+    "volumeDevices": (_by("devicePath"),),
+    "imagePullSecrets": (_by("name"),),
+    "ports": (_by_port, _by_name_too),
 }
 
 
-def _merge_key(path: str) -> _Key | None:
-    return _KEYS.get(path.rsplit(".", 1)[-1])
+def _merge_key(path: str, *lists: Any) -> _Key | None:
+    """What tells the elements of each of *lists* apart; None where nothing does, or where one is no list."""
+    if not all(isinstance(items, list) for items in lists):
+        return None
+    keys = _KEYS.get(path.rsplit(".", 1)[-1], ())
+    return next((key for key in keys if all(_unique(items, key) for items in lists)), None)
 
 
 def _unique(items: list[Any], key: _Key) -> bool:

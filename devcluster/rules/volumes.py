@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from devcluster.config.model import VolumeMode, VolumeRule
+from devcluster.config.model import VolumeMode, VolumeRule, Workload
 from devcluster.errors import ConfigurationError
+from devcluster.rules.globs import check_glob
 from devcluster.rules.quantity import parse_quantity
 
 Json = dict[str, Any]
@@ -112,9 +113,14 @@ def _volume(mount: Json, path: str, source: Json) -> PodVolume:
 
 
 def resolve_volumes(
-    volumes: Sequence[PodVolume], rules: Sequence[VolumeRule], *, workload: str = ""
+    volumes: Sequence[PodVolume],
+    rules: Sequence[VolumeRule],
+    *,
+    workload: str = "",
+    covered: Collection[str] = (),
 ) -> tuple[VolumePlan, ...]:
-    """A plan for each of *volumes*; ConfigurationError for a rule that fits none."""
+    """A plan for each of *volumes*; ConfigurationError for a rule that fits none.  *covered*: paths where
+    the file mounts something of its own, which wins."""
     where = f"workloads.{workload}.volumes" if workload else "volumes"
     by_key = {_key(rule.key): rule for rule in rules}
     known = {item.name for item in volumes} | {item.mount_path for item in volumes}
@@ -124,9 +130,28 @@ def resolve_volumes(
             names = ", ".join(f"{item.name} ({item.mount_path})" for item in volumes) or "none"
             hint = f"did you mean {near[0]}?" if near else f"there are: {names}"
             raise ConfigurationError(f"{where}: the pod has no volume {key}", hint=hint)
+        _check_patterns(by_key[key], where)
     plans = tuple(_plan(item, by_key.get(item.mount_path) or by_key.get(item.name)) for item in volumes)
+    plans = tuple(replace(plan, mode="off") if plan.volume.mount_path in covered else plan for plan in plans)
     _check_paths(plans, where)
     return plans
+
+
+def _check_patterns(rule: VolumeRule, where: str) -> None:
+    for key, patterns in (("exclude", rule.exclude), ("rewrite", rule.rewrite)):
+        for pattern in patterns:
+            try:
+                check_glob(pattern)
+            except ValueError as error:
+                hint = "`[a-c]` is one letter of these; write \\[ for the bracket itself"
+                raise ConfigurationError(f"{where}.{rule.key}.{key}: {error}", hint=hint) from None
+
+
+def covered_paths(workload: Workload) -> frozenset[str]:
+    """Where the file mounts something of its own."""
+    targets = [mount.target for mount in workload.mounts]
+    targets += [line.partition(":")[0] for line in workload.runtime.tmpfs]
+    return frozenset(posixpath.normpath(target) for target in targets)
 
 
 def nested(plan: VolumePlan, plans: Sequence[VolumePlan]) -> tuple[str, ...]:
@@ -135,7 +160,7 @@ def nested(plan: VolumePlan, plans: Sequence[VolumePlan]) -> tuple[str, ...]:
     outer = plan.volume.mount_path.rstrip("/") + "/"
     paths = [other.volume.mount_path for other in plans]
     inner = [path.removeprefix(outer) for path in paths if path.startswith(outer) and path != outer]
-    return tuple(re.sub(r"[*?[]", r"[\g<0>]", path) + "/**" for path in inner)
+    return tuple(re.sub(r"[*?[\\]", r"\\\g<0>", path) + "/**" for path in inner)
 
 
 def _key(key: str) -> str:

@@ -117,6 +117,7 @@ def _stops_first(spec: Json) -> str:
     replicas = int(spec.get("replicas", 1))
     surge = _share(rolling.get("maxSurge", "25%"), replicas, up=True)
     gone = _share(rolling.get("maxUnavailable", "25%"), replicas, up=False)
+    gone = gone or (surge == 0)  # or it could not go on at all: the controller's rule
     return "its maxUnavailable allows all pods to go" if gone >= replicas and surge == 0 else ""
 
 

@@ -11,9 +11,11 @@ import datetime
 import statistics
 from typing import Any
 
+from devcluster.config.model import Agent
 from devcluster.edge.docker.engine import Engine, open_engine
 from devcluster.edge.kube.cluster import Cluster, open_cluster
-from devcluster.errors import ClusterError, DevclusterError
+from devcluster.edge.kube.workload import check_namespace
+from devcluster.errors import ClusterError, ConfigurationError, DevclusterError
 from devcluster.rules.checkup import (
     OLDEST_DOCKER,
     OLDEST_KUBERNETES,
@@ -63,7 +65,7 @@ async def _engine(engine: Engine) -> tuple[list[Check], dict[str, str]]:
 async def _cluster(request: Request) -> tuple[list[Check], list[tuple[str, str]]]:
     checks: list[Check] = []
     try:
-        async with open_cluster(request.context) as cluster:
+        async with open_cluster(request.context, timeout=request.timeout) as cluster:
             namespace = request.namespace or cluster.namespace
             credentials = await cluster.credentials()
             now = datetime.datetime.now(datetime.UTC)
@@ -73,6 +75,7 @@ async def _cluster(request: Request) -> tuple[list[Check], list[tuple[str, str]]
             text += f", namespace {namespace}"
             checks.insert(0, check_version("cluster", ping.version, OLDEST_KUBERNETES, text, 4))
             checks.append(check_clock(ping.skew))
+            checks += await find_namespace(cluster, namespace)
             missing = await find_missing(cluster, namespace)
             checks += check_rights(missing, len(RIGHTS), namespace)
             checks.append(await _lane(cluster, namespace, missing, ping.seconds))
@@ -83,6 +86,15 @@ async def _cluster(request: Request) -> tuple[list[Check], list[tuple[str, str]]
 
 def _bad(subject: str, error: DevclusterError) -> Check:
     return Check(subject, "bad", error.message, error.hint, error.exit_code)
+
+
+async def find_namespace(cluster: Cluster, namespace: str) -> tuple[Check, ...]:
+    """A line where it is not there: rights can be had in any, even in that."""
+    try:
+        await check_namespace(cluster, namespace)
+    except ConfigurationError as error:
+        return (_bad("cluster", error),)
+    return ()
 
 
 async def find_missing(cluster: Cluster, namespace: str) -> tuple[Right, ...]:
@@ -125,13 +137,14 @@ async def _agent(cluster: Cluster, namespace: str) -> tuple[str, int] | None:
     for pod in await _list(cluster, "pod", namespace):
         for container in pod["spec"]["containers"]:
             if (container.get("command") or [""])[0] == _BOOT and (pod.get("status") or {}).get("podIP"):
-                return pod["metadata"]["name"], _port(container)
+                return pod["metadata"]["name"], agent_port(container)
     return None
 
 
-def _port(container: Json) -> int:
-    """Where kubelet asks whether the agent is alive."""
-    return int(container["livenessProbe"]["httpGet"]["port"])
+def agent_port(container: Json) -> int:
+    """Where kubelet asks whether the agent is alive; somebody may have changed that."""
+    asked = (container.get("livenessProbe") or {}).get("httpGet") or {}
+    return int(asked["port"]) if str(asked.get("port")).isdigit() else Agent().port
 
 
 async def _addresses(cluster: Cluster, namespace: str) -> list[tuple[str, str]]:

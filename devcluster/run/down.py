@@ -12,16 +12,16 @@ import contextlib
 from typing import Any
 
 from devcluster.edge.docker.engine import Engine, open_engine
-from devcluster.edge.docker.files import VolumeTarget
+from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, open_cluster
 from devcluster.errors import ConfigurationError, DevclusterError, HeldError, LeftoverError
 from devcluster.rules.marks import secret_name
 from devcluster.run.place import Place, place_of, state_home
-from devcluster.run.report import Report
-from devcluster.run.request import Request
+from devcluster.run.report import Report, silent
+from devcluster.run.request import Request, check_names
 from devcluster.run.site import gateway_binary
 from devcluster.run.socket import AbsentError, EndedError, ask
-from devcluster.run.volume.volumes import describe_local_changes, manifest_path
+from devcluster.run.volume.removing import remove_copies
 from devcluster.run.workload.holding import own_holder, still_held
 from devcluster.run.workload.journal import Journal
 from devcluster.run.workload.record import held
@@ -33,7 +33,7 @@ Json = dict[str, Any]
 
 async def leave(request: Request, *, report: Report) -> Json:
     """Hand back what is attached; nothing where nothing is."""
-    async with open_cluster(request.context) as cluster:
+    async with open_cluster(request.context, timeout=request.timeout) as cluster:
         place = _place(request, cluster)
     if place is None:
         raise ConfigurationError("there is no devcluster.yaml here or above", hint="name it by --file")
@@ -48,9 +48,11 @@ async def down(
 ) -> Json:
     """Everything of ours away, verified.  LeftoverError names what stays; HeldError, at the end, what
     somebody else holds (with *takeover* it is put back, too)."""
-    async with open_cluster(request.context) as cluster:
+    async with open_cluster(request.context, timeout=request.timeout) as cluster:
         places = await _places(request, cluster, everywhere)
         result: Json = {"workloads": [], "notes": []}
+        if unknown := await _unknown(request, cluster, places, everywhere):
+            result["notes"].append(f"there is nothing of devcluster's for {', '.join(unknown)}")
         for place in places:
             message = {"do": "down", "only": list(request.only), "volumes": volumes}
             with contextlib.suppress(AbsentError, EndedError):  # what it did not do is done here
@@ -65,7 +67,7 @@ async def down(
                 if not takeover and await _is_theirs(request, cluster, trace, everywhere):
                     raise _theirs(trace)
                 row = await _remove(request, cluster, trace, report)
-            except (HeldError, LeftoverError) as error:  # the others go on
+            except (HeldError, LeftoverError, ForbiddenError) as error:  # the others go on
                 errors.append(error)
                 continue
             if row["name"] not in done:
@@ -129,8 +131,32 @@ async def _traces(
         traces = await find_traces(cluster, namespace)
     if everywhere or request.project is None:
         return [trace for trace in traces if not request.only or trace.name in request.only], notes
-    names = {workload.target.name for workload in request.wanted}
+    names = {workload.target.name for workload in request.wanted} | _taken_out(request)
     return [trace for trace in traces if trace.name in names or _was_ours(request, cluster, trace)], notes
+
+
+def _taken_out(request: Request) -> set[str]:
+    """Names that do not stand in the file, or not any more."""
+    written = request.project.workloads if request.project is not None else ()
+    return set(request.only) - {workload.key for workload in written}
+
+
+async def _unknown(
+    request: Request, cluster: Cluster, places: tuple[Place, ...], everywhere: bool
+) -> list[str]:
+    """Names on the command line for which nothing is there; ConfigurationError where there is a file, which
+    has no such name either."""
+    if not (asked := _taken_out(request)):
+        return []
+    traces, _ = await _traces(request, cluster, everywhere)
+    known = {trace.name for trace in traces}
+    for place in places:
+        with contextlib.suppress(AbsentError, EndedError):
+            known |= {row["name"] for row in (await ask(place.socket, {"do": "status"}, silent))["workloads"]}
+    if request.project is not None:
+        known |= {workload.key for workload in request.project.workloads}
+        check_names(sorted(asked), known, str(request.project.file))
+    return sorted(asked - known)
 
 
 def _was_ours(request: Request, cluster: Cluster, trace: Trace) -> bool:
@@ -164,20 +190,9 @@ async def _remove(request: Request, cluster: Cluster, trace: Trace, report: Repo
 async def _clean_docker(request: Request, engine: Engine, place: Place, volumes: bool) -> list[str]:
     """Containers, network, and the copies that nobody changed here; answers what is kept, in words."""
     left = list(await engine.remove_project(place.id, request.only or None, volumes=False))
-    kept = []
     facts = await engine.describe()
     await engine.ensure_gateway_image(gateway_binary(facts.architecture))
-    for name, key in await engine.list_volumes(place.id):
-        if request.only and key not in request.only:
-            continue
-        target = VolumeTarget.named(engine, place.id, key, name)
-        manifest = manifest_path(place, target)
-        changes = () if volumes else await describe_local_changes(target, manifest)
-        if changes:
-            kept.append(f"kept: volume {name} has {len(changes)} changes made here; `down -v` removes it")
-            continue
-        await engine.remove_volume(name)
-        manifest.unlink(missing_ok=True)
+    kept = await remove_copies(engine, place, request.only, changed=volumes)
     if left:
         raise LeftoverError(f"left over in Docker: {', '.join(left)}", hint="`devcluster down` tries again")
     return kept

@@ -14,14 +14,16 @@ from devcluster.errors import ConfigurationError
 from devcluster.rules.environment import local_environment
 from devcluster.rules.marks import secret_file, secret_name
 from devcluster.run.request import Request
-from devcluster.run.workload.record import Mark, list_marks
+from devcluster.run.workload.observe import parse_settings
+from devcluster.run.workload.record import Mark, holder_row, list_marks
 
 Json = dict[str, Any]
 
 
 async def list_workloads(request: Request) -> tuple[str, list[Json]]:
-    """The namespace, and every workload of it by kind and name."""
-    async with open_cluster(request.context) as cluster:
+    """The namespace, and of every workload ``kind``, ``name``, ``state``, ``holder`` (as in ``status``, or
+    None) and ``ports``."""
+    async with open_cluster(request.context, timeout=request.timeout) as cluster:
         namespace = request.namespace or cluster.namespace
         marks = {(mark.kind, mark.name): mark for mark in await list_marks(cluster, namespace)}
         rows = []
@@ -51,11 +53,10 @@ def _list_row(kind: str, item: Json, mark: Mark | None) -> Json:
     ports = [port for port in ports if port not in fronts]
     state, holder = "ready (no agent)", None
     if mark is not None:
-        state, holder = "ready (agent installed)", mark.record.holder
+        state, holder = "ready (agent installed)", holder_row(mark.record)
     if mark is not None and holder is not None:
-        state = f"held by {holder} since {mark.record.since}"
-    name = item["metadata"]["name"]
-    return {"kind": kind, "name": name, "state": state, "ports": ",".join(map(str, ports)) or "-"}
+        state = f"held by {mark.record.holder} since {mark.record.since}"
+    return {"kind": kind, "name": item["metadata"]["name"], "state": state, "holder": holder, "ports": ports}
 
 
 def _fronts(mark: Mark) -> frozenset[int]:
@@ -74,8 +75,7 @@ def _fronts(mark: Mark) -> frozenset[int]:
 async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], ...]:
     """The environment of one workload, from its agent."""
     workload = request.wanted[0]
-    assert request.project is not None
-    async with open_cluster(request.context) as cluster:
+    async with open_cluster(request.context, timeout=request.timeout) as cluster:
         namespace = request.namespace or cluster.namespace
         found = await find_workload(cluster, workload.target, namespace)
         pods = [pod for pod in await agent_pods(cluster, found) if pod.phase == "Running"]
@@ -86,7 +86,8 @@ async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], 
             )
         secret = await cluster.get("secret", secret_name(found.kind, found.name), namespace)
         keys = Keys(secret_file(secret, "laptop.key").encode(), secret_file(secret, "agent.pub"))
-        address = AgentAddress(namespace, pods[0].name, request.project.agent.port)
+        port = parse_settings(secret)["port"]  # the file may say another one by now
+        address = AgentAddress(namespace, pods[0].name, port)
         async with open_agent(Ways(), await cluster.upgrade_target(), address, keys, timeout=15) as link:
             facts = await link.inspect()
         if raw:

@@ -15,6 +15,7 @@ from devcluster.run.place import Place, place_of
 from devcluster.run.report import silent
 from devcluster.run.request import Request
 from devcluster.run.socket import AbsentError, ask
+from devcluster.run.volume.folders import check_folders
 from devcluster.run.workload.holding import own_holder
 from devcluster.run.workload.ports import check_ports
 from devcluster.run.workload.record import find_dropped
@@ -27,13 +28,14 @@ async def plan(request: Request) -> Json:
     """``{"text", "workloads": [{"name", "outcome", "steps", "warnings", "notes"}]}``; changes nothing."""
     project = request.project
     assert project is not None
-    async with open_cluster(request.context) as cluster, open_engine() as engine:
+    async with open_cluster(request.context, timeout=request.timeout) as cluster, open_engine() as engine:
         namespace = request.namespace or cluster.namespace
         place = place_of(cluster.context, namespace, project.name, request.environ)
         wanted = [
             await read_wanted(cluster, engine, project, workload, namespace) for workload in request.wanted
         ]
         await check_ports(engine, place.id, wanted, request.only)
+        await check_folders(place, wanted)
         attached = await _compare(place, request)
         put_back = [
             (name, row["title"]) for name, row in attached.items() if row["outcome"] == "put back"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 from devcluster.config.model import Project, Workload
+from devcluster.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +28,12 @@ class Request:
         if self.project is None:
             return ()
         return tuple(it for it in self.project.workloads if not self.only or it.key in self.only)
+
+
+def check_names(asked: Sequence[str], known: Collection[str], where: str) -> None:
+    """ConfigurationError for the first of *asked* that *where* does not have."""
+    for name in asked:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"it has: {', '.join(sorted(known)) or 'none'}"
+            raise ConfigurationError(f"{where} has no workload {name!r}", hint=hint)

@@ -16,7 +16,7 @@ async def role(request: Request, subject: Subject) -> str:
     """Role and RoleBinding in the namespace that the other commands would use."""
     namespace = request.namespace
     if namespace is None:
-        async with open_cluster(request.context) as cluster:
+        async with open_cluster(request.context, timeout=request.timeout) as cluster:
             namespace = cluster.namespace
     return render_role((_folder() / _TEMPLATE).read_text(), namespace, subject)
 

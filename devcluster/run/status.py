@@ -22,8 +22,8 @@ from devcluster.run.host.drift import read_drift
 from devcluster.run.place import Place, place_of
 from devcluster.run.report import silent
 from devcluster.run.request import Request
-from devcluster.run.socket import AbsentError, ask
-from devcluster.run.workload.record import Mark, held, list_marks
+from devcluster.run.socket import AbsentError, EndedError, ask
+from devcluster.run.workload.record import Mark, held, holder_row, list_marks
 
 Json = dict[str, Any]
 
@@ -42,7 +42,7 @@ class _Host:
 
 async def read_status(request: Request, *, verify: bool = False) -> Json:
     """The document of ``status -o json``; *verify* adds ``routes`` to each workload (plan.proof.Verdict)."""
-    async with open_cluster(request.context) as cluster:
+    async with open_cluster(request.context, timeout=request.timeout) as cluster:
         return await _read(cluster, request, "verify" if verify else "status")
 
 
@@ -52,7 +52,7 @@ async def watch_status(request: Request) -> AsyncGenerator[Json, None]:
     While the cluster can't be asked the last document stays, with ``error``.
     """
     last: Json = {}
-    async with open_cluster(request.context) as cluster:
+    async with open_cluster(request.context, timeout=request.timeout) as cluster:
         while True:
             try:
                 document = await _read(cluster, request, "status")
@@ -101,7 +101,7 @@ async def _ask_host(place: Place, do: str) -> _Host:
             await ask(place.socket, {"do": "ping"}, silent)
         async with asyncio.timeout(_PATIENCE[do]):
             rows = (await ask(place.socket, {"do": do}, silent))["workloads"]
-    except AbsentError:
+    except (AbsentError, EndedError):
         return _Host({}, "the host process does not run any more")
     except TimeoutError:
         return _Host({}, "the host process does not answer")
@@ -115,14 +115,7 @@ def _truly(row: Json, mark: Mark | None) -> Json:
     if mark is None or mark.record.holder is None:
         state = "absent" if mark is None else "agent-installed"
         return row | {"state": state, "holder": None, "reason": f"nobody holds it; was {row['reason']}"}
-    return row | {"holder": _holder(mark.record), "reason": held(mark.record).message}
-
-
-def _holder(record: Record) -> Json | None:
-    holder = record.holder
-    if holder is None:
-        return None
-    return {"user": holder.user, "host": holder.host, "project": holder.project, "since": record.since}
+    return row | {"holder": holder_row(mark.record), "reason": held(mark.record).message}
 
 
 async def _unheld(
@@ -146,7 +139,7 @@ async def _unheld(
         "state": state,
         "since": since,
         "reason": reason or missing,
-        "holder": _holder(mark.record) if mark is not None else None,
+        "holder": holder_row(mark.record) if mark is not None else None,
         "pods": [],
         "pods_wanted": replicas,
         "ports": [],

@@ -16,14 +16,15 @@ from devcluster.edge.background import running
 from devcluster.edge.docker.engine import open_engine
 from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import DevclusterError, FailedError, HeldError
-from devcluster.run.host.hosting import host
+from devcluster.run.host.hosting import TAKEN, host, take
 from devcluster.run.host.logs import follow_session
 from devcluster.run.host.session import Session, open_session
+from devcluster.run.lock import TakenError
 from devcluster.run.place import Place, place_of
 from devcluster.run.report import Report
 from devcluster.run.request import Request
 from devcluster.run.site import Site, read_secret
-from devcluster.run.socket import AbsentError, ask
+from devcluster.run.socket import AbsentError, BrokenOffError, answers, ask
 
 Json = dict[str, Any]
 INTERRUPTED = 130
@@ -32,15 +33,24 @@ _SPAWN = 20.0  # seconds until a new host process must answer
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-async def up_detached(request: Request, *, takeover: bool, report: Report) -> Json:
-    """Hand the plan to the host process, which is started where none runs."""
+async def up_detached(request: Request, *, takeover: bool, report: Report) -> Json | None:
+    """Hand the plan to the host process, which is started where none runs.  None: interrupted, and what it
+    had begun is put back."""
     place = await _place(request)
     message = _message(request, takeover)
-    try:
-        return await ask(place.socket, message, report)
-    except AbsentError:
-        await _spawn(place)
-        return await ask(place.socket, message, report)
+    async with _interrupts() as interrupted:
+        try:
+            return await _hand_over(place, message, report, interrupted)
+        except AbsentError:
+            if not await _spawn(place, interrupted):
+                return None
+            return await _hand_over(place, message, report, interrupted)
+
+
+async def _hand_over(place: Place, message: Json, report: Report, interrupted: asyncio.Event) -> Json | None:
+    with contextlib.suppress(BrokenOffError):
+        return await ask(place.socket, message, report, stop=interrupted)
+    return None
 
 
 async def up_foreground(
@@ -56,11 +66,34 @@ async def up_foreground(
     Where a host process runs already it gets the new plan, and this command ends with its answer.
     """
     place = await _place(request)
-    try:
-        ready(await ask(place.socket, _message(request, takeover), report))
+
+    async def ask_it() -> int:
+        async with _interrupts() as interrupted:
+            answer = await _hand_over(place, _message(request, takeover), report, interrupted)
+        if answer is None:
+            return INTERRUPTED
+        ready(answer)
         return 0
-    except AbsentError:
-        pass
+
+    with contextlib.suppress(AbsentError):
+        return await ask_it()
+    try:
+        return await _host_here(place, request, takeover, report, ready, log)
+    except TakenError as taken:  # by one that came to be meanwhile
+        try:
+            return await ask_it()
+        except AbsentError:
+            raise taken from None
+
+
+async def _host_here(
+    place: Place,
+    request: Request,
+    takeover: bool,
+    report: Report,
+    ready: Callable[[Json], None],
+    log: Callable[[str, str], None],
+) -> int:
     async with (
         open_site(place, request) as site,
         open_session(site) as session,
@@ -116,9 +149,11 @@ async def _follow(
 
 @contextlib.asynccontextmanager
 async def open_site(place: Place, request: Request) -> AsyncIterator[Site]:
-    """Cluster and engine, both checked to be there."""
-    async with open_cluster(request.context) as cluster, open_engine() as engine:
-        yield Site(place, cluster, engine, read_secret(place), timeout=request.timeout)
+    """Cluster and engine, both checked to be there; the project is ours from here on, or TakenError."""
+    async with open_cluster(request.context, timeout=request.timeout) as cluster:
+        await take(place)
+        async with open_engine() as engine:
+            yield Site(place, cluster, engine, read_secret(place), timeout=request.timeout)
 
 
 @contextlib.asynccontextmanager
@@ -136,7 +171,7 @@ async def _interrupts() -> AsyncIterator[asyncio.Event]:
 
 async def _place(request: Request) -> Place:
     assert request.project is not None
-    async with open_cluster(request.context) as cluster:
+    async with open_cluster(request.context, timeout=request.timeout) as cluster:
         namespace = request.namespace or cluster.namespace
         return place_of(cluster.context, namespace, request.project.name, request.environ)
 
@@ -168,22 +203,26 @@ def _start_host(place: Place) -> subprocess.Popen[bytes]:
         os.close(descriptor)
 
 
-async def _spawn(place: Place) -> None:
+async def _spawn(place: Place, interrupted: asyncio.Event) -> bool:
+    """Until the host process answers; one that nobody asks is ended.  False: interrupted."""
     process = _start_host(place)
     try:
         async with asyncio.timeout(_SPAWN):
-            while not await _answers(place):
-                if process.poll() is not None:
+            while not interrupted.is_set():
+                if await answers(place.socket):
+                    return True
+                if process.poll() not in (None, TAKEN):  # another `up` was first: it will answer
                     async with open_engine():  # what it could not reach is told here, not in its log
                         raise FailedError(f"the host process ended at once; its log: {place.log}")
                 await asyncio.sleep(0.05)
     except TimeoutError as error:
+        await _end(process)
         raise FailedError(f"the host process does not answer; its log: {place.log}") from error
+    await _end(process)
+    return False
 
 
-async def _answers(place: Place) -> bool:
-    try:
-        await ask(place.socket, {"do": "ping"}, lambda _: None)
-    except AbsentError:
-        return False
-    return True
+async def _end(process: subprocess.Popen[bytes]) -> None:
+    """It holds nothing yet."""
+    process.terminate()
+    await asyncio.to_thread(process.wait)

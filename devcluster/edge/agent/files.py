@@ -14,20 +14,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import secrets
 import stat
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from devcluster.edge.agent.walk import PART, scan
 from devcluster.errors import ConfigurationError, FailedError
 from devcluster.rules.tarstream import TarReader
-from devcluster.rules.tree import Entry, Kind, matches, render_entry
+from devcluster.rules.tree import Entry, render_entry
 
 _SMALL = 1 << 20  # a file up to this size is one call of a thread
-_PART = ".devcluster-part-"
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -39,6 +39,7 @@ class FolderTarget:
         self.name = str(folder)
         self.atomic = True
         self.owners = os.geteuid() == 0
+        self._stale: tuple[str, ...] = ()  # parts of files, of a fill that was killed
 
     def check(self, *, ours: bool) -> None:
         """ConfigurationError for a folder that somebody else filled."""
@@ -55,12 +56,17 @@ class FolderTarget:
         return "folder" if self.folder.is_dir() else ""
 
     async def ensure(self) -> str:
-        await asyncio.to_thread(self.folder.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(make_folder, self.folder)
         return await self.identity()
 
     async def scan(self, exclude: Sequence[str]) -> list[dict[str, Any]]:
         """The lines that the agent's ``scan`` would tell."""
-        return await asyncio.to_thread(lambda: [render_entry(item) for item in scan(self.folder, exclude)])
+        stale: list[str] = []
+        lines = await asyncio.to_thread(
+            lambda: [render_entry(item) for item in scan(self.folder, exclude, stale)]
+        )
+        self._stale = tuple(stale)
+        return lines
 
     async def apply(self, delete: Sequence[str], stream: AsyncIterator[bytes]) -> None:
         """Remove, then unpack; FailedError names what could not be written."""
@@ -70,7 +76,7 @@ class FolderTarget:
         except OSError as error:
             raise FailedError(f"can't open {self.folder}: {error.strerror}") from error
         try:
-            await asyncio.to_thread(filler.delete, delete)
+            await asyncio.to_thread(filler.delete, (*self._stale, *delete))
             reader = TarReader(stream)
             while (member := await reader.next()) is not None:
                 await _unpack(filler, reader, member.entry)
@@ -81,6 +87,14 @@ class FolderTarget:
             ) from error
         finally:
             filler.close()
+
+
+def make_folder(folder: Path) -> None:
+    """FailedError where that can't be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FailedError(f"can't make {folder}: {error.strerror}", hint="choose another `path`") from error
 
 
 async def _unpack(filler: _Filler, reader: TarReader, entry: Entry) -> None:
@@ -97,52 +111,10 @@ async def _unpack(filler: _Filler, reader: TarReader, entry: Entry) -> None:
         async for part in reader.content():
             await asyncio.to_thread(_write_all, descriptor, part[:left])
             left -= min(left, len(part))
-        await asyncio.to_thread(filler.end, entry, part_name, descriptor)
+        await asyncio.to_thread(filler.end, entry, part_name)
     finally:
+        filler.discard(part_name)
         os.close(descriptor)
-
-
-def scan(folder: Path, exclude: Sequence[str] = ()) -> Iterator[Entry]:
-    """The tree below *folder* in walk order; a folder that is not there has none."""
-    if not folder.is_dir():
-        return
-    first: dict[tuple[int, int], str] = {}
-    yield from _walk(os.fsencode(folder), ".", exclude, first)
-
-
-def _walk(
-    root: bytes, path: str, exclude: Sequence[str], first: dict[tuple[int, int], str]
-) -> Iterator[Entry]:
-    full = root if path == "." else os.path.join(root, os.fsencode(path))
-    try:
-        entry = _describe(full, path, first)
-        names = sorted(os.listdir(full)) if entry is not None and entry.type == "d" else []
-    except (FileNotFoundError, PermissionError):
-        return
-    if entry is None:
-        return
-    yield entry
-    for name in names:
-        below = os.fsdecode(name) if path == "." else f"{path}/{os.fsdecode(name)}"
-        if not matches(below, exclude) and not name.startswith(os.fsencode(_PART)):
-            yield from _walk(root, below, exclude, first)
-
-
-def _describe(full: bytes, path: str, first: dict[tuple[int, int], str]) -> Entry | None:
-    found = os.lstat(full)
-    kinds: dict[int, Kind] = {stat.S_IFREG: "f", stat.S_IFDIR: "d", stat.S_IFLNK: "l", stat.S_IFIFO: "p"}
-    kind = kinds.get(stat.S_IFMT(found.st_mode))
-    if kind is None:
-        return None
-    link = os.fsdecode(os.readlink(full)) if kind == "l" else ""
-    size = found.st_size if kind == "f" else 0
-    mode = stat.S_IMODE(found.st_mode)
-    entry = Entry(path, kind, mode, found.st_uid, found.st_gid, size, found.st_mtime_ns, link)
-    if kind == "f" and found.st_nlink > 1:
-        earlier = first.setdefault((found.st_dev, found.st_ino), path)
-        if earlier != path:
-            return replace(entry, type="h", size=0, link=earlier)
-    return entry
 
 
 class _Filler:
@@ -191,12 +163,13 @@ class _Filler:
         return current
 
     def delete(self, paths: Sequence[str]) -> None:
+        """One by one; a directory in which something is left (what ``exclude`` hides) stays."""
         for path in paths:
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 parent, _, base = path.rpartition("/")
                 directory = self._open(parent, make=False)
                 try:
-                    _remove(directory, base)
+                    _remove_one(directory, base)
                 finally:
                     os.close(directory)
 
@@ -209,7 +182,7 @@ class _Filler:
             self._finish[entry.path] = entry
             _make_directory(directory, base)
             return
-        part = _PART + secrets.token_hex(6)
+        part = PART + secrets.token_hex(6)
         if entry.type == "l":
             os.symlink(entry.link, part, dir_fd=directory)
         elif entry.type == "p":
@@ -232,17 +205,23 @@ class _Filler:
         part, descriptor = self.begin(entry)
         try:
             _write_all(descriptor, content)
-            self.end(entry, part, descriptor)
+            self.end(entry, part)
         finally:
+            self.discard(part)
             os.close(descriptor)
 
     def begin(self, entry: Entry) -> tuple[str, int]:
         directory, _ = self._enter(entry.path)
-        part = _PART + secrets.token_hex(6)
+        part = PART + secrets.token_hex(6)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         return part, os.open(part, flags, 0o600, dir_fd=directory)
 
-    def end(self, entry: Entry, part: str, descriptor: int) -> None:
+    def discard(self, part: str) -> None:
+        """What ``begin`` made in the directory that is open, where ``end`` has not put it in its place."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part, dir_fd=self._directory)
+
+    def end(self, entry: Entry, part: str) -> None:
         directory, base = self._enter(entry.path)
         self._attributes(directory, part, entry)
         _replace(directory, part, base)
@@ -318,6 +297,17 @@ def _replace(directory: int, part: str, name: str) -> None:
         os.rename(part, name, src_dir_fd=directory, dst_dir_fd=directory)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(part, dir_fd=directory)
+
+
+def _remove_one(directory: int, name: str) -> None:
+    if not stat.S_ISDIR(os.lstat(name, dir_fd=directory).st_mode):
+        os.unlink(name, dir_fd=directory)
+        return
+    try:
+        os.rmdir(name, dir_fd=directory)
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
 
 
 def _remove(directory: int, name: str) -> None:

@@ -15,11 +15,11 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from devcluster.edge.agent.files import make_folder
+from devcluster.edge.agent.walk import PART
 from devcluster.errors import ConfigurationError, FailedError
 from devcluster.rules.tarstream import TarReader
 from devcluster.rules.tree import Entry, render_entry
-
-_PART = ".devcluster-part-"
 
 
 class FileTarget:
@@ -49,7 +49,7 @@ class FileTarget:
 
     async def ensure(self) -> str:
         """Its folder; the file itself comes with the fill."""
-        await asyncio.to_thread(self.path.parent.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(make_folder, self.path.parent)
         return "file"
 
     async def scan(self, exclude: Sequence[str]) -> list[dict[str, Any]]:
@@ -76,7 +76,7 @@ class FileTarget:
             raise FailedError(f"can't write {self.path}: {error.strerror}") from error
 
     async def _write(self, entry: Entry, reader: TarReader) -> None:
-        part = self.path.with_name(_PART + secrets.token_hex(6))
+        part = self.path.with_name(PART + secrets.token_hex(6))
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         descriptor = os.open(part, flags, 0o600)
         try:

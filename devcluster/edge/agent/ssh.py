@@ -2,6 +2,9 @@
 
 The agent accepts one public key, the laptop's, and shows one host key; both were made by the first
 ``up`` and stand in the workload's Secret, so that neither side trusts anything on first use.
+
+asyncssh takes a third of a second to import, and most commands talk to no agent: it is imported where one
+is talked to.
 """
 
 from __future__ import annotations
@@ -11,9 +14,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import asyncssh
+from typing import TYPE_CHECKING, Any
 
 from devcluster.edge.background import running
 from devcluster.edge.kube.cluster import UpgradeTarget
@@ -22,6 +23,9 @@ from devcluster.edge.lane.ways import Ways
 from devcluster.edge.lines import Json, Lines
 from devcluster.errors import ClusterError
 from devcluster.rules.facts import PodFacts, parse_facts
+
+if TYPE_CHECKING:
+    import asyncssh
 
 _USER = "devcluster"
 _LONG = 24 * 3600.0  # the agent's own bounds end a stop or a release long before
@@ -67,6 +71,8 @@ class AgentLink:
             yield chunk
 
     async def _files(self, request: Json) -> AsyncIterator[bytes]:
+        import asyncssh
+
         try:
             async for chunk in self._read_files(request):
                 yield chunk
@@ -101,6 +107,8 @@ async def open_agent(
 
     Raises LaneError where the agent can't be reached or is not the one that the Secret names.
     """
+    import asyncssh
+
     sock = await ways.open_socket(target, address, "ssh", timeout=timeout)
     try:
         async with asyncio.timeout(timeout):
@@ -126,6 +134,8 @@ async def open_agent(
 async def _control(
     connection: asyncssh.SSHClientConnection, address: AgentAddress
 ) -> asyncssh.SSHClientProcess[bytes]:
+    import asyncssh
+
     try:
         return await connection.create_process(subsystem="control", encoding=None)
     except (asyncssh.Error, OSError) as error:
@@ -133,6 +143,8 @@ async def _control(
 
 
 async def _read(lines: Lines) -> None:
+    import asyncssh
+
     try:
         await lines.run()
     except* asyncssh.Error:
@@ -140,6 +152,8 @@ async def _read(lines: Lines) -> None:
 
 
 async def _connect(sock: Any, keys: Keys) -> asyncssh.SSHClientConnection:
+    import asyncssh
+
     host_key = asyncssh.import_public_key(keys.agent_public)
     return await asyncssh.connect(
         "agent",

@@ -23,6 +23,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from devcluster.edge.background import to_the_end
 from devcluster.errors import EngineError
 
 T = TypeVar("T")
@@ -62,6 +63,11 @@ class Calls:
         """Run a blocking *function* in a thread; *what* names the deed for errors: ``start container x``."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: translated(what, function, *args, **kwargs))
+
+    async def make(self, what: str, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """As ``call``, of what makes or starts something: who is cancelled meanwhile hears of it when that is
+        done, and finds it when tidying up.  A thread that went on would make it afterwards."""
+        return await to_the_end(self.call(what, function, *args, **kwargs))
 
     async def knock(self) -> None:
         """EngineError where no new connection is taken: an engine that ends goes on serving the old ones."""

@@ -68,7 +68,7 @@ class VolumeTarget:
         if not (identity := await self.identity()):
             ours[_IDENTITY] = secrets.token_hex(8)
             what = f"create volume {self.name}"
-            await calls.call(what, calls.api.create_volume, self.name, labels=ours)
+            await calls.make(what, calls.api.create_volume, self.name, labels=ours)
             identity = await self.identity()
         return identity
 
@@ -113,15 +113,15 @@ class VolumeTarget:
         name = f"{self.name}-files-{secrets.token_hex(3)}"
         config = self._config(command)
         what = f"start container {name}"
-        created = await calls.call(what, calls.api.create_container_from_config, config, name)
         try:
-            attached = await calls.call(what, _start, calls, created["Id"])
+            await calls.make(what, calls.api.create_container_from_config, config, name)
+            attached = await calls.call(what, _start, calls, name)
             try:
                 yield attached
             finally:
                 attached.close()
         finally:
-            await remove_container(calls, created["Id"])
+            await remove_container(calls, name)
 
     def _config(self, command: list[str]) -> dict[str, Any]:
         mount = {

@@ -146,6 +146,10 @@ async def _inspect(calls: Calls, name: str) -> ImageFacts | None:
         found = await calls.call(f"inspect image {name}", calls.api.inspect_image, name)
     except GoneError:
         return None
+    except RefusedError as error:
+        if error.status != 400:  # what no image can be called
+            raise
+        raise _absent(name, name, error.explanation) from error
     return _facts(found)
 
 

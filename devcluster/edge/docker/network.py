@@ -90,7 +90,7 @@ async def _create(calls: Calls, project: str, subnet: IPv4Network | None) -> Net
     if subnet is not None:
         ipam = {"Driver": "default", "Config": [{"Subnet": str(subnet), "Gateway": str(subnet[1])}]}
     try:
-        await calls.call(
+        await calls.make(
             f"create network {name}",
             calls.api.create_network,
             name,

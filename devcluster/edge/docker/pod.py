@@ -52,11 +52,11 @@ async def start_netns(
     for _ in range(len(wanted) + 1):
         await remove_container(calls, name)
         config = _netns_config(project, key, image, hostname, wanted, runtime or Runtime())
-        created = await calls.call(
+        created = await calls.make(
             f"create container {name}", calls.api.create_container_from_config, config, name
         )
         try:
-            await calls.call(f"start container {name}", calls.api.start, created["Id"])
+            await calls.make(f"start container {name}", calls.api.start, created["Id"])
         except RefusedError as error:
             await remove_container(calls, name)
             wanted = await _without_taken(calls, wanted, error)
@@ -68,7 +68,7 @@ async def start_netns(
 async def netns_info(calls: Calls, container: str) -> NetnsInfo:
     """What a running netns has published, read back."""
     found = await calls.call(f"inspect container {container}", calls.api.inspect_container, container)
-    ports = tuple(sorted(set(_published(found["NetworkSettings"]["Ports"]))))
+    ports = tuple(sorted(set(_published(found["NetworkSettings"]["Ports"] or {}))))
     door = [port for inside, _, port in ports if inside == DOOR_PORT]
     addresses = [item["IPAddress"] for item in found["NetworkSettings"]["Networks"].values()]
     if not found["State"]["Running"] or not door:
@@ -88,7 +88,8 @@ def _netns_config(
 ) -> dict[str, Any]:
     bindings: dict[str, list[dict[str, str]]] = {}
     for item in publishes:
-        host = {"HostIp": item.address, "HostPort": str(item.host or 0)}
+        number = f"{item.host}-{item.last}" if item.last else str(item.host or 0)
+        host = {"HostIp": item.address, "HostPort": number}
         bindings.setdefault(f"{item.container}/{item.protocol}", []).append(host)
     sysctls = {name: value for name, value in runtime.sysctls if name.startswith("net.")}
     return {
@@ -120,11 +121,11 @@ async def _without_taken(
         raise error
     port = int(found[1])
     for item in publishes:
-        if item.host == port and item.written:
-            who = await _publisher(calls, port)
+        if item.host and item.host <= port <= (item.last or item.host) and item.written:
+            who, other = await _publisher(calls, port), (item.last or port) + 1
             raise ConfigurationError(
                 f"port {port} of the laptop is taken" + (f" by container {who}" if who else ""),
-                hint=f'free it, or write another one under `ports`, e.g. "{port + 1}:{item.container}"',
+                hint=f'free it, or write another one under `ports`, e.g. "{other}:{item.container}"',
             ) from error
     return tuple(replace(item, host=None) if item.host == port else item for item in publishes)
 
@@ -150,7 +151,7 @@ async def start_gateway(
     name = container_name(project, key, "gateway")
     await remove_container(calls, name)
     config = _gateway_config(project, key, netns_id, image)
-    created = await calls.call(
+    created = await calls.make(
         f"create container {name}", calls.api.create_container_from_config, config, name
     )
     ready, words = await calls.call(f"start container {name}", _feed, calls, created["Id"], settings, seconds)

@@ -13,13 +13,14 @@ from __future__ import annotations
 import contextlib
 import json
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from devcluster.edge.docker.attach import Attached, start_exec
 from devcluster.edge.docker.call import Calls, GoneError, RefusedError, connect
+from devcluster.edge.docker.workload import run_in
 from devcluster.errors import EngineError
 
 LABEL = "devcluster.sandbox"
@@ -189,14 +190,8 @@ class SandboxEngine:
 
     async def ask(self, name: str, *command: str) -> Answer:
         """Run ``node COMMAND`` inside."""
-        return await self.calls.call(f"ask sandbox {name}", self._ask, name, command)
-
-    def _ask(self, name: str, command: Sequence[str]) -> Answer:
-        api = self.calls.api
-        made = api.exec_create(container_name(name), ["node", *command])
-        out, err = api.exec_start(made["Id"], demux=True)
-        code = api.exec_inspect(made["Id"])["ExitCode"]
-        return Answer(code, out or b"", (err or b"").decode(errors="replace"))
+        said = await run_in(self.calls, container_name(name), ["node", *command])
+        return Answer(said.code, said.stdout, said.stderr.decode(errors="replace"))
 
     async def watch(self, name: str) -> AsyncGenerator[dict[str, Any], None]:
         """The node's board after each change, until everything works or the container ends."""

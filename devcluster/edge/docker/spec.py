@@ -84,7 +84,12 @@ def healthcheck(health: Healthcheck | None) -> dict[str, Any]:
     """Docker's block.  None or off: the image's own is switched off too, as in Kubernetes."""
     if health is None or health.source == "off" or not health.test:
         return {"Test": ["NONE"]}
-    times = {"Interval": health.interval, "Timeout": health.timeout, "StartPeriod": health.start_period}
+    times = {
+        "Interval": health.interval,
+        "Timeout": health.timeout,
+        "StartPeriod": health.start_period,
+        "StartInterval": health.start_interval,
+    }
     block: dict[str, Any] = {"Test": list(health.test)}
     block |= {name: int(value * _SECOND) for name, value in times.items() if value is not None}
     return block if health.retries is None else block | {"Retries": health.retries}

@@ -18,11 +18,12 @@ from devcluster.edge.docker.call import Calls, GoneError, RefusedError
 from devcluster.edge.docker.look import watch_container
 from devcluster.edge.docker.pod import remove_container
 from devcluster.edge.docker.spec import workload_config
-from devcluster.errors import ConfigurationError, EngineError
+from devcluster.errors import ConfigurationError, EngineError, FailedError
 from devcluster.rules.container import ContainerSpec, VolumeBind
 from devcluster.rules.naming import container_name
 
 _SUBPATH = (1, 45)  # the API's version that knows VolumeOptions.Subpath
+_START_INTERVAL = (1, 44)  # an older engine takes no notice of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +41,37 @@ async def run_workload(
     The environment travels in the request's body: no file, no process list has it.
     """
     name = container_name(project, key)
+    if spec.health and spec.health.start_interval and calls.api_version < _START_INTERVAL:
+        raise ConfigurationError(f"{key}: healthcheck.start_interval needs Docker 25", hint="leave it out")
     for mount in spec.mounts:
         if mount.kind == "bind" and not os.path.exists(mount.source):
-            Path(mount.source).mkdir(parents=True)  # as Compose does, but as the user and not as root
+            _make(Path(mount.source))
     config = workload_config(project, key, netns_id, await _placed(calls, spec), digest)
     await remove_container(calls, name)
     try:
-        created = await calls.call(
+        created = await calls.make(
             f"create container {name}", calls.api.create_container_from_config, config, name
         )
-        await calls.call(f"start container {name}", calls.api.start, created["Id"])
+        await calls.make(f"start container {name}", calls.api.start, created["Id"])
+    except asyncio.CancelledError:  # nobody knows of it yet who could stop it
+        await remove_container(calls, name)
+        raise
     except RefusedError as error:
         await remove_container(calls, name)
         if error.status != 400 and "runtime create failed" not in error.explanation:
             raise
         raise ConfigurationError(f"container {name} can't be started: {error.explanation}") from error
     return str(created["Id"])
+
+
+def _make(folder: Path) -> None:
+    """As Compose does, but as the user and not as root."""
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise FailedError(
+            f"can't make {folder}: {error.strerror}", hint="make it, or mount another"
+        ) from error
 
 
 async def _placed(calls: Calls, spec: ContainerSpec) -> ContainerSpec:
@@ -90,7 +106,7 @@ async def stop(calls: Calls, container: str, grace: float | None = None) -> None
 
 
 async def start(calls: Calls, container: str) -> None:
-    await calls.call(f"start container {container}", calls.api.start, container)
+    await calls.make(f"start container {container}", calls.api.start, container)
 
 
 async def restart(calls: Calls, container: str, grace: float | None = None) -> None:

@@ -11,7 +11,9 @@ import re
 from devcluster.edge.kube.paths import Place
 from devcluster.errors import ChangedError, ClusterError, NotFoundError
 
-_ROLE = "`devcluster role` prints the Role that is needed"
+ROLE = "`devcluster role` prints the Role that is needed"
+_POLICY = "the rights are there; a policy of the cluster says no, and its message names what it wants"
+_AUTHORIZER = re.compile(r"forbidden: User .* cannot \S+ (?:resource|path) ")
 
 
 class StatusError(ClusterError):
@@ -48,16 +50,27 @@ def refusal(status: int, data: bytes, verb: str, where: Place, server: str) -> C
                 f"{server} does not accept the kubeconfig's credentials: cannot {verb} {plural}{space}",
                 hint="log in again as your cluster's provider says",
             )
-        case 403 if "exceeded quota" in reason or "violates PodSecurity" in reason or "LimitRange" in reason:
-            return StatusError(f"cannot {verb} {where}: {reason}", status=status)
+        case 403 if _is_admission(reason):
+            return StatusError(f"cannot {verb} {where}: {reason}", status=status, hint=_POLICY)
         case 403:
-            return ForbiddenError(f"cannot {verb} {plural}{space}", hint=_ROLE)
+            return ForbiddenError(f"cannot {verb} {plural}{space}", hint=ROLE)
         case 404:
             return NotFoundError(f"{where} does not exist")
         case 409:
             return ChangedError(f"cannot {verb} {where}: {reason}")
         case _:
             return StatusError(f"cannot {verb} {where}: {reason} (HTTP {status})", status=status)
+
+
+def _is_admission(reason: str) -> bool:
+    """Whether the rights were there and something else said no: a quota, PodSecurity, a webhook, a namespace
+    that is being deleted.  What an authorizer answers has the name of who asked and one form.
+
+    Source: k8s.io/apiserver pkg/endpoints/handlers/responsewriters/errors.go, forbiddenMessage
+    """
+    if "denied the request" in reason:
+        return True
+    return "forbidden: " in reason and not _AUTHORIZER.search(reason)
 
 
 def unreachable(server: str, context: str, error: Exception) -> ClusterError:
@@ -75,9 +88,19 @@ def unreachable(server: str, context: str, error: Exception) -> ClusterError:
     )
 
 
+def strange(server: str, context: str, data: bytes) -> ClusterError:
+    """The error for an answer that is none of an API server's."""
+    seen = data[:40].decode("utf-8", "replace").strip().partition("\n")[0] or "nothing"
+    return UnreachableError(
+        f"who answers at {server} (context {context}) is no Kubernetes API server: {seen!r}",
+        hint=f"a proxy or a login page? `kubectl --context {context} version` asks the same address",
+    )
+
+
 def _reason(data: bytes) -> str:
     try:
         answer = json.loads(data)
     except ValueError:
         return data[:200].decode("utf-8", "replace").strip() or "no reason given"
-    return str(answer.get("message") or answer.get("reason") or "no reason given")
+    told = answer if isinstance(answer, dict) else {}
+    return str(told.get("message") or told.get("reason") or "no reason given")

@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal
 
-from devcluster.edge.kube.answer import StatusError
+from devcluster.edge.kube.answer import StatusError, strange
+from devcluster.edge.kube.context import Context, kubeconfig_files, read_context
 from devcluster.edge.kube.paths import RESOURCES, Place, place
-from devcluster.edge.kube.transport import Ping, Transport, UpgradeTarget
+from devcluster.edge.kube.transport import READ_TIMEOUT, Ping, Transport, UpgradeTarget
 from devcluster.edge.kube.watch import Listing, WatchEvent, follow, follow_all
 from devcluster.errors import ClusterError, NotFoundError
 
@@ -46,11 +48,15 @@ _CONTENT = {
 class Cluster:
     """One context of the kubeconfig.  Made by ``open_cluster``."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, context: Context) -> None:
         self.transport = transport
-        self.context = transport.access.context
-        self.namespace = transport.access.namespace
-        self.server = transport.access.server
+        self.context = context.name
+        self.namespace = context.namespace
+
+    @property
+    def server(self) -> str:
+        """The API server's URL; blocks before the first request."""
+        return self.transport.access.server
 
     async def get(self, kind: str, name: str, namespace: str | None = None) -> Json:
         """NotFoundError where it does not exist."""
@@ -183,8 +189,9 @@ class Cluster:
             raise
         return data.decode("utf-8", "replace")
 
-    async def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
-        """Whether the API server would allow it (SelfSubjectAccessReview).  *resource* as ``pods/log``."""
+    async def may(self, verb: str, group: str, resource: str, namespace: str, name: str = "") -> bool:
+        """Whether the API server would allow it (SelfSubjectAccessReview).  *resource* as ``pods/log``;
+        *name*: of the one object that is meant, for Roles with ``resourceNames``."""
         plural, _, subresource = resource.partition("/")
         attributes = {
             "verb": verb,
@@ -192,6 +199,7 @@ class Cluster:
             "resource": plural,
             "subresource": subresource,
             "namespace": namespace,
+            "name": name,
         }
         answer = await self.create("selfsubjectaccessreview", {"spec": {"resourceAttributes": attributes}})
         return bool(answer["status"]["allowed"])
@@ -202,7 +210,7 @@ class Cluster:
 
     async def credentials(self) -> Credentials:
         """What proves who we are, without any of it."""
-        return self.transport.access.credentials()
+        return await self.transport.credentials()
 
     async def pod_live(self, name: str, namespace: str, port: int) -> float:
         """Seconds for one request to an agent by the pod proxy."""
@@ -233,8 +241,12 @@ class Cluster:
         data = await self.transport.request(
             method, where, verb, query=query, body=body, content=content, accept=accept
         )
-        answer = json.loads(data)
-        assert isinstance(answer, dict)
+        try:
+            answer = json.loads(data)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):  # a proxy's or a login's page
+            raise strange(self.server, self.context, data)
         return answer
 
 
@@ -254,20 +266,32 @@ def _with_version(body: Any, type: PatchType, version: str) -> Any:
 
 
 @contextlib.asynccontextmanager
-async def open_cluster(context: str | None = None) -> AsyncIterator[Cluster]:
-    """The cluster of *context* (None: the kubeconfig's current one).  Sends no request yet, except that
-    an exec plugin runs.  ClusterError where there are no credentials."""
+async def open_cluster(
+    context: str | None = None, *, timeout: float = READ_TIMEOUT
+) -> AsyncIterator[Cluster]:
+    """The cluster of *context* (None: the kubeconfig's current one).  Sends no request yet and runs no exec
+    plugin.  ClusterError where the kubeconfig has no such context.  *timeout*: how many seconds an answer may
+    take at most."""
     threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="kube")
-    loop = asyncio.get_running_loop()
+    files = kubeconfig_files()
+    transport = Transport(functools.partial(_open_access, files, context), threads, timeout)
     try:
-        yield Cluster(Transport(await loop.run_in_executor(threads, _open_access, context), threads))
+        if (named := read_context(files, context)) is None:
+            named = await asyncio.get_running_loop().run_in_executor(threads, _named, transport)
+        yield Cluster(transport, named)
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _open_access(context: str | None) -> Access:
+def _named(transport: Transport) -> Context:
+    """As the credentials' own reader says, or its error."""
+    access = transport.access
+    return Context(access.context, access.namespace)
+
+
+def _open_access(files: str, context: str | None) -> Access:
     try:
         from devcluster.edge.kube.credentials import Access
     except ImportError as error:  # pragma: no cover
         raise ClusterError(f"the Python package kubernetes does not load: {error}") from error
-    return Access(context)
+    return Access(files, context)

@@ -7,7 +7,7 @@ cannot list pods" instead of "your cloud login has expired".
 The package also writes the certificates and keys of a kubeconfig to temporary files, and removes them as the
 process ends: one that is killed leaves them.  So they are read into memory at once, and removed.
 
-This module imports ``kubernetes`` (0.4 s), so ``kube`` imports it only when a cluster is opened.
+This module imports ``kubernetes`` (half a second), so ``cluster`` imports it for the first request only.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -16,7 +16,7 @@ from __future__ import annotations
 import base64
 import datetime
 import json
-import os
+import socket
 import ssl
 import threading
 from dataclasses import dataclass
@@ -37,6 +37,7 @@ from kubernetes.config.kube_config import (
     _cleanup_temp_files,
 )
 
+from devcluster.edge.kube.context import read_context
 from devcluster.errors import ClusterError
 
 _files = threading.Lock()  # the package's temporary files belong to all of the process
@@ -100,9 +101,10 @@ class Credentials:
 class Access:
     """Credentials and the connection pool made of them.  Methods block: call them in a thread."""
 
-    def __init__(self, context: str | None) -> None:
+    def __init__(self, files: str, context: str | None) -> None:
+        """*files*: as in KUBECONFIG.  *context* None: the current one."""
         self._lock = threading.Lock()
-        self._loader = _open_loader(context)
+        self._loader = _open_loader(files, context)
         current = self._loader.current_context
         self.context = str(current["name"])
         self.namespace = str(current["context"].get("namespace") or "default")
@@ -128,8 +130,9 @@ class Access:
         self.pool: urllib3.PoolManager = client.rest_client.pool_manager
         self._context = _tls(configuration) if self.server.startswith("https") else None
         self._certificate_end = _certificate_end(configuration.cert_file)
+        settings = self.pool.connection_pool_kw
+        settings["socket_options"] = _socket_options()
         if self._context is not None:
-            settings = self.pool.connection_pool_kw
             for name in ("ca_certs", "ca_cert_data", "cert_file", "key_file"):
                 settings.pop(name, None)
             settings["ssl_context"] = self._context
@@ -179,6 +182,18 @@ class Access:
         return _parse_proxy(found)
 
 
+def _socket_options() -> list[tuple[int, int, int]]:
+    """A watch only listens: where its connection has died without a word (a VPN, another address, sleep) the
+    kernel must notice, or no pod that comes is heard of for minutes.  tcp(7)"""
+    wanted = {"TCP_KEEPIDLE": 4, "TCP_KEEPALIVE": 4, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}
+    known = [(getattr(socket, name, None), value) for name, value in wanted.items()]
+    return [
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        *((socket.IPPROTO_TCP, option, value) for option, value in known if option is not None),
+    ]
+
+
 def _certificate_end(file: str | None) -> datetime.datetime | None:
     if not file:
         return None
@@ -218,8 +233,7 @@ def _tls(configuration: Any) -> ssl.SSLContext:
     return context
 
 
-def _open_loader(context: str | None) -> _Loader:
-    files = os.environ.get("KUBECONFIG") or "~/.kube/config"
+def _open_loader(files: str, context: str | None) -> _Loader:
     try:
         merger = KubeConfigMerger(files)
     except (ConfigException, OSError, yaml.YAMLError) as error:
@@ -230,7 +244,9 @@ def _open_loader(context: str | None) -> _Loader:
             hint="`devcluster sandbox up` gives a cluster of your own; else set KUBECONFIG",
         )
     try:
-        return _Loader(config_dict=merger.config, active_context=context, config_base_path=None)
+        named = read_context(files, context)
+        active = named.name if named else context
+        return _Loader(config_dict=merger.config, active_context=active, config_base_path=None)
     except ConfigException as error:
         names = sorted(item["name"] for item in merger.config.value.get("contexts") or [])
         raise ClusterError(

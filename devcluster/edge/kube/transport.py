@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,16 +17,17 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-from devcluster.edge.kube.answer import refusal, unreachable
+from devcluster.edge.kube.answer import refusal, strange, unreachable
 from devcluster.edge.kube.paths import Place
 
 if TYPE_CHECKING:
-    from devcluster.edge.kube.credentials import Access
+    from devcluster.edge.kube.credentials import Access, Credentials
 
 T = TypeVar("T")
 
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 60.0
+PATIENCE = 8.0  # seconds for a server that asks to come again
 _JSON = "application/json"
 
 
@@ -56,11 +58,28 @@ class Ping:
 
 
 class Transport:
-    """Credentials, and the threads in which they are used."""
+    """Credentials, and the threads in which they are used.  *timeout*: seconds for an answer, at most."""
 
-    def __init__(self, access: Access, threads: ThreadPoolExecutor) -> None:
-        self.access = access
+    def __init__(
+        self, open_access: Callable[[], Access], threads: ThreadPoolExecutor, timeout: float = READ_TIMEOUT
+    ) -> None:
+        self._open_access = open_access
+        self._access: Access | None = None
+        self._opening = threading.Lock()
         self._threads = threads
+        self._timeout = min(timeout, READ_TIMEOUT)
+
+    @property
+    def access(self) -> Access:
+        """Opened once, by who needs it first; blocks.  ClusterError where there are no credentials."""
+        with self._opening:
+            if self._access is None:
+                self._access = self._open_access()
+            return self._access
+
+    async def credentials(self) -> Credentials:
+        """What proves who we are, without any of it."""
+        return await self._in_thread(lambda: self.access.credentials())
 
     async def upgrade_target(self) -> UpgradeTarget:
         """How to open a raw connection to the API server; its token is fresh, so ask each time."""
@@ -95,7 +114,11 @@ class Transport:
         if told := response.headers.get("Date"):
             # The header has whole seconds (RFC 9110, 5.6.7): half of one is its mean error.
             skew = asked + seconds / 2 - (parsedate_to_datetime(told).timestamp() + 0.5)
-        return Ping(str(json.loads(response.data)["gitVersion"]), seconds, skew)
+        try:
+            version = str(json.loads(response.data)["gitVersion"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise strange(self.access.server, self.access.context, response.data) from error
+        return Ping(version, seconds, skew)
 
     async def request(
         self,
@@ -129,14 +152,24 @@ class Transport:
         content: str = _JSON,
         accept: str = _JSON,
         stream: bool = False,
-        read_timeout: float = READ_TIMEOUT,
+        read_timeout: float | None = None,
     ) -> Any:
-        """One request, blocking: for threads.  ClusterError where nobody answers."""
-        response = self._once(method, path, body, (content, accept), stream, read_timeout)
+        """One request, blocking: for threads.  ClusterError where nobody answers.
+
+        A server that is too busy says when to come again and has done nothing yet; it is obeyed for a while,
+        as kubectl does.  Source: https://kubernetes.io/docs/concepts/cluster-administration/flow-control/
+        """
+        words = (method, path, body, (content, accept), stream, read_timeout or self._timeout)
+        response = self._once(*words)
         if response.status == 401:  # credentials may have been revoked before they expired
             response.drain_conn()
             self.access.refresh(force=True)
-            response = self._once(method, path, body, (content, accept), stream, read_timeout)
+            response = self._once(*words)
+        deadline = time.monotonic() + PATIENCE
+        while (pause := _pause(response)) is not None and time.monotonic() + pause < deadline:
+            response.drain_conn()
+            time.sleep(pause)
+            response = self._once(*words)
         return response
 
     def _once(
@@ -159,8 +192,8 @@ class Transport:
                 self.access.server + path,
                 body=body,
                 headers=headers,
-                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=read_timeout),
-                retries=urllib3.Retry(total=1, connect=0, read=0, other=0, status=0, redirect=0),
+                timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT, self._timeout), read=read_timeout),
+                retries=urllib3.Retry(0, respect_retry_after_header=False),
                 preload_content=not stream,
             )
         except urllib3.exceptions.HTTPError as error:
@@ -168,3 +201,9 @@ class Transport:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def _pause(response: Any) -> float | None:
+    """Seconds after which the server wants to be asked again; None where it does not."""
+    told = str(response.headers.get("Retry-After") or "")
+    return max(float(told), 0.1) if response.status in (429, 503) and told.isdigit() else None

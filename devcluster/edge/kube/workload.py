@@ -77,7 +77,7 @@ async def find_workload(cluster: Cluster, target: Target, namespace: str) -> Wor
     if kind in _BARE:
         raise ConfigurationError(
             f"{kind}/{target.name} in namespace {namespace} can't be replaced: nothing starts its pods anew",
-            hint=f"devcluster replaces {', '.join(KINDS[:-1])}; put the pod into a Deployment",
+            hint="devcluster replaces Deployments; put the pod into one",
         )
     _refuse(kind, item, target.name, namespace)
     container = _container(item, target, f"{kind}/{target.name}", namespace)

@@ -23,6 +23,7 @@ from devcluster.edge.kube.cluster import UpgradeTarget
 from devcluster.errors import ClusterError, NotFoundError
 
 _HEAD_LIMIT = 64 * 1024
+_ANOTHER = 1.0  # seconds until another connection is tried beside one that does not come to stand
 HTTP_END = b"\r\n\r\n"
 _CONNECT_PATH = "/.devcluster/connect"
 
@@ -158,7 +159,33 @@ async def timed(target: UpgradeTarget, agent: AgentAddress, seconds: float) -> A
 
 
 async def dial(target: UpgradeTarget, make: Callable[[], Side]) -> Side:
-    """A connection to the API server, nothing said yet."""
+    """A connection to the API server, nothing said yet; the first of several that stands.
+
+    What was lost on its way in an outage the kernel sends again ever more rarely, so that a network that is
+    back would not be noticed for seconds.  Hence another one is tried beside it each second; a slow one is
+    not given up for that.
+    """
+    attempts: set[asyncio.Task[Side]] = set()
+    try:
+        while True:
+            attempts.add(asyncio.create_task(_dial(target, make), name=f"dial {target.host}"))
+            done, _ = await asyncio.wait(attempts, timeout=_ANOTHER, return_when=asyncio.FIRST_COMPLETED)
+            for attempt in done:
+                attempts.discard(attempt)
+                return attempt.result()
+    finally:
+        for attempt in attempts:
+            attempt.add_done_callback(_give_up)
+            attempt.cancel()
+
+
+def _give_up(attempt: asyncio.Task[Side]) -> None:
+    """One that was not needed: it may have come to stand just now."""
+    if not attempt.cancelled() and attempt.exception() is None:
+        attempt.result().abort()
+
+
+async def _dial(target: UpgradeTarget, make: Callable[[], Side]) -> Side:
     loop = asyncio.get_running_loop()
     if target.proxy is None:
         _, side = await loop.create_connection(

@@ -30,6 +30,7 @@ from devcluster.run.host.links import Links
 from devcluster.run.host.localpod import LocalPod
 from devcluster.run.host.mending import Mending
 from devcluster.run.host.podlink import Claim, Wire
+from devcluster.run.host.tokens import TokenRefresh
 from devcluster.run.report import Progress
 from devcluster.run.site import Site
 from devcluster.run.volume.filling import Filling
@@ -68,9 +69,10 @@ class Attachment:
             self.links,
             claim.lease,
             self.changes,
-            wanted=lambda: self._phase == "attached" and not self._letting_go and not self.taken,
+            wanted=self._is_kept,
             failed=self._local_ended,
         )
+        self._tokens = TokenRefresh(self.local, self.links, self.changes, self._is_kept)
         self._drift = DriftWatch(site.cluster, wanted.object, self._drifted)
 
     @property
@@ -135,6 +137,9 @@ class Attachment:
             async with asyncio.timeout(_HOLDING):
                 await self.changes.until(lambda: not self._repair)
 
+    def _is_kept(self) -> bool:
+        return self._phase == "attached" and not self._letting_go and not self.taken
+
     def _drifted(self) -> None:
         if self._phase == "attached" and self.links.engaged and self._repair:
             print(f"{self.key}: {self._repair}", file=sys.stderr, flush=True)
@@ -146,6 +151,7 @@ class Attachment:
             tasks.create_task(self._watch_failure(), name=f"failure {self.key}")
             tasks.create_task(self._watch_loss(), name=f"loss {self.key}")
             tasks.create_task(self._mending.run(), name=f"outage {self.key}")
+            tasks.create_task(self._tokens.run(), name=f"tokens {self.key}")
             tasks.create_task(self._drift.run(), name=f"drift {self.key}")
             tasks.create_task(self.local.run(), name=f"local {self.key}")
             states = watch_agent_pods(self._site.cluster, self.wanted.object)

@@ -15,6 +15,10 @@ from devcluster.rules.facts import PodFacts
 
 DOOR_PORT = 7900
 _TTL = 5  # seconds; the laptop's resolver does not tell
+_UNKNOWN = (
+    socket.EAI_NONAME,
+    getattr(socket, "EAI_NODATA", socket.EAI_NONAME),
+)  # it knows that there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,9 @@ async def answer_gateway(request: Json) -> Json:
     try:
         found = await loop.getaddrinfo(request["name"], None, family=family, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
-        raise RefusedError("not-found", str(error), {}) from error
+        kind = "not-found" if error.errno in _UNKNOWN else "unavailable"
+        raise RefusedError(kind, str(error), {}) from error
+    except ValueError as error:  # what no name can be: an application may ask for any bytes
+        raise RefusedError("not-found", "it is not a host's name", {}) from error
     addresses = sorted({str(address[4][0]) for address in found})
     return {"addresses": addresses, "ttl": _TTL}

@@ -11,12 +11,13 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from devcluster.edge.lines import RefusedError
 from devcluster.errors import FailedError
 from devcluster.rules.health import HealthPlan
 from devcluster.run.site import Site
 
 Json = dict[str, Any]
-Probe = Callable[[Json, float], Awaitable[Json]]
+Probe = Callable[[Json], Awaitable[Json]]
 _LOOK = 0.2  # seconds between two attempts
 _PORT_PATIENCE = 30.0  # a declared port that nobody listens on is no reason to fail
 
@@ -25,9 +26,9 @@ class Health:
     """One container's.  *probe* asks through the gateway."""
 
     def __init__(self, site: Site, plan: HealthPlan, container: str, probe: Probe) -> None:
+        self.container = container
         self._site = site
         self._plan = plan
-        self._container = container
         self._probe = probe
         self._last = "it was not asked yet"
 
@@ -42,6 +43,21 @@ class Health:
                 hint="`healthcheck: off` in devcluster.yaml takes it as it is",
             ) from error
 
+    async def until_unwell(self) -> str:
+        """Ask on; why it is not healthy any more.  A gateway that can't be asked says nothing of it.  Never
+        returns where there is nothing to ask: Docker's own healthcheck is told with the container's end."""
+        failures, clock = 0, asyncio.get_running_loop().time
+        asked = clock()
+        while self._plan.lasting is not None and failures < self._plan.failures:
+            await asyncio.sleep(asked + self._plan.period - clock())
+            asked = clock()
+            with contextlib.suppress(ConnectionError, RefusedError, TimeoutError):
+                failures = 0 if await self._well(self._plan.lasting) else failures + 1
+        if failures:
+            return f"turned unhealthy: {self._last} ({failures} times in a row)"
+        never: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        return await never
+
     async def _until_well(self) -> None:
         if self._plan.docker is not None:
             await self._docker()
@@ -51,7 +67,7 @@ class Health:
             await self._any_port()
 
     async def _docker(self) -> None:
-        async for event in self._site.engine.watch_container(self._container):
+        async for event in self._site.engine.watch_container(self.container):
             if event.what == "health":
                 self._last = f"Docker says {event.health}"
                 if event.health == "healthy":
@@ -73,6 +89,6 @@ class Health:
             await asyncio.sleep(_LOOK)
 
     async def _well(self, probe: Json) -> bool:
-        answer = await self._probe(probe, _LOOK)
+        answer = await self._probe(probe)
         self._last = str(answer.get("text", ""))
         return bool(answer["healthy"])

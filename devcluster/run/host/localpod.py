@@ -13,27 +13,26 @@ from collections.abc import AsyncIterator, Callable
 from ipaddress import IPv4Address, ip_address
 
 from devcluster.edge.agent.ssh import AgentLink, Keys
-from devcluster.edge.background import running, unless_cancelled
+from devcluster.edge.background import running
 from devcluster.edge.docker.engine import GoneError, NetnsInfo, spec_digest
 from devcluster.edge.docker.engine import RefusedError as EngineRefusedError
-from devcluster.edge.lane.door import Door, open_control
-from devcluster.edge.lines import Json, Lines, RefusedError
-from devcluster.errors import DevclusterError, EngineError, FailedError
+from devcluster.edge.lane.door import Door
+from devcluster.edge.lines import Json
+from devcluster.errors import EngineError, FailedError
 from devcluster.rules.container import ContainerSpec
 from devcluster.rules.environment import RewriteMade, local_environment
 from devcluster.rules.facts import PodFacts
 from devcluster.rules.local import local_container, network_runtime
 from devcluster.rules.naming import container_name
 from devcluster.run.host.changes import Changes
-from devcluster.run.host.gateway import answer_gateway, gateway_settings
+from devcluster.run.host.gateway import gateway_settings
 from devcluster.run.host.healthy import Health
 from devcluster.run.host.outage import Outage
+from devcluster.run.host.talk import GatewayTalk
 from devcluster.run.report import Progress
 from devcluster.run.site import Site
 from devcluster.run.volume.filling import Filling
 from devcluster.run.workload.wanted import Wanted
-
-_AGAIN = 0.2  # seconds, before the gateway is asked anew
 
 
 class LocalPod:
@@ -48,9 +47,8 @@ class LocalPod:
         self.door: Door | None = None
         self.container: str | None = None
         self.rewrites: tuple[RewriteMade, ...] = ()
-        self.lanes: Json = {}
         self.filling = Filling(site, wanted)
-        self.outage = Outage(site, lambda: self._control is not None, self._went_away)
+        self.outage = Outage(site, lambda: self._talk.stands, self._went_away)
         self._site = site
         self._on_end = on_end
         self._on_door = on_door
@@ -58,12 +56,19 @@ class LocalPod:
         self._digest = ""
         self.ending = ""  # why the container can't serve any more
         self._asleep: str | None = None  # the container that an outage ended
-        self._control: Lines | None = None
+        self._filled = asyncio.Lock()
+        self._well: Health | None = None  # of the container that was healthy once
         self._changes = Changes()
+        self._talk = GatewayTalk(self.key, self._changes, lambda: self.door, site.changed)
 
     @property
     def key(self) -> str:
         return self.wanted.workload.key
+
+    @property
+    def lanes(self) -> Json:
+        """As the gateway told them last."""
+        return self._talk.state
 
     @property
     def name(self) -> str:
@@ -72,9 +77,10 @@ class LocalPod:
     async def run(self) -> None:
         """Keep the gateway alive and its conversation open, and watch the container, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keep_control(), name=f"gateway {self.key}")
+            tasks.create_task(self._talk.run(), name=f"gateway {self.key}")
             tasks.create_task(self._watch_gateway(), name=f"watch gateway {self.key}")
             tasks.create_task(self._watch_container(), name=f"watch {self.key}")
+            tasks.create_task(self._watch_health(), name=f"health {self.key}")
 
     async def open(self, facts: PodFacts, keys: Keys, epoch: int) -> None:
         """Network namespace and gateway, made anew."""
@@ -89,7 +95,13 @@ class LocalPod:
 
     async def fill(self, link: AgentLink) -> None:
         """Copy the pod's volumes, or what changed of them since the last time."""
-        await self.filling.fill(link)
+        async with self._filled:
+            await self.filling.fill(link)
+
+    async def refresh_tokens(self, link: AgentLink) -> None:
+        """Copy the service account's tokens again, where the pod has others now."""
+        async with self._filled:
+            await self.filling.refresh(link)
 
     async def start(self, facts: PodFacts) -> None:
         """The workload's container, new."""
@@ -145,7 +157,7 @@ class LocalPod:
         """FailedError where it ends before, or is not healthy in time."""
         assert self.container is not None
         container = self.container
-        health = Health(self._site, self.wanted.health, container, self._probe)
+        health = Health(self._site, self.wanted.health, container, self._talk.probe)
         async with contextlib.AsyncExitStack() as stack:
             ended = asyncio.get_running_loop().create_future()
             ending = self._until_end(container, ended)
@@ -154,6 +166,8 @@ class LocalPod:
             done, _ = await asyncio.wait({healthy, ended}, return_when=asyncio.FIRST_COMPLETED)
             if healthy in done:
                 healthy.result()
+                self._well = health
+                self._changes.notify()
                 return
             healthy.cancel()
             lines = (await self._last_lines(container)).rstrip()
@@ -196,6 +210,10 @@ class LocalPod:
     async def stop(self) -> None:
         """Stop the container, keep it; the gateway goes, since it has no lanes any more."""
         container, self.container = self.container, None
+        async with self._filled:  # whoever stops us may remove the volumes next
+            await self._stop(container)
+
+    async def _stop(self, container: str | None) -> None:
         try:
             if container is not None:
                 await self._site.engine.stop(container)
@@ -254,50 +272,21 @@ class LocalPod:
             environment=environment,
             volumes=self.filling.binds,
             image_stop_signal=wanted.image.stop_signal,
+            image_entrypoint=wanted.image.entrypoint,
         )
 
     def _identity(self, spec: ContainerSpec) -> str:
         return spec_digest(spec, self._site.secret)
-
-    async def _keep_control(self) -> None:
-        """The conversation with the gateway, opened anew with each new door."""
-        while True:
-            await self._changes.until(lambda: self.door is not None)
-            assert self.door is not None
-            with contextlib.suppress(DevclusterError, OSError, RefusedError):
-                async with open_control(self.door, on_event=self._hear, on_request=answer_gateway) as lines:
-                    self._control = lines
-                    self._changes.notify()
-                    try:
-                        async with running(self._ask_state(lines), name=f"lanes of {self.key}"):
-                            await lines.ended()
-                    finally:
-                        self._control = None
-            unless_cancelled()
-            await asyncio.sleep(_AGAIN)
-
-    async def _ask_state(self, lines: Lines) -> None:
-        while True:
-            self.lanes = await lines.call("state", timeout=10)
-            self._site.changed()
-            await asyncio.sleep(1.0)
-
-    def _hear(self, event: Json) -> None:
-        self._site.changed()
-
-    async def _probe(self, probe: Json, period: float) -> Json:
-        await self._changes.until(lambda: self._control is not None)
-        assert self._control is not None
-        return await self._control.call("probe", probe=probe, period_ms=round(period * 1000))
 
     async def _watch_gateway(self) -> None:
         """A gateway that died is started anew in the same namespace: the application keeps its network."""
         name = container_name(self._site.place.id, self.key, "gateway")
         while True:
             await self._changes.until(lambda: self.door is not None)
+            door = self.door
             if not await self._fate(name):
                 await self._changes.until(lambda: not self.outage.reason)
-            elif self.door is not None:
+            elif self.door is door:  # else we have closed it, or made another one since
                 self.door = None
                 self._on_door()
                 self._site.report(Progress(self.key, "the gateway ended; starting it anew"))
@@ -327,9 +316,30 @@ class LocalPod:
                 await self._changes.until(lambda: not self.outage.reason)
                 continue
             if self.container == container:
-                self.ending = f"the local container {self.name} {reason}"
-                self._on_end(self.ending)
+                self._ends(reason)
             await self._changes.until(lambda container=container: self.container != container)  # type: ignore[misc]
+
+    async def _watch_health(self) -> None:
+        """By the pod's probe, from when it was healthy once until another container is."""
+        while True:
+            await self._changes.until(lambda: self._well is not None)
+            health, self._well = self._well, None
+            assert health is not None
+            await self._until_unwell(health)
+
+    async def _until_unwell(self, health: Health) -> None:
+        async with running(self._ask_on(health), name=f"probe {self.key}") as asking:
+            await self._changes.until(lambda: asking.done() or self.container != health.container)
+
+    async def _ask_on(self, health: Health) -> None:
+        reason = await health.until_unwell()
+        if self.container == health.container:
+            self._ends(reason)
+        self._changes.notify()
+
+    def _ends(self, reason: str) -> None:
+        self.ending = f"the local container {self.name} {reason}"
+        self._on_end(self.ending)
 
     async def _until_end(self, container: str, ended: asyncio.Future[str]) -> None:
         ended.set_result(await self._fate(container) or f"went away ({self.outage.reason})")

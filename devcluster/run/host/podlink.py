@@ -26,8 +26,9 @@ from devcluster.edge.lane.door import Door, open_lane
 from devcluster.edge.lane.lanes import AgentAddress
 from devcluster.edge.lane.ways import Ways
 from devcluster.edge.lines import Json, RefusedError
-from devcluster.errors import DevclusterError, EngineError, NotFoundError
+from devcluster.errors import DevclusterError, EngineError, NotFoundError, first_of
 from devcluster.plan.cluster import AgentPod
+from devcluster.run.host import sleep
 from devcluster.run.host.changes import Changes
 
 _LANES = 2
@@ -223,10 +224,11 @@ class PodLink:
                 for number in range(_LANES):
                     tasks.create_task(self._keep_lane(number), name=f"lane {number} {self.pod.name}")
                 tasks.create_task(self._end_when_over(), name=f"end {self.pod.name}")
+                tasks.create_task(_end_when_slept(), name=f"sleep {self.pod.name}")
                 if self._engaged:
                     tasks.create_task(self.engage(), name=f"engage {self.pod.name}")
         except ExceptionGroup as group:
-            raise _first(group) from group
+            raise first_of(group) from group
         finally:
             self._link = None
 
@@ -285,6 +287,6 @@ class PodLink:
             self._change(self._broken(), refusal.text)
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    inner = group.exceptions[0]
-    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
+async def _end_when_slept() -> None:
+    await sleep.until_slept()
+    raise ConnectionError("this laptop was asleep")

@@ -14,16 +14,28 @@ from dataclasses import asdict
 from typing import Any
 
 from devcluster.config.model import Project
+from devcluster.edge.background import ended
 from devcluster.edge.kube.workload import WorkloadObject
-from devcluster.errors import ConfigurationError, DevclusterError, FailedError, HeldError, LeftoverError
+from devcluster.errors import (
+    ConfigurationError,
+    DevclusterError,
+    FailedError,
+    HeldError,
+    LeftoverError,
+    first_of,
+)
 from devcluster.run.host.attachment import Attachment
 from devcluster.run.host.changes import Changes
+from devcluster.run.host.failing import told
 from devcluster.run.host.opening import Opening
 from devcluster.run.report import Progress, Report, silent
 from devcluster.run.site import Site, gateway_binary
+from devcluster.run.volume.folders import check_folders
+from devcluster.run.volume.removing import remove_copies
 from devcluster.run.workload.holding import own_holder
 from devcluster.run.workload.install import BusyError, Installed
 from devcluster.run.workload.journal import Journal
+from devcluster.run.workload.permission import check_rights
 from devcluster.run.workload.ports import check_ports
 from devcluster.run.workload.record import Mark, find_dropped
 from devcluster.run.workload.remove import remove
@@ -47,6 +59,7 @@ class Session:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._lock = asyncio.Lock()
         self._prepared = False
+        self.used = False  # whether anything was ever asked for
         site.changed = self.changes.notify
         site.failed = self._failed
 
@@ -73,6 +86,9 @@ class Session:
             chosen = [workload for workload in project.workloads if not only or workload.key in only]
             wanted = [await self.read(project, workload.key) for workload in chosen]
             await check_ports(self.site.engine, self.site.place.id, wanted, only)
+            await check_folders(self.site.place, wanted)
+            for item in wanted:
+                await check_rights(self.site.cluster, item.install)
             for item in wanted:
                 if item.workload.key not in self.attachments:
                     for caution in item.cautions:
@@ -87,7 +103,7 @@ class Session:
                 await self._sweep(project)
             if results:  # a workload under another name, or a port of theirs, may be wanted anew
                 wanted = [await self.read(project, workload.key) for workload in chosen]
-            results += await self._settle(*(self._apply_one(item, takeover=takeover) for item in wanted))
+            results += await self._apply_all(wanted, takeover=takeover)
             return {"workloads": _unless_failed(results), "notes": []}
 
     async def leave(self, only: tuple[str, ...], *, report: Report = silent) -> Json:
@@ -118,6 +134,7 @@ class Session:
     async def _turn(self, report: Report, timeout: float) -> AsyncIterator[None]:
         async with self._lock:
             self.site.report, self.site.timeout = report, timeout
+            self.used = True
             self.changes.notify()  # live from now on; a first `up` that fails ends the host process
             try:
                 yield
@@ -141,6 +158,19 @@ class Session:
             self._prepared = True
         place = self.site.place
         return await read_wanted(self.site.cluster, self.site.engine, project, workload, place.namespace)
+
+    async def _apply_all(self, wanted: list[Wanted], *, takeover: bool) -> list[Json | BaseException]:
+        """All at once.  Broken off, those that were done already are put back as well."""
+        before = frozenset(self.attachments)
+        try:
+            return await self._settle(*(self._apply_one(item, takeover=takeover) for item in wanted))
+        except asyncio.CancelledError:
+            error = FailedError("interrupted")
+            for item in wanted:
+                if item.workload.key in self.attachments.keys() - before:
+                    created = not item.install.adopted
+                    self._tell(item, await self._put_back(item, created=created, error=error))
+            raise
 
     async def _apply_one(self, wanted: Wanted, *, takeover: bool) -> Json:
         key = wanted.workload.key
@@ -173,14 +203,19 @@ class Session:
         """Whatever fails in here, or is broken off, is put back.  *created*: the agent too."""
         try:
             yield
-        except (DevclusterError, ExceptionGroup) as error:
-            raise await self._put_back(wanted, created=created, error=error) from error
-        except asyncio.CancelledError:
-            interrupted = FailedError("interrupted")
-            told = await self._put_back(wanted, created=created, error=interrupted)
-            if isinstance(told, LeftoverError):
-                self.site.report(Progress(wanted.workload.key, f"{told.message}: {told.hint}"))
+        except (asyncio.CancelledError, Exception) as broken:
+            cause = first_of(broken)
+            if isinstance(cause, DevclusterError):
+                raise await self._put_back(wanted, created=created, error=cause) from broken
+            known = isinstance(cause, asyncio.CancelledError)
+            why = "interrupted" if known else f"a bug: {type(cause).__name__}"  # its text may hold a value
+            self._tell(wanted, await self._put_back(wanted, created=created, error=FailedError(why)))
             raise
+
+    def _tell(self, wanted: Wanted, error: DevclusterError) -> None:
+        """What could not be put back, where nothing else says it."""
+        if isinstance(error, LeftoverError):
+            self.site.report(Progress(wanted.workload.key, f"{error.message}: {error.hint}"))
 
     async def _install(self, wanted: Wanted, *, takeover: bool) -> tuple[Wanted, Installed]:
         """Once more from the beginning where somebody installs the same at this very moment."""
@@ -203,7 +238,7 @@ class Session:
         try:
             await attachment.run()
         except (DevclusterError, ExceptionGroup) as error:
-            cause = _first(error)
+            cause = first_of(error)
             reason = str(cause) if isinstance(cause, DevclusterError) else f"a bug: {cause!r}"
             with contextlib.suppress(DevclusterError):
                 await attachment.hand_back(failure=reason)
@@ -211,27 +246,27 @@ class Session:
             if not isinstance(cause, DevclusterError):
                 traceback.print_exception(error)
 
-    async def _put_back(self, wanted: Wanted, *, created: bool, error: BaseException) -> DevclusterError:
+    async def _put_back(self, wanted: Wanted, *, created: bool, error: DevclusterError) -> DevclusterError:
         """After a failure: as it was before.  The error to raise: LeftoverError where it is not."""
         attachment = self.attachments.get(wanted.workload.key)
-        cause = _first(error)
-        conflict = isinstance(cause, HeldError | BusyError)
-        self.site.report(Progress(wanted.workload.key, f"putting back: {cause}"))
+        conflict = isinstance(error, HeldError | BusyError)  # what stands there is theirs
+        self.site.report(Progress(wanted.workload.key, f"putting back: {error}"))
         try:
             if attachment is not None:
-                await attachment.hand_back(failure=str(cause))
+                await attachment.hand_back(failure=str(error))
                 await self._end(attachment, remove_containers=created)
             if created and not conflict:
                 await self._remove_agent(wanted.object)
-        except DevclusterError as second:
+            if created:
+                for note in await remove_copies(self.site.engine, self.site.place, (wanted.workload.key,)):
+                    self.site.report(Progress(wanted.workload.key, note))
+        except Exception as second:
+            why = str(second) if isinstance(second, DevclusterError) else f"a bug: {type(second).__name__}"
             return LeftoverError(
-                f"{cause}; putting {wanted.title} back failed too: {second}",
+                f"{error}; putting {wanted.title} back failed too: {why}",
                 hint=f"`devcluster down -n {self.site.place.namespace}` finishes it",
             )
-        if isinstance(cause, DevclusterError) and cause.exit_code != 1:
-            return cause
-        hint = cause.hint if isinstance(cause, DevclusterError) else ""
-        return FailedError(f"{cause}; {wanted.title} was put back", hint=hint)
+        return told(error, f"{wanted.title} was put back")
 
     async def _detach(self, key: str, *, remove_agent: bool) -> Json:
         attachment = self.attachments[key]
@@ -291,8 +326,7 @@ class Session:
         task = self._running.pop(key, None)
         if task is not None:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ExceptionGroup):
-                await task
+            await ended(task)  # a cancellation of ours must not look like its own
         if remove_containers:
             left = await self.site.engine.remove_project(self.site.place.id, (key,), volumes=False)
             if left:
@@ -318,10 +352,6 @@ def _unless_failed(results: list[Json | BaseException]) -> list[Json]:
     if errors:
         raise errors[0]
     return [result for result in results if not isinstance(result, BaseException)]
-
-
-def _first(error: BaseException) -> BaseException:
-    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 @contextlib.asynccontextmanager

@@ -68,7 +68,7 @@ async def example_up(
     :raises HeldError: a workload that should be changed is being worked on; nothing was changed.
     """
     began = time.monotonic()
-    async with open_cluster(context) as cluster:
+    async with open_cluster(context, timeout=timeout) as cluster:
         await cluster.ping()  # before minutes are spent on images
         images = await ensure_images(cluster.context, registry, report)
         planned = [(wanted, await _look(cluster, wanted)) for wanted in _objects(namespace, images)]
@@ -207,7 +207,7 @@ async def example_down(
     timeout: float = 300.0,
 ) -> bool:
     """Remove it and its data; False where there was nothing."""
-    async with open_cluster(context) as cluster:
+    async with open_cluster(context, timeout=timeout) as cluster:
         home = await cluster.find("namespace", namespace)
         if home is None:
             return False

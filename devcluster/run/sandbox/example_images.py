@@ -42,7 +42,7 @@ def example_folder() -> Path:
 
 
 def image_tag(folder: Path) -> str:
-    """``devcluster/example-NAME:1-HASH12``, from the names, modes and contents of the files in *folder*."""
+    """``devcluster/example-NAME:1-HASH12``, from the names and contents of the files in *folder*."""
     digest = hashlib.sha256()
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         content = file.read_bytes()

@@ -222,7 +222,7 @@ async def sandbox_kubeconfig(name: str = "default") -> Path:
     async with open_sandbox_engine() as engine:
         node = await _existing(engine, name)
         file = state_folder(name) / "kubeconfig"
-        return file if file.is_file() else await ensure_kubeconfig(engine, node)
+        return file if file.is_file() else await ensure_kubeconfig(engine, _running(node))
 
 
 async def sandbox_load(
@@ -231,10 +231,11 @@ async def sandbox_load(
     """Put images of the Docker engine into the sandbox, each under the name it was given.
 
     :raises ConfigurationError: the engine has no such image; nothing was loaded then.
+    :raises FailedError: the sandbox does not run.
     """
     _check(name)
     async with open_sandbox_engine() as engine:
-        await _existing(engine, name)
+        _running(await _existing(engine, name))
         found = [(image, await image_id(engine.calls, image)) for image in images]
         for image, identity in found:
             if identity is None:
@@ -259,6 +260,15 @@ async def _existing(engine: SandboxEngine, name: str) -> NodeInfo:
     if node is None:
         raise NotFoundError(
             f"there is no sandbox named {name}", hint=f"devcluster sandbox up{name_option(name)}"
+        )
+    return node
+
+
+def _running(node: NodeInfo) -> NodeInfo:
+    """*node*, which can be asked."""
+    if not node.running:
+        raise FailedError(
+            f"sandbox {node.name} does not run", hint=f"devcluster sandbox up{name_option(node.name)}"
         )
     return node
 

@@ -7,17 +7,17 @@ mount is a directory or one file only the pod can tell, so it is asked before ea
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass, replace
 
 from devcluster.edge.agent.files import FolderTarget
 from devcluster.edge.agent.one_file import FileTarget
 from devcluster.edge.agent.ssh import AgentLink
+from devcluster.edge.background import together
 from devcluster.edge.docker.files import VolumeTarget
 from devcluster.rules.container import VolumeBind
 from devcluster.rules.environment import wanted_services
-from devcluster.rules.tree import matches
+from devcluster.rules.globs import matches
 from devcluster.rules.volumes import VolumePlan, nested
 from devcluster.run.report import Progress
 from devcluster.run.site import Site
@@ -69,6 +69,8 @@ class Filling:
             if plan.mode == "copy" or (plan.mode == "empty" and plan.volume.kind != "memory")
         )
         self._copies = self._listed  # as the last fill found them
+        self._tokens: dict[str, Lines] = {}  # by label, as the pod had them last
+        self.source = ""  # the pod that was copied from
 
     @property
     def binds(self) -> tuple[VolumeBind, ...]:
@@ -78,12 +80,35 @@ class Filling:
     async def fill(self, link: AgentLink) -> None:
         """Copy, or what changed since the last time; all volumes at once."""
         self._copies = await self._found(link)
-        await asyncio.gather(*(self._fill(copy, link) for copy in self._copies))
+        await together(*(self._fill(copy, link) for copy in self._copies), name="fill")
+        self.source = link.address.pod
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether there is something to ``refresh``."""
+        return any(self._is_token(copy) for copy in self._copies)
+
+    async def refresh(self, link: AgentLink) -> None:
+        """The copies of tokens again, where the pod has others now."""
+        tokens = [copy for copy in self._copies if self._is_token(copy)]
+        await together(*(self._refresh(copy, link) for copy in tokens), name="token")
+        self.source = link.address.pod
+
+    def _is_token(self, copy: _Copy) -> bool:
+        return copy.plan.volume.is_token and copy.plan.mode == "copy"
+
+    async def _refresh(self, copy: _Copy, link: AgentLink) -> None:
+        lines = await copy.source(link).scan(copy.plan.volume.mount_path, self._exclude(copy))
+        if self._tokens.get(copy.label) == lines:
+            return
+        self._scanned[copy.label, copy.file] = lines
+        await self._fill(copy, link)
+        self._tokens[copy.label] = lines
 
     async def check(self, link: AgentLink) -> None:
         """ConfigurationError where a volume can't be copied; nothing is made and nothing moves.  The next
         fill takes what was seen: a large volume is not walked through twice."""
-        await asyncio.gather(*(self._check(copy, link) for copy in await self._found(link)))
+        await together(*(self._check(copy, link) for copy in await self._found(link)), name="check")
 
     def differs(self, wanted: Wanted) -> bool:
         """Whether *wanted* asks for other volumes, or for the same ones otherwise."""
@@ -120,7 +145,7 @@ class Filling:
 
     async def _found(self, link: AgentLink) -> tuple[_Copy, ...]:
         """Each as the pod has it now; a single file that ``exclude`` names is not mounted."""
-        found = await asyncio.gather(*(self._shaped(copy, link) for copy in self._listed))
+        found = await together(*(self._shaped(copy, link) for copy in self._listed), name="look")
         return tuple(copy for copy in found if not (copy.file and matches(copy.file, copy.plan.exclude)))
 
     async def _shaped(self, copy: _Copy, link: AgentLink) -> _Copy:
@@ -156,6 +181,7 @@ class Filling:
             report=lambda *numbers: self._say(copy.label, numbers),
             label=copy.label,
             scanned=self._scanned.pop((copy.label, copy.file), None),
+            pod_wins=copy.plan.volume.is_token,
         )
         self._results[copy.label] = result
         if result.kept_local:

@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
-from devcluster.rules.rewriting import LARGEST, LineRewrite, rewrite_text
+from devcluster.rules.links import named_files
+from devcluster.rules.rewriting import LARGEST, RULES, LineRewrite, rewrite_text
 from devcluster.rules.tarstream import END, Member, TarReader, padding, render_head
-from devcluster.rules.tree import Entry, FillPlan, local_changes, matches, parents, same, tree_size
+from devcluster.rules.tree import Entry, FillPlan, local_changes, parents, same, tree_size
 from devcluster.run.volume.manifest import FileRewrite, Manifest
 
 Report = Callable[[int, int, int, int], None]
@@ -26,7 +27,7 @@ class Rewriting:
     @property
     def digest(self) -> str:
         """Changes when a file would be rewritten otherwise."""
-        return hashlib.sha256(repr((sorted(self.services), self.namespace)).encode()).hexdigest()[:16]
+        return hashlib.sha256(repr((RULES, sorted(self.services), self.namespace)).encode()).hexdigest()[:16]
 
     def apply(self, content: bytes) -> tuple[bytes, tuple[LineRewrite, ...]]:
         return rewrite_text(content, services=self.services, namespace=self.namespace)
@@ -61,6 +62,7 @@ class OneFill:
         self._owners = owners
         self._manifest, self._pod, self._local, self._plan = manifest, pod, local, plan
         self._rewrite, self._report = rewrite, report
+        self._named = named_files(pod, rewrite.patterns) if rewrite is not None else {}
         self._wanted = plan.touched
         self._arrived: dict[str, Entry] = {}
         self._rewrites: dict[str, tuple[FileRewrite, ...]] = {}
@@ -91,12 +93,7 @@ class OneFill:
         entry = member.entry
         self._arrived[entry.path] = entry
         rewrite = self._rewrite
-        if (
-            rewrite is not None
-            and entry.type == "f"
-            and entry.size <= LARGEST
-            and matches(entry.path, rewrite.patterns)
-        ):
+        if rewrite is not None and entry.type == "f" and entry.size <= LARGEST and entry.path in self._named:
             content = b"".join([part async for part in reader.content()])[: entry.size]
             yield self._rewritten(member, content, rewrite)
             self._count(entry.size, 1)
@@ -189,4 +186,7 @@ class OneFill:
         size, files = tree_size(self._pod)
         plan = self._plan
         changed = len(plan.fetch) + len(plan.make) + len(plan.delete)
-        return FillResult(files, size, changed, self._moved, plan.kept, self._manifest.rewrites)
+        rewrites = tuple(
+            replace(made, path=self._named.get(made.path, made.path)) for made in self._manifest.rewrites
+        )
+        return FillResult(files, size, changed, self._moved, plan.kept, rewrites)

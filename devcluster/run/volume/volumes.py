@@ -14,7 +14,6 @@ Rules:
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import posixpath
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -22,13 +21,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from devcluster.edge.background import together
 from devcluster.errors import ConfigurationError
+from devcluster.rules.links import named_files
 from devcluster.rules.tarstream import END, render_head
 from devcluster.rules.tree import (
     Entry,
     largest,
     local_changes,
-    matches,
     parents,
     parse_tree,
     plan_fill,
@@ -91,17 +91,21 @@ async def fill_volume(
     report: Report | None = None,
     label: str = "",
     scanned: Lines | None = None,
+    pod_wins: bool = False,
 ) -> FillResult:
     """Make *target* follow the pod's *root*.  *previous*: where what we know of it is kept; *label*: the
-    volume's name for messages; *scanned*: what ``check_volume`` saw a moment ago.  ConfigurationError
-    beyond *limit* bytes, before anything moves."""
+    volume's name for messages; *scanned*: what ``check_volume`` saw a moment ago; *pod_wins*: what was
+    changed here is nobody's work.  ConfigurationError beyond *limit* bytes, before anything moves."""
     manifest = await _known(target, previous)
     target.check(ours=manifest is not None)
     manifest = manifest or Manifest()
-    pod_lines, local_lines = await asyncio.gather(_scan(source, root, exclude, scanned), target.scan(exclude))
+    scans = _scan(source, root, exclude, scanned), target.scan(exclude)
+    pod_lines, local_lines = await together(*scans, name="scan")
     pod, local = parse_tree(pod_lines), parse_tree(local_lines)
     _check_limit(label or root, pod, limit)
     settle_pending(manifest, local, atomic=target.atomic)
+    if pod_wins:
+        manifest.local = local
     again = _to_rewrite_again(manifest, pod, rewrite)
     plan = plan_fill(manifest.pod, pod, manifest.local, local, again=again, owners=target.owners)
     manifest.identity = await target.ensure()
@@ -198,7 +202,7 @@ def _to_rewrite_again(
     if now == (manifest.patterns, manifest.digest):
         return frozenset()
     patterns = (*manifest.patterns, *now[0])
-    return frozenset(path for path in manifest.pod if path in pod and matches(path, patterns))
+    return frozenset(path for path in named_files(pod, patterns) if path in manifest.pod)
 
 
 def request_paths(paths: Sequence[str], limit: int = 16 << 20) -> tuple[str, ...]:

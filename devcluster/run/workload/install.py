@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from devcluster.edge.kube.agent import AgentBinary, publish_agent
@@ -157,7 +157,8 @@ class _Work:
         self._seen = plan.observed
         self._space = plan.observed.namespace
         self._binary = binary
-        self._wrapped: Json = plan.wrapped
+        self._originals: Originals | None = None  # what the Secret will hold
+        self._written = False  # whether it does
         self._timeout = timeout
         metadata = self._seen.object["metadata"]
         resource = RESOURCES[self._seen.kind]
@@ -183,7 +184,8 @@ class _Work:
                 assert_never(step)
 
     async def _write_secret(self) -> None:
-        originals = await build_originals(self._cluster, self._plan, self._wrapped)
+        originals = self._originals
+        assert originals is not None
         for _ in range(_TRIES):
             found = await self._cluster.find("secret", self._plan.secret, self._space)
             try:
@@ -191,7 +193,7 @@ class _Work:
                     await self._create_secret(originals)
                 elif found["metadata"].get("labels", {}).get("app.kubernetes.io/managed-by") != "devcluster":
                     raise FailedError(f"secret/{self._plan.secret} in namespace {self._space} is not ours")
-                elif self._seen.originals is None and not self._foreign(found):
+                elif self._seen.originals is None and not self._written and not self._foreign(found):
                     raise BusyError(self._elsewhere())
                 elif self._foreign(found):
                     await self._cluster.delete(
@@ -200,6 +202,7 @@ class _Work:
                     continue
                 else:
                     await self._update_secret(found, originals)
+                self._written = True
                 return
             except ChangedError:
                 continue
@@ -244,16 +247,21 @@ class _Work:
     async def rehearse(self) -> None:
         """Ask for the wrapped template as the API server would give it back; forbidden or invalid shows here,
         before anything is made."""
+        wrapped = self._plan.wrapped
         try:
-            answer = await self._send_template(dry_run=True)
+            wrapped = (await self._send_template(dry_run=True))["spec"]["template"]
         except StatusError as error:
-            if error.status == 400 and "dry" in error.message.lower():
-                return  # a webhook that knows no dry run: without the defaults, then
-            raise
-        self._wrapped = answer["spec"]["template"]
+            if error.status != 400 or "dry" not in error.message.lower():
+                raise  # else a webhook that knows no dry run: the defaults are known afterwards
+        self._originals = await build_originals(self._cluster, self._plan, wrapped)
 
     async def _patch_template(self) -> None:
-        await self._send_template(dry_run=False)
+        """What became of it is written down where it is not what was rehearsed."""
+        assert self._originals is not None
+        wrapped = (await self._send_template(dry_run=False))["spec"]["template"]
+        if wrapped != self._originals.wrapped:
+            self._originals = replace(self._originals, wrapped=wrapped)
+            await self._write_secret()
 
     async def _send_template(self, *, dry_run: bool) -> Json:
         """With the precondition that nobody changed the template since we planned; the status may change."""

@@ -7,6 +7,7 @@ killed, or because the file was edited.
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Sequence
 
@@ -28,9 +29,9 @@ async def check_ports(
     owners: dict[Port, str] = {}
     for item in wanted:
         for publish in item.publishes:
-            if publish.host is None or not publish.written:
+            if (number := _exact(publish)) is None:
                 continue
-            port = (publish.protocol, publish.address, publish.host)
+            port = (publish.protocol, publish.address, number)
             if other := owners.get(port):
                 both = item.workload.key if other == item.workload.key else f"{other} and {item.workload.key}"
                 raise ConfigurationError(
@@ -42,21 +43,36 @@ async def check_ports(
         own = await engine.list_published(project, only)
         for item in wanted:
             for publish in item.publishes:
-                if publish.host and publish.written and (publish.protocol, publish.host) not in own:
+                if _exact(publish) is not None and (publish.protocol, publish.host) not in own:
                     _probe(publish)
+
+
+def _exact(publish: Publish) -> int | None:
+    """The very port that was asked for; None where another will do: of several (``8000-8010:80``) Docker
+    takes the first that is free."""
+    return publish.host if publish.written and publish.last is None else None
 
 
 def _probe(publish: Publish) -> None:
     kind = socket.SOCK_DGRAM if publish.protocol == "udp" else socket.SOCK_STREAM
-    with socket.socket(socket.AF_INET, kind) as probe:
+    family = socket.AF_INET6 if ":" in publish.address else socket.AF_INET
+    if family == socket.AF_INET6 and not socket.has_dualstack_ipv6():
+        return
+    with socket.socket(family, kind) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((publish.address, publish.host))
         except OSError as error:
-            raise ConfigurationError(
-                f"port {publish.host} of the laptop is taken ({publish.address}: {error.strerror})",
-                hint=f"free it, or {_other(publish)}",
-            ) from error
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise ConfigurationError(
+                    f"{publish.address} under `ports` is no address of this laptop",
+                    hint="127.0.0.1 is, and the default",
+                ) from error
+            if error.errno == errno.EADDRINUSE:  # a port below 1024 is the engine's to take, not ours
+                raise ConfigurationError(
+                    f"port {publish.host} of the laptop is taken ({publish.address}: {error.strerror})",
+                    hint=f"free it, or {_other(publish)}",
+                ) from error
 
 
 def _other(publish: Publish) -> str:

@@ -44,6 +44,14 @@ class Mark:
     originals: Originals = field(repr=False)
 
 
+def holder_row(record: Record) -> Json | None:
+    """Who holds it, as `status` and `list` show it; None where nobody does."""
+    holder = record.holder
+    if holder is None:
+        return None
+    return {"user": holder.user, "host": holder.host, "project": holder.project, "since": record.since}
+
+
 async def claim(
     cluster: Cluster, namespace: str, secret: str, holder: Holder, *, takeover: bool = False
 ) -> Record:

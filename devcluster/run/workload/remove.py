@@ -7,10 +7,12 @@ named.  At the end everything is read once more: only what is seen to be gone co
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import assert_never
 
 from devcluster.edge.kube.agent import release_agent
+from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import FIELD_MANAGER, Cluster, Json
 from devcluster.errors import ChangedError, LeftoverError, NotFoundError
 from devcluster.plan.remove import plan_remove
@@ -23,7 +25,15 @@ from devcluster.plan.steps import (
     RestoreService,
     RestoreTemplate,
 )
-from devcluster.rules.marks import SELECTOR, Originals, parse_originals, restore_template, secret_name
+from devcluster.rules.marks import (
+    SELECTOR,
+    Originals,
+    orphan,
+    parse_originals,
+    parse_record,
+    restore_template,
+    secret_name,
+)
 from devcluster.rules.services import PortMove, noted_moves, noted_workload, undo_moves
 from devcluster.rules.template import is_wrapped
 from devcluster.rules.undo import restore_managers
@@ -54,17 +64,28 @@ async def remove(
     report: Report = silent,
     timeout: float = 300.0,
 ) -> Removal:
-    """LeftoverError names what remains and the command that finishes it."""
+    """LeftoverError names what remains and the command that finishes it.  ForbiddenError where the template
+    may not even be restored."""
     work = _Work(cluster, namespace, kind, name, timeout)
     await work.read()
     steps = plan_remove(work.originals, kind=kind, name=name, namespace=namespace, noted=work.noted)
-    for step in steps:
-        report(Progress(name, str(step)))
-        entry = journal.begin(str(step), namespace=namespace, kind=kind, name=name) if journal else None
-        await work.apply(step)
-        if journal and entry:
-            journal.done(entry)
-    await work.verify()
+    restored = False
+    try:
+        for step in steps:
+            report(Progress(name, str(step)))
+            entry = journal.begin(str(step), namespace=namespace, kind=kind, name=name) if journal else None
+            await work.apply(step)
+            restored = restored or isinstance(step, RestoreTemplate)
+            if journal and entry:
+                journal.done(entry)
+        await work.verify()
+    except ForbiddenError as error:
+        if not restored:
+            raise
+        raise LeftoverError(
+            f"the template of {kind}/{name} in namespace {namespace} is restored, and then: {error.message}",
+            hint=f"{error.hint}\nthen `devcluster down -n {namespace}` finishes it".strip(),
+        ) from error
     return Removal(work.originals is not None, tuple(sorted(set(work.kept))))
 
 
@@ -78,6 +99,7 @@ class _Work:
         self._name = name
         self._timeout = timeout
         self._uid = ""
+        self._epoch = 0
         self._restored: Json | None = None
         self._secret = secret_name(kind, name)
         self.originals: Originals | None = None
@@ -88,21 +110,19 @@ class _Work:
         secret = await self._cluster.find("secret", self._secret, self._space)
         live = await self._cluster.find(self._kind, self._name, self._space)
         self.originals = parse_originals(secret) if secret is not None else None
-        if self.originals is not None:
-            self._uid = self.originals.uid
-            return
         self.noted = await self._noted()
+        if secret is not None and self.originals is not None:
+            self._uid = self.originals.uid
+            self._epoch = parse_record(secret).epoch
+            return
         if live is not None:
             self._uid = live["metadata"]["uid"]
             if is_wrapped(live["spec"]["template"]):
-                raise LeftoverError(
-                    f"{self._kind}/{self._name} in namespace {self._space} has an agent, but "
-                    f"secret/{self._secret}, which knows what stood there before, is gone",
-                    hint=f"kubectl rollout undo {self._kind}/{self._name} -n {self._space}",
-                )
+                raise orphan(self._kind, self._name, self._space)
 
     async def _noted(self) -> tuple[PortMove, ...]:
-        """Of a workload that was deleted, and its Secret with it, the Services still know."""
+        """What the Services themselves know: of a workload that was deleted, and its Secret with it, or of a
+        Service that somebody made from one of ours."""
         services = await self._cluster.list("service", self._space)
         ours = [item for item in services.items if noted_workload(item) == (self._kind, self._name)]
         return tuple(move for item in ours for move in noted_moves(item))
@@ -255,10 +275,22 @@ class _Work:
         )
 
     async def _delete_secret(self) -> None:
-        try:
-            await self._cluster.delete("secret", self._secret, self._space)
-        except NotFoundError:
-            return
+        """Only as we read it: somebody who puts an agent in again at this moment needs it."""
+        for _ in range(_TRIES):
+            found = await self._cluster.find("secret", self._secret, self._space)
+            if found is None:
+                return
+            if (parse_originals(found), parse_record(found).epoch) != (self.originals, self._epoch):
+                raise LeftoverError(
+                    f"somebody else puts an agent into {self._kind}/{self._name} in namespace {self._space} "
+                    f"at this moment, so secret/{self._secret} stays",
+                    hint=f"`devcluster list -n {self._space}` says who; `devcluster down` then tries again",
+                )
+            version = found["metadata"]["resourceVersion"]
+            with contextlib.suppress(ChangedError, NotFoundError):
+                await self._cluster.delete("secret", self._secret, self._space, resource_version=version)
+                return
+        raise self._busy(f"secret/{self._secret}")
 
     def _busy(self, what: str) -> LeftoverError:
         return LeftoverError(

@@ -17,6 +17,7 @@ from devcluster.edge.background import running
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.edge.kube.workload import render_selector
 from devcluster.errors import DevclusterError, FailedError
+from devcluster.rules.memory import MEMORY
 from devcluster.rules.template import ROOT, is_wrapped
 
 _AT_ONCE = {
@@ -75,7 +76,7 @@ async def await_rollout(
                     if failed is not None:
                         raise await _explained(cluster, namespace, container, *failed)
     except TimeoutError as error:
-        seen = _progress(last) if last else "nothing was seen"
+        seen = tell_progress(last, wrapped) if last else "nothing was seen"
         raise RolloutError(
             f"deployment/{name} in namespace {namespace} is not rolled out after {timeout:.0f} s: {seen}",
             hint=f"kubectl describe pods -n {namespace}",
@@ -193,7 +194,10 @@ def _pod_failure(pod: Json, container: str, patient: bool) -> str:
 
 async def _explained(cluster: Cluster, namespace: str, container: str, pod: str, reason: str) -> RolloutError:
     if not pod:
-        return RolloutError(f"the pods can't be started: {reason}")
+        share = f"the agent adds {MEMORY >> 20} MiB to a memory limit"
+        share += ", and a rolling update needs room for one more pod"
+        room = "quota" in reason or "usage per" in reason  # ResourceQuota, LimitRange
+        return RolloutError(f"the pods can't be started: {reason}", hint=share if room else "")
     log = ""
     for previous in (False, True):
         with contextlib.suppress(DevclusterError):
@@ -209,7 +213,8 @@ async def _explained(cluster: Cluster, namespace: str, container: str, pod: str,
     return RolloutError(message, hint=hint)
 
 
-def _progress(sight: Sight) -> str:
+def tell_progress(sight: Sight, wrapped: bool) -> str:
+    """How far it is, and what the controllers say of it."""
     status, wanted = sight.deployment.get("status") or {}, sight.deployment["spec"].get("replicas", 1)
     parts = [
         f"{status.get('updatedReplicas', 0)} of {wanted} pods are new",
@@ -218,4 +223,8 @@ def _progress(sight: Sight) -> str:
     for item in status.get("conditions") or []:
         if item["status"] == "False" and item.get("message"):
             parts.append(item["message"])
+    for pod in sight.pods:
+        for item in (pod.get("status") or {}).get("conditions") or []:
+            if is_wrapped(pod) == wrapped and item["type"] == "PodScheduled" and item["status"] == "False":
+                parts.append(f"pod {pod['metadata']['name']} has no node: {item.get('message', '')}")
     return "; ".join(parts)

@@ -45,10 +45,12 @@ class Trace:
 
 
 async def find_traces(cluster: Cluster, namespace: str | None) -> tuple[Trace, ...]:
-    """Those of *namespace* (None: of all that may be read)."""
+    """Those of *namespace* (None: of all that may be read).  Without the right to list Secrets nothing is
+    known; the other kinds only show what a Secret does not."""
     found: dict[tuple[str, str, str], Trace] = {}
-    for owner in (*await list_owners(cluster, namespace), *await _seen(cluster, namespace)):
-        found[owner] = Trace(*owner)
+    for look in (list_owners, _led, _wrapped):
+        with contextlib.suppress(ForbiddenError):
+            found |= {owner: Trace(*owner) for owner in await look(cluster, namespace)}
     for mark in await list_marks(cluster, namespace):
         where = (mark.namespace, mark.kind, mark.name)
         found[where] = Trace(*where, mark.record)
@@ -82,17 +84,21 @@ async def find_all_traces(cluster: Cluster, namespace: str) -> tuple[tuple[Trace
     return tuple(found), notes
 
 
-async def _seen(cluster: Cluster, namespace: str | None) -> list[tuple[str, str, str]]:
-    """What the objects themselves show."""
-    found = []
-    for service in (await cluster.list("service", namespace)).items:
-        workload = noted_workload(service)
-        if workload is not None:
-            found.append((service["metadata"]["namespace"], *workload))
-    for item in (await cluster.list("deployment", namespace)).items:
-        if is_wrapped(item["spec"]["template"]):
-            found.append((item["metadata"]["namespace"], "deployment", item["metadata"]["name"]))
-    return found
+async def _led(cluster: Cluster, namespace: str | None) -> tuple[tuple[str, str, str], ...]:
+    """Workloads to whose agents Services are led."""
+    services = (await cluster.list("service", namespace)).items
+    noted = [(item["metadata"]["namespace"], noted_workload(item)) for item in services]
+    return tuple((space, *workload) for space, workload in noted if workload is not None)
+
+
+async def _wrapped(cluster: Cluster, namespace: str | None) -> tuple[tuple[str, str, str], ...]:
+    """Workloads with an agent in their template."""
+    items = (await cluster.list("deployment", namespace)).items
+    return tuple(
+        (item["metadata"]["namespace"], "deployment", item["metadata"]["name"])
+        for item in items
+        if is_wrapped(item["spec"]["template"])
+    )
 
 
 async def find_places(

@@ -6,7 +6,6 @@ taken port ends the command with nothing to put back.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,12 +16,13 @@ from devcluster.edge.kube.cluster import Cluster
 from devcluster.edge.kube.workload import WorkloadObject, find_workload
 from devcluster.errors import ConfigurationError
 from devcluster.plan.install import InstallPlan, Wish, base_template, plan_install
+from devcluster.rules.environment import wanted_services
 from devcluster.rules.health import HealthPlan, healthcheck_source
 from devcluster.rules.image import ImageFacts
 from devcluster.rules.local import published_ports
 from devcluster.rules.memory import admitted_memory
 from devcluster.rules.template import find_container, is_wrapped
-from devcluster.rules.volumes import VolumePlan, pod_volumes, resolve_volumes
+from devcluster.rules.volumes import VolumePlan, covered_paths, pod_volumes, resolve_volumes
 from devcluster.rules.warnings import Caution
 from devcluster.run.workload.install import observe
 from devcluster.run.workload.machine import read_machine
@@ -70,14 +70,17 @@ async def read_wanted(
     namespace: str,
 ) -> Wanted:
     """Raises ConfigurationError and ClusterError; nothing has been changed then."""
-    _check_mounts(workload)
     target = await find_workload(cluster, workload.target, namespace)
     pods = await cluster.list("pod", namespace, selector=target.selector)
+    current = _current(pods.items, target)
     admitted = admitted_memory(pods.items, target.container, wrapped=is_wrapped)
     observed = replace(await observe(cluster, target), admitted=admitted)
-    image_id = _image_id(pods.items, target.container)
-    pod_image = await _pod_image(engine, workload, target, image_id)
-    machine, binary = await read_machine(cluster, base_template(observed)["spec"], pods.items, pod_image)
+    services = tuple(sorted(item["metadata"]["name"] for item in observed.services))
+    wanted_services(workload, services, namespace)
+    image_id = _image_id(current, target.container)
+    base = base_template(observed)
+    pod_image = await read_pod_image(engine, workload, find_container(base, target.container), image_id)
+    machine, binary = await read_machine(cluster, base["spec"], pods.items, pod_image)
     wish = Wish(
         digest=binary.digest,
         chunks=binary.chunks,
@@ -99,9 +102,9 @@ async def read_wanted(
         image=await _local_image(engine, workload, pod_image),
         order=workload.order or ("stop-first" if target.strategy == "Recreate" else "start-first"),
         publishes=published_ports(container, workload),
-        volumes=_volumes(workload, target, install.base["spec"], pods.items),
+        volumes=_volumes(workload, target, install.base["spec"], current),
         health=healthcheck_source(container, workload),
-        services=tuple(sorted(item["metadata"]["name"] for item in observed.services)),
+        services=services,
         seen=_addresses(pods.items, observed.services),
         cautions=await read_cautions(cluster, target, install, pods.items),
         container=container,
@@ -109,28 +112,24 @@ async def read_wanted(
     )
 
 
-def _check_mounts(workload: Workload) -> None:
-    for mount in workload.mounts:
-        if mount.kind == "bind" and not mount.create and not os.path.exists(mount.source):
-            raise ConfigurationError(
-                f"{workload.key}: mounts: {mount.source} does not exist, and create_host_path is false",
-                hint="make it, or take create_host_path away",
-            )
-
-
-async def _pod_image(
-    engine: Engine, workload: Workload, target: WorkloadObject, image_id: str
+async def read_pod_image(
+    engine: Engine, workload: Workload, container: Json, image_id: str
 ) -> ImageFacts | None:
-    """What the pod's image says of its command; None where nobody asks, or ``pod_command`` tells."""
-    container = find_container(target.template, target.container)
+    """What the pod's image says of its command, or ``pod_command`` in its place; None where nobody asks.
+
+    *container*: of the template, without the agent.  ConfigurationError where the image can't be read and
+    either is needed or is what the local container is to run.
+    """
     try:
         return await engine.find_image(container["image"], image_id or None, _policy(workload))
     except ConfigurationError:
-        if workload.pod_command is not None:
-            return ImageFacts("", (), workload.pod_command, None, "", "", "", ())
-        if workload.image is not None and container.get("command"):
+        if workload.image is None:
+            raise
+        if container.get("command"):
             return None
-        raise
+        if workload.pod_command is None:
+            raise
+        return ImageFacts("", workload.pod_command, (), None, "", "", "", ())  # the template's args stay
 
 
 def _policy(workload: Workload) -> Any:
@@ -144,6 +143,23 @@ async def _local_image(engine: Engine, workload: Workload, pod_image: ImageFacts
     return pod_image
 
 
+def _current(pods: tuple[Json, ...], target: WorkloadObject) -> tuple[Json, ...]:
+    """Those that stay, the newest first; with the template's image, if there are any: others may tell of
+    another release (or of a webhook that writes images anew)."""
+    image = find_container(target.template, target.container)["image"]
+
+    def images(pod: Json) -> list[str]:
+        return [it["image"] for it in pod["spec"]["containers"] if it["name"] == target.container]
+
+    def stays(pod: Json) -> bool:
+        ended = (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
+        return bool(images(pod)) and not ended and not pod["metadata"].get("deletionTimestamp")
+
+    staying = sorted(filter(stays, pods), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+    exact = [pod for pod in staying if image in images(pod)]
+    return tuple(reversed(exact or staying))
+
+
 def _volumes(
     workload: Workload, target: WorkloadObject, pod_spec: Json, pods: tuple[Json, ...]
 ) -> tuple[VolumePlan, ...]:
@@ -151,7 +167,8 @@ def _volumes(
     spec = pods[0]["spec"] if pods else pod_spec
     mounted = next(item for item in spec["containers"] if item["name"] == target.container)
     found = pod_volumes(mounted, spec.get("volumes") or [])
-    return resolve_volumes(found, workload.volumes, workload=workload.key)
+    covered = covered_paths(workload)
+    return resolve_volumes(found, workload.volumes, workload=workload.key, covered=covered)
 
 
 def _image_id(pods: tuple[Json, ...], container: str) -> str:

@@ -1,0 +1,32 @@
+"""Whether this laptop has slept: then nothing of what it had open can be trusted.
+
+A connection that stood before the lid was closed looks well until somebody writes to it and waits: its
+address, the NAT's entry or the VPN may be gone, and no packet says so.  The clock by which time-outs run
+stands still during sleep, another one goes on; where the two have parted more than before, the laptop slept.
+
+Source: clock_gettime(2), CLOCK_BOOTTIME; on macOS clock_gettime(3), CLOCK_UPTIME_RAW
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+_LOOK = 0.5  # seconds between two looks
+_NAP = 2.0  # seconds; less than that every connection bears
+
+
+def asleep() -> float:
+    """Seconds that this machine has slept since it was started; 0 where it does not tell."""
+    if boot := getattr(time, "CLOCK_BOOTTIME", None):
+        return time.clock_gettime(boot) - time.clock_gettime(time.CLOCK_MONOTONIC)
+    if awake := getattr(time, "CLOCK_UPTIME_RAW", None):
+        return time.clock_gettime(time.CLOCK_MONOTONIC) - time.clock_gettime(awake)
+    return 0.0
+
+
+async def until_slept() -> None:
+    """Return when the laptop has slept since the call."""
+    before = asleep()
+    while asleep() - before < _NAP:  # noqa: ASYNC110 - nothing in the system announces it to everybody
+        await asyncio.sleep(_LOOK)

@@ -1,0 +1,59 @@
+"""At most one host process a project, and a way to know when it has ended.
+
+The host process holds a lock on a file beside its socket until the kernel takes the lock away with the
+process.  So two `up` that start at once never both serve, and who asked for its end returns when nothing of
+it runs any more; a number in a file would be another process's after a reboot.
+
+Source: flock(2)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+
+from devcluster.errors import FailedError
+
+_LOOK = 0.02  # seconds between two tries: flock can wait only for ever
+
+
+class TakenError(FailedError):
+    """Another process is this project's host process."""
+
+
+async def hold(socket: Path, *, patience: float) -> None:
+    """The project of *socket* is this process's, until it ends.  TakenError where it is another one's for
+    *patience* seconds."""
+    descriptor = _open(socket)
+    try:
+        async with asyncio.timeout(patience):
+            await _until_locked(descriptor)  # and never closed: the kernel does
+    except TimeoutError as error:
+        os.close(descriptor)
+        raise TakenError("another `devcluster up` of this project is at work", hint="try again") from error
+
+
+async def until_free(socket: Path, *, patience: float) -> None:
+    """Until no process holds the project, for *patience* seconds at most."""
+    descriptor = _open(socket)
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await _until_locked(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _open(socket: Path) -> int:
+    return os.open(socket.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+async def _until_locked(descriptor: int) -> None:
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            await asyncio.sleep(_LOOK)

@@ -1,0 +1,82 @@
+"""Folders of the laptop that the file names: found wrong before anything is changed.
+
+The container's start and the volumes' fill have the last word; this only spares a roll-out for nothing.  A
+folder that is missing is made by them, as by Compose, so here is asked whether it can be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from devcluster.edge.agent.files import FolderTarget
+from devcluster.errors import ConfigurationError
+from devcluster.rules.volumes import PodVolume
+from devcluster.run.place import Place
+from devcluster.run.volume.manifest import load_manifest
+from devcluster.run.volume.volumes import manifest_path
+from devcluster.run.workload.wanted import Wanted
+
+
+async def check_folders(place: Place, wanted: Sequence[Wanted]) -> None:
+    """ConfigurationError for what can't be mounted or filled, or would be filled by two volumes."""
+    await asyncio.to_thread(_check, place, wanted)
+
+
+def _check(place: Place, wanted: Sequence[Wanted]) -> None:
+    owners: dict[Path, str] = {}
+    for item in wanted:
+        where = f"workloads.{item.workload.key}"
+        for mount in item.workload.mounts:
+            if mount.kind == "bind":
+                _check_bind(f"{where}.mounts", Path(mount.source), create=mount.create)
+        for path, volume in _filled(item):
+            _check_parent(f"{where}.volumes", path)
+            _check_alone(owners, path, f"{where}.volumes: {volume.mount_path}")
+            if not volume.may_be_file:
+                target = FolderTarget(path)
+                target.check(ours=load_manifest(manifest_path(place, target)) is not None)
+
+
+def _filled(item: Wanted) -> Iterator[tuple[Path, PodVolume]]:
+    for plan in item.volumes:
+        if plan.path is not None and plan.mode != "off":
+            yield plan.path, plan.volume
+
+
+def _check_bind(where: str, source: Path, *, create: bool) -> None:
+    if os.path.exists(source):
+        return
+    if not create:
+        raise ConfigurationError(
+            f"{where}: {source} does not exist, and create_host_path is false",
+            hint="make it, or take create_host_path away",
+        )
+    _check_parent(where, source)
+
+
+def _check_parent(where: str, path: Path) -> None:
+    """Whether *path*, where it is missing, can be made: Docker, or we, would fail much later."""
+    if os.path.exists(path):
+        return
+    there = next(parent for parent in path.parents if os.path.lexists(parent))
+    why = "is not a folder" if not os.path.isdir(there) else ""
+    if not why and not os.access(there, os.W_OK | os.X_OK):
+        why = "is not writable"
+    if why:
+        raise ConfigurationError(
+            f"{where}: {path} can't be made: {there} {why}", hint="choose another folder"
+        )
+
+
+def _check_alone(owners: dict[Path, str], path: Path, title: str) -> None:
+    """Of two volumes in one folder, or one within the other's, each would remove what is not its own."""
+    for other, owner in owners.items():
+        if path == other or path in other.parents or other in path.parents:
+            raise ConfigurationError(
+                f"{title} and {owner} would share the folder {min(path, other)}",
+                hint="choose folders beside each other",
+            )
+    owners[path] = title
