@@ -96,6 +96,16 @@ async def test_a_written_port_that_a_container_has_is_an_error_with_its_name(
     assert await engine.look(container_name(PROJECT, "other", "netns")) is None
 
 
+async def test_of_several_ports_a_free_one_is_taken(engine: Engine, netns: NetnsInfo) -> None:
+    first = netns.door_port
+    wanted = [Publish(8080, first, last=first + 9)]
+    made = await engine.start_netns(PROJECT, "other", "pod-2", wanted)
+    assert [inside for inside, _, _ in made.ports] == [8080]
+    assert first < made.ports[0][2] <= first + 9
+    with pytest.raises(ConfigurationError, match=f"port {first} of the laptop is taken"):
+        await engine.start_netns(PROJECT, "third", "pod-3", [Publish(80, first)])
+
+
 async def test_a_port_that_was_not_written_moves_when_it_is_taken(engine: Engine) -> None:
     await engine.ensure_network(PROJECT)
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -233,16 +243,18 @@ async def test_the_container_is_what_the_spec_says(engine: Engine, netns: NetnsI
     )
     workload = await run(engine, netns, wanted)
     script = (
-        "id -u; id -g; id -G; pwd; ls /usr/share/doc | wc -l; stat -c %a /cache; ulimit -n; hostname;"
+        "id -u; id -g; id -G; pwd; ls /usr/share/doc | wc -l; stat -c %a /cache; ulimit -Hn; hostname;"
         "touch /x; cp /bin/true /cache/ && /cache/true; echo $?"
     )
     answer = await engine.run_in(workload, ["/bin/sh", "-c", script])
     words = answer.stdout.decode().split()
-    assert words == ["1001", "1002", "1002", "1003", "/srv", "0", "777", "100", "pod-1", "0"]
+    assert words == ["1001", "1002", "1002", "1003", "/srv", "0", "777", "200", "pod-1", "0"]
     assert b"Read-only file system" in answer.stderr
     assert (tmp_path / "made").is_dir()
     found = await inspect(engine, workload)
     assert found["HostConfig"]["Memory"] == 64 << 20
+    # The soft limit by the engine's word alone: runc's own process may raise it while it is being set.
+    assert found["HostConfig"]["Ulimits"] == [{"Name": "nofile", "Soft": 100, "Hard": 200}]
     assert found["HostConfig"]["CapDrop"] == ["MKNOD"]
     assert found["Config"]["StopSignal"] == "SIGUSR1"
     info = await engine.look(workload)
@@ -266,6 +278,39 @@ async def test_stopping_follows_the_signal_and_is_watched(engine: Engine, netns:
     found = await engine.look(workload)
     assert found is not None
     assert found.running
+
+
+async def test_what_is_given_up_while_it_is_made_is_made_or_gone(engine: Engine, netns: NetnsInfo) -> None:
+    """Whoever tidies up next finds the network; a container that runs would serve beside the original."""
+    other = f"{PROJECT}-other"
+    making = asyncio.ensure_future(engine.ensure_network(other))
+    await _until_called(engine, "create_network", making)
+    assert await engine.remove_project(other, volumes=True) == ()
+    assert network_name(other) not in [it.name for it in await engine.list_networks()]
+    for deed in ("create_container_from_config", "start"):
+        making_it = asyncio.ensure_future(run(engine, netns, spec()))
+        await _until_called(engine, deed, making_it)
+        assert await engine.look(container_name(PROJECT, "web")) is None
+
+
+async def _until_called(engine: Engine, deed: str, work: asyncio.Future[Any]) -> None:
+    """Cancel *work* as soon as the engine is asked for *deed*, which takes its time."""
+    called, api, loop = asyncio.Event(), engine.calls.api, asyncio.get_running_loop()
+    real = getattr(api, deed)
+
+    def slow(*args: Any, **words: Any) -> Any:
+        loop.call_soon_threadsafe(called.set)
+        time.sleep(0.3)
+        return real(*args, **words)
+
+    setattr(api, deed, slow)
+    try:
+        await called.wait()
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+    finally:
+        setattr(api, deed, real)
 
 
 async def test_waiting_and_running_can_be_given_up(engine: Engine, netns: NetnsInfo) -> None:
@@ -352,6 +397,8 @@ async def test_the_pods_image_is_found_by_what_the_pod_reports(engine: Engine) -
 
 @pytest.mark.parametrize("policy", ["missing", "always", "never"])
 async def test_an_image_that_is_nowhere_is_named(engine: Engine, policy: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"No:Name can be neither found nor pulled: .*reference"):
+        await engine.find_image("No:Name", None, "missing")
     with pytest.raises(ConfigurationError, match="localhost:1/none:1 can be neither found nor pulled"):
         await engine.find_image("localhost:1/none:1", None, policy)
 

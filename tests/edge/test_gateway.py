@@ -279,7 +279,8 @@ def speak(pod: LocalPod) -> None:
 def test_no_packet_leaves_the_docker_network(fresh: LocalPod) -> None:
     """What the local pod sends is seen on the bridge; with the gateway and after its death."""
     ipv4 = 0x0800
-    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ipv4)) as bridge:
+    # Of no protocol until it is bound: else it hears every interface of the machine before (packet(7)).
+    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as bridge:
         bridge.bind((f"br-{fresh.network.id[:12]}", ipv4))
         fresh.open_lane()
         speak(fresh)
@@ -330,9 +331,9 @@ def test_control_tells_the_lanes_and_what_becomes_of_them(pod: LocalPod, host: H
 
 
 def test_probes_run_inside_the_local_pod(pod: LocalPod, host: Host) -> None:
-    good = host.ask("probe", probe={"tcpSocket": {"port": 8100}}, period_ms=1000)
+    good = host.ask("probe", probe={"tcpSocket": {"port": 8100}})
     assert good["ok"]["healthy"] is True, good
-    bad = host.ask("probe", probe={"tcpSocket": {"port": 9}}, period_ms=1000)
+    bad = host.ask("probe", probe={"tcpSocket": {"port": 9}})
     assert bad["ok"]["healthy"] is False, bad
 
 
@@ -400,8 +401,9 @@ def test_hold_ends_politely(fresh: LocalPod) -> None:
     assert fresh.netns.wait(timeout=20)["StatusCode"] == 0
 
 
-def test_figures(pod: LocalPod, record_property: Any) -> None:
-    """Measured, not judged: the numbers go into the report of the run."""
+@pytest.mark.slow
+def test_figures(pod: LocalPod) -> None:
+    """Measured, not judged but for a standstill: the numbers stand at the end of the run."""
     inbound = pod.call("", 8102, do="rate", count=1600)
     assert "per_second" in inbound, inbound
     figures = {
@@ -411,6 +413,5 @@ def test_figures(pod: LocalPod, record_property: Any) -> None:
         "in conn/s": inbound["per_second"],
         "in both MB/s": pod.call("10.99.7.9:4009", 8101, how="bulk", bytes=200 << 20)["mb_s"],
     }
-    for name, value in figures.items():
-        record_property(name, round(value))
-    assert min(figures.values()) > 20
+    print(", ".join(f"{value:.0f} {name}" for name, value in figures.items()))
+    assert min(figures.values()) > 0

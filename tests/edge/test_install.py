@@ -96,7 +96,7 @@ async def assert_original(world: World, before: Json, history: Any, led: Any) ->
     assert await world.ours() == []
 
 
-@pytest.mark.parametrize("strategy", ["RollingUpdate", "Recreate"])
+@pytest.mark.parametrize("strategy", ["Recreate", pytest.param("RollingUpdate", marks=pytest.mark.slow)])
 async def test_there_and_back(world: World, strategy: str, tmp_path: Path) -> None:
     before = await world.deploy(strategy=strategy)
     history, led = await world.history(), await services(world)
@@ -147,6 +147,7 @@ async def test_second_time_adopts_and_an_edit_wraps_anew(world: World) -> None:
     await assert_original(world, before, history, led)
 
 
+@pytest.mark.slow
 async def test_front_and_then_direct(world: World) -> None:
     before = await world.deploy(second=False)
     history, led = await world.history(), await services(world)
@@ -189,6 +190,7 @@ async def limited(world: World, kubeconfig: Path, folder: Path, *rights: Json) -
     return folder / "config"
 
 
+@pytest.mark.slow
 async def test_rights_in_one_namespace_are_enough(
     world: World, kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,6 +237,7 @@ async def test_a_missing_right_is_named_and_nothing_changes(
     await assert_original(world, before, history, led)
 
 
+@pytest.mark.slow
 async def test_delivery_by_an_empty_folder(world: World) -> None:
     before = await world.deploy(second=False)
     history, led = await world.history(), await services(world)
@@ -243,7 +246,11 @@ async def test_delivery_by_an_empty_folder(world: World) -> None:
     await assert_original(world, before, history, led)
 
 
-@pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
+def _steps(*slow: int, quick: int) -> list[Any]:
+    return [quick, *(pytest.param(step, marks=pytest.mark.slow) for step in slow)]
+
+
+@pytest.mark.parametrize("step", _steps(1, 2, 3, 4, quick=5))
 async def test_killed_while_installing(world: World, step: int) -> None:
     before = await world.deploy(second=False)
     history, led = await world.history(), await services(world)
@@ -253,7 +260,7 @@ async def test_killed_while_installing(world: World, step: int) -> None:
     await assert_original(world, before, history, led)
 
 
-@pytest.mark.parametrize("step", [2, 3, 4, 5, 6])
+@pytest.mark.parametrize("step", _steps(2, 3, 5, 6, quick=4))
 async def test_killed_while_removing(world: World, step: int) -> None:
     before = await world.deploy(second=False)
     history, led = await world.history(), await services(world)
@@ -264,6 +271,7 @@ async def test_killed_while_removing(world: World, step: int) -> None:
     await assert_original(world, before, history, led)
 
 
+@pytest.mark.slow
 async def test_killed_while_wrapping_anew(world: World) -> None:
     before = await world.deploy(second=False)
     history, led = await world.history(), await services(world)
@@ -275,6 +283,7 @@ async def test_killed_while_wrapping_anew(world: World) -> None:
     await assert_original(world, before, history, led)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("releases", [1, 2])
 async def test_releases_made_meanwhile_stay_as_if_we_had_not_been(world: World, releases: int) -> None:
     await world.deploy()
@@ -296,6 +305,7 @@ async def test_releases_made_meanwhile_stay_as_if_we_had_not_been(world: World, 
     assert live["spec"]["revisionHistoryLimit"] == 10
 
 
+@pytest.mark.slow
 async def test_rollout_undo_made_meanwhile(world: World) -> None:
     before = await world.deploy()
     history = await world.history()
@@ -323,6 +333,7 @@ async def test_an_agent_that_does_not_start_is_rolled_back(world: World) -> None
     await assert_original(world, before, history, led)
 
 
+@pytest.mark.slow
 async def test_an_agent_for_another_machine_is_named_and_rolled_back(world: World) -> None:
     """Where nodes may not be read the laptop's copy of the image decides, and may be wrong."""
     before = await world.deploy(second=False)
@@ -352,6 +363,7 @@ async def test_a_workload_that_was_broken_before_us(world: World) -> None:
     assert await world.ours() == []
 
 
+@pytest.mark.slow
 async def test_two_workloads_share_the_binary(world: World) -> None:
     for name in ("web", "api"):
         await world.deploy(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import json
 import os
 import signal
 import stat
@@ -17,6 +18,7 @@ import pytest
 
 from devcluster.config.model import Target
 from devcluster.edge.kube.cluster import Cluster, open_cluster
+from devcluster.edge.kube.context import read_context
 from devcluster.edge.kube.workload import find_workload
 from devcluster.errors import ChangedError, ClusterError, ConfigurationError, NotFoundError
 from tests.edge.cluster_world import World, deployment, open_world, token_of, write_config
@@ -174,13 +176,25 @@ async def test_a_failed_plugin_is_an_error_with_its_last_line(
     user = write_plugin(tmp_path / "login", "echo first >&2; echo 'your login has expired' >&2; exit 1")
     write_config(tmp_path / "config", kubeconfig, user)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-    with pytest.raises(ClusterError, match="login gave no credentials: your login has expired"):
-        async with open_cluster():
-            pass
-    (tmp_path / "login").unlink()
-    with pytest.raises(ClusterError, match="gave no credentials"):
-        async with open_cluster():
-            pass
+    async with open_cluster() as cluster:  # who only needs to know which cluster it is runs no plugin
+        for _ in range(2):
+            with pytest.raises(ClusterError, match="login gave no credentials: your login has expired"):
+                await cluster.ping()
+        (tmp_path / "login").unlink()
+        with pytest.raises(ClusterError, match="gave no credentials"):
+            await cluster.ping()
+
+
+async def test_of_several_files_the_first_that_says_it_wins(
+    kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with kubectl; each context keeps its own credentials."""
+    theirs = {"current-context": "theirs", "contexts": [], "clusters": [], "users": []}
+    (tmp_path / "theirs").write_text(json.dumps(theirs))
+    monkeypatch.setenv("KUBECONFIG", f"{kubeconfig}{os.pathsep}{tmp_path / 'theirs'}")
+    async with open_cluster() as cluster:
+        assert cluster.context == read_context(str(kubeconfig), None).name  # type: ignore[union-attr]
+        assert (await cluster.ping()).version
 
 
 async def test_a_plugins_token_is_fetched_anew_when_it_expires(

@@ -15,11 +15,13 @@ from typing import Any
 
 import pytest
 
-from devcluster.edge.agent.files import FolderTarget, scan
+from devcluster.edge.agent.files import FolderTarget
 from devcluster.edge.agent.one_file import FileTarget
+from devcluster.edge.agent.walk import scan
 from devcluster.edge.docker.engine import Engine, open_engine
 from devcluster.edge.docker.files import VolumeTarget
 from devcluster.errors import ConfigurationError, FailedError
+from devcluster.rules.globs import check_glob
 from devcluster.rules.tree import parse_tree, render_entry
 from devcluster.run.volume.manifest import FileRewrite
 from devcluster.run.volume.one_fill import FillResult, Rewriting
@@ -177,6 +179,22 @@ async def test_only_what_changed_travels(pod: Pod, target: Target, tmp_path: Pat
     assert pod.packed < 20_000
 
 
+@pytest.mark.slow
+async def test_a_token_follows_the_pod_whatever_is_here(pod: Pod, engine: Engine, tmp_path: Path) -> None:
+    """Also where what was known of the copy is lost: everything in it would count as changed here."""
+    target = VolumeTarget(engine, PROJECT, "web", "token")
+    for token in ("first", "second", "third"):
+        for name in ("data", "token"):
+            (pod.root / name).unlink(missing_ok=True)
+        (pod.root / token).mkdir()
+        (pod.root / token / "token").write_text(token)
+        os.symlink(token, pod.root / "data")
+        os.symlink("data/token", pod.root / "token")
+        assert (await fill(pod, target, tmp_path, pod_wins=True)).kept_local == ()
+        assert parse_tree(await target.scan(())).items() >= parse_tree(await pod.scan("", ())).items()
+        (tmp_path / "state" / "data.json").unlink()
+
+
 async def test_what_changed_here_stays_and_is_told(pod: Pod, tmp_path: Path) -> None:
     target = FolderTarget(tmp_path / "copy")
     for name in ("mine", "both", "theirs", "gone"):
@@ -235,6 +253,20 @@ async def test_a_fill_that_broke_off_goes_on(pod: Pod, target: Target, tmp_path:
     assert parse_tree(await target.scan(())) == parse_tree(await pod.scan("", ()))
 
 
+async def test_no_part_of_a_file_is_left_in_a_folder(pod: Pod, tmp_path: Path) -> None:
+    target = FolderTarget(tmp_path / "copy")
+    (pod.root / "large").write_bytes(os.urandom(4 << 20))
+    pod.cut = 2 << 20
+    with pytest.raises(FailedError):
+        await fill(pod, target, tmp_path)
+    assert list(target.folder.iterdir()) == []
+    (target.folder / "d").mkdir()
+    (target.folder / "d/.devcluster-part-1").write_text("of a fill that was killed")
+    pod.cut = None
+    await fill(pod, target, tmp_path)
+    assert sorted(target.folder.rglob("*")) == [target.folder / "d", target.folder / "large"]
+
+
 async def test_beyond_the_limit_nothing_moves(pod: Pod, target: Target, tmp_path: Path) -> None:
     (pod.root / "cache").mkdir()
     (pod.root / "cache" / "big").write_bytes(bytes(3 << 20))
@@ -269,6 +301,50 @@ async def test_rewriting_is_in_the_copy_alone(pod: Pod, tmp_path: Path) -> None:
     (pod.root / "wp-config.php").write_text(text + "// more\n")
     await fill(pod, target, tmp_path, rewrite=rewriting("test"))
     assert (target.folder / "wp-config.php").read_text() == text.replace("db:", "db.test:") + "// more\n"
+    assert await describe_local_changes(target, tmp_path / "state" / "data.json") == ()
+
+
+@pytest.mark.slow
+async def test_what_exclude_hides_stays_where_the_pod_removes_its_directory(
+    pod: Pod, target: Target, tmp_path: Path
+) -> None:
+    for name in ("cache/theirs", "cache/old/x", "other/x"):
+        (pod.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (pod.root / name).write_text(name)
+    exclude = ["cache/theirs", "**/mine"]
+    await fill(pod, target, tmp_path, exclude=exclude)
+    mine = Pod(pod.binary, tmp_path / "mine")
+    (mine.root / "cache").mkdir(parents=True)
+    (mine.root / "cache/mine").write_text("work")
+    await target.apply((), mine.pack("", (), None))
+    for name in ("cache", "other"):
+        shutil.rmtree(pod.root / name)
+    await fill(pod, target, tmp_path, exclude=exclude)
+    assert parse_tree(await target.scan(())).keys() == {".", "cache", "cache/mine"}
+
+
+async def test_a_config_maps_file_is_rewritten_by_the_name_it_is_known_by(pod: Pod, tmp_path: Path) -> None:
+    target = FolderTarget(tmp_path / "copy")
+
+    def publish(version: str, text: str) -> None:
+        """As kubelet does."""
+        (pod.root / version).mkdir()
+        (pod.root / version / "app.conf").write_text(text)
+        (pod.root / "new").symlink_to(version)
+        (pod.root / "new").rename(pod.root / "..data")
+
+    publish("..1", "host = db\n")
+    (pod.root / "app.conf").symlink_to("..data/app.conf")
+    rewriting = Rewriting(("app.conf",), ("db",), "shop")
+    result = await fill(pod, target, tmp_path, rewrite=rewriting)
+    assert result.rewrites == (FileRewrite("app.conf", 1, "db", "db.shop"),)
+    assert (target.folder / "app.conf").read_text() == "host = db.shop\n"
+    publish("..2", "\nhost = db\n")
+    shutil.rmtree(pod.root / "..1")
+    result = await fill(pod, target, tmp_path, rewrite=rewriting)
+    assert result.rewrites == (FileRewrite("app.conf", 2, "db", "db.shop"),)
+    assert (target.folder / "app.conf").read_text() == "\nhost = db.shop\n"
+    assert not (target.folder / "..1").exists()
     assert await describe_local_changes(target, tmp_path / "state" / "data.json") == ()
 
 
@@ -367,6 +443,7 @@ async def test_no_entry_leads_out_of_the_folder(name: str, tmp_path: Path) -> No
     assert not (tmp_path / "evil").exists()
 
 
+@pytest.mark.slow
 async def test_two_thousand_small_files_and_a_large_one(pod: Pod, engine: Engine, tmp_path: Path) -> None:
     target = VolumeTarget(engine, PROJECT, "web", "data")
     for number in range(2000):
@@ -394,3 +471,39 @@ def test_a_folder_is_told_as_the_agent_tells_it(pod: Pod) -> None:
     make_odd_tree(pod.root)
     told = asyncio.run(pod.scan("", ("a/**", "l*")))
     assert parse_tree(told) == parse_tree(render_entry(entry) for entry in scan(pod.root, ("a/**", "l*")))
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "a*",
+        "[!a]",
+        "[^a]",
+        r"\*",
+        r"[\]]",
+        "[z-a]",
+        "[a-c]?",
+        "**/x",
+        "d/**",
+        "d/*",
+        "**",
+        "é",
+        "?",
+        "/d/../b",
+        "[é-ü]",
+    ],
+)
+async def test_a_pattern_means_the_same_on_both_sides(pod: Pod, pattern: str) -> None:
+    for name in ("a", "b", "!", "*", "]", "ax", "bx", "d/x", "d/e/x", "é", "\n", "x"):
+        (pod.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (pod.root / name).touch()
+    there = parse_tree(await pod.scan("", (pattern,)))
+    assert {entry.path for entry in scan(pod.root, (pattern,))} == there.keys()
+
+
+@pytest.mark.parametrize("pattern", ["a[", "[]", "[]a]", "[a-]", "[-a]", "a\\", "[^]", "x/["])
+async def test_a_malformed_pattern_is_one_on_both_sides(pod: Pod, pattern: str) -> None:
+    with pytest.raises(ValueError, match="malformed"):
+        check_glob(pattern)
+    with pytest.raises(AssertionError):
+        await pod.scan("", (pattern,))

@@ -33,6 +33,16 @@ def test_the_wheel_needs_neither_go_nor_a_compiler(tmp_path: Path) -> None:
     for architecture in ("amd64", "arm64"):
         for program in ("boot", "devcluster-agent", "devcluster-gateway"):
             assert f"devcluster/binaries/{architecture}/{program}" in names
+    for data in (
+        "templates/role.yaml.j2",
+        "sandbox/Dockerfile",
+        "sandbox/kube/main.go",
+        "sandbox/kube/go.sum",
+        "examples/wordpress/manifests/wordpress.yaml.j2",
+        "examples/wordpress/wordpress/Dockerfile",
+    ):
+        assert f"devcluster/_data/{data}" in names
+    assert not [name for name in names if "__pycache__" in name or name.startswith("tests/")]
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True, timeout=120)
     subprocess.run([venv / "bin" / "pip", "install", "-q", str(wheel)], check=True, timeout=600)
@@ -40,4 +50,3 @@ def test_the_wheel_needs_neither_go_nor_a_compiler(tmp_path: Path) -> None:
         [venv / "bin" / "devcluster", "--version"], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert said.stdout.startswith("devcluster, version ")
-    assert "devcluster/_data/templates/role.yaml.j2" in names

@@ -26,7 +26,7 @@ from tests.edge.cluster_world import node_of
 from tests.faults.faults import FAULTS, Stage, scale
 from tests.faults.matrix import open_stage, undo
 from tests.faults.witness import Witness, open_witness
-from tests.scenarios.laptops import host_process
+from tests.scenarios.laptops import host_process, resident
 from tests.scenarios.node import agent_process
 from tests.scenarios.world import load_app
 
@@ -85,16 +85,11 @@ async def _gateway(stage: Stage) -> int:
     done = await asyncio.to_thread(
         subprocess.run, command, capture_output=True, text=True, check=True, env=environ
     )
-    return _resident(int(done.stdout))
+    return resident(int(done.stdout))
 
 
 async def _host(stage: Stage) -> int:
-    return _resident(host_process(stage.world))
-
-
-def _resident(process: int) -> int:
-    lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1]) * 1024
+    return resident(host_process(stage.world))
 
 
 async def _shake(stage: Stage, witness: Witness, chance: random.Random, until: float) -> int:

@@ -72,6 +72,12 @@ def host_processes(world: World) -> list[int]:
     return found
 
 
+def resident(process: int) -> int:
+    """Bytes of memory of a process of this machine, those of its containers included."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1]) * 1024
+
+
 def _renamed(source: Path, target: Path, context: str) -> Path:
     """The same cluster under another name."""
     config = yaml.safe_load(source.read_text())

@@ -195,6 +195,41 @@ _CASES = {
         (f"image {_NOBODY}/none:1 can be neither found nor pulled: ", "refused", "`image:`", "`build:`"),
         f"web: {{image: '{_NOBODY}/none:1'}}",
     ),
+    "an image with a name that none can have": Case(
+        2,
+        ("image WordPress:dev can be neither found nor pulled: ", "`image:`"),
+        "web: {image: 'WordPress:dev'}",
+    ),
+    "a Service to rewrite that is not there": Case(
+        2,
+        ("workloads.web.rewrite.services: namespace", "has no Service wep", "did you mean web?"),
+        "web: {rewrite: {environment: false, services: [wep]}}",
+        ("up", "-d"),
+    ),
+    "a folder that can't be made": Case(
+        2,
+        (
+            "workloads.web.mounts: ",
+            "/devcluster.yaml/src can't be made: ",
+            "/devcluster.yaml is not a folder",
+        ),
+        "web: {mounts: ['./devcluster.yaml/src:/src']}",
+    ),
+    "a folder with files of one's own": Case(
+        2,
+        ("holds files that did not come from this volume", "choose another `path`"),
+        "web: {volumes: {service-account-token: {path: .}}}",
+        ("up",),
+    ),
+    "two volumes in one folder": Case(
+        2,
+        ("workloads.two.volumes: /var/run/secrets", "and workloads.web.volumes: ", "would share the folder"),
+        "web: {volumes: {service-account-token: {path: ./copy}}}\n"
+        "  two: {target: web, volumes: {service-account-token: {path: ./copy/two}}}",
+    ),
+    "an address that the laptop does not have": Case(
+        2, ("192.0.2.1 under `ports` is no address of this laptop",), "web: {ports: ['192.0.2.1:8099:80']}"
+    ),
     "an image that must not be pulled": Case(
         2,
         ("can be neither found nor pulled: ", "never"),
@@ -218,6 +253,24 @@ async def test_bad_input_changes_nothing(scene: Scene, name: str) -> None:
     assert "planted-9" not in done.stderr
     assert "Traceback" not in done.stderr
     await _assert_nothing_changed(scene)
+
+
+@pytest.mark.slow
+async def test_what_docker_refuses_is_put_back(world: World) -> None:
+    """Only the engine knows what it can't do, and only once everything else is there."""
+    await world.deploy()
+    before = (await world.template())["spec"]
+    for code, setting, says in (
+        (1, "devices: [/dev/nope]", "/dev/nope"),
+        (2, "sysctls: {kernel.nope: 1}", "kernel.nope"),
+        (2, "working_dir: /dev/null/x", "/dev/null"),
+    ):
+        world.write(f"name: shop\nnamespace: {world.namespace}\nworkloads:\n  web: {{{setting}}}\n")
+        done = await world.devcluster("up", "-d", code=code)
+        assert says in done.stderr
+        assert "deployment/web was put back" in done.stderr
+        assert (await world.template())["spec"] == before
+        assert (world.docker_leftovers(), await world.cluster_leftovers()) == ([], [])
 
 
 def _filled(text: str, world: World) -> str:

@@ -38,6 +38,7 @@ def cluster_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(RESOURCES, kind.lower(), resource)
 
 
+@pytest.mark.slow
 async def test_down_all_goes_as_far_as_the_rights(
     world: World, second: World, kubeconfig: Path, cluster_kinds: None
 ) -> None:

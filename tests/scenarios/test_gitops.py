@@ -6,6 +6,8 @@ import copy
 import time
 from typing import Any
 
+import pytest
+
 from tests.scenarios.world import World
 
 Json = dict[str, Any]
@@ -55,6 +57,7 @@ async def test_a_template_put_back_is_seen_and_repaired(world: World) -> None:
     assert "argocd-controller" in row["drift"][0]
     await world.available("web")
     assert (await world.status())["state"] == "absent"
+    await world.until_who("original")
     assert await world.who(10) == {"original": 10}
 
     again = (await world.devcluster("up", "-d", "-o", "json")).json["workloads"][0]
@@ -69,6 +72,7 @@ async def test_a_template_put_back_is_seen_and_repaired(world: World) -> None:
     assert world.docker_leftovers() == []
 
 
+@pytest.mark.slow
 async def test_down_after_somebody_put_the_template_back(world: World) -> None:
     """Nobody holds it; what is left of ours still goes."""
     await world.deploy()
@@ -88,6 +92,7 @@ async def test_down_after_somebody_put_the_template_back(world: World) -> None:
     assert world.docker_leftovers() == []
 
 
+@pytest.mark.slow
 async def test_half_a_revert_is_seen_and_repaired(world: World) -> None:
     """`kubectl apply` of the original manifest gives the arguments back and leaves our command."""
     await world.deploy(numeric=True, container={"ports": [{"containerPort": 8080}], "readinessProbe": _PROBE})
@@ -112,6 +117,7 @@ async def test_half_a_revert_is_seen_and_repaired(world: World) -> None:
     assert await world.template() == original
 
 
+@pytest.mark.slow
 async def test_a_service_led_past_the_agent_is_seen_and_repaired(world: World) -> None:
     await world.deploy(numeric=True)
     before = await world.cluster.get("service", "web", world.namespace)

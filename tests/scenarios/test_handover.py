@@ -36,13 +36,6 @@ def _unharmed(load: Load, what: str) -> None:
     assert load.unanswered == 0
 
 
-async def _served(world: World) -> None:
-    """kube-proxy hears of pods a moment after everybody else."""
-    async with asyncio.timeout(30):
-        while await world.who(5) != {"original": 5}:
-            pass
-
-
 async def _to_and_fro(world: World, keys: str) -> None:
     """Everything that needs no new pods: `leave`, `up`, and `up` after an edit."""
     await world.devcluster("leave")
@@ -58,7 +51,7 @@ async def _to_and_fro(world: World, keys: str) -> None:
     ("strategy", "numeric", "keys"),
     [
         ("RollingUpdate", False, ""),
-        ("Recreate", True, ""),
+        pytest.param("Recreate", True, "", marks=pytest.mark.slow),
         pytest.param("RollingUpdate", True, ", order: stop-first", marks=pytest.mark.slow),
     ],
     ids=["start-first", "recreate-numeric", "stop-first-numeric"],
@@ -91,7 +84,7 @@ async def test_direct_and_the_pods_own_address(world: World) -> None:
 
 async def test_first_up_and_down_of_two_replicas(world: World) -> None:
     await world.deploy(replicas=2, container=GRACEFUL, pod=PATIENT)
-    await _served(world)
+    await world.until_who("original")
     async with steady_load(world) as load:
         await world.devcluster("up", "-d")
         await world.devcluster("down")
@@ -99,6 +92,7 @@ async def test_first_up_and_down_of_two_replicas(world: World) -> None:
     assert set(load.identities) == {"local", "original"}
 
 
+@pytest.mark.slow
 async def test_down_where_the_application_is_not_graceful(world: World) -> None:
     """While it is held the pods that end are ours: they serve on until nobody is sent to them."""
     await world.deploy(replicas=2, pod=PATIENT)
@@ -114,8 +108,9 @@ async def test_killed_host_process(world: World) -> None:
     await world.deploy()
     await world.devcluster("up", "-d")
     async with steady_load(world, rate=20) as load, asyncio.timeout(90):
+        process = host_process(world)  # which takes a moment to find
+        os.kill(process, signal.SIGKILL)
         killed = time.time()
-        os.kill(host_process(world), signal.SIGKILL)
         assert await world.who(1) == {"original": 1}
         print(f"the original answers {time.time() - killed:.1f} s after the kill, with a lease of 15 s")
     print(f"host process killed: {load}")
@@ -134,8 +129,9 @@ async def test_killed_and_up_again(world: World) -> None:
     await world.deploy(replicas=2)
     await world.devcluster("up", "-d")
     async with steady_load(world) as load:
+        process = host_process(world)
+        os.kill(process, signal.SIGKILL)
         killed = time.time()
-        os.kill(host_process(world), signal.SIGKILL)
         await world.devcluster("up", "-d")
         print(f"up again {time.time() - killed:.1f} s after the kill")
     print(f"killed and up again: {load}")

@@ -49,7 +49,7 @@ async def _fence(world: World, quota: str) -> None:
     world.asker = {"securityContext": _SECURE, "resources": small}
 
 
-@pytest.mark.parametrize("delivery", ["memfd", "emptydir"])
+@pytest.mark.parametrize("delivery", ["memfd", pytest.param("emptydir", marks=pytest.mark.slow)])
 async def test_a_fenced_namespace_and_a_container_that_is_nearly_full(world: World, delivery: str) -> None:
     await _fence(world, "400Mi")
     container = {"securityContext": _SECURE, "env": _ENV}  # its limit is the namespace's default
@@ -109,6 +109,7 @@ async def _pods(world: World) -> list[Json]:
     return [item for item in items if not item["metadata"].get("deletionTimestamp")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("forbidden", "works"), [(1, True), (2, False)])
 def test_where_memory_may_not_be_executed(
     kubeconfig: Path, tmp_path: Path, forbidden: int, works: bool

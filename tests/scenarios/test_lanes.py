@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.edge.cluster_world import token_of, write_config
@@ -47,6 +48,7 @@ async def test_port_forward_carries_everything(world: World, kubeconfig: Path) -
     assert world.docker_leftovers() == []
 
 
+@pytest.mark.slow
 async def test_everything_goes_through_the_kubeconfigs_proxy(world: World, kubeconfig: Path) -> None:
     server = yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
     async with _http_proxy() as (address, asked):

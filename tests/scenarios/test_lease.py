@@ -24,7 +24,7 @@ def _write(world: World, settings: str = "environment: {IDENTITY: local}") -> No
     )
 
 
-@pytest.mark.parametrize("strategy", ["RollingUpdate", "Recreate"])
+@pytest.mark.parametrize("strategy", ["RollingUpdate", pytest.param("Recreate", marks=pytest.mark.slow)])
 async def test_a_laptop_that_slept(world: World, strategy: str) -> None:
     await world.deploy(strategy=strategy)
     before = await world.template()
@@ -59,6 +59,7 @@ async def test_the_foreground_ends_as_leave_does(world: World) -> None:
     assert (await world.status())["state"] == "agent-installed"
 
 
+@pytest.mark.slow
 async def test_the_foreground_ends_with_its_container(world: World) -> None:
     await world.deploy()
     _write(world)

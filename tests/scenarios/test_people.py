@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -36,9 +37,7 @@ async def test_who_holds_it_and_takeover(world: World) -> None:
 
         await bob.devcluster("up", "-d", "--takeover")
         assert await world.who(50) == {"bob": 50}
-        async with asyncio.timeout(30):
-            while (seen := await ann.status())["state"] != "held":
-                await asyncio.sleep(0.2)
+        seen = await ann.until_state("held", guard=30)
         assert "bob@bob-laptop" in seen["reason"]
         assert seen["holder"]["user"] == "bob"
         await ann.devcluster("up", "-d", code=6)
@@ -50,6 +49,7 @@ async def test_who_holds_it_and_takeover(world: World) -> None:
     assert await world.cluster_leftovers() == []
 
 
+@pytest.mark.slow
 async def test_workloads_beside_each_other(world: World) -> None:
     await world.deploy("web")
     await world.deploy("shop")
@@ -116,6 +116,36 @@ async def test_who_is_gone_blocks_nobody(world: World) -> None:
         await ann.devcluster("up", "-d", code=6)
 
 
+@pytest.mark.slow
+async def test_who_wakes_up_and_finds_it_taken(world: World) -> None:
+    """The lease ran out while one laptop slept, and another took the workload over without asking: who comes
+    back says who has it, and keeps off."""
+    await world.deploy()
+    async with open_laptop(world, "ann") as ann, open_laptop(world, "bob") as bob:
+        for laptop, user in ((ann, "ann"), (bob, "bob")):
+            laptop.write(f"agent: {{lease: 5s}}\n{shop(world.namespace, 'web', user)}")
+        await ann.devcluster("up", "-d")
+        sleeper = host_process(ann)
+        os.kill(sleeper, signal.SIGSTOP)
+        try:
+            assert await world.who(1) == {"original": 1}  # held back until the lease is over
+            await bob.devcluster("up", "-d")
+            assert await world.who(20) == {"bob": 20}
+        finally:
+            os.kill(sleeper, signal.SIGCONT)
+        woken = time.monotonic()
+        seen = await ann.until_state("held", guard=30)
+        print(f"held by somebody else is told {time.monotonic() - woken:.1f} s after waking up")
+        assert "bob@bob-laptop" in seen["reason"]
+        assert seen["holder"]["user"] == "bob"
+        await ann.devcluster("up", "-d", code=6)
+        assert await world.who(50) == {"bob": 50}
+        await bob.devcluster("down")
+    assert await world.who(20) == {"original": 20}
+    assert await world.cluster_leftovers() == []
+
+
+@pytest.mark.slow
 async def test_a_foreground_up_ends_when_somebody_takes_it(world: World) -> None:
     await world.deploy()
     async with open_laptop(world, "ann") as ann, open_laptop(world, "bob") as bob:

@@ -55,6 +55,7 @@ async def test_two_workloads_cannot_write_the_same_port(world: World) -> None:
     assert await world.cluster_leftovers() == world.docker_leftovers() == []
 
 
+@pytest.mark.slow
 async def test_what_the_project_itself_publishes_is_not_taken(world: World, taken: int) -> None:
     """Unchanged, edited, moved to a workload under another name, after `leave`: the same port each time."""
     await world.deploy()

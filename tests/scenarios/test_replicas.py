@@ -5,8 +5,6 @@ What a Deployment does meanwhile (a pod lost, more, fewer, none, some again) nee
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from devcluster.edge.kube.paths import place
@@ -59,9 +57,7 @@ async def test_scaled_up_and_down_and_away(world: World) -> None:
     print(f"scaled from 1 to 4: {load}")
     assert set(load.identities) == {"local"}
     await _scale(world, 0)
-    async with asyncio.timeout(_GUARD):
-        while (await world.status())["pods"]:
-            await asyncio.sleep(0.2)
+    await world.until_status(lambda row: not row["pods"])
     assert (await world.status())["state"] != "attached"
     await _scale(world, 2)
     await world.until_attached(2)
@@ -73,6 +69,7 @@ async def test_scaled_up_and_down_and_away(world: World) -> None:
     assert await world.cluster_leftovers() == []
 
 
+@pytest.mark.slow
 async def test_a_workload_taken_out_of_the_file_is_put_back(world: World) -> None:
     await world.deploy("web")
     await world.deploy("side")
@@ -89,6 +86,7 @@ async def test_a_workload_taken_out_of_the_file_is_put_back(world: World) -> Non
     assert await world.who(10, "web") == {"local": 10}
 
 
+@pytest.mark.slow
 async def test_taken_out_of_the_file_after_leave(world: World) -> None:
     """Nothing is attached and no host process knows of it: the record does."""
     await world.deploy("web")

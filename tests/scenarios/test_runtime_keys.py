@@ -28,7 +28,7 @@ workloads:
     pull_policy: never
     entrypoint: [/app]
     command: serve http=:8080 'echo=:7000' reset=:7003
-    working_dir: /work/here
+    working_dir: /srv/here
     user: "1001:1002"
     ports:
       - "{address}:{first}:8080"
@@ -140,6 +140,7 @@ async def _assert_edits(world: World, settings: dict[str, str]) -> None:
     assert _inspect(world, "web", "netns")["HostConfig"]["Sysctls"][_RANGE] == "20000 39999"
     await _assert_hosts(world, "192.0.2.8")
     assert await world.who(5) == {"local": 5}
+    assert {key: _ids(world, key) for key in ("web", "api")} == before  # nothing was renewed afterwards
 
 
 async def _up(world: World) -> dict[str, str]:
@@ -153,7 +154,7 @@ def _assert_container(found: Json, world: World) -> None:
         ["/app"],
         ["serve", "http=:8080", "echo=:7000", "reset=:7003"],
     )
-    assert (config["WorkingDir"], config["User"]) == ("/work/here", "1001:1002")
+    assert (config["WorkingDir"], config["User"]) == ("/srv/here", "1001:1002")
     assert (config["Tty"], config["OpenStdin"]) == (True, True)
     assert config["Labels"]["example.test/colour"] == "blue"
     assert config["Labels"]["devcluster.workload"] == "web"
@@ -208,6 +209,7 @@ async def _assert_hosts(world: World, address: str) -> None:
     assert [seen[name]["addresses"] for name in names] == [[address], [network["Gateway"]]]
 
 
+@pytest.mark.slow
 async def test_privileged_is_understood(world: World) -> None:
     """Read back only: an engine that is itself in a container may not give it."""
     world.write(f"name: shop\nnamespace: {world.namespace}\nworkloads: {{web: {{privileged: true}}}}\n")

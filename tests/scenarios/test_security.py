@@ -111,6 +111,7 @@ async def test_nothing_of_ours_is_open_to_the_network_or_to_others(world: World)
     assert loose == {}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="reads other users' files")
 async def test_no_key_is_on_the_laptops_disk(world: World) -> None:
     await _attached(world)

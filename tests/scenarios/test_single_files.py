@@ -6,6 +6,8 @@ import hashlib
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.edge.cluster_world import node_of
 from tests.scenarios.trees import local_look, pod_files
 from tests.scenarios.world import Json, World
@@ -21,6 +23,7 @@ def _container(world: World) -> str:
     return subprocess.run(words, capture_output=True, text=True, check=True, timeout=30).stdout
 
 
+@pytest.mark.slow
 async def test_single_files_are_the_pods(world: World, kubeconfig: Path) -> None:
     """A key of a ConfigMap and one of a Secret by ``subPath``: content, owner, mode, time, and nothing beside
     them.  The pod's user is not their owner, so that nobody has these by default."""
@@ -104,6 +107,7 @@ async def _deploy_with_single_files(world: World) -> None:
     await world.deploy(container={"volumeMounts": mounts}, pod=pod)
 
 
+@pytest.mark.slow
 async def test_a_single_file_in_every_mode(world: World, kubeconfig: Path) -> None:
     await _deploy_with_single_files(world)
     world.write(_SINGLE_FILE.format(world.namespace))

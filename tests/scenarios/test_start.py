@@ -79,6 +79,7 @@ def marker() -> str:
     return secrets.token_hex(8)
 
 
+@pytest.mark.slow
 async def test_odd_words_arrive_as_they_are(
     world: World, kubeconfig: Path, tmp_path: Path, marker: str
 ) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
 import subprocess
 from typing import Any
 
 import pytest
 
 from devcluster.rules.naming import container_name
+from tests.scenarios.laptops import host_processes
 from tests.scenarios.world import World
 
 Json = dict[str, Any]
@@ -43,6 +46,7 @@ async def both(world: World) -> World:
     return world
 
 
+@pytest.mark.slow
 async def test_one_of_two(both: World) -> None:
     world = both
     before = {name: await world.template(name) for name in _BOTH}
@@ -70,6 +74,9 @@ async def test_one_of_two(both: World) -> None:
 
     logs = (await world.devcluster("logs", "web", "api")).stdout.splitlines()
     assert {line.partition(" | ")[0].strip() for line in logs} == {"web", "api"}
+    lines = (await world.devcluster("logs", "-o", "json")).json["lines"]
+    assert {line["workload"] for line in lines} == {"web", "api"}
+    assert any(line["line"].startswith("http listening") for line in lines)
     only = (await world.devcluster("logs", "api")).stdout.splitlines()
     assert {line.partition(" | ")[0].strip() for line in only} == {"api"}
     assert _steady((await world.devcluster("ps", "-o", "json")).json) == _steady(
@@ -80,7 +87,12 @@ async def test_one_of_two(both: World) -> None:
     await _in_vain(world)
     await world.devcluster("leave", "web")
     assert (await world.status("web"))["state"] == "agent-installed"
-    await world.devcluster("down", "web")
+    refused = await world.devcluster("down", "wbe", code=2)
+    assert "has no workload 'wbe'" in refused.stderr
+    assert "did you mean web?" in refused.stderr
+    world.write(f"name: shop\nnamespace: {world.namespace}\nworkloads: {{api: {{}}}}\n")
+    await world.devcluster("down", "web", "--timeout", "90")  # it has been taken out of the file, and named
+    _write(world)
     assert await world.template("web") == before["web"]
     assert await world.who(5) == {"original": 5}
     assert _started(world, "api") == api
@@ -120,3 +132,24 @@ def _steady(status: Json) -> Json:
         for pod in row["pods"]:
             pod["rtt_ms"] = None
     return dict(text)
+
+
+@pytest.mark.slow
+async def test_an_interrupt_puts_back_what_was_ready_already(both: World) -> None:
+    """One is attached, the other never gets healthy: ^C of `up -d` leaves neither."""
+    world = both
+    never = "healthcheck: {test: [CMD, /app, nothing], interval: 1s, start_period: 10m}"
+    world.write(f"name: shop\nnamespace: {world.namespace}\nworkloads:\n  web: {{}}\n  api: {{{never}}}\n")
+    before = {name: await world.template(name) for name in _BOTH}
+    process = await world.start("up", "-d")
+    asked = asyncio.ensure_future(process.communicate())
+    async with asyncio.timeout(180):
+        while (await world.status())["state"] != "attached":
+            assert not asked.done(), asked.result()
+            await asyncio.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, said = await asked
+    assert process.returncode == 130, said
+    assert host_processes(world) == []
+    assert {name: await world.template(name) for name in _BOTH} == before
+    assert await world.cluster_leftovers() == world.docker_leftovers() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from dataclasses import replace
 from typing import Any
 
@@ -76,6 +77,7 @@ async def test_a_teammates_fields_stay_and_are_named(world: World) -> None:
     assert now["docker"] == []
 
 
+@pytest.mark.slow
 async def test_without_its_secret_the_rest_is_named(world: World) -> None:
     """Nobody knows what stood there: nothing is guessed, and it is said what helps."""
     await deploy_twice(world)
@@ -112,10 +114,9 @@ async def test_a_deleted_workload_takes_everything_along(world: World) -> None:
     before = await snapshot(world)
     await world.devcluster("up", "-d")
     await _delete_workload(world)
-    row = await world.status()
-    assert row["state"] != "attached", row
-    assert row["pods"] == []
+    row = await world.until_status(lambda it: bool(it["state"] != "attached"), guard=6)
     assert row["reason"]
+    await world.until_status(lambda it: not it["pods"])
     await world.devcluster("down")
     row = await world.status()
     assert (row["state"], row["pods_wanted"]) == ("absent", 0)
@@ -125,6 +126,7 @@ async def test_a_deleted_workload_takes_everything_along(world: World) -> None:
     assert host_processes(world) == []
 
 
+@pytest.mark.slow
 async def test_a_deleted_workload_and_a_dead_laptop(world: World) -> None:
     """The workload is made anew meanwhile: it is not what we changed, but its Service is."""
     await deploy_twice(world)
@@ -149,6 +151,7 @@ async def snapshot_of_service(world: World) -> Json:
     return spec
 
 
+@pytest.mark.slow
 async def test_the_command_is_killed_and_its_host_process_is_not(world: World) -> None:
     """Both ways: `up -d` and `down` are killed while the host process works for them."""
     await deploy_twice(world)
@@ -162,6 +165,27 @@ async def test_the_command_is_killed_and_its_host_process_is_not(world: World) -
     await assert_as_before(world, before)
 
 
+@pytest.mark.parametrize(
+    "at", [b"with a roll-out", pytest.param(b"starting the gateway", marks=pytest.mark.slow)]
+)
+async def test_a_detached_up_is_interrupted(world: World, at: bytes) -> None:
+    """^C waits until the host process has put back what it had begun, and is told of it."""
+    await deploy_twice(world)
+    before = await snapshot(world)
+    process = await world.start("up", "-d")
+    assert process.stderr is not None
+    async with asyncio.timeout(90):
+        while at not in (line := await process.stderr.readline()):
+            assert line, "it ended before"
+        process.send_signal(signal.SIGINT)
+        _, said = await process.communicate()
+    assert process.returncode == 130, said
+    assert b"putting back: interrupted" in said
+    await assert_as_before(world, before)
+    assert host_processes(world) == []
+
+
+@pytest.mark.slow
 async def test_the_foreground_is_killed(world: World) -> None:
     await deploy_twice(world)
     before = await snapshot(world)
@@ -170,6 +194,7 @@ async def test_the_foreground_is_killed(world: World) -> None:
     await assert_as_before(world, before)
 
 
+@pytest.mark.slow
 async def test_without_the_file_the_host_process_is_asked(world: World) -> None:
     """The same laptop, another folder, no file: what runs here hands back and ends."""
     await deploy_twice(world)

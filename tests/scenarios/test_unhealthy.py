@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import subprocess
+import time
+
+import pytest
 
 from tests.scenarios.world import Json, World
 
@@ -29,12 +32,7 @@ async def test_the_original_serves_when_the_local_container_turns_unhealthy(worl
     # Stopped from outside as by a debugger: it neither answers nor ends.
     command = ["docker", "kill", "--signal=STOP", f"devcluster-{world.project}-web"]
     await asyncio.to_thread(subprocess.run, command, check=True, stdout=subprocess.DEVNULL)
-    for _ in range(60):
-        row = await world.status()
-        if row["state"] == "failed":
-            break
-        await asyncio.sleep(0.5)
-    assert row["state"] == "failed"
+    row = await world.until_state("failed", guard=60)
     assert "turned unhealthy" in row["reason"]
     assert await world.who() == {"original": 20}
 
@@ -49,12 +47,35 @@ async def test_the_original_serves_when_the_local_container_turns_unhealthy(worl
                     True
                 ]:
                     break
+    await world.until_who("original")
     assert await world.who() == {"original": 20}
 
     await world.devcluster("up", "-d")
     assert await world.who() == {"local": 20}
 
 
+@pytest.mark.slow
+async def test_the_pods_probe_is_asked_on(world: World) -> None:
+    """By the gateway, since the image may have nothing to ask with; also after a restart."""
+    await world.deploy()
+    world.write(
+        f"name: shop\nnamespace: {world.namespace}\nworkloads:\n  web: {{environment: {{IDENTITY: local}}}}\n"
+    )
+    await world.devcluster("up", "-d")
+    await world.devcluster("restart", "web")
+    assert await world.who() == {"local": 20}
+
+    name = f"devcluster-{world.project}-web"
+    command = ["docker", "kill", "--signal=STOP", name]
+    await asyncio.to_thread(subprocess.run, command, check=True, stdout=subprocess.DEVNULL)
+    started = time.monotonic()
+    row = await world.until_state("failed", guard=60)
+    print(f"failed {time.monotonic() - started:.1f} s after it was stopped")
+    assert f"{name} turned unhealthy: " in row["reason"]
+    assert await world.who() == {"original": 20}
+
+
+@pytest.mark.slow
 async def test_a_container_that_ends_while_the_original_stops_is_no_success(world: World) -> None:
     """Nothing asks after its health at that moment: its end must be remembered."""
     await world.deploy(container={"lifecycle": {"preStop": {"sleep": {"seconds": 4}}}})
@@ -73,6 +94,7 @@ async def test_a_container_that_ends_while_the_original_stops_is_no_success(worl
     assert await world.who() == {"original": 20}
 
 
+@pytest.mark.slow
 async def test_the_original_serves_when_an_edit_does_not_start(world: World) -> None:
     await world.deploy(strategy="Recreate")
     here = f"name: shop\nnamespace: {world.namespace}\nworkloads:\n  web: "

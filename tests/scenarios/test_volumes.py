@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import hashlib
+import io
+import json
+import os
+import ssl
 import subprocess
+import tarfile
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
+
+import pytest
+import yaml
 
 from tests.edge.cluster_world import node_of
 from tests.scenarios.trees import Tree, local_look, pod_files
@@ -166,6 +179,7 @@ async def test_a_limit_refuses_a_first_up_and_nothing_is_left(world: World) -> N
     assert await world.who(5) == {"original": 5}
 
 
+@pytest.mark.slow
 async def test_a_limit_is_checked_on_an_edit_while_the_former_serves(world: World) -> None:
     await _deploy(world, {"mountPath": "/etc/app"})
     await world.devcluster("up", "-d")
@@ -200,6 +214,7 @@ async def test_a_folder_has_the_files_and_down_leaves_it(world: World) -> None:
     assert world.docker_leftovers() == []
 
 
+@pytest.mark.slow
 async def test_down_keeps_a_changed_copy_and_names_it(world: World) -> None:
     pod: Json = {"volumes": [{"name": "data", "emptyDir": {}}]}
     await world.deploy(container={"volumeMounts": [{"name": "data", "mountPath": "/data"}]}, pod=pod)
@@ -217,3 +232,80 @@ async def test_down_keeps_a_changed_copy_and_names_it(world: World) -> None:
 
     await world.devcluster("down", "-v")
     assert world.docker_leftovers() == []
+
+
+@pytest.mark.slow
+async def test_the_token_is_one_of_a_pod_that_is_there(world: World) -> None:
+    """A token ends with the pod that it was made for; so the copy follows the pod that serves now."""
+    await world.deploy()
+    _write(world, "{}")
+    await world.devcluster("up", "-d")
+    (old,) = (await world.cluster.list("pod", world.namespace, selector="app=web")).items
+    assert await _token_of(world) == (old["metadata"]["uid"], True)
+
+    await world.cluster.delete("pod", old["metadata"]["name"], world.namespace)
+    started = time.monotonic()
+    async with asyncio.timeout(120):
+        while (seen := await _token_of(world))[0] == old["metadata"]["uid"] or not seen[1]:
+            await asyncio.sleep(0.5)
+    print(f"another token {time.monotonic() - started:.1f} s after its pod was deleted")
+
+
+@pytest.mark.slow
+async def test_the_token_is_renewed_while_its_pod_stays(world: World) -> None:
+    """The kubelet renews it after 80 % of its life; what stands beside it can be changed at once."""
+    sources = [
+        {"serviceAccountToken": {"path": "token", "expirationSeconds": 600}},
+        {"configMap": {"name": "beside"}},
+    ]
+    beside: Json = {"metadata": {"name": "beside"}, "data": {"color": "green"}}
+    await world.cluster.create("configmap", beside, world.namespace, manager="tester")
+    await world.deploy(
+        container={"volumeMounts": [{"name": "tokens", "mountPath": "/tokens"}]},
+        pod={"volumes": [{"name": "tokens", "projected": {"sources": sources}}]},
+    )
+    _write(world, "{}")
+    await world.devcluster("up", "-d")
+    name = _container(world)
+    assert _read(name, "/tokens/color") == "green"
+    await world.cluster.patch("configmap", "beside", world.namespace, {"data": {"color": "red"}})
+    started = time.monotonic()
+    async with asyncio.timeout(3 * 180):  # the kubelet takes a minute or more, and so do we
+        while _read(name, "/tokens/color") != "red":
+            await asyncio.sleep(1)
+    print(f"renewed after {time.monotonic() - started:.0f} s")
+    assert _container(world) == name
+
+
+def _read(container: str, path: str) -> str:
+    """A file of the container's, through its links."""
+    done = subprocess.run(["docker", "cp", "-L", f"{container}:{path}", "-"], capture_output=True, timeout=30)
+    if done.returncode != 0:  # just now replaced
+        return ""
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        file = archive.extractfile(archive.getmembers()[0])
+        assert file is not None
+        return file.read().decode()
+
+
+async def _token_of(world: World) -> tuple[str, bool]:
+    """The pod that the local container's token was made for, and whether the API server knows it."""
+    token = _read(_container(world), "/var/run/secrets/kubernetes.io/serviceaccount/token")
+    if not token:
+        return "", False
+    payload = token.split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return claims["kubernetes.io"]["pod"]["uid"], await asyncio.to_thread(_is_known, token)
+
+
+def _is_known(token: str) -> bool:
+    config = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())["clusters"][0]["cluster"]
+    authority = base64.b64decode(config["certificate-authority-data"]).decode()
+    request = urllib.request.Request(f"{config['server']}/api", headers={"Authorization": f"Bearer {token}"})  # noqa: S310
+    try:
+        with urllib.request.urlopen(  # noqa: S310 - the sandbox's own
+            request, context=ssl.create_default_context(cadata=authority), timeout=30
+        ):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code == 403

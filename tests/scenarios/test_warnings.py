@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.edge.cluster_world import token_of, write_config
 from tests.scenarios.world import World
 
@@ -69,6 +71,7 @@ async def test_plan_names_what_will_happen(world: World, kubeconfig: Path) -> No
     assert sorted(await _warnings(world)) == ["away", "data", "history"]
 
 
+@pytest.mark.slow
 async def test_up_warns_before_its_first_step_and_in_its_document(world: World) -> None:
     await _surround(world)
     done = await world.devcluster("up", "-d", "-o", "json")

@@ -40,6 +40,7 @@ def _write(world: WordPress, settings: str) -> None:
     world.write(f"{head}    {mounts}\n    {settings}\n")
 
 
+@pytest.mark.slow
 async def test_rewriting_is_enough(wordpress: WordPress) -> None:
     _write(wordpress, _WITH)
     await wordpress.devcluster("up", "-d")
@@ -54,6 +55,7 @@ async def test_rewriting_is_enough(wordpress: WordPress) -> None:
     await wordpress.devcluster("down", "--volumes")
 
 
+@pytest.mark.slow
 async def test_without_rewriting_the_database_is_not_found(wordpress: WordPress) -> None:
     before: Json = await wordpress.template("wordpress")
     _write(wordpress, _WITHOUT)
@@ -67,6 +69,7 @@ async def test_without_rewriting_the_database_is_not_found(wordpress: WordPress)
     assert wordpress.docker_leftovers() == []
 
 
+@pytest.mark.slow
 async def test_the_example_goes_with_its_data(wordpress: WordPress) -> None:
     assert (await wordpress.example("up")).stdout.startswith("http://wordpress.")
     await wordpress.example("down")

@@ -15,7 +15,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from devcluster.edge.kube.cluster import Cluster, open_cluster
 from devcluster.rules.naming import project_id
 from tests.apps.build import build_test_images
 from tests.edge.cluster_world import node_of
+from tests.scenarios.asker import ask_who_stays
+from tests.scenarios.forking import ROOT, run_forked
 
 Json = dict[str, Any]
 _GUARD = 180.0  # seconds for one command: three times what is promised of the slowest
@@ -65,10 +67,15 @@ class World:
         self, *words: str, code: int | None = 0, environ: Mapping[str, str] | None = None
     ) -> Done:
         """Run the command to its end; *code* None: any will do."""
-        process = await self.start(*words, environ=environ)
+        environment = self.environ | dict(environ or {})
         async with asyncio.timeout(_GUARD):
-            out, err = await process.communicate()
-        done = Done(process.returncode or 0, out.decode(), err.decode())
+            if self.before:  # another program runs it
+                process = await self.start(*words, environ=environ)
+                out, err = await process.communicate()
+                ended = process.returncode or 0
+            else:
+                ended, out, err = await run_forked(words, self.folder, environment)
+        done = Done(ended, out.decode(), err.decode())
         assert code is None or done.code == code, f"{words}: {done.code}\n{done.stdout}\n{done.stderr}"
         return done
 
@@ -94,14 +101,31 @@ class World:
         found: Json = next(row for row in rows if row["name"] == name)
         return found
 
+    async def until_state(self, state: str, name: str = "web", guard: float = _GUARD) -> Json:
+        return await self.until_status(lambda row: bool(row["state"] == state), name, guard)
+
+    async def until_status(
+        self, holds: Callable[[Json], bool], name: str = "web", guard: float = _GUARD
+    ) -> Json:
+        """The first row that is as wanted."""
+        async with asyncio.timeout(guard):
+            while not holds(row := await self.status(name)):
+                await asyncio.sleep(0.2)
+        return row
+
     async def until_attached(self, pods: int, name: str = "web") -> None:
         """Until each of *pods* is held and answers by us."""
-        async with asyncio.timeout(_GUARD):
-            while True:
-                seen = await self.status(name)
-                states = [pod["state"] for pod in seen["pods"]]
-                if seen["state"] == "attached" and states == ["attached"] * pods:
-                    return
+
+        def all_of_them(row: Json) -> bool:
+            states = [pod["state"] for pod in row["pods"]]
+            return bool(row["state"] == "attached") and states == ["attached"] * pods
+
+        await self.until_status(all_of_them, name)
+
+    async def until_who(self, identity: str, guard: float = 30) -> None:
+        """kube-proxy learns of a pod that came or goes a moment later."""
+        async with asyncio.timeout(guard):
+            while await self.who(5) != {identity: 5}:
                 await asyncio.sleep(0.2)
 
     async def deploy(
@@ -177,7 +201,11 @@ class World:
 
     async def who(self, count: int = 20, service: str = "web") -> dict[str, int]:
         """How many of *count* requests on fresh connections each identity answered; errors count as such."""
-        seen = await self.ask("client", "http", "-n", str(count), "-url", f"http://{service}/")
+        words = ("client", "http", "-n", str(count), "-url", f"http://{service}/")
+        if self.asker:
+            seen = await self.ask(*words)
+        else:
+            seen = await ask_who_stays(self.cluster, self.namespace, self.app, words)
         identities: dict[str, int] = dict(seen["identity"])
         return identities | dict(seen["errors"])
 
@@ -294,7 +322,7 @@ async def open_world(kubeconfig: Path, folder: Path, app: str) -> AsyncIterator[
     environ = os.environ | {
         "KUBECONFIG": str(kubeconfig),
         "XDG_STATE_HOME": str(folder / "state"),
-        "PYTHONPATH": str(Path(__file__).resolve().parent.parent.parent),
+        "PYTHONPATH": str(ROOT),
         "NO_COLOR": "1",
     }
     os.environ["KUBECONFIG"] = str(kubeconfig)
@@ -307,5 +335,13 @@ async def open_world(kubeconfig: Path, folder: Path, app: str) -> AsyncIterator[
         try:
             yield world
         finally:
-            await world.devcluster("down", "--volumes", code=None)
+            if not await _is_clean(world):
+                await world.devcluster("down", "--volumes", code=None)
             await cluster.delete("namespace", namespace)
+
+
+async def _is_clean(world: World) -> bool:
+    try:
+        return not (world.docker_leftovers() or await world.cluster_leftovers())
+    except subprocess.CalledProcessError:  # the scenario's engine is one that does not answer
+        return False

@@ -71,19 +71,53 @@ def test_a_refusal_is_one_json_document_and_nothing_else(folder: Path, words: tu
     assert error["message"]
 
 
+def test_the_file_as_understood_is_what_the_options_make_of_it(folder: Path) -> None:
+    (folder / "devcluster.yaml").write_text("name: shop\nnamespace: wp\nworkloads: {web: {}}\n")
+    shown = json.loads(run(folder, "-n", "other", "config", "--context", "kind", "-o", "json").stdout)
+    assert (shown["context"], shown["namespace"]) == ("kind", "other")
+
+
+def test_one_format_at_a_time(folder: Path) -> None:
+    assert "don't go together" in run(folder, "env", "web", "--format", "sh", "-o", "json").stderr
+
+
+def test_the_help_says_what_is_later(folder: Path) -> None:
+    assert run(folder, "--help").stdout.count("Not built yet") == 2
+
+
+def test_a_command_that_is_none_names_the_nearest(folder: Path) -> None:
+    done = run(folder, "stauts")
+    assert done.returncode == 2
+    assert "No such command 'stauts'. Did you mean 'status'?" in done.stderr
+
+
+def test_logs_beside_a_document_are_not_part_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    Printer(Options(output="json")).log("web", "hello")
+    seen = capsys.readouterr()
+    assert (seen.out, seen.err) == ("", "web | hello\n")
+
+
 def test_what_is_later_is_named(folder: Path) -> None:
     done = run(folder, "plan")
     assert done.returncode == 2
-    assert "devcluster.yaml:3:14: workloads.web.run: not built yet" in done.stderr
+    assert done.stderr.startswith("devcluster.yaml:3:14: workloads.web.run: not built yet\n")
     assert "very-secret" not in done.stderr + done.stdout
     for word in ("diff", "init"):
         assert f"{word}: not built yet" in run(folder, word).stderr
 
 
+def test_a_timeout_with_and_without_its_unit(folder: Path) -> None:
+    for words in ("90s", "90"):
+        assert "--timeout" not in run(folder, "plan", "--timeout", words).stderr
+    for words in ("0", "0s", "soon"):
+        refused = run(folder, "plan", "--timeout", words)
+        assert (refused.returncode, "--timeout" in refused.stderr) == (2, True)
+
+
 def test_verbose_says_where_without_the_values(folder: Path) -> None:
     quiet, verbose = run(folder, "plan"), run(folder, "--verbose", "plan")
-    assert "ConfigurationError at" in verbose.stderr
-    assert "ConfigurationError at" not in quiet.stderr
+    assert "FileError at" in verbose.stderr
+    assert "FileError at" not in quiet.stderr
     assert "very-secret" not in verbose.stderr
 
 

@@ -25,7 +25,11 @@ from devcluster.config.model import (
 from devcluster.errors import ConfigurationError
 
 HOME = Path("/home/ann/My Shop")
-FILES = {HOME / "local.env": "FROM_FILE=1\nBOTH='file'\n# no\nSHELL_ONLY\n"}
+FILES = {
+    HOME / "local.env": "FROM_FILE=1\nBOTH='file'\n# no\nSHELL_ONLY\n",
+    HOME / "second.env": "SECOND=${BOTH}-$A\n",
+    HOME / "seccomp.json": '{ "defaultAction": "SCMP_ACT_ALLOW" }',
+}
 
 
 def read(text: str, **environ: str) -> Project:
@@ -103,7 +107,7 @@ def test_every_problem_at_once_in_order() -> None:
     assert "  did you mean image?" in text
 
 
-@pytest.mark.parametrize("key", ["tunnels: ['3306:db:3306']"])
+@pytest.mark.parametrize("key", ["tunnels: ['3306:db:3306']", "tunnels: {a: 1}", "tunnels:"])
 def test_project_keys_that_come_later(key: str) -> None:
     assert "not built yet" in problems(f"{key}\nworkloads: {{w: }}")
 
@@ -122,6 +126,10 @@ def test_project_keys_that_come_later(key: str) -> None:
         "platform: linux/arm64",
         "env: {include: [A]}",
         "env: {export: ./x}",
+        "services: every",
+        "port_map: ['8080:3000']",
+        "build:",
+        "run: process",
         "volumes: {a: {mode: overlay}}",
         "volumes: {a: {mode: read}}",
         "volumes: {a: {mode: write}}",
@@ -144,7 +152,7 @@ def test_workload_keys_that_come_later(setting: str) -> None:
         ("volumes: {a: {mode: stael}}", 'expected copy, empty, off, overlay, read or write, got "stael"'),
         ("port_map: {8080: x}", "workloads.w.port_map.8080: expected a number from 1 to 65535"),
         ("volumes: ['./a:/b']", "Compose's list of binds is mounts here"),
-        ("image: a\nimage: b", "image: written twice, first in line 3"),
+        ("image: a\nimage: b", "devcluster.yaml:4:5: workloads.w.image: written twice, first in line 3"),
         ("image:", "workloads.w.image: expected text that is not empty, got nothing"),
         ("image: [a]", "got a list"),
         ("ports: 80", "expected a list"),
@@ -152,9 +160,13 @@ def test_workload_keys_that_come_later(setting: str) -> None:
         ("ports: ['1-3:1-2']", "as many ports on the laptop"),
         ("ports: [70000]", "expected a port from 1 to 65535"),
         ("ports: [{published: 1}]", "target is missing"),
-        ("cpus: nan", "a number above 0"),
+        ("ports: [{target: 1, published: 9-5}]", "published: expected a port from 1 to 65535"),
+        ("ports: ['9-5:80']", "ports[0]: expected a port from 1 to 65535"),
+        ("cpus: nan", "a number of processors"),
+        ("cpus: -1", "a number of processors"),
         ("init: maybe", "expected true or false"),
         ("mem_limit: 1 apple", "expected a size such as 512m or 1GiB"),
+        ("mem_limit: 999999999999999t", "expected a size below"),
         ("healthcheck: {interval: 5s}", "test is missing"),
         ("healthcheck: {test: [curl]}", "begins with CMD"),
         ("healthcheck: {test: a, interval: 5}", "expected a duration"),
@@ -169,6 +181,15 @@ def test_workload_keys_that_come_later(setting: str) -> None:
         ("mounts: ['./a:b']", "an absolute path in the container"),
         ("ulimits: {nofile: many}", "expected a number, or {soft"),
         ("extra_hosts: [a]", "expected name=value"),
+        ("extra_hosts: {a: [1.2.3.4, hush]}", "extra_hosts.a: expected an IP address or host-gateway"),
+        ("ports: ['1-2000:1-2000']", "expected at most 1000 ports"),
+        ("ports: ['1:2:3']", "expected [ADDRESS:][HOST:]CONTAINER[/udp], got"),
+        ("mounts: [{type: bind, target: /x}]", "mounts[0]: source is missing"),
+        ("mounts: ['./a:/x', './b:/x/']", "workloads.w.mounts: /x is mounted twice"),
+        ("mounts: ['./a:/x']\ntmpfs: '/x:size=1m'", "workloads.w.mounts: /x is mounted twice"),
+        ("security_opt: ['seccomp=gone.json']", "workloads.w.security_opt: gone.json can't be read: No such"),
+        ("security_opt: ['seccomp:local.env']", "workloads.w.security_opt: local.env is no JSON"),
+        ("devices: [{target: /dev/x}]", "source is missing"),
     ],
 )
 def test_messages(setting: str, message: str) -> None:
@@ -182,6 +203,7 @@ def test_messages(setting: str, message: str) -> None:
         ("name: a", "devcluster.yaml:1:1: workloads is missing"),
         ("workloads: {}", "devcluster.yaml:1:12: workloads: expected a map with at least one entry"),
         ("workloads:", "workloads: expected a map with at least one entry, got nothing"),
+        ("workloads: {x-a: {}}", "workloads: expected a map with at least one entry"),
         ("- a", "expected a map, got a list"),
         ("workloads: {a b: }", "workloads.a b: expected a name of letters"),
         ("name: My Shop\nworkloads: {w: }", "name: expected lower case letters"),
@@ -216,9 +238,32 @@ def test_values_of_the_environment_are_never_shown() -> None:
         "env: [A=hush]",
         "environment: {A: 'x$hu${sh!hush}'}",
         "image: ${HUSH}\nmode: ${HUSH}\nenvironment: {A: hush}",
+        "environment:\n\t\tTOKEN: hush",
+        'environment:\n  A: "begin\nhush',
+        "environment: {A: x,\nB: hush: x}",
+        "enviroment:\n  A: hush: hush",
+        "env:\n  A: hush: hush",
+        "environment: {TOKEN=hush, B=hush}",
+        "{environment: {TOKEN:hush}, mode: steal}",
+        "build: {context: ., args: {TOKEN: hush}}",
+        "build: {context: ., args: [TOKEN=hush]}",
+        "environment:\n  A: &it hush\nmode: *it",
+        "ENV_VARS: {A: hush}",
+        "env_file: {A: hush}",
     ):
         text = refused(lines, HUSH="hush")
         assert "hush" not in text.replace("${hush", "").replace("environment.hush", ""), lines
+
+
+def test_a_line_is_what_the_composer_takes_for_one() -> None:
+    text = problems("# a\u2028# b\nworkloads:\n  w:\n    mode: steal\n    environment: {A: hush, B: [1]}\n")
+    assert "    mode: steal\n" in text
+    assert "hush" not in text
+
+
+def test_what_is_no_yaml_is_said_with_its_signs() -> None:
+    assert "not YAML: expected ',' or '}', but got ':'" in problems("workloads: {w: {image: a: b}}")
+    assert problems("workloads:\n\tw: a").startswith("devcluster.yaml:2:1: not YAML: a tab where spaces are")
 
 
 def test_a_masked_line_keeps_its_caret() -> None:
@@ -248,6 +293,8 @@ def test_env_file_is_under_environment() -> None:
     assert dict(item.environment) == {"FROM_FILE": "1", "BOTH": "here", "SHELL_ONLY": "s"}
     item = workload("env_file: [{path: gone.env, required: false}, local.env]")
     assert dict(item.environment) == {"FROM_FILE": "1", "BOTH": "file"}
+    item = workload("env_file: [local.env, second.env]", A="shell")
+    assert dict(item.environment)["SECOND"] == "file-shell"
 
 
 def test_ports_short_and_long() -> None:
@@ -265,6 +312,20 @@ def test_ports_short_and_long() -> None:
         Publish(1, 2),
     )
     assert workload("ports: [22:22]").ports == (Publish(22, 22),)
+    assert workload(
+        "ports: ['8000-9000:80', '0:81', '127.0.0.1:90-91:82/udp', {target: 1, published: 5-6},"
+        " {target: 2, published: 0}]"
+    ).ports == (
+        Publish(80, 8000, last=9000),
+        Publish(81, None),
+        Publish(82, 90, "127.0.0.1", "udp", last=91),
+        Publish(1, 5, last=6),
+        Publish(2, None),
+    )
+    assert workload("ports: ['::1:5:6', 80:80/UDP]").ports == (
+        Publish(6, 5, "::1"),
+        Publish(80, 80, protocol="udp"),
+    )
     assert workload("ports: []").ports == ()
     assert workload("image: a").ports is None
 
@@ -321,16 +382,40 @@ def test_commands() -> None:
     assert workload("command: \"a 'b c' d\"").command == ("a", "b c", "d")
     assert workload("command: [a, 1, true]").command == ("a", "1", "true")
     assert workload("entrypoint: []").entrypoint == ()
+    assert workload("command: ").command is None
+    assert workload("entrypoint: null").entrypoint is None
+
+
+def test_what_stands_several_times_in_hosts() -> None:
+    hosts = (("a", "1.2.3.4"), ("a", "::1"), ("b", "host-gateway"))
+    assert workload("extra_hosts: ['a:1.2.3.4', 'a=[::1]', 'b:host-gateway']").runtime.extra_hosts == hosts
+    assert workload("extra_hosts: {a: [1.2.3.4, '::1'], b: host-gateway}").runtime.extra_hosts == hosts
+
+
+def test_a_seccomp_profile_travels_as_its_text() -> None:
+    options = workload(
+        "security_opt: ['seccomp=./seccomp.json', 'seccomp:unconfined', 'seccomp={}', label=disable]"
+    ).runtime.security_opt
+    profile = 'seccomp={"defaultAction":"SCMP_ACT_ALLOW"}'
+    assert options == (profile, "seccomp:unconfined", "seccomp={}", "label=disable")
+
+
+def test_devices_and_processors() -> None:
+    runtime = workload("devices: [/dev/a, {source: /dev/b, permissions: r}]\ncpus: 0").runtime
+    assert (runtime.devices, runtime.cpus) == (("/dev/a", "/dev/b:/dev/b:r"), None)
 
 
 def test_healthcheck_forms() -> None:
-    assert workload("healthcheck: off").healthcheck == Healthcheck("off")
+    for word in ("off", "false", "'off'"):
+        assert workload(f"healthcheck: {word}").healthcheck == Healthcheck("off")
+        assert workload(f"volumes: {{a: {{mode: {word}}}}}").volumes == (VolumeRule("a", "off"),)
     assert workload("healthcheck: {disable: true}").healthcheck == Healthcheck("off")
     assert workload("healthcheck: {test: [NONE]}").healthcheck == Healthcheck("off")
     item = workload(
-        "healthcheck: {test: curl x, interval: 1m30s, timeout: 500ms, retries: 3, start_period: 1h}"
+        "healthcheck: {test: curl x, interval: 1m30s, timeout: 500ms, retries: 3,"
+        " start_period: 1h, start_interval: 2s, x-a: 1}"
     )
-    assert item.healthcheck == Healthcheck("block", ("CMD-SHELL", "curl x"), 90, 0.5, 3, 3600)
+    assert item.healthcheck == Healthcheck("block", ("CMD-SHELL", "curl x"), 90, 0.5, 3, 3600, 2)
 
 
 def test_runtime_keys() -> None:

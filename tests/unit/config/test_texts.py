@@ -64,6 +64,8 @@ def test_env_file() -> None:
         "LINES='one\ntwo'\n"
         "COLON: y\n"
         "EMPTY=\n"
+        "COLOR=#fff # white\n"
+        "NOTHING= # but a comment\n"
         "ALONE\n"
         "BEFORE=${HASH}-$A\n"
         "\n  INDENTED=1"
@@ -77,6 +79,8 @@ def test_env_file() -> None:
         "LINES": "one\ntwo",
         "COLON": "y",
         "EMPTY": "",
+        "COLOR": "#fff",
+        "NOTHING": "",
         "ALONE": None,
         "BEFORE": "a#b-a",
         "INDENTED": "1",

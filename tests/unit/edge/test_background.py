@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 
 import pytest
 
-from devcluster.edge.background import apart, running, unless_cancelled
+from devcluster.edge.background import apart, running, to_the_end, together, unless_cancelled
 
 
 class _Work:
@@ -133,3 +134,62 @@ async def test_a_cancelled_loop_ends_though_its_group_answers_with_an_error() ->
     done, _ = await asyncio.wait({task}, timeout=10)
     assert done == {task}
     assert task.cancelled()
+
+
+async def test_the_first_error_of_several_is_raised_when_the_others_have_ended() -> None:
+    work = _Work()
+
+    async def fails() -> None:
+        await work.began.wait()
+        raise ConnectionError("lost")
+
+    task = asyncio.ensure_future(together(work.run(), fails(), name="work"))
+    await work.ending.wait()
+    assert not task.done()
+    work.may_end.set()
+    with pytest.raises(ConnectionError, match="lost"):
+        await task
+
+
+async def test_several_are_cancelled_and_waited_for() -> None:
+    work = _Work()
+    task = asyncio.ensure_future(together(work.run(), name="work"))
+    await work.began.wait()
+    task.cancel()
+    await work.ending.wait()
+    assert not task.done()
+    work.may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_several_answers_are_in_order() -> None:
+    async def answer(number: int) -> int:
+        return number
+
+    assert await together(answer(1), answer(2), name="work") == [1, 2]
+    assert await together(name="none") == []
+
+
+async def test_what_makes_something_is_not_left_in_the_middle() -> None:
+    """The thread goes on when its caller is cancelled: who tidies up next must find what it made."""
+    begun, go_on, made = threading.Event(), threading.Event(), []
+
+    def make() -> None:
+        begun.set()
+        go_on.wait(5)
+        made.append("network")
+
+    task = asyncio.create_task(to_the_end(asyncio.to_thread(make)))
+    await asyncio.to_thread(begun.wait, 5)
+    task.cancel()
+    asyncio.get_running_loop().call_later(0.05, go_on.set)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert made == ["network"]
+
+
+async def test_a_result_and_an_error_pass_unchanged() -> None:
+    assert await to_the_end(asyncio.to_thread(int, "7")) == 7
+    with pytest.raises(ValueError, match="seven"):
+        await to_the_end(asyncio.to_thread(int, "seven"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.errors import ConfigurationError
+from devcluster.errors import ConfigurationError, LeftoverError
 from devcluster.plan.install import Observed, Wish, plan_install
 from devcluster.plan.remove import plan_remove
 from devcluster.plan.steps import render_steps
@@ -160,3 +160,23 @@ def test_remove_in_words() -> None:
     moves = (PortMove("number", 80, 8080, 9901),)
     noted = plan_remove(None, kind="deployment", name="web", namespace="shop", noted=moves)
     assert [type(step).__name__ for step in noted] == ["RestoreService", "PruneHistory", "DeleteAgent"]
+    copied = (*moves, PortMove("copy", 80, 8080, 9901))
+    every = plan_remove(originals, kind="deployment", name="web", namespace="shop", noted=copied)
+    assert [str(step) for step in every][:2] == [
+        "lead service/copy to the application (80: 9901 to 8080)",
+        "lead service/number to the application (80: 9901 to 8080)",
+    ]
+
+
+def test_an_agent_that_lost_its_secret_is_not_wrapped_again() -> None:
+    seen = replace(installed(observed(), WISH), originals=None, settings=None)
+    with pytest.raises(LeftoverError, match=r"secret/devcluster-deployment-web.* is gone") as caught:
+        plan_install(seen, WISH)
+    assert "kubectl rollout undo deployment/web -n shop" in caught.value.hint
+
+
+def test_a_number_of_two_protocols_is_led_once() -> None:
+    dns = service("dns", 53)
+    dns["spec"]["ports"] = [{"port": 53, "targetPort": 53}, {"port": 53, "targetPort": 53, "protocol": "UDP"}]
+    assert names(observed(dns), WISH)[-1] == "PatchService"
+    assert names(installed(observed(dns), WISH), WISH) == ["AwaitPods"]

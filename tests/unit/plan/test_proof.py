@@ -179,3 +179,8 @@ def test_every_other_outcome_names_its_hop(outcome: Json, hop: str) -> None:
     verdict = _judged(_answer(), outcome)
     assert (verdict.state, verdict.hop) == ("broken", hop)
     assert verdict.reason
+
+
+def test_tcp_and_udp_of_one_number_are_two() -> None:
+    service = _service(_HTTP, {"port": 80, "protocol": "UDP"})
+    assert [type(one) for one in plan_proofs(_behind(service))] == [Attempt, Verdict]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 from devcluster.rules.drift import Drift, service_drift, template_drift, true_state
@@ -67,9 +68,18 @@ def test_memory_costs_no_request() -> None:
 
 
 def test_another_image_is_told() -> None:
+    """And what it means for a command that only the image has."""
+    text = "deployment/web runs web:2 now, and web:1 when the agent came"
     assert drift(edited(image="web:2")) == (
-        Drift("deployment/web runs web:2 now, and web:1 when the agent came", "none"),
+        Drift(
+            f"{text}; the original would start by the former image's command until the next `devcluster up`",
+            "none",
+        ),
     )
+    before = copy.deepcopy(BEFORE)
+    before["spec"]["containers"][0]["command"] = ["/app"]
+    item = {"spec": {"template": edited(image="web:2")}}
+    assert template_drift(replace(ORIGINALS, template=before), item) == (Drift(text, "none"),)
 
 
 def test_services() -> None:
@@ -93,3 +103,9 @@ def test_the_state_says_no_more_than_what_arrives() -> None:
     assert true_state("reconnecting", 0, [part]) == "reconnecting"
     assert true_state("attached", 1, [gone]) == "partial"
     assert true_state("reconnecting", 0, [gone]) == "absent"
+
+
+def test_the_udp_port_of_the_same_number_leads_where_it_should() -> None:
+    ports = [{"port": 53, "targetPort": 9901}, {"port": 53, "targetPort": 53, "protocol": "UDP"}]
+    live = {"metadata": {"name": "dns"}, "spec": {"ports": ports}}
+    assert service_drift([PortMove("dns", 53, 53, 9901)], [live]) == ()

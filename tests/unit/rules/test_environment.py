@@ -61,6 +61,24 @@ def rewrite(key: str, value: str, variables: tuple[str, ...] | None = None) -> s
         ("dbHost", "db", "db.shop"),
         ("REDIS_HOST_1", "db", "db.shop"),
         ("NPM", "http://web/@scope/x", "http://web.shop/@scope/x"),
+        ("PGHOST", "db", "db.shop"),
+        ("DBHOST", "db:3306", "db.shop:3306"),
+        ("CASSANDRA_CONTACT_POINTS", "a,b,", "a.shop,b.shop,"),
+        ("BROKER_LIST", "a,b", "a.shop,b.shop"),
+        ("ES_HOSTS", '["a", "b:9200"]', '["a.shop", "b.shop:9200"]'),
+        ("X", "mysql:host=db;port=3306;dbname=db", "mysql:host=db.shop;port=3306;dbname=db"),
+        ("X", "host='db' dbname='db'", "host='db.shop' dbname='db'"),
+        ("X", "Server=db\\sql;Database=db", "Server=db.shop\\sql;Database=db"),
+        ("X", "db:db@tcp(db)/db", "db:db@tcp(db.shop)/db"),
+        ("X", '{"host":"db","user":"db","port":3306}', '{"host":"db.shop","user":"db","port":3306}'),
+        ("X", '{"hosts":["db","a"],"name":"db"}', '{"hosts":["db.shop","a.shop"],"name":"db"}'),
+        ("X", '["db:1","a:2"]', '["db.shop:1","a.shop:2"]'),
+        ("X", "[db]\nhost: db\nuser: db\n", "[db]\nhost: db.shop\nuser: db\n"),
+        ("X", "DB_HOST=db,DB_USER=db", "DB_HOST=db.shop,DB_USER=db"),
+        ("ARGS", "--host=db --user=db", "--host=db.shop --user=db"),
+        ("JAVA_OPTS", "-Ddb.host=db -Ddb.user=db", "-Ddb.host=db.shop -Ddb.user=db"),
+        ("X", "a=http://a:2380,b=http://b:2380", "a=http://a.shop:2380,b=http://b.shop:2380"),
+        ("X", "dns:///db:50051", "dns:///db.shop:50051"),
     ],
 )
 def test_hosts_are_qualified(key: str, value: str, expected: str) -> None:
@@ -98,6 +116,14 @@ def test_hosts_are_qualified(key: str, value: str, expected: str) -> None:
         ("DB_SERVICE_HOST", "10.96.1.2"),
         ("X", "/var/db:3306"),
         ("X", "--user db --name=web"),
+        ("BASIC_AUTH", "db:1234"),
+        ("CREDENTIALS", "db:1234"),
+        ("RABBITMQ_VHOST", "db"),
+        ("X", "user=x;password=db:3306"),
+        ("X", '{"password":"db:3306"}'),
+        ("X", "Server=x;Password=p@db:3306;User=db"),
+        ("X", "http://other/?a=b&host=db"),
+        ("X", "file:///db"),
     ],
 )
 def test_all_else_stays(key: str, value: str) -> None:
@@ -108,6 +134,8 @@ def test_named_variables_count_whole() -> None:
     assert rewrite("X", "db", ("X",)) == "db.shop"
     assert rewrite("X", "db;web|mysql://db:db@db/db", ("X",)) == "db.shop;web.shop|mysql://db:db@db.shop/db"
     assert rewrite("DB_HOST", "db", ("X",)) == "db"
+    assert rewrite("X", "primary=db", ("X",)) == "primary=db.shop"
+    assert rewrite("X", "db:db@tcp(db:3306)/db", ("X",)) == "db:db@tcp(db.shop:3306)/db"
 
 
 def test_rewrites_are_listed_once_and_without_values() -> None:
@@ -130,7 +158,7 @@ VALUES = st.lists(
             "x",
             "é",
             "\n",
-            *":@/,;=() ?#.-'\"[]|$",
+            *":@/,;=() ?#.-'\"[]|$&\\{}",
         ]
     )
 ).map("".join)

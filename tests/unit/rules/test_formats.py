@@ -69,6 +69,25 @@ def test_a_name_that_no_shell_knows() -> None:
         render_environment((("a.b", "x"),), "sh")
 
 
+@pytest.mark.parametrize("name", ["UID", "EUID", "PPID", "SHELLOPTS", "RANDOM", "GROUPS"])
+def test_a_name_that_bash_keeps_to_itself(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"sh can't carry {name}") as caught:
+        render_environment(((name, "7"),), "sh")
+    assert "--format docker" in caught.value.hint
+
+
+def test_bytes_that_are_no_text_by_a_real_bash() -> None:
+    value = b"a\xff\xe9'\n\xc3\xa9"
+    pairs = (("BYTES", value.decode("utf-8", "surrogateescape")),)
+    for form in ("docker", "json", "yaml"):
+        with pytest.raises(ConfigurationError, match="can't carry BYTES") as caught:
+            render_environment(pairs, form)
+        assert "--format sh" in caught.value.hint
+    script = render_environment(pairs, "sh").encode("utf-8", "surrogateescape") + b"env -0"
+    output = subprocess.run(["bash"], input=script, env={}, capture_output=True, check=True).stdout
+    assert b"BYTES=" + value in output.split(b"\0")
+
+
 def test_nobody_carries_nul() -> None:
     for form in ("docker", "json", "sh", "yaml"):
         with pytest.raises(ConfigurationError, match=r"no format|can't carry X"):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from devcluster.config.model import Healthcheck, Publish, Runtime, Target, VolumeRule, Workload
+from devcluster.errors import ConfigurationError
 from devcluster.rules.container import ContainerSpec, VolumeBind
 from devcluster.rules.environment import LocalEnvironment
 from devcluster.rules.facts import PodFacts
@@ -15,6 +17,7 @@ from devcluster.rules.local import local_container, network_runtime, published_p
 
 Json = dict[str, Any]
 
+OFF = Healthcheck("off")
 FACTS = PodFacts(
     environment=(),
     command=("/run.sh", "serve", "--port=80"),
@@ -41,6 +44,7 @@ def local(
         environment=LocalEnvironment((("A", "1"),)),
         volumes=volumes,
         image_stop_signal="SIGWINCH",
+        image_entrypoint=("/image",),
     )
 
 
@@ -62,11 +66,19 @@ def local(
         ({"args": ["a"]}, {"entrypoint": ("e",)}, (("e",), None)),
         ({"command": ["/run.sh"]}, {"entrypoint": ("e",), "command": ("x",)}, (("e",), ("x",))),
         ({}, {"entrypoint": (), "command": ("x",)}, ((), ("x",))),
+        ({}, {"command": ()}, (("/image",), None)),
+        ({"args": ["serve"]}, {"command": ()}, (("/image",), None)),
+        ({"command": ["/run.sh"]}, {"command": ()}, (("/run.sh",), None)),
     ],
 )
 def test_command(container: Json, file: Json, expected: tuple[Any, Any]) -> None:
     spec = local(container, **file)
     assert (spec.entrypoint, spec.command) == expected
+
+
+def test_nothing_to_run_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"workloads\.w: the command is empty"):
+        local({"command": ["/run.sh"]}, entrypoint=(), command=())
 
 
 def test_what_the_agent_reports_unless_the_file_says() -> None:
@@ -143,6 +155,7 @@ def test_a_memory_volume_that_is_off() -> None:
         environment=LocalEnvironment(()),
         volumes=(),
         image_stop_signal=None,
+        image_entrypoint=(),
     )
     assert spec.memory_volumes == ()
 
@@ -162,8 +175,23 @@ def test_health_comes_from_the_pod() -> None:
     assert http["httpGet"] == {"path": "/", "port": "http"}
     assert healthcheck_source({"ports": ports}, workload).ports == (8080,)
     assert healthcheck_source({}, workload).kind == "none"
-    off = Workload("w", Target("w"), healthcheck=Healthcheck("off"))
+    off = Workload("w", Target("w"), healthcheck=OFF)
     assert healthcheck_source({"readinessProbe": http}, off).kind == "none"
+
+
+def test_what_is_asked_on() -> None:
+    """The readiness probe, else the liveness probe; not the startup probe, nor within a few seconds."""
+    workload = Workload("w", Target("w"))
+    ports = [{"name": "http", "containerPort": 8080}]
+    http = {"httpGet": {"path": "/", "port": "http"}}
+    ready = healthcheck_source({"ports": ports, "readinessProbe": http, "livenessProbe": {}}, workload)
+    assert (ready.lasting, ready.period, ready.failures) == (ready.probe, 10, 3)
+    quick = {"tcpSocket": {"port": 1}, "periodSeconds": 1, "failureThreshold": 2}
+    alive = healthcheck_source({"ports": ports, "livenessProbe": quick}, workload)
+    assert (alive.kind, alive.lasting, alive.period, alive.failures) == ("ports", quick, 1, 5)
+    assert healthcheck_source({"startupProbe": http}, workload).lasting is None
+    assert healthcheck_source({"livenessProbe": {"exec": {}}}, workload).lasting is None
+    assert healthcheck_source({"livenessProbe": http}, replace(workload, healthcheck=OFF)).lasting is None
 
 
 def test_an_exec_probe_is_dockers_to_run() -> None:

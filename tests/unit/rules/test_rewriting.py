@@ -39,6 +39,11 @@ def rewrite(text: str) -> str:
         ("server a:8080;", "server a.shop:8080;"),
         ("brokers: a:9092,b:9092", "brokers: a.shop:9092,b.shop:9092"),
         ("host = db\r", "host = db.shop\r"),
+        ("{host: db, user: db}", "{host: db.shop, user: db}"),
+        ("'dsn' => 'mysql:host=db;dbname=db',", "'dsn' => 'mysql:host=db.shop;dbname=db',"),
+        ('hosts: ["a", "b"]', 'hosts: ["a.shop", "b.shop"]'),
+        ("\ufeffhost = db", "\ufeffhost = db.shop"),
+        ('database = "mysql://db:db@db/db"', 'database = "mysql://db:db@db.shop/db"'),
     ],
 )
 def test_hosts_are_qualified(line: str, expected: str) -> None:
@@ -62,6 +67,11 @@ def test_hosts_are_qualified(line: str, expected: str) -> None:
         "host: db.other",
         "x = /var/lib/db",
         "use db;",
+        "host,db",
+        "url = http://x/?a=1&host=db",
+        "user=x;password=db:3306",
+        "password = p,db:3306",
+        "voil\u00e0db:80",
     ],
 )
 def test_all_else_stays(line: str) -> None:

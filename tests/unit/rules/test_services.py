@@ -143,3 +143,55 @@ def test_after_wrapping_anew_either_front_is_ours() -> None:
 def test_a_teammates_port_stays_and_is_named() -> None:
     live = service("a", {"port": 80, "targetPort": 3000})
     assert undo_moves(live, (PortMove("a", 80, 8080, 9901),)) == ([], ("service/a port 80: targetPort",))
+
+
+def test_a_number_that_speaks_tcp_and_udp() -> None:
+    """Two ports of a Service, told apart by their protocol alone."""
+    live = service("a", {"port": 53, "targetPort": 53}, {"port": 53, "targetPort": 53, "protocol": "UDP"})
+    moves = (PortMove("a", 53, 53, 9901),)
+    led = _patched(live, apply_moves(live, moves, "deployment/web"))
+    assert [port["targetPort"] for port in led["spec"]["ports"]] == [9901, 53]
+    assert unmoved(led, moves)["spec"] == live["spec"]
+    operations, kept = undo_moves(led, moves)
+    assert (_patched(led, operations), kept) == (live, ())
+
+
+def test_a_port_that_was_given_another_number_meanwhile_is_led_back() -> None:
+    """Else it would lead to the agent's port, where nobody listens after `down`."""
+    moves = (PortMove("a", 80, 8080, 9901), PortMove("a", 81, 8081, 9902))
+    live = service("a", {"port": 8888, "targetPort": 9901}, {"port": 80, "targetPort": 9902})
+    wanted = service("a", {"port": 8888, "targetPort": 8080}, {"port": 80, "targetPort": 8081})
+    operations, kept = undo_moves(live, moves)
+    assert (_patched(live, operations), kept) == (wanted, ())
+    assert unmoved(live, moves)["spec"] == wanted["spec"]
+
+
+def test_of_two_containers_with_one_port_name_the_first_is_meant() -> None:
+    """As kube-proxy's endpoints have it."""
+    one, two = (
+        {"name": n, "ports": [{"name": "http", "containerPort": p}]} for n, p in (("a", 1), ("web", 2))
+    )
+    live = [service("s", {"port": 80, "targetPort": "http"})]
+
+    def numbers(*containers: dict[str, Any], **spec: Any) -> list[int]:
+        template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": list(containers)} | spec}
+        return [route.container_port for route in routes(live, template, container="web")]
+
+    assert numbers(one, two) == []
+    assert numbers(two, one) == [2]
+    assert numbers(two, initContainers=[one | {"restartPolicy": "Always"}]) == [2]  # sidecars come last
+
+
+def test_a_port_with_several_names_has_one_front() -> None:
+    ports = [
+        {"containerPort": 8080},
+        {"name": "http", "containerPort": 8080},
+        {"name": "metrics", "containerPort": 8080},
+    ]
+    template = {
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "web", "ports": ports}]},
+    }
+    targets = [{"port": 80, "targetPort": "http"}, {"port": 81, "targetPort": "metrics"}]
+    items = routes([service("a", *targets)], template, container="web")
+    assert plan_fronts(items, template, container="web", agent_port=9900) == (FrontPort(8080, 9901, "http"),)

@@ -94,6 +94,13 @@ def test_probes_ask_the_agent_and_hooks() -> None:
     assert wrapped["lifecycle"] == {"preStop": lifecycle["preStop"]}
 
 
+def test_a_hook_that_calls_the_application_is_the_agents() -> None:
+    calling = {"preStop": {"httpGet": {"path": "/quit", "port": "http"}}}
+    original = template(lifecycle={**calling, "stopSignal": "SIGQUIT"})
+    assert web(wrap(original))["lifecycle"] == {"stopSignal": "SIGQUIT"}
+    assert "lifecycle" not in web(wrap(template(lifecycle=calling)))
+
+
 @pytest.mark.parametrize(
     ("resources", "expected"),
     [
@@ -201,3 +208,36 @@ def test_settings() -> None:
     assert (settings["grace_ms"], settings["lease_ms"]) == (5000, 15000)
     assert settings["stop_signal"] == "SIGWINCH"
     assert "liveness_probe" not in settings
+
+
+def test_every_name_of_a_port_moves() -> None:
+    ports = [{"name": name, "containerPort": 8080} for name in ("http", "metrics")]
+    assert web(wrap(template(ports=ports), fronts=FRONTS))["ports"] == [
+        {"containerPort": 8080},
+        {"name": "http", "containerPort": 9901, "protocol": "TCP"},
+        {"name": "metrics", "containerPort": 9901, "protocol": "TCP"},
+    ]
+
+
+def test_agents_port_must_be_free_of_services_too() -> None:
+    with pytest.raises(ConfigurationError, match="9900"):
+        check_template(template(), container="web", agent_port=9900, command=("/app",), routed=(9900,))
+
+
+@pytest.mark.parametrize(
+    ("spec", "mount", "word"),
+    [
+        ({}, {"name": "v", "mountPath": "/.devcluster"}, "/.devcluster"),
+        ({}, {"name": "v", "mountPath": "/.devcluster/etc"}, "/.devcluster/etc"),
+        (
+            {"volumes": [{"name": "devcluster-etc"}]},
+            {"name": "v", "mountPath": "/v"},
+            "volume devcluster-etc",
+        ),
+    ],
+)
+def test_the_agents_places_must_be_free(spec: dict[str, Any], mount: dict[str, Any], word: str) -> None:
+    original = template(volumeMounts=[mount])
+    original["spec"] |= spec
+    with pytest.raises(ConfigurationError, match=f"has {word}, which the agent needs"):
+        check_template(original, container="web", agent_port=9900, command=("/app",))

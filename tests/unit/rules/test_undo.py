@@ -145,3 +145,23 @@ def test_who_owned_a_field_owns_it_again() -> None:
     newer = less | {"time": "4"}
     assert restore_managers([apply], [newer, ours], "devcluster") == [newer]
     assert restore_managers([apply], [ours], "devcluster") == [apply]
+
+
+def test_arguments_that_we_took_away_come_back_beside_their_command() -> None:
+    """Who sets the command alone means it beside the arguments that their manifest has."""
+    original = base(args=["--old"])
+    restored = restore(original, wrap(original), live_of(original, command=["/theirs"]))
+    assert restored.template == base(command=["/theirs"], args=["--old"])
+    again = restore(original, wrap(original), live_of(original, command=["/theirs"], args=["--new"]))
+    assert again.template == base(command=["/theirs"], args=["--new"])
+
+
+def test_several_names_of_one_port_go_back_beside_a_teammates_port() -> None:
+    ports = [{"name": name, "containerPort": 8080} for name in ("http", "metrics")]
+    original, theirs = base(ports=ports), {"name": "debug", "containerPort": 5005}
+    wrapping = Wrapping("s", ("c-00",), ("/app",), fronts=(FrontPort(8080, 9901, "http"),))
+    ours = wrap_template(original, container="web", wrapping=wrapping)
+    live = copy.deepcopy(ours)
+    live["spec"]["containers"][0]["ports"].append(theirs)
+    restored = restore(original, ours, live)
+    assert restored.template["spec"]["containers"][0]["ports"] == [*ports, theirs]

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from devcluster.config.model import VolumeRule
+from devcluster.config.model import Mount, Runtime, Target, VolumeRule, Workload
 from devcluster.errors import ConfigurationError
-from devcluster.rules.tree import matches
-from devcluster.rules.volumes import DEFAULT_LIMIT, nested, pod_volumes, resolve_volumes
+from devcluster.rules.globs import matches
+from devcluster.rules.volumes import DEFAULT_LIMIT, covered_paths, nested, pod_volumes, resolve_volumes
 
 VOLUMES: list[dict[str, Any]] = [
     {"name": "data", "persistentVolumeClaim": {"claimName": "c"}},
@@ -79,6 +79,13 @@ def test_defaults_and_the_nearer_rule() -> None:
     assert modes["/conf"] == ("copy", DEFAULT_LIMIT)
 
 
+def test_what_the_file_mounts_wins() -> None:
+    mounts, runtime = (Mount("/x", "/data/"),), Runtime(tmpfs=("/conf:size=1",))
+    covered = covered_paths(Workload("w", Target("w"), mounts=mounts, runtime=runtime))
+    plans = resolve_volumes(FOUND, (VolumeRule("/data", "copy"),), covered=covered)
+    assert {plan.volume.mount_path for plan in plans if plan.mode == "off"} == {"/data", "/conf"}
+
+
 def test_an_unknown_volume_is_named_with_those_that_exist() -> None:
     with pytest.raises(
         ConfigurationError, match=r"workloads\.w\.volumes: the pod has no volume dat$"
@@ -95,6 +102,14 @@ def test_two_mounts_never_share_a_folder() -> None:
         resolve_volumes(FOUND, (VolumeRule("data", path=Path("/x")),))
 
 
+@pytest.mark.parametrize(
+    "rule", [VolumeRule("data", exclude=("a", "b[")), VolumeRule("data", rewrite=("b[",))]
+)
+def test_a_malformed_pattern_is_named(rule: VolumeRule) -> None:
+    with pytest.raises(ConfigurationError, match=r"volumes\.data\.(exclude|rewrite): malformed pattern b\["):
+        resolve_volumes(FOUND, (rule,))
+
+
 def test_what_is_mounted_within_is_not_copied_twice() -> None:
     mounts = [
         {"name": "data", "mountPath": path}
@@ -102,8 +117,8 @@ def test_what_is_mounted_within_is_not_copied_twice() -> None:
     ]
     plans = resolve_volumes(pod_volumes({"volumeMounts": mounts}, VOLUMES), ())
     within = {plan.volume.mount_path: nested(plan, plans) for plan in plans}
-    assert within["/data"] == ("a/b/**", "in[[]n]er/**")
-    assert set(within["/"]) == {"data/**", "data/a/b/**", "data/in[[]n]er/**", "database/**"}
+    assert within["/data"] == ("a/b/**", r"in\[n]er/**")
+    assert set(within["/"]) == {"data/**", "data/a/b/**", r"data/in\[n]er/**", "database/**"}
     assert within["/database"] == ()
     assert matches("in[n]er/x", within["/data"])
     assert not matches("in[n]er", within["/data"])

@@ -73,7 +73,14 @@ def test_recreate_is_away_for_as_long_as_its_start_took() -> None:
 
 @pytest.mark.parametrize(
     ("surge", "gone", "replicas", "away"),
-    [(0, 1, 1, True), (0, 1, 2, False), ("25%", "25%", 1, False), ("0%", "100%", 4, True), (1, 1, 1, False)],
+    [
+        (0, 1, 1, True),
+        (0, 1, 2, False),
+        ("25%", "25%", 1, False),
+        ("0%", "100%", 4, True),
+        (1, 1, 1, False),
+        ("0%", "25%", 1, True),
+    ],
 )
 def test_a_rolling_deployment_may_be_away_too(
     surge: int | str, gone: int | str, replicas: int, away: bool

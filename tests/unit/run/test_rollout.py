@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.run.workload.rollout import Sight, find_failure
+from devcluster.run.workload.rollout import Sight, find_failure, tell_progress
 
 Json = dict[str, Any]
 
@@ -66,3 +66,15 @@ def test_the_controllers_word() -> None:
     paused = find_failure(Sight(deployment(paused=True), ()), "web", True)
     assert paused is not None
     assert "paused" in paused[1]
+
+
+def test_a_pod_without_a_node_is_told() -> None:
+    waiting = pod({})
+    waiting["status"]["conditions"] = [
+        {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient cpu."}
+    ]
+    told = tell_progress(Sight(deployment(replicas=1), (waiting,)), wrapped=True)
+    assert told == (
+        "0 of 1 pods are new; 0 available; "
+        "pod web-1 has no node: 0/1 nodes are available: 1 Insufficient cpu."
+    )

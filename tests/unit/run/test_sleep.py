@@ -1,0 +1,55 @@
+"""After sleep everything of a link is opened anew: an agent that is asked on the old way never answers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from devcluster.edge.agent.ssh import AgentLink, Keys
+from devcluster.plan.cluster import AgentPod
+from devcluster.run.host import sleep
+from devcluster.run.host.podlink import Claim, PodLink, Wire
+
+
+class _Deaf:
+    """Held once, then no word comes through any more."""
+
+    async def call(self, do: str, **_: Any) -> dict[str, Any]:
+        if do != "hold":
+            await asyncio.Event().wait()
+        return {"epoch": 1, "lanes": 0}
+
+
+async def test_a_link_ends_after_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept, looked = [7.0], asyncio.Event()
+
+    def asleep() -> float:
+        looked.set()
+        return slept[0]
+
+    monkeypatch.setattr(sleep, "asleep", asleep)
+    link = PodLink(_pod(), Claim(1, {}, "", 600.0, "start-first"), _wire(), lambda: None)
+    serving = asyncio.create_task(link._serve(cast(AgentLink, _Deaf())))
+    async with asyncio.timeout(5):
+        await looked.wait()
+        slept[0] += 60
+        with pytest.raises(ConnectionError, match="asleep"):
+            await serving
+
+
+def test_this_machine_tells() -> None:
+    assert sleep.asleep() >= -0.001
+
+
+def _pod() -> AgentPod:
+    return AgentPod(name="web-1", uid="u", ip="10.0.0.1", ready=True, phase="Running", image_id="")
+
+
+async def _nowhere() -> Any:
+    raise OSError
+
+
+def _wire() -> Wire:
+    return Wire(_nowhere, "shop", 9900, Keys(laptop=b"", agent_public=""))
