@@ -4,6 +4,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 staticcheck_version=v0.8.2
 go_modules="agent sandbox/node tests/apps" # not sandbox/kube: vetting it is vetting all of Kubernetes
+gofmt=gofmt
+command -v gofmt >/dev/null || gofmt="go run cmd/gofmt" # the Go from PyPI has it in its sources alone
 
 each_module() { # command…: in each Go module of ours that exists
   for module in $go_modules; do
@@ -17,7 +19,7 @@ check() {
     ruff) ruff check . && ruff format --check . ;;
     mypy) mypy ;;
     imports) lint-imports ;;
-    gofmt) files=$(find agent sandbox tests/apps -name '*.go' -print0 2>/dev/null | xargs -0r gofmt -l); [ -z "$files" ] || { echo "gofmt: $files" >&2; return 1; } ;;
+    gofmt) files=$(find agent sandbox tests/apps -name '*.go' -print0 2>/dev/null | xargs -0r $gofmt -l); [ -z "$files" ] || { echo "gofmt: $files" >&2; return 1; } ;;
     vet) each_module go vet ./... ;;
     staticcheck) each_module go run "honnef.co/go/tools/cmd/staticcheck@$staticcheck_version" ./... ;;
     *) echo "unknown check: $1" >&2; return 2 ;;

@@ -12,10 +12,11 @@ machine_root() { # command…: as root
 
 machine_packages() {
   local missing=() package
-  for package in docker.io iptables iproute2 mmdebstrap; do
+  for package in docker.io iptables iproute2 mmdebstrap python3-venv; do
     # Whoever has another Docker keeps it.
     [ "$package" = docker.io ] && command -v dockerd >/dev/null && continue
     [ "$package" = mmdebstrap ] && docker image inspect devcluster/debian:12 >/dev/null 2>&1 && continue
+    [ "$package" = python3-venv ] && python3 -c 'import ensurepip, venv' 2>/dev/null && continue
     dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")
   done
   [ "${#missing[@]}" -gt 0 ] || return 0
@@ -24,18 +25,21 @@ machine_packages() {
   machine_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 }
 
+machine_locked_out() { # says so where an engine is there and this user may not use it
+  [ -S /var/run/docker.sock ] && [ ! -w /var/run/docker.sock ] || return 1
+  echo "your user may not use Docker: sudo usermod -aG docker $(id -un), and log in again" >&2
+}
+
 machine_engine() {
   docker info >/dev/null 2>&1 && return 0
-  if [ -S /var/run/docker.sock ] && [ ! -w /var/run/docker.sock ]; then
-    echo "your user may not use Docker: sudo usermod -aG docker $(id -un), and log in again" >&2
-    return 2
-  fi
+  machine_locked_out && return 2
   local log=${DEVCLUSTER_DOCKERD_LOG:-/var/log/devcluster-dockerd.log}
   machine_say "Docker engine (its log: $log)"
   machine_root sh -c "setsid dockerd >'$log' 2>&1 </dev/null &"
   local _
   for _ in $(seq 200); do
     docker info >/dev/null 2>&1 && return 0
+    machine_root docker info >/dev/null 2>&1 && machine_locked_out && return 2
     sleep 0.3 # the engine has no other sign of life
   done
   echo "the Docker engine does not answer; the end of its log:" >&2

@@ -2,47 +2,56 @@
 # Sets up and tests. Without a word: everything but the long ones. The last line is pytest's.
 #   test.sh              checks, Go tests, unit, edge and scenarios (a real Kubernetes, a real Docker engine)
 #   test.sh unit [ARGS]  seconds: no Docker, no Kubernetes
-#   test.sh slow [ARGS]  the long ones: idle connections, a wheel built from nothing
+#   test.sh slow [ARGS]  the long ones: death at every step, every variant, idle connections, a wheel from nothing
 #   test.sh faults [--write] [NAME…]  every fault, one row each; --write: into docs/reliability.md
 #   test.sh soak [--minutes N] [--seed N]  faults at random, ten minutes of them
 #   test.sh only ARGS    pytest with these arguments, set up as for everything
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+usage() { sed -n '2,8s/^# \{0,1\}//p' scripts/test.sh; }
 what=${1:-all}
 [ $# -eq 0 ] || shift
 
 # One cluster for all tests, since they wait more than they work: four of them run side by side.
 with_cluster() { # command…
-  if [ -z "${DEVCLUSTER_TEST_KUBECONFIG:-}" ]; then
-    state=$(mktemp -d)
-    [ -z "${DEVCLUSTER_TEST_KEEP:-}" ] || state=${XDG_CACHE_HOME:-$HOME/.cache}/devcluster/test-state
-    XDG_STATE_HOME=$state devcluster sandbox up --name test
-    DEVCLUSTER_TEST_KUBECONFIG=$(XDG_STATE_HOME=$state devcluster sandbox kubeconfig --name test)
-    export DEVCLUSTER_TEST_KUBECONFIG
-    [ -n "${DEVCLUSTER_TEST_KEEP:-}" ] ||
-      trap 'XDG_STATE_HOME=$state devcluster sandbox down --name test >/dev/null 2>&1; rm -rf "$state"' EXIT
+  if [ -n "${DEVCLUSTER_TEST_KUBECONFIG:-}" ]; then
+    :
+  elif [ -n "${DEVCLUSTER_TEST_KEEP:-}" ]; then
+    state=${XDG_CACHE_HOME:-$HOME/.cache}/devcluster/test-state
+    start_sandbox test
+  else
+    throwaway_sandbox test
   fi
   "$@"
+}
+
+start_sandbox() { # name
+  XDG_STATE_HOME=$state devcluster sandbox up --name "$1"
+  DEVCLUSTER_TEST_KUBECONFIG=$(XDG_STATE_HOME=$state devcluster sandbox kubeconfig --name "$1")
+  export DEVCLUSTER_TEST_KUBECONFIG
+}
+
+throwaway_sandbox() { # name: gone at the end, also where its start is broken off
+  state=$(mktemp -d)
+  trap 'XDG_STATE_HOME=$state devcluster sandbox down --name '"$1"' >/dev/null 2>&1; rm -rf "$state"' EXIT
+  start_sandbox "$1"
 }
 
 # A sandbox of their own: a kubelet that restarts disturbs everybody.
 faults_cluster() { # matrix or soak, arguments…
   case $1 in faults) set -- matrix "${@:2}" ;; esac
-  state=$(mktemp -d)
-  trap 'XDG_STATE_HOME=$state devcluster sandbox down --name faults >/dev/null 2>&1; rm -rf "$state"' EXIT
-  XDG_STATE_HOME=$state devcluster sandbox up --name faults
-  DEVCLUSTER_TEST_KUBECONFIG=$(XDG_STATE_HOME=$state devcluster sandbox kubeconfig --name faults)
-  export DEVCLUSTER_TEST_KUBECONFIG
+  throwaway_sandbox faults
   python -m "tests.faults.$1" "${@:2}"
 }
 
 case $what in
   unit) export DEVCLUSTER_SETUP_MACHINE=no; . scripts/setup.sh; exec pytest -q tests/unit "$@" ;;
-  slow) . scripts/setup.sh; with_cluster pytest -m slow "$@"; exit ;;
+  slow) . scripts/setup.sh; with_cluster pytest -m slow -n 4 --no-loadscope-reorder "$@"; exit ;;
   only) . scripts/setup.sh; with_cluster pytest "$@"; exit ;;
   faults | soak) . scripts/setup.sh; faults_cluster "$what" "$@"; exit ;;
   all) ;;
-  *) sed -n '2,9p' "$0" >&2; exit 2 ;;
+  -h | --help) usage; exit ;;
+  *) usage >&2; exit 2 ;;
 esac
 
 . scripts/setup.sh
