@@ -48,7 +48,7 @@ class LocalPod:
         self.container: str | None = None
         self.rewrites: tuple[RewriteMade, ...] = ()
         self.filling = Filling(site, wanted)
-        self.outage = Outage(site, lambda: self._talk.stands, self._went_away)
+        self.outage = Outage(site, self._standing, lambda: self._talk.stands, self._went_away)
         self._site = site
         self._on_end = on_end
         self._on_door = on_door
@@ -57,6 +57,8 @@ class LocalPod:
         self.ending = ""  # why the container can't serve any more
         self._asleep: str | None = None  # the container that an outage ended
         self._filled = asyncio.Lock()
+        self._making = asyncio.Lock()  # a gateway, with or without its network namespace
+        self._opening = False
         self._well: Health | None = None  # of the container that was healthy once
         self._changes = Changes()
         self._talk = GatewayTalk(self.key, self._changes, lambda: self.door, site.changed)
@@ -84,8 +86,17 @@ class LocalPod:
 
     async def open(self, facts: PodFacts, keys: Keys, epoch: int) -> None:
         """Network namespace and gateway, made anew."""
+        async with self._making:
+            self._shut_door()
+            self._settings = (facts, keys, epoch)
+            self._opening = True
+            try:
+                await self._open(facts)
+            finally:
+                self._opening = False
+
+    async def _open(self, facts: PodFacts) -> None:
         engine, project = self._site.engine, self._site.place.id
-        self._settings = (facts, keys, epoch)
         network = await engine.ensure_network(project, _avoid(self.wanted.seen, facts))
         runtime = network_runtime(self.wanted.pod_spec, self.wanted.workload)
         self.netns = await engine.start_netns(
@@ -139,8 +150,9 @@ class LocalPod:
     async def _start_again(self, netns: str) -> None:
         await self._site.engine.start(netns)
         self.netns = await self._site.engine.netns_info(netns)
-        network = await self._site.engine.ensure_network(self._site.place.id)
-        await self._start_gateway(network.subnet, network.gateway)
+        async with self._making:
+            network = await self._site.engine.ensure_network(self._site.place.id)
+            await self._start_gateway(network.subnet, network.gateway)
         self.ending = ""
         if self._asleep is None:
             raise GoneError("no container was left")
@@ -149,9 +161,16 @@ class LocalPod:
 
     def _went_away(self) -> None:
         self._asleep, self.container = self.container or self._asleep, None
+        self._shut_door()
+
+    def _shut_door(self) -> None:
         self.door = None
         self._on_door()
         self._changes.notify()
+
+    def _standing(self) -> str | None:
+        """The network namespace whose end is an outage; None while it is we who replace it."""
+        return None if self.netns is None or self._opening else self.netns.container_id
 
     async def wait_healthy(self) -> None:
         """FailedError where it ends before, or is not healthy in time."""
@@ -229,11 +248,9 @@ class LocalPod:
             await self._site.engine.remove(container)
 
     async def _close_gateway(self) -> None:
-        self.door = None
-        self._on_door()
-        self._changes.notify()
-        project = self._site.place.id
-        await self._site.engine.remove(container_name(project, self.key, "gateway"))
+        async with self._making:
+            self._shut_door()
+            await self._site.engine.remove(container_name(self._site.place.id, self.key, "gateway"))
 
     async def _start_gateway(self, subnet: str, gateway: str) -> None:
         assert self._settings is not None
@@ -286,25 +303,25 @@ class LocalPod:
             door = self.door
             if not await self._fate(name):
                 await self._changes.until(lambda: not self.outage.reason)
-            elif self.door is door:  # else we have closed it, or made another one since
-                self.door = None
-                self._on_door()
-                self._site.report(Progress(self.key, "the gateway ended; starting it anew"))
-                await self._renew_gateway()
+            else:
+                await self._renew_gateway(door)
 
-    async def _renew_gateway(self) -> None:
-        assert self.netns is not None
+    async def _renew_gateway(self, door: Door | None) -> None:
         try:
-            network = await self._site.engine.ensure_network(self._site.place.id)
-            await self._start_gateway(network.subnet, network.gateway)
+            async with self._making:
+                if self.door is not door:  # we have closed it, or made another one
+                    return
+                self._shut_door()
+                self._site.report(Progress(self.key, "the gateway ended; starting it anew"))
+                network = await self._site.engine.ensure_network(self._site.place.id)
+                await self._start_gateway(network.subnet, network.gateway)
         except EngineError:
-            if not await self.outage.begins(self.netns.container_id):
+            if not await self.outage.begins():
                 raise
 
     async def _fate(self, container: str) -> str:
         """Why it can't serve any more; '' where everything went with it."""
-        assert self.netns is not None
-        return await self.outage.until_end_of(container, self.netns.container_id)
+        return await self.outage.until_end_of(container)
 
     async def _watch_container(self) -> None:
         while True:

@@ -20,33 +20,41 @@ _LOOK = 0.3  # seconds between two questions: an engine that is away can't be wa
 
 class Outage:
     """One local pod's.  ``reason``: why nothing of it runs, '' while it does; ``since``: seconds of the
-    epoch.  *talks*: whether its gateway does; *on_begin* hears that it is away."""
+    epoch.  *netns*: its network namespace's container, None while we make another one; *talks*: whether its
+    gateway does; *on_begin* hears that it is away."""
 
-    def __init__(self, site: Site, talks: Callable[[], bool], on_begin: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        site: Site,
+        netns: Callable[[], str | None],
+        talks: Callable[[], bool],
+        on_begin: Callable[[], None],
+    ) -> None:
         self.reason = ""
         self.since = 0.0
         self._site = site
+        self._netns = netns
         self._talks = talks
         self._on_begin = on_begin
 
-    async def begins(self, netns: str) -> bool:
-        """Whether *netns* has ended, or its engine.  A gateway that talks shows that an engine that does not
-        answer has only left its containers to themselves; it is asked again."""
-        while absence := await self._site.engine.tell_absence(netns):
+    async def begins(self) -> bool:
+        """Whether the network namespace has ended, or its engine.  A gateway that talks shows that an engine
+        that does not answer has only left its containers to themselves; it is asked again."""
+        while (netns := self._netns()) and (absence := await self._site.engine.tell_absence(netns)):
             if self.reason:
                 return True
-            if not self._talks():
+            if self._netns() == netns and not self._talks():  # else it was we who replaced it
                 self.reason, self.since = absence, time.time()
                 self._on_begin()
                 return True
             await asyncio.sleep(_LOOK)
         return False
 
-    async def until_end_of(self, container: str, netns: str) -> str:
-        """Why *container* can't serve any more, once that is so; '' where it went with *netns*."""
+    async def until_end_of(self, container: str) -> str:
+        """Why *container* can't serve any more, once that is so; '' where everything went with it."""
         while True:
             told = await self._told(container)
-            if await self.begins(netns):
+            if await self.begins():
                 return ""
             if told:
                 return told
