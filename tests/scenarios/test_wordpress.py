@@ -28,6 +28,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TITLE = "<title>User&#039;s Blog!</title>"
 ONLY_HERE = "wiki.only-on-this-laptop.example"
+FILE, FILE_TEXT = "wp-includes/css/buttons.css", "WordPress-style Buttons"  # a page takes a third of a second
 SIGNALLED = "caught SIGWINCH, shutting down gracefully"
 
 _GETENT = r"""
@@ -106,9 +107,10 @@ async def test_every_request_from_the_cluster_is_answered_here(attached: WordPre
 
 
 async def test_every_request_by_tls_is_answered_here(attached: WordPress) -> None:
-    asked = await attached.hundred("https://wordpress/", TITLE)
-    assert (asked.seen, asked.here, asked.there) == ({"200": 100}, 100, 0)
-    assert asked.callers_here == {asked.caller}
+    for path, text, count in ((FILE, FILE_TEXT, 100), ("", TITLE, 5)):
+        asked = await attached.hundred(f"https://wordpress/{path}", text, count)
+        assert (asked.seen, asked.here, asked.there) == ({"200": count}, count, 0)
+        assert asked.callers_here == {asked.caller}
 
 
 async def test_a_browser_stays_at_its_address(attached: WordPress) -> None:
@@ -198,15 +200,16 @@ async def test_leave_and_down_give_everything_back(attached: WordPress, origin: 
 
     await attached.devcluster("leave")
     assert attached.local_log("wordpress").count(SIGNALLED) == 1
-    await _answered_there(attached, "http://wordpress/", TITLE)
+    await _answered_there(attached, "http", 100)
     assert await attached.claim() == origin["claim"]
 
     await attached.devcluster("up", "-d")
     assert (await attached.hundred("http://wordpress/", TITLE, count=5)).here == 5
     await attached.devcluster("down", "--volumes")
-    await _answered_there(attached, "http://wordpress/", TITLE)
-    await _answered_there(attached, "https://wordpress/", TITLE, count=20)
-    await _answered_there(attached, f"http://wordpress/?p={number}", title, count=1)
+    await _answered_there(attached, "http", 100)
+    await _answered_there(attached, "https", 20)
+    asked = await attached.hundred(f"http://wordpress/?p={number}", title, count=1)
+    assert asked.seen == {"200": 1}  # the same database
 
     assert await attached.template("wordpress") == origin["template"]
     assert await attached.history() == origin["history"]
@@ -215,9 +218,10 @@ async def test_leave_and_down_give_everything_back(attached: WordPress, origin: 
     assert attached.docker_leftovers() == []
 
 
-async def _answered_there(world: WordPress, url: str, text: str, count: int = 100) -> None:
-    asked = await world.hundred(url, text, count)
-    assert (asked.seen, asked.here, asked.there) == ({"200": count}, 0, count)
+async def _answered_there(world: WordPress, scheme: str, number: int) -> None:
+    for path, text, count in ((FILE, FILE_TEXT, number), ("", TITLE, 5)):
+        asked = await world.hundred(f"{scheme}://wordpress/{path}", text, count)
+        assert (asked.seen, asked.here, asked.there) == ({"200": count}, 0, count)
 
 
 def _started(world: WordPress) -> str:
