@@ -33,8 +33,8 @@ from devcluster.run.host.changes import Changes
 
 _LANES = 2
 _OPEN = 10.0  # seconds for one attempt
-_BEAT = 1.0  # seconds between two beats at most; the lease bears more, the truth does not
-_SILENT = 2.0  # seconds without a word of the agent, then it can't be said to be attached
+_BEAT = 0.5  # seconds between two beats at most; the lease bears more, the truth does not
+_SILENT = 1.5  # seconds without a word of the agent, then it can't be said to be attached
 _BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 LinkState = Literal["connecting", "held", "attached", "reconnecting", "lost", "gone"]
