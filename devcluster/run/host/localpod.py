@@ -151,8 +151,7 @@ class LocalPod:
         await self._site.engine.start(netns)
         self.netns = await self._site.engine.netns_info(netns)
         async with self._making:
-            network = await self._site.engine.ensure_network(self._site.place.id)
-            await self._start_gateway(network.subnet, network.gateway)
+            await self._start_another_gateway()
         self.ending = ""
         if self._asleep is None:
             raise GoneError("no container was left")
@@ -252,6 +251,10 @@ class LocalPod:
             self._shut_door()
             await self._site.engine.remove(container_name(self._site.place.id, self.key, "gateway"))
 
+    async def _start_another_gateway(self) -> None:
+        network = await self._site.engine.ensure_network(self._site.place.id)
+        await self._start_gateway(network.subnet, network.gateway)
+
     async def _start_gateway(self, subnet: str, gateway: str) -> None:
         assert self._settings is not None
         assert self.netns is not None
@@ -313,8 +316,7 @@ class LocalPod:
                     return
                 self._shut_door()
                 self._site.report(Progress(self.key, "the gateway ended; starting it anew"))
-                network = await self._site.engine.ensure_network(self._site.place.id)
-                await self._start_gateway(network.subnet, network.gateway)
+                await self._start_another_gateway()
         except EngineError:
             if not await self.outage.begins():
                 raise
