@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,8 @@ import yaml
 
 Mode = Literal["pass", "drop", "reset"]
 _CHUNK = 65536
+_UNDER_WAY = 256  # pieces that a delayed direction holds at most
+Pieces = asyncio.Queue[tuple[float, bytes]]  # when each is due, by the monotonic clock; the empty one ends
 
 
 class Relay:
@@ -27,7 +30,7 @@ class Relay:
 
     def __init__(self, host: str, port: int) -> None:
         self.mode: Mode = "pass"
-        self.delay = 0.0  # seconds before each piece goes on
+        self.delay = 0.0  # seconds that each piece is under way; the next one does not wait for it
         self.port = 0
         self._target = (host, port)
         self._passing = asyncio.Event()
@@ -55,24 +58,39 @@ class Relay:
             return
         self._writers.add(writer)
         try:
-            with contextlib.suppress(OSError):
-                await self._passing.wait()
-                far_reader, far = await asyncio.open_connection(*self._target)
-                self._writers.add(far)
-                try:
-                    await asyncio.gather(self._copy(reader, far), self._copy(far_reader, writer))
-                finally:
-                    self._writers.discard(far)
-                    far.close()
+            await self._passing.wait()
+            far_reader, far = await asyncio.open_connection(*self._target)
+            self._writers.add(far)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    for source, sink in ((reader, far), (far_reader, writer)):
+                        pieces: Pieces = asyncio.Queue(_UNDER_WAY)
+                        tasks.create_task(self._take(source, pieces), name="take")
+                        tasks.create_task(self._deliver(pieces, sink), name="deliver")
+            finally:
+                self._writers.discard(far)
+                far.close()
+        except* OSError:
+            pass  # what one end breaks, both see broken
         finally:
             self._writers.discard(writer)
             writer.close()
 
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(_CHUNK):
+    async def _take(self, reader: asyncio.StreamReader, pieces: Pieces) -> None:
+        """A line's delay shifts what it carries and takes nothing of how much, so each piece gets its time of
+        arrival as it comes in."""
+        data = b"at least once"
+        while data:
+            data = await reader.read(_CHUNK)
+            await pieces.put((time.monotonic() + self.delay, data))
+
+    async def _deliver(self, pieces: Pieces, writer: asyncio.StreamWriter) -> None:
+        while True:
+            due, data = await pieces.get()
+            await asyncio.sleep(due - time.monotonic())
             await self._passing.wait()
-            if self.delay:
-                await asyncio.sleep(self.delay)
+            if not data:
+                break
             writer.write(data)
             await writer.drain()
         if writer.can_write_eof():

@@ -356,7 +356,7 @@ class Attachment:
             self._say(f"an agent could not be told to {requests[-1]} ({error}); its lease ends by itself")
 
     def _open_doors(self) -> None:
-        self.links.open_door(self.local.door)
+        self.links.open_door(self.local.network.door)
         self._changed()
 
     def _changed(self) -> None:

@@ -98,7 +98,7 @@ class Mending:
             try:
                 await self._local.recover()
             except (EngineError, FailedError, RefusedError, ConnectionError, TimeoutError):
-                if not await self._local.is_gone():
+                if not await self._local.network.is_gone():
                     raise
             else:
                 return

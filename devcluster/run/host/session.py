@@ -339,7 +339,7 @@ class Session:
         self.changes.notify()
 
     def _row(self, attachment: Attachment, outcome: str) -> Json:
-        netns = attachment.local.netns
+        netns = attachment.local.network.netns
         ports = netns.ports if netns is not None else ()
         detail = [f"{attachment.wanted.title} is answered by {attachment.local.name}"]
         detail += [f"{address}:{host} -> {port}" for port, address, host in ports]

@@ -20,7 +20,7 @@ def session_status(session: Session) -> Json:
 
 def _workload(attachment: Attachment) -> Json:
     wanted, local = attachment.wanted, attachment.local
-    ports = local.netns.ports if local.netns is not None else ()
+    ports = local.network.netns.ports if local.network.netns is not None else ()
     return {
         "name": attachment.key,
         "target": f"{wanted.title}/{wanted.object.container}",
@@ -43,7 +43,7 @@ def _sorted(attachment: Attachment) -> list[PodLink]:
 
 
 def _pod(attachment: Attachment, link: PodLink) -> Json:
-    lanes = [lane for lane in attachment.local.lanes.get("lanes", []) if lane["pod"] == link.pod.name]
+    lanes = [lane for lane in attachment.local.network.lanes.get("lanes", []) if lane["pod"] == link.pod.name]
     times = [lane["rtt_ms"] for lane in lanes if lane["state"] == "up"]
     return {
         "name": link.pod.name,
