@@ -98,6 +98,11 @@ async def _address_changed(stage: Stage) -> float:
     return time.time()
 
 
+async def _roamed(stage: Stage) -> float:
+    stage.relay.strand()
+    return time.time()
+
+
 async def _image_set(stage: Stage) -> float:
     tag = f"{stage.world.app.rpartition(':')[0]}:next-{secrets.token_hex(4)}"  # a new one each time
     source, target = (f"docker.io/{it}" for it in (stage.world.app, tag))
@@ -194,7 +199,8 @@ FAULTS = (
     Fault("scaled", "scaled 1, 4, 0, 2", _scaled),
     Fault("gateway-killed", "gateway's container killed", _gateway_killed),
     Fault("host-killed", "host process killed, up 4 s later", _host_killed),
-    Fault("address-changed", "laptop's address changed", _address_changed),
+    Fault("address-changed", "laptop's address changed, connections reset", _address_changed),
+    Fault("roamed", "laptop's address changed, connections dead without a word", _roamed),
     Fault("engine-restarted", "Docker engine restarted", _engine_ended(signal.SIGTERM), engine=True),
     Fault("engine-killed", "Docker engine killed, started anew", _engine_ended(signal.SIGKILL), engine=True),
     Fault("engine-away", "Docker engine away for longer than the lease", _engine_away, engine=True),

@@ -2,7 +2,8 @@
 
 It copies bytes and reads none, so TLS stays between the two ends.  ``drop`` keeps what stands and forwards
 nothing (a network without a route says nothing either); ``reset`` breaks what stands and whatever comes;
-``cut`` breaks what stands and lets new ones pass (the laptop's address changed).
+``cut`` breaks what stands and lets new ones pass (the laptop's address changed); ``strand`` lets new ones
+pass and swallows whatever is said on those that stand, their end too (nobody told the old address' peers).
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class Relay:
         self._target = (host, port)
         self._passing = asyncio.Event()
         self._passing.set()
+        self._network = 0  # how often it was changed
+        self._over = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
 
     def set(self, mode: Mode) -> None:
@@ -51,6 +54,15 @@ class Relay:
         for writer in tuple(self._writers):
             _reset(writer)
 
+    def strand(self) -> None:
+        """Lose every connection that stands, without a word to either side."""
+        self._network += 1
+
+    def end(self) -> None:
+        """Break everything, for good."""
+        self._over.set()
+        self.set("reset")
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection of the laptop's."""
         if self.mode == "reset":
@@ -65,7 +77,7 @@ class Relay:
                 async with asyncio.TaskGroup() as tasks:
                     for source, sink in ((reader, far), (far_reader, writer)):
                         pieces: Pieces = asyncio.Queue(_UNDER_WAY)
-                        tasks.create_task(self._take(source, pieces), name="take")
+                        tasks.create_task(self._take(source, pieces, self._network), name="take")
                         tasks.create_task(self._deliver(pieces, sink), name="deliver")
             finally:
                 self._writers.discard(far)
@@ -76,13 +88,17 @@ class Relay:
             self._writers.discard(writer)
             writer.close()
 
-    async def _take(self, reader: asyncio.StreamReader, pieces: Pieces) -> None:
+    async def _take(self, reader: asyncio.StreamReader, pieces: Pieces, network: int) -> None:
         """A line's delay shifts what it carries and takes nothing of how much, so each piece gets its time of
         arrival as it comes in."""
         data = b"at least once"
         while data:
             data = await reader.read(_CHUNK)
-            await pieces.put((time.monotonic() + self.delay, data))
+            if network == self._network:
+                await pieces.put((time.monotonic() + self.delay, data))
+            elif not data:
+                await self._over.wait()
+                await pieces.put((0.0, data))
 
     async def _deliver(self, pieces: Pieces, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -122,4 +138,4 @@ async def open_relay(
         yield relay
     finally:
         server.close()
-        relay.cut()
+        relay.end()

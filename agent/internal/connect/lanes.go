@@ -65,13 +65,15 @@ func (r *registry) count(epoch int64) int {
 	return n
 }
 
-func (r *registry) below(epoch int64) []*lane.Session {
+// drop forgets the lanes of epochs below this one, and gives them to be closed.
+func (r *registry) drop(below int64) []*lane.Session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var found []*lane.Session
 	for session, m := range r.lanes {
-		if m.epoch < epoch {
+		if m.epoch < below {
 			found = append(found, session)
+			delete(r.lanes, session)
 		}
 	}
 	return found
@@ -95,9 +97,9 @@ func (p *Port) Open(ctx context.Context, epoch int64, from, to string) (hold.Str
 // Count is how many lanes of epoch stand.
 func (p *Port) Count(epoch int64) int { return p.lanes.count(epoch) }
 
-// Drop ends the lanes of epochs below this one.
+// Drop ends the lanes of epochs below this one; none of them counts any more.
 func (p *Port) Drop(below int64) {
-	for _, session := range p.lanes.below(below) {
+	for _, session := range p.lanes.drop(below) {
 		go func() { _ = session.Close() }() // may wait for a write in progress
 	}
 }

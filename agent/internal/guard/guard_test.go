@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -219,6 +220,21 @@ func TestAStartingPodWaitsForItsHolder(t *testing.T) {
 	}
 	if word := w.ask(t); word != "application\n" { // queued until the lease is over
 		t.Errorf("%q", word)
+	}
+}
+
+func TestWhoeverHoldsAgainLosesTheLanesThatStood(t *testing.T) {
+	w := newWorld(t, nil)
+	for range 2 {
+		if _, err := w.Hold(context.Background(), ann); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lanes := w.lanes.(*laptop)
+	lanes.mu.Lock()
+	defer lanes.mu.Unlock()
+	if want := []int64{ann.Epoch + 1, ann.Epoch + 1}; !slices.Equal(lanes.dropped, want) {
+		t.Errorf("dropped below %v, not %v", lanes.dropped, want)
 	}
 }
 

@@ -51,11 +51,14 @@ func (g *Guard) claim(claim hold.Claim) error {
 			g.handover, _ = g.ready(route)
 			g.front.Set(front.Queue, claim.Epoch)
 		}
-		g.lanes.Drop(claim.Epoch)
 		g.interrupt()
 	} else if g.silent {
 		g.interrupt() // it is back, and does not wait for the application
 	}
+	// Whoever holds opens its lanes after that. Those that stand are of somebody
+	// else, or of a laptop that lost them: a network that died without a word
+	// leaves them looking well.
+	g.lanes.Drop(claim.Epoch + 1)
 	holder := claim.Holder
 	g.epoch, g.holder, g.since, g.reason = claim.Epoch, &holder, claim.Since, ""
 	g.claims++

@@ -37,6 +37,7 @@ from kubernetes.config.kube_config import (
     _cleanup_temp_files,
 )
 
+from devcluster.edge.kube.connections import Connections
 from devcluster.edge.kube.context import read_context
 from devcluster.errors import ClusterError
 
@@ -128,6 +129,7 @@ class Access:
         self.server = str(configuration.host)
         self.configuration = configuration
         self.pool: urllib3.PoolManager = client.rest_client.pool_manager
+        self.connections = Connections(self.pool)
         self._context = _tls(configuration) if self.server.startswith("https") else None
         self._certificate_end = _certificate_end(configuration.cert_file)
         settings = self.pool.connection_pool_kw

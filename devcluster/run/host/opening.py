@@ -63,7 +63,14 @@ class Opening:
         async def verify() -> None:
             await self._verify(installed.secret, record)
 
-        wire = Wire(cluster.upgrade_target, namespace, wanted.project.agent.port, keys, verify=verify)
+        wire = Wire(
+            cluster.upgrade_target,
+            namespace,
+            wanted.project.agent.port,
+            keys,
+            verify=verify,
+            distrust=cluster.distrust,
+        )
         return Attachment(self.site, wanted, said, wire)
 
     async def _verify(self, secret: str, record: Record) -> None:

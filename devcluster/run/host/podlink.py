@@ -35,6 +35,7 @@ _LANES = 2
 _OPEN = 10.0  # seconds for one attempt
 _BEAT = 0.5  # seconds between two beats at most; the lease bears more, the truth does not
 _SILENT = 1.5  # seconds without a word of the agent, then it can't be said to be attached
+_AGAIN = 0.3  # seconds between two attempts to be let in beside a silent connection
 _BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 LinkState = Literal["connecting", "held", "attached", "reconnecting", "lost", "gone"]
@@ -55,10 +56,15 @@ async def _trust() -> None:
     """Nobody else can have claimed it."""
 
 
+async def _keep(moment: float) -> None:
+    """Nothing else stands to the API server."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wire:
     """How an agent is reached.  ``target`` is asked anew for each connection: tokens expire.  ``verify``
-    raises RefusedError where the claim is not the newest: a pod that has just started can't know."""
+    raises RefusedError where the claim is not the newest: a pod that has just started can't know.
+    ``distrust`` ends what else was opened to the API server before a moment of the monotonic clock."""
 
     target: Callable[[], Awaitable[UpgradeTarget]]
     namespace: str
@@ -66,6 +72,7 @@ class Wire:
     keys: Keys
     ways: Ways = field(default_factory=Ways)
     verify: Callable[[], Awaitable[None]] = _trust
+    distrust: Callable[[float], Awaitable[None]] = _keep
 
 
 class PodLink:
@@ -97,6 +104,11 @@ class PodLink:
     def seen(self) -> LinkState:
         """``state`` as a request finds it: an agent without a lane, or without a word, reaches nobody."""
         return "reconnecting" if self._cut else self.state
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it is not attached for want of a word or a lane, since ``seen_since``."""
+        return bool(self._cut)
 
     @property
     def trouble(self) -> str:
@@ -212,6 +224,8 @@ class PodLink:
 
     async def _serve(self, link: AgentLink) -> None:
         claim = self._claim
+        if self.agent_state and self._silence > _SILENT:
+            await self._wire.distrust(self._heard[0])
         await self._wire.verify()
         self._hear(
             await link.call("hold", timeout=_OPEN, epoch=claim.epoch, holder=claim.holder, since=claim.since)
@@ -224,7 +238,8 @@ class PodLink:
                 for number in range(_LANES):
                     tasks.create_task(self._keep_lane(number), name=f"lane {number} {self.pod.name}")
                 tasks.create_task(self._end_when_over(), name=f"end {self.pod.name}")
-                tasks.create_task(_end_when_slept(), name=f"sleep {self.pod.name}")
+                tasks.create_task(self._end_when_dead(), name=f"silence {self.pod.name}")
+                tasks.create_task(self._end_when_slept(), name=f"sleep {self.pod.name}")
                 if self._engaged:
                     tasks.create_task(self.engage(), name=f"engage {self.pod.name}")
         except ExceptionGroup as group:
@@ -235,6 +250,30 @@ class PodLink:
     async def _end_when_over(self) -> None:
         await self._changes.until(lambda: self.over)
         raise ConnectionError(self.reason)
+
+    async def _end_when_slept(self) -> None:
+        await sleep.until_slept()
+        await self._wire.distrust(time.monotonic())
+        raise ConnectionError("this laptop was asleep")
+
+    async def _end_when_dead(self) -> None:
+        """A connection may be silent because the network is away, or a queue on its way is full; then it
+        will speak again, and what it carries is worth waiting for.  Where a new one is let in meanwhile, it
+        is the old one that is dead."""
+        while True:
+            await asyncio.sleep(max(_SILENT - self._silence, _AGAIN))
+            heard = self._heard
+            if self._silence > _SILENT and await self._lets_in() and heard == self._heard:
+                raise ConnectionError("the connection died without a word")
+
+    async def _lets_in(self) -> bool:
+        wire = self._wire
+        try:
+            async with open_agent(wire.ways, await wire.target(), self.address, wire.keys, timeout=_OPEN):
+                return True
+        except (DevclusterError, OSError, TimeoutError):
+            unless_cancelled()
+            return False
 
     async def _beat(self, link: AgentLink) -> None:
         patience = max(2 * self._claim.lease / 5, 2.0)
@@ -285,8 +324,3 @@ class PodLink:
             self._change("lost", refusal.text)
         else:
             self._change(self._broken(), refusal.text)
-
-
-async def _end_when_slept() -> None:
-    await sleep.until_slept()
-    raise ConnectionError("this laptop was asleep")
