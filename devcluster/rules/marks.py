@@ -11,6 +11,7 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from devcluster.errors import LeftoverError
@@ -53,6 +54,11 @@ class Record:
     def is_of(self, holder: Holder) -> bool:
         """Whether *holder* has it, or was the last who had it."""
         return holder == (self.holder or self.last)
+
+
+def render_time(seconds: float) -> str:
+    """Seconds of the epoch as every ``since`` is written: RFC 3339, UTC, whole seconds."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True, slots=True)

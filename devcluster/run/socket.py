@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ Handler = Callable[[Json, Report], Coroutine[Any, Any, Json]]
 _LINE = 16 * 1024 * 1024
 _LAST_WORDS = 5.0  # seconds, for who still waits for an answer
 _ENDING = 60.0  # seconds for a host process that said that it ends
+_ALIVE = 1.0  # seconds between two signs of life
 
 
 class AbsentError(Exception):
@@ -97,7 +99,8 @@ async def serve(
     server = await asyncio.start_unix_server(talk, path, limit=_LINE)
     path.chmod(0o600)
     try:
-        yield
+        async with running(_show_life(path), name="signs of life"):
+            yield
     finally:
         server.close()
         path.unlink(missing_ok=True)
@@ -145,6 +148,21 @@ async def ask(path: Path, request: Json, report: Report, *, stop: asyncio.Event 
         "the host process ended before it answered",
         hint=f"`devcluster down` takes away what it made; its log: {log if log.exists() else log.name}",
     )
+
+
+async def _show_life(path: Path) -> None:
+    while True:
+        with contextlib.suppress(OSError):  # somebody tidied up; whoever asks next finds nobody
+            os.utime(path)
+        await asyncio.sleep(_ALIVE)
+
+
+def last_sign(path: Path) -> float | None:
+    """When a host process that ended without a word was last alive, in seconds of the epoch; None where none
+    left anything behind."""
+    with contextlib.suppress(OSError):
+        return path.stat().st_mtime
+    return None
 
 
 async def answers(path: Path) -> bool:

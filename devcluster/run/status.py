@@ -17,12 +17,12 @@ from devcluster.edge.kube.cluster import Cluster, open_cluster
 from devcluster.edge.kube.workload import check_namespace, find_workload
 from devcluster.errors import ConfigurationError, DevclusterError
 from devcluster.plan.proof import Verdict
-from devcluster.rules.marks import Record
+from devcluster.rules.marks import Record, render_time
 from devcluster.run.host.drift import read_drift
 from devcluster.run.place import Place, place_of
 from devcluster.run.report import silent
 from devcluster.run.request import Request
-from devcluster.run.socket import AbsentError, EndedError, ask
+from devcluster.run.socket import AbsentError, EndedError, ask, last_sign
 from devcluster.run.workload.record import Mark, held, holder_row, list_marks
 
 Json = dict[str, Any]
@@ -128,6 +128,8 @@ async def _unheld(
         state, reason = "held", f"held by {mark.record.holder} since {mark.record.since}"
         if host.silence and _ours(mark.record, place):
             state, reason = "failed", f"{host.silence}: {_LOST}"
+            if (sign := last_sign(place.socket)) is not None:
+                since = render_time(sign)
     replicas, target, missing = await _live(cluster, namespace, workload)
     drift = await read_drift(cluster, mark.originals, namespace) if mark is not None else ()
     if state == "agent-installed" and any(one.effect == "gone" for one in drift):

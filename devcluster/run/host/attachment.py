@@ -54,13 +54,13 @@ class Attachment:
         self.claim = claim
         self.failure = ""
         self.taken = ""  # who holds it now, and since when
-        self.since = time.time()
         self.changes = Changes()
         self.links = Links(claim, wire, self.changes, self._changed)
         self.local = LocalPod(site, wanted, self._local_ended, self._open_doors)
         self._site = site
         self._wire = wire
         self._phase: Phase = "starting"
+        self._told: tuple[AttachmentState, float] = ("starting", time.time())  # since when
         self._letting_go = False  # by ourselves: whoever else holds a part then takes nothing from us
         self._failing = asyncio.Event()
         self._losing = asyncio.Event()
@@ -117,9 +117,15 @@ class Attachment:
     @property
     def seen_since(self) -> float:
         """Since when ``state`` is what it is, in seconds of the epoch."""
-        if self._phase == "attached" and self._mending.reason:
-            return self.local.outage.since
-        return max([self.since, *(link.seen_since for link in self.links.staying)])
+        self._note_state()
+        return self._told[1]
+
+    def _note_state(self) -> None:
+        """A change is announced at once, except that nobody announces silence."""
+        state, (told, since) = self.state, self._told
+        if state != told:
+            quiet = max((link.seen_since for link in self.links.staying if link.is_quiet), default=0.0)
+            self._told = (state, quiet if quiet > since else time.time())
 
     @property
     def drift(self) -> tuple[str, ...]:
@@ -362,12 +368,11 @@ class Attachment:
     def _changed(self) -> None:
         if self.links.lost and not self.taken and not self._letting_go:
             self._lose(self.links.lost)
+        self._note_state()
         self.changes.notify()
         self._site.changed()
 
     def _set(self, phase: Phase) -> None:
-        if phase != self._phase:
-            self.since = time.time()
         self._phase = phase
         self._changed()
 

@@ -9,7 +9,6 @@ old ones.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 
 from devcluster.errors import EngineError
@@ -19,9 +18,9 @@ _LOOK = 0.3  # seconds between two questions: an engine that is away can't be wa
 
 
 class Outage:
-    """One local pod's.  ``reason``: why nothing of it runs, '' while it does; ``since``: seconds of the
-    epoch.  *netns*: its network namespace's container, None while we make another one; *talks*: whether its
-    gateway does; *on_begin* hears that it is away."""
+    """One local pod's.  ``reason``: why nothing of it runs, '' while it does.  *netns*: its network
+    namespace's container, None while we make another one; *talks*: whether its gateway does; *on_begin* hears
+    that it is away."""
 
     def __init__(
         self,
@@ -31,7 +30,6 @@ class Outage:
         on_begin: Callable[[], None],
     ) -> None:
         self.reason = ""
-        self.since = 0.0
         self._site = site
         self._netns = netns
         self._talks = talks
@@ -44,7 +42,7 @@ class Outage:
             if self.reason:
                 return True
             if self._netns() == netns and not self._talks():  # else it was we who replaced it
-                self.reason, self.since = absence, time.time()
+                self.reason = absence
                 self._on_begin()
                 return True
             await asyncio.sleep(_LOOK)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
+from devcluster.rules.marks import render_time
 from devcluster.run.host.attachment import Attachment
 from devcluster.run.host.podlink import PodLink
 from devcluster.run.host.session import Session
@@ -26,7 +26,7 @@ def _workload(attachment: Attachment) -> Json:
         "target": f"{wanted.title}/{wanted.object.container}",
         "mode": wanted.workload.mode,
         "state": attachment.state,
-        "since": _time(attachment.seen_since),
+        "since": render_time(attachment.seen_since),
         "reason": attachment.reason,
         "holder": attachment.claim.holder | {"since": attachment.claim.since},
         "pods": [_pod(attachment, link) for link in _sorted(attachment)],
@@ -61,7 +61,3 @@ def _rewrites(attachment: Attachment) -> list[Json]:
     return [
         {"where": made.where, "service": made.service, "to": made.to} for made in attachment.local.rewrites
     ]
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

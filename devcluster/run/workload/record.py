@@ -7,9 +7,9 @@ wakes up after somebody took over has no say any more.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from devcluster.config.model import Project
 from devcluster.edge.kube.cluster import Cluster, Json
@@ -24,6 +24,7 @@ from devcluster.rules.marks import (
     parse_originals,
     parse_record,
     render_record,
+    render_time,
 )
 
 _TRIES = 10
@@ -63,7 +64,7 @@ async def claim(
     def change(record: Record) -> Record:
         if record.holder not in (None, holder) and not takeover:
             raise held(record)
-        return Record(record.epoch + 1, holder, datetime.now(UTC).isoformat(timespec="seconds")[:19] + "Z")
+        return Record(record.epoch + 1, holder, render_time(time.time()))
 
     return await _swap(cluster, namespace, secret, change)
 
