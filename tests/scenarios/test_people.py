@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import time
+from datetime import UTC, datetime
 
 import pytest
 
@@ -67,9 +68,11 @@ async def test_workloads_beside_each_other(world: World) -> None:
 
 
 def _answered(laptop: World) -> list[tuple[str, str]]:
-    """When this laptop's container answered a request, and whose it is; a stopped container still tells."""
-    words = ["docker", "logs", "-t", container_name(laptop.project, "web")]
-    seen = subprocess.run(words, capture_output=True, text=True, check=True)
+    """When this laptop's container answered a request, and whose it is; a stopped container still tells.
+    Who lost before it had one has answered nobody."""
+    name = container_name(laptop.project, "web")
+    seen = subprocess.run(["docker", "logs", "-t", name], capture_output=True, text=True, check=False)
+    assert seen.returncode == 0 or "No such container" in seen.stderr, seen.stderr
     found = [_REQUEST.match(line) for line in seen.stdout.splitlines()]
     return [(match[1], laptop.folder.name) for match in found if match]
 
@@ -100,6 +103,41 @@ async def test_never_both_hold_a_part(world: World) -> None:
         assert (await ann.status())["state"] == "agent-installed"
         await bob.devcluster("down")
         assert (await ann.status())["state"] == "absent"
+
+
+async def test_two_take_it_at_the_same_moment(world: World) -> None:
+    """Whoever claims last has it, all four replicas of it; who lost has served at most once in between."""
+    await world.deploy(replicas=4)
+    async with open_laptop(world, "ann") as ann, open_laptop(world, "bob") as bob:
+        await ann.devcluster("up", "-d")
+        async with steady_load(world, rate=40) as load:
+            for _ in range(2):
+                began = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+                takes = [it.devcluster("up", "-d", "--takeover", code=None) for it in (ann, bob)]
+                took = sorted(await asyncio.gather(*takes), key=lambda it: it.code)
+                assert [it.code for it in took] in ([0, 0], [0, 6]), took[1].stderr
+                winner, loser = await _settled(ann, bob)
+                name = winner.folder.name
+                assert await world.who(40) == {name: 40}
+                answers = sorted(it for it in (*_answered(ann), *_answered(bob)) if it[0] >= began)
+                owners = [owner for _, owner in answers]
+                turns = [owner for i, owner in enumerate(owners) if owners[i - 1 : i] != [owner]]
+                assert turns in ([name], [loser.folder.name, name]), turns
+                assert name in (await loser.status())["reason"]
+        print(f"two takeovers at the same moment: {load}")
+        assert set(load.identities) == {"ann", "bob"}
+        await winner.devcluster("down")
+    assert await world.who(20) == {"original": 20}
+    assert await world.cluster_leftovers() == []
+
+
+async def _settled(ann: World, bob: World) -> tuple[World, World]:
+    """Who has it and who has lost it, once both know."""
+    async with asyncio.timeout(60):
+        while True:
+            states = [(await it.status())["state"] for it in (ann, bob)]
+            if sorted(states) == ["attached", "held"]:
+                return (ann, bob) if states[0] == "attached" else (bob, ann)
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Literal
 
 from devcluster.edge.agent.ssh import AgentLink
@@ -171,7 +171,7 @@ class Attachment:
 
         Raises FailedError and what the edge raises; the caller hands back.
         """
-        with self._translated():
+        async with self._translated():
             await self._attach()
 
     async def _attach(self) -> None:
@@ -199,17 +199,17 @@ class Attachment:
         """ConfigurationError where an edit's volumes can't be copied, while what runs goes on serving."""
         held = self.links.held
         if held and self.local.filling.differs(wanted):
-            with self._translated():
+            async with self._translated():
                 await Filling(self._site, wanted).check(await held[0].link())
 
     async def differs(self, wanted: Wanted) -> bool:
         """Whether ``change`` would do anything."""
-        with self._translated():
+        async with self._translated():
             return await self.local.differs(wanted, await (await self._first_link()).inspect())
 
     async def change(self, wanted: Wanted) -> bool:
         """Take up an edit that needs no new pods; False where nothing of the local pod differs."""
-        with self._translated():
+        async with self._translated():
             return await self._change(wanted)
 
     async def _change(self, wanted: Wanted) -> bool:
@@ -258,7 +258,7 @@ class Attachment:
 
     async def restart(self) -> None:
         """Stop and start the local container; connections wait in the agents meanwhile."""
-        with self._translated():
+        async with self._translated():
             await self._restart()
 
     async def _restart(self) -> None:
@@ -284,17 +284,29 @@ class Attachment:
             raise FailedError(self.local.ending)
         self._set("attached")
 
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
+    @contextlib.asynccontextmanager
+    async def _translated(self) -> AsyncIterator[None]:
         """An agent that refuses or is lost in the middle is a failure of this command, not a bug."""
         try:
             yield
-        except RefusedError as error:
-            self._unless_taken()
-            raise FailedError(f"the agent refused: {error.text}") from error
-        except (ConnectionError, TimeoutError) as error:
-            self._unless_taken()
+        except (DevclusterError, RefusedError, ConnectionError, TimeoutError) as error:
+            await self._unless_lost()
+            if isinstance(error, DevclusterError):
+                raise
+            if isinstance(error, RefusedError):
+                raise FailedError(f"the agent refused: {error.text}") from error
             raise FailedError(f"the agent was lost: {error or type(error).__name__}") from error
+
+    async def _unless_lost(self) -> None:
+        """HeldError where somebody else has it now.  The record knows it first: an agent that is taken ends
+        what we had open before it says to whom, and what is theirs must not be put back."""
+        self._unless_taken()
+        with contextlib.suppress(DevclusterError, OSError, TimeoutError):
+            try:
+                await self._wire.verify()
+            except RefusedError as refusal:
+                self._lose(refusal.text)
+        self._unless_taken()
 
     def _unless_taken(self) -> None:
         if self.taken:
