@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from devcluster.edge.background import running
 from devcluster.edge.kube.cluster import UpgradeTarget
-from devcluster.edge.lane.lanes import AgentAddress, LaneError
+from devcluster.edge.lane.lanes import AgentAddress, LaneError, Side
 from devcluster.edge.lane.ways import Ways
 from devcluster.edge.lines import Json, Lines
 from devcluster.errors import ClusterError
@@ -42,10 +42,18 @@ class Keys:
 class AgentLink:
     """One agent: control calls, and trees of files (``run.volumes``' TreeSource)."""
 
-    def __init__(self, address: AgentAddress, connection: asyncssh.SSHClientConnection, lines: Lines) -> None:
+    def __init__(
+        self, address: AgentAddress, connection: asyncssh.SSHClientConnection, lines: Lines, side: Side
+    ) -> None:
         self.address = address
+        self._side = side
         self._connection = connection
         self._lines = lines
+
+    @property
+    def heard(self) -> float:
+        """When anything at all came from there, by the monotonic clock: an answer may be behind megabytes."""
+        return self._side.heard
 
     async def call(self, do: str, *, timeout: float = _LONG, **arguments: Any) -> Json:
         """One request of the control table.  Raises Refusal, ConnectionError, TimeoutError."""
@@ -109,7 +117,7 @@ async def open_agent(
     """
     import asyncssh
 
-    sock = await ways.open_socket(target, address, "ssh", timeout=timeout)
+    sock, side = await ways.open_socket(target, address, "ssh", timeout=timeout)
     try:
         async with asyncio.timeout(timeout):
             connection = await _connect(sock, keys)
@@ -126,7 +134,7 @@ async def open_agent(
         lines = Lines(process.stdout, process.stdin.write, on_event=on_event)
         try:
             async with running(_read(lines), name=f"control {address.pod}"):
-                yield AgentLink(address, connection, lines)
+                yield AgentLink(address, connection, lines, side)
         finally:
             connection.abort()
 

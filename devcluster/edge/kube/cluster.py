@@ -223,9 +223,9 @@ class Cluster:
         await self.transport.request("GET", where, "get")
         return time.monotonic() - began
 
-    async def distrust(self, moment: float) -> None:
+    def distrust(self, moment: float) -> None:
         """See ``Transport.distrust``."""
-        await self.transport.distrust(moment)
+        self.transport.distrust(moment)
 
     async def upgrade_target(self) -> UpgradeTarget:
         """How to open a raw connection to the API server; its token is fresh, so ask each time."""

@@ -99,10 +99,12 @@ class Transport:
             proxy=self.access.proxy(),
         )
 
-    async def distrust(self, moment: float) -> None:
+    def distrust(self, moment: float) -> None:
         """End the connections that were opened before *moment* of the monotonic clock: they are dead, and
-        whoever waits on one would wait for long.  What they carried fails as by a server that is away."""
-        await self._in_thread(lambda: self.access.connections.end_older(moment))
+        whoever waits on one would wait for long.  What they carried fails as by a server that is away.  In no
+        thread, since all of them may be waiting."""
+        if self._access is not None:
+            self._access.connections.end_older(moment)
 
     async def ping(self) -> Ping:
         """ClusterError where nobody answers or the credentials are not accepted."""

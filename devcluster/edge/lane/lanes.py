@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import cast
@@ -53,6 +54,7 @@ class Side(asyncio.Protocol):
     """One end of a relay.  Reads a head that ends with *head_end* first, if there is one."""
 
     def __init__(self, *, head_end: bytes = b"") -> None:
+        self.heard = time.monotonic()  # when something came in last
         self.transport: asyncio.Transport | None = None
         self.peer: Side | None = None
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -64,6 +66,7 @@ class Side(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)  # uvloop's are not its subclasses
 
     def data_received(self, data: bytes) -> None:
+        self.heard = time.monotonic()
         if self._head_end:
             self._take_head(data)
         elif self.peer is None or self.peer.transport is None:

@@ -67,12 +67,13 @@ class Ways:
 
     async def open_socket(
         self, target: UpgradeTarget, agent: AgentAddress, protocol: str, *, timeout: float
-    ) -> socket.socket:
-        """An upgraded connection as a plain socket, for a library that wants one (asyncssh)."""
+    ) -> tuple[socket.socket, Side]:
+        """An upgraded connection as a plain socket, for a library that wants one (asyncssh), and the
+        cluster's end of it."""
         side = await self.open(target, agent, protocol, timeout=timeout)
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         theirs.setblocking(False)
         _, local = await asyncio.get_running_loop().create_connection(Side, sock=ours)
         side.join(local)
-        return theirs
+        return theirs, side

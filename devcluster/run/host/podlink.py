@@ -56,7 +56,7 @@ async def _trust() -> None:
     """Nobody else can have claimed it."""
 
 
-async def _keep(moment: float) -> None:
+def _keep(moment: float) -> None:
     """Nothing else stands to the API server."""
 
 
@@ -72,7 +72,7 @@ class Wire:
     keys: Keys
     ways: Ways = field(default_factory=Ways)
     verify: Callable[[], Awaitable[None]] = _trust
-    distrust: Callable[[float], Awaitable[None]] = _keep
+    distrust: Callable[[float], None] = _keep
 
 
 class PodLink:
@@ -225,7 +225,7 @@ class PodLink:
     async def _serve(self, link: AgentLink) -> None:
         claim = self._claim
         if self.agent_state and self._silence > _SILENT:
-            await self._wire.distrust(self._heard[0])
+            self._wire.distrust(self._heard[0])
         await self._wire.verify()
         self._hear(
             await link.call("hold", timeout=_OPEN, epoch=claim.epoch, holder=claim.holder, since=claim.since)
@@ -238,7 +238,7 @@ class PodLink:
                 for number in range(_LANES):
                     tasks.create_task(self._keep_lane(number), name=f"lane {number} {self.pod.name}")
                 tasks.create_task(self._end_when_over(), name=f"end {self.pod.name}")
-                tasks.create_task(self._end_when_dead(), name=f"silence {self.pod.name}")
+                tasks.create_task(self._end_when_dead(link), name=f"silence {self.pod.name}")
                 tasks.create_task(self._end_when_slept(), name=f"sleep {self.pod.name}")
                 if self._engaged:
                     tasks.create_task(self.engage(), name=f"engage {self.pod.name}")
@@ -253,17 +253,17 @@ class PodLink:
 
     async def _end_when_slept(self) -> None:
         await sleep.until_slept()
-        await self._wire.distrust(time.monotonic())
+        self._wire.distrust(time.monotonic())
         raise ConnectionError("this laptop was asleep")
 
-    async def _end_when_dead(self) -> None:
+    async def _end_when_dead(self, link: AgentLink) -> None:
         """A connection may be silent because the network is away, or a queue on its way is full; then it
         will speak again, and what it carries is worth waiting for.  Where a new one is let in meanwhile, it
         is the old one that is dead."""
         while True:
-            await asyncio.sleep(max(_SILENT - self._silence, _AGAIN))
-            heard = self._heard
-            if self._silence > _SILENT and await self._lets_in() and heard == self._heard:
+            heard = link.heard
+            await asyncio.sleep(max(heard + _SILENT - time.monotonic(), _AGAIN))
+            if heard == link.heard and await self._lets_in() and heard == link.heard:
                 raise ConnectionError("the connection died without a word")
 
     async def _lets_in(self) -> bool:

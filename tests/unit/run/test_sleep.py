@@ -16,6 +16,8 @@ from devcluster.run.host.podlink import Claim, PodLink, Wire
 class _Deaf:
     """Held once, then no word comes through any more."""
 
+    heard = 0.0
+
     async def call(self, do: str, **_: Any) -> dict[str, Any]:
         if do != "hold":
             await asyncio.Event().wait()
