@@ -70,9 +70,9 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What stands in the cluster.  ``services``: all of the namespace; ``others``: labels of the other
-    workloads' pods.  ``originals`` and ``settings``: from the Secret, if there is one.  ``admitted``: the
-    memory of its pods, wherever that was said."""
+    """What stands in the cluster.  ``services``: all of the namespace; ``others``: labels of pods that are
+    not the workload's.  ``originals`` and ``settings``: from the Secret, if there is one.  ``admitted``:
+    the memory of its pods, wherever that was said."""
 
     kind: str
     name: str

@@ -54,7 +54,7 @@ RIGHTS: tuple[Right, ...] = (
     *_rights(
         "apps",
         "replicasets",
-        ("list", "know the history", _LOOK),
+        ("list", "know the history, and which pods are the workload's", _LOOK),
         ("patch", "keep the history as it was", "up and leave; down leaves the history's numbers"),
         ("delete", "leave no trace in the history", "up and leave; down leaves our ReplicaSets"),
     ),

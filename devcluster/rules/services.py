@@ -91,7 +91,7 @@ def routes(
     container: str,
     others: Sequence[Mapping[str, str]] = (),
 ) -> tuple[Route, ...]:
-    """Every way into *container*; *others*: labels of the namespace's other pod templates."""
+    """Every way into *container*; *others*: labels of pods that are not the workload's."""
     labels = template.get("metadata", {}).get("labels") or {}
     found = []
     for service in sorted(services, key=lambda item: str(item["metadata"]["name"])):

@@ -25,6 +25,8 @@ _EXTRA = {
     "list networkpolicies",
     "list statefulsets",
     "list daemonsets",
+    "list jobs",
+    "list cronjobs",
     "create selfsubjectaccessreviews",
 }
 

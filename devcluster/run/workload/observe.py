@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import Mapping
@@ -19,7 +20,9 @@ from devcluster.rules.marks import (
     secret_file,
     secret_name,
 )
+from devcluster.rules.sharing import TEMPLATED, other_labels
 
+_LIVING = "status.phase!=Failed,status.phase!=Succeeded"
 _MORE_HISTORY = 10  # room for our roll-outs and for the releases made meanwhile
 
 
@@ -50,17 +53,22 @@ async def observe(cluster: Cluster, workload: WorkloadObject) -> Observed:
 
 
 async def _other_labels(cluster: Cluster, workload: WorkloadObject) -> tuple[Mapping[str, str], ...]:
-    """Of the other workloads' pods, as far as they may be read."""
-    found = []
-    for kind in ("deployment", "statefulset", "daemonset"):
-        with contextlib.suppress(ForbiddenError):
-            listing = await cluster.list(kind, workload.namespace)
-            found += [
-                item["spec"]["template"]["metadata"].get("labels") or {}
-                for item in listing.items
-                if item["metadata"]["uid"] != workload.uid
-            ]
-    return tuple(found)
+    """Of everybody else's pods.  Pods first: whoever made one that is listed is listed, too."""
+    space = workload.namespace
+    pods = (await cluster.list("pod", space, fields=_LIVING, metadata_only=True)).items
+    read = await asyncio.gather(*(_templated(cluster, kind, space) for kind in TEMPLATED))
+    made = dict(zip(TEMPLATED, read, strict=True))
+    if made["replicaset"] is None:  # nobody can say whose a pod is; `up` refuses to install without
+        pods = ()
+    return other_labels(workload.uid, pods, [item for items in read for item in items or ()])
+
+
+async def _templated(cluster: Cluster, kind: str, namespace: str) -> tuple[Json, ...] | None:
+    """None where they may not be read."""
+    try:
+        return (await cluster.list(kind, namespace)).items
+    except ForbiddenError:
+        return None
 
 
 def parse_settings(secret: Json) -> Json:

@@ -1,0 +1,64 @@
+"""Whose pods a Service may send to, besides the workload's own.
+
+A Service whose number is changed to the agent's front sends every pod that it selects there, and pods without
+an agent refuse.  So all others have to be known, and two witnesses tell of them: the pods that are there,
+whoever made them (a StatefulSet, a Job, a controller that nobody here knows, somebody's hand), and the
+templates of workloads that have no pod at the moment, as far as they may be read.
+
+The naive way, templates alone, takes a kind that a Role does not show for one that is not there.  Nor is a
+pod ours for its labels: two workloads may select the same.  It is ours when the chain of its controllers
+ends at the workload; a pod whose labels were taken away has lost that too.
+
+Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/owners-dependents/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Json = dict[str, Any]
+
+TEMPLATED = ("deployment", "replicaset", "statefulset", "daemonset", "job", "cronjob")
+_SPOKEN_FOR = ("Deployment", "CronJob")  # who made it has a template of its own
+
+
+def other_labels(uid: str, pods: Iterable[Json], workloads: Iterable[Json]) -> tuple[Mapping[str, str], ...]:
+    """Labels of pods that are not of the workload *uid*, each set once.
+
+    *pods*: of the namespace, their metadata at least, without those that have ended; *workloads*: whatever of
+    TEMPLATED could be read later than *pods*, among them the workload's own ReplicaSets.
+    """
+    made = tuple(workloads)
+    own = {uid} | {_uid(item) for item in made if _controller(item).get("uid") == uid}
+    found = [pod for pod in pods if _controller(pod).get("uid") not in own and not _ends(pod)]
+    found += [_template(item) for item in made if _uid(item) not in own and _may_start(item)]
+    labels = [(one.get("metadata") or {}).get("labels") or {} for one in found]
+    return tuple({tuple(sorted(one.items())): one for one in labels}.values())
+
+
+def _uid(item: Json) -> str:
+    return str(item["metadata"]["uid"])
+
+
+def _controller(item: Json) -> Json:
+    """The owner reference that counts; {} where nobody controls it."""
+    owners: list[Json] = item["metadata"].get("ownerReferences") or []
+    return next((owner for owner in owners if owner.get("controller")), {})
+
+
+def _ends(pod: Json) -> bool:
+    return bool(pod["metadata"].get("deletionTimestamp"))
+
+
+def _may_start(item: Json) -> bool:
+    """Whether it may make a pod that nobody else tells of."""
+    conditions = (item.get("status") or {}).get("conditions") or []
+    over = any(one["type"] in ("Complete", "Failed") and one["status"] == "True" for one in conditions)
+    return _controller(item).get("kind") not in _SPOKEN_FOR and not (item["kind"] == "Job" and over)
+
+
+def _template(item: Json) -> Json:
+    spec = item["spec"]
+    found: Json = spec["jobTemplate"]["spec"]["template"] if "jobTemplate" in spec else spec["template"]
+    return found
