@@ -17,7 +17,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from devcluster.rules.services import selects
+from devcluster.rules.services import resolve_target, selects
 
 Json = dict[str, Any]
 State = Literal["proven", "broken", "skipped"]
@@ -127,11 +127,11 @@ def _plan(behind: Behind, service: Json, port: Json) -> Attempt | Verdict | None
     target = port.get("targetPort") or number
     numbers = {}
     for pod in open_to:
-        container, resolved = _resolve(pod, target, behind.container)
-        if container != behind.container:
-            return None
+        container, resolved = resolve_target(target, pod["spec"], behind.container)
         if resolved is None:
             return broken("service", f"its targetPort {target} names no port of the pods")
+        if container != behind.container:
+            return None
         numbers[_name(pod)] = resolved
     return _lead(behind, service, number, open_to, numbers)
 
@@ -159,15 +159,6 @@ def _lead(
     if cluster_ip != "None" and not others:
         tries = [Try(_join(cluster_ip, number)), *(tries if len(tries) > 1 else ())]
     return Attempt(name, number, tuple(tries), note)
-
-
-def _resolve(pod: Json, target: int | str, ours: str) -> tuple[str, int | None]:
-    """The container that a targetPort means, and its number; a number that nobody declares is ours."""
-    for container in pod["spec"]["containers"]:
-        for port in container.get("ports") or []:
-            if port.get("protocol", "TCP") == "TCP" and target in (port.get("name"), port["containerPort"]):
-                return container["name"], port["containerPort"]
-    return ours, target if isinstance(target, int) else None
 
 
 def _name(pod: Json) -> str:

@@ -118,19 +118,25 @@ def _route(service: Json, port: Json, template: Json, container: str, shared: bo
 
 
 def _number(target: Target, template: Json, container: str) -> int | None:
-    """The port of *container* that *target* means; None where it belongs to another container.
+    """The port of *container* that *target* means; None where it is another one's or nobody's."""
+    name, number = resolve_target(target, template["spec"], container)
+    return number if name == container else None
 
-    Of several containers that have a port of one name the first is meant, sidecars last.
+
+def resolve_target(target: Target, spec: Json, container: str) -> tuple[str, int | None]:
+    """The container of a pod (*spec*: its own or its template's) that *target* means, and the port.
+
+    Of several containers that have a port of one name the first is meant, sidecars last.  A number leads to
+    the pod, whoever listens there: to *container* where it, or nobody, declares it.  ('', None): a name that
+    no port has.
     Source: k8s.io/kubernetes pkg/api/v1/pod/util.go, FindPort
     """
-    declared = [
-        (item["name"], port) for item in serving_containers(template["spec"]) for port in tcp_ports(item)
-    ]
+    declared = [(item["name"], port) for item in serving_containers(spec) for port in tcp_ports(item)]
     if isinstance(target, str):
-        named = [(name, port["containerPort"]) for name, port in declared if port.get("name") == target]
-        return int(named[0][1]) if named and named[0][0] == container else None
-    owners = {name for name, port in declared if port["containerPort"] == target}
-    return target if container in owners or not owners else None
+        named = [(name, int(port["containerPort"])) for name, port in declared if port.get("name") == target]
+        return named[0] if named else ("", None)
+    owners = [name for name, port in declared if port["containerPort"] == target]
+    return (container if container in owners or not owners else owners[0]), target
 
 
 def plan_fronts(

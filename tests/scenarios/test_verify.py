@@ -33,14 +33,27 @@ def _file(world: World, *lines: str) -> None:
 
 
 async def _second_service(world: World) -> None:
-    """Numbers where the first has names, one port of UDP, one that leads to nobody's container port."""
+    """Numbers where the first has names, one port of UDP, two that lead to the sidecar."""
     ports: list[Json] = [
         {"name": "http", "port": 8000, "targetPort": 8080},
         {"name": "echo", "port": 8001, "targetPort": "echo"},
         {"name": "dns", "port": 53, "targetPort": 5353, "protocol": "UDP"},
+        {"name": "by-name", "port": 9001, "targetPort": "metrics"},
+        {"name": "by-number", "port": 9002, "targetPort": 9090},
     ]
     body = {"metadata": {"name": "inner"}, "spec": {"selector": {"app": "web"}, "ports": ports}}
     await world.cluster.create("service", body, world.namespace, manager="tester")
+
+
+def _sidecar(world: World) -> Json:
+    return {
+        "name": "mesh",
+        "image": world.app,
+        "restartPolicy": "Always",
+        "args": ["serve", "http=:9090"],
+        "env": [{"name": "IDENTITY", "value": "sidecar"}],
+        "ports": [{"name": "metrics", "containerPort": 9090}],
+    }
 
 
 async def _routes(world: World, *, code: int) -> dict[str, Json]:
@@ -63,7 +76,7 @@ async def _patch_service(world: World, spec: Json) -> None:
 )
 async def test_every_port_is_proven(world: World, take: str, replicas: int) -> None:
     _file(world, f"    take: {take}\n")
-    await world.deploy(replicas=replicas)
+    await world.deploy(replicas=replicas, pod={"initContainers": [_sidecar(world)]})
     await _second_service(world)
     await world.devcluster("up", "-d")
     async with steady_load(world) as load:
@@ -74,6 +87,7 @@ async def test_every_port_is_proven(world: World, take: str, replicas: int) -> N
     pods = {pod["name"] for pod in (await world.status())["pods"]}
     assert len(pods) == replicas
     assert all(set(routes[name]["pods"]) == pods for name in ports)
+    assert [await world.who(5, f"inner:{port}") for port in (9001, 9002)] == [{"sidecar": 5}] * 2
     print(f"take: {take}: proven in at most {max(routes[name]['ms'] for name in ports):.1f} ms")
     await _without_the_key(world)
     log = world.local_log()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from typing import Any
 
 import pytest
 
 from devcluster.plan.proof import Attempt, Behind, Try, Verdict, judge, plan_proofs
+from devcluster.rules.services import routes
 
 Json = dict[str, Any]
 _LABELS = {"app": "web"}
@@ -94,6 +96,35 @@ def test_what_leads_to_others_too_is_never_tried_through_the_service() -> None:
 def test_another_containers_port_is_not_ours_to_prove() -> None:
     metrics = {"port": 9100, "targetPort": "metrics"}
     assert plan_proofs(_behind(_service(metrics), expected=frozenset())) == ()
+
+
+@pytest.mark.parametrize("target", ["metrics", 9090])
+@pytest.mark.parametrize("place", ["containers", "initContainers"])
+def test_verify_leaves_out_what_up_leaves_to_another_container(place: str, target: str | int) -> None:
+    """A second container, and a native sidecar."""
+    ports = [{"name": "metrics", "containerPort": 9090}]
+    beside = {"name": "mesh", "restartPolicy": "Always", "ports": ports}
+    pod = copy.deepcopy(_POD)
+    del pod["spec"]["containers"][1]
+    pod["spec"].setdefault(place, []).append(beside)
+    service = _service({"port": 9090, "targetPort": target})
+    template = {"metadata": pod["metadata"], "spec": pod["spec"]}
+    assert routes([service], template, container="web") == ()
+    assert plan_proofs(_behind(service, pods=(pod,), expected=frozenset())) == ()
+
+
+def test_a_port_that_two_containers_declare_is_ours() -> None:
+    pod = copy.deepcopy(_POD)
+    pod["spec"]["containers"].insert(0, {"name": "first", "ports": [{"containerPort": 8080}]})
+    assert _tries(_behind(_service({"port": 80, "targetPort": 8080}), pods=(pod,))) == ["10.96.0.7:80"]
+
+
+def test_an_init_container_that_ended_has_no_port() -> None:
+    pod = copy.deepcopy(_POD)
+    pod["spec"]["initContainers"] = [{"name": "first", "ports": [{"name": "once", "containerPort": 8080}]}]
+    assert _tries(_behind(_service({"port": 80, "targetPort": 8080}), pods=(pod,))) == ["10.96.0.7:80"]
+    hop, reason = _broken(_behind(_service({"port": 80, "targetPort": "once"}), pods=(pod,)))
+    assert (hop, "once" in reason) == ("service", True)
 
 
 def test_udp_is_skipped() -> None:
