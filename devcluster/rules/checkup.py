@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
+from devcluster.rules.ranges import meets, neighbourhood
 from devcluster.rules.rights import Right
 
 State = Literal["ok", "warning", "bad"]
@@ -20,6 +21,7 @@ OLDEST_DOCKER = (20, 10)
 OLDEST_KUBERNETES = (1, 25)
 _LITTLE, _TOO_LITTLE = 5 << 30, 1 << 30  # bytes of disk
 _SKEW, _BAD_SKEW = 5.0, 300.0  # seconds; beyond five minutes tokens are refused
+_TOLD = 4  # ranges
 _SOON = datetime.timedelta(minutes=10)
 
 
@@ -53,17 +55,31 @@ def check_disk(free: int | None) -> Check:
 
 
 def check_networks(networks: Mapping[str, str], seen: Sequence[tuple[str, str]]) -> tuple[Check, ...]:
-    """*networks*: range by name.  *seen*: addresses of the cluster, each with what it is of."""
+    """*networks*: range by name.  *seen*: addresses and ranges of the cluster, each with what it is of."""
+    known = [(IPv4Network(text) if "/" in text else IPv4Address(text), of) for text, of in seen]
+    around: dict[IPv4Network, str] = {}
+    for item, of in known:
+        around.setdefault(neighbourhood(item), of if isinstance(item, IPv4Network) else f"{of} has {item}")
     found = []
     for name, subnet in sorted(networks.items()):
-        inside = next((one for one in seen if IPv4Address(one[0]) in IPv4Network(subnet)), None)
-        if inside is not None:
-            text = (
-                f"the Docker network {name} ({subnet}) holds the cluster's address {inside[0]} ({inside[1]})"
+        met = next((item for item in around.items() if meets(subnet, item[:1])), None)
+        if met is not None:
+            text = f"the Docker network {name} ({subnet}) meets the cluster's {met[0]} ({met[1]})"
+            remedy = (
+                f"containers there can't reach it all; `docker network rm {name}`, or another range for it"
             )
-            remedy = f"containers there can't reach it; `docker network rm {name}`, or another range for it"
             found.append(Check("docker", "warning", text, remedy))
-    return tuple(found) or (Check("docker", "ok", f"none of {len(networks)} networks meets the cluster's"),)
+    return tuple(found) or (Check("docker", "ok", _apart(len(networks), around)),)
+
+
+def _apart(count: int, around: Mapping[IPv4Network, str]) -> str:
+    if not around:
+        return (
+            f"{count} networks, compared with nothing: no address of the cluster was seen; `up` looks again"
+        )
+    told = [f"{network} ({why})" for network, why in sorted(around.items())]
+    more = f" and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
+    return f"none of {count} networks meets the cluster's {', '.join(told[:_TOLD])}{more}"
 
 
 def check_expiry(kind: str, expires: datetime.datetime | None, now: datetime.datetime) -> Check:

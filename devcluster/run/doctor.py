@@ -40,16 +40,17 @@ async def examine(request: Request) -> tuple[Check, ...]:
     """Every line, in the order docker, cluster, credentials, clock, rights, lane, networks."""
     engine_checks, networks = await _docker()
     cluster_checks, seen = await _cluster(request)
-    meeting = check_networks(networks, seen) if networks and seen else ()
+    meeting = check_networks(networks, seen) if networks is not None else ()
     return (*engine_checks, *meeting, *cluster_checks)
 
 
-async def _docker() -> tuple[list[Check], dict[str, str]]:
+async def _docker() -> tuple[list[Check], dict[str, str] | None]:
+    """Its lines, and the range of each network; None where nobody answers."""
     try:
         async with open_engine() as engine:
             return await _engine(engine)
     except DevclusterError as error:
-        return [_bad("docker", error)], {}
+        return [_bad("docker", error)], None
 
 
 async def _engine(engine: Engine) -> tuple[list[Check], dict[str, str]]:
@@ -79,7 +80,7 @@ async def _cluster(request: Request) -> tuple[list[Check], list[tuple[str, str]]
             missing = await find_missing(cluster, namespace)
             checks += check_rights(missing, len(RIGHTS), namespace)
             checks.append(await _lane(cluster, namespace, missing, ping.seconds))
-            return checks, await _addresses(cluster, namespace)
+            return checks, await find_addresses(cluster, namespace)
     except DevclusterError as error:
         return [*checks, _bad("cluster", error)], []
 
@@ -147,17 +148,40 @@ def agent_port(container: Json) -> int:
     return int(asked["port"]) if str(asked.get("port")).isdigit() else Agent().port
 
 
-async def _addresses(cluster: Cluster, namespace: str) -> list[tuple[str, str]]:
-    pods, services = await asyncio.gather(
-        _list(cluster, "pod", namespace), _list(cluster, "service", namespace)
+async def find_addresses(cluster: Cluster, namespace: str) -> list[tuple[str, str]]:
+    """What is known of the cluster's IPv4 addresses and ranges, each with what it is of.
+
+    The namespace's pods and Services, and what more may be read: the API server's own Service, the nodes'
+    ranges.  Not the nodes' own addresses: a node may be a container in one of Docker's networks (kind's, a
+    sandbox's).
+    """
+    pods, services, server, nodes = await asyncio.gather(
+        _list(cluster, "pod", namespace),
+        _list(cluster, "service", namespace),
+        _api_server(cluster),
+        _list(cluster, "node", None),
     )
-    found = [((pod.get("status") or {}).get("podIP"), f"pod {pod['metadata']['name']}") for pod in pods]
+    found = [(_pod_address(pod), f"pod {pod['metadata']['name']}") for pod in pods]
     found += [(one["spec"].get("clusterIP"), f"service {one['metadata']['name']}") for one in services]
-    return [(address, of) for address, of in found if address and address.count(".") == 3]
+    found += [(one["spec"].get("clusterIP"), "service kubernetes in default") for one in server]
+    found += [(one["spec"].get("podCIDR"), f"node {one['metadata']['name']}") for one in nodes]
+    return [(text, of) for text, of in found if text and text.count(".") == 3]
 
 
-async def _list(cluster: Cluster, kind: str, namespace: str) -> tuple[Json, ...]:
+def _pod_address(pod: Json) -> str | None:
+    status = pod.get("status") or {}
+    return None if pod["spec"].get("hostNetwork") else status.get("podIP")
+
+
+async def _api_server(cluster: Cluster) -> tuple[Json, ...]:
+    try:
+        return (await cluster.get("service", "kubernetes", "default"),)
+    except ClusterError:
+        return ()
+
+
+async def _list(cluster: Cluster, kind: str, namespace: str | None) -> tuple[Json, ...]:
     try:
         return (await cluster.list(kind, namespace)).items
-    except ClusterError:  # the right that is missing has a line of its own
+    except ClusterError:  # a right that is needed and missing has a line of its own
         return ()

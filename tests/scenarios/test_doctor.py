@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -125,19 +125,20 @@ async def test_the_lanes_round_trip_to_an_installed_agent(world: World) -> None:
 
 
 async def test_a_docker_network_on_the_clusters_addresses(world: World) -> None:
+    """On a Service's own, and on those that another one may be given."""
     service = {"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}}
     made = await world.cluster.create("service", service, world.namespace)
-    address = made["spec"]["clusterIP"]
+    address = int(IPv4Address(made["spec"]["clusterIP"]))
     name = f"collides-{secrets.token_hex(4)}"
-    subnet = str(IPv4Network(f"{address}/29", strict=False))
-    _network("create", "--internal", "--subnet", subnet, name)
-    try:
-        (line,) = [line for line in await _doctor(world, 0) if name in line["text"]]
-    finally:
-        _network("rm", name)
-    assert (line["subject"], line["state"]) == ("docker", "warning")
-    assert f"{address} (service web)" in line["text"]
-    assert f"docker network rm {name}" in line["remedy"]
+    for inside in (address, address ^ 0x8000):
+        _network("create", "--internal", "--subnet", str(IPv4Network((inside, 29), strict=False)), name)
+        try:
+            (line,) = [line for line in await _doctor(world, 0) if name in line["text"]]
+        finally:
+            _network("rm", name)
+        assert (line["subject"], line["state"]) == ("docker", "warning")
+        assert f"(service web has {IPv4Address(address)})" in line["text"]
+        assert f"docker network rm {name}" in line["remedy"]
     assert not [line for line in await _doctor(world, 0) if name in line["text"]]
 
 

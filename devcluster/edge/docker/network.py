@@ -4,7 +4,7 @@ The problem: an address on the docker network is on link, so a Service whose add
 never reach the gateway's TUN device.  Docker knows only the laptop's routes, not the cluster's.
 
 Rules: Docker's own choice first (it avoids the laptop's routes); where it meets the cluster, candidates
-of the private ranges.  One address that was seen stands for its /16: its neighbours are the cluster's.
+of the private ranges.  What counts as the cluster's is `rules.ranges`', as for `doctor`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 from devcluster.edge.docker.call import Calls, GoneError, RefusedError
 from devcluster.errors import EngineError
 from devcluster.rules.naming import labels, network_name
+from devcluster.rules.ranges import meets, neighbourhood
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +35,15 @@ async def ensure_network(
     calls: Calls, project: str, avoid: Sequence[IPv4Network | IPv4Address]
 ) -> NetworkInfo:
     """The network as it is, or made; EngineError where no free range is left."""
-    taken = tuple(_neighbourhood(item) for item in avoid)
+    taken = tuple(neighbourhood(item) for item in avoid)
     name = network_name(project)
     found = await _look(calls, name)
-    if found is not None and not _meets(found, taken):
+    if found is not None and not meets(found.subnet, taken):
         return found
     if found is not None:
         await calls.call(f"remove network {name}, which overlaps the cluster", calls.api.remove_network, name)
     made = await _create(calls, project, None)
-    if made is not None and not _meets(made, taken):
+    if made is not None and not meets(made.subnet, taken):
         return made
     if made is not None:
         await calls.call(f"remove network {name}", calls.api.remove_network, name)
@@ -61,18 +62,8 @@ def candidates(taken: Sequence[IPv4Network]) -> Iterator[IPv4Network]:
     ranges += [f"192.168.{part}.0/24" for part in range(250, 100, -7)]
     ranges += [f"10.{part}.0.0/16" for part in range(213, 110, -7)]
     for text in ranges:
-        subnet = IPv4Network(text)
-        if not any(subnet.overlaps(other) for other in taken):
-            yield subnet
-
-
-def _neighbourhood(item: IPv4Network | IPv4Address) -> IPv4Network:
-    return item if isinstance(item, IPv4Network) else IPv4Network((int(item) >> 16 << 16, 16))
-
-
-def _meets(info: NetworkInfo, taken: Sequence[IPv4Network]) -> bool:
-    subnet = IPv4Network(info.subnet)
-    return any(subnet.overlaps(other) for other in taken)
+        if not meets(text, taken):
+            yield IPv4Network(text)
 
 
 async def _look(calls: Calls, name: str) -> NetworkInfo | None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import datetime
+from ipaddress import IPv4Address, IPv4Network
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from devcluster.edge.docker.network import candidates
 from devcluster.rules.checkup import (
     OLDEST_KUBERNETES,
     check_clock,
@@ -15,6 +19,7 @@ from devcluster.rules.checkup import (
     check_rights,
     check_version,
 )
+from devcluster.rules.ranges import meets, neighbourhood
 from devcluster.rules.rights import RIGHTS
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -68,13 +73,59 @@ def test_clock(skew: float | None, state: str, word: str) -> None:
     assert bool(check.remedy) == (state != "ok")
 
 
-def test_networks() -> None:
-    seen = [("10.96.0.10", "service dns"), ("10.244.0.7", "pod web")]
-    (clear,) = check_networks({"bridge": "172.17.0.0/16"}, seen)
+SEEN = [("10.96.81.222", "service web"), ("10.96.0.10", "service dns"), ("10.244.0.7", "pod web")]
+
+
+def test_networks_apart() -> None:
+    (clear,) = check_networks({"bridge": "172.17.0.0/16"}, SEEN)
     assert clear.state == "ok"
-    (meets,) = check_networks({"bridge": "172.17.0.0/16", "mine": "10.244.0.0/16"}, seen)
-    assert meets.state == "warning"
-    assert "mine (10.244.0.0/16) holds the cluster's address 10.244.0.7 (pod web)" in meets.text
+    assert clear.text == (
+        "none of 1 networks meets the cluster's 10.96.0.0/16 (service web has 10.96.81.222), "
+        "10.244.0.0/16 (pod web has 10.244.0.7)"
+    )
+    many = [(f"10.{part}.0.1", "a pod") for part in range(9)]
+    assert check_networks({"bridge": "172.17.0.0/16"}, many)[0].text.endswith(" and 5 more")
+
+
+@pytest.mark.parametrize(
+    ("subnet", "meeting"),
+    [
+        ("10.244.0.0/29", "10.244.0.0/16 (pod web has 10.244.0.7)"),
+        ("10.0.0.0/8", "10.96.0.0/16 (service web has 10.96.81.222)"),
+        ("10.96.200.0/24", "10.96.0.0/16 (service web has 10.96.81.222)"),
+    ],
+)
+def test_a_network_meets_what_is_around_an_address(subnet: str, meeting: str) -> None:
+    (line,) = check_networks({"bridge": "172.17.0.0/16", "mine": subnet}, SEEN)
+    assert (line.subject, line.state) == ("docker", "warning")
+    assert line.text == f"the Docker network mine ({subnet}) meets the cluster's {meeting}"
+    assert "docker network rm mine" in line.remedy
+
+
+def test_a_range_that_is_known_has_no_neighbours() -> None:
+    seen = [("10.244.3.0/24", "node one")]
+    assert check_networks({"mine": "10.244.4.0/24"}, seen)[0].state == "ok"
+    (line,) = check_networks({"mine": "10.244.3.128/25"}, seen)
+    assert "meets the cluster's 10.244.3.0/24 (node one)" in line.text
+
+
+def test_networks_without_an_address_to_compare() -> None:
+    (line,) = check_networks({"bridge": "172.17.0.0/16", "mine": "10.0.0.0/8"}, [])
+    assert (line.subject, line.state) == ("docker", "ok")
+    assert (
+        line.text == "2 networks, compared with nothing: no address of the cluster was seen; `up` looks again"
+    )
+
+
+@given(st.ip_addresses(v=4), st.ip_addresses(v=4), st.integers(8, 30))
+def test_doctor_warns_of_no_network_that_up_would_make(
+    seen: IPv4Address, other: IPv4Address, length: int
+) -> None:
+    taken = (neighbourhood(seen),)
+    free = [str(it) for it in candidates(taken)]
+    for subnet in (str(IPv4Network((other, length), strict=False)), *free):
+        (line,) = check_networks({"mine": subnet}, [(str(seen), "pod web")])
+        assert (line.state == "ok") == (not meets(subnet, taken))
 
 
 @pytest.mark.parametrize("right", RIGHTS, ids=str)

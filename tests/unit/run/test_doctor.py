@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from devcluster.edge.kube.answer import ForbiddenError
+from devcluster.edge.kube.watch import Listing
 from devcluster.errors import ClusterError, NotFoundError
-from devcluster.run.doctor import agent_port, find_namespace
+from devcluster.run.doctor import agent_port, find_addresses, find_namespace
 
 
 class Answering:
@@ -42,3 +43,41 @@ async def test_nothing_is_said_where_it_is_there_or_may_not_be_asked() -> None:
 def test_an_agent_whose_probe_somebody_changed(probe: Any) -> None:
     assert agent_port({"livenessProbe": probe}) == 9900
     assert agent_port({"livenessProbe": {"httpGet": {"port": 9950}}}) == 9950
+
+
+class Shown:
+    """An API server that shows *given*: what is of one kind, or (kind, name)."""
+
+    def __init__(self, given: dict[str, list[dict[str, Any]]]) -> None:
+        self.given = given
+
+    async def list(self, kind: str, namespace: str | None) -> Listing:
+        if kind not in self.given:
+            raise ForbiddenError(f"cannot list {kind}s")
+        return Listing(tuple(self.given[kind]), "1")
+
+    async def get(self, kind: str, name: str, namespace: str) -> dict[str, Any]:
+        if f"{kind}/{name}" not in self.given:
+            raise ForbiddenError(f"cannot get {kind}s")
+        return self.given[f"{kind}/{name}"][0]
+
+
+def _item(name: str, **spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "spec": spec, "status": {"podIP": "10.244.0.7"}}
+
+
+async def test_addresses_of_the_cluster_are_those_that_may_be_seen() -> None:
+    pods = [_item("web"), _item("node-agent", hostNetwork=True)]
+    services = [_item("web", clusterIP="10.96.81.222"), _item("all", clusterIP="None")]
+    services.append(_item("six", clusterIP="fd00::1"))
+    least: Any = Shown({"pod": pods, "service": services})
+    found = [("10.244.0.7", "pod web"), ("10.96.81.222", "service web")]
+    assert await find_addresses(least, "shop") == found
+
+    server = {"service/kubernetes": [_item("kubernetes", clusterIP="10.96.0.1")]}
+    nodes = {"node": [_item("one", podCIDR="10.244.0.0/24"), _item("two")]}
+    empty: Any = Shown({"pod": [], "service": []} | server | nodes)
+    beyond = [("10.96.0.1", "service kubernetes in default"), ("10.244.0.0/24", "node one")]
+    assert await find_addresses(empty, "shop") == beyond
+    nothing: Any = Shown({"pod": [], "service": []})
+    assert await find_addresses(nothing, "shop") == []
