@@ -1,8 +1,8 @@
 """What somebody would want to have known before ``up``: said by name, before anything happens.
 
 A warning stops nothing.  Each says what will happen, to which object, and, where there is one, the way to
-avoid it.  What can't be read (a CRD that is not installed, a right that a Role does not give) is left out in
-silence: a warning about a warning helps nobody.  Values of the environment never stand in one; names do.
+avoid it.  What can't be read is no warning: `plan` has one note, and `doctor` one line, for all that a Role
+does not show (``glimpses``).  Values of the environment never stand in one; names do.
 
 The naive way, to warn of everything that may go wrong, teaches people to skip the list.  So each rule here
 looks for its cause: the database that a variable names, the autoscaler that points at this very workload.

@@ -28,6 +28,7 @@ _EXTRA = {
     "list jobs",
     "list cronjobs",
     "create selfsubjectaccessreviews",
+    "discover",
 }
 
 

@@ -1,32 +1,32 @@
 """What stands around a workload and may get in its way: read for the warnings, never needed.
 
-A cluster without VPA or KEDA answers 404, a Role without them 403: both mean that nothing is known of them
-and that nothing is said.  All of it is asked at once, so that `up` pays one round trip for it.
+A cluster without VPA or KEDA answers 404, a Role without them 403; only the second leaves a warning out that
+might be due, which is told.  All of it is asked at once, so that `up` pays one round trip for it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.edge.kube.workload import WorkloadObject
 from devcluster.errors import NotFoundError
 from devcluster.plan.install import InstallPlan
+from devcluster.rules.glimpses import AUTOSCALERS, POLICIES, Glimpse, glimpses_of
 from devcluster.rules.warnings import Caution, Circumstances, find_cautions
-
-_AUTOSCALERS = ("horizontalpodautoscaler", "verticalpodautoscaler", "scaledobject")
 
 
 async def read_cautions(
     cluster: Cluster, workload: WorkloadObject, install: InstallPlan, pods: tuple[Json, ...]
-) -> tuple[Caution, ...]:
-    """The warnings for *workload*, whose *pods* were read already."""
-    asked = (_list(cluster, kind, workload.namespace) for kind in (*_AUTOSCALERS, "networkpolicy"))
-    *autoscalers, policies = await asyncio.gather(*asked)
+) -> tuple[tuple[Caution, ...], tuple[Glimpse, ...]]:
+    """The warnings for *workload*, whose *pods* were read already; and what could not be looked at."""
+    asked = (*AUTOSCALERS, POLICIES)
+    read = await asyncio.gather(*(_list(cluster, it, workload.namespace) for it in asked))
+    *autoscalers, policies = (items or () for items in read)
     seen = install.observed
-    return find_cautions(
+    unread = {it.kind for it, items in zip(asked, read, strict=True) if items is None} | set(seen.unread)
+    cautions = find_cautions(
         Circumstances(
             kind=workload.kind,
             name=workload.name,
@@ -42,9 +42,19 @@ async def read_cautions(
             rolls=not install.adopted,
         )
     )
+    return cautions, glimpses_of(unread)
 
 
-async def _list(cluster: Cluster, kind: str, namespace: str) -> tuple[Json, ...]:
-    with contextlib.suppress(NotFoundError, ForbiddenError):
-        return (await cluster.list(kind, namespace)).items
-    return ()
+async def _list(cluster: Cluster, glimpse: Glimpse, namespace: str) -> tuple[Json, ...] | None:
+    """None where they may not be listed."""
+    try:
+        return (await cluster.list(glimpse.kind, namespace)).items
+    except NotFoundError:
+        return ()
+    except ForbiddenError:
+        return None if await may_exist(cluster, glimpse) else ()
+
+
+async def may_exist(cluster: Cluster, glimpse: Glimpse) -> bool:
+    """Whether there can be any: a kind that the cluster does not have is refused like one that it has."""
+    return not glimpse.optional or await cluster.serves(glimpse.kind)

@@ -20,7 +20,9 @@ def _right(method: str, path: str) -> str:
     parts = parts[2:] if parts[0] == "api" else parts[3:]
     if parts[:1] == ["namespaces"] and len(parts) > 2:
         parts = parts[2:]
-    resource = "/".join([parts[0], *parts[2:3]]) if parts else ""
+    if not parts:
+        return "discover"
+    resource = "/".join([parts[0], *parts[2:3]])
     verb = _VERBS.get(method) or ("get" if len(parts) > 1 else "list")
     return f"{'watch' if 'watch' in parse_qs(url.query) else verb} {resource}"
 

@@ -7,7 +7,7 @@ from typing import Any
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.watch import Listing
 from devcluster.edge.kube.workload import WorkloadObject
-from devcluster.plan.install import plan_install
+from devcluster.plan.install import Observed, plan_install
 from devcluster.run.workload.observe import observe
 from tests.unit.plan.test_install import WISH, observed, service
 
@@ -34,10 +34,14 @@ def _pod(owner: str) -> Json:
     return {"metadata": {"name": owner, "uid": owner, "labels": {"app": "web"}, "ownerReferences": owners}}
 
 
-async def _moves(**given: tuple[Json, ...]) -> list[str]:
+async def _seen(**given: tuple[Json, ...]) -> Observed:
     item = observed().object
     cluster: Any = Cluster(service=(service("number", 8080),), **given)
-    seen = await observe(cluster, WorkloadObject("deployment", "web", "shop", "u", "web", item))
+    return await observe(cluster, WorkloadObject("deployment", "web", "shop", "u", "web", item))
+
+
+async def _moves(**given: tuple[Json, ...]) -> list[str]:
+    seen = await _seen(**given)
     return [move.service for move in plan_install(seen, WISH).moves]
 
 
@@ -52,3 +56,8 @@ async def test_a_service_that_a_statefulsets_pod_shares_is_not_patched() -> None
 async def test_without_replicasets_our_own_pods_are_not_taken_for_others() -> None:
     """`up` is refused then; what it says must not be about Services."""
     assert await _moves(pod=(_pod("r"),)) == ["number"]
+
+
+async def test_kinds_of_workloads_that_are_not_shown_are_told() -> None:
+    seen = await _seen(pod=(), deployment=(), replicaset=(), job=())
+    assert seen.unread == ("statefulset", "daemonset", "cronjob")
