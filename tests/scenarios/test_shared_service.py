@@ -32,6 +32,7 @@ async def test_another_workloads_pods_go_on_being_served_under_the_least_role(
     await world.devcluster("up", "-d")
     assert set(await world.who(40)) == {"local", "stateful"}
     assert (await world.cluster.get("service", "web", world.namespace))["spec"] == service["spec"]
+    await world.devcluster("status", "--verify")
     again = await world.devcluster("up", "-d", "-o", "json")
     assert [it["outcome"] for it in again.json["workloads"]] == ["unchanged"]
     await world.devcluster("down")
