@@ -17,7 +17,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from devcluster.rules.services import resolve_target, selects
+from devcluster.rules.services import noted_moves, resolve_target, selects, tcp_ports
 
 Json = dict[str, Any]
 State = Literal["proven", "broken", "skipped"]
@@ -154,11 +154,22 @@ def _lead(
         if _name(pod) not in behind.own and _stays(pod) and _ready(pod) and _selected(service, pod)
     ]
     note = f"it also leads to {', '.join(sorted(others))}, which is not of {behind.title}" if others else ""
+    if others and _moved(service, number):
+        reason = f"{note} and has no agent to accept it; `devcluster up` gives the Service back"
+        return Verdict(name, number, "TCP", "broken", "service", reason)
     cluster_ip = service["spec"].get("clusterIP") or "None"
     tries = [Try(_join(pod["status"]["podIP"], numbers[_name(pod)]), _name(pod)) for pod in pods]
     if cluster_ip != "None" and not others:
         tries = [Try(_join(cluster_ip, number)), *(tries if len(tries) > 1 else ())]
     return Attempt(name, number, tuple(tries), note)
+
+
+def _moved(service: Json, number: int) -> bool:
+    """Whether this port of *service* leads to the agent by a number of ours."""
+    fronts = {move.front for move in noted_moves(service) if move.port == number}
+    return any(
+        port["port"] == number and port.get("targetPort") in fronts for port in tcp_ports(service["spec"])
+    )
 
 
 def _name(pod: Json) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from devcluster.plan.proof import Attempt, Behind, Try, Verdict, judge, plan_proofs
-from devcluster.rules.services import routes
+from devcluster.rules.services import MOVED, routes
 
 Json = dict[str, Any]
 _LABELS = {"app": "web"}
@@ -96,6 +96,22 @@ def test_what_leads_to_others_too_is_never_tried_through_the_service() -> None:
 def test_another_containers_port_is_not_ours_to_prove() -> None:
     metrics = {"port": 9100, "targetPort": "metrics"}
     assert plan_proofs(_behind(_service(metrics), expected=frozenset())) == ()
+
+
+def test_a_number_of_ours_that_leads_to_others_too_is_broken_for_them() -> None:
+    """They came after `up`, and refuse what the Service sends to the agent's port."""
+    service = _service({"port": 80, "targetPort": 9901})
+    service["metadata"]["annotations"] = {
+        MOVED: '{"workload": "deployment/web", "ports": [[80, 8080, 9901]]}'
+    }
+    assert _tries(_behind(service)) == ["10.96.0.7:80"]
+    canary = _pod("canary", "10.244.0.10")
+    hop, reason = _broken(_behind(service, pods=(_POD, canary)))
+    assert hop == "service"
+    assert "leads to canary, which is not of deployment/web" in reason
+    assert "devcluster up" in reason
+    service["spec"]["ports"][0]["targetPort"] = 8080  # somebody gave it back
+    assert _tries(_behind(service, pods=(_POD, canary))) == ["10.244.0.9:8080"]
 
 
 @pytest.mark.parametrize("target", ["metrics", 9090])
