@@ -3,9 +3,13 @@
 A controller that keeps objects as a repository says takes the agent out again.  That is its job, so it is
 not fought; it is named before anything happens, with the words that pause it.
 
-Rules: a label or annotation that only this controller writes counts; ``app.kubernetes.io/managed-by`` and
-``app.kubernetes.io/instance`` are everybody's and count only with a trace of their own beside them.  An
-owner that controls the object counts whatever its kind, since nothing is known of it.
+Rules:
+1. A label or annotation that only this controller writes is certain, and so is an owner that controls the
+   object: nothing is known of its kind, but that it writes.
+2. Everybody's labels (``app.kubernetes.io/instance``, a chart's) and an owner that only owns are a guess,
+   said as one, and only where nothing is certain.
+3. Argo CD, tracking by label, writes ``instance`` on the object alone; a chart and kustomize write it in the
+   template or the selector, too.  So the label is Argo CD's, perhaps, where it stands on the object alone.
 
 Sources:
 https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/
@@ -22,6 +26,7 @@ from typing import Any
 Json = dict[str, Any]
 
 _ARGO, _FLUX = "argocd.argoproj.io", "toolkit.fluxcd.io"
+_INSTANCE, _MANAGED_BY = "app.kubernetes.io/instance", "app.kubernetes.io/managed-by"
 _MANAGERS = {
     "argocd-controller": "Argo CD",
     "argocd-application-controller": "Argo CD",
@@ -41,41 +46,55 @@ _MARKS = (
 
 @dataclass(frozen=True, slots=True)
 class Manager:
-    """``name``: for people; ``effect``: what it will do; ``remedy``: how to pause it, or ''."""
+    """``name``: for people; ``effect``: what it does; ``remedy``: how to pause it, or ''; not ``certain``:
+    a guess, and the effect is what it would do."""
 
     name: str
     effect: str
     remedy: str = ""
+    certain: bool = True
+
+    def __str__(self) -> str:
+        return f"{'is' if self.certain else 'may be'} managed by {self.name}, which {self.effect}"
 
 
 def find_managers(item: Json) -> tuple[Manager, ...]:
-    """Whoever will undo a change of *item*, an object as the API server gives it."""
+    """Whoever will undo a change of *item*, an object as the API server gives it; else whoever may."""
     metadata = item.get("metadata") or {}
     labels: Mapping[str, str] = metadata.get("labels") or {}
     notes: Mapping[str, str] = metadata.get("annotations") or {}
+    marks = {**labels, **notes}
+    writers = _writers(metadata)
     found = [
         manager
         for manager in (
-            _argo(labels, notes),
+            _argo(labels, notes, writers),
             _flux("kustomize", "kustomization", labels, notes),
             _flux("helm", "helmrelease", labels, notes),
             _config_sync(notes),
-            *_marked({**labels, **notes}),
+            *_marked(marks),
             _helm(labels, notes),
         )
         if manager is not None
     ]
-    found += _writers(metadata) if not found else []
-    return (*found, *_owners(metadata))
+    found = found or [_writer(name) for name in writers]
+    certain = (*found, *_owners(metadata, controls=True))
+    return certain or (*_guesses(labels, marks, _inner_labels(item)), *_owners(metadata, controls=False))
 
 
-def _argo(labels: Mapping[str, str], notes: Mapping[str, str]) -> Manager | None:
+def _argo(labels: Mapping[str, str], notes: Mapping[str, str], writers: tuple[str, ...]) -> Manager | None:
     tracked = notes.get(f"{_ARGO}/tracking-id", "").partition(":")[0]
     name = tracked or labels.get(f"{_ARGO}/instance", "")
-    if not name:
-        return None
-    effect = "puts the template back at its next sync, within seconds where self-heal is on"
-    return Manager(f"Argo CD (application {name})", effect, f"argocd app set {name} --sync-policy none")
+    if "Argo CD" in writers:
+        name = name or labels.get(_INSTANCE, "")
+    return _argo_of(name) if name else None
+
+
+def _argo_of(name: str, *, certain: bool = True) -> Manager:
+    will = "will" if certain else "would"
+    effect = f"{will} put the template back at its next sync, within seconds where self-heal is on"
+    remedy = f"argocd app set {name.replace('_', '/')} --sync-policy none"  # NAMESPACE_NAME on the object
+    return Manager(f"Argo CD (application {name})", effect, remedy, certain)
 
 
 def _flux(part: str, kind: str, labels: Mapping[str, str], notes: Mapping[str, str]) -> Manager | None:
@@ -83,7 +102,7 @@ def _flux(part: str, kind: str, labels: Mapping[str, str], notes: Mapping[str, s
     if not name or notes.get(f"{part}.{_FLUX}/reconcile") == "disabled":
         return None
     space = labels.get(f"{part}.{_FLUX}/namespace", "")
-    effect = "puts the template back when it reconciles next, usually within minutes"
+    effect = "will put the template back when it reconciles next, usually within minutes"
     where = f" -n {space}" if space else ""
     return Manager(f"Flux ({kind} {name})", effect, f"flux suspend {kind} {name}{where}")
 
@@ -91,36 +110,73 @@ def _flux(part: str, kind: str, labels: Mapping[str, str], notes: Mapping[str, s
 def _config_sync(notes: Mapping[str, str]) -> Manager | None:
     if notes.get("configmanagement.gke.io/managed") != "enabled":
         return None
-    return Manager("Config Sync", "puts the template back at once")
+    return Manager("Config Sync", "will put the template back at once")
 
 
 def _marked(marks: Mapping[str, str]) -> tuple[Manager, ...]:
     names = sorted({name for prefix, name in _MARKS if any(key.startswith(prefix) for key in marks)})
-    return tuple(Manager(name, "puts the template back when it reconciles next") for name in names)
+    return tuple(Manager(name, "will put the template back when it reconciles next") for name in names)
 
 
 def _helm(labels: Mapping[str, str], notes: Mapping[str, str]) -> Manager | None:
     release = notes.get("meta.helm.sh/release-name")
-    if not release or labels.get("app.kubernetes.io/managed-by") != "Helm":
-        return None
-    if any(key.startswith(f"helm.{_FLUX}/") for key in labels):
+    if not release or any(key.startswith(f"helm.{_FLUX}/") for key in labels):
         return None  # Flux speaks for it
-    effect = "changes the template at the next `helm upgrade` or `helm rollback`, not by itself"
+    effect = "will change the template at the next `helm upgrade` or `helm rollback`, not by itself"
     return Manager(f"Helm (release {release})", effect)
 
 
-def _writers(metadata: Json) -> list[Manager]:
+def _writers(metadata: Json) -> tuple[str, ...]:
     names = {_MANAGERS.get(entry.get("manager", "")) for entry in metadata.get("managedFields") or []}
-    effect = "has written this object, and puts it back when it reconciles next"
-    return [Manager(name, effect) for name in sorted(name for name in names if name)]
+    return tuple(sorted(name for name in names if name))
 
 
-def _owners(metadata: Json) -> tuple[Manager, ...]:
-    owners = [owner for owner in metadata.get("ownerReferences") or [] if owner.get("controller")]
+def _writer(name: str) -> Manager:
+    return Manager(name, "has written this object, and will put it back when it reconciles next")
+
+
+def _guesses(
+    labels: Mapping[str, str], marks: Mapping[str, str], inner: Mapping[str, str]
+) -> tuple[Manager, ...]:
+    name, managed_by = labels.get(_INSTANCE, ""), labels.get(_MANAGED_BY, "")
+    meant = managed_by.lower().replace("-", "") == "argocd" or any(key.startswith(_ARGO) for key in marks)
+    if name and (meant or (not managed_by and inner.get(_INSTANCE) != name)):
+        return (_argo_of(name, certain=False),)
+    if meant:
+        return (Manager("Argo CD", "would put the template back at its next sync", certain=False),)
+    chart = labels.get("helm.sh/chart", "")
+    if not chart and managed_by not in ("Helm", "Tiller"):
+        return ()
+    effect = (
+        "would put the template back the next time: Argo CD, a pipeline or an older Helm, since the object "
+        "has a chart's labels and no release's"
+    )
+    return (Manager(f"whoever applies the Helm chart {chart or name}".rstrip(), effect, certain=False),)
+
+
+def _inner_labels(item: Json) -> Mapping[str, str]:
+    """Those of the pods: of a workload's template, of a Service's selector."""
+    spec = item.get("spec") or {}
+    found: Json = (spec.get("template") or {}).get("metadata") or {"labels": spec.get("selector")}
+    return found.get("labels") or {}
+
+
+def _owners(metadata: Json, *, controls: bool) -> tuple[Manager, ...]:
+    """Owners of another kind than Kubernetes' own, whose groups have no dot, or whatever *controls*."""
+    owners = [
+        owner
+        for owner in metadata.get("ownerReferences") or []
+        if bool(owner.get("controller")) is controls
+        and (controls or "." in owner.get("apiVersion", "").partition("/")[0])
+    ]
+    effect = "owns this object, and may put the template back whenever it likes"
+    if not controls:
+        effect = "would put the template back whenever it likes: it owns this object, and perhaps controls it"
     return tuple(
         Manager(
             f"the controller of {owner['kind']} {owner['name']} ({owner.get('apiVersion', '')})",
-            "owns this object, and may put the template back whenever it likes",
+            effect,
+            certain=controls,
         )
         for owner in owners
     )

@@ -156,9 +156,7 @@ def _controllers(seen: Circumstances) -> list[Caution]:
     for title, item in objects:
         for manager in find_managers(item):
             remedy = f"pause it: `{manager.remedy}`" if manager.remedy else ""
-            found.append(
-                Caution("controller", f"{title} is managed by {manager.name}, which {manager.effect}", remedy)
-            )
+            found.append(Caution("controller", f"{title} {manager}", remedy))
     return found
 
 

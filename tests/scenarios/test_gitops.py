@@ -16,6 +16,11 @@ _TRUTH = 6.0  # seconds until `status` must say so: three times the promise
 
 async def test_a_controller_is_named_before_anything_happens(world: World) -> None:
     await world.deploy()
+    chart = {"app.kubernetes.io/managed-by": "Helm", "helm.sh/chart": "shop-1.0"}
+    await world.cluster.patch("deployment", "web", world.namespace, {"metadata": {"labels": chart}})
+    guessed = (await world.devcluster("plan")).stdout
+    assert "deployment/web may be managed by whoever applies the Helm chart shop-1.0" in guessed
+
     marks = {
         "labels": {
             "kustomize.toolkit.fluxcd.io/name": "shop",

@@ -11,8 +11,22 @@ from devcluster.rules.controllers import find_managers, last_writer
 FLUX = "toolkit.fluxcd.io"
 
 
+CHART = {"app.kubernetes.io/managed-by": "Helm", "helm.sh/chart": "wordpress-1.2.3"}
+INSTANCE = {"app.kubernetes.io/instance": "shop"}
+OWNER = {"kind": "Shop", "name": "a", "apiVersion": "x.io/v1"}
+
+
 def names(**metadata: Any) -> list[str]:
-    return [manager.name for manager in find_managers({"metadata": metadata})]
+    """Of those that are certain."""
+    return [manager.name for manager in find_managers({"metadata": metadata}) if manager.certain]
+
+
+def guesses(inner: dict[str, str] | None = None, **metadata: Any) -> list[str]:
+    """What is said of a Deployment, each a guess; *inner*: its template's labels."""
+    item = {"metadata": metadata, "spec": {"template": {"metadata": {"labels": inner or {}}}}}
+    found = find_managers(item)
+    assert not any(manager.certain for manager in found)
+    return [str(manager) for manager in found]
 
 
 @pytest.mark.parametrize(
@@ -29,7 +43,7 @@ def names(**metadata: Any) -> list[str]:
         ({"annotations": {"objectset.rio.cattle.io/id": "x"}}, "Fleet"),
         ({"managedFields": [{"manager": "argocd-controller", "operation": "Apply"}]}, "Argo CD"),
         (
-            {"ownerReferences": [{"kind": "Shop", "name": "a", "apiVersion": "x.io/v1", "controller": True}]},
+            {"ownerReferences": [OWNER | {"controller": True}]},
             "the controller of Shop a (x.io/v1)",
         ),
     ],
@@ -51,9 +65,10 @@ def test_helm_alone_and_helm_by_flux() -> None:
     "metadata",
     [
         {},
-        {"labels": {"app.kubernetes.io/instance": "shop", "app.kubernetes.io/managed-by": "me"}},
+        {"labels": INSTANCE | {"app.kubernetes.io/managed-by": "me"}},
         {"managedFields": [{"manager": "kubectl-client-side-apply"}]},
-        {"ownerReferences": [{"kind": "Shop", "name": "a"}]},
+        {"ownerReferences": [{"kind": "ConfigMap", "name": "a", "apiVersion": "v1"}]},
+        {"ownerReferences": [{"kind": "Deployment", "name": "a", "apiVersion": "apps/v1"}]},
         {
             "labels": {f"kustomize.{FLUX}/name": "apps"},
             "annotations": {f"kustomize.{FLUX}/reconcile": "disabled"},
@@ -61,7 +76,74 @@ def test_helm_alone_and_helm_by_flux() -> None:
     ],
 )
 def test_what_fights_nothing_is_not_named(metadata: dict[str, Any]) -> None:
-    assert names(**metadata) == []
+    assert find_managers({"metadata": metadata}) == ()
+
+
+def test_the_instance_label_is_perhaps_argo_cds_where_the_template_lacks_it() -> None:
+    (text,) = guesses({"app": "web"}, labels=INSTANCE)
+    assert text.startswith("may be managed by Argo CD (application shop), which would put the template back")
+    (found,) = find_managers({"metadata": {"labels": INSTANCE}})
+    assert found.remedy == "argocd app set shop --sync-policy none"
+    assert guesses(INSTANCE, labels=INSTANCE) == []  # kustomize, or a chart without its other labels
+    service = {"metadata": {"labels": INSTANCE}, "spec": {"selector": INSTANCE}}
+    assert find_managers(service) == ()
+
+
+@pytest.mark.parametrize(
+    ("metadata", "name"),
+    [
+        ({"annotations": {"argocd.argoproj.io/sync-wave": "1"}}, "Argo CD"),
+        (
+            {"labels": INSTANCE | CHART, "annotations": {"argocd.argoproj.io/sync-options": "Prune=false"}},
+            "Argo CD (application shop)",
+        ),
+        ({"labels": INSTANCE | {"app.kubernetes.io/managed-by": "argo-cd"}}, "Argo CD (application shop)"),
+    ],
+)
+def test_what_is_written_for_argo_cd_is_perhaps_managed_by_it(metadata: dict[str, Any], name: str) -> None:
+    (text,) = guesses(INSTANCE, **metadata)
+    assert text.startswith(f"may be managed by {name}, which would put")
+
+
+def test_argo_cds_own_trace_makes_the_instance_label_its_own() -> None:
+    fields = [{"manager": "argocd-controller", "operation": "Apply"}]
+    assert names(labels=INSTANCE | CHART, managedFields=fields) == ["Argo CD (application shop)"]
+
+
+def test_an_application_of_another_namespace_is_paused_by_its_whole_name() -> None:
+    notes = {"argocd.argoproj.io/tracking-id": "team_shop:apps/Deployment:x/web"}
+    (found,) = find_managers({"metadata": {"annotations": notes}})
+    assert found.remedy == "argocd app set team/shop --sync-policy none"
+
+
+@pytest.mark.parametrize(
+    ("labels", "chart"),
+    [
+        (CHART, "wordpress-1.2.3"),
+        ({"helm.sh/chart": "wordpress-1.2.3"}, "wordpress-1.2.3"),
+        ({"app.kubernetes.io/managed-by": "Tiller"} | INSTANCE, "shop"),
+        (CHART | INSTANCE, "wordpress-1.2.3"),
+    ],
+)
+def test_a_chart_without_a_release_is_put_back_by_whoever_applies_it(
+    labels: dict[str, str], chart: str
+) -> None:
+    (text,) = guesses(INSTANCE, labels=labels)
+    assert text.startswith(f"may be managed by whoever applies the Helm chart {chart}, which would put")
+    assert "Argo CD, a pipeline or an older Helm" in text
+
+
+def test_an_owner_that_only_owns_is_a_guess() -> None:
+    (text,) = guesses(ownerReferences=[OWNER])
+    assert text.startswith(
+        "may be managed by the controller of Shop a (x.io/v1), which would put the template"
+    )
+
+
+def test_a_guess_is_made_only_where_nothing_is_certain() -> None:
+    labels = INSTANCE | {"olm.owner": "csv"}
+    assert names(labels=labels, ownerReferences=[OWNER]) == ["the Operator Lifecycle Manager"]
+    assert len(find_managers({"metadata": {"labels": labels, "ownerReferences": [OWNER]}})) == 1
 
 
 def test_last_writer() -> None:
