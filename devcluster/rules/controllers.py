@@ -14,6 +14,7 @@ Rules:
 Sources:
 https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/
 https://fluxcd.io/flux/components/kustomize/kustomizations/#inventory
+https://fluxcd.io/flux/components/helm/helmreleases/#drift-detection
 https://helm.sh/docs/chart_best_practices/labels/
 """
 
@@ -69,8 +70,8 @@ def find_managers(item: Json) -> tuple[Manager, ...]:
         manager
         for manager in (
             _argo(labels, notes, writers),
-            _flux("kustomize", "kustomization", labels, notes),
-            _flux("helm", "helmrelease", labels, notes),
+            _kustomization(labels, marks),
+            _helm_release(labels, marks),
             _config_sync(notes),
             *_marked(marks),
             _helm(labels, notes),
@@ -97,12 +98,28 @@ def _argo_of(name: str, *, certain: bool = True) -> Manager:
     return Manager(f"Argo CD (application {name})", effect, remedy, certain)
 
 
-def _flux(part: str, kind: str, labels: Mapping[str, str], notes: Mapping[str, str]) -> Manager | None:
-    name = labels.get(f"{part}.{_FLUX}/name")
-    if not name or notes.get(f"{part}.{_FLUX}/reconcile") == "disabled":
+def _kustomization(labels: Mapping[str, str], marks: Mapping[str, str]) -> Manager | None:
+    prefix = f"kustomize.{_FLUX}"
+    kept = marks.get(f"{prefix}/ssa") in ("IfNotPresent", "Ignore")
+    if kept or marks.get(f"{prefix}/reconcile") == "disabled":
         return None
-    space = labels.get(f"{part}.{_FLUX}/namespace", "")
     effect = "will put the template back when it reconciles next, usually within minutes"
+    return _flux(prefix, "kustomization", labels, effect)
+
+
+def _helm_release(labels: Mapping[str, str], marks: Mapping[str, str]) -> Manager | None:
+    """It corrects drift only where that is switched on."""
+    prefix = f"helm.{_FLUX}"
+    effect = "will put the template back at its next upgrade"
+    if marks.get(f"{prefix}/driftDetection") != "disabled":
+        effect += ", and may do so within minutes: where its drift detection is enabled"
+    return _flux(prefix, "helmrelease", labels, effect)
+
+
+def _flux(prefix: str, kind: str, labels: Mapping[str, str], effect: str) -> Manager | None:
+    name, space = labels.get(f"{prefix}/name"), labels.get(f"{prefix}/namespace")
+    if not name:
+        return None
     where = f" -n {space}" if space else ""
     return Manager(f"Flux ({kind} {name})", effect, f"flux suspend {kind} {name}{where}")
 

@@ -73,6 +73,8 @@ def test_helm_alone_and_helm_by_flux() -> None:
             "labels": {f"kustomize.{FLUX}/name": "apps"},
             "annotations": {f"kustomize.{FLUX}/reconcile": "disabled"},
         },
+        {"labels": {f"kustomize.{FLUX}/name": "apps", f"kustomize.{FLUX}/reconcile": "disabled"}},
+        {"labels": {f"kustomize.{FLUX}/name": "apps", f"kustomize.{FLUX}/ssa": "IfNotPresent"}},
     ],
 )
 def test_what_fights_nothing_is_not_named(metadata: dict[str, Any]) -> None:
@@ -144,6 +146,16 @@ def test_a_guess_is_made_only_where_nothing_is_certain() -> None:
     labels = INSTANCE | {"olm.owner": "csv"}
     assert names(labels=labels, ownerReferences=[OWNER]) == ["the Operator Lifecycle Manager"]
     assert len(find_managers({"metadata": {"labels": labels, "ownerReferences": [OWNER]}})) == 1
+
+
+def test_flux_helm_corrects_only_where_drift_detection_is_on() -> None:
+    labels = {f"helm.{FLUX}/name": "wp", f"helm.{FLUX}/namespace": "apps"}
+    (found,) = find_managers({"metadata": {"labels": labels}})
+    assert found.remedy == "flux suspend helmrelease wp -n apps"
+    assert "will put the template back at its next upgrade, and may do so within minutes" in str(found)
+    notes = {f"helm.{FLUX}/driftDetection": "disabled"}
+    (found,) = find_managers({"metadata": {"labels": labels, "annotations": notes}})
+    assert found.effect == "will put the template back at its next upgrade"
 
 
 def test_last_writer() -> None:
