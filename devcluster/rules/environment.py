@@ -56,7 +56,7 @@ def rewrite_hosts(
     for key, value in env.items():
         hosts: tuple[Host, ...] = ()
         if variables is None:
-            hosts = _hosts(key, value, names)
+            hosts = hosts_of(key, value, names)
         elif key in variables:
             hosts = find_hosts(value, names, whole=True, every=True)
         result[key] = qualify(value, hosts, namespace) if hosts else value
@@ -65,7 +65,7 @@ def rewrite_hosts(
     return result, tuple(made)
 
 
-def _hosts(key: str, value: str, services: frozenset[str]) -> tuple[Host, ...]:
+def hosts_of(key: str, value: str, services: frozenset[str]) -> tuple[Host, ...]:
     if never_host(key, value):
         return ()
     listed = find_hosts(value, services, whole=True) if names_host(key) and is_list(value) else ()

@@ -62,21 +62,21 @@ _SECRET = re.compile(rf"(?:^|[\s,;{{(\[&|:'\"])(?P<key>{_KEY})\s?=\s?(?P<value>[
 
 def names_host(key: str) -> bool:
     """Whether a variable (or setting) called *key* holds a host by its name: ``DB_HOST``, ``redis.host``."""
-    words = _words(key)
+    words = words_of(key)
     return bool(_HOST_KEY.search(words)) and not _OWN_KEY.search(words) and not _SECRET_KEY.search(words)
 
 
 def never_host(key: str, value: str, *, names: bool = False) -> bool:
     """Whether a variable called *key* holds something else: a secret in any case, a user or a database as
     long as it is no URL; with *names* also what is called a name."""
-    words = _words(key)
+    words = words_of(key)
     if _SECRET_KEY.search(words) or _OWN_KEY.search(words):
         return True
     other = _OTHER_KEY.search(words) is not None or (names and _NAME_KEY.search(words) is not None)
     return other and "://" not in value
 
 
-def _words(key: str) -> str:
+def words_of(key: str) -> str:
     """``dbHost`` and ``spring.redis.host`` as ``DB_HOST`` and ``SPRING_REDIS_HOST``."""
     return re.sub(r"[^A-Za-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key)).upper()
 
@@ -102,7 +102,7 @@ def _find_in_line(line: str, services: frozenset[str]) -> tuple[Host, ...]:
         elif never_host(key, line[start:end], names=True):
             settled.append((start, end))
     for match in _SECRET.finditer(line):
-        if _SECRET_KEY.search(_words(match["key"])):
+        if _SECRET_KEY.search(words_of(match["key"])):
             settled.append(match.span("value"))
     for start, end in _parts(line):
         found |= _shifted(line, start, end, services, whole=False)

@@ -10,13 +10,13 @@ looks for its cause: the database that a variable names, the autoscaler that poi
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from devcluster.rules.controllers import find_managers
+from devcluster.rules.databases import engine_of, find_doubts, find_hidden, find_leads, read_variables
 from devcluster.rules.policies import find_closed
 from devcluster.rules.services import FrontPort, selects
 
@@ -25,24 +25,6 @@ Subject = Literal["away", "autoscaler", "history", "data", "controller", "policy
 
 _LONGEST = 600.0  # seconds; a start that took longer was not a start, but a readiness that came back
 _LISTED = 5
-_DATABASES = {
-    1433: "SQL Server",
-    1521: "Oracle",
-    3306: "MySQL or MariaDB",
-    5432: "PostgreSQL",
-    5672: "RabbitMQ",
-    5984: "CouchDB",
-    6379: "Redis",
-    9042: "Cassandra",
-    9092: "Kafka",
-    9200: "Elasticsearch",
-    11211: "memcached",
-    27017: "MongoDB",
-}
-_SCHEME = re.compile(
-    r"(?:postgres(?:ql)?|mysql2?|mariadb|mongodb(?:\+srv)?|rediss?|amqps?|sqlserver|oracle|cassandra)"
-    r"(?:\+\w+)?://(?:[^/?#@\s]*@)?(?P<host>[A-Za-z0-9-]+)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +43,8 @@ class Caution:
 class Circumstances:
     """What stands around the workload.  ``autoscalers``: HPAs, VPAs and ScaledObjects of the namespace;
     ``policies``: its NetworkPolicies; ``moved``: names of Services that will be patched; ``rolls``: whether
-    there will be a roll-out; ``template``: without the agent."""
+    there will be a roll-out; ``template``: without the agent; ``written`` and ``excluded``: what the file
+    says of the environment."""
 
     kind: str
     name: str
@@ -75,6 +58,8 @@ class Circumstances:
     fronts: tuple[FrontPort, ...] = ()
     moved: tuple[str, ...] = ()
     rolls: bool = True
+    written: Mapping[str, str] = field(default_factory=dict, repr=False)
+    excluded: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -228,44 +213,30 @@ def _datagrams(seen: Circumstances) -> list[Caution]:
 
 
 def _data(seen: Circumstances) -> list[Caution]:
-    """Volumes are copies; what is reached by the network is the real thing."""
-    values = _literals(seen)
-    services = [one for one in seen.services if _engine(one) and not selects(one, _labels(seen))]
-    named = {one["metadata"]["name"]: _naming(one["metadata"]["name"], values) for one in services}
-    if any(named.values()):
-        services = [one for one in services if named[one["metadata"]["name"]]]
-    found = []
-    for one in sorted(services, key=lambda item: str(item["metadata"]["name"]))[:_LISTED]:
-        name = one["metadata"]["name"]
-        by = f", named by {', '.join(named[name])}" if named[name] else ""
-        found.append(
-            Caution("data", f"what the local container writes to service/{name} ({_engine(one)}{by}) is real")
-        )
-    known = {one["metadata"]["name"] for one in seen.services}
-    for key, value in sorted(values.items()):
-        if any(match["host"] not in known for match in _SCHEME.finditer(value)):
-            found.append(Caution("data", f"what the local container writes to the database of {key} is real"))
-    return found
+    """Volumes are copies; what is reached by the network is the real thing.  ``databases`` says the rules."""
+    target = next(one for one in seen.template["spec"]["containers"] if one["name"] == seen.container)
+    variables = read_variables(target, seen.written, seen.excluded)
+    engines = {str(one["metadata"]["name"]): engine_of(one) for one in seen.services}
+    own = [str(one["metadata"]["name"]) for one in seen.services if selects(one, _labels(seen))]
+    leads = find_leads(variables, engines, own, seen.object["metadata"].get("namespace", ""))
+    named = {lead.service: lead.engine for lead in leads if lead.service}
+    texts = []
+    for name, engine in sorted(named.items()):
+        by = ", ".join(lead.variable for lead in leads if lead.service == name)
+        texts.append(f"service/{name} ({engine}, named by {by})")
+    doubted: set[str] = set()
+    others = [name for name, engine in engines.items() if engine and name not in (*named, *own)]
+    for name in sorted(others)[:_LISTED]:
+        if doubts := find_doubts(variables, engines[name]):
+            doubted.update(doubts)
+            texts.append(f"service/{name} ({engines[name]}, perhaps named by {', '.join(doubts)})")
+        elif not leads:
+            texts.append(f"service/{name} ({engines[name]})")
+    hidden = set(find_hidden(variables)) - doubted
+    elsewhere = {lead.variable for lead in leads if lead.elsewhere} | hidden
+    texts += [f"the database of {key}" for key in sorted(elsewhere)]
+    return [Caution("data", f"what the local container writes to {text} is real") for text in texts]
 
 
 def _labels(seen: Circumstances) -> dict[str, str]:
     return (seen.template.get("metadata") or {}).get("labels") or {}
-
-
-def _literals(seen: Circumstances) -> dict[str, str]:
-    """The variables whose values stand in the template."""
-    target = next(one for one in seen.template["spec"]["containers"] if one["name"] == seen.container)
-    return {one["name"]: one["value"] for one in target.get("env") or [] if one.get("value")}
-
-
-def _naming(service: str, values: dict[str, str]) -> list[str]:
-    word = re.compile(rf"(?<![\w.-]){re.escape(service)}(?![\w-])")
-    return sorted(key for key, value in values.items() if word.search(value))
-
-
-def _engine(service: Json) -> str:
-    for port in service["spec"].get("ports") or []:
-        for number in (port.get("port"), port.get("targetPort")):
-            if number in _DATABASES:
-                return _DATABASES[number]
-    return ""

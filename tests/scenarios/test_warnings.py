@@ -20,13 +20,24 @@ _LEAST = (
 
 
 async def _surround(world: World) -> None:
-    """An application with a database, an autoscaler, a policy and no history."""
-    env = [{"name": "IDENTITY", "value": "original"}, {"name": "DB_HOST", "value": "orders"}]
-    env.append({"name": "REPORTS", "value": "postgres://reader:gehe1m@reports.corp.example/all"})
+    """An application with databases, an autoscaler, a policy and no history."""
+    values = {
+        "IDENTITY": "original",
+        "DB_HOST": "orders",
+        "REPORTS": "postgres://reader:gehe1m@reports.corp.example/all",
+        "ARCHIVE_HOST": "archive.corp.example",
+        "ARCHIVE_PORT": "5432",
+        "AUDIT": "mongodb://audit.data.svc.cluster.local/x",
+    }
+    env: list[Json] = [{"name": name, "value": value} for name, value in values.items()]
+    env.append({"name": "CACHE_HOST", "valueFrom": {"secretKeyRef": {"name": "hosts", "key": "cache"}}})
+    secret = {"metadata": {"name": "hosts"}, "stringData": {"cache": "cache"}}
+    await world.cluster.create("secret", secret, world.namespace)
     await world.deploy(strategy="Recreate", numeric=True, container={"env": env})
-    ports = [{"port": 3306}]
-    database = {"metadata": {"name": "orders"}, "spec": {"selector": {"app": "orders"}, "ports": ports}}
-    await world.cluster.create("service", database, world.namespace)
+    for name, port in (("orders", 3306), ("cache", 6379)):
+        database: Json = {"metadata": {"name": name}, "spec": {"selector": {"app": name}}}
+        database["spec"]["ports"] = [{"port": port}]
+        await world.cluster.create("service", database, world.namespace)
     reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
     scaler = {"scaleTargetRef": reference, "minReplicas": 1, "maxReplicas": 3}
     policy = {"podSelector": {"matchLabels": {"app": "web"}}, "ingress": [{"ports": [{"port": 8080}]}]}
@@ -56,16 +67,29 @@ async def test_plan_names_what_will_happen(world: World, kubeconfig: Path) -> No
     assert " s the last time: its strategy is Recreate" in found["away"][0]  # there is a pod that tells
     assert "horizontalpodautoscaler/mine watches deployment/web" in found["autoscaler"][0]
     assert "networkpolicy/mine lets port 8080 in and not 990" in found["policy"][0]
-    assert "service/orders (MySQL or MariaDB, named by DB_HOST)" in found["data"][0]
-    assert "the database of REPORTS" in found["data"][1]
+    head, tail = "what the local container writes to ", " is real"
+    assert [one.removeprefix(head).removesuffix(tail) for one in found["data"]] == [
+        "service/orders (MySQL or MariaDB, named by DB_HOST)",
+        "service/cache (Redis, perhaps named by CACHE_HOST)",
+        "the database of ARCHIVE_HOST",
+        "the database of AUDIT",
+        "the database of REPORTS",
+    ]
 
     text = (await world.devcluster("plan")).stdout
     assert text.count("    warning: ") == sum(len(texts) for texts in found.values())
-    for secret in ("gehe1m", "reports.corp.example"):
-        assert secret not in text
+    for value in ("gehe1m", "corp.example", "audit.data"):
+        assert value not in text
     after = await world.cluster.get("deployment", "web", world.namespace)
     assert after["metadata"]["generation"] == before["metadata"]["generation"]
     assert await world.cluster_leftovers() == []
+
+    world.write(
+        f"name: shop\nnamespace: {world.namespace}\nworkloads:\n  web:\n"
+        "    environment: {DB_HOST: host.docker.internal, CACHE_HOST: localhost, REPORTS: 'postgres://x/y'}\n"
+    )
+    mine = [one.split()[-3] for one in (await _warnings(world))["data"]]
+    assert mine == ["ARCHIVE_HOST", "AUDIT"]  # the others are the file's own affair
 
     limited = world.folder / "kubeconfig"
     write_config(limited, kubeconfig, {"token": await token_of(world, *_LEAST)})
@@ -89,7 +113,7 @@ async def test_up_warns_before_its_first_step_and_in_its_document(world: World) 
     lines = done.stderr.splitlines()
     warned = [number for number, line in enumerate(lines) if line.startswith("[web] warning: ")]
     (row,) = done.json["workloads"]
-    assert len(warned) == len(row["warnings"]) == 6
+    assert len(warned) == len(row["warnings"]) == 9
     assert warned[-1] < next(number for number, line in enumerate(lines) if "publish the agent" in line)
     again = await world.devcluster("up", "-d", "-o", "json")
     assert again.json["workloads"][0]["outcome"] == "unchanged"

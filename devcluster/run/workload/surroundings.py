@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
+from devcluster.config.model import Workload
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.edge.kube.workload import WorkloadObject
@@ -18,9 +19,14 @@ from devcluster.rules.warnings import Caution, Circumstances, find_cautions
 
 
 async def read_cautions(
-    cluster: Cluster, workload: WorkloadObject, install: InstallPlan, pods: tuple[Json, ...]
+    cluster: Cluster,
+    workload: WorkloadObject,
+    install: InstallPlan,
+    pods: tuple[Json, ...],
+    wish: Workload,
 ) -> tuple[tuple[Caution, ...], tuple[Glimpse, ...]]:
-    """The warnings for *workload*, whose *pods* were read already; and what could not be looked at."""
+    """The warnings for *workload*, whose *pods* were read already and of which the file says *wish*; and what
+    could not be looked at."""
     asked = (*AUTOSCALERS, POLICIES)
     read = await asyncio.gather(*(_list(cluster, it, workload.namespace) for it in asked))
     *autoscalers, policies = (items or () for items in read)
@@ -40,6 +46,8 @@ async def read_cautions(
             fronts=install.fronts,
             moved=tuple(sorted({move.service for move in install.moves})),
             rolls=not install.adopted,
+            written=dict(wish.environment),
+            excluded=wish.env_exclude,
         )
     )
     return cautions, glimpses_of(unread)

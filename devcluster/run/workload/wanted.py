@@ -95,7 +95,7 @@ async def read_wanted(
     )
     install = plan_install(observed, wish)
     container = find_container(install.base, target.container)
-    cautions, unread = await read_cautions(cluster, target, install, pods.items)
+    cautions, unread = await read_cautions(cluster, target, install, pods.items, workload)
     return Wanted(
         project=project,
         workload=workload,

@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from devcluster.rules.services import FrontPort
 from devcluster.rules.warnings import Circumstances, find_cautions
@@ -14,14 +16,22 @@ Json = dict[str, Any]
 
 
 def around(
-    *, spec: Json | None = None, metadata: Json | None = None, env: Json | None = None
+    *,
+    spec: Json | None = None,
+    metadata: Json | None = None,
+    env: Json | None = None,
+    secret: tuple[str, ...] = (),
+    env_from: Json | None = None,
 ) -> Circumstances:
+    """*secret*: variables that come from one; *env_from*: an object all of whose keys are variables."""
     variables = [{"name": name, "value": value} for name, value in (env or {}).items()]
-    container = {"name": "web", "image": "web:1", "env": variables}
+    origin = {"secretKeyRef": {"name": "app", "key": "x"}}
+    variables += [{"name": name, "valueFrom": origin} for name in secret]
+    container = {"name": "web", "image": "web:1", "env": variables, "envFrom": [env_from] if env_from else []}
     template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}}
     item = {
         "kind": "Deployment",
-        "metadata": {"name": "web"} | (metadata or {}),
+        "metadata": {"name": "web", "namespace": "shop"} | (metadata or {}),
         "spec": {"replicas": 1, "template": template} | (spec or {}),
     }
     return Circumstances("deployment", "web", "web", item, template)
@@ -131,9 +141,147 @@ def test_the_database_that_a_variable_names() -> None:
     assert [text.split()[7] for text in said(unnamed)] == ["service/cache", "service/db"]
 
 
+def data(seen: Circumstances, *services: Json) -> list[str]:
+    """What is said to be real."""
+    texts = said(replace(seen, services=services))
+    head, tail = "data: what the local container writes to ", " is real"
+    return [text.removeprefix(head).removesuffix(tail) for text in texts]
+
+
 def test_a_database_elsewhere_is_named_by_its_variable_alone() -> None:
     (text,) = said(around(env={"DATABASE_URL": "postgres://shop:geheim@rds.corp.example/shop"}))
     assert text == "data: what the local container writes to the database of DATABASE_URL is real"
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"DB_HOST": "shop.abc.eu-west-1.rds.amazonaws.com", "DB_PORT": "5432"},
+        {"DB_HOST": "shop.abc.eu-west-1.rds.amazonaws.com"},
+        {"DB_HOST": "postgres.data.svc.cluster.local:5432"},
+        {"DB_HOST": "db.data"},
+        {"DB_HOST": "10.2.3.4"},
+        {"BACKEND_HOST": "store.corp.example", "BACKEND_PORT": "27017"},
+        {"PGHOST": "pg.corp.example"},
+        {"REDIS_URL": "rediss://:geheim@cache.corp.example:6380/0"},
+        {"SPRING_DATASOURCE_URL": "jdbc:postgresql://db.data:5432/shop"},
+        {"SPRING_DATASOURCE_URL": "jdbc:oracle:thin:@ora.corp.example:1521:shop"},
+        {"STORE": "shop:geheim@tcp(db.data:3306)/shop"},
+        {"STORE": "Server=tcp:shop.database.windows.net,1433;Password=geheim"},
+        {"STORE": "host=db.data dbname=shop user=shop password=geheim"},
+        {"spring.redis.host": "cache.corp.example"},
+        {"KAFKA_BROKERS": "a.data:9092,b.data:9092"},
+        {"DATABASE_URL": "mysql://$(DB_USER):$(DB_PASSWORD)@$(DB_NAME).data/shop"},
+    ],
+)
+def test_a_database_elsewhere(env: dict[str, str]) -> None:
+    key = next(iter(env))
+    assert data(around(env=env)) == [f"the database of {key}"]
+    own = (service("postgres", 5432), service("db", 3306))  # others' of the same names
+    assert data(around(env=env), *own) == [f"the database of {key}"]
+    assert data(replace(around(env=env), written=dict.fromkeys(env, "localhost")), *own) == []
+    assert data(replace(around(env=env), excluded=tuple(env))) == []
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"DB_HOST": "localhost", "DB_PORT": "5432"},
+        {"DB_HOST": "127.0.0.1:5432"},
+        {"API_HOST": "api.corp.example", "API_PORT": "8080"},
+        {"API_URL": "https://api.corp.example/v1"},
+        {"DB_ADMIN_URL": "https://phpmyadmin.corp.example"},
+        {"DB_CONNECTION": "mysql", "SESSION_DRIVER": "redis"},
+        {"USE_REDIS": "true", "DB_SERVER": "true"},
+        {"DATABASE_URL": "sqlite:////data/shop.db"},
+        {"LISTEN_ADDRESS": "10.0.0.1:5432"},
+        {"DB_USER": "shop", "DB_NAME": "shop", "DB_PASSWORD": "db.data:5432", "DB_PORT": "5432"},
+        {"TIMES": "11:3306", "NUMBERS": "80,5432"},
+    ],
+)
+def test_what_is_no_database_elsewhere(env: dict[str, str]) -> None:
+    assert data(around(env=env)) == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "db",
+        "db:5432",
+        "db.shop",
+        "db.shop.svc.cluster.local:5432",
+        "pg://u:geheim@db.shop.svc/x",
+        "db,db.shop",
+    ],
+)
+def test_a_service_by_short_and_full_name(value: str) -> None:
+    assert data(around(env={"DB_HOST": value}), service("db", 5432), service("cache", 6379)) == [
+        "service/db (PostgreSQL, named by DB_HOST)"
+    ]
+
+
+def test_a_service_with_a_port_of_its_own_is_known_by_the_variable() -> None:
+    env = {"DB_HOST": "db", "API_HOST": "api", "MONGO_URL": "mongodb://store/x", "PG_HOST": "web"}
+    around_it = (service("db", 6000), service("api", 80), service("store", 80), service("web", 80, app="web"))
+    assert data(around(env=env), *around_it) == [
+        "service/db (a database, named by DB_HOST)",
+        "service/store (MongoDB, named by MONGO_URL)",
+    ]
+
+
+def test_a_driver_is_no_host() -> None:
+    env = {"DB_CONNECTION": "mysql", "CACHE_DRIVER": "redis", "DB_HOST": "mysql"}
+    found = data(around(env=env), service("mysql", 3306), service("redis", 6379))
+    assert found == ["service/mysql (MySQL or MariaDB, named by DB_HOST)"]
+
+
+_BOTH = (service("cache", 6379), service("orders", 3306))
+_CACHE = "service/cache (Redis, named by REDIS_HOST)"
+
+
+@pytest.mark.parametrize(
+    ("more", "by"),
+    [
+        ({"secret": ("DB_HOST", "DB_PASSWORD")}, "DB_HOST"),
+        ({"secret": ("DATABASE_URL",)}, "DATABASE_URL"),
+        ({"secret": ("DSN", "HOST")}, "DSN, HOST"),
+        ({"env_from": {"secretRef": {"name": "app"}}}, "secret/app"),
+        ({"env_from": {"configMapRef": {"name": "app"}}, "secret": ("DB_HOST",)}, "DB_HOST, configmap/app"),
+    ],
+)
+def test_what_is_said_elsewhere_may_name_any_database(more: Json, by: str) -> None:
+    seen = around(env={"REDIS_HOST": "cache"}, **more)
+    assert data(seen, *_BOTH) == [_CACHE, f"service/orders (MySQL or MariaDB, perhaps named by {by})"]
+
+
+@pytest.mark.parametrize("name", ["DB_PASSWORD", "DB_USER", "DB_NAME", "LOG_LEVEL"])
+def test_what_is_said_elsewhere_and_can_not_name_it(name: str) -> None:
+    assert data(around(env={"REDIS_HOST": "cache"}, secret=(name,)), *_BOTH) == [_CACHE]
+
+
+def test_what_is_said_elsewhere_and_names_another_kind_of_database() -> None:
+    found = data(around(env={"REDIS_HOST": "cache"}, secret=("POSTGRES_HOST",)), *_BOTH)
+    assert found == [_CACHE, "the database of POSTGRES_HOST"]
+
+
+def test_what_the_file_says_is_in_place_of_the_template() -> None:
+    seen = around(env={"REDIS_HOST": "cache", "DB_HOST": "orders"}, secret=("DATABASE_URL",))
+    laptops = {"DB_HOST": "host.docker.internal", "DATABASE_URL": "mysql://host.docker.internal/x"}
+    assert data(replace(seen, written=laptops), *_BOTH) == [_CACHE]
+    other = {"REDIS_HOST": "localhost", "DB_HOST": "orders", "DATABASE_URL": "mysql://orders/x"}
+    by_file = "service/orders (MySQL or MariaDB, named by DATABASE_URL, DB_HOST)"
+    assert data(replace(seen, written=other), *_BOTH) == [by_file]
+    assert data(replace(around(env={"DB_HOST": "orders"}), written={"DB_HOST": "localhost"}), *_BOTH) == []
+    hidden = around(env={"REDIS_HOST": "cache"}, env_from={"secretRef": {"name": "app"}})
+    assert data(replace(hidden, written={"DB_HOST": "localhost"}), *_BOTH) == [_CACHE]
+    assert len(data(replace(hidden, written={"API_HOST": "localhost"}), *_BOTH)) == 2
+
+
+@given(st.sampled_from(["{}", "{}:5432", "postgres://{0}:{0}@{0}/{0}", "host={0} dbname={0}"]), st.booleans())
+def test_no_value_is_ever_said(form: str, by_file: bool) -> None:
+    env = {"DB_HOST": form.format("geheim"), "STORE": form.format("geheim.data")}
+    seen = replace(around(env=env), written=env if by_file else {})
+    assert "geheim" not in " ".join(data(seen, *_BOTH)) + repr(seen)
 
 
 def test_a_policy_that_says_a_number() -> None:
