@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from devcluster.config.model import Target, Workload
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster
 from devcluster.edge.kube.paths import RESOURCES
@@ -44,7 +45,8 @@ class Answering:
 async def _unread(cluster: Any) -> list[str]:
     seen = observed()
     workload = WorkloadObject("deployment", "web", "shop", "u", "web", seen.object)
-    _, unread = await read_cautions(cluster, workload, plan_install(seen, WISH), ())
+    plan, wish = plan_install(seen, WISH), Workload("web", Target("web"))
+    _, unread = await read_cautions(cluster, workload, plan, (), wish)
     assert await find_unread(cluster, "shop") == unread  # doctor asks beforehand, and says the same
     return [it.kind for it in unread]
 
