@@ -88,7 +88,8 @@ async def test_plan_names_what_will_happen(world: World, kubeconfig: Path) -> No
         f"name: shop\nnamespace: {world.namespace}\nworkloads:\n  web:\n"
         "    environment: {DB_HOST: host.docker.internal, CACHE_HOST: localhost, REPORTS: 'postgres://x/y'}\n"
     )
-    mine = [one.split()[-3] for one in (await _warnings(world))["data"]]
+    found, _ = await _warnings(world)
+    mine = [one.split()[-3] for one in found["data"]]
     assert mine == ["ARCHIVE_HOST", "AUDIT"]  # the others are the file's own affair
 
     limited = world.folder / "kubeconfig"
