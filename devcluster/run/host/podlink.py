@@ -276,10 +276,16 @@ class PodLink:
             return False
 
     async def _beat(self, link: AgentLink) -> None:
+        """Each without waiting for the one before: on a slow line, too, a word comes as often as one is asked
+        for, and silence means the same."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                await asyncio.sleep(min(self._claim.lease / 5, _BEAT))
+                tasks.create_task(self._one_beat(link), name=f"one beat {self.pod.name}")
+
+    async def _one_beat(self, link: AgentLink) -> None:
         patience = max(2 * self._claim.lease / 5, 2.0)
-        while True:
-            await asyncio.sleep(min(self._claim.lease / 5, _BEAT))
-            self._hear(await link.call("beat", timeout=patience, epoch=self._claim.epoch))
+        self._hear(await link.call("beat", timeout=patience, epoch=self._claim.epoch))
 
     async def _keep_lane(self, number: int) -> None:
         failures = 0
