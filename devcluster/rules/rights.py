@@ -34,8 +34,8 @@ class Right:
 
 
 _ALL = "everything"
+_LATER = "what changes is seen a second later"  # it is read again and again
 _LOOK = "status, logs, exec, env and leave of what is attached already"
-_NOTHING = "config, role and sandbox; nothing that asks the cluster"
 
 
 def _rights(group: str, resource: str, *rows: tuple[str, str, str], needed: bool = True) -> tuple[Right, ...]:
@@ -47,9 +47,14 @@ RIGHTS: tuple[Right, ...] = (
         "apps",
         "deployments",
         ("get", "read the workload", "list and logs"),
-        ("list", "find what is there", "up and down of a workload named in the file"),
-        ("watch", "wait for roll-outs, see who changes the template", _LOOK),
         ("patch", "put the agent in and take it out", _LOOK),
+    ),
+    *_rights(
+        "apps",
+        "deployments",
+        ("list", "find what is there", f"{_ALL} except list; {_LATER}"),
+        ("watch", "wait for roll-outs, see who changes the template", f"{_ALL}; {_LATER}"),
+        needed=False,
     ),
     *_rights(
         "apps",
@@ -62,7 +67,12 @@ RIGHTS: tuple[Right, ...] = (
         "",
         "pods",
         ("list", "find the pods", "list"),
-        ("watch", "follow the pods", _LOOK),
+    ),
+    *_rights(
+        "",
+        "pods",
+        ("watch", "follow the pods", f"{_ALL}; {_LATER}"),
+        needed=False,
     ),
     *_rights(
         "",
@@ -97,7 +107,7 @@ RIGHTS: tuple[Right, ...] = (
     *_rights(
         "",
         "services",
-        ("watch", "see a Service that somebody takes back", f"{_ALL}; it is seen some seconds later"),
+        ("watch", "see a Service that somebody takes back", f"{_ALL}; {_LATER}"),
         needed=False,
     ),
     *_rights(
@@ -124,11 +134,9 @@ RIGHTS: tuple[Right, ...] = (
 _WORKLOAD, _SECRET, _ANY = "workload", "secret", ""
 _UP = {  # what `up` uses each time before traffic flows, and of which object
     "get deployments": _WORKLOAD,
-    "watch deployments": _WORKLOAD,
     "patch deployments": _WORKLOAD,
     "list replicasets": _ANY,
     "list pods": _ANY,
-    "watch pods": _ANY,
     "list services": _ANY,
     "get secrets": _SECRET,
     "create secrets": _ANY,

@@ -23,7 +23,7 @@ from devcluster.edge.kube.answer import ForbiddenError, StatusError, strange
 from devcluster.edge.kube.context import Context, kubeconfig_files, read_context
 from devcluster.edge.kube.paths import RESOURCES, Place, place
 from devcluster.edge.kube.transport import READ_TIMEOUT, Ping, Transport, UpgradeTarget
-from devcluster.edge.kube.watch import Listing, WatchEvent, follow, follow_all
+from devcluster.edge.kube.watch import Listing, WatchEvent, follow, follow_all, follow_one
 from devcluster.errors import ClusterError, NotFoundError
 
 if TYPE_CHECKING:
@@ -173,6 +173,16 @@ class Cluster:
         async with contextlib.aclosing(states):
             async for items in states:
                 yield items
+
+    async def watch_one(
+        self, kind: str, name: str, namespace: str | None = None
+    ) -> AsyncGenerator[Json | None, None]:
+        """One object, None while it does not exist: at once, then again after each change.  The right to get
+        it is enough."""
+        states = follow_one(self, kind, name, namespace)
+        async with contextlib.aclosing(states):
+            async for item in states:
+                yield item
 
     async def pod_logs(
         self, name: str, namespace: str, *, container: str, lines: int = 20, previous: bool = False

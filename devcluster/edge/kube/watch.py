@@ -5,6 +5,9 @@ old versions; so what was seen last is remembered, and after a new list the diff
 that is away is waited for, since it comes back; whoever can't wait has a time-out of their own.  The naive
 way, to start a watch without a version, loses whatever changed between list and watch.
 
+A Role may give less than both verbs.  What may not be watched is listed again and again, and one object that
+may not even be listed by its name is read again and again: later by a moment, but nobody is refused half-way.
+
 Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
 """
 
@@ -13,23 +16,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlencode
 
-from devcluster.edge.kube.answer import is_passing, refusal
+from devcluster.edge.kube.answer import ForbiddenError, is_passing, refusal
 from devcluster.edge.kube.paths import Place, place
 from devcluster.edge.kube.transport import Transport
 from devcluster.errors import ClusterError
 
 Json = dict[str, Any]
+_Seen = TypeVar("_Seen")
 
 _SERVER_SECONDS = 240
 _READ_TIMEOUT = 300.0  # longer than the server's own end
 _GONE = 410
 _PACE = 1.0  # at most one request in so many seconds
+_AGAIN = 60.0  # seconds until a watch is tried again where it was forbidden: a Role may be on its way
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +67,83 @@ class Source(Protocol):
         self, kind: str, namespace: str | None = None, *, selector: str = "", fields: str = ""
     ) -> Listing: ...
 
+    async def find(self, kind: str, name: str, namespace: str | None = None) -> Json | None: ...
+
 
 async def follow_all(
     cluster: Source, kind: str, namespace: str | None, *, selector: str, fields: str
 ) -> AsyncGenerator[tuple[Json, ...], None]:
     """All that matches, sorted by name, at once and after each change."""
-    listing = await cluster.list(kind, namespace, selector=selector, fields=fields)
+
+    async def read() -> Listing:
+        return await cluster.list(kind, namespace, selector=selector, fields=fields)
+
+    async def read_items() -> tuple[Json, ...]:
+        return _sorted(_by_uid(await read()))
+
+    listing = await read()
     known = _by_uid(listing)
     yield _sorted(known)
-    changes = _changes(cluster, kind, namespace, selector, fields, listing)
-    async with contextlib.aclosing(changes):
-        async for event in changes:
-            _note(known, event)
-            yield _sorted(known)
+    while True:
+        changes = _changes(cluster, kind, namespace, selector, fields, listing)
+        with contextlib.suppress(ForbiddenError):
+            async with contextlib.aclosing(changes):
+                async for event in changes:
+                    _note(known, event)
+                    yield _sorted(known)
+        repeated = _repeat(read_items, _sorted(known), _AGAIN)
+        async with contextlib.aclosing(repeated):
+            async for items in repeated:
+                yield items
+        listing = await _patiently(read)
+        known = _by_uid(listing)
+        yield _sorted(known)
+
+
+async def follow_one(
+    cluster: Source, kind: str, name: str, namespace: str | None
+) -> AsyncGenerator[Json | None, None]:
+    """The object, None where there is none, at once and after each change."""
+
+    async def read() -> Json | None:
+        return await cluster.find(kind, name, namespace)
+
+    states = follow_all(cluster, kind, namespace, selector="", fields=f"metadata.name={name}")
+    with contextlib.suppress(ForbiddenError):
+        async with contextlib.aclosing(states):
+            async for items in states:
+                yield items[0] if items else None
+    found = await _patiently(read)
+    yield found
+    repeated = _repeat(read, found, math.inf)
+    async with contextlib.aclosing(repeated):
+        async for item in repeated:
+            yield item
+
+
+async def _repeat(
+    read: Callable[[], Awaitable[_Seen]], last: _Seen, seconds: float
+) -> AsyncGenerator[_Seen, None]:
+    """What *read* answers, each time that it is another than *last*, for so many *seconds*."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while loop.time() < end:
+        await asyncio.sleep(_PACE)
+        now = await _patiently(read)
+        if now != last:
+            last = now
+            yield now
+
+
+async def _patiently(read: Callable[[], Awaitable[_Seen]]) -> _Seen:
+    """A server that is away comes back."""
+    while True:
+        try:
+            return await read()
+        except ClusterError as error:
+            if not is_passing(error):
+                raise
+            await asyncio.sleep(_PACE)
 
 
 async def follow(

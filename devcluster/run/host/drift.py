@@ -1,25 +1,24 @@
 """What of ours somebody takes back while it is attached: watched, since the lanes can't tell.
 
 A lane stands as long as its pod does; whether Services and template still lead to it is for others to change
-at any time.  The template is watched.  So are the Services, where one was patched and the Role gives the
-right; else they are listed again and again.  What we wrote is read from the Secret anew for each template
-that was not seen before.
+at any time.  The template is watched.  So are the Services, where one was patched.  What we wrote is read
+from the Secret anew for each template that was not seen before.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 from devcluster.edge.kube.answer import ForbiddenError
-from devcluster.edge.kube.cluster import Cluster, Json
+from devcluster.edge.kube.cluster import Cluster
 from devcluster.edge.kube.workload import WorkloadObject
 from devcluster.errors import DevclusterError
 from devcluster.rules.drift import Drift, service_drift, template_drift
 from devcluster.rules.marks import Originals, parse_originals, secret_name
 
-_PERIOD = 1.0  # seconds between two looks at Services that may not be watched
+_PERIOD = 1.0  # seconds until a cluster that is away is asked again
 
 
 async def read_drift(cluster: Cluster, originals: Originals, namespace: str) -> tuple[Drift, ...]:
@@ -76,17 +75,17 @@ class DriftWatch:
 
     async def _follow_template(self) -> None:
         seen, last = self._workload, None
-        states = self._cluster.watch_all(seen.kind, seen.namespace, fields=f"metadata.name={seen.name}")
+        states = self._cluster.watch_one(seen.kind, seen.name, seen.namespace)
         async with contextlib.aclosing(states):
-            async for items in states:
-                self._count(items[0]["spec"].get("replicas", 1) if items else 0)
-                if not items:
+            async for item in states:
+                self._count(item["spec"].get("replicas", 1) if item else 0)
+                if item is None:
                     self._find(template=(Drift(f"{seen.kind}/{seen.name} is gone", "gone"),))
-                elif items[0]["spec"]["template"] != last:
-                    last = items[0]["spec"]["template"]
+                elif item["spec"]["template"] != last:
+                    last = item["spec"]["template"]
                     await self._read_originals()
                     if self._originals is not None:
-                        self._find(template=template_drift(self._originals, items[0]))
+                        self._find(template=template_drift(self._originals, item))
 
     def _count(self, replicas: int) -> None:
         if replicas != self.replicas:
@@ -97,20 +96,11 @@ class DriftWatch:
         await self._read_originals()
         if self._originals is None or not self._originals.moves:
             return
-        async for items in self._all_services():
-            if self._originals is not None:
-                self._find(services=service_drift(self._originals.moves, items))
-
-    async def _all_services(self) -> AsyncGenerator[tuple[Json, ...], None]:
-        space = self._workload.namespace
-        with contextlib.suppress(ForbiddenError):
-            states = self._cluster.watch_all("service", space)
-            async with contextlib.aclosing(states):
-                async for items in states:
-                    yield items
-        while True:
-            yield (await self._cluster.list("service", space)).items
-            await asyncio.sleep(_PERIOD)
+        states = self._cluster.watch_all("service", self._workload.namespace)
+        async with contextlib.aclosing(states):
+            async for items in states:
+                if self._originals is not None:
+                    self._find(services=service_drift(self._originals.moves, items))
 
     def _find(
         self, *, template: tuple[Drift, ...] | None = None, services: tuple[Drift, ...] | None = None

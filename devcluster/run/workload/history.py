@@ -137,10 +137,10 @@ async def _await_number(cluster: Cluster, namespace: str, name: str, revision: s
     """The controller copies the newest number to the Deployment."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_SETTLE):
-            states = cluster.watch_all("deployment", namespace, fields=f"metadata.name={name}")
+            states = cluster.watch_one("deployment", name, namespace)
             async with contextlib.aclosing(states):
-                async for items in states:
-                    notes = items[0]["metadata"].get("annotations") or {} if items else {REVISION: revision}
+                async for item in states:
+                    notes = item["metadata"].get("annotations") or {} if item else {REVISION: revision}
                     if notes.get(REVISION) == revision:
                         return
     body = {"metadata": {"annotations": {REVISION: revision}}}

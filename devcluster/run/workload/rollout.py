@@ -86,23 +86,24 @@ async def await_rollout(
 
 async def _sights(cluster: Cluster, namespace: str, name: str) -> AsyncGenerator[Sight, None]:
     """Deployment and pods, whenever one of them changes; ends where the Deployment is gone."""
-    queue: asyncio.Queue[tuple[str, tuple[Json, ...]] | DevclusterError] = asyncio.Queue()
+    queue: asyncio.Queue[tuple[str, Any] | DevclusterError] = asyncio.Queue()
     first = await cluster.get("deployment", name, namespace)
     selector = render_selector(first["spec"]["selector"])
 
-    async def listen(kind: str, **query: str) -> None:
+    async def listen(kind: str, states: AsyncGenerator[Any, None]) -> None:
         try:
-            states = cluster.watch_all(kind, namespace, **query)
             async with contextlib.aclosing(states):
-                async for items in states:
-                    queue.put_nowait((kind, items))
+                async for state in states:
+                    queue.put_nowait((kind, state))
         except DevclusterError as error:
             queue.put_nowait(error)
 
-    seen: dict[str, tuple[Json, ...]] = {}
+    deployments = cluster.watch_one("deployment", name, namespace)
+    pods = cluster.watch_all("pod", namespace, selector=selector)
+    seen: dict[str, Any] = {}
     async with (
-        running(listen("deployment", fields=f"metadata.name={name}"), name=f"watch deployment {name}"),
-        running(listen("pod", selector=selector), name=f"watch pods of {name}"),
+        running(listen("deployment", deployments), name=f"watch deployment {name}"),
+        running(listen("pod", pods), name=f"watch pods of {name}"),
     ):
         while True:
             item = await queue.get()
@@ -110,9 +111,9 @@ async def _sights(cluster: Cluster, namespace: str, name: str) -> AsyncGenerator
                 raise item
             seen[item[0]] = item[1]
             if len(seen) == 2:
-                if not seen["deployment"]:
+                if seen["deployment"] is None:
                     return
-                yield Sight(seen["deployment"][0], seen["pod"])
+                yield Sight(seen["deployment"], seen["pod"])
 
 
 def _done(sight: Sight, wrapped: bool, ready: bool) -> bool:
