@@ -70,6 +70,10 @@ class LeftoverError(DevclusterError):
     exit_code = 7
 
 
+class RemainsError(LeftoverError):
+    """What serves is as it was before us; only what the message names stays beside it."""
+
+
 def first_of(error: BaseException) -> BaseException:
     """Of a group the first that is none."""
     return first_of(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error

@@ -35,6 +35,7 @@ class Right:
 
 _ALL = "everything"
 _LATER = "what changes is seen a second later"  # it is read again and again
+_SETS = "our ReplicaSets and the history's numbers"
 _LOOK = "status, logs, exec, env and leave of what is attached already"
 
 
@@ -59,9 +60,9 @@ RIGHTS: tuple[Right, ...] = (
     *_rights(
         "apps",
         "replicasets",
-        ("list", "know the history, and which pods are the workload's", _LOOK),
+        ("list", "know the history, and which pods are the workload's", f"{_LOOK}; down leaves {_SETS}"),
         ("patch", "keep the history as it was", "up and leave; down leaves the history's numbers"),
-        ("delete", "leave no trace in the history", "up and leave; down leaves our ReplicaSets"),
+        ("delete", "leave no trace in the history", f"up and leave; down leaves {_SETS}"),
     ),
     *_rights(
         "",
@@ -116,7 +117,7 @@ RIGHTS: tuple[Right, ...] = (
         ("get", "keys, and who holds it", "list and config"),
         ("list", "find what is installed, without the file", "up, leave and status"),
         ("create", "keep what stood there before", _LOOK),
-        ("patch", "say who holds it", _LOOK),
+        ("patch", "say who holds it", f"{_LOOK}; who left is still named as its holder"),
         ("delete", "clean up", "up and leave; down leaves the Secret"),
     ),
     *_rights(

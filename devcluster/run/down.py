@@ -14,7 +14,13 @@ from typing import Any
 from devcluster.edge.docker.engine import Engine, open_engine
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, open_cluster
-from devcluster.errors import ConfigurationError, DevclusterError, HeldError, LeftoverError
+from devcluster.errors import (
+    ConfigurationError,
+    DevclusterError,
+    HeldError,
+    LeftoverError,
+    RemainsError,
+)
 from devcluster.rules.marks import secret_name
 from devcluster.run.place import Place, place_of, state_home
 from devcluster.run.report import Report, silent
@@ -51,15 +57,19 @@ async def down(
     async with open_cluster(request.context, timeout=request.timeout) as cluster:
         places = await _places(request, cluster, everywhere)
         result: Json = {"workloads": [], "notes": []}
+        errors: list[DevclusterError] = []
         if unknown := await _unknown(request, cluster, places, everywhere):
             result["notes"].append(f"there is nothing of devcluster's for {', '.join(unknown)}")
         for place in places:
             message = {"do": "down", "only": list(request.only), "volumes": volumes}
             with contextlib.suppress(AbsentError, EndedError):  # what it did not do is done here
-                answer = await ask(place.socket, message, report)
+                try:
+                    answer = await ask(place.socket, message, report)
+                except RemainsError as error:
+                    errors.append(error)
+                    continue
                 result["workloads"] += answer["workloads"]
         done = {row["name"] for row in result["workloads"]}
-        errors: list[DevclusterError] = []
         traces, notes = await _traces(request, cluster, everywhere)
         result["notes"] += notes
         for trace in traces:
@@ -91,8 +101,9 @@ def _theirs(trace: Trace) -> HeldError:
 def _joined(errors: list[DevclusterError]) -> DevclusterError:
     """One error for all; something of ours that is left weighs more than something of theirs."""
     first = max(errors, key=lambda error: error.exit_code)
-    hints = dict.fromkeys(error.hint for error in errors)
-    return type(first)("; ".join(error.message for error in errors), hint="\n".join(hints))
+    messages = dict.fromkeys(error.message for error in errors)
+    hints = dict.fromkeys(line for error in errors for line in error.hint.split("\n"))
+    return type(first)("; ".join(messages), hint="\n".join(hints))
 
 
 async def _is_theirs(request: Request, cluster: Cluster, trace: Trace, everywhere: bool) -> bool:

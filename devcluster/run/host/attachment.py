@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator
 from typing import Literal
 
 from devcluster.edge.agent.ssh import AgentLink
+from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.workload import watch_agent_pods
 from devcluster.edge.lines import RefusedError
 from devcluster.errors import DevclusterError, FailedError, HeldError
@@ -252,7 +253,7 @@ class Attachment:
             secret = secret_name(seen.kind, seen.name)
             await unclaim(self._site.cluster, seen.namespace, secret, self.claim.epoch)
         except DevclusterError as error:
-            if not self.failure:
+            if not self.failure and not isinstance(error, ForbiddenError):
                 raise
             self._say(f"who held it could not be taken out ({error}); new pods wait for one lease")
 

@@ -22,6 +22,7 @@ from devcluster.errors import (
     FailedError,
     HeldError,
     LeftoverError,
+    RemainsError,
     first_of,
 )
 from devcluster.run.host.attachment import Attachment
@@ -255,12 +256,15 @@ class Session:
             if attachment is not None:
                 await attachment.hand_back(failure=str(error))
                 await self._end(attachment, remove_containers=created)
-            if created and not conflict:
-                await self._remove_agent(wanted.object)
-            if created:
-                for note in await remove_copies(self.site.engine, self.site.place, (wanted.workload.key,)):
-                    self.site.report(Progress(wanted.workload.key, note))
+            try:
+                if created and not conflict:
+                    await self._remove_agent(wanted.object)
+            finally:
+                if created:
+                    await self._remove_copies(wanted.workload.key)
         except Exception as second:
+            if isinstance(error, LeftoverError) and isinstance(second, RemainsError):
+                return error  # it was tried before, and says what stays
             why = str(second) if isinstance(second, DevclusterError) else f"a bug: {type(second).__name__}"
             return LeftoverError(
                 f"{error}; putting {wanted.title} back failed too: {why}",
@@ -268,21 +272,31 @@ class Session:
             )
         return told(error, f"{wanted.title} was put back")
 
+    async def _remove_copies(self, key: str) -> None:
+        for note in await remove_copies(self.site.engine, self.site.place, (key,)):
+            self.site.report(Progress(key, note))
+
     async def _detach(self, key: str, *, remove_agent: bool) -> Json:
         attachment = self.attachments[key]
         wanted = attachment.wanted
         notes: list[str] = []
+        remains: RemainsError | None = None
         if attachment.taken:
             await attachment.local.stop()
             notes.append(attachment.taken)
         elif remove_agent:
             await attachment.yield_first()
-            notes += await self._remove_agent(wanted.object)
+            try:
+                notes += await self._remove_agent(wanted.object)
+            except RemainsError as error:  # no pod has an agent any more
+                remains = error
             await attachment.until_pods_end()
             await attachment.local.stop()
         else:
             await attachment.hand_back()
         await self._end(attachment, remove_containers=remove_agent)
+        if remains is not None:
+            raise remains
         return {
             "name": key,
             "outcome": "put back" if remove_agent and not attachment.taken else "left",

@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+from dataclasses import dataclass, replace
 
+from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.errors import ChangedError, LeftoverError, NotFoundError
 from devcluster.rules.history import Numbered, renumber
@@ -24,19 +26,40 @@ _HASH = "pod-template-hash"
 _CONTROLLER = "kube-controller-manager"  # whose fields these are: our name would stay in their managedFields
 
 
-async def prune_history(cluster: Cluster, namespace: str, originals: Originals) -> list[str]:
-    """What was left alone, in words."""
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """``kept``: what was left alone, in words.  ``left``: what stays of ours for want of a right, in words.
+    ``refused``: the rights."""
+
+    kept: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    refused: tuple[ForbiddenError, ...] = ()
+
+
+async def prune_history(cluster: Cluster, namespace: str, originals: Originals) -> Pruned:
+    """As far as the rights go.  The limit is the workload's own, so it can be restored in any case."""
     for _ in range(_TRIES):
         try:
-            await _drop_wrapped(cluster, namespace, originals)
-            await _set_numbers(cluster, namespace, originals)
-            return await _restore_limit(cluster, namespace, originals)
+            pruned = await _restore_sets(cluster, namespace, originals)
+            kept = await _restore_limit(cluster, namespace, originals)
         except (ChangedError, NotFoundError):
             continue
+        return replace(pruned, kept=tuple(kept))
     raise LeftoverError(
         f"the history of {originals.kind}/{originals.name} in namespace {namespace} keeps changing",
         hint=f"`devcluster down -n {namespace}` tries again",
     )
+
+
+async def _restore_sets(cluster: Cluster, namespace: str, originals: Originals) -> Pruned:
+    """Numbers that are set while one of ours stays would be raised above it by the controller again."""
+    try:
+        if not (refused := await _drop_wrapped(cluster, namespace, originals)):
+            await _set_numbers(cluster, namespace, originals)
+            return Pruned()
+    except ForbiddenError as error:
+        refused = (error,)
+    return Pruned(left=(f"the numbers in the history of {originals.kind}/{originals.name}",), refused=refused)
 
 
 async def drop_releases(cluster: Cluster, namespace: str, uid: str) -> None:
@@ -69,7 +92,9 @@ def _bare(template: Json) -> Json:
     return result
 
 
-async def _drop_wrapped(cluster: Cluster, namespace: str, originals: Originals) -> None:
+async def _drop_wrapped(cluster: Cluster, namespace: str, originals: Originals) -> tuple[ForbiddenError, ...]:
+    """One that may not be touched does not keep the others."""
+    refused: list[ForbiddenError] = []
     sets = await _sets(cluster, namespace, originals.uid)
     known = [_bare(item["spec"]["template"]) for item in sets if not is_wrapped(item["spec"]["template"])]
     for item in sets:
@@ -77,12 +102,16 @@ async def _drop_wrapped(cluster: Cluster, namespace: str, originals: Originals) 
             continue
         metadata = item["metadata"]
         plain = restore_template(originals, _bare(item["spec"]["template"])).template
-        if plain in known or item["spec"].get("replicas"):
-            with contextlib.suppress(NotFoundError):
-                await cluster.delete("replicaset", metadata["name"], namespace, uid=metadata["uid"])
-            continue
-        known.append(plain)
-        await _unwrap(cluster, namespace, item, plain)
+        try:
+            if plain in known or item["spec"].get("replicas"):
+                with contextlib.suppress(NotFoundError):
+                    await cluster.delete("replicaset", metadata["name"], namespace, uid=metadata["uid"])
+                continue
+            known.append(plain)
+            await _unwrap(cluster, namespace, item, plain)
+        except ForbiddenError as error:
+            refused.append(error)
+    return tuple(refused)
 
 
 async def _unwrap(cluster: Cluster, namespace: str, item: Json, plain: Json) -> None:

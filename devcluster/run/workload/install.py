@@ -141,7 +141,7 @@ async def _put_back(
     except DevclusterError as second:
         return LeftoverError(
             f"{error.message}; putting {where} back failed too: {second.message}",
-            hint=f"`devcluster down -n {seen.namespace}` finishes it",
+            hint=second.hint or f"`devcluster down -n {seen.namespace}` finishes it",
         )
     if isinstance(error, ForbiddenError):
         return ForbiddenError(error.message, hint=error.hint)

@@ -3,6 +3,10 @@
 The order is that of ``plan_remove``; each step looks at what stands there now, so that it may run again
 after a crash, and after somebody else did a part of it.  What a teammate changed meanwhile is left and
 named.  At the end everything is read once more: only what is seen to be gone counts as gone.
+
+A right that is missing keeps one step from being done, not those after it: once the template is restored
+and rolled out, each of the rest is better done than left.  The naive way, to stop at the first refusal,
+leaves the Secret with its keys because a number in the history may not be written.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from typing import assert_never
 from devcluster.edge.kube.agent import release_agent
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import FIELD_MANAGER, Cluster, Json
-from devcluster.errors import ChangedError, LeftoverError, NotFoundError
+from devcluster.errors import ChangedError, LeftoverError, NotFoundError, RemainsError
 from devcluster.plan.remove import plan_remove
 from devcluster.plan.steps import (
     AwaitRollout,
@@ -38,11 +42,12 @@ from devcluster.rules.services import PortMove, noted_moves, noted_workload, und
 from devcluster.rules.template import is_wrapped
 from devcluster.rules.undo import restore_managers
 from devcluster.run.report import Progress, Report, silent
-from devcluster.run.workload.history import drop_releases, prune_history
+from devcluster.run.workload.history import Pruned, drop_releases, prune_history
 from devcluster.run.workload.journal import Journal
 from devcluster.run.workload.rollout import RolloutError, await_rollout
 
 _TRIES = 10
+_MAPS = "the agent's ConfigMaps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,28 +69,17 @@ async def remove(
     report: Report = silent,
     timeout: float = 300.0,
 ) -> Removal:
-    """LeftoverError names what remains and the command that finishes it.  ForbiddenError where the template
-    may not even be restored."""
+    """LeftoverError names what remains and the command that finishes it, RemainsError where all else is done.
+    ForbiddenError where the template may not even be restored."""
     work = _Work(cluster, namespace, kind, name, timeout)
     await work.read()
     steps = plan_remove(work.originals, kind=kind, name=name, namespace=namespace, noted=work.noted)
-    restored = False
-    try:
-        for step in steps:
-            report(Progress(name, str(step)))
-            entry = journal.begin(str(step), namespace=namespace, kind=kind, name=name) if journal else None
-            await work.apply(step)
-            restored = restored or isinstance(step, RestoreTemplate)
-            if journal and entry:
-                journal.done(entry)
-        await work.verify()
-    except ForbiddenError as error:
-        if not restored:
-            raise
-        raise LeftoverError(
-            f"the template of {kind}/{name} in namespace {namespace} is restored, and then: {error.message}",
-            hint=f"{error.hint}\nthen `devcluster down -n {namespace}` finishes it".strip(),
-        ) from error
+    for step in steps:
+        report(Progress(name, str(step)))
+        entry = journal.begin(str(step), namespace=namespace, kind=kind, name=name) if journal else None
+        if await work.attempt(step) and journal and entry:
+            journal.done(entry)
+    await work.verify()
     return Removal(work.originals is not None, tuple(sorted(set(work.kept))))
 
 
@@ -102,9 +96,13 @@ class _Work:
         self._epoch = 0
         self._restored: Json | None = None
         self._secret = secret_name(kind, name)
+        self._refused: list[ForbiddenError] = []
+        self._left: list[str] = []  # of ours, for want of a right; seen by nobody who looks for objects
         self.originals: Originals | None = None
         self.noted: tuple[PortMove, ...] = ()
         self.kept: list[str] = []
+        self._title = f"{kind}/{name} in namespace {namespace}"
+        self._again = f"`devcluster down -n {namespace}` finishes it"
 
     async def read(self) -> None:
         secret = await self._cluster.find("secret", self._secret, self._space)
@@ -126,6 +124,23 @@ class _Work:
         services = await self._cluster.list("service", self._space)
         ours = [item for item in services.items if noted_workload(item) == (self._kind, self._name)]
         return tuple(move for item in ours for move in noted_moves(item))
+
+    async def attempt(self, step: RemoveStep) -> bool:
+        """As ``apply``, but what is not allowed is noted (False), unless the steps after it would do harm
+        without it: Services that lead to nobody, an agent's pods without what they run from."""
+        try:
+            await self.apply(step)
+        except ForbiddenError as error:
+            if isinstance(step, RestoreService | RestoreTemplate):
+                raise
+            if isinstance(step, AwaitRollout):
+                raise LeftoverError(
+                    f"the template of {self._title} is restored, and then: {error.message}",
+                    hint=f"{error.hint}\nthen {self._again}",
+                ) from error
+            self._refused.append(error)
+            return False
+        return True
 
     async def apply(self, step: RemoveStep) -> None:
         match step:
@@ -238,7 +253,7 @@ class _Work:
         if self.originals is None:
             await drop_releases(self._cluster, self._space, self._uid)
             return
-        self.kept += await prune_history(self._cluster, self._space, self.originals)
+        self._note(await prune_history(self._cluster, self._space, self.originals))
         for _ in range(_TRIES):
             live = await self._workload()
             if live is None:
@@ -249,6 +264,11 @@ class _Work:
                 continue
             return
         raise self._busy(f"{self._kind}/{self._name}")
+
+    def _note(self, pruned: Pruned) -> None:
+        self.kept += pruned.kept
+        self._left += pruned.left
+        self._refused += pruned.refused
 
     async def _restore_managers(self, kind: str, live: Json) -> None:
         """Who owned a field before us owns it again, for whoever applies on the server's side."""
@@ -299,32 +319,61 @@ class _Work:
         )
 
     async def verify(self) -> None:
-        """LeftoverError for whatever of ours can still be seen."""
-        left = []
+        """RemainsError for whatever of ours can still be seen, or could not be undone."""
+        agent, found, refused = await self._seen_agent(), [], list(self._refused)
+        looks = (
+            (self._seen_secret, f"secret/{self._secret}"),
+            (self._seen_maps, _MAPS),
+            (self._seen_sets, "our ReplicaSets"),
+        )
+        for look, unseen in looks:
+            try:
+                found += await look()
+            except ForbiddenError as error:
+                found.append(unseen)
+                refused.append(error)
+        if left := sorted([*agent, *found, *self._left]):
+            kind = LeftoverError if agent else RemainsError
+            words = [f"left over in namespace {self._space}: {', '.join(left)}"]
+            words += dict.fromkeys(error.message for error in refused)
+            raise kind("; ".join(words), hint=self._remedy(found, refused))
+
+    def _remedy(self, found: list[str], refused: list[ForbiddenError]) -> str:
+        """Where the Secret is gone, nobody but kubectl knows a release of ours any more."""
+        if not refused:
+            return f"`devcluster down -n {self._space}` tries again"
+        hints = list(dict.fromkeys(error.hint for error in refused if error.hint))
+        if releases := [one for one in sorted(found) if one.startswith("replicaset/")]:
+            hints.append(f"kubectl delete -n {self._space} {' '.join(releases)}")
+        if any(one.startswith(("secret/", "configmap/", _MAPS)) for one in found):
+            hints.append(f"then {self._again}")
+        return "\n".join(hints)
+
+    async def _seen_agent(self) -> list[str]:
         live = await self._cluster.find(self._kind, self._name, self._space)
-        if live is not None and is_wrapped(live["spec"]["template"]):
-            left.append(f"the agent in {self._kind}/{self._name}")
         if self._restored is not None and live is not None and live["spec"]["template"] != self._restored:
             self.kept.append(f"{self._kind}/{self._name}: its template was changed while it was restored")
-        if await self._cluster.find("secret", self._secret, self._space) is not None:
-            left.append(f"secret/{self._secret}")
+        wrapped = live is not None and is_wrapped(live["spec"]["template"])
+        return [f"the agent in {self._kind}/{self._name}"] if wrapped else []
+
+    async def _seen_secret(self) -> list[str]:
+        found = await self._cluster.find("secret", self._secret, self._space)
+        return [f"secret/{self._secret}"] if found is not None else []
+
+    async def _seen_maps(self) -> list[str]:
         maps = await self._cluster.list("configmap", self._space, selector=SELECTOR, metadata_only=True)
-        for item in maps.items:
-            owners = item["metadata"].get("ownerReferences") or []
-            if self._uid and any(owner["uid"] == self._uid for owner in owners):
-                left.append(f"configmap/{item['metadata']['name']}")
+        return [f"configmap/{item['metadata']['name']}" for item in maps.items if self._owns(item)]
+
+    async def _seen_sets(self) -> list[str]:
         sets = await self._cluster.list("replicaset", self._space)
-        for item in sets.items:
-            owners = item["metadata"].get("ownerReferences") or []
-            ours = any(owner["uid"] == self._uid for owner in owners)
-            if (
-                ours
-                and is_wrapped(item["spec"]["template"])
-                and not item["metadata"].get("deletionTimestamp")
-            ):
-                left.append(f"replicaset/{item['metadata']['name']}")
-        if left:
-            raise LeftoverError(
-                f"left over in namespace {self._space}: {', '.join(sorted(left))}",
-                hint=f"`devcluster down -n {self._space}` tries again",
-            )
+        return [
+            f"replicaset/{item['metadata']['name']}"
+            for item in sets.items
+            if self._owns(item)
+            and is_wrapped(item["spec"]["template"])
+            and not item["metadata"].get("deletionTimestamp")
+        ]
+
+    def _owns(self, item: Json) -> bool:
+        owners = item["metadata"].get("ownerReferences") or []
+        return bool(self._uid) and any(owner["uid"] == self._uid for owner in owners)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.watch import Listing
-from devcluster.errors import LeftoverError
+from devcluster.errors import LeftoverError, RemainsError
 from devcluster.rules.keys import KeyPair
 from devcluster.rules.marks import Originals, Record, render_secret
 from devcluster.run.workload.remove import remove
@@ -17,15 +18,25 @@ from devcluster.run.workload.traces import find_traces
 
 Json = dict[str, Any]
 TEMPLATE: Json = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web"}]}}
-ORIGINALS = Originals("deployment", "web", "u", "web", TEMPLATE, TEMPLATE, 10, 20, "")
+WRAPPED = TEMPLATE | {"spec": TEMPLATE["spec"] | {"volumes": [{"name": "devcluster-bin"}]}}
+ORIGINALS = Originals("deployment", "web", "u", "web", TEMPLATE, WRAPPED, 10, 20, "1", {"web-1": ("1", "")})
 PAIR = KeyPair("private", "public")
 SECRET = render_secret(ORIGINALS, settings={}, agent=PAIR, laptop=PAIR, owner={}, record=Record(3))
 SECRET["metadata"] |= {"namespace": "shop", "resourceVersion": "7"}
 WEB: Json = {
     "metadata": {"name": "web", "namespace": "shop", "uid": "u", "generation": 1, "resourceVersion": "5"},
-    "spec": {"replicas": 0, "selector": {}, "revisionHistoryLimit": 10, "template": TEMPLATE},
+    "spec": {"replicas": 0, "selector": {}, "revisionHistoryLimit": 20, "template": TEMPLATE},
     "status": {"observedGeneration": 1},
 }
+
+
+def owned(name: str, revision: str, template: Json) -> Json:
+    notes = {"deployment.kubernetes.io/revision": revision}
+    metadata = {"name": name, "namespace": "shop", "uid": name, "resourceVersion": "6", "annotations": notes}
+    return {
+        "metadata": metadata | {"ownerReferences": [{"uid": "u", "kind": "Deployment", "name": "web"}]},
+        "spec": {"template": template, "replicas": 0},
+    }
 
 
 class Limited:
@@ -34,6 +45,9 @@ class Limited:
     def __init__(self, *forbidden: str) -> None:
         self.forbidden = forbidden
         self.secret: Json | None = SECRET
+        self.sets = [owned("web-2", "2", WRAPPED), owned("web-1", "3", TEMPLATE)]
+        self.maps = [owned("devcluster-agent-0-00", "", TEMPLATE)]
+        self.patched: list[str] = []
 
     def _check(self, verb: str, kind: str) -> None:
         if f"{verb} {kind}" in self.forbidden:
@@ -48,12 +62,28 @@ class Limited:
 
     async def list(self, kind: str, namespace: str, **_: Any) -> Listing:
         self._check("list", kind)
-        return Listing(((SECRET,) if kind == "secret" else ()), "1")
+        secrets = [self.secret] if self.secret else []
+        found = {"secret": secrets, "replicaset": self.sets, "configmap": self.maps}
+        return Listing(tuple(found.get(kind, ())), "1")
 
-    async def delete(self, kind: str, name: str, namespace: str, *, resource_version: str) -> None:
+    async def delete(self, kind: str, name: str, namespace: str, **preconditions: str) -> None:
         self._check("delete", kind)
-        assert resource_version == "7"
-        self.secret = None
+        if kind == "secret":
+            assert preconditions == {"resource_version": "7"}
+            self.secret = None
+        self.sets = [item for item in self.sets if item["metadata"]["name"] != name]
+        self.maps = [item for item in self.maps if item["metadata"]["name"] != name]
+
+    async def patch(self, kind: str, name: str, namespace: str, body: Any, **_: Any) -> Json:
+        self._check("patch", kind)
+        self.patched.append(f"{kind}/{name} {json.dumps(body)}")
+        return WEB
+
+    def left(self) -> Any:
+        kept = ["limit"] if not any("revisionHistoryLimit" in one for one in self.patched) else []
+        kept += ["numbers"] if not any("replicaset/web-1" in one for one in self.patched) else []
+        secrets = (self.secret,) if self.secret else ()
+        return [*kept, *(item["metadata"]["name"] for item in (*secrets, *self.maps, *self.sets[:-1]))]
 
     async def watch_one(self, kind: str, name: str, namespace: str) -> AsyncGenerator[Json, None]:
         self._check("get", kind)
@@ -71,15 +101,63 @@ async def down(cluster: Any) -> None:
 async def test_nothing_stays() -> None:
     cluster = Limited()
     await down(cluster)
-    assert cluster.secret is None
+    assert cluster.left() == []
 
 
-@pytest.mark.parametrize("forbidden", ["delete secret", "list configmap", "list replicaset"])
-async def test_what_may_not_be_cleaned_up_is_left_over_and_named(forbidden: str) -> None:
-    with pytest.raises(LeftoverError, match=f"is restored, and then: cannot {forbidden}s in") as caught:
-        await down(Limited(forbidden))
+_NUMBERS = "the numbers in the history of deployment/web"
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "left", "named", "finishes"),
+    [
+        ("patch replicaset", ["numbers"], [_NUMBERS], ""),
+        (
+            "delete replicaset",
+            ["numbers", "web-2"],
+            ["replicaset/web-2", _NUMBERS],
+            "kubectl delete -n shop replicaset/web-2",
+        ),
+        ("list replicaset", ["numbers", "web-2"], ["our ReplicaSets", _NUMBERS], ""),
+        (
+            "delete secret",
+            ["devcluster-deployment-web"],
+            ["secret/devcluster-deployment-web"],
+            "devcluster down -n shop",
+        ),
+        (
+            "delete configmap",
+            ["devcluster-agent-0-00"],
+            ["configmap/devcluster-agent-0-00"],
+            "devcluster down -n shop",
+        ),
+        ("list configmap", ["devcluster-agent-0-00"], ["the agent's ConfigMaps"], "devcluster down -n shop"),
+    ],
+)
+async def test_what_may_not_be_undone_is_left_and_named_and_nothing_else(
+    forbidden: str, left: list[str], named: list[str], finishes: str
+) -> None:
+    cluster = Limited(forbidden)
+    with pytest.raises(RemainsError) as caught:
+        await down(cluster)
+    assert cluster.left() == left
+    words = f"left over in namespace shop: {', '.join(named)}; cannot {forbidden}s in namespace shop"
+    assert caught.value.message == words
     assert "devcluster role" in caught.value.hint
-    assert "devcluster down -n shop" in caught.value.hint
+    assert finishes in caught.value.hint
+
+
+async def test_nothing_goes_while_its_pods_may_run() -> None:
+    cluster = Limited("list pod")
+    with pytest.raises(LeftoverError, match="is restored, and then: cannot list pods") as caught:
+        await down(cluster)
+    assert not isinstance(caught.value, RemainsError)
+    assert cluster.left() == [
+        "limit",
+        "numbers",
+        "devcluster-deployment-web",
+        "devcluster-agent-0-00",
+        "web-2",
+    ]
 
 
 async def test_who_may_not_even_begin_is_told_so() -> None:
