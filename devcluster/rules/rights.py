@@ -115,10 +115,15 @@ RIGHTS: tuple[Right, ...] = (
         "",
         "secrets",
         ("get", "keys, and who holds it", "list and config"),
-        ("list", "find what is installed, without the file", "up, leave and status"),
         ("create", "keep what stood there before", _LOOK),
         ("patch", "say who holds it", f"{_LOOK}; who left is still named as its holder"),
         ("delete", "clean up", "up and leave; down leaves the Secret"),
+    ),
+    *_rights(
+        "",
+        "secrets",
+        ("list", "find what is installed", f"{_ALL}, as long as configmaps may be listed"),
+        needed=False,
     ),
     *_rights(
         "",

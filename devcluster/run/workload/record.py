@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from devcluster.config.model import Project
+from devcluster.edge.kube.agent import list_owners
+from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.errors import ChangedError, HeldError, NotFoundError
 from devcluster.rules.marks import (
@@ -25,6 +27,7 @@ from devcluster.rules.marks import (
     parse_record,
     render_record,
     render_time,
+    secret_name,
 )
 
 _TRIES = 10
@@ -111,11 +114,26 @@ async def _swap(cluster: Cluster, namespace: str, secret: str, change: _Change) 
 
 async def list_marks(cluster: Cluster, namespace: str | None) -> tuple[Mark, ...]:
     """Every installation of *namespace* (None: of all that may be read), by namespace, kind and name."""
-    listing = await cluster.list("secret", namespace, selector=f"{SELECTOR},{KIND_LABEL}")
-    marks = [_mark(item) for item in listing.items]
+    try:
+        listing = await cluster.list("secret", namespace, selector=f"{SELECTOR},{KIND_LABEL}")
+        marks = [_mark(item) for item in listing.items]
+    except ForbiddenError as error:
+        marks = await _marks_by_owner(cluster, namespace, error)
     return tuple(
         sorted((mark for mark in marks if mark), key=lambda one: (one.namespace, one.kind, one.name))
     )
+
+
+async def _marks_by_owner(
+    cluster: Cluster, namespace: str | None, refused: ForbiddenError
+) -> list[Mark | None]:
+    """Where Secrets may not be listed: each workload with an agent owns the agent's ConfigMaps, and its name
+    is its Secret's.  *refused* where that may not be read, either."""
+    try:
+        owners = await list_owners(cluster, namespace)
+        return [await find_mark(cluster, space, secret_name(kind, name)) for space, kind, name in owners]
+    except ForbiddenError:
+        raise refused from None
 
 
 async def find_dropped(

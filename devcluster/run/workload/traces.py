@@ -45,8 +45,8 @@ class Trace:
 
 
 async def find_traces(cluster: Cluster, namespace: str | None) -> tuple[Trace, ...]:
-    """Those of *namespace* (None: of all that may be read).  Without the right to list Secrets nothing is
-    known; the other kinds only show what a Secret does not."""
+    """Those of *namespace* (None: of all that may be read).  ForbiddenError where the Secrets may be found in
+    no way; the other kinds only show what a Secret does not."""
     found: dict[tuple[str, str, str], Trace] = {}
     for look in (list_owners, _led, _wrapped):
         with contextlib.suppress(ForbiddenError):

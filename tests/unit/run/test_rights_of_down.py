@@ -13,6 +13,7 @@ from devcluster.edge.kube.watch import Listing
 from devcluster.errors import LeftoverError, RemainsError
 from devcluster.rules.keys import KeyPair
 from devcluster.rules.marks import Originals, Record, render_secret
+from devcluster.run.workload.record import list_marks
 from devcluster.run.workload.remove import remove
 from devcluster.run.workload.traces import find_traces
 
@@ -187,7 +188,16 @@ async def test_the_secrets_alone_tell_what_is_there(forbidden: tuple[str, ...]) 
     assert [trace.name for trace in await find_traces(cluster, "shop")] == ["web"]
 
 
-async def test_without_secrets_nothing_is_known() -> None:
+async def test_the_owners_of_configmaps_tell_what_secrets_there_are() -> None:
     cluster: Any = Limited("list secret")
-    with pytest.raises(ForbiddenError):
+    (trace,) = await find_traces(cluster, "shop")
+    (mark,) = await list_marks(cluster, "shop")
+    assert (trace.name, mark.name, mark.record.epoch) == ("web", "web", 3)
+    cluster.secret = None
+    assert await list_marks(cluster, "shop") == ()
+
+
+async def test_without_secrets_and_configmaps_nothing_is_known() -> None:
+    cluster: Any = Limited("list secret", "list configmap")
+    with pytest.raises(ForbiddenError, match="cannot list secrets"):
         await find_traces(cluster, "shop")
