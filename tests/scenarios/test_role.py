@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from devcluster.rules.rights import RIGHTS, Right
-from tests.edge.cluster_world import token_of, write_config
+from devcluster.rules.rights import RIGHTS
+from tests.scenarios.limited import limit, missing, rules_of, take_away
 from tests.scenarios.world import World
 
-_RECORDER = Path(__file__).parent / "recorder"
 # Upgrades, which are no requests of this kind; and what is asked for only where a pod does not start.
 _OTHERWISE = {"get pods/proxy", "get pods/portforward", "create pods/portforward", "get pods/log"}
 # Asked for where they may be, for a warning or a check alone, or granted to everybody by the API server.
@@ -36,7 +32,7 @@ async def test_the_role_is_what_is_asked_for(world: World, kubeconfig: Path) -> 
     """Every command as a ServiceAccount that has the Role and nothing else, each request recorded."""
     await world.deploy(numeric=True)
     before = await world.template()
-    asked = await _limited(world, kubeconfig, await _rules(world))
+    asked = await limit(world, kubeconfig, await rules_of(world))
 
     await world.devcluster("plan")
     await world.devcluster("up", "-d")
@@ -66,13 +62,11 @@ async def test_the_role_is_what_is_asked_for(world: World, kubeconfig: Path) -> 
 
 async def test_each_missing_right_is_named(world: World, kubeconfig: Path) -> None:
     """Without any one verb `doctor` names exactly this one, and what works without it."""
-    rules = await _rules(world)
-    await _limited(world, kubeconfig, rules)
-    assert await _missing(world) == []
+    rules = await rules_of(world)
+    await limit(world, kubeconfig, rules)
+    assert await missing(world) == []
     for right in RIGHTS:
-        await _grant(world, _without(rules, right))
-        lines = await _until_missing(world, right)
-        (line,) = lines
+        line = await take_away(world, rules, right)
         assert line["text"].startswith(
             f"cannot {right} in namespace {world.namespace}; what works without it: "
         )
@@ -93,53 +87,3 @@ async def test_the_binding_names_whoever_is_meant(world: World) -> None:
             assert item["kind"] in ("Role", "RoleBinding")
             await world.cluster.create(kind, item, world.namespace, dry_run=True)
         assert (await world.devcluster("role", *words, "-o", "json")).json["items"] == [role, binding]
-
-
-async def _rules(world: World) -> list[dict[str, Any]]:
-    role, _ = yaml.safe_load_all((await world.devcluster("role")).stdout)
-    assert role["metadata"]["namespace"] == world.namespace
-    rules: list[dict[str, Any]] = role["rules"]
-    return rules
-
-
-async def _limited(world: World, kubeconfig: Path, rules: list[dict[str, Any]]) -> Path:
-    """From now on the commands are run with these rights alone; the file in which their requests are."""
-    token = await token_of(world, *rules)
-    write_config(world.folder / "kubeconfig", kubeconfig, {"token": token})
-    asked = world.folder / "requests"
-    asked.touch()
-    world.environ |= {
-        "KUBECONFIG": str(world.folder / "kubeconfig"),
-        "DEVCLUSTER_TEST_REQUESTS": str(asked),
-        "PYTHONPATH": os.pathsep.join([str(_RECORDER), world.environ["PYTHONPATH"]]),
-    }
-    return asked
-
-
-def _without(rules: list[dict[str, Any]], right: Right) -> list[dict[str, Any]]:
-    left = []
-    for rule in rules:
-        if rule["resources"] == [right.resource]:
-            rule = rule | {"verbs": [verb for verb in rule["verbs"] if verb != right.verb]}
-        if rule["verbs"]:
-            left.append(rule)
-    return left
-
-
-async def _grant(world: World, rules: list[dict[str, Any]]) -> None:
-    operation = [{"op": "replace", "path": "/rules", "value": rules}]
-    await world.cluster.patch("role", "limited", world.namespace, operation, type="json-patch")
-
-
-async def _missing(world: World) -> list[dict[str, Any]]:
-    checks = (await world.devcluster("doctor", "-o", "json", code=None)).json["checks"]
-    return [check for check in checks if check["subject"] == "rights" and check["state"] != "ok"]
-
-
-async def _until_missing(world: World, right: Right) -> list[dict[str, Any]]:
-    """The API server learns of a changed Role a moment later."""
-    for _ in range(20):
-        lines = await _missing(world)
-        if Counter(line["text"].partition(" in ")[0] for line in lines) == {f"cannot {right}": 1}:
-            return lines
-    raise AssertionError(f"without {right}: {lines}")
