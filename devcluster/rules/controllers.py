@@ -26,6 +26,7 @@ from typing import Any
 
 Json = dict[str, Any]
 
+_US = "devcluster"  # our field manager
 _ARGO, _FLUX = "argocd.argoproj.io", "toolkit.fluxcd.io"
 _INSTANCE, _MANAGED_BY = "app.kubernetes.io/instance", "app.kubernetes.io/managed-by"
 _MANAGERS = {
@@ -48,12 +49,14 @@ _MARKS = (
 @dataclass(frozen=True, slots=True)
 class Manager:
     """``name``: for people; ``effect``: what it does; ``remedy``: how to pause it, or ''; not ``certain``:
-    a guess, and the effect is what it would do."""
+    a guess, and the effect is what it would do.  ``alone``: whether it acts by itself, with nobody at a
+    keyboard."""
 
     name: str
     effect: str
     remedy: str = ""
     certain: bool = True
+    alone: bool = True
 
     def __str__(self) -> str:
         return f"{'is' if self.certain else 'may be'} managed by {self.name}, which {self.effect}"
@@ -140,7 +143,7 @@ def _helm(labels: Mapping[str, str], notes: Mapping[str, str]) -> Manager | None
     if not release or any(key.startswith(f"helm.{_FLUX}/") for key in labels):
         return None  # Flux speaks for it
     effect = "will change the template at the next `helm upgrade` or `helm rollback`, not by itself"
-    return Manager(f"Helm (release {release})", effect)
+    return Manager(f"Helm (release {release})", effect, alone=False)
 
 
 def _writers(metadata: Json) -> tuple[str, ...]:
@@ -199,13 +202,27 @@ def _owners(metadata: Json, *, controls: bool) -> tuple[Manager, ...]:
     )
 
 
-def last_writer(item: Json, *path: str) -> str:
-    """``MANAGER at TIME`` of who wrote the field at *path* (``spec``, ``template``) last; '' if unknown."""
-    found = [
-        (entry.get("time", ""), entry.get("manager", ""))
-        for entry in (item.get("metadata") or {}).get("managedFields") or []
-        if entry.get("subresource") != "status" and _wrote(entry.get("fieldsV1") or {}, path)
+def render_pause(item: Json) -> str:
+    """How a change of *item* will stay, a line each: whoever undoes it by himself has to pause."""
+    fighting = [manager for manager in find_managers(item) if manager.alone]
+    lines = [
+        f"`{it.remedy}` pauses {it.name}" if it.remedy else f"pause {it.name} for this workload"
+        for it in fighting
     ]
+    somebody = "pause who writes it (auto-sync or self-heal of a GitOps tool, an operator) for this workload"
+    return "\n".join([*(lines or [somebody]), "then `devcluster up` again"])
+
+
+def last_writer(item: Json, *path: str) -> str:
+    """``MANAGER at TIME`` of who wrote the field at *path* (``spec``, ``template``) last, after us where we
+    wrote the object; '' if unknown: who only takes fields away leaves no trace."""
+    entries = [
+        (entry.get("time", ""), entry.get("manager", ""), _wrote(entry.get("fieldsV1") or {}, path))
+        for entry in (item.get("metadata") or {}).get("managedFields") or []
+        if entry.get("subresource") != "status"
+    ]
+    ours = max((time for time, manager, _ in entries if manager == _US), default="")
+    found = [(time, manager) for time, manager, wrote in entries if wrote and manager != _US and time >= ours]
     if not found:
         return ""
     time, manager = max(found)

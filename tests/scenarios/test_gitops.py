@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import time
 from typing import Any
 
 import pytest
 
-from tests.scenarios.world import World
+from devcluster.edge.background import running
+from devcluster.edge.kube.cluster import PatchType
+from tests.scenarios.fire import snapshot
+from tests.scenarios.world import World, is_rolled_out
 
 Json = dict[str, Any]
+_SOON = 60.0  # seconds until an `up` that can't succeed has put everything back: two roll-outs at most
 _TRUTH = 6.0  # seconds until `status` must say so: three times the promise
 
 
@@ -143,6 +148,59 @@ async def test_a_service_led_past_the_agent_is_seen_and_repaired(world: World) -
     await world.devcluster("down")
     after = await world.cluster.get("service", "web", world.namespace)
     assert after["spec"]["ports"] == before["spec"]["ports"]
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["at once", pytest.param("late", marks=pytest.mark.slow), pytest.param("half", marks=pytest.mark.slow)],
+)
+async def test_a_controller_that_never_lets_go_ends_an_up_soon(world: World, how: str) -> None:
+    """With its name and how to pause it, not at the time-out; and nothing stays."""
+    await world.deploy(numeric=True)
+    label = {"metadata": {"labels": {"argocd.argoproj.io/instance": "shop"}}}
+    await world.cluster.patch("deployment", "web", world.namespace, label, manager="tester")
+    before = await snapshot(world)
+    async with running(_heal(world, before, how), name="self-heal"):
+        start = time.monotonic()
+        done = await world.devcluster("up", "-d", code=1)
+        print(f"it ended after {time.monotonic() - start:.1f} s")
+        assert time.monotonic() - start < _SOON
+    assert "last written by argocd-controller at" in done.stderr
+    assert "argocd app set shop --sync-policy none" in done.stderr
+    assert await world.template() == before["deployment"]["spec"]["template"]
+    now = await snapshot(world)
+    for state in (before, now):  # self-heal owns what it wrote
+        del state["deployment"]["managers"]
+    assert now == before
+    assert (await world.status())["state"] == "absent"
+    assert await world.who(10) == {"original": 10}
+
+
+async def _heal(world: World, before: Json, how: str) -> None:
+    """What a GitOps tool does: put back what differs.  *how* ``late``: once it is rolled out; ``half``: what
+    its manifest says, so that what was added stays."""
+    original = before["deployment"]["spec"]["template"]
+    sent = {
+        key: original["spec"]["containers"][0][key] for key in ("name", "image", "args", "readinessProbe")
+    }
+    states = world.cluster.watch_all("deployment", world.namespace, fields="metadata.name=web")
+    async with contextlib.aclosing(states):
+        async for (item,) in states:
+            live = item["spec"]["template"]
+            container = live["spec"]["containers"][0]
+            if how == "late" and not is_rolled_out(item):
+                continue
+            if how != "half" and live != original:
+                body: Any = [{"op": "replace", "path": "/spec/template", "value": original}]
+                await _write(world, body, "json-patch")
+            elif how == "half" and any(container.get(key) != value for key, value in sent.items()):
+                await _write(world, {"spec": {"template": {"spec": {"containers": [sent]}}}}, "strategic")
+
+
+async def _write(world: World, body: Any, type: PatchType) -> None:
+    await world.cluster.patch(
+        "deployment", "web", world.namespace, body, type=type, manager="argocd-controller"
+    )
 
 
 _PROBE: Json = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}

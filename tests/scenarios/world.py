@@ -156,7 +156,7 @@ class World:
             states = self.cluster.watch_all("deployment", self.namespace, fields=f"metadata.name={name}")
             async with contextlib.aclosing(states):
                 async for items in states:
-                    if items and _rolled_out(items[0]):
+                    if items and is_rolled_out(items[0]):
                         return items[0]
         raise AssertionError(f"deployment/{name} is gone")
 
@@ -294,7 +294,7 @@ def deployment(
     }
 
 
-def _rolled_out(item: Json) -> bool:
+def is_rolled_out(item: Json) -> bool:
     status, wanted = item.get("status") or {}, item["spec"].get("replicas", 1)
     fresh = status.get("observedGeneration", 0) >= item["metadata"]["generation"]
     counts = [status.get(key, 0) for key in ("updatedReplicas", "availableReplicas", "replicas")]

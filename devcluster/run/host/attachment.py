@@ -19,10 +19,12 @@ from collections.abc import AsyncIterator
 from typing import Literal
 
 from devcluster.edge.agent.ssh import AgentLink
+from devcluster.edge.background import together
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.workload import watch_agent_pods
 from devcluster.edge.lines import RefusedError
 from devcluster.errors import DevclusterError, FailedError, HeldError
+from devcluster.rules.controllers import render_pause
 from devcluster.rules.drift import SeenState, true_state
 from devcluster.rules.marks import secret_name
 from devcluster.run.host.changes import Changes
@@ -134,6 +136,10 @@ class Attachment:
         return tuple(one.text for one in self._drift.found)
 
     @property
+    def _gone(self) -> tuple[str, ...]:
+        return tuple(one.text for one in self._drift.found if one.effect == "gone")
+
+    @property
     def _repair(self) -> str:
         found = [one.text for one in self._drift.found if one.effect != "none"]
         return f"{'; '.join(found)}; `devcluster up {self.key}` repairs it" if found else ""
@@ -173,7 +179,13 @@ class Attachment:
         Raises FailedError and what the edge raises; the caller hands back.
         """
         async with self._translated():
-            await self._attach()
+            await together(self._attach(), self._watch_template(), name=f"attach {self.key}")
+
+    async def _watch_template(self) -> None:
+        """One that is put back before all is ready is the end of it: no pod will have an agent."""
+        await self.changes.until(lambda: self._phase != "starting" or bool(self._gone))
+        if self._phase == "starting":
+            raise FailedError("; ".join(self._gone), hint=render_pause(self.wanted.object.object))
 
     async def _attach(self) -> None:
         link = await self._first_link()

@@ -54,7 +54,7 @@ from devcluster.run.workload.observe import (
 )
 from devcluster.run.workload.record import find_mark, held
 from devcluster.run.workload.remove import remove
-from devcluster.run.workload.rollout import await_rollout
+from devcluster.run.workload.rollout import Written, await_rollout
 
 __all__ = ["BusyError", "Installed", "install", "observe", "parse_settings"]
 
@@ -160,6 +160,7 @@ class _Work:
         self._originals: Originals | None = None  # what the Secret will hold
         self._written = False  # whether it does
         self._timeout = timeout
+        self._generation = self._seen.object["metadata"].get("generation", 0)
         metadata = self._seen.object["metadata"]
         resource = RESOURCES[self._seen.kind]
         self._uid = metadata["uid"]
@@ -258,7 +259,9 @@ class _Work:
     async def _patch_template(self) -> None:
         """What became of it is written down where it is not what was rehearsed."""
         assert self._originals is not None
-        wrapped = (await self._send_template(dry_run=False))["spec"]["template"]
+        answer = await self._send_template(dry_run=False)
+        self._generation = answer["metadata"]["generation"]
+        wrapped = answer["spec"]["template"]
         if wrapped != self._originals.wrapped:
             self._originals = replace(self._originals, wrapped=wrapped)
             await self._write_secret()
@@ -298,14 +301,18 @@ class _Work:
         )
 
     async def _await_pods(self) -> None:
+        adopted = self._plan.adopted
+        originals = self._seen.originals if adopted else self._originals
+        assert originals is not None
         await await_rollout(
             self._cluster,
             self._space,
             self._seen.name,
             container=self._seen.container,
             wrapped=True,
-            ready=was_available(self._seen) and not self._plan.adopted,
+            ready=was_available(self._seen) and not adopted,
             timeout=self._timeout,
+            written=Written(originals, self._generation, whole=not adopted),
         )
 
     async def _patch_service(self, service: str, change: Callable[[Json], list[Json]]) -> None:

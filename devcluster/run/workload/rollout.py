@@ -17,6 +17,9 @@ from devcluster.edge.background import running
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.edge.kube.workload import render_selector
 from devcluster.errors import DevclusterError, FailedError
+from devcluster.rules.controllers import last_writer, render_pause
+from devcluster.rules.drift import template_drift
+from devcluster.rules.marks import Originals
 from devcluster.rules.memory import MEMORY
 from devcluster.rules.template import ROOT, is_wrapped
 
@@ -39,6 +42,16 @@ class RolloutError(FailedError):
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """What `up` wrote.  ``generation``: the workload's since then; one below it is from before.  ``whole``:
+    all of it was written just now, so that a part that is gone has just been taken back, too."""
+
+    originals: Originals = field(repr=False)
+    generation: int
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Sight:
     """The Deployment and its pods at one moment."""
 
@@ -55,10 +68,11 @@ async def await_rollout(
     wrapped: bool,
     ready: bool,
     timeout: float,
+    written: Written | None = None,
 ) -> tuple[Json, ...]:
     """The pods, when every one is of the newest template; with *ready* also available.
 
-    *wrapped*: which pods are the new ones, those with an agent or those without.
+    *wrapped*: which pods are the new ones, those with an agent or those without.  *written*: what must stay.
     RolloutError where it fails or takes longer than *timeout* seconds.
     """
     last: Sight | None = None
@@ -68,6 +82,8 @@ async def await_rollout(
             states = _sights(cluster, namespace, name)
             async with contextlib.aclosing(states):
                 async for last in states:
+                    if written is not None and (reverted := find_revert(last.deployment, written)):
+                        raise RolloutError(reverted, hint=render_pause(last.deployment))
                     if stale is None:
                         stale = _conditions(last)
                     if _done(last, wrapped, ready):
@@ -114,6 +130,19 @@ async def _sights(cluster: Cluster, namespace: str, name: str) -> AsyncGenerator
                 if seen["deployment"] is None:
                     return
                 yield Sight(seen["deployment"], seen["pod"])
+
+
+def find_revert(deployment: Json, written: Written) -> str:
+    """What of ours somebody has taken back, and who; '' where it stands.  Then no roll-out ends well: of the
+    former template nothing is missing, so the controllers have nothing to tell.
+
+    A part that nobody else wrote is another laptop's agent: the record decides between the two."""
+    if deployment["metadata"]["generation"] < written.generation:
+        return ""
+    foreign = written.whole and last_writer(deployment, "spec", "template")
+    effects = ("gone", "part") if foreign else ("gone",)
+    found = [one.text for one in template_drift(written.originals, deployment) if one.effect in effects]
+    return f"{found[0]}, nor are {len(found) - 1} more of its fields" if found[1:] else "".join(found)
 
 
 def _done(sight: Sight, wrapped: bool, ready: bool) -> bool:

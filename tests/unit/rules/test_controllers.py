@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.rules.controllers import find_managers, last_writer
+from devcluster.rules.controllers import find_managers, last_writer, render_pause
 
 FLUX = "toolkit.fluxcd.io"
 
@@ -172,3 +172,29 @@ def test_last_writer() -> None:
     item = {"metadata": {"managedFields": fields}}
     assert last_writer(item, "spec", "template") == "argocd at 2026-11-23T09:00:00Z"
     assert last_writer({"metadata": {}}, "spec") == ""
+
+    fields += [entry("devcluster", "2026-11-23T09:00:00Z", template)]
+    assert last_writer(item, "spec", "template") == "argocd at 2026-11-23T09:00:00Z"
+    fields[-1]["time"] = "2026-11-23T09:00:01Z"
+    assert last_writer(item, "spec", "template") == "", "whoever came after us left no trace"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        (
+            {"labels": {"argocd.argoproj.io/instance": "shop"}},
+            "`argocd app set shop --sync-policy none` pauses Argo CD (application shop)\n",
+        ),
+        ({"managedFields": [{"manager": "configsync"}]}, "pause Config Sync for this workload\n"),
+        (
+            {
+                "labels": {"app.kubernetes.io/managed-by": "Helm"},
+                "annotations": {"meta.helm.sh/release-name": "wp"},
+            },
+            "pause who writes it (auto-sync or self-heal of a GitOps tool, an operator) for this workload\n",
+        ),
+    ],
+)
+def test_who_has_to_pause(metadata: dict[str, Any], words: str) -> None:
+    assert render_pause({"metadata": metadata}) == f"{words}then `devcluster up` again"

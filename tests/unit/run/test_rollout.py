@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from devcluster.run.workload.rollout import Sight, find_failure, tell_progress
+from devcluster.run.workload.rollout import Sight, Written, find_failure, find_revert, tell_progress
+from tests.unit.rules.test_drift import BEFORE, ORIGINALS, WRAPPED, edited
 
 Json = dict[str, Any]
 
@@ -66,6 +67,34 @@ def test_the_controllers_word() -> None:
     paused = find_failure(Sight(deployment(paused=True), ()), "web", True)
     assert paused is not None
     assert "paused" in paused[1]
+
+
+ARGS = edited(args=["serve"])
+PUT_BACK = "the template of deployment/web was put back"
+
+
+@pytest.mark.parametrize(
+    ("template", "generation", "by", "whole", "reverted"),
+    [
+        (WRAPPED, 7, "argocd", True, ""),
+        (BEFORE, 6, "argocd", True, ""),  # the cluster's answer is from before our own patch
+        (BEFORE, 7, "argocd", True, f"{PUT_BACK} (last written by argocd)"),
+        (BEFORE, 8, "argocd", False, f"{PUT_BACK} (last written by argocd)"),
+        (BEFORE, 8, "devcluster", True, f"{PUT_BACK}:"),
+        (ARGS, 8, "argocd", True, "deployment/web: spec.containers[web].args is not as `up` wrote it"),
+        (ARGS, 8, "argocd", False, ""),  # seen by a second `up`, which has its own eyes for it
+        (ARGS, 8, "devcluster", True, ""),  # another laptop's agent
+        (edited(env=[{"name": "MORE", "value": "1"}]), 8, "argocd", True, ""),
+    ],
+)
+def test_a_template_that_is_taken_back(
+    template: Json, generation: int, by: str, whole: bool, reverted: str
+) -> None:
+    fields = [{"manager": by, "fieldsV1": {"f:spec": {"f:template": {}}}}]
+    live = {"metadata": {"generation": generation, "managedFields": fields}, "spec": {"template": template}}
+    found = find_revert(live, Written(ORIGINALS, 7, whole))
+    assert found.startswith(reverted)
+    assert bool(found) == bool(reverted)
 
 
 def test_a_pod_without_a_node_is_told() -> None:
