@@ -2,7 +2,11 @@
 
 Rules: a project is context + namespace + name, so the same file used against two clusters makes two
 sets of objects; names are for people, labels are for us (``docs/architecture.md``, "What is on the
-laptop"): what is ours is found by its labels alone.
+laptop"): what is ours is found by its labels alone.  Yet a name is one object's: whoever makes a container
+or a volume takes what has its name already for an older one of its own.
+
+``__`` parts a workload's key from what belongs to it, and stands in no part.  The naive ``KEY-ROLE`` is two
+things at once, the gateway of ``api`` and the application ``api-gateway``; so is ``KEY-VOLUME``.
 """
 
 from __future__ import annotations
@@ -18,6 +22,9 @@ WORKLOAD = "devcluster.workload"
 ROLE = "devcluster.role"
 SPEC = "devcluster.spec"
 
+_BETWEEN = "__"
+_LONGEST = 63
+_PART = re.compile(r"[a-z0-9]([a-z0-9_.-]{0,61}[a-z0-9])?", re.ASCII)
 _FOREIGN = re.compile(r"[^a-z0-9_.-]+")
 
 
@@ -40,13 +47,18 @@ def network_name(project: str) -> str:
 
 def container_name(project: str, key: str, role: Role = "workload") -> str:
     """The workload's own container has no suffix: its name is the one that people type."""
-    suffix = "" if role == "workload" else f"-{role}"
-    return f"devcluster-{project}-{_plain(key)}{suffix}"
+    suffix = "" if role == "workload" else f"{_BETWEEN}{role}"
+    return f"devcluster-{project}-{_part(key)}{suffix}"
 
 
 def volume_name(project: str, key: str, volume: str) -> str:
-    """*volume*: the pod's name of it, or a mount path."""
-    return f"devcluster-{project}-{_plain(key)}-{_plain(volume)}"
+    """The private copy of *volume*: the pod's name of it, or a mount path."""
+    return f"devcluster-{project}-{_part(key)}{_BETWEEN}{_part(volume)}"
+
+
+def mount_name(project: str, key: str, source: str) -> str:
+    """The Docker volume *source* of ``mounts``; a volume of the pod may have the same name."""
+    return f"devcluster-{project}-{_part(key)}{_BETWEEN}mounts{_BETWEEN}{_part(source)}"
 
 
 def labels(project: str, role: Role, key: str | None = None) -> dict[str, str]:
@@ -55,9 +67,18 @@ def labels(project: str, role: Role, key: str | None = None) -> dict[str, str]:
     return result if key is None else result | {WORKLOAD: key}
 
 
+def _part(text: str) -> str:
+    """*text* without what parts names, and short enough: a volume is a folder of its name, of 255 bytes."""
+    return text if _PART.fullmatch(text) and _BETWEEN not in text else _changed(text, 8)
+
+
 def _plain(text: str) -> str:
+    """The same for a project, which may have ``__``: its digest ends it."""
+    return text if _PART.fullmatch(text) else _changed(text, 4)
+
+
+def _changed(text: str, digits: int) -> str:
     """Docker's alphabet; what had to be changed gets a digest, so that two names never meet."""
-    plain = _FOREIGN.sub("-", text.lower()).strip("-._") or "x"
-    if plain == text:
-        return plain
-    return f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:4]}"
+    plain = _FOREIGN.sub("-", text.lower())
+    plain = re.sub("_{2,}", "-", plain).strip("-._")[:_LONGEST].strip("-._") or "x"
+    return f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:digits]}"

@@ -31,7 +31,7 @@ from devcluster.edge.docker.engine import (
 from devcluster.errors import ConfigurationError, EngineError
 from devcluster.rules.container import ContainerSpec, VolumeBind
 from devcluster.rules.keys import generate_pair
-from devcluster.rules.naming import container_name, network_name, volume_name
+from devcluster.rules.naming import container_name, mount_name, network_name, volume_name
 from devcluster.run.sandbox.base_image import BASE_IMAGE, ensure_base_image
 from tests.edge.gateway_binary import gateway_binary
 
@@ -409,7 +409,7 @@ async def test_removal_is_idempotent_and_leaves_nothing(engine: Engine, netns: N
     assert len(await engine.list_project(PROJECT)) == 2
     assert await engine.remove_project(PROJECT, volumes=False) == ()
     assert await engine.list_project(PROJECT) == ()
-    assert await engine.list_volumes(PROJECT) == ((volume_name(PROJECT, "web", "named"), "web"),)
+    assert await engine.list_volumes(PROJECT) == ((mount_name(PROJECT, "web", "named"), "web"),)
     for _ in range(2):
         assert await engine.remove_project(PROJECT, volumes=True) == ()
     assert await engine.list_volumes(PROJECT) == ()

@@ -52,14 +52,14 @@ UP = _steps(
     ("patch secrets", 1),
     ("tell the agent to hold", 1),
     ("create network", 1),
-    ("create container web-netns", 1),
-    ("start container web-netns", 1),
-    ("create container web-gateway", 1),
-    ("start container web-gateway", 1),
-    ("create volume web-service-account-token", 1),
-    ("start container web-service-account-token-files", 4),
-    ("fill volume web-service-account-token", 1),
-    ("remove container web-service-account-token-files", 2),
+    ("create container web__netns", 1),
+    ("start container web__netns", 1),
+    ("create container web__gateway", 1),
+    ("start container web__gateway", 1),
+    ("create volume web__service-account-token", 1),
+    ("start container web__service-account-token-files", 4),
+    ("fill volume web__service-account-token", 1),
+    ("remove container web__service-account-token-files", 2),
     ("create container web", 1),
     ("start container web", 1),
     ("tell the agent to take", 1),
@@ -75,13 +75,13 @@ _REMOVAL = (
     ("delete configmaps", _chunks()),
 )
 _VOLUMES = (
-    ("start container web-service-account-token-files", 2),
-    ("remove container web-service-account-token-files", 1),
-    ("remove volume web-service-account-token", 1),
+    ("start container web__service-account-token-files", 2),
+    ("remove container web__service-account-token-files", 1),
+    ("remove volume web__service-account-token", 1),
 )
 # `down` while the host process lives: it does the most of it, the command the rest.
 DOWN = (
-    *_steps("host down", *_REMOVAL, ("stop container", 1), ("remove container web-gateway", 1)),
+    *_steps("host down", *_REMOVAL, ("stop container", 1), ("remove container web__gateway", 1)),
     *_steps("host down", ("remove container", 2), ("remove network", 1)),
     *_steps("command down", *_VOLUMES),
 )
@@ -98,7 +98,7 @@ LEAVE = _steps(
     "host leave",
     ("tell the agent to release", 1),
     ("stop container", 1),
-    ("remove container web-gateway", 1),
+    ("remove container web__gateway", 1),
     ("patch secrets", 1),
 )
 AGAIN = ("host up: start container web #1",)

@@ -19,7 +19,7 @@ from typing import Any
 from devcluster.config.model import Healthcheck, Mount
 from devcluster.errors import ConfigurationError
 from devcluster.rules.container import ContainerSpec, VolumeBind
-from devcluster.rules.naming import SPEC, labels, volume_name
+from devcluster.rules.naming import SPEC, labels, mount_name
 
 _SECOND = 1_000_000_000
 
@@ -133,12 +133,12 @@ def _bind(project: str, key: str, volume: VolumeBind) -> dict[str, Any]:
 
 
 def _mounts(project: str, key: str, mounts: tuple[Mount, ...]) -> list[dict[str, Any]]:
-    """Compose's own: a named volume belongs to the project and starts with the image's content."""
+    """Compose's own: a named volume belongs to the workload and starts with the image's content."""
     result: list[dict[str, Any]] = []
     for mount in mounts:
         source = mount.source
         if mount.kind == "volume":
-            source = volume_name(project, key, mount.source) if mount.source else ""
+            source = mount_name(project, key, mount.source) if mount.source else ""
         made = _mount(mount.kind, source, mount.target, mount.read_only)
         result.append(made | _options(project, key, mount))
     return result
