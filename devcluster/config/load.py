@@ -45,6 +45,7 @@ def load_project(
         raise ConfigurationError(
             f"no devcluster.yaml in {cwd} or above", hint=f"write one, the shortest is\n{_HINT}"
         )
+    path = _real(path)
     text = _read_text(path)
     return parse_project(
         text,
@@ -53,8 +54,14 @@ def load_project(
         dotenv=_read_dotenv(path.parent / ".env", environ),
         env_files=lambda other: other.read_text("utf-8"),
         name_override=name_override,
-        shown=os.path.relpath(path, cwd),
+        shown=os.path.relpath(path, os.path.realpath(cwd)),
     )
+
+
+def _real(path: Path) -> Path:
+    """In the folder's real name: it is the project's, be one in it, say ``../devcluster.yaml`` or come by
+    a symbolic link.  A link that is the file itself belongs where it stands, as with Compose."""
+    return Path(os.path.realpath(path.parent)) / path.name
 
 
 def _read_text(path: Path) -> str:

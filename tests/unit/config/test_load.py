@@ -471,6 +471,28 @@ def test_the_file_is_found_in_a_parent(tmp_path: Path) -> None:
         load_project(file=None, cwd=below, environ={})
 
 
+def test_a_file_is_one_project_by_whatever_way_it_is_reached(tmp_path: Path) -> None:
+    shop, other = tmp_path / "shop", tmp_path / "other"
+    (shop / "sub").mkdir(parents=True)
+    other.mkdir()
+    (shop / "devcluster.yaml").write_text("workloads: {w: {mounts: ['./a:/a', '../b:/b']}}\n")
+    (tmp_path / "link").symlink_to(shop)
+    (other / "deep").symlink_to(shop / "sub")
+    there = load_project(file=None, cwd=shop, environ={})
+    assert (there.name, there.file) == ("shop", shop / "devcluster.yaml")
+    for cwd, file in (
+        (shop / "sub", "../devcluster.yaml"),
+        (shop, "sub/../devcluster.yaml"),
+        (tmp_path, "link/devcluster.yaml"),
+        (tmp_path / "link" / "sub", "../devcluster.yaml"),
+        (other, "deep/../devcluster.yaml"),  # for the system `..` is the real folder's parent
+        (other, str(shop / "." / "devcluster.yaml")),
+    ):
+        assert load_project(file=Path(file), cwd=cwd, environ={}) == there, file
+    (other / "devcluster.yaml").symlink_to(shop / "devcluster.yaml")
+    assert load_project(file=None, cwd=other, environ={}).name == "other"
+
+
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"can't be read: No such file"):
         load_project(file=Path("x.yaml"), cwd=tmp_path, environ={})
