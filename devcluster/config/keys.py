@@ -374,3 +374,7 @@ PROJECT = Record(
         ),
     )
 )
+
+KEYS = frozenset(
+    key.name for record in (PROJECT, AGENT, NETWORK, WORKLOAD, ENV, REWRITE, VOLUME) for key in record.keys
+)

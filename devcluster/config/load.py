@@ -16,7 +16,7 @@ from devcluster.config.document import Fault, Item, Scalar, compose, split_lines
 from devcluster.config.document import Mapping as Map
 from devcluster.config.dotenv import parse_dotenv
 from devcluster.config.interpolate import Lookup, interpolate
-from devcluster.config.keys import PROJECT
+from devcluster.config.keys import KEYS, PROJECT
 from devcluster.config.masks import Place, secret_lines
 from devcluster.config.model import Project
 from devcluster.config.problems import Problem, refuse
@@ -100,7 +100,7 @@ def parse_project(
         item, faults, masks = compose(text)
     except Fault as fault:
         problem = Problem(fault.place, "", fault.text)
-        refuse([problem], shown=shown, lines=lines, masks=secret_lines(lines))
+        refuse([problem], shown=shown, lines=lines, masks=secret_lines(lines, KEYS))
         raise AssertionError from fault
     problems = [Problem(fault.place, fault.path, fault.text) for fault in faults]
     lookup = _lookup(environ, dotenv)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import yaml
@@ -18,6 +19,10 @@ _ALIKE = 0.75  # of 1: a key so near to `environment` was meant to be it
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*", re.ASCII)
 _KNOWN = ("include", "exclude", "export")  # of `env`, which holds no values
 _WORD = re.compile(r"[\w-]+")
+_SHOUTED = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
+_VALUED = re.compile(r"(?<!\$\{)(?<![\w$./-])[A-Z][A-Z0-9_]*(?=[\"']?[ \t]*[:=])", re.ASCII)
+_KEY = re.compile(r"[ ]*[\"']?([\w.<-]+)[\"']?[ \t]*:(?=\s|$)(.*)", re.DOTALL)
+_OPENS = re.compile(r"[ \t]*(?:[#&*{].*)?", re.DOTALL)  # what stands behind the name of a workload
 _BEFORE_SIGN = " \t:,-[{"
 
 
@@ -95,9 +100,13 @@ def _means_values(key: str) -> bool:
     return difflib.SequenceMatcher(None, name, "environment").ratio() > _ALIKE
 
 
-def secret_lines(lines: list[str]) -> tuple[Mask, ...]:
+def secret_lines(lines: list[str], known: Collection[str] = ()) -> tuple[Mask, ...]:
     """For text that is no YAML: hide whatever stands, by its indent, below such a key (or below ``x-…``,
-    where anchors are), and what a quote or a bracket that was opened there goes on to."""
+    where anchors are), and what a quote or a bracket that was opened there goes on to.
+
+    *known*: the file's keys.  What is indented too little and begins with none of them may be a variable
+    still; a comment ends nothing; and what is spelled as a variable is one, wherever it stands.
+    """
     masks: list[Mask] = []
     inside: int | None = None  # how far the key is indented
     opened = ""
@@ -106,16 +115,34 @@ def secret_lines(lines: list[str]) -> tuple[Mask, ...]:
             continue
         indent = len(line) - len(line.lstrip(" "))
         at = 0 if opened else indent
-        deeper = inside is not None and (indent > inside or line[indent] in "\t-}]")
-        if not opened and not deeper:
+        if inside is not None and not opened and indent <= inside and _ends(line, indent < inside, known):
             inside = None
-            key = next((it for it in _WORD.finditer(line) if _begins_values(it[0])), None)
+        if inside is None:
+            key = _first_secret(line)
             if key is None:
                 continue
             inside, at = indent, key.end()
         opened = _left_open(opened, line[at:])
         masks.append(Mask(Place(number, at + 1), Place(number, len(line) + 1)))
     return tuple(masks)
+
+
+def _ends(line: str, outside: bool, known: Collection[str]) -> bool:
+    """Whether no value stands in *line*, which is indented no more than the key; *outside*: less."""
+    found = _KEY.match(line)
+    if found is None or _SHOUTED.fullmatch(found[1]):
+        return False
+    return (
+        found[1] in known
+        or found[1] == "<<"
+        or _begins_values(found[1])
+        or (outside and bool(_OPENS.fullmatch(found[2])))
+    )
+
+
+def _first_secret(line: str) -> re.Match[str] | None:
+    words = [it for it in _WORD.finditer(line) if _begins_values(it[0])][:1]
+    return min((*words, *_VALUED.finditer(line)), key=lambda it: it.start(), default=None)
 
 
 def _begins_values(word: str) -> bool:

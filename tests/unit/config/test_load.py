@@ -255,6 +255,41 @@ def test_values_of_the_environment_are_never_shown() -> None:
         assert "hush" not in text.replace("${hush", "").replace("environment.hush", ""), lines
 
 
+BLOCK = "workloads:\n  web:\n    environment:\n      USER: shop\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{BLOCK}# the database\n      DB_PASSWORD: @hush\n",
+        f'{BLOCK}  # the database\n      DB_PASSWORD: "hush"x\n',
+        f"{BLOCK}# x\n      hush: a: b\n",
+        f"{BLOCK}\n# one\n    # two\n\n      password: @hush\n",
+        f"{BLOCK}#      KEY: |\n        BEGIN\n        hush: hush: x\n      X: @hush\n",
+        f"{BLOCK}#    KEY: |\n    hush\n    DB: @hush\n",
+        f"{BLOCK}    DB_PASSWORD: @hush\n",
+        f"{BLOCK}    db_password: @hush\n    image: a\n",
+        f"{BLOCK}  DB_PASSWORD: @hush\n",
+        f"{BLOCK}DB_PASSWORD: @hush\n",
+        f"{BLOCK}   password: hush\n",
+        "workloads:\n  web:\n    image: a\n    DB_PASSWORD: @hush\n",
+        "workloads:\n  web: {image: a, DB_PASSWORD: hush: hush}\n",
+        "workloads:\n  web:\n    - DB_PASSWORD=hush\n    image: a\n",
+        "workloads:\n  web:\n    DB_PASSWORD: 'a\n      hush\n    hush: x\n",
+    ],
+)
+def test_a_slip_of_the_pen_shows_no_value_of_text_that_is_no_yaml(text: str) -> None:
+    message = problems(text)
+    assert "not YAML" in message
+    assert "hush" not in message
+
+
+def test_what_is_no_variable_is_shown_of_text_that_is_no_yaml() -> None:
+    for line in ("    image: a: b", "    mode: @x", "  other: {image: a: b}", "name: @x"):
+        assert f"  {line}\n" in problems(f"{BLOCK}# x\n    order: stop-first\n{line}\n"), line
+    assert "  image: ${TAG:-x}: b\n" in problems("workloads:\n  web:\n    image: ${TAG:-x}: b\n")
+
+
 def test_a_line_is_what_the_composer_takes_for_one() -> None:
     text = problems("# a\u2028# b\nworkloads:\n  w:\n    mode: steal\n    environment: {A: hush, B: [1]}\n")
     assert "    mode: steal\n" in text
