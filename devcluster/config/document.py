@@ -11,6 +11,7 @@ Source: https://yaml.org/spec/1.1/ and https://yaml.org/type/merge.html
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import yaml
@@ -47,6 +48,24 @@ class Mapping:
 
 
 Item = Scalar | Sequence | Mapping
+
+
+def scalars(item: Item) -> Iterator[Scalar]:
+    """Each value in *item*, once, however many aliases lead to it."""
+    seen: set[int] = set()
+    rest = [item]
+    while rest:
+        one = rest.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        match one:
+            case Scalar():
+                yield one
+            case Sequence():
+                rest += one.items
+            case Mapping():
+                rest += [value for _, value in one.entries]
 
 
 @dataclass(eq=False)

@@ -97,15 +97,15 @@ def parse_project(
     *env_files* gives an env file's text (OSError, UnicodeDecodeError); *shown*: the path for messages."""
     shown, lines = shown or path.name, split_lines(text)
     try:
-        item, faults, masks = compose(text)
+        item, faults, secrets = compose(text)
     except Fault as fault:
         problem = Problem(fault.place, "", fault.text)
         refuse([problem], shown=shown, lines=lines, masks=secret_lines(lines, KEYS))
         raise AssertionError from fault
     problems = [Problem(fault.place, fault.path, fault.text) for fault in faults]
     lookup = _lookup(environ, dotenv)
-    hidden = frozenset(mask.start for mask in masks)
-    reading = Reading(problems, lambda raw: interpolate(raw, lookup), hidden=hidden)
+    masks = [*secrets]
+    reading = Reading(problems, lambda raw: interpolate(raw, lookup), masks=masks)
     found: Any = None
     if item is None or (isinstance(item, Scalar) and item.null):
         problems.append(Problem(Place(), "", "the file is empty: workloads is missing"))

@@ -50,6 +50,11 @@ class Mask:
         return (first, min(last, width)) if min(last, width) > first else None
 
 
+def is_variable(name: str) -> bool:
+    """Whether *name* is spelled as variables are, and as no key is."""
+    return bool(_SHOUTED.fullmatch(name))
+
+
 def start_of(node: yaml.Node) -> Place:
     return Place(node.start_mark.line + 1, node.start_mark.column + 1)
 
@@ -130,7 +135,7 @@ def secret_lines(lines: list[str], known: Collection[str] = ()) -> tuple[Mask, .
 def _ends(line: str, outside: bool, known: Collection[str]) -> bool:
     """Whether no value stands in *line*, which is indented no more than the key; *outside*: less."""
     found = _KEY.match(line)
-    if found is None or _SHOUTED.fullmatch(found[1]):
+    if found is None or is_variable(found[1]):
         return False
     return (
         found[1] in known

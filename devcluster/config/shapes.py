@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from devcluster.config.document import Item, Mapping, Scalar
+from devcluster.config.document import Item, Mapping, Scalar, scalars
 from devcluster.config.document import Sequence as Items
-from devcluster.config.masks import Place
+from devcluster.config.masks import Mask, is_variable
 from devcluster.config.problems import Invalid, Problem, nearest, one_of
 
 Schema = dict[str, Any]
@@ -27,14 +27,14 @@ LATER = "not built yet"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Where we are in the file.  ``problems`` is shared by all that read one file; ``hidden``: where values
-    of the environment begin, since an alias brings one to another key."""
+    """Where we are in the file.  ``problems`` and ``masks`` are shared by all that read one file; ``masks``:
+    where values of the environment stand, since an alias brings one to another key."""
 
     problems: list[Problem]
     expand: Callable[[str], str]
     path: str = ""
     secret: bool = False
-    hidden: frozenset[Place] = frozenset()
+    masks: list[Mask] = field(default_factory=list)
 
     def into(self, name: str) -> Reading:
         path = f"{self.path}.{name}" if self.path else name
@@ -45,6 +45,17 @@ class Reading:
 
     def note(self, item: Item, text: str, near: str = "") -> None:
         self.problems.append(Problem(item.place, self.path, text, near))
+
+    def named(self, name: Scalar, value: Item) -> Reading:
+        """Into what nobody knows: *value* is hidden where *name* may be a variable that slipped out of its
+        ``environment``, by its spelling or because one stands before it."""
+        word, mark, _ = name.text.partition("=" if "=" in name.text else ":")
+        if mark:  # `{TOKEN=…}`, `{TOKEN:…}`
+            self.masks.append(Mask(name.place, name.end))
+            word += f"{mark}***"
+        if mark or is_variable(name.text) or any(mask.start < name.place for mask in self.masks):
+            self.masks.extend(Mask(it.place, it.end) for it in scalars(value))
+        return self.into(word)
 
     def text(self, item: Item, expected: str) -> str:
         """The scalar's text, variables filled in; Invalid for null, a list or a map."""
@@ -65,7 +76,7 @@ class Reading:
             case Scalar(null=True):
                 return "nothing"
             case _:
-                if self.secret or item.place in self.hidden:
+                if self.secret or any(mask.start == item.place for mask in self.masks):
                     return "***"
                 text = item.text if len(item.text) <= 60 else item.text[:57] + "..."
                 return '"' + text.encode("unicode_escape").decode() + '"'

@@ -218,7 +218,7 @@ class Record:
             key = known.get(name.text)
             if key is None:
                 near = nearest(name.text, known)
-                where.into(name.text).note(name, "unknown key", near)
+                where.named(name, value).note(name, "unknown key", near)
             else:
                 found[name.text] = key.shape.read(value, where.into(name.text))
         for key in self.keys:
@@ -265,9 +265,14 @@ class Table:
         result: list[tuple[str, Any]] = []
         for name, value in named:
             if not re.fullmatch(self.names, name.text):
-                where.into(name.text).note(name, f"expected {self.expected}")
+                where.named(name, value).note(name, f"expected {self.expected}")
                 continue
-            result.append((name.text, self.each.read(value, where.into(name.text))))
+            inner = where.into(name.text)
+            if self.filled and isinstance(value, Scalar) and not value.null:
+                inner = where.named(
+                    name, value
+                )  # a variable that slipped out of a workload, or meant to be one
+            result.append((name.text, self.each.read(value, inner)))
         return tuple(result)
 
     def schema(self) -> Schema:

@@ -284,6 +284,39 @@ def test_a_slip_of_the_pen_shows_no_value_of_text_that_is_no_yaml(text: str) -> 
     assert "hush" not in message
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{BLOCK}    DB_PASSWORD: hush\n",
+        f"{BLOCK}    db_password: hush\n",
+        f"{BLOCK}    credentials: {{user: hush, words: [hush]}}\n",
+        f"{BLOCK}    KEY: |\n      BEGIN\n      hush\n",
+        f"{BLOCK}  DB_PASSWORD: hush\n",
+        f"{BLOCK}  db_password: hush\n",
+        f"{BLOCK}  db password: hush\n",
+        f"{BLOCK}DB_PASSWORD: hush\n",
+        f"{BLOCK}db_password: hush\n",
+        "workloads:\n  web:\n    environment:\n    db_password: hush\n",
+        "workloads: {web: {DB_PASSWORD: hush}}",
+        "workloads: {web: {DB_PASSWORD=hush, db=hush: }}",
+        "workloads: {web: {DB_PASSWORD:hush, db:hush}}",
+        "workloads: {web: , DB=hush: }",
+    ],
+)
+def test_a_variable_that_slipped_out_of_its_block_is_not_shown(text: str) -> None:
+    message = problems(text)
+    assert "hush" not in message
+    assert "not YAML" not in message
+
+
+def test_the_caret_of_a_variable_that_slipped_stays_at_its_name() -> None:
+    assert problems(f"{BLOCK}    DB_PASSWORD: hunter2\n") == (
+        "devcluster.yaml:5:5: workloads.web.DB_PASSWORD: unknown key\n      DB_PASSWORD: ***\n      ^"
+    )
+    assert "  web: {imgae: wordpress}\n" in problems("workloads:\n  web: {imgae: wordpress}\n")
+    assert 'expected a map, got "nginx"' in problems("workloads: {web: nginx}")
+
+
 def test_what_is_no_variable_is_shown_of_text_that_is_no_yaml() -> None:
     for line in ("    image: a: b", "    mode: @x", "  other: {image: a: b}", "name: @x"):
         assert f"  {line}\n" in problems(f"{BLOCK}# x\n    order: stop-first\n{line}\n"), line
