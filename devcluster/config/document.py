@@ -68,6 +68,12 @@ def scalars(item: Item) -> Iterator[Scalar]:
                 rest += [value for _, value in one.entries]
 
 
+def value_of(item: Item, name: str) -> Item | None:
+    """What stands behind *name* in a map."""
+    entries = item.entries if isinstance(item, Mapping) else ()
+    return next((value for key, value in entries if key.text == name), None)
+
+
 @dataclass(eq=False)
 class Fault(Exception):  # noqa: N818 - never seen outside this room: it becomes a Problem
     """A fault of the YAML itself."""

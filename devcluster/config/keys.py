@@ -23,6 +23,7 @@ from devcluster.config.structures import (
     Words,
     many,
 )
+from devcluster.config.together import Workloads
 from devcluster.config.values import (
     CPUS,
     DURATION,
@@ -368,7 +369,7 @@ PROJECT = Record(
         ),
         Key(
             "workloads",
-            Table(WORKLOAD, LOCAL_NAME, "a name of letters, digits, . _ and -", filled=True),
+            Workloads(Table(WORKLOAD, LOCAL_NAME, "a name of letters, digits, . _ and -", filled=True)),
             "local names and their settings",
             needed=True,
         ),

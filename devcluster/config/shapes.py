@@ -43,6 +43,10 @@ class Reading:
     def at(self, index: int) -> Reading:
         return replace(self, path=f"{self.path}[{index}]")
 
+    def apart(self) -> Reading:
+        """To read once more what was read, and noted, before."""
+        return replace(self, problems=[])
+
     def note(self, item: Item, text: str, near: str = "") -> None:
         self.problems.append(Problem(item.place, self.path, text, near))
 

@@ -20,7 +20,7 @@ from devcluster.run.volume.folders import check_folders
 from devcluster.run.workload.holding import own_holder
 from devcluster.run.workload.ports import check_ports
 from devcluster.run.workload.record import find_dropped
-from devcluster.run.workload.wanted import Wanted, read_wanted
+from devcluster.run.workload.wanted import Wanted, check_targets, read_wanted
 
 Json = dict[str, Any]
 
@@ -35,6 +35,7 @@ async def plan(request: Request) -> Json:
         wanted = [
             await read_wanted(cluster, engine, project, workload, namespace) for workload in request.wanted
         ]
+        check_targets(wanted, {})
         await check_ports(engine, place.id, wanted, request.only)
         await check_folders(place, wanted)
         attached = await _compare(place, request)

@@ -221,11 +221,16 @@ _CASES = {
         "web: {volumes: {service-account-token: {path: .}}}",
         ("up",),
     ),
+    "two names of one workload": Case(
+        2,
+        ("workloads.two: deployment/web is the target of web already",),
+        "web: {}\n  two: {target: deployment/web}",
+    ),
     "two volumes in one folder": Case(
         2,
         ("workloads.two.volumes: /var/run/secrets", "and workloads.web.volumes: ", "would share the folder"),
         "web: {volumes: {service-account-token: {path: ./copy}}}\n"
-        "  two: {target: web, volumes: {service-account-token: {path: ./copy/two}}}",
+        "  two: {target: deployment/pair/pair, volumes: {service-account-token: {path: ./copy/two}}}",
     ),
     "an address that the laptop does not have": Case(
         2, ("192.0.2.1 under `ports` is no address of this laptop",), "web: {ports: ['192.0.2.1:8099:80']}"

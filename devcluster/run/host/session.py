@@ -40,7 +40,7 @@ from devcluster.run.workload.permission import check_rights
 from devcluster.run.workload.ports import check_ports
 from devcluster.run.workload.record import Mark, find_dropped
 from devcluster.run.workload.remove import remove
-from devcluster.run.workload.wanted import Wanted, read_wanted
+from devcluster.run.workload.wanted import Wanted, check_targets, read_wanted
 
 Json = dict[str, Any]
 
@@ -86,6 +86,7 @@ class Session:
         async with self._turn(report, timeout):
             chosen = [workload for workload in project.workloads if not only or workload.key in only]
             wanted = [await self.read(project, workload.key) for workload in chosen]
+            check_targets(wanted, self._others(project, wanted, only))
             await check_ports(self.site.engine, self.site.place.id, wanted, only)
             await check_folders(self.site.place, wanted)
             for item in wanted:
@@ -106,6 +107,12 @@ class Session:
                 wanted = [await self.read(project, workload.key) for workload in chosen]
             results += await self._apply_all(wanted, takeover=takeover)
             return {"workloads": _unless_failed(results), "notes": []}
+
+    def _others(self, project: Project, wanted: list[Wanted], only: tuple[str, ...]) -> dict[str, str]:
+        """What stays attached beside *wanted*; without names what was taken out of the file goes first."""
+        going = set() if only else self.attachments.keys() - {it.key for it in project.workloads}
+        keys = self.attachments.keys() - going - {it.workload.key for it in wanted}
+        return {key: self.attachments[key].wanted.title for key in sorted(keys)}
 
     async def leave(self, only: tuple[str, ...], *, report: Report = silent) -> Json:
         """Hand back; agent, container and volumes stay for the next ``up``."""

@@ -6,6 +6,7 @@ taken port ends the command with nothing to put back.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -114,6 +115,23 @@ async def read_wanted(
         container=container,
         pod_spec=install.base["spec"],
     )
+
+
+def check_targets(wanted: Sequence[Wanted], attached: Mapping[str, str]) -> None:
+    """ConfigurationError where two keys mean one workload of the cluster, by words that the file alone can't
+    compare (``web`` and ``deployment/web``): the second would take the first one's agent for its own.
+
+    *attached*: other keys, and the titles of what they hold.
+    """
+    owners = {title: key for key, title in attached.items()}
+    for item in wanted:
+        first = owners.setdefault(item.title, item.workload.key)
+        if first != item.workload.key:
+            held = first in attached
+            raise ConfigurationError(
+                f"workloads.{item.workload.key}: {item.title} is the target of {first} already",
+                hint=f"`devcluster down {first}` gives it back" if held else "leave one of them out",
+            )
 
 
 async def read_pod_image(

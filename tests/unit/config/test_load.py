@@ -509,6 +509,29 @@ def test_targets() -> None:
     assert workload("target: web").target == Target("web")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "a: {target: deployment/web}\n  b: {target: deploy/web}",
+            "devcluster.yaml:3:15: workloads.b.target: deployment/web is the target of a in line 2 already",
+        ),
+        (
+            "one: {target: deployment/pair/pair}\n  two: {imgae: x, target: deployment/pair/sidecar}",
+            "devcluster.yaml:3:27: workloads.two.target: deployment/pair is the target of one in line 2",
+        ),
+        ("a: {target: web}\n  web: ", "devcluster.yaml:3:3: workloads.web: web is the target of a in line 2"),
+        ("a: &a {target: web}\n  b: *a", "devcluster.yaml:3:3: workloads.b.target: web is the target of a"),
+    ],
+)
+def test_two_workloads_have_two_targets(text: str, message: str) -> None:
+    assert message in problems(f"workloads:\n  {text}\n")
+
+
+def test_what_only_the_cluster_can_compare_is_taken() -> None:
+    assert len(read("workloads: {web: , b: {target: deployment/web}, x-c: {target: web}}").workloads) == 2
+
+
 def test_anchors_and_merge_keys() -> None:
     project = read(
         "x-both: &both {image: a, user: '1', environment: {T: hush}}\n"
