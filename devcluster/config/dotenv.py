@@ -10,6 +10,7 @@ Source: https://docs.docker.com/compose/how-tos/environment-variables/variable-i
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from devcluster.config.interpolate import Lookup, interpolate
 
@@ -17,8 +18,18 @@ _LINE = re.compile(r"[ \t]*(?:export[ \t]+)?([^\s=#\"':][^\s=:]*)[ \t]*(?:([=:])
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$$"}
 
 
-def parse_dotenv(text: str, lookup: Lookup, *, raw: bool = False) -> dict[str, str | None]:
-    """Names to values, None for a name alone.  *raw*: values as they stand, to the end of the line."""
+def _fail(line: int, text: str) -> None:
+    raise ValueError(f"line {line}: {text}")
+
+
+def parse_dotenv(
+    text: str, lookup: Lookup, *, raw: bool = False, fault: Callable[[int, str], None] = _fail
+) -> dict[str, str | None]:
+    """Names to values, None for a name alone.  *raw*: values as they stand, to the end of the line.
+
+    *fault* is told of each line that is wrong; by default the first one is a ValueError.  Behind a quote that
+    is not closed nothing is looked at: a name there may be a piece of a secret.
+    """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     result: dict[str, str | None] = {}
 
@@ -35,7 +46,9 @@ def parse_dotenv(text: str, lookup: Lookup, *, raw: bool = False) -> dict[str, s
             continue
         found = _LINE.match(text, at)
         if found is None:
-            raise ValueError(f"line {line}: expected NAME=value")
+            fault(line, "expected NAME=value")
+            at = end + 1
+            continue
         if found[2] is None:
             result[found[1]] = None
             at = end + 1
@@ -43,7 +56,8 @@ def parse_dotenv(text: str, lookup: Lookup, *, raw: bool = False) -> dict[str, s
         try:
             result[found[1]], at = _value(text, found.end(), seen, raw)
         except ValueError as error:
-            raise ValueError(f"line {line}: {found[1]}: {error}") from None
+            fault(line, f"{found[1]}: {error}")
+            at = len(text) if text[found.end() : found.end() + 1] in ("'", '"') else end + 1
     return result
 
 

@@ -10,7 +10,9 @@ from typing import Any
 from devcluster.config import forms
 from devcluster.config.document import Item, Mapping
 from devcluster.config.document import Sequence as Items
-from devcluster.config.model import Agent, Mount
+from devcluster.config.model import Agent
+from devcluster.config.mounts import MOUNTS, TMPFS_LIST, note_mounts
+from devcluster.config.outside import EnvFiles, SecurityOptions
 from devcluster.config.shapes import FLAG, Choice, Parsed, Reading, Schema, text, whole
 from devcluster.config.structures import (
     Anything,
@@ -32,9 +34,7 @@ from devcluster.config.values import (
     LEASE,
     LIMIT,
     LOCAL,
-    MOUNT,
     NAMESPACE,
-    PERMISSIONS,
     PORT,
     PROTOCOL,
     PUBLISHED,
@@ -42,7 +42,6 @@ from devcluster.config.values import (
     SIZE,
     TARGET,
     TEXT,
-    TMPFS,
 )
 
 TEXTS = many(TEXT)
@@ -86,54 +85,6 @@ LONG_PORT = Record(
     ),
     build=forms.build_port,
 )
-_LONG_MOUNT = Record(
-    (
-        Key("type", Choice(("bind", "volume", "tmpfs")), "what is mounted", needed=True),
-        Key("source", FILLED, "a folder of the laptop, or a volume's name"),
-        Key("target", text("an absolute path in the container", "/.*"), "where it stands", needed=True),
-        Key("read_only", FLAG, "not writable"),
-        Key(
-            "bind",
-            Record(
-                (
-                    Key("propagation", Choice(forms.PROPAGATIONS), "of mounts below it"),
-                    Key("create_host_path", FLAG, "a missing folder is made; default true"),
-                ),
-                empty=True,
-            ),
-            "settings of a bind",
-        ),
-        Key(
-            "volume",
-            Record((Key("nocopy", FLAG, "it starts empty, not with the image's content"),), empty=True),
-            "settings of a volume",
-        ),
-        Key(
-            "tmpfs",
-            Record(
-                (Key("size", SIZE, "how much it holds"), Key("mode", PERMISSIONS, "its permissions")),
-                empty=True,
-            ),
-            "settings of a tmpfs",
-        ),
-        Key("consistency", TEXT, "the same on Linux, whatever it says"),
-    ),
-    build=forms.build_mount,
-)
-
-
-class _LongMount:
-    """A bind needs a folder: without one it would be the project's."""
-
-    def read(self, item: Item, where: Reading) -> Any:
-        found = _LONG_MOUNT.read(item, where)
-        if isinstance(found, Mount) and found.kind == "bind" and not found.source:
-            where.note(item, "source is missing")
-        return found
-
-    def schema(self) -> Schema:
-        bind = {"properties": {"type": {"enum": ["bind"]}}}
-        return _LONG_MOUNT.schema() | {"anyOf": [{"not": bind}, {"required": ["source"]}]}
 
 
 class _ExtraHosts:
@@ -177,22 +128,6 @@ ULIMIT = Either(
         build=lambda found: (found["soft"], found["hard"]),
     ),
 )
-ENV_FILES = many(
-    Either(
-        "a path, or {path: …, required: …}",
-        scalar=FILLED,
-        mapping=Record(
-            (
-                Key("path", FILLED, "the file", needed=True),
-                Key("required", FLAG, "false: it may be absent"),
-                Key("format", Choice(("raw",)), "raw: nothing is interpolated, quotes stay"),
-            )
-        ),
-    ),
-    alone=True,
-    expected="a path or a list of paths",
-)
-
 ENV = Record(
     (
         Key("include", Later(LINES), "patterns: only these variables of the pod"),
@@ -296,13 +231,13 @@ RUNTIME: tuple[Key, ...] = (
     Key("mem_limit", SIZE, "memory of the local container"),
     Key("cpus", CPUS, "processors of the local container"),
     Key("privileged", FLAG, "every right on the laptop's Docker machine"),
-    Key("security_opt", TEXTS, "Docker's security options"),
+    Key("security_opt", SecurityOptions(), "Docker's security options"),
     Key("shm_size", SIZE, "size of /dev/shm"),
     Key("stdin_open", FLAG, "keep the standard input open"),
     Key("sysctls", Pairs(), "kernel settings; those of net. are the whole local pod's"),
     Key(
         "tmpfs",
-        many(TMPFS, alone=True),
+        TMPFS_LIST,
         "folders in memory",
     ),
     Key("tty", FLAG, "give it a terminal"),
@@ -335,13 +270,13 @@ WORKLOAD = Record(
             "published on the laptop; default: each port of the container",
         ),
         Key("environment", Pairs(bare=True), "over the pod's; without a value: the shell's"),
-        Key("env_file", ENV_FILES, "files of variables, over the pod's"),
+        Key("env_file", EnvFiles(), "files of variables, over the pod's"),
         Key("env", ENV, "which of the pod's variables arrive"),
         Key("rewrite", REWRITE, "short names of Services to name.namespace"),
         Key("volumes", _Volumes(), "settings of the pod's volumes, by name or mount path"),
         Key(
             "mounts",
-            many(Either("SOURCE:TARGET[:ro], or a map", scalar=MOUNT, mapping=_LongMount())),
+            MOUNTS,
             "folders of the laptop in the container: Compose's binds",
         ),
         Key("healthcheck", _Healthcheck(), "how it is known to be healthy"),
@@ -352,6 +287,7 @@ WORKLOAD = Record(
         *RUNTIME,
     ),
     empty=True,
+    check=note_mounts,
 )
 
 LOCAL_NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from devcluster.config.build import Surroundings, build_project
-from devcluster.config.document import Fault, Item, Scalar, compose, split_lines
-from devcluster.config.document import Mapping as Map
+from devcluster.config.build import build_project
+from devcluster.config.document import Fault, Scalar, compose, split_lines
 from devcluster.config.dotenv import parse_dotenv
-from devcluster.config.interpolate import Lookup, interpolate
+from devcluster.config.interpolate import Lookup
 from devcluster.config.keys import KEYS, PROJECT
 from devcluster.config.masks import Place, secret_lines
 from devcluster.config.model import Project
 from devcluster.config.problems import Problem, refuse
-from devcluster.config.shapes import Reading
+from devcluster.config.shapes import Reading, Surroundings
 from devcluster.errors import ConfigurationError
 
 NAMES = ("devcluster.yaml", "devcluster.yml")
@@ -46,15 +45,17 @@ def load_project(
             f"no devcluster.yaml in {cwd} or above", hint=f"write one, the shortest is\n{_HINT}"
         )
     path = _real(path)
-    text = _read_text(path)
+    home = os.path.realpath(cwd)
+    text, others = _read_text(path), list[str]()
     return parse_project(
         text,
         path=path,
         environ=environ,
-        dotenv=_read_dotenv(path.parent / ".env", environ),
+        dotenv=_read_dotenv(path.parent / ".env", home, environ, others),
         env_files=lambda other: other.read_text("utf-8"),
         name_override=name_override,
-        shown=os.path.relpath(path, os.path.realpath(cwd)),
+        shown=os.path.relpath(path, home),
+        others=others,
     )
 
 
@@ -73,14 +74,25 @@ def _read_text(path: Path) -> str:
         raise ConfigurationError(f"{path} can't be read: {error.strerror}") from error
 
 
-def _read_dotenv(path: Path, environ: Mapping[str, str]) -> dict[str, str]:
+def _read_dotenv(path: Path, home: str, environ: Mapping[str, str], others: list[str]) -> dict[str, str]:
+    """*others* gets what is wrong with it, to be told with all that is wrong with the file."""
     if not path.is_file():
         return {}
+    shown = os.path.relpath(path, home)
+
+    def fault(line: int, text: str) -> None:
+        others.append(f"{shown}:{line}:1: {text}")
+
     try:
-        pairs = parse_dotenv(_read_text(path), environ.get)
-    except ValueError as error:
-        raise ConfigurationError(f"{path}: {error}") from None
-    return {name: value for name, value in pairs.items() if value is not None}
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        fault(1, "not UTF-8")
+    except OSError as error:
+        fault(1, f"can't be read: {error.strerror}")
+    else:
+        pairs = parse_dotenv(text, environ.get, fault=fault)
+        return {name: value for name, value in pairs.items() if value is not None}
+    return {}
 
 
 def parse_project(
@@ -92,31 +104,29 @@ def parse_project(
     env_files: Callable[[Path], str],
     name_override: str | None = None,
     shown: str | None = None,
+    others: Sequence[str] = (),
 ) -> Project:
     """*text* as a Project.  *path*: absolute, for the default name and relative paths; not read.
-    *env_files* gives an env file's text (OSError, UnicodeDecodeError); *shown*: the path for messages."""
+    *env_files* gives an env file's text (OSError, UnicodeDecodeError); *shown*: the path for messages;
+    *others*: what is wrong with another file."""
     shown, lines = shown or path.name, split_lines(text)
     try:
         item, faults, secrets = compose(text)
     except Fault as fault:
         problem = Problem(fault.place, "", fault.text)
-        refuse([problem], shown=shown, lines=lines, masks=secret_lines(lines, KEYS))
+        refuse([problem], shown=shown, lines=lines, masks=secret_lines(lines, KEYS), others=others)
         raise AssertionError from fault
     problems = [Problem(fault.place, fault.path, fault.text) for fault in faults]
-    lookup = _lookup(environ, dotenv)
-    masks = [*secrets]
-    reading = Reading(problems, lambda raw: interpolate(raw, lookup), masks=masks)
+    around = Surroundings(path.parent, _lookup(environ, dotenv), env_files)
+    reading = Reading(problems, around, masks=[*secrets])
     found: Any = None
     if item is None or (isinstance(item, Scalar) and item.null):
         problems.append(Problem(Place(), "", "the file is empty: workloads is missing"))
     else:
         found = PROJECT.read(item, reading)
-    refuse(problems, shown=shown, lines=lines, masks=masks)
-    around = Surroundings(path.parent, lookup, env_files, _collector(item, problems))
+    refuse(problems, shown=shown, lines=lines, masks=reading.masks, others=others)
     name = name_override or found.get("name") or normalise_name(path.parent.name)
-    project = build_project(found, name, path, around)
-    refuse(problems, shown=shown, lines=lines, masks=masks)
-    return project
+    return build_project(found, name, path, around)
 
 
 def _lookup(environ: Mapping[str, str], dotenv: Mapping[str, str]) -> Lookup:
@@ -126,21 +136,3 @@ def _lookup(environ: Mapping[str, str], dotenv: Mapping[str, str]) -> Lookup:
 def normalise_name(folder: str) -> str:
     """A folder's name as Compose makes a project's name of it."""
     return re.sub(r"[^a-z0-9_-]", "", folder.lower()).lstrip("_-")[:63] or "devcluster"
-
-
-def _collector(item: Item | None, problems: list[Problem]) -> Callable[[str, str, str], None]:
-    """Problems that only what lies outside of the file shows, at the place of the setting."""
-
-    def note(workload: str, setting: str, reason: str) -> None:
-        value = _at(item, ("workloads", workload, setting))
-        place = value.place if value is not None else Place()
-        problems.append(Problem(place, f"workloads.{workload}.{setting}", reason))
-
-    return note
-
-
-def _at(item: Item | None, path: tuple[str, ...]) -> Item | None:
-    for name in path:
-        entries = item.entries if isinstance(item, Map) else ()
-        item = next((value for key, value in entries if key.text == name), None)
-    return item

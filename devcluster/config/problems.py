@@ -45,9 +45,17 @@ def one_of(names: Sequence[str], last: str = "or") -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"
 
 
-def refuse(problems: Iterable[Problem], *, shown: str, lines: Sequence[str], masks: Sequence[Mask]) -> None:
-    """FileError with all *problems* in the order of the file; returns where there are none."""
-    blocks = [_block(problem, shown, lines, masks) for problem in _sorted(problems)]
+def refuse(
+    problems: Iterable[Problem],
+    *,
+    shown: str,
+    lines: Sequence[str],
+    masks: Sequence[Mask],
+    others: Sequence[str] = (),
+) -> None:
+    """FileError with all *problems* in the order of the file, behind *others*, which are of another file;
+    returns where there are none."""
+    blocks = [*others, *(_block(problem, shown, lines, masks) for problem in _sorted(problems))]
     if blocks:
         raise FileError("\n".join(blocks))
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 from devcluster.config.document import Item, Mapping, Scalar, scalars
 from devcluster.config.document import Sequence as Items
+from devcluster.config.interpolate import Lookup, interpolate
 from devcluster.config.masks import Mask, is_variable
 from devcluster.config.problems import Invalid, Problem, nearest, one_of
 
@@ -26,12 +28,22 @@ LATER = "not built yet"
 
 
 @dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What lies outside the file: ``folder`` where relative paths start; ``lookup``: a variable's value;
+    ``read``: another file's text, raising OSError or UnicodeDecodeError."""
+
+    folder: Path
+    lookup: Lookup
+    read: Callable[[Path], str]
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """Where we are in the file.  ``problems`` and ``masks`` are shared by all that read one file; ``masks``:
     where values of the environment stand, since an alias brings one to another key."""
 
     problems: list[Problem]
-    expand: Callable[[str], str]
+    around: Surroundings
     path: str = ""
     secret: bool = False
     masks: list[Mask] = field(default_factory=list)
@@ -66,7 +78,7 @@ class Reading:
         if not isinstance(item, Scalar) or item.null:
             raise Invalid(item, f"expected {expected}, got {self.show(item)}")
         try:
-            return self.expand(item.text)
+            return interpolate(item.text, self.around.lookup)
         except ValueError as error:
             raise Invalid(item, str(error)) from None
 

@@ -197,12 +197,14 @@ class Key:
 class Record:
     """A map with known keys; ``x-…`` is skipped.  ``build`` makes a value of what was read.
 
-    ``empty``: nothing behind the colon means no settings.
+    ``empty``: nothing behind the colon means no settings.  ``check`` notes what is wrong of several keys
+    together, whichever else is.
     """
 
     keys: tuple[Key, ...]
     build: Callable[[dict[str, Any]], Any] = dict
     empty: bool = False
+    check: Callable[[Mapping, Reading], None] = lambda item, where: None
 
     def read(self, item: Item, where: Reading) -> Any:
         if self.empty and isinstance(item, Scalar) and item.null:
@@ -224,6 +226,7 @@ class Record:
         for key in self.keys:
             if key.needed and not any(name.text == key.name for name, _ in item.entries):
                 where.note(item, f"{key.name} is missing")
+        self.check(item, where)
         return self.build(found) if len(where.problems) == before else None
 
     def schema(self) -> Schema:

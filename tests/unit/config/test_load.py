@@ -28,6 +28,7 @@ HOME = Path("/home/ann/My Shop")
 FILES = {
     HOME / "local.env": "FROM_FILE=1\nBOTH='file'\n# no\nSHELL_ONLY\n",
     HOME / "second.env": "SECOND=${BOTH}-$A\n",
+    HOME / "broken.env": "=hush\nB=${hush\nC='hush\nhush:\"x\n",
     HOME / "seccomp.json": '{ "defaultAction": "SCMP_ACT_ALLOW" }',
 }
 
@@ -105,6 +106,48 @@ def test_every_problem_at_once_in_order() -> None:
     assert "  did you mean name?" in text
     assert "  did you mean front?" in text
     assert "  did you mean image?" in text
+
+
+def test_what_lies_outside_is_told_beside_all_else() -> None:
+    text = refused(
+        "imgae: a\n"
+        "env_file: [local.env, nope.env, {path: broken.env}]\n"
+        "security_opt: ['seccomp=no.json']\n"
+        "mounts: ['./a:/x', './b:/x', 'c:d']\n"
+        "tmpfs: [/x/]"
+    )
+    assert [line for line in text.split("\n") if line.startswith("devcluster")] == [
+        "devcluster.yaml:3:5: workloads.w.imgae: unknown key",
+        "devcluster.yaml:4:27: workloads.w.env_file[1]: nope.env does not exist",
+        "devcluster.yaml:4:37: workloads.w.env_file[2]: broken.env: line 1: expected NAME=value",
+        "devcluster.yaml:4:37: workloads.w.env_file[2]: broken.env: line 2: B: ${ without its }",
+        "devcluster.yaml:4:37: workloads.w.env_file[2]: broken.env: line 3: C: a quote that is not closed",
+        "devcluster.yaml:5:20: workloads.w.security_opt[0]: no.json can't be read: No such file or directory",
+        "devcluster.yaml:6:24: workloads.w.mounts[1]: /x is mounted twice",
+        'devcluster.yaml:6:34: workloads.w.mounts[2]: expected an absolute path in the container, got "c:d"',
+        "devcluster.yaml:7:13: workloads.w.tmpfs[0]: /x is mounted twice",
+    ]
+    assert "hush" not in text
+
+
+def test_a_broken_dotenv_is_told_beside_all_else(tmp_path: Path) -> None:
+    (tmp_path / "devcluster.yaml").write_text("workloads:\n  w: {imgae: a, image: '${TAG:?say which}'}\n")
+    (tmp_path / ".env").write_text("TAG=1\n= hush\nB='hush\n")
+    (tmp_path / "below").mkdir()
+    with pytest.raises(ConfigurationError) as caught:
+        load_project(file=None, cwd=tmp_path / "below", environ={})
+    assert [line for line in str(caught.value).split("\n") if line.startswith("..")] == [
+        "../.env:2:1: expected NAME=value",
+        "../.env:3:1: B: a quote that is not closed",
+        "../devcluster.yaml:2:7: workloads.w.imgae: unknown key",
+    ]
+    assert "hush" not in str(caught.value)
+    (tmp_path / "devcluster.yaml").write_text("workloads: {")
+    with pytest.raises(ConfigurationError, match=r"(?s)\.env:2:1: .*not YAML"):
+        load_project(file=None, cwd=tmp_path, environ={})
+    (tmp_path / ".env").write_bytes(b"\xff")
+    with pytest.raises(ConfigurationError, match=r"(?s)^\.env:1:1: not UTF-8.*not YAML"):
+        load_project(file=None, cwd=tmp_path, environ={})
 
 
 @pytest.mark.parametrize("key", ["tunnels: ['3306:db:3306']", "tunnels: {a: 1}", "tunnels:"])
@@ -185,10 +228,16 @@ def test_workload_keys_that_come_later(setting: str) -> None:
         ("ports: ['1-2000:1-2000']", "expected at most 1000 ports"),
         ("ports: ['1:2:3']", "expected [ADDRESS:][HOST:]CONTAINER[/udp], got"),
         ("mounts: [{type: bind, target: /x}]", "mounts[0]: source is missing"),
-        ("mounts: ['./a:/x', './b:/x/']", "workloads.w.mounts: /x is mounted twice"),
-        ("mounts: ['./a:/x']\ntmpfs: '/x:size=1m'", "workloads.w.mounts: /x is mounted twice"),
-        ("security_opt: ['seccomp=gone.json']", "workloads.w.security_opt: gone.json can't be read: No such"),
-        ("security_opt: ['seccomp:local.env']", "workloads.w.security_opt: local.env is no JSON"),
+        ("mounts: ['./a:/x', './b:/x/']", "devcluster.yaml:3:24: workloads.w.mounts[1]: /x is mounted twice"),
+        (
+            "mounts: ['./a:/x']\ntmpfs: '/x:size=1m'",
+            "devcluster.yaml:4:12: workloads.w.tmpfs: /x is mounted twice",
+        ),
+        (
+            "security_opt: ['seccomp=gone.json']",
+            "workloads.w.security_opt[0]: gone.json can't be read: No such",
+        ),
+        ("security_opt: ['seccomp:local.env']", "workloads.w.security_opt[0]: local.env is no JSON"),
         ("devices: [{target: /dev/x}]", "source is missing"),
     ],
 )

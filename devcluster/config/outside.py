@@ -1,0 +1,128 @@
+"""What the file names and another file says: ``env_file``, and a seccomp profile under ``security_opt``.
+
+Read with the file, so that what is wrong there is told beside all else, at the place of the name.  No message
+shows a value of theirs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from devcluster.config.document import Item
+from devcluster.config.document import Sequence as Items
+from devcluster.config.dotenv import parse_dotenv
+from devcluster.config.interpolate import Lookup
+from devcluster.config.shapes import FLAG, Choice, Reading, Schema
+from devcluster.config.structures import Either, Key, Record, many
+from devcluster.config.values import FILLED, TEXT
+
+Variables = dict[str, str | None]
+
+_FILES = many(
+    Either(
+        "a path, or {path: …, required: …}",
+        scalar=FILLED,
+        mapping=Record(
+            (
+                Key("path", FILLED, "the file", needed=True),
+                Key("required", FLAG, "false: it may be absent"),
+                Key("format", Choice(("raw",)), "raw: nothing is interpolated, quotes stay"),
+            )
+        ),
+    ),
+    alone=True,
+    expected="a path or a list of paths",
+)
+
+
+class EnvFiles:
+    """Paths; gives the variables of all of them, None for one without a value, the last one's first."""
+
+    def read(self, item: Item, where: Reading) -> tuple[tuple[str, str | None], ...]:
+        several = isinstance(item, Items)
+        parts = item.items if isinstance(item, Items) else (item,)
+        variables: Variables = {}
+        for index, (part, entry) in enumerate(zip(parts, _FILES.read(item, where), strict=False)):
+            if entry is not None:
+                inside = where.at(index) if several else where
+                variables |= _read_file(entry, part, inside, dict(variables))
+        return tuple(variables.items())
+
+    def schema(self) -> Schema:
+        return _FILES.schema()
+
+
+def _read_file(entry: Any, item: Item, where: Reading, before: Variables) -> Variables:
+    settings = entry if isinstance(entry, dict) else {"path": entry}
+    path = settings["path"]
+
+    def fault(line: int, text: str) -> None:
+        where.note(item, f"{path}: line {line}: {text}")
+
+    try:
+        text = where.around.read(absolute(path, where.around.folder))
+    except FileNotFoundError:
+        if settings.get("required", True):
+            where.note(item, f"{path} does not exist")
+    except OSError as error:
+        where.note(item, _unreadable(path, error))
+    except UnicodeDecodeError:
+        where.note(item, f"{path} is not UTF-8")
+    else:
+        raw = settings.get("format") == "raw"
+        return parse_dotenv(text, _known(where.around.lookup, before), raw=raw, fault=fault)
+    return {}
+
+
+def _known(lookup: Lookup, before: Variables) -> Lookup:
+    """What an env file may use: the shell's, else what the files before it set."""
+
+    def known(name: str) -> str | None:
+        value = lookup(name)
+        return before.get(name) if value is None else value
+
+    return known
+
+
+class SecurityOptions:
+    """Docker's; a seccomp profile travels as its text, since the engine can't read the laptop's files."""
+
+    lines = many(TEXT)
+
+    def read(self, item: Item, where: Reading) -> tuple[str, ...]:
+        options = self.lines.read(item, where)
+        parts = item.items if isinstance(item, Items) else ()
+        return tuple(
+            self._option(option, part, where.at(index))
+            for index, (option, part) in enumerate(zip(options, parts, strict=False))
+            if option is not None
+        )
+
+    def _option(self, option: str, item: Item, where: Reading) -> str:
+        name, mark, path = option.partition("=" if "=" in option else ":")
+        if name != "seccomp" or not mark or path in ("unconfined", "builtin") or path.startswith("{"):
+            return option
+        try:
+            profile = json.loads(where.around.read(absolute(path, where.around.folder)))
+        except OSError as error:
+            where.note(item, _unreadable(path, error))
+        except ValueError:
+            where.note(item, f"{path} is no JSON")
+        else:
+            return f"seccomp={json.dumps(profile, separators=(',', ':'))}"
+        return option
+
+    def schema(self) -> Schema:
+        return self.lines.schema()
+
+
+def absolute(path: str, folder: Path) -> Path:
+    """Relative to the file, as in Compose; ``..`` taken out without asking the disk."""
+    return Path(os.path.normpath(folder / os.path.expanduser(path)))
+
+
+def _unreadable(path: str, error: OSError) -> str:
+    return f"{path} can't be read: {os.strerror(error.errno or 5)}"
