@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from devcluster.config import forms
+from devcluster.config.copies import VOLUME, Volumes
 from devcluster.config.document import Item, Mapping
-from devcluster.config.document import Sequence as Items
 from devcluster.config.model import Agent
 from devcluster.config.mounts import MOUNTS, TMPFS_LIST, note_mounts
 from devcluster.config.outside import EnvFiles, SecurityOptions
+from devcluster.config.ports import Ports
 from devcluster.config.shapes import FLAG, Choice, Parsed, Reading, Schema, text, whole
 from devcluster.config.structures import (
     Anything,
@@ -30,15 +31,11 @@ from devcluster.config.values import (
     CPUS,
     DURATION,
     FILLED,
-    HOST_IP,
     LEASE,
     LIMIT,
     LOCAL,
     NAMESPACE,
     PORT,
-    PROTOCOL,
-    PUBLISHED,
-    SHORT_PORT,
     SIZE,
     TARGET,
     TEXT,
@@ -71,19 +68,6 @@ NETWORK = Record(
         ),
     ),
     empty=True,
-)
-
-LONG_PORT = Record(
-    (
-        Key("target", PORT, "the container's port", needed=True),
-        Key("published", PUBLISHED, "the laptop's port, or FIRST-LAST"),
-        Key("host_ip", HOST_IP, "the laptop's address"),
-        Key("protocol", PROTOCOL, "tcp or udp"),
-        Key("name", TEXT, "for people"),
-        Key("app_protocol", TEXT, "for people"),
-        Key("mode", Choice(("host", "ingress")), "the same here"),
-    ),
-    build=forms.build_port,
 )
 
 
@@ -148,37 +132,6 @@ REWRITE = Record(
     ),
     empty=True,
 )
-VOLUME = Record(
-    (
-        Key(
-            "mode", Choice(("copy", "empty", "off"), ("overlay", "read", "write")), "what stands at its path"
-        ),
-        Key("path", FILLED, "the copy lives in this folder of the laptop"),
-        Key("rewrite", LINES, "patterns: files whose short names become name.namespace, in the copy"),
-        Key("exclude", LINES, "patterns: what is not copied"),
-        Key("limit", SIZE, "more than this is not copied; default 1GiB"),
-    ),
-    empty=True,
-)
-
-
-class _Volumes:
-    """A table; Compose's list of binds gets an answer of its own."""
-
-    table = Table(VOLUME)
-
-    def read(self, item: Item, where: Reading) -> Any:
-        if isinstance(item, Items):
-            where.note(
-                item, "these are the pod's volumes, a map; Compose's list of binds is mounts here", "mounts"
-            )
-            return ()
-        return self.table.read(item, where)
-
-    def schema(self) -> Schema:
-        return self.table.schema()
-
-
 _TESTS = ("NONE", "CMD", "CMD-SHELL")
 
 
@@ -266,14 +219,14 @@ WORKLOAD = Record(
         Key("user", FILLED, "default: the pod's"),
         Key(
             "ports",
-            many(Either("a port, HOST:CONTAINER, or a map", scalar=SHORT_PORT, mapping=LONG_PORT)),
+            Ports(),
             "published on the laptop; default: each port of the container",
         ),
         Key("environment", Pairs(bare=True), "over the pod's; without a value: the shell's"),
         Key("env_file", EnvFiles(), "files of variables, over the pod's"),
         Key("env", ENV, "which of the pod's variables arrive"),
         Key("rewrite", REWRITE, "short names of Services to name.namespace"),
-        Key("volumes", _Volumes(), "settings of the pod's volumes, by name or mount path"),
+        Key("volumes", Volumes(), "settings of the pod's volumes, by name or mount path"),
         Key(
             "mounts",
             MOUNTS,

@@ -5,14 +5,17 @@ So it is read anew from the file's nodes: a workload with a mistyped key has no 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+from devcluster.config.copies import MODE
 from devcluster.config.document import Item, Mapping, Scalar, value_of
 from devcluster.config.model import Target
+from devcluster.config.outside import absolute
 from devcluster.config.shapes import Reading, Schema
 from devcluster.config.structures import Table
-from devcluster.config.values import TARGET
+from devcluster.config.values import FILLED, TARGET
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,9 @@ class Workloads:
         found = self.table.read(item, where)
         if isinstance(item, Mapping):
             entries = [_Entry(name, value, where.into(name.text)) for name, value in item.entries]
-            _note_targets([entry for entry in entries if not entry.name.text.startswith("x-")])
+            entries = [entry for entry in entries if not entry.name.text.startswith("x-")]
+            _note_targets(entries)
+            _note_folders(entries)
         return found
 
     def schema(self) -> Schema:
@@ -56,5 +61,33 @@ def _note_targets(entries: Iterable[_Entry]) -> None:
             title = f"{target.kind}/{target.name}" if target.kind else target.name
             where = entry.where.into("target") if place is not None else entry.where
             text = f"{title} is the target of {first.text} in line {first.place.line} already"
-            here = place is not None and place.place > entry.name.place  # not behind an alias
-            where.note(place if place is not None and here else entry.name, text)
+            where.note(_near(entry, place), text)
+
+
+def _note_folders(entries: Iterable[_Entry]) -> None:
+    """Of two copies in one folder, or one within the other's, each would remove what is not its own."""
+    seen: list[tuple[Path, str]] = []
+    for entry in entries:
+        for item, folder, where in _folders(entry):
+            for other, owner in seen:
+                if folder == other or folder in other.parents or other in folder.parents:
+                    where.note(_near(entry, item), f"shares the folder {min(folder, other)} with {owner}")
+                    break
+            seen.append((folder, where.path))
+
+
+def _folders(entry: _Entry) -> Iterator[tuple[Item, Path, Reading]]:
+    """Where its copies are to live, as far as that can be read."""
+    volumes = value_of(entry.value, "volumes")
+    for name, rule in volumes.entries if isinstance(volumes, Mapping) else ():
+        where = entry.where.into("volumes").into(name.text)
+        item, mode = value_of(rule, "path"), value_of(rule, "mode")
+        off = mode is not None and MODE.read(mode, where.apart()) == "off"
+        path = None if item is None or off else FILLED.read(item, where.apart())
+        if item is not None and path is not None:
+            yield item, absolute(path, where.around.folder), where.into("path")
+
+
+def _near(entry: _Entry, item: Item | None) -> Item:
+    """*item*, but for one that stands elsewhere, behind an alias."""
+    return entry.name if item is None or item.place < entry.name.place else item

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from devcluster.config import forms, shapes
+from devcluster.config.globs import check_glob
 from devcluster.config.shapes import Parsed, Schema, any_case, spelled, text, whole
 from devcluster.config.units import parse_duration, parse_mode, parse_size
 
@@ -56,5 +57,15 @@ LIMIT = Parsed(
     forms.parse_ulimit,
     "a number, or {soft: …, hard: …}",
     spelled("-1|[0-9]{1,15}", {"type": "integer", "minimum": -1}),
+)
+
+
+def parse_glob(value: str) -> str:
+    check_glob(value)
+    return value
+
+
+GLOB = Parsed(
+    parse_glob, "a pattern (`[a-c]` is one letter of these, `\\[` the bracket itself)", shapes.ANY_SCALAR
 )
 NAMESPACE = text("a namespace's name", r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from devcluster.rules.globs import matches
+from devcluster.config.globs import matches
 from devcluster.rules.tree import Tree
 
 _HOPS = 40  # as Linux

@@ -21,7 +21,6 @@ from typing import Any, Literal
 
 from devcluster.config.model import VolumeMode, VolumeRule, Workload
 from devcluster.errors import ConfigurationError
-from devcluster.rules.globs import check_glob
 from devcluster.rules.quantity import parse_quantity
 
 Json = dict[str, Any]
@@ -130,21 +129,10 @@ def resolve_volumes(
             names = ", ".join(f"{item.name} ({item.mount_path})" for item in volumes) or "none"
             hint = f"did you mean {near[0]}?" if near else f"there are: {names}"
             raise ConfigurationError(f"{where}: the pod has no volume {key}", hint=hint)
-        _check_patterns(by_key[key], where)
     plans = tuple(_plan(item, by_key.get(item.mount_path) or by_key.get(item.name)) for item in volumes)
     plans = tuple(replace(plan, mode="off") if plan.volume.mount_path in covered else plan for plan in plans)
     _check_paths(plans, where)
     return plans
-
-
-def _check_patterns(rule: VolumeRule, where: str) -> None:
-    for key, patterns in (("exclude", rule.exclude), ("rewrite", rule.rewrite)):
-        for pattern in patterns:
-            try:
-                check_glob(pattern)
-            except ValueError as error:
-                hint = "`[a-c]` is one letter of these; write \\[ for the bracket itself"
-                raise ConfigurationError(f"{where}.{rule.key}.{key}: {error}", hint=hint) from None
 
 
 def covered_paths(workload: Workload) -> frozenset[str]:

@@ -228,7 +228,10 @@ _CASES = {
     ),
     "two volumes in one folder": Case(
         2,
-        ("workloads.two.volumes: /var/run/secrets", "and workloads.web.volumes: ", "would share the folder"),
+        (
+            "devcluster.yaml:5:79: workloads.two.volumes.service-account-token.path: shares the folder ",
+            "with workloads.web.volumes.service-account-token.path",
+        ),
         "web: {volumes: {service-account-token: {path: ./copy}}}\n"
         "  two: {target: deployment/pair/pair, volumes: {service-account-token: {path: ./copy/two}}}",
     ),

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from devcluster.rules.globs import matches
+from devcluster.config.globs import matches
 from devcluster.rules.tree import Entry, Kind
 
 PART = ".devcluster-part-"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
+from devcluster.config.globs import matches
 from devcluster.edge.agent.files import FolderTarget
 from devcluster.edge.agent.one_file import FileTarget
 from devcluster.edge.agent.ssh import AgentLink
@@ -17,7 +18,6 @@ from devcluster.edge.background import together
 from devcluster.edge.docker.files import VolumeTarget
 from devcluster.rules.container import VolumeBind
 from devcluster.rules.environment import wanted_services
-from devcluster.rules.globs import matches
 from devcluster.rules.volumes import VolumePlan, nested
 from devcluster.run.report import Progress
 from devcluster.run.site import Site

@@ -239,6 +239,25 @@ def test_workload_keys_that_come_later(setting: str) -> None:
         ),
         ("security_opt: ['seccomp:local.env']", "workloads.w.security_opt[0]: local.env is no JSON"),
         ("devices: [{target: /dev/x}]", "source is missing"),
+        (
+            "ports: ['8080:80', '8080:81']",
+            "devcluster.yaml:3:24: workloads.w.ports[1]: port 8080 of the laptop stands under ports[0]",
+        ),
+        ("ports: ['1-3:1-3', '0.0.0.0:2:9']", "ports[1]: port 2 of the laptop stands under ports[0]"),
+        ("ports: ['80:80', {target: 80, published: 80}]", "ports[1]: port 80 of the laptop"),
+        (
+            "volumes: {d: {exclude: [a, '[a']}}",
+            "devcluster.yaml:3:32: workloads.w.volumes.d.exclude[1]: expected a pattern (`[a-c]`",
+        ),
+        ("volumes: {d: {rewrite: 'b['}}", "workloads.w.volumes.d.rewrite: expected a pattern"),
+        (
+            "volumes: {d: {path: ./x}, /e: {path: x}}",
+            "devcluster.yaml:3:42: workloads.w.volumes./e.path: shares the folder /home/ann/My Shop/x with",
+        ),
+        (
+            "imgae: x\nvolumes: {d: {path: ./x/y}, e: {path: ../My Shop/x}}",
+            "e.path: shares the folder /home/ann/My Shop/x with workloads.w.volumes.d.path",
+        ),
     ],
 )
 def test_messages(setting: str, message: str) -> None:
@@ -575,6 +594,18 @@ def test_targets() -> None:
 )
 def test_two_workloads_have_two_targets(text: str, message: str) -> None:
     assert message in problems(f"workloads:\n  {text}\n")
+
+
+def test_two_workloads_have_folders_of_their_own() -> None:
+    assert "  two: {volumes: {e: {path: x}}}\n" in problems(
+        "workloads:\n  one: {volumes: {d: {path: x}}}\n  two: {volumes: {e: {path: x}}}\n"
+    )
+    read("workloads: {a: {volumes: {d: {path: x, mode: off}}}, b: {volumes: {d: {path: x}}}}")
+
+
+def test_ports_that_do_not_collide() -> None:
+    text = "['80:80', '80:80/udp', '127.0.0.2:80:81', '80-90:82', '[::]:80:80', '0.0.0.0:81:1', '81']"
+    assert len(workload(f"ports: {text}").ports or ()) == 7
 
 
 def test_what_only_the_cluster_can_compare_is_taken() -> None:

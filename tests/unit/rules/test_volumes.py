@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from devcluster.config.globs import matches
 from devcluster.config.model import Mount, Runtime, Target, VolumeRule, Workload
 from devcluster.errors import ConfigurationError
-from devcluster.rules.globs import matches
 from devcluster.rules.volumes import DEFAULT_LIMIT, covered_paths, nested, pod_volumes, resolve_volumes
 
 VOLUMES: list[dict[str, Any]] = [
@@ -100,14 +100,6 @@ def test_an_unknown_volume_is_named_with_those_that_exist() -> None:
 def test_two_mounts_never_share_a_folder() -> None:
     with pytest.raises(ConfigurationError, match="would share the folder"):
         resolve_volumes(FOUND, (VolumeRule("data", path=Path("/x")),))
-
-
-@pytest.mark.parametrize(
-    "rule", [VolumeRule("data", exclude=("a", "b[")), VolumeRule("data", rewrite=("b[",))]
-)
-def test_a_malformed_pattern_is_named(rule: VolumeRule) -> None:
-    with pytest.raises(ConfigurationError, match=r"volumes\.data\.(exclude|rewrite): malformed pattern b\["):
-        resolve_volumes(FOUND, (rule,))
 
 
 def test_what_is_mounted_within_is_not_copied_twice() -> None:
