@@ -70,12 +70,20 @@ def _block(problem: Problem, shown: str, lines: Sequence[str], masks: Sequence[M
     path = f"{problem.path}: " if problem.path else ""
     text = [f"{shown}:{line}:{column}: {path}{problem.text}"]
     if 1 <= line <= len(lines) and lines[line - 1].strip():
-        source, caret = _masked(lines[line - 1], line, column, masks)
-        if len(source) <= _WIDEST:
-            text += [f"  {source}", f"  {' ' * (caret - 1)}^"]
+        source, caret = _window(*_masked(lines[line - 1], line, column, masks))
+        text += [f"  {source}", f"  {' ' * (caret - 1)}^"]
     if problem.near:
         text.append(f"  did you mean {problem.near}?")
     return "\n".join(text)
+
+
+def _window(source: str, caret: int) -> tuple[str, int]:
+    """Of a long line what stands around the caret; masked before, so that nothing is cut into view."""
+    if len(source) <= _WIDEST:
+        return source, caret
+    start = max(0, min(caret - 1 - _WIDEST // 2, len(source) - _WIDEST))
+    before, behind = "…" * (start > 0), "…" * (start + _WIDEST < len(source))
+    return f"{before}{source[start : start + _WIDEST]}{behind}", caret - start + len(before)
 
 
 def _masked(source: str, line: int, column: int, masks: Sequence[Mask]) -> tuple[str, int]:

@@ -407,6 +407,21 @@ def test_a_masked_line_keeps_its_caret() -> None:
     assert text[1:] == ["      environment: {A: ***, B: [***]}", "                               ^"]
 
 
+@pytest.mark.parametrize("before", [0, 40, 200])
+@pytest.mark.parametrize("behind", [0, 40, 200])
+def test_of_a_long_line_the_part_around_the_caret_is_shown(before: int, behind: int) -> None:
+    line = f"{{x-a: {'y' * before}, mode: steal, environment: {{A: hush{'h' * 200}}}, x-b: {'z' * behind}}}"
+    _, source, caret = problems(f"workloads: {{w: {line}}}").split("\n")
+    assert source[caret.index("^") :].startswith("steal")
+    assert len(source) <= 164
+    assert "hush" not in source
+    assert "A: ***" in source
+    assert (source.startswith("  …"), source.endswith("…")) == (
+        before == 200 and len(source) > 161,
+        behind == 200,
+    )
+
+
 def test_interpolation_comes_from_the_shell_then_dotenv() -> None:
     item = workload("image: '${A}-${DOT}-${NO:-x}-$$-${A:+yes}'", A="shell")
     assert item.image == "shell-dot-x-$-yes"
