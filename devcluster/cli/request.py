@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
+
+import click
 
 from devcluster.cli.options import Options
 from devcluster.errors import ConfigurationError
@@ -21,7 +24,7 @@ def read_request(
     file = options.file or find_file(cwd)
     project = None
     if file is not None or file_needed:
-        project = load_project(file=file, cwd=cwd, environ=os.environ)
+        project = load_project(file=file, cwd=cwd, environ=os.environ, warn=partial(_warn, options))
         if checked:
             check_names(workloads, {workload.key for workload in project.workloads}, str(project.file))
     return Request(
@@ -32,6 +35,11 @@ def read_request(
         timeout=options.timeout,
         environ=dict(os.environ),
     )
+
+
+def _warn(options: Options, text: str) -> None:
+    if not options.quiet:
+        click.echo(text, err=True)
 
 
 def _cwd() -> Path:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 from devcluster.config.interpolate import Lookup, interpolate
 
@@ -22,13 +23,23 @@ def _fail(line: int, text: str) -> None:
     raise ValueError(f"line {line}: {text}")
 
 
+def _ignore(line: int, name: str) -> None:
+    pass
+
+
 def parse_dotenv(
-    text: str, lookup: Lookup, *, raw: bool = False, fault: Callable[[int, str], None] = _fail
+    text: str,
+    lookup: Lookup,
+    *,
+    raw: bool = False,
+    fault: Callable[[int, str], None] = _fail,
+    unset: Callable[[int, str], None] = _ignore,
 ) -> dict[str, str | None]:
     """Names to values, None for a name alone.  *raw*: values as they stand, to the end of the line.
 
     *fault* is told of each line that is wrong; by default the first one is a ValueError.  Behind a quote that
-    is not closed nothing is looked at: a name there may be a piece of a secret.
+    is not closed nothing is looked at: a name there may be a piece of a secret.  *unset* is told of each
+    variable that a value needs and nobody has, with the line; '' where its name may be such a piece, too.
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     result: dict[str, str | None] = {}
@@ -54,7 +65,8 @@ def parse_dotenv(
             at = end + 1
             continue
         try:
-            result[found[1]], at = _value(text, found.end(), seen, raw)
+            fill = partial(_fill, lookup=seen, unset=partial(unset, line))
+            result[found[1]], at = _value(text, found.end(), fill, raw)
         except ValueError as error:
             fault(line, f"{found[1]}: {error}")
             at = len(text) if text[found.end() : found.end() + 1] in ("'", '"') else end + 1
@@ -66,7 +78,11 @@ def _line_end(text: str, at: int) -> int:
     return len(text) if end < 0 else end
 
 
-def _value(text: str, at: int, lookup: Lookup, raw: bool) -> tuple[str, int]:
+def _fill(text: str, *, lookup: Lookup, unset: Callable[[str], None]) -> str:
+    return interpolate(text, lookup, unset=lambda name, braces: unset(name if braces else ""))
+
+
+def _value(text: str, at: int, fill: Callable[[str], str], raw: bool) -> tuple[str, int]:
     """The value that begins at *at*, and where the next line begins."""
     end = _line_end(text, at)
     quote = text[at : at + 1]
@@ -76,7 +92,7 @@ def _value(text: str, at: int, lookup: Lookup, raw: bool) -> tuple[str, int]:
             return line, end + 1
         comment = r"(?:^|[ \t])#" if text[at - 1] in " \t" else r"[ \t]#"
         plain = re.split(comment, line, maxsplit=1)[0].strip()
-        return interpolate(plain, lookup), end + 1
+        return fill(plain), end + 1
     close = at + 1
     while close < len(text) and text[close] != quote:
         close += 2 if text[close] == "\\" and (quote == '"' or text[close + 1 : close + 2] == "'") else 1
@@ -89,4 +105,4 @@ def _value(text: str, at: int, lookup: Lookup, raw: bool) -> tuple[str, int]:
     if quote == "'":
         return inner.replace("\\'", "'"), _line_end(text, close) + 1
     unescaped = re.sub(r"\\(.)", lambda it: _ESCAPES.get(it[1], it[0]), inner, flags=re.DOTALL)
-    return interpolate(unescaped, lookup), _line_end(text, close) + 1
+    return fill(unescaped), _line_end(text, close) + 1

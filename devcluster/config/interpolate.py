@@ -18,17 +18,20 @@ _OPERATOR = re.compile(r":?[-?+]")
 _DEEPEST = 20
 
 Lookup = Callable[[str], str | None]
+Unset = Callable[[str, bool], None]
+"""Told the name of a variable without value and default, and whether it stood in braces: without them it may
+be a password's ``$`` and what follows."""
 
 
-def interpolate(text: str, lookup: Lookup, *, unset: Callable[[str], None] = lambda name: None) -> str:
-    """*text* with its variables.  *lookup* gives None for an unset one, *unset* is told its name.
+def interpolate(text: str, lookup: Lookup, *, unset: Unset = lambda name, braces: None) -> str:
+    """*text* with its variables.  *lookup* gives None for an unset one.
 
     ValueError says what is wrong without any value.
     """
     return _expand(text, lookup, unset, 0) if "$" in text else text
 
 
-def _expand(text: str, lookup: Lookup, unset: Callable[[str], None], depth: int) -> str:
+def _expand(text: str, lookup: Lookup, unset: Unset, depth: int) -> str:
     if depth > _DEEPEST:
         raise ValueError("variables are nested too deeply")
     parts, at = [], 0
@@ -43,7 +46,7 @@ def _expand(text: str, lookup: Lookup, unset: Callable[[str], None], depth: int)
             parts.append(_braced(text[at + 1 : end], lookup, unset, depth))
             at = end + 1
         elif found := _NAME.match(text, at):
-            parts.append(_plain(found[0], lookup, unset))
+            parts.append(_plain(found[0], lookup, unset, braces=False))
             at = found.end()
         else:
             raise ValueError("a $ without a name behind it; a dollar itself is written $$")
@@ -64,20 +67,20 @@ def _closing(text: str, start: int) -> int:
     raise ValueError("${ without its }")
 
 
-def _plain(name: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
+def _plain(name: str, lookup: Lookup, unset: Unset, *, braces: bool) -> str:
     value = lookup(name)
     if value is None:
-        unset(name)
+        unset(name, braces)
     return value or ""
 
 
-def _braced(inner: str, lookup: Lookup, unset: Callable[[str], None], depth: int) -> str:
+def _braced(inner: str, lookup: Lookup, unset: Unset, depth: int) -> str:
     found = _NAME.match(inner)
     if found is None:
         raise ValueError("${ must be followed by a name; a dollar itself is written $$")
     name, rest = found[0], inner[found.end() :]
     if not rest:
-        return _plain(name, lookup, unset)
+        return _plain(name, lookup, unset, braces=True)
     operator = _OPERATOR.match(rest)
     if operator is None:
         raise ValueError("${ needs its } or one of :- - :? ? :+ + behind the name")

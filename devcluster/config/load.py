@@ -35,10 +35,20 @@ def find_file(cwd: Path) -> Path | None:
     return None
 
 
+def _ignore(warning: str) -> None:
+    pass
+
+
 def load_project(
-    *, file: Path | None, cwd: Path, environ: Mapping[str, str], name_override: str | None = None
+    *,
+    file: Path | None,
+    cwd: Path,
+    environ: Mapping[str, str],
+    name_override: str | None = None,
+    warn: Callable[[str], None] = _ignore,
 ) -> Project:
-    """The project of *file*, or of the nearest one; ConfigurationError with every problem."""
+    """The project of *file*, or of the nearest one; ConfigurationError with every problem.  *warn* gets what
+    is no error and may be a slip."""
     path = cwd / file if file is not None else find_file(cwd)
     if path is None:
         raise ConfigurationError(
@@ -46,17 +56,34 @@ def load_project(
         )
     path = _real(path)
     home = os.path.realpath(cwd)
-    text, others = _read_text(path), list[str]()
+    text, others, unset = _read_text(path), list[str](), _Unset(warn)
     return parse_project(
         text,
         path=path,
         environ=environ,
-        dotenv=_read_dotenv(path.parent / ".env", home, environ, others),
+        dotenv=_read_dotenv(path.parent / ".env", home, environ, others, unset),
         env_files=lambda other: other.read_text("utf-8"),
         name_override=name_override,
         shown=os.path.relpath(path, home),
         others=others,
+        unset=unset,
     )
+
+
+class _Unset:
+    """Says of each variable once that nobody has set it: as with Compose that is an empty text, and a slip of
+    the pen as often as not.  What has a default is silent."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
+        self._told: set[str] = set()
+
+    def __call__(self, name: str, where: str) -> None:
+        if (name or where) in self._told:
+            return
+        self._told.add(name or where)
+        what, dollar = (f"the variable {name}", "") if name else ("a variable", "; a dollar is written $$")
+        self._warn(f"{where}: warning: {what} is not set, an empty text stands for it{dollar}")
 
 
 def _real(path: Path) -> Path:
@@ -74,7 +101,9 @@ def _read_text(path: Path) -> str:
         raise ConfigurationError(f"{path} can't be read: {error.strerror}") from error
 
 
-def _read_dotenv(path: Path, home: str, environ: Mapping[str, str], others: list[str]) -> dict[str, str]:
+def _read_dotenv(
+    path: Path, home: str, environ: Mapping[str, str], others: list[str], unset: _Unset
+) -> dict[str, str]:
     """*others* gets what is wrong with it, to be told with all that is wrong with the file."""
     if not path.is_file():
         return {}
@@ -83,6 +112,9 @@ def _read_dotenv(path: Path, home: str, environ: Mapping[str, str], others: list
     def fault(line: int, text: str) -> None:
         others.append(f"{shown}:{line}:1: {text}")
 
+    def told(line: int, name: str) -> None:
+        unset(name, f"{shown}:{line}:1")
+
     try:
         text = path.read_text("utf-8-sig")
     except UnicodeDecodeError:
@@ -90,7 +122,7 @@ def _read_dotenv(path: Path, home: str, environ: Mapping[str, str], others: list
     except OSError as error:
         fault(1, f"can't be read: {error.strerror}")
     else:
-        pairs = parse_dotenv(text, environ.get, fault=fault)
+        pairs = parse_dotenv(text, environ.get, fault=fault, unset=told)
         return {name: value for name, value in pairs.items() if value is not None}
     return {}
 
@@ -105,11 +137,13 @@ def parse_project(
     name_override: str | None = None,
     shown: str | None = None,
     others: Sequence[str] = (),
+    unset: Callable[[str, str], None] = lambda name, where: None,
 ) -> Project:
     """*text* as a Project.  *path*: absolute, for the default name and relative paths; not read.
     *env_files* gives an env file's text (OSError, UnicodeDecodeError); *shown*: the path for messages;
-    *others*: what is wrong with another file."""
+    *others*: what is wrong with another file; *unset*: see Surroundings."""
     shown, lines = shown or path.name, split_lines(text)
+    near = os.path.dirname(shown)
     try:
         item, faults, secrets = compose(text)
     except Fault as fault:
@@ -117,7 +151,12 @@ def parse_project(
         refuse([problem], shown=shown, lines=lines, masks=secret_lines(lines, KEYS), others=others)
         raise AssertionError from fault
     problems = [Problem(fault.place, fault.path, fault.text) for fault in faults]
-    around = Surroundings(path.parent, _lookup(environ, dotenv), env_files)
+
+    def told(name: str, at: Place | str) -> None:
+        here = f"{shown}:{at.line}:{at.column}" if isinstance(at, Place) else os.path.join(near, at)
+        unset(name, here)
+
+    around = Surroundings(path.parent, _lookup(environ, dotenv), env_files, told)
     reading = Reading(problems, around, masks=[*secrets])
     found: Any = None
     if item is None or (isinstance(item, Scalar) and item.null):

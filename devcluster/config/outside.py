@@ -62,6 +62,9 @@ def _read_file(entry: Any, item: Item, where: Reading, before: Variables) -> Var
     def fault(line: int, text: str) -> None:
         where.note(item, f"{path}: line {line}: {text}")
 
+    def unset(line: int, name: str) -> None:
+        where.around.unset(name, f"{path}:{line}:1")
+
     try:
         text = where.around.read(absolute(path, where.around.folder))
     except FileNotFoundError:
@@ -72,8 +75,8 @@ def _read_file(entry: Any, item: Item, where: Reading, before: Variables) -> Var
     except UnicodeDecodeError:
         where.note(item, f"{path} is not UTF-8")
     else:
-        raw = settings.get("format") == "raw"
-        return parse_dotenv(text, _known(where.around.lookup, before), raw=raw, fault=fault)
+        raw, known = settings.get("format") == "raw", _known(where.around.lookup, before)
+        return parse_dotenv(text, known, raw=raw, fault=fault, unset=unset)
     return {}
 
 

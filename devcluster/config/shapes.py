@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from devcluster.config.document import Item, Mapping, Scalar, scalars
 from devcluster.config.document import Sequence as Items
 from devcluster.config.interpolate import Lookup, interpolate
-from devcluster.config.masks import Mask, is_variable
+from devcluster.config.masks import Mask, Place, is_variable
 from devcluster.config.problems import Invalid, Problem, nearest, one_of
 
 Schema = dict[str, Any]
@@ -30,11 +31,14 @@ LATER = "not built yet"
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What lies outside the file: ``folder`` where relative paths start; ``lookup``: a variable's value;
-    ``read``: another file's text, raising OSError or UnicodeDecodeError."""
+    ``read``: another file's text, raising OSError or UnicodeDecodeError; ``unset``: told of a variable
+    without value and default ('': its name may be a piece of a secret), and where (in the file, or as
+    ``FILE:LINE:1`` in another)."""
 
     folder: Path
     lookup: Lookup
     read: Callable[[Path], str]
+    unset: Callable[[str, Place | str], None] = lambda name, place: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +82,15 @@ class Reading:
         if not isinstance(item, Scalar) or item.null:
             raise Invalid(item, f"expected {expected}, got {self.show(item)}")
         try:
-            return interpolate(item.text, self.around.lookup)
+            return interpolate(item.text, self.around.lookup, unset=partial(self._unset, item.place))
         except ValueError as error:
             raise Invalid(item, str(error)) from None
+
+    def _unset(self, place: Place, name: str, braces: bool) -> None:
+        self.around.unset(name if braces or not self._hidden(place) else "", place)
+
+    def _hidden(self, place: Place) -> bool:
+        return self.secret or any(mask.start == place for mask in self.masks)
 
     def show(self, item: Item) -> str:
         """What stands there, for a message: as written, so never what a variable holds."""
@@ -92,7 +102,7 @@ class Reading:
             case Scalar(null=True):
                 return "nothing"
             case _:
-                if self.secret or any(mask.start == item.place for mask in self.masks):
+                if self._hidden(item.place):
                     return "***"
                 text = item.text if len(item.text) <= 60 else item.text[:57] + "..."
                 return '"' + text.encode("unicode_escape").decode() + '"'

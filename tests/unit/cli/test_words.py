@@ -44,6 +44,14 @@ def test_logs_has_one_f_and_it_follows() -> None:
     assert "--file PATH" in text
 
 
+def test_an_unset_variable_is_told_beside_the_result(folder: Path) -> None:
+    (folder / "devcluster.yaml").write_text("name: shop\nworkloads: {web: {image: 'a${NO_SUCH_TAG}'}}\n")
+    done = run(folder, "config", "-o", "json")
+    assert json.loads(done.stdout)["workloads"]["web"]["image"] == "a"
+    assert done.stderr.startswith("devcluster.yaml:2:26: warning: the variable NO_SUCH_TAG is not set")
+    assert run(folder, "-q", "config").stderr == ""
+
+
 def test_logs_f_before_a_workload_is_no_file(folder: Path) -> None:
     (folder / "devcluster.yaml").write_text("name: shop\nworkloads: {web: {}}\n")
     done = run(folder, "logs", "-f", "wib")

@@ -428,6 +428,45 @@ def test_interpolation_comes_from_the_shell_then_dotenv() -> None:
     assert read("agent: {port: '${P}'}\nworkloads: {w: }", P="1234").agent.port == 1234
 
 
+def test_a_variable_that_nobody_set_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "devcluster.yaml").write_text(
+        "name: a$NO\nx-a: ${NOT}\nworkloads:\n  w:\n"
+        "    image: ${NO}${TAG:-x}${TAG-x}${TAG:+x}$$NOT${SET}$TAGS\n"
+        "    environment: {A: '${TAGS}', B: '${ONE}$SET', C: }\n    env_file: [e]\n"
+        "    mounts: ['./$M:/x', './$M:/y']\n"
+    )
+    (tmp_path / ".env").write_text("# no\nSET=\nE=${FAR}hush\n")
+    (tmp_path / "e").write_text("Q='$NOT'\nF=${NEAR}\nG=$F${NEAR}${TAGS}\n")
+    told: list[str] = []
+    (tmp_path / "below").mkdir()
+    load_project(file=None, cwd=tmp_path / "below", environ={}, warn=told.append)
+    assert told == [
+        f"{where}: warning: the variable {name} is not set, an empty text stands for it"
+        for where, name in (
+            ("../.env:3:1", "FAR"),
+            ("../devcluster.yaml:1:7", "NO"),
+            ("../devcluster.yaml:5:12", "TAGS"),
+            ("../devcluster.yaml:6:36", "ONE"),
+            ("../e:2:1", "NEAR"),
+            ("../devcluster.yaml:8:14", "M"),
+        )
+    ]
+
+
+def test_what_may_be_a_piece_of_a_password_is_no_name(tmp_path: Path) -> None:
+    text = "x-a: &a pa$hush\nworkloads: {w: {environment: {A: pa$hush, B: *a}, env_file: e}}\n"
+    (tmp_path / "devcluster.yaml").write_text(text)
+    (tmp_path / "e").write_text("A=pa$hush\n")
+    told: list[str] = []
+    load_project(file=None, cwd=tmp_path, environ={}, warn=told.append)
+    assert [line.partition(" ")[0] for line in told] == [
+        "devcluster.yaml:2:34:",
+        "devcluster.yaml:1:6:",
+        "e:1:1:",
+    ]
+    assert all("a variable is not set" in line and "hush" not in line for line in told)
+
+
 def test_environment_forms() -> None:
     expected = (("A", "shell"), ("B", "x=y"), ("C", ""))
     assert workload("environment: {A: , B: x=y, C: '', NO: }", A="shell").environment == expected
