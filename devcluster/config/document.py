@@ -128,17 +128,30 @@ def _harmless(context: str | None) -> bool:
 
 
 class _Reader:
-    """Turns nodes into items, once each: an alias gives the same item again."""
+    """Turns nodes into items, once each: an alias gives the same item again.
+
+    What stands below ``x-…`` may hold whatever another program understands.  An alias takes it to where it
+    counts, so there it is looked at once more.
+    """
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
-        self._done: dict[int, Item] = {}
+        self._done: dict[tuple[int, bool], Item] = {}
         self._open: set[int] = set()
         self._path: list[str] = []
 
+    @property
+    def _foreign(self) -> bool:
+        return any(name.startswith("x-") for name in self._path)
+
+    def _note(self, node: yaml.Node, text: str) -> None:
+        if not self._foreign:
+            self.faults.append(Fault(start_of(node), text, ".".join(self._path)))
+
     def item(self, node: yaml.Node) -> Item:
-        if id(node) in self._done:
-            return self._done[id(node)]
+        seen = (id(node), self._foreign)
+        if seen in self._done:
+            return self._done[seen]
         if id(node) in self._open:
             raise Fault(start_of(node), "an alias that stands within its own anchor")
         self._open.add(id(node))
@@ -146,12 +159,12 @@ class _Reader:
             result = self._convert(node)
         finally:
             self._open.discard(id(node))
-        self._done[id(node)] = result
+        self._done[seen] = result
         return result
 
     def _convert(self, node: yaml.Node) -> Item:
         if not node.tag.startswith(_PLAIN):
-            self.faults.append(Fault(start_of(node), "YAML tags of one's own are not supported"))
+            self._note(node, "YAML tags of one's own are not supported")
         if isinstance(node, yaml.ScalarNode):
             return Scalar(node.value, node.tag == _NULL, start_of(node), end_of(node))
         if isinstance(node, yaml.SequenceNode):
@@ -166,7 +179,7 @@ class _Reader:
                 self._merge(value, merged)
                 continue
             if not isinstance(key, yaml.ScalarNode):
-                self.faults.append(Fault(start_of(key), "expected a name before the colon"))
+                self._note(key, "expected a name before the colon")
                 continue
             if key.value in own:
                 first = own[key.value][0].place.line
@@ -184,7 +197,7 @@ class _Reader:
         item = self.item(node)
         for part in item.items if isinstance(item, Sequence) else (item,):
             if not isinstance(part, Mapping):
-                self.faults.append(Fault(start_of(node), "<< expects a map, or a list of maps"))
+                self._note(node, "<< expects a map, or a list of maps")
                 continue
             for key, value in part.entries:
                 into.setdefault(key.text, (key, value))

@@ -217,7 +217,7 @@ def test_workload_keys_that_come_later(setting: str) -> None:
         ("target: pod/x", "expected deployment"),
         ('command: "a \'b"', "a shell can split"),
         ("env_file: gone.env", "workloads.w.env_file: gone.env does not exist"),
-        ("image: !mine x", "YAML tags"),
+        ("image: !mine x", "devcluster.yaml:3:12: workloads.w.image: YAML tags"),
         ("image: ${NOPE:?say which}", "NOPE is needed and not set: say which"),
         ("image: ${NOPE", "${ without its }"),
         ("working_dir: app", "an absolute path"),
@@ -664,6 +664,19 @@ def test_ports_that_do_not_collide() -> None:
 
 def test_what_only_the_cluster_can_compare_is_taken() -> None:
     assert len(read("workloads: {web: , b: {target: deployment/web}, x-c: {target: web}}").workloads) == 2
+
+
+def test_what_is_below_x_is_somebody_elses() -> None:
+    project = read(
+        "x-a: !mine {a: b, [c]: d, <<: e}\n"
+        "x-b: &b {image: a, x-c: !mine c}\n"
+        "agent: {x-d: [!mine d]}\n"
+        "workloads: {w: {<<: *b, x-e: {f: !mine [g]}}, x-h: !mine }\n"
+    )
+    assert [item.image for item in project.workloads] == ["a"]
+    taken = "x-a: &a !mine {image: a}\nworkloads: {w: *a}"
+    assert "devcluster.yaml:1:6: workloads.w: YAML tags of one's own" in problems(taken)
+    assert "x-a.b: written twice" in problems("x-a: {b: 1, b: 2}\nworkloads: {w: }")
 
 
 def test_anchors_and_merge_keys() -> None:
