@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from devcluster.config import forms
+from devcluster.config import compose, forms
 from devcluster.config.copies import VOLUME, Volumes
 from devcluster.config.document import Item, Mapping
 from devcluster.config.model import Agent
@@ -241,6 +241,7 @@ WORKLOAD = Record(
     ),
     empty=True,
     check=note_mounts,
+    composes=compose.WORKLOAD,
 )
 
 LOCAL_NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
@@ -262,7 +263,8 @@ PROJECT = Record(
             "local names and their settings",
             needed=True,
         ),
-    )
+    ),
+    composes=compose.PROJECT,
 )
 
 KEYS = frozenset(

@@ -14,6 +14,7 @@ from devcluster.config.masks import Mask, Place
 from devcluster.errors import FileError
 
 _WIDEST = 160
+_NEAR = 0.7  # of 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class Invalid(Exception):  # noqa: N818 - never seen outside this room: it becom
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    found = get_close_matches(name.lower(), sorted(known), 1, 0.6)
+    """A slip of the pen's; '' where it may be a word of its own."""
+    found = get_close_matches(name.lower(), sorted(known), 1, _NEAR)
     return found[0] if found else ""
 
 

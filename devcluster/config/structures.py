@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from devcluster.config.document import Item, Mapping, Scalar
@@ -198,13 +198,14 @@ class Record:
     """A map with known keys; ``x-…`` is skipped.  ``build`` makes a value of what was read.
 
     ``empty``: nothing behind the colon means no settings.  ``check`` notes what is wrong of several keys
-    together, whichever else is.
+    together, whichever else is.  ``composes``: keys that only Compose has, and what plays their part.
     """
 
     keys: tuple[Key, ...]
     build: Callable[[dict[str, Any]], Any] = dict
     empty: bool = False
     check: Callable[[Mapping, Reading], None] = lambda item, where: None
+    composes: dict[str, str] = field(default_factory=dict)
 
     def read(self, item: Item, where: Reading) -> Any:
         if self.empty and isinstance(item, Scalar) and item.null:
@@ -218,7 +219,9 @@ class Record:
             if name.text.startswith("x-"):
                 continue
             key = known.get(name.text)
-            if key is None:
+            if name.text in self.composes:
+                where.into(name.text).note(name, f"a key that only Compose has: {self.composes[name.text]}")
+            elif key is None:
                 near = nearest(name.text, known)
                 where.named(name, value).note(name, "unknown key", near)
             else:

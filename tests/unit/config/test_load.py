@@ -9,6 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from devcluster.config import compose
+from devcluster.config.keys import PROJECT, WORKLOAD
 from devcluster.config.load import load_project, normalise_name, parse_project
 from devcluster.config.model import (
     Agent,
@@ -389,6 +391,39 @@ def test_what_is_no_variable_is_shown_of_text_that_is_no_yaml() -> None:
     for line in ("    image: a: b", "    mode: @x", "  other: {image: a: b}", "name: @x"):
         assert f"  {line}\n" in problems(f"{BLOCK}# x\n    order: stop-first\n{line}\n"), line
     assert "  image: ${TAG:-x}: b\n" in problems("workloads:\n  web:\n    image: ${TAG:-x}: b\n")
+
+
+@pytest.mark.parametrize("name", sorted(compose.WORKLOAD))
+def test_a_key_that_only_compose_has_gets_its_own_answer(name: str) -> None:
+    text = refused(f"{name}: x")
+    assert (
+        f"workloads.w.{name}: a key that only Compose has: {compose.WORKLOAD[name]}\n      {name}: x\n"
+        in text
+    )
+    assert "did you mean" not in text
+    assert name not in {key.name for key in WORKLOAD.keys}
+
+
+def test_at_the_top_too() -> None:
+    for name in compose.PROJECT:
+        text = problems(f"{name}: {{}}\nworkloads: {{w: }}")
+        assert text.startswith(f"devcluster.yaml:1:1: {name}: a key that only Compose has: ")
+        assert "did you mean" not in text
+        assert name not in {key.name for key in PROJECT.keys}
+
+
+@pytest.mark.parametrize(
+    ("key", "near"),
+    [
+        ("nmae", ""),
+        ("imgae", "image"),
+        ("prots", "ports"),
+        ("enviroment", "environment"),
+        ("volume", "volumes"),
+    ],
+)
+def test_a_slip_is_told_and_no_more(key: str, near: str) -> None:
+    assert refused(f"{key}: x").partition("did you mean ")[2] == (f"{near}?" if near else "")
 
 
 def test_a_line_is_what_the_composer_takes_for_one() -> None:
