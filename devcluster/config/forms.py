@@ -22,9 +22,9 @@ _KINDS: dict[str, Kind] = {
     "rs": "replicaset",
 }
 KINDS = tuple(_KINDS)
-_NAMED = r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?"
-_NAME = re.compile(_NAMED, re.ASCII)
-TARGET = rf"{_NAMED}|(?:{'|'.join(KINDS)})/{_NAMED}(?:/{_NAMED})?"
+NAMED = r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?"
+_NAME = re.compile(NAMED, re.ASCII)
+TARGET = rf"{NAMED}|(?:{'|'.join(KINDS)})/{NAMED}(?:/{NAMED})?"
 SHORT_PORT = (
     r"(?:(?:(\[[0-9a-fA-F:.]+\]|[0-9a-fA-F:.]+|localhost):)?([0-9]*(?:-[0-9]+)?):)?"
     r"([0-9]+(?:-[0-9]+)?)(?:/({}))?"

@@ -5,10 +5,12 @@ So it is read anew from the file's nodes: a workload with a mistyped key has no 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from devcluster.config import forms
 from devcluster.config.copies import MODE
 from devcluster.config.document import Item, Mapping, Scalar, value_of
 from devcluster.config.model import Target
@@ -38,12 +40,28 @@ class Workloads:
         if isinstance(item, Mapping):
             entries = [_Entry(name, value, where.into(name.text)) for name, value in item.entries]
             entries = [entry for entry in entries if not entry.name.text.startswith("x-")]
+            for entry in entries:
+                self._note_name(entry)
             _note_targets(entries)
             _note_folders(entries)
         return found
 
+    def _note_name(self, entry: _Entry) -> None:
+        """It is the target, where none is written."""
+        name, empty = entry.name.text, isinstance(entry.value, Scalar) and entry.value.null
+        nameless = empty or (isinstance(entry.value, Mapping) and value_of(entry.value, "target") is None)
+        if nameless and re.fullmatch(self.table.names, name) and not re.fullmatch(forms.NAMED, name):
+            entry.where.note(
+                entry.name,
+                "expected a name that a workload of the cluster has (lower case letters, digits, - and .),"
+                f" or `target: deployment/NAME` below it, got {entry.where.show(entry.name)}",
+            )
+
     def schema(self) -> Schema:
-        return self.table.schema()
+        result = self.table.schema()
+        others: Schema = {"type": "object", "required": ["target"]}
+        result["patternProperties"] |= {rf"^(?!x-)(?!(?:{forms.NAMED})$)(?:{self.table.names})$": others}
+        return result
 
 
 def _note_targets(entries: Iterable[_Entry]) -> None:

@@ -697,6 +697,16 @@ def test_ports_that_do_not_collide() -> None:
     assert len(workload(f"ports: {text}").ports or ()) == 7
 
 
+@pytest.mark.parametrize("name", ["Web", "w_x", "w.", "a" * 60 + "_b"])
+def test_a_local_name_that_is_no_target_needs_one(name: str) -> None:
+    for value in ("{}", "", "{imgae: x}"):
+        text = problems(f"workloads:\n  {name}: {value}\n")
+        assert f"devcluster.yaml:2:3: workloads.{name}: expected a name" in text
+    if name != "w.":
+        assert "or `target: deployment/NAME` below it, got " in problems(f"workloads: {{{name}: }}")
+        assert read(f"workloads: {{{name}: {{target: web}}}}").workloads[0].target == Target("web")
+
+
 def test_what_only_the_cluster_can_compare_is_taken() -> None:
     assert len(read("workloads: {web: , b: {target: deployment/web}, x-c: {target: web}}").workloads) == 2
 

@@ -180,6 +180,16 @@ def any_later(key: str) -> bool:
     return any("not built yet" in message for message in messages)
 
 
+def test_both_take_the_same_local_names() -> None:
+    for name in ("web", "w.x", "Web", "w_x", "x-a", "7", "w."):
+        for settings in ({}, None, {"target": "deployment/web"}):
+            value = {"workloads": {name: settings, "other": {}}}
+            text = yaml.safe_dump(value)
+            assert understood(text) == accepts(schema(), value), text
+            if understood(text):
+                assert read(render_config(read(text))) == read(text)
+
+
 def test_unknown_keys_are_refused_by_both() -> None:
     for text in (
         "zzz: 1\nworkloads: {w: }",
