@@ -82,8 +82,9 @@ def secret_nodes(root: yaml.Node) -> tuple[Mask, ...]:
             for key, value in node.value:
                 name = key.value if isinstance(key, yaml.ScalarNode) else ""
                 rest.append((value, secret or _holds_values(name, value)))
-                # `{TOKEN=…}` and `{TOKEN:…}` are keys that were meant to be a name and its value.
-                if not isinstance(key, yaml.ScalarNode) or (secret and not _VARIABLE.fullmatch(name)):
+                # `{TOKEN=…}`, `{TOKEN:…}`, `{!TOKEN: …}` are keys that were meant to be a name and its value.
+                odd = not _VARIABLE.fullmatch(name) or not key.tag.startswith("tag:yaml.org,2002:")
+                if not isinstance(key, yaml.ScalarNode) or (secret and odd):
                     rest.append((key, secret))
     return tuple(result)
 

@@ -5,7 +5,8 @@ Rule: no value under ``environment`` is ever shown, not even in the source line 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -14,6 +15,7 @@ from devcluster.config.masks import Mask, Place
 from devcluster.errors import FileError
 
 _WIDEST = 160
+_COMMENT = re.compile(r"(?<!\S)#")
 _NEAR = 0.7  # of 1
 
 
@@ -88,9 +90,20 @@ def _window(source: str, caret: int) -> tuple[str, int]:
     return f"{before}{source[start : start + _WIDEST]}{behind}", caret - start + len(before)
 
 
+def _spans(source: str, line: int, masks: Sequence[Mask]) -> Iterator[tuple[int, int]]:
+    """What is hidden of a line: secrets, and a comment behind one, which may be its former value."""
+    for mask in masks:
+        if mask.start.line <= line <= mask.end.line:
+            begin = mask.start.column - 1 if mask.start.line == line else 0
+            if comment := _COMMENT.search(source, begin):
+                yield comment.start(), len(source)
+        if span := mask.on(line, len(source)):
+            yield span
+
+
 def _masked(source: str, line: int, column: int, masks: Sequence[Mask]) -> tuple[str, int]:
     """The line without secrets, and where the caret stands in it."""
-    spans = sorted({span for mask in masks if (span := mask.on(line, len(source))) is not None})
+    spans = sorted({*_spans(source, line, masks)})
     result, at, caret = "", 0, column
     for start, end in spans:
         if end <= at:

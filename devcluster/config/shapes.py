@@ -66,14 +66,15 @@ class Reading:
     def note(self, item: Item, text: str, near: str = "") -> None:
         self.problems.append(Problem(item.place, self.path, text, near))
 
-    def named(self, name: Scalar, value: Item) -> Reading:
-        """Into what nobody knows: *value* is hidden where *name* may be a variable that slipped out of its
-        ``environment``, by its spelling or because one stands before it."""
+    def named(self, name: Scalar, value: Item, *, slip: bool = False) -> Reading:
+        """Into what nobody knows: *value* is hidden, as *name* may be a variable that lost its block.
+
+        *slip*: it is meant for a key, unless spelled as a variable or behind an ``environment``."""
         word, mark, _ = name.text.partition("=" if "=" in name.text else ":")
         if mark:  # `{TOKEN=…}`, `{TOKEN:…}`
             self.masks.append(Mask(name.place, name.end))
             word += f"{mark}***"
-        if mark or is_variable(name.text) or any(mask.start < name.place for mask in self.masks):
+        if mark or not slip or is_variable(name.text) or any(mask.start < name.place for mask in self.masks):
             self.masks.extend(Mask(it.place, it.end) for it in scalars(value))
         return self.into(word)
 

@@ -223,7 +223,7 @@ class Record:
                 where.into(name.text).note(name, f"a key that only Compose has: {self.composes[name.text]}")
             elif key is None:
                 near = nearest(name.text, known)
-                where.named(name, value).note(name, "unknown key", near)
+                where.named(name, value, slip=bool(near)).note(name, "unknown key", near)
             else:
                 found[name.text] = key.shape.read(value, where.into(name.text))
         for key in self.keys:
@@ -274,10 +274,8 @@ class Table:
                 where.named(name, value).note(name, f"expected {self.expected}")
                 continue
             inner = where.into(name.text)
-            if self.filled and isinstance(value, Scalar) and not value.null:
-                inner = where.named(
-                    name, value
-                )  # a variable that slipped out of a workload, or meant to be one
+            if self.filled and not isinstance(value, Mapping):  # a variable that slipped, or a list of them
+                inner = where.named(name, value, slip=isinstance(value, Scalar))
             result.append((name.text, self.each.read(value, inner)))
         return tuple(result)
 

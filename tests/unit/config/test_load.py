@@ -320,6 +320,9 @@ def test_values_of_the_environment_are_never_shown() -> None:
         "environment:\n  A: &it hush\nmode: *it",
         "ENV_VARS: {A: hush}",
         "env_file: {A: hush}",
+        "environment: {!A: hush}",
+        "environment:\n  - #A=hush",
+        "environment:\n  A: [x] # hush",
     ):
         text = refused(lines, HUSH="hush")
         assert "hush" not in text.replace("${hush", "").replace("environment.hush", ""), lines
@@ -371,6 +374,8 @@ def test_a_slip_of_the_pen_shows_no_value_of_text_that_is_no_yaml(text: str) -> 
         "workloads: {web: {DB_PASSWORD=hush, db=hush: }}",
         "workloads: {web: {DB_PASSWORD:hush, db:hush}}",
         "workloads: {web: , DB=hush: }",
+        "workloads:\n  web:\n#    environment:\n      db_password: hush\n",
+        "workloads:\n  web:\n#    environment:\n    - db=hush\n",
     ],
 )
 def test_a_variable_that_slipped_out_of_its_block_is_not_shown(text: str) -> None:
