@@ -73,6 +73,14 @@ async def run(engine: Engine, netns: NetnsInfo, wanted: ContainerSpec) -> str:
     return await engine.run_workload(PROJECT, "web", netns.container_id, wanted, spec_digest(wanted, b"k"))
 
 
+async def test_a_workload_may_be_called_like_a_part_of_another(engine: Engine, netns: NetnsInfo) -> None:
+    other = await engine.start_netns(PROJECT, "web-netns", "pod-2")
+    wanted = spec(mounts=(Mount("data", "/data", kind="volume"),))
+    await engine.run_workload(PROJECT, "web-netns", other.container_id, wanted, spec_digest(wanted, b"k"))
+    assert (await engine.netns_info(netns.container_id)).container_id == netns.container_id  # it still runs
+    assert len(await engine.list_project(PROJECT)) == 3
+
+
 async def test_the_network_leaves_the_cluster_alone(engine: Engine) -> None:
     first, *others = await asyncio.gather(*(engine.ensure_network(PROJECT) for _ in range(4)))
     assert others == [first] * 3  # and one network, though Docker would make more of one name
