@@ -126,7 +126,7 @@ async def _follow(
     """Until ^C (130), or until nothing is attached any more (0), or all of it has failed (1)."""
 
     def over() -> bool:
-        states = [item.state for item in session.attachments.values()]
+        states = [item.condition.state for item in session.attachments.values()]
         return not session.live or all(state in ("failed", "held") for state in states)
 
     async with running(follow_session(session, log), name="logs"):
@@ -139,7 +139,7 @@ async def _follow(
     stop.cancel()
     if not session.failures:
         return 0
-    taken = [item.taken for item in session.attachments.values() if item.taken]
+    taken = [item.condition.taken for item in session.attachments.values() if item.condition.taken]
     reasons = "; ".join(session.failures[key] for key in sorted(session.failures))
     await session.leave((), report=report)  # the traffic went back already; the record is told
     if taken:

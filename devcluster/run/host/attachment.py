@@ -14,9 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-import time
 from collections.abc import AsyncIterator
-from typing import Literal
 
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.background import together
@@ -25,9 +23,9 @@ from devcluster.edge.kube.workload import watch_agent_pods
 from devcluster.edge.lines import RefusedError
 from devcluster.errors import DevclusterError, FailedError, HeldError
 from devcluster.rules.controllers import render_pause
-from devcluster.rules.drift import SeenState, true_state
 from devcluster.rules.marks import secret_name
 from devcluster.run.host.changes import Changes
+from devcluster.run.host.condition import Condition, Phase
 from devcluster.run.host.drift import DriftWatch
 from devcluster.run.host.links import Links
 from devcluster.run.host.localpod import LocalPod
@@ -41,12 +39,8 @@ from devcluster.run.workload.record import unclaim
 from devcluster.run.workload.wanted import Wanted
 
 _HOLDING = 10.0  # seconds for the last agent to be held
+_ASK = 5.0  # seconds for the record, when something else has failed already
 _LINGER = 15.0  # seconds for the pods' last connections: the agents' drain_ms and some
-
-Phase = Literal["starting", "attached", "held", "failed", "left"]
-AttachmentState = Literal[
-    "starting", "attached", "partial", "reconnecting", "absent", "held", "failed", "left"
-]
 
 
 class Attachment:
@@ -55,15 +49,11 @@ class Attachment:
     def __init__(self, site: Site, wanted: Wanted, claim: Claim, wire: Wire) -> None:
         self.wanted = wanted
         self.claim = claim
-        self.failure = ""
-        self.taken = ""  # who holds it now, and since when
         self.changes = Changes()
         self.links = Links(claim, wire, self.changes, self._changed)
         self.local = LocalPod(site, wanted, self._local_ended, self._open_doors)
         self._site = site
         self._wire = wire
-        self._phase: Phase = "starting"
-        self._told: tuple[AttachmentState, float] = ("starting", time.time())  # since when
         self._letting_go = False  # by ourselves: whoever else holds a part then takes nothing from us
         self._failing = asyncio.Event()
         self._losing = asyncio.Event()
@@ -77,85 +67,24 @@ class Attachment:
         )
         self._tokens = TokenRefresh(self.local, self.links, self.changes, self._is_kept)
         self._drift = DriftWatch(site.cluster, wanted.object, self._drifted)
+        self.condition = Condition(self.key, wanted.title, self.links, self._mending, self._drift)
 
     @property
     def key(self) -> str:
         return self.wanted.workload.key
 
-    @property
-    def pods_wanted(self) -> int:
-        """As many as the workload says at this moment."""
-        return self._drift.replicas
-
-    @property
-    def state(self) -> AttachmentState:
-        """The truth at this moment, from the links."""
-        if self._phase != "attached":
-            return self._phase
-        if self._mending.reason:
-            return "reconnecting"
-        states = [link.seen for link in self.links.staying]
-        whole = states.count("attached") == len(states) >= self.pods_wanted
-        seen: SeenState = "attached" if whole else "partial"
-        if "attached" not in states:
-            seen = "reconnecting"
-        return true_state(seen, states.count("attached"), self._drift.found)
-
-    @property
-    def reason(self) -> str:
-        """Why it is not attached; '' if it is."""
-        if self.taken or self.failure or self.state == "attached":
-            return self.taken or self.failure
-        if self._phase == "attached" and self._mending.reason:
-            return self._mending.reason
-        if self._phase == "attached" and not self.links.staying:
-            return self._repair or f"no pod of {self.wanted.title} runs an agent"
-        reasons = [f"{link.pod.name}: {link.trouble}" for link in self.links.staying if link.trouble]
-        found = [*([self._repair] if self._repair else []), *sorted(reasons)]
-        if not found and self._phase == "attached":
-            ready = sum(link.seen == "attached" for link in self.links.staying)
-            found = [f"{ready} of {max(self.pods_wanted, len(self.links.staying))} pods are attached"]
-        return "; ".join(found)
-
-    @property
-    def seen_since(self) -> float:
-        """Since when ``state`` is what it is, in seconds of the epoch."""
-        self._note_state()
-        return self._told[1]
-
-    def _note_state(self) -> None:
-        """A change is announced at once, except that nobody announces silence."""
-        state, (told, since) = self.state, self._told
-        if state != told:
-            quiet = max((link.seen_since for link in self.links.staying if link.is_quiet), default=0.0)
-            self._told = (state, quiet if quiet > since else time.time())
-
-    @property
-    def drift(self) -> tuple[str, ...]:
-        """What of ours in the cluster somebody has taken back since."""
-        return tuple(one.text for one in self._drift.found)
-
-    @property
-    def _gone(self) -> tuple[str, ...]:
-        return tuple(one.text for one in self._drift.found if one.effect == "gone")
-
-    @property
-    def _repair(self) -> str:
-        found = [one.text for one in self._drift.found if one.effect != "none"]
-        return f"{'; '.join(found)}; `devcluster up {self.key}` repairs it" if found else ""
-
     async def until_repaired(self) -> None:
         """After `up` wrote it again: until that was seen."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_HOLDING):
-                await self.changes.until(lambda: not self._repair)
+                await self.changes.until(lambda: not self.condition.repair)
 
     def _is_kept(self) -> bool:
-        return self._phase == "attached" and not self._letting_go and not self.taken
+        return self.condition.phase == "attached" and not self._letting_go and not self.condition.taken
 
     def _drifted(self) -> None:
-        if self._phase == "attached" and self.links.engaged and self._repair:
-            print(f"{self.key}: {self._repair}", file=sys.stderr, flush=True)
+        if self.condition.phase == "attached" and self.links.engaged and self.condition.repair:
+            print(f"{self.key}: {self.condition.repair}", file=sys.stderr, flush=True)
         self._changed()
 
     async def run(self) -> None:
@@ -183,9 +112,9 @@ class Attachment:
 
     async def _watch_template(self) -> None:
         """One that is put back before all is ready is the end of it: no pod will have an agent."""
-        await self.changes.until(lambda: self._phase != "starting" or bool(self._gone))
-        if self._phase == "starting":
-            raise FailedError("; ".join(self._gone), hint=render_pause(self.wanted.object.object))
+        await self.changes.until(lambda: self.condition.phase != "starting" or bool(self.condition.gone))
+        if self.condition.phase == "starting":
+            raise FailedError("; ".join(self.condition.gone), hint=render_pause(self.wanted.object.object))
 
     async def _attach(self) -> None:
         link = await self._first_link()
@@ -243,7 +172,7 @@ class Attachment:
 
     async def hand_back(self, *, failure: str = "") -> None:
         """Give the traffic back to the original and stop the local container."""
-        self.failure = failure
+        self.condition.failure = failure
         self._letting_go = True
         self._mending.end()
         self.links.disengage()
@@ -265,7 +194,7 @@ class Attachment:
             secret = secret_name(seen.kind, seen.name)
             await unclaim(self._site.cluster, seen.namespace, secret, self.claim.epoch)
         except DevclusterError as error:
-            if not self.failure and not isinstance(error, ForbiddenError):
+            if not self.condition.failure and not isinstance(error, ForbiddenError):
                 raise
             self._say(f"who held it could not be taken out ({error}); new pods wait for one lease")
 
@@ -316,14 +245,15 @@ class Attachment:
         self._unless_taken()
         with contextlib.suppress(DevclusterError, OSError, TimeoutError):
             try:
-                await self._wire.verify()
+                async with asyncio.timeout(_ASK):
+                    await self._wire.verify()
             except RefusedError as refusal:
                 self._lose(refusal.text)
         self._unless_taken()
 
     def _unless_taken(self) -> None:
-        if self.taken:
-            raise HeldError(self.taken, hint="`devcluster up --takeover` takes it back")
+        if self.condition.taken:
+            raise HeldError(self.condition.taken, hint="`devcluster up --takeover` takes it back")
 
     async def yield_first(self) -> None:
         """Before the template is restored: what must never run twice stops here first."""
@@ -344,39 +274,39 @@ class Attachment:
 
     def _local_ended(self, reason: str) -> None:
         """The local container exited or turned unhealthy."""
-        if self._phase == "attached":
-            self.failure = reason
+        if self.condition.phase == "attached":
+            self.condition.failure = reason
             self._failing.set()
 
     async def _watch_loss(self) -> None:
         """Who lost a part has lost all: of two laptops never both hold something."""
         await self._losing.wait()
-        print(f"{self.key}: {self.taken}", file=sys.stderr, flush=True)
-        if self._phase == "attached":
+        print(f"{self.key}: {self.condition.taken}", file=sys.stderr, flush=True)
+        if self.condition.phase == "attached":
             await self.local.stop()
             self._set("held")
-            self._site.failed(self.key, self.taken)
+            self._site.failed(self.key, self.condition.taken)
 
     def _lose(self, reason: str) -> None:
-        self.taken = reason
+        self.condition.taken = reason
         self._mending.end()
         self.links.give_up(reason)
         self._losing.set()
 
     async def _watch_failure(self) -> None:
         await self._failing.wait()
-        self._say(f"{self.failure}: handing back to the original")
-        await self.hand_back(failure=self.failure)
-        self._site.failed(self.key, self.failure)
+        self._say(f"{self.condition.failure}: handing back to the original")
+        await self.hand_back(failure=self.condition.failure)
+        self._site.failed(self.key, self.condition.failure)
 
     async def _first_link(self) -> AgentLink:
         try:
             async with asyncio.timeout(self._site.timeout):
-                await self.changes.until(lambda: bool(self.links.held or self.taken))
+                await self.changes.until(lambda: bool(self.links.held or self.condition.taken))
         except TimeoutError as error:
             raise FailedError(
                 f"no agent of {self.wanted.title} could be reached in {self._site.timeout:.0f} s",
-                hint=self.reason or f"kubectl describe {self.wanted.title} may say why",
+                hint=self.condition.reason or f"kubectl describe {self.wanted.title} may say why",
             ) from error
         self._unless_taken()
         return await self.links.held[0].link()
@@ -391,14 +321,14 @@ class Attachment:
         self._changed()
 
     def _changed(self) -> None:
-        if self.links.lost and not self.taken and not self._letting_go:
+        if self.links.lost and not self.condition.taken and not self._letting_go:
             self._lose(self.links.lost)
-        self._note_state()
+        self.condition.note()
         self.changes.notify()
         self._site.changed()
 
     def _set(self, phase: Phase) -> None:
-        self._phase = phase
+        self.condition.phase = phase
         self._changed()
 
     def _say(self, text: str) -> None:

@@ -20,7 +20,7 @@ async def session_compare(session: Session, project: Project, only: tuple[str, .
             continue
         outcome = await _outcome(session, project, attachment) if in_file else "put back"
         wanted = attachment.wanted
-        state = attachment.state
+        state = attachment.condition.state
         rows.append(
             {
                 "name": key,
@@ -35,6 +35,6 @@ async def session_compare(session: Session, project: Project, only: tuple[str, .
 
 async def _outcome(session: Session, project: Project, current: Attachment) -> str:
     wanted = await session.read(project, current.key)
-    if not wanted.install.adopted or wanted.install.astray or current.state in ("failed", "held"):
+    if not wanted.install.adopted or wanted.install.astray or current.condition.state in ("failed", "held"):
         return "changed"
     return "changed" if await current.differs(wanted) else "unchanged"

@@ -183,7 +183,11 @@ class Session:
     async def _apply_one(self, wanted: Wanted, *, takeover: bool) -> Json:
         key = wanted.workload.key
         current = self.attachments.get(key)
-        if current is not None and wanted.install.adopted and current.state not in ("failed", "held"):
+        if (
+            current is not None
+            and wanted.install.adopted
+            and current.condition.state not in ("failed", "held")
+        ):
             repaired = wanted.install.astray
             await current.check(wanted)
             async with self._or_put_back(wanted, created=False):
@@ -288,9 +292,9 @@ class Session:
         wanted = attachment.wanted
         notes: list[str] = []
         remains: RemainsError | None = None
-        if attachment.taken:
+        if attachment.condition.taken:
             await attachment.local.stop()
-            notes.append(attachment.taken)
+            notes.append(attachment.condition.taken)
         elif remove_agent:
             await attachment.yield_first()
             try:
@@ -306,7 +310,7 @@ class Session:
             raise remains
         return {
             "name": key,
-            "outcome": "put back" if remove_agent and not attachment.taken else "left",
+            "outcome": "put back" if remove_agent and not attachment.condition.taken else "left",
             "detail": [wanted.title, *notes],
         }
 

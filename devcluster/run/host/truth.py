@@ -25,16 +25,16 @@ def _workload(attachment: Attachment) -> Json:
         "name": attachment.key,
         "target": f"{wanted.title}/{wanted.object.container}",
         "mode": wanted.workload.mode,
-        "state": attachment.state,
-        "since": render_time(attachment.seen_since),
-        "reason": attachment.reason,
+        "state": attachment.condition.state,
+        "since": render_time(attachment.condition.since),
+        "reason": attachment.condition.reason,
         "holder": attachment.claim.holder | {"since": attachment.claim.since},
         "pods": [_pod(attachment, link) for link in _sorted(attachment)],
-        "pods_wanted": attachment.pods_wanted,
+        "pods_wanted": attachment.condition.pods_wanted,
         "ports": [{"container": port, "host": host, "address": address} for port, address, host in ports],
         "volumes": local.filling.status(),
         "rewrites": [*_rewrites(attachment), *local.filling.rewrites()],
-        "drift": list(attachment.drift),
+        "drift": list(attachment.condition.drift),
     }
 
 

@@ -60,9 +60,9 @@ async def session_verify(session: Session) -> Json:
 
 async def _verify(session: Session, attachment: Attachment) -> tuple[Verdict, ...]:
     expected = _expected(attachment.wanted)
-    if attachment.state in _HOPS:
-        reason = attachment.reason or f"{attachment.key} is {attachment.state}"
-        return broken_everywhere(expected, _HOPS[attachment.state], reason)
+    if attachment.condition.state in _HOPS:
+        reason = attachment.condition.reason or f"{attachment.key} is {attachment.condition.state}"
+        return broken_everywhere(expected, _HOPS[attachment.condition.state], reason)
     async with _asking(session, attachment) as asking:
         behind = await _observe(session, attachment, expected, asking)
         names = {pod["status"]["podIP"]: pod["metadata"]["name"] for pod in behind.pods if _address(pod)}
