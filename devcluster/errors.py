@@ -8,6 +8,7 @@ No message ever holds a value of an environment: names only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -77,3 +78,19 @@ class RemainsError(LeftoverError):
 def first_of(error: BaseException) -> BaseException:
     """Of a group the first that is none."""
     return first_of(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
+def kind_of(error: DevclusterError) -> type[DevclusterError]:
+    """The nearest class of this module: it has the exit code, and takes a message and a hint."""
+    return next(it for it in type(error).__mro__ if it.__module__ == __name__)
+
+
+def joined(errors: Sequence[DevclusterError]) -> DevclusterError:
+    """One for all: every message and every hint.  Its code is the gravest: what of ours is left over weighs
+    more than what was put back."""
+    if len(errors) == 1:
+        return errors[0]
+    gravest = max(errors, key=lambda error: (error.exit_code, not isinstance(error, RemainsError)))
+    messages = dict.fromkeys(error.message for error in errors)
+    hints = dict.fromkeys(line for error in errors for line in error.hint.splitlines())
+    return kind_of(gravest)("; ".join(messages), hint="\n".join(hints))

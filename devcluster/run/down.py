@@ -20,6 +20,7 @@ from devcluster.errors import (
     HeldError,
     LeftoverError,
     RemainsError,
+    joined,
 )
 from devcluster.rules.marks import secret_name
 from devcluster.run.place import Place, place_of, state_home
@@ -87,7 +88,7 @@ async def down(
             for place in places:
                 result["notes"] += await _clean_docker(request, engine, place, volumes)
     if errors:
-        raise _joined(errors)
+        raise joined(errors)
     return result
 
 
@@ -96,14 +97,6 @@ def _theirs(trace: Trace) -> HeldError:
         f"{trace.kind}/{trace.name} was left alone: {held(trace.record).message}",
         hint="`devcluster down --takeover` puts it back all the same",
     )
-
-
-def _joined(errors: list[DevclusterError]) -> DevclusterError:
-    """One error for all; something of ours that is left weighs more than something of theirs."""
-    first = max(errors, key=lambda error: error.exit_code)
-    messages = dict.fromkeys(error.message for error in errors)
-    hints = dict.fromkeys(line for error in errors for line in error.hint.split("\n"))
-    return type(first)("; ".join(messages), hint="\n".join(hints))
 
 
 async def _is_theirs(request: Request, cluster: Cluster, trace: Trace, everywhere: bool) -> bool:

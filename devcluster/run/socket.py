@@ -208,8 +208,7 @@ def _bug(error: Exception) -> errors.LeftoverError:
 
 def render_error(error: errors.DevclusterError) -> Json:
     """An expected error as JSON; ``kind``: the nearest class of ``errors``, which has the exit code."""
-    kind = next(it for it in type(error).__mro__ if it.__module__ == errors.__name__)
-    return {"kind": kind.__name__, "message": error.message, "hint": error.hint}
+    return {"kind": errors.kind_of(error).__name__, "message": error.message, "hint": error.hint}
 
 
 def parse_error(data: Json) -> errors.DevclusterError:

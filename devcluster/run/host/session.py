@@ -29,6 +29,7 @@ from devcluster.run.host.attachment import Attachment
 from devcluster.run.host.changes import Changes
 from devcluster.run.host.failing import told
 from devcluster.run.host.opening import Opening
+from devcluster.run.host.results import rows_of
 from devcluster.run.report import Progress, Report, silent
 from devcluster.run.site import Site, gateway_binary
 from devcluster.run.volume.folders import check_folders
@@ -106,7 +107,7 @@ class Session:
             if results:  # a workload under another name, or a port of theirs, may be wanted anew
                 wanted = [await self.read(project, workload.key) for workload in chosen]
             results += await self._apply_all(wanted, takeover=takeover)
-            return {"workloads": _unless_failed(results), "notes": []}
+            return {"workloads": rows_of(results), "notes": []}
 
     def _others(self, project: Project, wanted: list[Wanted], only: tuple[str, ...]) -> dict[str, str]:
         """What stays attached beside *wanted*; without names what was taken out of the file goes first."""
@@ -151,8 +152,8 @@ class Session:
                 asyncio.get_running_loop().call_soon(self.changes.notify)
 
     async def _together(self, *work: Coroutine[Any, Any, Json]) -> list[Json]:
-        """All at once; if one fails the others go on to their end, then its error is raised."""
-        return _unless_failed(await self._settle(*work))
+        """All at once; if some fail the others go on to their end, then one error tells of all."""
+        return rows_of(await self._settle(*work))
 
     async def _settle(self, *work: Coroutine[Any, Any, Json]) -> list[Json | BaseException]:
         return list(await asyncio.gather(*work, return_exceptions=True))
@@ -370,13 +371,6 @@ class Session:
         detail += [f"{address}:{host} -> {port}" for port, address, host in ports]
         warnings = [asdict(caution) for caution in attachment.wanted.cautions]
         return {"name": attachment.key, "outcome": outcome, "detail": detail, "warnings": warnings}
-
-
-def _unless_failed(results: list[Json | BaseException]) -> list[Json]:
-    errors = [result for result in results if isinstance(result, BaseException)]
-    if errors:
-        raise errors[0]
-    return [result for result in results if not isinstance(result, BaseException)]
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,27 @@
+"""What became of several workloads: a row of each, or one error that tells of all that failed.
+
+The naive way, to raise the first error, hides the others, and with them what is left over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from devcluster.errors import DevclusterError, FailedError, LeftoverError, joined
+
+Json = dict[str, Any]
+
+
+def rows_of(results: Sequence[Json | BaseException]) -> list[Json]:
+    """The rows where nothing failed, else the errors as one.  A bug is raised as it is, unless something is
+    left over, which matters more to who reads it."""
+    failed = [result for result in results if isinstance(result, BaseException)]
+    expected = [error for error in failed if isinstance(error, DevclusterError)]
+    bugs = [error for error in failed if not isinstance(error, DevclusterError)]
+    if bugs and not any(isinstance(error, LeftoverError) for error in expected):
+        raise bugs[0]
+    if expected:
+        expected += [FailedError(f"a bug in devcluster: {type(bug).__name__}") for bug in bugs]
+        raise joined(expected) from failed[0]
+    return [result for result in results if not isinstance(result, BaseException)]

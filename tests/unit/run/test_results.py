@@ -1,0 +1,45 @@
+"""Several workloads at once: one error tells of all that failed, with the code of the gravest."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from devcluster.edge.docker.engine import RefusedError
+from devcluster.errors import DevclusterError, FailedError, HeldError, LeftoverError
+from devcluster.run.host.results import rows_of
+
+_ROW = {"name": "web", "outcome": "created", "detail": []}
+_FAILED = FailedError("it ended with 3; deployment/api was put back", hint="see its log")
+_REFUSED = RefusedError("can't start it", explanation="no such device", status=500)
+_LEFT = LeftoverError("the template stays", hint="`devcluster down -n shop` finishes it")
+
+
+def test_rows_where_nothing_failed() -> None:
+    assert rows_of([_ROW]) == [_ROW]
+
+
+@pytest.mark.parametrize("results", list(itertools.permutations([_FAILED, _REFUSED, _LEFT, _ROW])))
+def test_what_is_left_over_is_told_whichever_failed_first(results: list[dict[str, object]]) -> None:
+    with pytest.raises(LeftoverError) as caught:
+        rows_of(results)
+    for error in (_FAILED, _REFUSED, _LEFT):
+        assert error.message in caught.value.message
+        assert error.hint in caught.value.hint
+    assert caught.value.exit_code == 7
+
+
+def test_one_failure_is_told_as_it_is() -> None:
+    with pytest.raises(DevclusterError) as caught:
+        rows_of([_ROW, HeldError("bob has it")])
+    assert (caught.value.message, caught.value.exit_code) == ("bob has it", 6)
+
+
+def test_a_bug_stays_one_unless_something_is_left_over() -> None:
+    with pytest.raises(KeyError):
+        rows_of([_FAILED, KeyError("planted")])
+    with pytest.raises(LeftoverError) as caught:
+        rows_of([KeyError("planted"), _LEFT])
+    assert "a bug in devcluster: KeyError" in caught.value.message
+    assert "planted" not in caught.value.message
