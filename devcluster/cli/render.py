@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -26,9 +27,13 @@ class Printer:
         self._began = time.monotonic()
 
     def progress(self, progress: Progress) -> None:
-        """A line of progress; one with a size is overwritten in place on a terminal."""
-        if self._options.quiet:
-            return
+        """A line of progress; one with a size is overwritten in place on a terminal.  Where nobody reads it
+        the work goes on: it may be handing back."""
+        if not self._options.quiet:
+            with contextlib.suppress(BrokenPipeError):
+                self._progress(progress)
+
+    def _progress(self, progress: Progress) -> None:
         line = _progress_line(progress)
         if self._options.verbose:
             line = f"{time.monotonic() - self._began:7.2f} s  {line}"

@@ -15,7 +15,7 @@ from devcluster.config.codec import encode_project
 from devcluster.edge.background import running
 from devcluster.edge.docker.engine import open_engine
 from devcluster.edge.kube.cluster import open_cluster
-from devcluster.errors import DevclusterError, FailedError, HeldError
+from devcluster.errors import DevclusterError, FailedError, HeldError, LeftoverError, joined
 from devcluster.run.host.hosting import TAKEN, host, take
 from devcluster.run.host.logs import follow_session
 from devcluster.run.host.session import Session, open_session
@@ -99,6 +99,7 @@ async def _host_here(
         open_session(site) as session,
         _interrupts() as interrupted,
         host(session),
+        _handed_back(session, report),
     ):
         work = asyncio.ensure_future(_apply(session, request, takeover, report))
         stop = asyncio.ensure_future(interrupted.wait())
@@ -107,41 +108,63 @@ async def _host_here(
             work.cancel()
             with contextlib.suppress(asyncio.CancelledError, DevclusterError):
                 await work
-            await session.leave((), report=report)
             return INTERRUPTED
         ready(work.result())
-        return await _follow(session, stop, report, log)
+        return await _follow(session, stop, log)
+
+
+@contextlib.asynccontextmanager
+async def _handed_back(session: Session, report: Report) -> AsyncIterator[None]:
+    """However the block ends (^C, an error, nobody reads our output any more): nothing stays held by a
+    process that ends.  LeftoverError where something does."""
+    try:
+        yield
+    except BaseException as error:
+        left = await _leave(session, report)
+        if left is None:
+            raise
+        raise (joined([error, left]) if isinstance(error, DevclusterError) else left) from error
+    if (left := await _leave(session, report)) is not None:
+        raise left
+
+
+async def _leave(session: Session, report: Report) -> LeftoverError | None:
+    """Hand back all that is attached, also by somebody else's `up` that is still at it."""
+    if not session.live:
+        return None
+    try:
+        await session.leave((), report=report)
+    except DevclusterError as error:
+        hint = f"`devcluster down -n {session.site.place.namespace}` finishes it"
+        return LeftoverError(f"handing back failed: {error}", hint=hint)
+    return None
 
 
 async def _apply(session: Session, request: Request, takeover: bool, report: Report) -> Json:
     assert request.project is not None
     return await session.apply(
-        request.project, request.only, takeover=takeover, timeout=request.timeout, report=report
+        request.project, request.only, takeover=takeover, timeout=request.timeout, report=report, whole=True
     )
 
 
-async def _follow(
-    session: Session, stop: asyncio.Future[Any], report: Report, log: Callable[[str, str], None]
-) -> int:
-    """Until ^C (130), or until nothing is attached any more (0), or all of it has failed (1)."""
+async def _follow(session: Session, stop: asyncio.Future[Any], log: Callable[[str, str], None]) -> int:
+    """Until ^C (130), until nothing is attached any more (0), or all of it has failed (1)."""
 
     def over() -> bool:
         states = [item.condition.state for item in session.attachments.values()]
         return not session.live or all(state in ("failed", "held") for state in states)
 
-    async with running(follow_session(session, log), name="logs"):
+    async with running(follow_session(session, log), name="logs") as logs:  # they end where nobody reads them
         ended = asyncio.ensure_future(session.changes.until(over))
-        await asyncio.wait({stop, ended}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({stop, ended, logs}, return_when=asyncio.FIRST_COMPLETED)
     if stop.done():
         ended.cancel()
-        await session.leave((), report=report)
         return INTERRUPTED
     stop.cancel()
     if not session.failures:
         return 0
     taken = [item.condition.taken for item in session.attachments.values() if item.condition.taken]
     reasons = "; ".join(session.failures[key] for key in sorted(session.failures))
-    await session.leave((), report=report)  # the traffic went back already; the record is told
     if taken:
         raise HeldError("; ".join(taken), hint="`devcluster up --takeover` takes it back")
     raise FailedError(reasons, hint="the original serves again; `devcluster up` starts it anew")

@@ -134,6 +134,49 @@ def _steady(status: Json) -> Json:
     return dict(text)
 
 
+async def test_one_that_fails_leaves_nothing_held_by_a_process_that_ends(both: World) -> None:
+    """`api` ends at once.  In the foreground `web` is put back with it; with -d it stays, and is named."""
+    world = both
+    world.write(
+        f"name: shop\nnamespace: {world.namespace}\nworkloads:\n"
+        "  web: {environment: {IDENTITY: local}}\n  api: {command: [serve, wrong]}\n"
+    )
+    before = {name: await world.template(name) for name in _BOTH}
+    failed = await world.devcluster("up", "-o", "json", code=1)
+    error = failed.json["error"]
+    assert 'unknown mode "wrong"' in error["hint"]
+    assert "deployment/api was put back" in error["message"]
+    assert "deployment/web was put back, too" in error["message"]
+    assert {name: await world.template(name) for name in _BOTH} == before
+    assert await world.cluster_leftovers() == world.docker_leftovers() == []
+    assert await world.who(5) == {"original": 5}
+
+    failed = await world.devcluster("up", "-d", code=1)
+    assert "deployment/api was put back" in failed.stderr
+    assert "done all the same: web created" in failed.stderr
+    assert await world.template("api") == before["api"]
+    assert await world.who(5) == {"local": 5}
+    assert await world.who(5, "api") == {"original": 5}
+
+
+@pytest.mark.slow
+async def test_up_ends_when_nobody_reads_it_any_more(both: World) -> None:
+    """As `devcluster up | head -1` has it."""
+    world = both
+    process = await world.start("-q", "up", "web")
+    assert process.stdout is not None
+    async with asyncio.timeout(180):
+        while b"created" not in (line := await process.stdout.readline()):
+            assert line, "it ended before"
+        process.stdout._transport.close()  # type: ignore[attr-defined]
+        while process.returncode is None:  # the next line of the log finds nobody
+            await world.ask("client", "http", "-n", "1", "-url", "http://web/")
+            await asyncio.sleep(0.2)
+    assert process.returncode == 0
+    assert (await world.status())["state"] == "agent-installed"
+    assert await world.who(5) == {"original": 5}
+
+
 @pytest.mark.slow
 async def test_an_interrupt_puts_back_what_was_ready_already(both: World) -> None:
     """One is attached, the other never gets healthy: ^C of `up -d` leaves neither."""

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from devcluster.errors import DevclusterError, FailedError, LeftoverError, joined
+from devcluster.errors import DevclusterError, FailedError, LeftoverError, joined, kind_of
 
 Json = dict[str, Any]
 
 
 def rows_of(results: Sequence[Json | BaseException]) -> list[Json]:
-    """The rows where nothing failed, else the errors as one.  A bug is raised as it is, unless something is
-    left over, which matters more to who reads it."""
+    """The rows where nothing failed, else the errors as one, which names what was done all the same.
+
+    A bug is raised as it is, unless something is left over, which matters more to who reads it."""
+    rows = [result for result in results if not isinstance(result, BaseException)]
     failed = [result for result in results if isinstance(result, BaseException)]
     expected = [error for error in failed if isinstance(error, DevclusterError)]
     bugs = [error for error in failed if not isinstance(error, DevclusterError)]
@@ -23,5 +25,14 @@ def rows_of(results: Sequence[Json | BaseException]) -> list[Json]:
         raise bugs[0]
     if expected:
         expected += [FailedError(f"a bug in devcluster: {type(bug).__name__}") for bug in bugs]
-        raise joined(expected) from failed[0]
-    return [result for result in results if not isinstance(result, BaseException)]
+        raise _beside(rows, joined(expected)) from failed[0]
+    return rows
+
+
+def _beside(rows: Sequence[Json], error: DevclusterError) -> DevclusterError:
+    if not rows:
+        return error
+    done = ", ".join(f"{row['name']} {row['outcome']}" for row in rows)
+    hints = [error.hint] if error.hint else []
+    hints.append(f"done all the same: {done}; `devcluster status` shows it")
+    return kind_of(error)(error.message, hint="\n".join(hints))

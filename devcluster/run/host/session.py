@@ -82,8 +82,12 @@ class Session:
         takeover: bool,
         timeout: float,
         report: Report = silent,
+        whole: bool = False,
     ) -> Json:
-        """Make it as the file says.  Answers ``{"workloads": [{"name", "outcome", "detail"}], "notes"}``."""
+        """Make it as the file says.  Answers ``{"workloads": [{"name", "outcome", "detail"}], "notes"}``.
+
+        Those that don't fail stay, and are named in the error; with *whole* they are put back as well.
+        """
         async with self._turn(report, timeout):
             chosen = [workload for workload in project.workloads if not only or workload.key in only]
             wanted = [await self.read(project, workload.key) for workload in chosen]
@@ -106,7 +110,7 @@ class Session:
                 await self._sweep(project)
             if results:  # a workload under another name, or a port of theirs, may be wanted anew
                 wanted = [await self.read(project, workload.key) for workload in chosen]
-            results += await self._apply_all(wanted, takeover=takeover)
+            results += await self._apply_all(wanted, takeover=takeover, whole=whole)
             return {"workloads": rows_of(results), "notes": []}
 
     def _others(self, project: Project, wanted: list[Wanted], only: tuple[str, ...]) -> dict[str, str]:
@@ -168,18 +172,33 @@ class Session:
         place = self.site.place
         return await read_wanted(self.site.cluster, self.site.engine, project, workload, place.namespace)
 
-    async def _apply_all(self, wanted: list[Wanted], *, takeover: bool) -> list[Json | BaseException]:
-        """All at once.  Broken off, those that were done already are put back as well."""
+    async def _apply_all(
+        self, wanted: list[Wanted], *, takeover: bool, whole: bool
+    ) -> list[Json | BaseException]:
+        """All at once.  Broken off, or where one fails with *whole*, what is done is put back, too."""
         before = frozenset(self.attachments)
         try:
-            return await self._settle(*(self._apply_one(item, takeover=takeover) for item in wanted))
+            results = await self._settle(*(self._apply_one(item, takeover=takeover) for item in wanted))
         except asyncio.CancelledError:
-            error = FailedError("interrupted")
-            for item in wanted:
-                if item.workload.key in self.attachments.keys() - before:
-                    created = not item.install.adopted
-                    self._tell(item, await self._put_back(item, created=created, error=error))
+            for item, error in await self._undo(wanted, before, "interrupted"):
+                self._tell(item, error)
             raise
+        both = zip(wanted, results, strict=True)
+        failed = [item.workload.key for item, result in both if isinstance(result, BaseException)]
+        if not whole or not failed:
+            return results
+        undone = await self._undo(wanted, before, f"{', '.join(failed)} failed")
+        errors = [result for result in results if isinstance(result, BaseException)]
+        return [*errors, *(_as_well(item, error) for item, error in undone)]
+
+    async def _undo(
+        self, wanted: list[Wanted], before: frozenset[str], why: str
+    ) -> list[tuple[Wanted, DevclusterError]]:
+        """Put back what is attached now and was not *before*; each with the error that came of it."""
+        done = [it for it in wanted if it.workload.key in self.attachments.keys() - before]
+        error = FailedError(why)
+        put_back = (self._put_back(it, created=not it.install.adopted, error=error) for it in done)
+        return list(zip(done, await asyncio.gather(*put_back), strict=True))
 
     async def _apply_one(self, wanted: Wanted, *, takeover: bool) -> Json:
         key = wanted.workload.key
@@ -371,6 +390,11 @@ class Session:
         detail += [f"{address}:{host} -> {port}" for port, address, host in ports]
         warnings = [asdict(caution) for caution in attachment.wanted.cautions]
         return {"name": attachment.key, "outcome": outcome, "detail": detail, "warnings": warnings}
+
+
+def _as_well(wanted: Wanted, error: DevclusterError) -> DevclusterError:
+    left = isinstance(error, LeftoverError)
+    return error if left else FailedError(f"{wanted.title} was put back, too")
 
 
 @contextlib.asynccontextmanager
