@@ -31,6 +31,8 @@ def _code(command: click.Command, options: Options) -> int:
     stdout = sys.stdout
     try:
         code = command.main(standalone_mode=False, obj=options)
+        if code == INTERRUPTED:
+            return _interrupted(options)
         return code if isinstance(code, int) else 0
     except click.exceptions.Exit as error:
         return error.exit_code
@@ -38,7 +40,8 @@ def _code(command: click.Command, options: Options) -> int:
         return _usage(error, options)
     except (KeyboardInterrupt, click.Abort) as error:
         # click takes an EOFError, which is also asyncio's word for a peer that hung up, for ^D.
-        return _bug(error.__cause__, options) if isinstance(error.__cause__, EOFError) else INTERRUPTED
+        cause = error.__cause__
+        return _bug(cause, options) if isinstance(cause, EOFError) else _interrupted(options)
     except SystemExit:
         if sys.stdout is stdout:
             raise
@@ -65,10 +68,17 @@ def _leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
+def _interrupted(options: Options) -> int:
+    if not options.streams:
+        _document(options, "interrupted", "", INTERRUPTED)
+    return INTERRUPTED
+
+
 def _usage(error: click.ClickException, options: Options) -> int:
     """A word that does not parse; the options before it may not have been stored yet."""
-    if options.json or _asked_for_json(sys.argv[1:]):
-        _document(error.format_message(), "", error.exit_code)
+    if _asked_for_json(sys.argv[1:]):
+        options.output = "json"
+    _document(options, error.format_message(), "", error.exit_code)
     error.show()
     return error.exit_code
 
@@ -80,9 +90,11 @@ def _asked_for_json(words: list[str]) -> bool:
     )
 
 
-def _document(message: str, hint: str, code: int) -> None:
-    problem = {"message": message, "hint": hint, "exit_code": code}
-    click.echo(json.dumps({"error": problem}, ensure_ascii=False))
+def _document(options: Options, message: str, hint: str, code: int) -> None:
+    """With ``-o json``; not where the result is told already, of which there is one."""
+    if options.json and not options.answered:
+        problem = {"message": message, "hint": hint, "exit_code": code}
+        click.echo(json.dumps({"error": problem}, ensure_ascii=False))
 
 
 def _group(group: BaseExceptionGroup[BaseException], options: Options) -> int:
@@ -98,8 +110,7 @@ def _group(group: BaseExceptionGroup[BaseException], options: Options) -> int:
 
 
 def _expected(error: DevclusterError, options: Options) -> int:
-    if options.json:
-        _document(error.message, error.hint, error.exit_code)
+    _document(options, error.message, error.hint, error.exit_code)
     label = "" if isinstance(error, FileError) else click.style("error:", fg="red", bold=True) + " "
     click.echo(f"{label}{error.message}", err=True, color=options.color)
     for line in error.hint.splitlines():
@@ -127,8 +138,7 @@ def _bug(error: BaseException, options: Options) -> int:
     except OSError as reason:
         hint = f"please report it; its trace could not be kept: {reason.strerror}"
         _say_where(error)
-    if options.json:
-        _document(message, hint, BUG)
+    _document(options, message, hint, BUG)
     click.echo(f"error: {message}", err=True)
     click.echo(f"  {hint}", err=True)
     return BUG

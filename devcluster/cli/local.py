@@ -25,6 +25,7 @@ def logs(options: Options, workloads: tuple[str, ...], follow: bool) -> int:
     """
     from devcluster.run import local
 
+    options.streams = follow
     request, printer = read_request(options, workloads), Printer(options)
     lines: list[dict[str, str]] = []
 
@@ -53,6 +54,7 @@ def exec_(options: Options, workload: str, words: tuple[str, ...]) -> int:
     words = words[1:] if words[0] == "--" else words
     if not words:
         raise click.UsageError("Missing argument 'CMD...'.")
+    options.streams = True
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     return asyncio.run(local.run_command(read_request(options, (workload,)), words, terminal=terminal))
 

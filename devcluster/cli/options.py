@@ -15,7 +15,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(slots=True)
 class Options:
-    """Filled by the options as they are parsed; the one nearest to the command wins."""
+    """Filled by the options as they are parsed; the one nearest to the command wins.
+
+    ``answered``: the one document of ``-o json`` is printed.  ``streams``: there is none, but a line now and
+    then until ^C, or another program's output.
+    """
 
     file: Path | None = None
     context: str | None = None
@@ -25,6 +29,8 @@ class Options:
     quiet: bool = False
     no_color: bool = False
     timeout: float = 300.0
+    answered: bool = False
+    streams: bool = False
 
     @property
     def json(self) -> bool:

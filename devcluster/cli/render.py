@@ -52,6 +52,8 @@ class Printer:
         click.echo(text, err=self._options.json, color=self._options.color)
 
     def document(self, value: Any) -> None:
+        """The command's one document: an error that comes later is told on stderr alone."""
+        self._options.answered = True
         click.echo(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False))
 
     def outcomes(self, result: dict[str, Any]) -> None:

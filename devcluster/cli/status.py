@@ -36,6 +36,7 @@ def status(options: Options, verify: bool, watch: bool) -> int:
         raise click.UsageError("--verify and --watch don't go together: a watch asks nothing of the cluster")
     request = read_request(options, file_needed=False)
     if watch:
+        options.streams = True
         asyncio.run(_watch(request, options))
         return 0
     document = asyncio.run(read_status(request, verify=verify))

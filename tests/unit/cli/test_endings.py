@@ -11,11 +11,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
 from devcluster.cli.ending import BUG, INTERRUPTED, run_to_the_end
+from devcluster.cli.options import Options, common, pass_options
+from devcluster.cli.render import Printer
+from devcluster.errors import FailedError
 
 _ROOT = str(Path(__file__).resolve().parents[3])
 _KUBECONFIG = """
@@ -101,15 +105,31 @@ def test_the_working_directory_has_gone(folder: Path) -> None:
     )
 
 
-def ending(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
-    @click.command()
-    def fail() -> None:
-        raise error
+def ending(
+    end: BaseException | int,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...] = (),
+    *,
+    first: dict[str, Any] | None = None,
+    streams: bool = False,
+) -> int:
+    """The code of a command that prints *first*, if anything, and then ends so."""
 
-    monkeypatch.setattr(sys, "argv", ["devcluster"])
+    @click.command()
+    @common
+    @pass_options
+    def command(options: Options) -> int:
+        options.streams = streams
+        if first is not None:
+            Printer(options).outcomes(first)
+        if isinstance(end, BaseException):
+            raise end
+        return end
+
+    monkeypatch.setattr(sys, "argv", ["devcluster", *words])
     monkeypatch.setattr("os._exit", sys.exit)
     with pytest.raises(SystemExit) as caught:
-        run_to_the_end(fail)
+        run_to_the_end(command)
     assert isinstance(caught.value.code, int)
     return caught.value.code
 
@@ -121,6 +141,41 @@ def test_who_is_to_blame(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert ending(mixed, monkeypatch) == BUG
     assert ending(KeyboardInterrupt(), monkeypatch) == INTERRUPTED
     assert ending(EOFError(), monkeypatch) == BUG
+
+
+def documents(printed: str) -> list[dict[str, Any]]:
+    found, rest = [], printed.strip()
+    while rest:
+        value, end = json.JSONDecoder().raw_decode(rest)
+        found.append(value)
+        rest = rest[end:].strip()
+    return found
+
+
+@pytest.mark.parametrize("later", [FailedError("it ended with 3"), KeyboardInterrupt(), ValueError("hush")])
+def test_there_is_one_document(
+    later: BaseException, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A foreground `up` has told what it attached when that fails, an hour later."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    code = ending(later, monkeypatch, ("-o", "json"), first={"workloads": []})
+    told = capsys.readouterr()
+    assert documents(told.out) == [{"workloads": []}]
+    assert code == {FailedError: 1, KeyboardInterrupt: INTERRUPTED, ValueError: BUG}[type(later)]
+    assert ("it ended with 3" in told.err) == (code == 1)
+
+
+def test_an_interrupt_is_a_document(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ending(KeyboardInterrupt(), monkeypatch, ("-o", "json")) == INTERRUPTED
+    (document,) = documents(capsys.readouterr().out)
+    assert document["error"]["exit_code"] == INTERRUPTED
+    assert ending(INTERRUPTED, monkeypatch, ("-o", "json")) == INTERRUPTED
+    assert len(documents(capsys.readouterr().out)) == 1
+    assert ending(KeyboardInterrupt(), monkeypatch) == INTERRUPTED
+    assert ending(KeyboardInterrupt(), monkeypatch, ("-o", "json"), streams=True) == INTERRUPTED
+    assert capsys.readouterr().out == ""
 
 
 def test_a_bug_is_one_where_its_trace_can_not_be_kept(
