@@ -229,10 +229,13 @@ async def test_a_missing_right_is_named_and_nothing_changes(
             verbs = [item for item in one["verbs"] if (item, name) != (verb, resource)]
             rights.append(one | {"resources": [name], "verbs": verbs})
     monkeypatch.setenv("KUBECONFIG", str(await limited(world, kubeconfig, tmp_path, *rights)))
+    begun: list[str] = []
     async with open_cluster() as cluster:
+        plan = await replace(world, cluster=cluster).plan()
         with pytest.raises(ClusterError, match=message) as caught:
-            await install(cluster, await replace(world, cluster=cluster).plan(), world.binary)
+            await install(cluster, plan, world.binary, begin=lambda: begun.append(missing))
     assert caught.value.exit_code == 4
+    assert (not begun) == (missing == "patch deployments")  # which the rehearsal finds
     assert "devcluster role" in caught.value.hint
     await assert_original(world, before, history, led)
 

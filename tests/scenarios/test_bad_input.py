@@ -268,13 +268,13 @@ async def test_what_docker_refuses_is_put_back(world: World) -> None:
     """Only the engine knows what it can't do, and only once everything else is there."""
     await world.deploy()
     before = (await world.template())["spec"]
-    for code, setting, says in (
-        (1, "devices: [/dev/nope]", "/dev/nope"),
-        (2, "sysctls: {kernel.nope: 1}", "kernel.nope"),
-        (2, "working_dir: /dev/null/x", "/dev/null"),
+    for setting, says in (
+        ("devices: [/dev/nope]", "/dev/nope"),
+        ("sysctls: {kernel.nope: 1}", "kernel.nope"),
+        ("working_dir: /dev/null/x", "/dev/null"),
     ):
         world.write(f"name: shop\nnamespace: {world.namespace}\nworkloads:\n  web: {{{setting}}}\n")
-        done = await world.devcluster("up", "-d", code=code)
+        done = await world.devcluster("up", "-d", code=1)
         assert says in done.stderr
         assert "deployment/web was put back" in done.stderr
         assert (await world.template())["spec"] == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from devcluster.edge.agent.ssh import Keys
@@ -25,7 +26,7 @@ class Opening:
     journal: Journal
     holder: Holder
 
-    async def install(self, wanted: Wanted, *, takeover: bool) -> Installed:
+    async def install(self, wanted: Wanted, *, takeover: bool, begin: Callable[[], None]) -> Installed:
         """The agent in the workload.  Raises BusyError where somebody else installs it just now."""
         return await install(
             self.site.cluster,
@@ -36,6 +37,7 @@ class Opening:
             timeout=self.site.timeout,
             holder=self.holder,
             takeover=takeover,
+            begin=begin,
         )
 
     async def is_abandoned(self, wanted: Wanted) -> bool:

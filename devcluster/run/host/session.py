@@ -27,7 +27,7 @@ from devcluster.errors import (
 )
 from devcluster.run.host.attachment import Attachment
 from devcluster.run.host.changes import Changes
-from devcluster.run.host.failing import told
+from devcluster.run.host.failing import Attempt, told
 from devcluster.run.host.opening import Opening
 from devcluster.run.host.results import rows_of
 from devcluster.run.report import Progress, Report, silent
@@ -210,9 +210,9 @@ class Session:
         ):
             repaired = wanted.install.astray
             await current.check(wanted)
-            async with self._or_put_back(wanted, created=False):
+            async with self._or_put_back(wanted, created=False) as attempt:
                 if repaired:
-                    await self._install(wanted, takeover=takeover)
+                    await self._install(wanted, takeover=takeover, attempt=attempt)
                     await current.until_repaired()
                 changed = await current.change(wanted) or repaired
             return self._row(current, "changed" if changed else "unchanged")
@@ -223,21 +223,27 @@ class Session:
         return self._row(attachment, "changed" if current is not None else "created")
 
     async def _attach(self, wanted: Wanted, *, takeover: bool, created: bool) -> Attachment:
-        async with self._or_put_back(wanted, created=created):
+        async with self._or_put_back(wanted, created=created, begun=False) as attempt:
             takeover = takeover or await self._opening.is_abandoned(wanted)
-            wanted, installed = await self._install(wanted, takeover=takeover)
+            wanted, installed = await self._install(wanted, takeover=takeover, attempt=attempt)
             attachment = await self._open(wanted, installed, takeover=takeover)
             await attachment.attach()
         return attachment
 
     @contextlib.asynccontextmanager
-    async def _or_put_back(self, wanted: Wanted, *, created: bool) -> AsyncIterator[None]:
-        """Whatever fails in here, or is broken off, is put back.  *created*: the agent too."""
+    async def _or_put_back(
+        self, wanted: Wanted, *, created: bool, begun: bool = True
+    ) -> AsyncIterator[Attempt]:
+        """Whatever fails in here once the attempt has *begun*, or is broken off, is put back.  *created*: the
+        agent too."""
+        attempt = Attempt(begun)
         try:
-            yield
+            yield attempt
         except (asyncio.CancelledError, Exception) as broken:
             cause = first_of(broken)
             if isinstance(cause, DevclusterError):
+                if not attempt.begun:
+                    raise cause from broken.__cause__
                 raise await self._put_back(wanted, created=created, error=cause) from broken
             known = isinstance(cause, asyncio.CancelledError)
             why = "interrupted" if known else f"a bug: {type(cause).__name__}"  # its text may hold a value
@@ -249,13 +255,14 @@ class Session:
         if isinstance(error, LeftoverError):
             self.site.report(Progress(wanted.workload.key, f"{error.message}: {error.hint}"))
 
-    async def _install(self, wanted: Wanted, *, takeover: bool) -> tuple[Wanted, Installed]:
+    async def _install(self, wanted: Wanted, *, takeover: bool, attempt: Attempt) -> tuple[Wanted, Installed]:
         """Once more from the beginning where somebody installs the same at this very moment."""
         try:
-            return wanted, await self._opening.install(wanted, takeover=takeover)
+            installed = await self._opening.install(wanted, takeover=takeover, begin=attempt.begin)
         except BusyError:
             wanted = await self.read(wanted.project, wanted.workload.key)
-            return wanted, await self._opening.install(wanted, takeover=takeover)
+            installed = await self._opening.install(wanted, takeover=takeover, begin=attempt.begin)
+        return wanted, installed
 
     async def _open(self, wanted: Wanted, installed: Installed, *, takeover: bool) -> Attachment:
         attachment = await self._opening.claim(wanted, installed, takeover=takeover)

@@ -89,8 +89,10 @@ async def install(
     timeout: float = 300.0,
     holder: Holder | None = None,
     takeover: bool = False,
+    begin: Callable[[], None] = lambda: None,
 ) -> Installed:
-    """Apply *plan*.  HeldError where that would wrap anew what somebody else than *holder* holds.
+    """Apply *plan*.  HeldError where that would wrap anew what somebody else than *holder* holds.  *begin* is
+    called before the first change: what is raised earlier has changed nothing.
 
     Where it fails half-way everything is put back (FailedError, or LeftoverError where
     even that failed).  A cancelled call puts nothing back: the journal and the Secret know what to do."""
@@ -98,6 +100,7 @@ async def install(
     if not plan.adopted:
         await work.check_holder(holder, takeover)
         await work.rehearse()
+    begin()
     try:
         for step in plan.steps:
             report(Progress(plan.observed.name, str(step)))
