@@ -29,7 +29,6 @@ import yaml
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.client import rest as kubernetes_rest
 from kubernetes.config.config_exception import ConfigException
-from kubernetes.config.exec_provider import ExecProvider
 from kubernetes.config.kube_config import (
     FileOrData,
     KubeConfigLoader,
@@ -39,14 +38,11 @@ from kubernetes.config.kube_config import (
 
 from devcluster.edge.kube.connections import Connections
 from devcluster.edge.kube.context import read_context
+from devcluster.edge.kube.plugin import plugin_failed, run_plugin
 from devcluster.errors import ClusterError
 
 _files = threading.Lock()  # the package's temporary files belong to all of the process
 _EARLY = datetime.timedelta(seconds=30)  # a token is fetched anew this long before it expires
-
-
-class PluginError(ClusterError):
-    """The kubeconfig's exec plugin gave no credentials."""
 
 
 class _Loader(KubeConfigLoader):
@@ -55,14 +51,10 @@ class _Loader(KubeConfigLoader):
     def _load_from_exec_plugin(self) -> bool | None:
         if not self._user or "exec" not in self._user:
             return None
-        command = str(self._user["exec"].safe_get("command") or "?")
+        config = self._user["exec"].value
         assert self._cluster is not None
         base = self._get_base_path(self._cluster.path)
-        try:
-            status = ExecProvider(self._user["exec"], base, self._cluster).run()
-        except (ConfigException, OSError) as error:
-            raise _plugin_failed(command, str(error)) from error
-        self._keep(command, status, base)
+        self._keep(str(config.get("command")), run_plugin(config, base, self._cluster.value), base)
         return True
 
     def _keep(self, command: str, status: dict[str, Any], base: str) -> None:
@@ -72,10 +64,10 @@ class _Loader(KubeConfigLoader):
             self.cert_file = _plugin_file(status, "clientCertificateData", base)
             self.key_file = _plugin_file(status, "clientKeyData", base)
         else:
-            raise _plugin_failed(command, "its answer holds neither a token nor a certificate with its key")
+            raise plugin_failed(command, "its answer holds neither a token nor a certificate with its key")
         self.expiry = None
-        if "expirationTimestamp" in status:
-            self.expiry = datetime.datetime.fromisoformat(status["expirationTimestamp"])
+        if told := status.get("expirationTimestamp"):
+            self.expiry = _time(command, told)
 
 
 def _plugin_file(status: dict[str, Any], key: str, base: str) -> str:
@@ -83,12 +75,13 @@ def _plugin_file(status: dict[str, Any], key: str, base: str) -> str:
     return str(data.as_file())
 
 
-def _plugin_failed(command: str, output: str) -> PluginError:
-    lines = output.strip().splitlines() or ["no output"]
-    return PluginError(
-        f"the kubeconfig's plugin {command} gave no credentials: {lines[-1]}",
-        hint="log in again as your cluster's provider says; `kubectl get pods` runs the same plugin",
-    )
+def _time(command: str, told: Any) -> datetime.datetime:
+    """RFC 3339, 5.6: a time has its offset."""
+    try:
+        found = datetime.datetime.fromisoformat(told)
+    except (ValueError, TypeError) as error:
+        raise plugin_failed(command, "the expirationTimestamp of its answer is no time") from error
+    return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
 
 
 @dataclass(frozen=True, slots=True)
