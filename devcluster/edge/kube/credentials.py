@@ -14,18 +14,20 @@ This module imports ``kubernetes`` (half a second), so ``cluster`` imports it fo
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 import json
+import re
 import socket
 import ssl
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import urllib3
-import yaml
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.client import rest as kubernetes_rest
 from kubernetes.config.config_exception import ConfigException
@@ -38,6 +40,7 @@ from kubernetes.config.kube_config import (
 
 from devcluster.edge.kube.connections import Connections
 from devcluster.edge.kube.context import read_context
+from devcluster.edge.kube.kubeconfig import check_kubeconfig
 from devcluster.edge.kube.plugin import plugin_failed, run_plugin
 from devcluster.errors import ClusterError
 
@@ -105,7 +108,7 @@ class Access:
         self._load()
 
     def _load(self) -> None:
-        with _files:
+        with _files, _translated(self.context):
             try:
                 self._load_from_files()
             finally:
@@ -113,10 +116,7 @@ class Access:
 
     def _load_from_files(self) -> None:
         configuration = Configuration()
-        try:
-            self._loader.load_and_set(configuration)
-        except ConfigException as error:
-            raise ClusterError(f"the kubeconfig's context {self.context} is not usable: {error}") from error
+        self._loader.load_and_set(configuration)
         configuration.refresh_api_key_hook = None  # ours: it must be able to fail
         client = ApiClient(configuration)
         self.server = str(configuration.host)
@@ -138,7 +138,8 @@ class Access:
             expiry = getattr(self._loader, "expiry", None)
             if not force and not (expiry and expiry - _EARLY < datetime.datetime.now(datetime.UTC)):
                 return
-            self._loader._load_authentication()
+            with _translated(self.context):
+                self._loader._load_authentication()
             self._load()
 
     def credentials(self) -> Credentials:
@@ -161,7 +162,7 @@ class Access:
         self.refresh()
         keys = self.configuration.api_key
         token = keys.get("BearerToken") or keys.get("authorization")
-        return {"Authorization": token} if token else {}
+        return {"Authorization": _header(token)} if token else {}
 
     def tls(self) -> ssl.SSLContext | None:
         """A context with the cluster's CA and the client's certificate; None for plain HTTP."""
@@ -218,33 +219,69 @@ def _parse_proxy(address: str) -> tuple[str, int, str | None]:
     return url.hostname, url.port or 80, login
 
 
+def _header(token: str) -> str:
+    """A token from a file ends with its line.  What no header can carry would be told whole by its sender."""
+    text = token.strip()
+    if not (text.isascii() and text.isprintable()):
+        raise ClusterError("the kubeconfig's token is none: it holds what no HTTP header can carry")
+    return text
+
+
 def _tls(configuration: Any) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    """An encrypted key is refused, not asked about: kubectl doesn't know them either."""
+    with _of_certificate("the cluster's CA certificate (`certificate-authority`)"):
+        context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
     if not configuration.verify_ssl:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if configuration.cert_file:
-        context.load_cert_chain(configuration.cert_file, configuration.key_file)
+        with _of_certificate("the user's certificate and key (`client-certificate`, `client-key`)"):
+            context.load_cert_chain(configuration.cert_file, configuration.key_file, password="")
     return context
 
 
-def _open_loader(files: str, context: str | None) -> _Loader:
+@contextlib.contextmanager
+def _of_certificate(what: str) -> Iterator[None]:
     try:
-        merger = KubeConfigMerger(files)
-    except (ConfigException, OSError, yaml.YAMLError) as error:
-        raise ClusterError(f"the kubeconfig {files} can't be read: {error}") from error
-    if merger.config is None:
+        yield
+    except (ssl.SSLError, ValueError) as error:
+        seen = (getattr(error, "reason", None) or "no PEM").lower().replace("_", " ")
         raise ClusterError(
-            f"no kubeconfig: {files} does not exist",
-            hint="`devcluster sandbox up` gives a cluster of your own; else set KUBECONFIG",
-        )
-    try:
-        named = read_context(files, context)
-        active = named.name if named else context
-        return _Loader(config_dict=merger.config, active_context=active, config_base_path=None)
-    except ConfigException as error:
-        names = sorted(item["name"] for item in merger.config.value.get("contexts") or [])
-        raise ClusterError(
-            f"the kubeconfig has no usable context {context or '(no current one is set)'}",
-            hint=f"it has: {', '.join(names) or 'none'}; name one by --context or `context:`",
+            f"{what} of the kubeconfig can't be used: {seen}",
+            hint="it is damaged: have your cluster's provider write the kubeconfig again",
         ) from error
+
+
+def _open_loader(files: str, context: str | None) -> _Loader:
+    check_kubeconfig(files, context)
+    named = read_context(files, context)
+    name = named.name if named else context
+    with _translated(str(name)):
+        merger = KubeConfigMerger(files)
+        return _Loader(config_dict=merger.config, active_context=name, config_base_path=None)
+
+
+@contextlib.contextmanager
+def _translated(context: str) -> Iterator[None]:
+    """What the ``kubernetes`` package stumbles over in a kubeconfig is the kubeconfig's fault."""
+    try:
+        yield
+    except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ClusterError(
+            f"the kubeconfig's context {context} is not usable: {_words(error)}",
+            hint=f"`kubectl --context {context} version` reads the same",
+        ) from error
+
+
+def _words(error: Exception) -> str:
+    """Without values: the package's own words hold whole entries, and a token is in one."""
+    match error:
+        case ssl.SSLError():
+            return error.reason or "not readable by OpenSSL"
+        case OSError():
+            return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+        case ConfigException() if missing := re.search(r"Expected key (\S+) in", str(error)):
+            return f"it lacks `{missing[1]}`"
+        case ConfigException() if "{" not in str(error):
+            return str(error)
+    return f"a value that can't be read ({type(error).__name__})"

@@ -1,0 +1,133 @@
+"""What is wrong with a kubeconfig, said before the ``kubernetes`` package reads it.
+
+That trips over what it does not expect (a list, a text that is no YAML, data that is not base64), and has one
+word for an entry that is missing and a context that is missing.  Nothing of a value is told: keys and names
+only, since tokens and keys are among the values.
+
+Source: https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from devcluster.errors import ClusterError
+
+Json = dict[str, Any]
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SECTIONS = {"contexts": "context", "clusters": "cluster", "users": "user"}
+_DATA = ("certificate-authority-data", "client-certificate-data", "client-key-data")
+
+
+def check_kubeconfig(files: str, wanted: str | None) -> None:
+    """ClusterError unless the context *wanted* (None: the current one) of *files* (as in KUBECONFIG) is
+    whole."""
+    paths = [os.path.expanduser(path) for path in files.split(os.pathsep) if path]
+    documents = [_read(path) for path in paths if os.path.exists(path)]
+    if not documents:
+        raise ClusterError(
+            f"no kubeconfig: {files} does not exist",
+            hint="`devcluster sandbox up` gives a cluster of your own; else set KUBECONFIG",
+        )
+    current = next((str(it["current-context"]) for it in documents if it.get("current-context")), None)
+    name = wanted or current
+    contexts = _entries(documents, "contexts")
+    if name is None or name not in contexts:
+        told = name or "(no current one is set)"
+        raise ClusterError(
+            f"the kubeconfig has no usable context {told}",
+            hint=f"it has: {_names(contexts)}; name one by --context or `context:`",
+        )
+    context = contexts[name]
+    clusters, users = _entries(documents, "clusters"), _entries(documents, "users")
+    if context.get("cluster") not in clusters:
+        raise _missing(name, context, "cluster", clusters)
+    if context.get("user") and context["user"] not in users:
+        raise _missing(name, context, "user", users)
+    cluster = clusters[context["cluster"]]
+    _check_server(str(context["cluster"]), cluster)
+    _check_data(f"cluster {context['cluster']}", cluster)
+    _check_data(f"user {context.get('user')}", users.get(context.get("user"), {}))
+
+
+def _read(path: str) -> Json:
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = yaml.load(file, _Loader)  # noqa: S506  # a safe loader, the quicker one
+    except OSError as error:
+        raise ClusterError(f"the kubeconfig {path} can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        seen = f"it is no text in UTF-8 (byte {error.object[error.start]:#04x})"
+        raise ClusterError(f"the kubeconfig {path} can't be read: {seen}", hint=_WRITE) from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise ClusterError(
+            f"the kubeconfig {path} can't be read: it is no YAML{where}", hint=_WRITE
+        ) from error
+    if not isinstance(found, dict):
+        seen = {list: "a list", str: "a text", type(None): "nothing"}.get(type(found), "a single value")
+        raise ClusterError(f"{path} is no kubeconfig: expected a map, found {seen}", hint=_WRITE)
+    for section, key in _SECTIONS.items():
+        _check_section(path, section, key, found.get(section))
+    return found
+
+
+_WRITE = "your cluster's provider writes a kubeconfig; KUBECONFIG names another file"
+
+
+def _check_section(path: str, section: str, key: str, entries: Any) -> None:
+    for entry in [entries] if not isinstance(entries, list | None) else entries or ():
+        if not isinstance(entry, dict) or "name" not in entry or not isinstance(entry.get(key), dict | None):
+            raise ClusterError(
+                f"{path} is no kubeconfig: `{section}` is no list of maps with `name` and `{key}`",
+                hint=_WRITE,
+            )
+
+
+def _entries(documents: list[Json], section: str) -> dict[Any, Json]:
+    """By name; of two with one name the first counts."""
+    found: dict[Any, Json] = {}
+    for document in documents:
+        for entry in document.get(section) or ():
+            found.setdefault(entry["name"], entry.get(_SECTIONS[section]) or {})
+    return found
+
+
+def _names(entries: dict[Any, Json]) -> str:
+    return ", ".join(sorted(str(name) for name in entries)) or "none"
+
+
+def _missing(name: str, context: Json, kind: str, known: dict[Any, Json]) -> ClusterError:
+    asked = context.get(kind)
+    seen = f"it names the {kind} {asked}, and `{kind}s` has no such entry" if asked else f"it names no {kind}"
+    return ClusterError(
+        f"the kubeconfig's context {name} is not usable: {seen}",
+        hint=f"there is: {_names(known)}; `kubectl config set-context {name} --{kind} NAME` names another",
+    )
+
+
+def _check_server(name: str, cluster: Json) -> None:
+    try:
+        url = urlsplit(str(cluster.get("server") or ""))
+        whole = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:  # a port that is none
+        whole = False
+    if not whole:
+        raise ClusterError(
+            f"the kubeconfig's cluster {name} is not usable: `server` is no http:// or https:// address",
+            hint=f"`kubectl config set-cluster {name} --server https://HOST:PORT` sets it",
+        )
+
+
+def _check_data(what: str, entry: Json) -> None:
+    for key in _DATA:
+        try:
+            base64.standard_b64decode(entry.get(key) or "")
+        except (ValueError, TypeError) as error:
+            raise ClusterError(f"the kubeconfig's {what} is not usable: `{key}` is not base64") from error
