@@ -176,9 +176,8 @@ def _explain(error: Any) -> str:
 
 async def connect() -> Calls:
     """The engine that the docker command line uses; EngineError with what was tried."""
-    host, context = "", ""
+    host, context, tls = await asyncio.to_thread(_endpoint)
     try:
-        host, context, tls = await asyncio.to_thread(_endpoint)
         api = await asyncio.to_thread(translated, "ask Docker", _client, host, tls)
     except EngineError as error:
         raise _unreachable(host, context, error) from error
@@ -190,18 +189,19 @@ def _unreachable(host: str, context: str, error: EngineError) -> EngineError:
     if "Permission denied" in str(error):
         hint = "your user may not use this socket: add it to the group `docker`, or use rootless Docker"
     via = f"context {context}" if context else "DOCKER_HOST"
-    return EngineError(
-        f"the Docker engine at {host or 'its address'} ({via}) can't be used: {error}", hint=hint
-    )
+    return EngineError(f"the Docker engine at {host} ({via}) can't be used: {error}", hint=hint)
 
 
 def _client(host: str, tls: Any) -> Any:
     import docker
 
     _probe(host)
-    api = docker.APIClient(
-        base_url=host, tls=tls or False, version="auto", timeout=_CONNECT, use_ssh_client=True
-    )
+    try:
+        api = docker.APIClient(
+            base_url=host, tls=tls or False, version="auto", timeout=_CONNECT, use_ssh_client=True
+        )
+    except ValueError as error:  # of the address, or of what answers there
+        raise EngineError(f"it is no address of an engine: {error}") from error
     api.timeout = _TIMEOUT
     return api
 
@@ -216,23 +216,42 @@ def _probe(host: str) -> None:
 
 def _endpoint() -> tuple[str, str, Any]:
     """(address, context's name or '', TLS settings) by the docker command line's own rules."""
-    from docker.context import ContextAPI
-    from docker.tls import TLSConfig
-
     if host := os.environ.get("DOCKER_HOST"):
-        folder = os.environ.get("DOCKER_CERT_PATH", os.path.expanduser("~/.docker"))
-        if not os.environ.get("DOCKER_TLS_VERIFY"):
-            return host, "", None
-        pair = (os.path.join(folder, "cert.pem"), os.path.join(folder, "key.pem"))
-        return host, "", TLSConfig(client_cert=pair, ca_cert=os.path.join(folder, "ca.pem"), verify=True)
-    name = os.environ.get("DOCKER_CONTEXT") or _current_context()
-    found = translated(f"read the docker context {name}", ContextAPI.get_context, name)
+        return host, "", _tls() if os.environ.get("DOCKER_TLS_VERIFY") else None
+    from docker.context.config import get_current_context_name
+
+    name, source = os.environ.get("DOCKER_CONTEXT"), "DOCKER_CONTEXT"
+    if not name:
+        name, source = str(get_current_context_name() or "default"), "the current one"
+    found = _context(name)
     if found is None:
-        raise EngineError(f"there is no docker context named {name}")
+        raise EngineError(f"there is no docker context {name} ({source})", hint=_CHOOSE)
     return found.Host or "unix:///var/run/docker.sock", name, found.TLSConfig
 
 
-def _current_context() -> str:
+_CHOOSE = "`docker context ls` shows those that there are, `docker context use NAME` chooses one"
+
+
+def _context(name: str) -> Any:
+    """None where there is none of that name."""
     from docker.context import ContextAPI
 
-    return str(translated("read the docker configuration", ContextAPI.get_current_context).Name)
+    try:
+        return ContextAPI.get_context(name)
+    except Exception as error:  # docker-py raises this very class, and trips over what it does not expect
+        text = f"the docker context {name} can't be read: its files are damaged ({type(error).__name__})"
+        raise EngineError(text, hint=_CHOOSE) from error
+
+
+def _tls() -> Any:
+    """As DOCKER_TLS_VERIFY asks for."""
+    from docker.tls import TLSConfig
+
+    folder = os.environ.get("DOCKER_CERT_PATH") or os.path.expanduser("~/.docker")
+    ca, *pair = (os.path.join(folder, name) for name in ("ca.pem", "cert.pem", "key.pem"))
+    if missing := [path for path in (ca, *pair) if not os.path.isfile(path)]:
+        raise EngineError(
+            f"DOCKER_TLS_VERIFY is set, and there is no {', no '.join(missing)}",
+            hint="DOCKER_CERT_PATH names the folder with the three; without DOCKER_TLS_VERIFY none is needed",
+        )
+    return TLSConfig(client_cert=tuple(pair), ca_cert=ca, verify=True)
