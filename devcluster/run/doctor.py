@@ -30,6 +30,7 @@ from devcluster.rules.checkup import (
 )
 from devcluster.rules.glimpses import GLIMPSES, Glimpse
 from devcluster.rules.rights import RIGHTS, Right
+from devcluster.run.place import check_home
 from devcluster.run.request import Request
 from devcluster.run.workload.surroundings import may_exist
 
@@ -40,11 +41,20 @@ _ROUNDS = 5
 
 
 async def examine(request: Request) -> tuple[Check, ...]:
-    """Every line, in the order docker, cluster, credentials, clock, rights, lane, networks."""
+    """Every line, in the order docker, networks, cluster, credentials, clock, rights, lane, state."""
     engine_checks, networks = await _docker()
     cluster_checks, seen = await _cluster(request)
     meeting = check_networks(networks, seen) if networks is not None else ()
-    return (*engine_checks, *meeting, *cluster_checks)
+    return (*engine_checks, *meeting, *cluster_checks, *_state(request))
+
+
+def _state(request: Request) -> list[Check]:
+    """A line where devcluster can't keep its own files."""
+    try:
+        check_home(request.environ)
+    except ConfigurationError as error:
+        return [_bad("state", error)]
+    return []
 
 
 async def _docker() -> tuple[list[Check], dict[str, str] | None]:

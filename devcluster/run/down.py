@@ -23,7 +23,7 @@ from devcluster.errors import (
     joined,
 )
 from devcluster.rules.marks import secret_name
-from devcluster.run.place import Place, place_of, state_home
+from devcluster.run.place import Place, make_private, place_of, state_home
 from devcluster.run.report import Report, silent
 from devcluster.run.request import Request, check_names
 from devcluster.run.site import gateway_binary
@@ -175,6 +175,7 @@ async def _remove(request: Request, cluster: Cluster, trace: Trace, report: Repo
     project = trace.project or (request.project.name if request.project is not None else "")
     place = place_of(cluster.context, trace.namespace, project, request.environ) if project else None
     folder = place.state if place is not None else state_home(request.environ)
+    make_private(folder)
     with Journal.open(folder / "journal.jsonl") as journal:
         removal = await remove(
             cluster,

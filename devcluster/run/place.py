@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcluster.errors import FailedError
+from devcluster.errors import ConfigurationError, FailedError
 from devcluster.rules.naming import project_id
 
 # What a Unix socket's path may have in bytes: 104 on macOS and 108 on Linux, with the zero byte (unix(7)).
@@ -62,10 +62,37 @@ def place_of(context: str, namespace: str, name: str, environ: Mapping[str, str]
     """The project's place; its folder is made, private, where it is not there yet."""
     identity = project_id(context, namespace, name)
     home = state_home(environ)
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(home)
     state = home / identity
-    state.mkdir(mode=0o700, exist_ok=True)
+    make_private(state)
     return Place(context, namespace, name, identity, state)
+
+
+def make_private(folder: Path) -> None:
+    """For devcluster's own files.  ConfigurationError where it can't be made or written to."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the folder {folder} can't be made: {error.strerror}", hint=_HINT
+        ) from error
+    _check_writable(folder)
+
+
+def check_home(environ: Mapping[str, str]) -> None:
+    """ConfigurationError where ``place_of`` would fail, as far as it shows; makes nothing."""
+    folder = state_home(environ)
+    _check_writable(next(path for path in (folder, *folder.parents) if os.path.lexists(path)))
+
+
+_HINT = "devcluster keeps its state there; set XDG_STATE_HOME to a folder that you may write to"
+
+
+def _check_writable(folder: Path) -> None:
+    if not folder.is_dir():
+        raise ConfigurationError(f"{folder} is no folder", hint=_HINT)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"the folder {folder} can't be written to", hint=_HINT)
 
 
 def _private_folder() -> Path:

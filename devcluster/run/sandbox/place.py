@@ -10,7 +10,7 @@ from pathlib import Path
 
 from devcluster.edge.docker.sandbox import NodeInfo, SandboxEngine, container_name
 from devcluster.errors import FailedError
-from devcluster.run.place import state_home
+from devcluster.run.place import make_private, state_home
 
 
 def context_name(name: str) -> str:
@@ -47,7 +47,7 @@ async def ensure_kubeconfig(engine: SandboxEngine, node: NodeInfo) -> Path:
 
 
 def _write_private(file: Path, content: bytes) -> None:
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(file.parent)
     partial = file.with_suffix(".new")
     partial.unlink(missing_ok=True)
     with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:

@@ -184,7 +184,7 @@ async def sandbox_down(name: str = "default", *, report: Report = silent) -> boo
             raise LeftoverError(f"the container {container_name(name)} is still there", hint="run it again")
     folder = state_folder(name)
     for path in (folder / "kubeconfig", folder):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # nor can it be there below a file
             path.rmdir() if path.is_dir() else path.unlink()
             removed = True
     report(Progress("", f"sandbox {name}: {'removed' if removed else 'there was none'}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.watch import Listing
 from devcluster.errors import ClusterError, NotFoundError
-from devcluster.run.doctor import agent_port, find_addresses, find_namespace
+from devcluster.run.doctor import agent_port, examine, find_addresses, find_namespace
+from devcluster.run.request import Request
 
 
 class Answering:
@@ -81,3 +83,23 @@ async def test_addresses_of_the_cluster_are_those_that_may_be_seen() -> None:
     assert await find_addresses(empty, "shop") == beyond
     nothing: Any = Shown({"pod": [], "service": []})
     assert await find_addresses(nothing, "shop") == []
+
+
+async def test_broken_settings_are_its_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is called a bug, nor hides the others."""
+    (tmp_path / "config.json").write_text('{"currentContext": "gone"}')
+    (tmp_path / "kubeconfig").write_text("- a list\n")
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    environ = {"XDG_STATE_HOME": str(tmp_path / "kubeconfig")}
+    lines = await examine(Request(project=None, context=None, namespace=None, environ=environ))
+    assert [(it.subject, it.state, it.exit_code) for it in lines] == [
+        ("docker", "bad", 5),
+        ("cluster", "bad", 4),
+        ("state", "bad", 2),
+    ]
+    assert "no docker context gone" in lines[0].text
+    assert "found a list" in lines[1].text
+    assert all(it.remedy for it in lines)

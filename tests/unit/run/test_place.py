@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from devcluster.errors import FailedError
+from devcluster.errors import ConfigurationError, FailedError
 from devcluster.run.place import place_of
 
 
@@ -20,6 +20,15 @@ def _place(home: Path) -> Path:
 def test_the_socket_is_in_the_private_folder(tmp_path: Path) -> None:
     place = place_of("kind", "shop", "web", {"XDG_STATE_HOME": str(tmp_path)})
     assert stat.S_IMODE(place.state.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("home", ["file", "file/below", "/proc/none"])
+def test_a_folder_that_can_not_be_made_is_a_wrong_setting(tmp_path: Path, home: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match="can't be made") as caught:
+        _place(tmp_path / home)
+    assert caught.value.exit_code == 2
+    assert "XDG_STATE_HOME" in caught.value.hint
 
 
 def test_a_folder_as_deep_as_one_likes_has_a_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
