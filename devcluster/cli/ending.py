@@ -24,7 +24,19 @@ BUG = 3
 
 def run_to_the_end(command: click.Command) -> NoReturn:
     """Run *command* with the process's arguments and leave with the right code."""
+    _open_closed_streams()
     _leave(_code(command, Options()))
+
+
+def _open_closed_streams() -> None:
+    """A stream that the shell closed (`>&-`) leads nowhere.  Left closed, its number would be that of the
+    next file or connection that is opened, and what is printed would go there."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:  # the lowest that is free
+        os.set_inheritable(number, True)
+    os.close(number)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  # to the end
 
 
 def _code(command: click.Command, options: Options) -> int:

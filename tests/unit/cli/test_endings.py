@@ -87,6 +87,23 @@ def test_nobody_reads(folder: Path) -> None:
         assert process.stderr.read() == ""
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_a_stream_is_closed(folder: Path, closed: str) -> None:
+    shell = f'"{sys.executable}" -m devcluster config {closed}'
+    environ = os.environ | {"PYTHONPATH": _ROOT}
+    done = subprocess.run(
+        ["/bin/sh", "-c", shell],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("name: shop") == closed.startswith(("2", "<"))
+
+
 def test_the_working_directory_has_gone(folder: Path) -> None:
     shell = f'mkdir gone; cd gone; rmdir ../gone; exec "{sys.executable}" -m devcluster plan'
     environ = os.environ | {"PYTHONPATH": _ROOT}
