@@ -4,6 +4,7 @@ foreground ends by ^C as by `leave`, and with an error where its container ends.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -63,16 +64,17 @@ async def test_the_foreground_ends_as_leave_does(world: World) -> None:
 async def test_the_foreground_ends_with_its_container(world: World) -> None:
     await world.deploy()
     _write(world)
-    process = await world.start("up")
+    process = await world.start("up", "-o", "json")
     await _until_answered_by(world, "local", guard=90)
     kill = await asyncio.create_subprocess_exec(
         "docker", "kill", f"devcluster-{world.project}-web", stdout=asyncio.subprocess.DEVNULL
     )
     assert await kill.wait() == 0
     async with asyncio.timeout(60):
-        _, err = await process.communicate()
+        out, err = await process.communicate()
     assert process.returncode == 1, err.decode()
     assert "exit code 137" in err.decode()
+    assert [row["outcome"] for row in json.loads(out)["workloads"]] == ["created"]  # and no second document
     assert await world.who() == {"original": 20}
 
 
