@@ -129,7 +129,8 @@ async def _handed_back(session: Session, report: Report) -> AsyncIterator[None]:
 
 
 async def _leave(session: Session, report: Report) -> LeftoverError | None:
-    """Hand back all that is attached, also by somebody else's `up` that is still at it."""
+    """Hand back all that is attached, also by another `up` that is still at it; no later one begins."""
+    session.ending = True
     if not session.live:
         return None
     try:

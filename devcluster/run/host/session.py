@@ -62,6 +62,7 @@ class Session:
         self._lock = asyncio.Lock()
         self._prepared = False
         self.used = False  # whether anything was ever asked for
+        self.ending = False  # what it holds is being handed back for good
         site.changed = self.changes.notify
         site.failed = self._failed
 
@@ -89,6 +90,10 @@ class Session:
         Those that don't fail stay, and are named in the error; with *whole* they are put back as well.
         """
         async with self._turn(report, timeout):
+            if self.ending:
+                raise FailedError(
+                    "the host process that was asked is just ending", hint="run the command again"
+                )
             chosen = [workload for workload in project.workloads if not only or workload.key in only]
             wanted = [await self.read(project, workload.key) for workload in chosen]
             check_targets(wanted, self._others(project, wanted, only))
