@@ -153,7 +153,8 @@ async def _follow(session: Session, stop: asyncio.Future[Any], log: Callable[[st
 
     def over() -> bool:
         states = [item.condition.state for item in session.attachments.values()]
-        return not session.live or all(state in ("failed", "held") for state in states)
+        failed = [state in ("failed", "held") for state in states]
+        return not session.live or (bool(failed) and all(failed))
 
     async with running(follow_session(session, log), name="logs") as logs:  # they end where nobody reads them
         ended = asyncio.ensure_future(session.changes.until(over))

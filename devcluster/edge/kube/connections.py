@@ -22,12 +22,19 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 
 class Connections:
-    """Those of one pool manager, from now on.  Its methods may be called from any thread."""
+    """Those of the pool managers that were adopted.  Its methods may be called from any thread.
 
-    def __init__(self, manager: PoolManager) -> None:
-        self._manager = manager
+    ``ended``: how often some were ended."""
+
+    def __init__(self) -> None:
+        self.ended = 0
+        self._manager: PoolManager | None = None
         self._lock = threading.Lock()
         self._opened: weakref.WeakKeyDictionary[HTTPConnection, float] = weakref.WeakKeyDictionary()
+
+    def adopt(self, manager: PoolManager) -> None:
+        """*manager* opens them from now on; those of a former one are still known."""
+        self._manager = manager
         plain = type(
             "PlainPool", (HTTPConnectionPool,), {"ConnectionCls": _noted(HTTPConnection, self._note)}
         )
@@ -39,7 +46,9 @@ class Connections:
     def end_older(self, moment: float) -> None:
         """End all idle ones, and each that reads and was opened before *moment* of the monotonic clock.  One
         that carries a change may have been obeyed already: whoever waits for that has a time-out."""
-        self._manager.clear()
+        self.ended += 1
+        if self._manager is not None:
+            self._manager.clear()
         with self._lock:
             old = [it for it, opened in self._opened.items() if opened < moment]
         for connection in old:

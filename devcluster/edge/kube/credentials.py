@@ -101,6 +101,7 @@ class Access:
     def __init__(self, files: str, context: str | None) -> None:
         """*files*: as in KUBECONFIG.  *context* None: the current one."""
         self._lock = threading.Lock()
+        self.connections = Connections()
         self._loader = _open_loader(files, context)
         current = self._loader.current_context
         self.context = str(current["name"])
@@ -122,7 +123,7 @@ class Access:
         self.server = str(configuration.host)
         self.configuration = configuration
         self.pool: urllib3.PoolManager = client.rest_client.pool_manager
-        self.connections = Connections(self.pool)
+        self.connections.adopt(self.pool)
         self._context = _tls(configuration) if self.server.startswith("https") else None
         self._certificate_end = _certificate_end(configuration.cert_file)
         settings = self.pool.connection_pool_kw

@@ -44,6 +44,11 @@ def check_kubeconfig(files: str, wanted: str | None) -> None:
             hint=f"it has: {_names(contexts)}; name one by --context or `context:`",
         )
     context = contexts[name]
+    for key in ("cluster", "user"):
+        if isinstance(context.get(key), dict | list):
+            raise ClusterError(
+                f"the kubeconfig's context {name} is not usable: `{key}` is no name", hint=_WRITE
+            )
     clusters, users = _entries(documents, "clusters"), _entries(documents, "users")
     if context.get("cluster") not in clusters:
         raise _missing(name, context, "cluster", clusters)
@@ -83,7 +88,8 @@ _WRITE = "your cluster's provider writes a kubeconfig; KUBECONFIG names another 
 
 def _check_section(path: str, section: str, key: str, entries: Any) -> None:
     for entry in [entries] if not isinstance(entries, list | None) else entries or ():
-        if not isinstance(entry, dict) or "name" not in entry or not isinstance(entry.get(key), dict | None):
+        named = isinstance(entry, dict) and isinstance(entry.get("name"), str | int | float)
+        if not named or not isinstance(entry.get(key), dict | None):
             raise ClusterError(
                 f"{path} is no kubeconfig: `{section}` is no list of maps with `name` and `{key}`",
                 hint=_WRITE,

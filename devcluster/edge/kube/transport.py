@@ -101,7 +101,7 @@ class Transport:
 
     def distrust(self, moment: float) -> None:
         """End the connections that were opened before *moment* of the monotonic clock: they are dead, and
-        whoever waits on one would wait for long.  What they carried fails as by a server that is away.  In no
+        whoever waits on one would wait for long.  A watch goes on anew, a question is asked again.  In no
         thread, since all of them may be waiting."""
         if self._access is not None:
             self._access.connections.end_older(moment)
@@ -193,18 +193,23 @@ class Transport:
         headers = self.access.headers() | {"Accept": types[1], "User-Agent": "devcluster"}
         if body is not None:
             headers["Content-Type"] = types[0]
-        try:
-            return self.access.pool.request(
-                method,
-                self.access.server + path,
-                body=body,
-                headers=headers,
-                timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT, self._timeout), read=read_timeout),
-                retries=urllib3.Retry(0, respect_retry_after_header=False),
-                preload_content=not stream,
-            )
-        except urllib3.exceptions.HTTPError as error:
-            raise unreachable(self.access.server, self.access.context, error) from error
+        while True:
+            ended = self.access.connections.ended
+            try:
+                return self.access.pool.request(
+                    method,
+                    self.access.server + path,
+                    body=body,
+                    headers=headers,
+                    timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT, self._timeout), read=read_timeout),
+                    retries=urllib3.Retry(0, respect_retry_after_header=False),
+                    preload_content=not stream,
+                )
+            except urllib3.exceptions.HTTPError as error:
+                unsent = isinstance(error, urllib3.exceptions.ClosedPoolError)
+                if self.access.connections.ended != ended and (unsent or method == "GET"):
+                    continue  # it was we who ended its connection
+                raise unreachable(self.access.server, self.access.context, error) from error
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -84,7 +84,7 @@ class PodLink:
         self.reason = ""
         self.since = time.time()
         self.agent_state: Json = {}
-        self._heard = (time.monotonic(), time.time())
+        self._heard = time.monotonic()
         self._bare = time.time()  # since when no lane stands, or one does
         self.holder: Json | None = None  # who took it from us
         self._claim = claim
@@ -119,12 +119,14 @@ class PodLink:
     def seen_since(self) -> float:
         """Since when ``seen`` is what it is, in seconds of the epoch."""
         if self._silence > _SILENT and self.state == "attached":
-            return self._heard[1]
+            return time.time() - self._silence
         return max(self.since, self._bare) if self.state == "attached" else self.since
 
     @property
     def _silence(self) -> float:
-        return time.monotonic() - self._heard[0]
+        """Seconds.  Any byte counts: behind megabytes of a volume an answer is late, and nobody silent."""
+        heard = self._heard if self._link is None else max(self._heard, self._link.heard)
+        return time.monotonic() - heard
 
     @property
     def _cut(self) -> str:
@@ -225,7 +227,7 @@ class PodLink:
     async def _serve(self, link: AgentLink) -> None:
         claim = self._claim
         if self.agent_state and self._silence > _SILENT:
-            self._wire.distrust(self._heard[0])
+            self._wire.distrust(self._heard)
         await self._wire.verify()
         self._hear(
             await link.call("hold", timeout=_OPEN, epoch=claim.epoch, holder=claim.holder, since=claim.since)
@@ -252,8 +254,7 @@ class PodLink:
         raise ConnectionError(self.reason)
 
     async def _end_when_slept(self) -> None:
-        await sleep.until_slept()
-        self._wire.distrust(time.monotonic())
+        self._wire.distrust(await sleep.until_slept())
         raise ConnectionError("this laptop was asleep")
 
     async def _end_when_dead(self, link: AgentLink) -> None:
@@ -285,7 +286,11 @@ class PodLink:
 
     async def _one_beat(self, link: AgentLink) -> None:
         patience = max(2 * self._claim.lease / 5, 2.0)
-        self._hear(await link.call("beat", timeout=patience, epoch=self._claim.epoch))
+        try:
+            self._hear(await link.call("beat", timeout=patience, epoch=self._claim.epoch))
+        except TimeoutError:
+            if time.monotonic() - link.heard > patience:
+                raise
 
     async def _keep_lane(self, number: int) -> None:
         failures = 0
@@ -303,7 +308,7 @@ class PodLink:
             await asyncio.sleep(_BACKOFF[min(failures, len(_BACKOFF) - 1)])
 
     def _hear(self, state: Json) -> None:
-        self._heard = (time.monotonic(), time.time())
+        self._heard = time.monotonic()
         if bool(state.get("lanes")) != bool(self.agent_state.get("lanes")):
             self._bare = time.time()
         self.agent_state = state

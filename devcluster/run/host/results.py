@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from devcluster.errors import DevclusterError, FailedError, LeftoverError, joined, kind_of
+from devcluster.errors import (
+    ClusterError,
+    ConfigurationError,
+    DevclusterError,
+    EngineError,
+    FailedError,
+    LeftoverError,
+    joined,
+    kind_of,
+)
 
 Json = dict[str, Any]
 
@@ -27,6 +36,21 @@ def rows_of(results: Sequence[Json | BaseException]) -> list[Json]:
         expected += [FailedError(f"a bug in devcluster: {type(bug).__name__}") for bug in bugs]
         raise _beside(rows, joined(expected)) from failed[0]
     return rows
+
+
+def half_way(results: Sequence[Json | BaseException]) -> list[Json | BaseException]:
+    """*results* of what belongs together: where one was done, or put back, the others stopped it half-way
+    and are told so, whoever is to blame (exit code 1); else nothing had begun."""
+    begun = any(
+        not isinstance(it, BaseException) or isinstance(it, FailedError | LeftoverError) for it in results
+    )
+    return [_stopped(it) if begun else it for it in results]
+
+
+def _stopped(result: Json | BaseException) -> Json | BaseException:
+    if isinstance(result, ClusterError | EngineError | ConfigurationError):
+        return FailedError(result.message, hint=result.hint)
+    return result
 
 
 def _beside(rows: Sequence[Json], error: DevclusterError) -> DevclusterError:

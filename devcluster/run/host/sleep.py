@@ -25,8 +25,12 @@ def asleep() -> float:
     return 0.0
 
 
-async def until_slept() -> None:
-    """Return when the laptop has slept since the call."""
+async def until_slept() -> float:
+    """Return when the laptop has slept since the call: when it was surely awake before, by the monotonic
+    clock."""
     before = asleep()
-    while asleep() - before < _NAP:  # noqa: ASYNC110 - nothing in the system announces it to everybody
+    while True:
+        awake = time.monotonic()
         await asyncio.sleep(_LOOK)
+        if asleep() - before >= _NAP:
+            return awake

@@ -133,7 +133,7 @@ class _Work:
         except ForbiddenError as error:
             if isinstance(step, RestoreService | RestoreTemplate):
                 raise
-            if isinstance(step, AwaitRollout):
+            if isinstance(step, AwaitRollout | PruneHistory):  # the Secret alone knows what it was
                 raise LeftoverError(
                     f"the template of {self._title} is restored, and then: {error.message}",
                     hint=f"{error.hint}\nthen {self._again}",
@@ -339,12 +339,13 @@ class _Work:
             raise kind("; ".join(words), hint=self._remedy(found, refused))
 
     def _remedy(self, found: list[str], refused: list[ForbiddenError]) -> str:
-        """Where the Secret is gone, nobody but kubectl knows a release of ours any more."""
+        """Where the Secret is gone, nobody but kubectl knows a release of ours any more; where the agent's
+        ConfigMaps are gone and Secrets may not be listed, nobody knows the Secret."""
         if not refused:
             return f"`devcluster down -n {self._space}` tries again"
         hints = list(dict.fromkeys(error.hint for error in refused if error.hint))
-        if releases := [one for one in sorted(found) if one.startswith("replicaset/")]:
-            hints.append(f"kubectl delete -n {self._space} {' '.join(releases)}")
+        if lost := [one for one in sorted(found) if one.startswith(("replicaset/", "secret/"))]:
+            hints.append(f"kubectl delete -n {self._space} {' '.join(lost)}")
         if any(one.startswith(("secret/", "configmap/", _MAPS)) for one in found):
             hints.append(f"then {self._again}")
         return "\n".join(hints)

@@ -56,7 +56,8 @@ class _World:
     def __init__(self, server: _Server) -> None:
         self.server = server
         self.manager = urllib3.PoolManager(retries=False, maxsize=4)
-        self.connections = Connections(self.manager)
+        self.connections = Connections()
+        self.connections.adopt(self.manager)
         self.ended: dict[str, str] = {}
 
     def ask(self, method: str, path: str) -> None:
@@ -117,3 +118,12 @@ def test_an_idle_one_is_not_used_again(world: _World) -> None:
     world.connections.end_older(time.monotonic())
     world.ask("GET", "/")
     assert len({id(it) for it in world.server.peers}) == 2
+
+
+def test_those_of_a_former_manager_are_known(world: _World) -> None:
+    """Credentials that are renewed make a new one; a watch stays where it is."""
+    reader = world.start("GET")
+    world.connections.adopt(urllib3.PoolManager())
+    world.connections.end_older(time.monotonic())
+    reader.join(10)
+    assert world.ended == {"GET": "ProtocolError"}

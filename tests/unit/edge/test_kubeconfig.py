@@ -51,6 +51,9 @@ def config(
             config(context={"user": "gone"}),
             ("context a is not usable", "the user gone, and `users` has no such entry", "there is: u"),
         ),
+        (config(context={"cluster": ["planted"]}), ("context a is not usable", "`cluster` is no name")),
+        (config(context={"user": {"planted": 1}}), ("context a is not usable", "`user` is no name")),
+        ("users: [{name: [planted]}]\n", ("`users` is no list", "`name`")),
         (config(cluster={"server": None}), ("cluster c", "`server` is no http:// or https:// address")),
         (config(cluster={"server": "https://planted:abc"}), ("cluster c", "`server`")),
         (

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
 from devcluster.edge.docker.engine import RefusedError
-from devcluster.errors import DevclusterError, FailedError, HeldError, LeftoverError
-from devcluster.run.host.results import rows_of
+from devcluster.errors import (
+    ClusterError,
+    ConfigurationError,
+    DevclusterError,
+    FailedError,
+    HeldError,
+    LeftoverError,
+)
+from devcluster.run.host.results import half_way, rows_of
 
 _ROW = {"name": "web", "outcome": "created", "detail": []}
 _FAILED = FailedError("it ended with 3; deployment/api was put back", hint="see its log")
@@ -34,6 +42,20 @@ def test_one_failure_is_told_as_it_is() -> None:
     with pytest.raises(DevclusterError) as caught:
         rows_of([_ROW, HeldError("bob has it")])
     assert (caught.value.message, caught.value.exit_code) == ("bob has it", 6)
+
+
+@pytest.mark.parametrize("other", [_ROW, _FAILED])
+def test_what_stopped_the_others_half_way_ends_with_1(other: Any) -> None:
+    denied = ClusterError("the API server denied it", hint="its webhook says why")
+    with pytest.raises(FailedError) as caught:
+        rows_of(half_way([other, denied]))
+    assert denied.message in caught.value.message
+    assert denied.hint in caught.value.hint
+
+
+def test_where_nothing_had_begun_the_cause_keeps_its_code() -> None:
+    with pytest.raises(ClusterError):
+        rows_of(half_way([ClusterError("denied"), ConfigurationError("no such port")]))
 
 
 def test_a_bug_stays_one_unless_something_is_left_over() -> None:

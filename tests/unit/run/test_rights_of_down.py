@@ -123,7 +123,7 @@ _NUMBERS = "the numbers in the history of deployment/web"
             "delete secret",
             ["devcluster-deployment-web"],
             ["secret/devcluster-deployment-web"],
-            "devcluster down -n shop",
+            "kubectl delete -n shop secret/devcluster-deployment-web",
         ),
         (
             "delete configmap",
@@ -159,6 +159,14 @@ async def test_nothing_goes_while_its_pods_may_run() -> None:
         "devcluster-agent-0-00",
         "web-2",
     ]
+
+
+async def test_the_secret_stays_while_it_alone_knows_a_number_of_ours() -> None:
+    """Somebody had restored the template, so that the limit is the first thing that may not be written."""
+    cluster = Limited("patch deployment")
+    with pytest.raises(LeftoverError, match="cannot patch deployments"):
+        await down(cluster)
+    assert cluster.left() == ["limit", "devcluster-deployment-web", "devcluster-agent-0-00"]
 
 
 async def test_who_may_not_even_begin_is_told_so() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any, cast
 
 import pytest
@@ -39,6 +40,25 @@ async def test_a_link_ends_after_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
         slept[0] += 60
         with pytest.raises(ConnectionError, match="asleep"):
             await serving
+
+
+async def test_an_answer_behind_megabytes_is_waited_for() -> None:
+    """Bytes that come in are a sign of life; where none do, the beat's patience is the end."""
+    link, late = PodLink(_pod(), Claim(1, {}, "", 0.5, "start-first"), _wire(), lambda: None), _Late()
+    await link._one_beat(cast(AgentLink, late))
+    late.heard -= 600
+    with pytest.raises(TimeoutError):
+        await link._one_beat(cast(AgentLink, late))
+
+
+class _Late:
+    """Never answers; ``heard`` is when bytes came in."""
+
+    def __init__(self) -> None:
+        self.heard = time.monotonic() + 60
+
+    async def call(self, do: str, **_: Any) -> dict[str, Any]:
+        raise TimeoutError
 
 
 def test_this_machine_tells() -> None:

@@ -1,0 +1,217 @@
+"""What a session holds: attachments that live by themselves, and every way to let go of one.
+
+There are three: handed back (agent, container and volumes stay), taken out (all goes), and put back after a
+failure, which is one of the two, depending on what this attempt made.  Whatever fails while letting go leaves
+something over, and says what.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import traceback
+from collections.abc import AsyncIterator
+from typing import Any
+
+from devcluster.config.model import Project
+from devcluster.edge.background import ended
+from devcluster.edge.kube.workload import WorkloadObject
+from devcluster.errors import (
+    DevclusterError,
+    FailedError,
+    HeldError,
+    LeftoverError,
+    RemainsError,
+    first_of,
+)
+from devcluster.rules.marks import Holder
+from devcluster.run.host.attachment import Attachment
+from devcluster.run.host.changes import Changes
+from devcluster.run.host.failing import Attempt, told
+from devcluster.run.report import Progress
+from devcluster.run.site import Site
+from devcluster.run.volume.removing import remove_copies
+from devcluster.run.workload.install import BusyError
+from devcluster.run.workload.journal import Journal
+from devcluster.run.workload.record import Mark, find_dropped
+from devcluster.run.workload.remove import remove
+from devcluster.run.workload.wanted import Wanted
+
+Json = dict[str, Any]
+
+
+class Holdings:
+    """Those of one session.  ``attachments``, and ``failures`` of those that ended by themselves: by the
+    workload's key.  *changes* is notified of both."""
+
+    def __init__(self, site: Site, tasks: asyncio.TaskGroup, journal: Journal, changes: Changes) -> None:
+        self.attachments: dict[str, Attachment] = {}
+        self.failures: dict[str, str] = {}
+        self._site = site
+        self._tasks = tasks
+        self._journal = journal
+        self._changes = changes
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    def add(self, attachment: Attachment) -> None:
+        """Let it live, until ``end``."""
+        key = attachment.key
+        self.attachments[key] = attachment
+        self.failures.pop(key, None)
+        self._running[key] = self._tasks.create_task(self._live(attachment), name=f"attachment {key}")
+
+    def close(self) -> None:
+        """Let none live on; nothing is handed back."""
+        for task in self._running.values():
+            task.cancel()
+
+    async def _live(self, attachment: Attachment) -> None:
+        """An attachment that breaks (the engine is gone, say) hands back; the others go on."""
+        try:
+            await attachment.run()
+        except (DevclusterError, ExceptionGroup) as error:
+            cause = first_of(error)
+            reason = str(cause) if isinstance(cause, DevclusterError) else f"a bug: {cause!r}"
+            with contextlib.suppress(DevclusterError):
+                await attachment.hand_back(failure=reason)
+            self.failed(attachment.key, reason)
+            if not isinstance(cause, DevclusterError):
+                traceback.print_exception(error)
+
+    async def detach(self, key: str, *, remove_agent: bool, tolerant: bool = False) -> Json:
+        """Let go of one: handed back, or with *remove_agent* as if nothing had been.  Its row, which tells
+        with *tolerant* what remains; else RemainsError."""
+        attachment = self.attachments[key]
+        wanted = attachment.wanted
+        notes: list[str] = []
+        remains: RemainsError | None = None
+        if attachment.condition.taken:
+            await attachment.local.stop()
+            notes.append(attachment.condition.taken)
+        elif remove_agent:
+            await attachment.yield_first()
+            try:
+                notes += await self._remove_agent(wanted.object)
+            except RemainsError as error:  # no pod has an agent any more
+                remains = error
+            await attachment.until_pods_end()
+            await attachment.local.stop()
+        else:
+            await attachment.hand_back()
+        await self.end(attachment, remove_containers=remove_agent)
+        if remains is not None:
+            if not tolerant:
+                raise remains
+            notes.append(str(remains))
+        return {
+            "name": key,
+            "outcome": "put back" if remove_agent and not attachment.condition.taken else "left",
+            "detail": [wanted.title, *notes],
+        }
+
+    async def drop(self, mark: Mark) -> Json:
+        """As ``detach`` for what nobody holds.  Its row, which tells what remains."""
+        try:
+            notes = await self._remove_agent(mark)
+        except RemainsError as error:  # nothing serves by it; whoever wants the others must not lose them
+            notes = [str(error)]
+        return {"name": mark.name, "outcome": "put back", "detail": [f"{mark.kind}/{mark.name}", *notes]}
+
+    async def find_dropped(self, project: Project, holder: Holder) -> list[Mark]:
+        """What was ours, is not attached at the moment and has been taken out of the file."""
+        attached = {it.wanted.object.name for it in self.attachments.values()}
+        return await find_dropped(self._site.cluster, self._site.place.namespace, project, holder, attached)
+
+    async def sweep(self, project: Project) -> None:
+        """Containers of what is neither in the file nor attached."""
+        engine, place = self._site.engine, self._site.place
+        keys = {item.key for item in await engine.list_project(place.id)}
+        keys -= {it.key for it in project.workloads} | self.attachments.keys()
+        await engine.remove_project(place.id, sorted(keys), volumes=False)
+
+    @contextlib.asynccontextmanager
+    async def or_put_back(
+        self, wanted: Wanted, *, created: bool, begun: bool = True
+    ) -> AsyncIterator[Attempt]:
+        """Whatever fails in here once the attempt has *begun*, or is broken off, is put back.  *created*: the
+        agent too."""
+        attempt = Attempt(begun)
+        try:
+            yield attempt
+        except (asyncio.CancelledError, Exception) as broken:
+            cause = first_of(broken)
+            if isinstance(cause, DevclusterError):
+                if not attempt.begun:
+                    raise cause from broken.__cause__
+                raise await self.put_back(wanted, created=created, error=cause) from broken
+            known = isinstance(cause, asyncio.CancelledError)
+            why = "interrupted" if known else f"a bug: {type(cause).__name__}"  # its text may hold a value
+            self.tell(wanted, await self.put_back(wanted, created=created, error=FailedError(why)))
+            raise
+
+    async def put_back(self, wanted: Wanted, *, created: bool, error: DevclusterError) -> DevclusterError:
+        """After a failure: as it was before.  The error to raise: LeftoverError where it is not."""
+        attachment = self.attachments.get(wanted.workload.key)
+        conflict = isinstance(error, HeldError | BusyError)  # what stands there is theirs
+        self._site.report(Progress(wanted.workload.key, f"putting back: {error}"))
+        try:
+            if attachment is not None:
+                await attachment.hand_back(failure=str(error))
+                await self.end(attachment, remove_containers=created)
+            try:
+                if created and not conflict:
+                    await self._remove_agent(wanted.object)
+            finally:
+                if created:
+                    await self._remove_copies(wanted.workload.key)
+        except Exception as second:
+            if isinstance(error, LeftoverError) and isinstance(second, RemainsError):
+                return error  # it was tried before, and says what stays
+            why = str(second) if isinstance(second, DevclusterError) else f"a bug: {type(second).__name__}"
+            return LeftoverError(
+                f"{error}; putting {wanted.title} back failed too: {why}",
+                hint=f"`devcluster down -n {self._site.place.namespace}` finishes it",
+            )
+        return told(error, f"{wanted.title} was put back")
+
+    def tell(self, wanted: Wanted, error: DevclusterError) -> None:
+        """What could not be put back, where nothing else says it."""
+        if isinstance(error, LeftoverError):
+            self._site.report(Progress(wanted.workload.key, f"{error.message}: {error.hint}"))
+
+    async def end(self, attachment: Attachment, *, remove_containers: bool = False) -> None:
+        """It was handed back: nothing of it runs any more."""
+        key = attachment.key
+        self.attachments.pop(key, None)
+        task = self._running.pop(key, None)
+        if task is not None:
+            task.cancel()
+            await ended(task)  # a cancellation of ours must not look like its own
+        if remove_containers:
+            left = await self._site.engine.remove_project(self._site.place.id, (key,), volumes=False)
+            if left:
+                raise LeftoverError(
+                    f"left over in Docker: {', '.join(left)}", hint="`devcluster down` tries again"
+                )
+
+    async def _remove_agent(self, wanted: WorkloadObject | Mark) -> list[str]:
+        place = self._site.place
+        removed = await remove(
+            self._site.cluster,
+            place.namespace,
+            wanted.kind,
+            wanted.name,
+            journal=self._journal,
+            report=self._site.report,
+            timeout=self._site.timeout,
+        )
+        return [f"left as it is, changed by somebody else: {what}" for what in removed.kept]
+
+    async def _remove_copies(self, key: str) -> None:
+        for note in await remove_copies(self._site.engine, self._site.place, (key,)):
+            self._site.report(Progress(key, note))
+
+    def failed(self, key: str, reason: str) -> None:
+        """It ended by itself."""
+        self.failures[key] = reason
+        self._changes.notify()
