@@ -12,6 +12,9 @@ import (
 	"time"
 )
 
+// criTimeout bounds the wait for kubelet's view: a large image on a busy machine takes tens of seconds.
+const criTimeout = 2 * time.Minute
+
 // Load streams an archive of `docker save` into containerd.  It reads up to the end that the archive itself
 // marks, so that whoever sends it need not close the stream (not every way to a container can half-close).
 func Load(ctx context.Context, in io.Reader) error {
@@ -88,7 +91,7 @@ func copyArchive(out io.Writer, in io.Reader) error {
 // awaitCRI waits until kubelet's view of containerd has every image: it follows by events, a little later,
 // and a pod made before then would try to pull.  The view's sign is a reference `sha256:…` for each image.
 func awaitCRI(ctx context.Context, before map[string]string) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	waiting, cancel := context.WithTimeout(ctx, criTimeout)
 	defer cancel()
 	for {
 		after, err := list(ctx)
@@ -100,8 +103,8 @@ func awaitCRI(ctx context.Context, before map[string]string) error {
 		}
 		select {
 		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			return fmt.Errorf("containerd has the image, but kubelet does not see it: %w", ctx.Err())
+		case <-waiting.Done():
+			return fmt.Errorf("containerd has the image, but after %v kubelet does not see it: %w", criTimeout, waiting.Err())
 		}
 	}
 }
