@@ -98,7 +98,9 @@ class Holdings:
             await attachment.local.stop()
         else:
             await attachment.hand_back()
-        await self.end(attachment, remove_containers=remove_agent)
+        await self.end(attachment)
+        if remove_agent:
+            await self._remove_containers(key)
         if remains is not None:
             if not tolerant:
                 raise remains
@@ -157,7 +159,9 @@ class Holdings:
         try:
             if attachment is not None:
                 await attachment.hand_back(failure=str(error))
-                await self.end(attachment, remove_containers=created)
+                await self.end(attachment)
+            if created:  # also what a former attachment left: it was handed back for this one
+                await self._remove_containers(wanted.workload.key)
             try:
                 if created and not conflict:
                     await self._remove_agent(wanted.object)
@@ -179,20 +183,20 @@ class Holdings:
         if isinstance(error, LeftoverError):
             self._site.report(Progress(wanted.workload.key, f"{error.message}: {error.hint}"))
 
-    async def end(self, attachment: Attachment, *, remove_containers: bool = False) -> None:
-        """It was handed back: nothing of it runs any more."""
+    async def end(self, attachment: Attachment) -> None:
+        """It was handed back: nothing of it lives any more.  Its containers are stopped and stay."""
         key = attachment.key
         self.attachments.pop(key, None)
         task = self._running.pop(key, None)
         if task is not None:
             task.cancel()
             await ended(task)  # a cancellation of ours must not look like its own
-        if remove_containers:
-            left = await self._site.engine.remove_project(self._site.place.id, (key,), volumes=False)
-            if left:
-                raise LeftoverError(
-                    f"left over in Docker: {', '.join(left)}", hint="`devcluster down` tries again"
-                )
+
+    async def _remove_containers(self, key: str) -> None:
+        if left := await self._site.engine.remove_project(self._site.place.id, (key,), volumes=False):
+            raise LeftoverError(
+                f"left over in Docker: {', '.join(left)}", hint="`devcluster down` tries again"
+            )
 
     async def _remove_agent(self, wanted: WorkloadObject | Mark) -> list[str]:
         place = self._site.place
