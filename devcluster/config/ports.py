@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
 
 from devcluster.config import forms
+from devcluster.config.collisions import find_collisions
 from devcluster.config.document import Item
 from devcluster.config.document import Sequence as Items
-from devcluster.config.model import Publish
 from devcluster.config.shapes import Choice, Reading, Schema
 from devcluster.config.structures import Either, Key, Record, many
 from devcluster.config.values import HOST_IP, PORT, PROTOCOL, PUBLISHED, SHORT_PORT, TEXT
@@ -33,23 +32,16 @@ class Ports:
 
     def read(self, item: Item, where: Reading) -> Any:
         found = _PORTS.read(item, where)
-        seen: list[tuple[Publish, int]] = []
-        for index, part in enumerate(item.items if isinstance(item, Items) else ()):
-            exact = [it for it in found[index] or () if it.host is not None and it.last is None]
-            taken = [(it, first) for it in exact for other, first in seen if _collide(it, other)]
-            for publish, first in taken[:1]:
-                text = f"port {publish.host} of the laptop stands under ports[{first}] already"
-                where.at(index).note(part, text)
-            seen += [(it, index) for it in exact]
+        parts = item.items if isinstance(item, Items) else ()
+        claims = [(index, it) for index in range(len(parts)) for it in found[index] or ()]
+        noted: set[int] = set()
+        for first, second in find_collisions([publish for _, publish in claims]):
+            (owner, _), (index, publish) = claims[first], claims[second]
+            if index not in noted:
+                text = f"port {publish.host} of the laptop stands under ports[{owner}] already"
+                where.at(index).note(parts[index], text)
+            noted.add(index)
         return found
 
     def schema(self) -> Schema:
         return _PORTS.schema()
-
-
-def _collide(one: Publish, other: Publish) -> bool:
-    if (one.host, one.protocol) != (other.host, other.protocol):
-        return False
-    addresses = [ipaddress.ip_address(it.address) for it in (one, other)]
-    same_family = addresses[0].version == addresses[1].version
-    return same_family and (addresses[0] == addresses[1] or any(it.is_unspecified for it in addresses))

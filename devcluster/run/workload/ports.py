@@ -11,12 +11,11 @@ import errno
 import socket
 from collections.abc import Sequence
 
+from devcluster.config.collisions import exact_port, find_collisions
 from devcluster.config.model import Publish
 from devcluster.edge.docker.engine import Engine
 from devcluster.errors import ConfigurationError
 from devcluster.run.workload.wanted import Wanted
-
-Port = tuple[str, str, int]  # protocol, address, number
 
 
 async def check_ports(
@@ -26,31 +25,25 @@ async def check_ports(
 
     *only*: the workloads that change, and so let go of their ports; none: all of the project.
     """
-    owners: dict[Port, str] = {}
-    for item in wanted:
-        for publish in item.publishes:
-            if (number := _exact(publish)) is None:
-                continue
-            port = (publish.protocol, publish.address, number)
-            if other := owners.get(port):
-                both = item.workload.key if other == item.workload.key else f"{other} and {item.workload.key}"
-                raise ConfigurationError(
-                    f"port {publish.host} of the laptop stands under `ports` twice: {both}",
-                    hint=_other(publish),
-                )
-            owners[port] = item.workload.key
-    if owners:
+    claims = [(item.workload.key, publish) for item in wanted for publish in item.publishes]
+    for first, second in find_collisions([publish for _, publish in claims]):
+        raise _collision(claims[first], claims[second])
+    exact = [publish for _, publish in claims if exact_port(publish) is not None]
+    if exact:
         own = await engine.list_published(project, only)
-        for item in wanted:
-            for publish in item.publishes:
-                if _exact(publish) is not None and (publish.protocol, publish.host) not in own:
-                    _probe(publish)
+        for publish in exact:
+            if (publish.protocol, publish.host) not in own:
+                _probe(publish)
 
 
-def _exact(publish: Publish) -> int | None:
-    """The very port that was asked for; None where another will do: of several (``8000-8010:80``) Docker
-    takes the first that is free."""
-    return publish.host if publish.written and publish.last is None else None
+def _collision(*both: tuple[str, Publish]) -> ConfigurationError:
+    (key, publish), (other, again) = both
+    names = key if key == other else f"{key} and {other}"
+    if publish.address != again.address:
+        names = f"{key} ({publish.address}) and {other} ({again.address})"
+    return ConfigurationError(
+        f"port {again.host} of the laptop stands under `ports` twice: {names}", hint=_other(again)
+    )
 
 
 def _probe(publish: Publish) -> None:

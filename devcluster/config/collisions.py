@@ -1,0 +1,38 @@
+"""When two written ports are one port of the laptop's, which Docker refuses half-way.
+
+Rule: one question, asked of one workload's ports where the file is read and of all that an ``up`` starts
+together.  The naive way, to compare addresses as texts, lets ``0.0.0.0:80`` and ``127.0.0.1:80`` pass: the
+first is the second, too.  (``[::]`` is not ``0.0.0.0``: Docker binds each family by itself.)
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+
+from devcluster.config.model import Publish
+
+
+def exact_port(publish: Publish) -> int | None:
+    """The very port that was asked for; None where another will do: of several (``8000-8010:80``) Docker
+    takes the first that is free."""
+    return publish.host if publish.written and publish.last is None else None
+
+
+def find_collisions(ports: Sequence[Publish]) -> list[tuple[int, int]]:
+    """Each of *ports* that an earlier one has already, as (index of the first, its own index)."""
+    seen: dict[tuple[str, int], list[int]] = {}
+    result: list[tuple[int, int]] = []
+    for index, publish in enumerate(ports):
+        if (number := exact_port(publish)) is None:
+            continue
+        others = seen.setdefault((publish.protocol, number), [])
+        result += [(it, index) for it in others if _meet(ports[it].address, publish.address)][:1]
+        others.append(index)
+    return result
+
+
+def _meet(one: str, other: str) -> bool:
+    addresses = [ipaddress.ip_address(it) for it in (one, other)]
+    same_family = addresses[0].version == addresses[1].version
+    return same_family and (addresses[0] == addresses[1] or any(it.is_unspecified for it in addresses))

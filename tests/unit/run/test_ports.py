@@ -1,0 +1,65 @@
+"""Two workloads of one `up` and one port of the laptop's: refused before anything is changed."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from devcluster.config.model import Publish
+from devcluster.edge.docker.engine import Engine
+from devcluster.errors import ConfigurationError
+from devcluster.run.workload.ports import check_ports
+from devcluster.run.workload.wanted import Wanted
+
+ALL = "0.0.0.0"  # noqa: S104 - written, not bound
+
+
+class _Asked(Exception):  # noqa: N818 - no error: the engine is asked once no two meet
+    pass
+
+
+class _Engine:
+    async def list_published(self, project: str, only: object) -> set[tuple[str, int]]:
+        raise _Asked
+
+
+async def check(*ports: Publish) -> None:
+    wanted = [
+        SimpleNamespace(workload=SimpleNamespace(key=key), publishes=(it,))
+        for key, it in zip("ab", ports, strict=True)
+    ]
+    await check_ports(cast(Engine, _Engine()), "shop", cast(list[Wanted], wanted))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "names"),
+    [
+        (ALL, "127.0.0.1", "a (0.0.0.0) and b (127.0.0.1)"),
+        ("127.0.0.1", ALL, "a (127.0.0.1) and b (0.0.0.0)"),
+        ("::", "::1", "a (::) and b (::1)"),
+        ("127.0.0.1", "127.0.0.1", "a and b"),
+    ],
+)
+async def test_an_address_that_means_all_meets_each(one: str, other: str, names: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        await check(Publish(80, 18080, one), Publish(81, 18080, other))
+    assert str(caught.value) == f"port 18080 of the laptop stands under `ports` twice: {names}"
+    assert caught.value.hint == 'write another one under `ports`, e.g. "18081:81"'
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Publish(80, 18080, "127.0.0.2"),
+        Publish(80, 18080, "::"),
+        Publish(80, 18080, ALL, "udp"),
+        Publish(80, 18080, ALL, last=18090),
+        Publish(80, 18080, ALL, written=False),
+        Publish(80, 18081, ALL),
+    ],
+)
+async def test_what_docker_takes_side_by_side_passes(other: Publish) -> None:
+    with pytest.raises(_Asked):
+        await check(Publish(80, 18080), other)
