@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from devcluster.config.masks import Mask, Place, end_of, secret_nodes, start_of
+from devcluster.config.masks import Mask, Place, end_of, is_name, secret_nodes, start_of
 
 _MERGE = "tag:yaml.org,2002:merge"
 _NULL = "tag:yaml.org,2002:null"
@@ -51,7 +51,7 @@ Item = Scalar | Sequence | Mapping
 
 
 def scalars(item: Item) -> Iterator[Scalar]:
-    """Each value in *item*, once, however many aliases lead to it."""
+    """Each value in *item*, once, however many aliases lead to it; of `{TOKEN=…}` that is the key."""
     seen: set[int] = set()
     rest = [item]
     while rest:
@@ -66,6 +66,7 @@ def scalars(item: Item) -> Iterator[Scalar]:
                 rest += one.items
             case Mapping():
                 rest += [value for _, value in one.entries]
+                yield from (key for key, _ in one.entries if not is_name(key.text))
 
 
 def value_of(item: Item, name: str) -> Item | None:

@@ -50,6 +50,11 @@ class Mask:
         return (first, min(last, width)) if min(last, width) > first else None
 
 
+def is_name(text: str) -> bool:
+    """Whether *text* may be a variable's name, and nothing with it."""
+    return bool(_VARIABLE.fullmatch(text))
+
+
 def is_variable(name: str) -> bool:
     """Whether *name* is spelled as variables are, and as no key is."""
     return bool(_SHOUTED.fullmatch(name))
@@ -83,7 +88,7 @@ def secret_nodes(root: yaml.Node) -> tuple[Mask, ...]:
                 name = key.value if isinstance(key, yaml.ScalarNode) else ""
                 rest.append((value, secret or _holds_values(name, value)))
                 # `{TOKEN=…}`, `{TOKEN:…}`, `{!TOKEN: …}` are keys that were meant to be a name and its value.
-                odd = not _VARIABLE.fullmatch(name) or not key.tag.startswith("tag:yaml.org,2002:")
+                odd = not is_name(name) or not key.tag.startswith("tag:yaml.org,2002:")
                 if not isinstance(key, yaml.ScalarNode) or (secret and odd):
                     rest.append((key, secret))
     return tuple(result)

@@ -93,12 +93,15 @@ def _window(source: str, caret: int) -> tuple[str, int]:
 def _spans(source: str, line: int, masks: Sequence[Mask]) -> Iterator[tuple[int, int]]:
     """What is hidden of a line: secrets, and a comment behind one, which may be its former value."""
     for mask in masks:
-        if mask.start.line <= line <= mask.end.line:
-            begin = mask.start.column - 1 if mask.start.line == line else 0
-            if comment := _COMMENT.search(source, begin):
-                yield comment.start(), len(source)
-        if span := mask.on(line, len(source)):
-            yield span
+        if not mask.start.line <= line <= mask.end.line:
+            continue
+        start, end = mask.on(line, len(source)) or (mask.start.column - 1, 0)
+        if line > mask.start.line and not source[start:end].strip():
+            continue  # a block scalar ends at the next key, in a line that holds nothing of it
+        if comment := _COMMENT.search(source, start):
+            yield comment.start(), len(source)
+        if end > start:
+            yield start, end
 
 
 def _masked(source: str, line: int, column: int, masks: Sequence[Mask]) -> tuple[str, int]:

@@ -44,13 +44,15 @@ class Surroundings:
 @dataclass(frozen=True, slots=True)
 class Reading:
     """Where we are in the file.  ``problems`` and ``masks`` are shared by all that read one file; ``masks``:
-    where values of the environment stand, since an alias brings one to another key."""
+    where values of the environment stand, since an alias brings one to another key; ``behind``: hidden values
+    stand before, in this workload and no deeper, so that a key may be a variable that lost its block."""
 
     problems: list[Problem]
     around: Surroundings
     path: str = ""
     secret: bool = False
     masks: list[Mask] = field(default_factory=list)
+    behind: bool = False
 
     def into(self, name: str) -> Reading:
         path = f"{self.path}.{name}" if self.path else name
@@ -69,14 +71,24 @@ class Reading:
     def named(self, name: Scalar, value: Item, *, slip: bool = False) -> Reading:
         """Into what nobody knows: *value* is hidden, as *name* may be a variable that lost its block.
 
-        *slip*: it is meant for a key, unless spelled as a variable or behind an ``environment``."""
+        *slip*: it is meant for a key, unless spelled as a variable."""
         word, mark, _ = name.text.partition("=" if "=" in name.text else ":")
         if mark:  # `{TOKEN=…}`, `{TOKEN:…}`
             self.masks.append(Mask(name.place, name.end))
             word += f"{mark}***"
-        if mark or not slip or is_variable(name.text) or any(mask.start < name.place for mask in self.masks):
-            self.masks.extend(Mask(it.place, it.end) for it in scalars(value))
+        if mark or not slip or is_variable(name.text):
+            self.hide(value)
         return self.into(word)
+
+    def hide(self, item: Item) -> None:
+        self.masks.extend(Mask(it.place, it.end) for it in scalars(item))
+
+    def hides(self, item: Item) -> bool:
+        """Whether a value in it is hidden."""
+        return any(self._hidden(it.place) for it in scalars(item))
+
+    def hides_before(self, item: Item) -> bool:
+        return any(mask.start < item.place for mask in self.masks)
 
     def text(self, item: Item, expected: str) -> str:
         """The scalar's text, variables filled in; Invalid for null, a list or a map."""

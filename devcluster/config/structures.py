@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from devcluster.config.document import Item, Mapping, Scalar
@@ -14,6 +14,8 @@ from devcluster.config.problems import Invalid, nearest
 from devcluster.config.shapes import ANY_SCALAR, LATER, Reading, Schema, Shape, spelled
 
 ANY = r"[\s\S]*"
+_OPEN = ("image", "mode", "namespace", "ports", "target", "volumes")  # no secret, whatever stands before
+_VALUED = ("environment", "env", "env_file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,17 +222,26 @@ class Record:
                 continue
             key = known.get(name.text)
             if name.text in self.composes:
-                where.into(name.text).note(name, f"a key that only Compose has: {self.composes[name.text]}")
-            elif key is None:
+                self._answer(name, value, where)
+                continue
+            if key is None:
                 near = nearest(name.text, known)
-                where.named(name, value, slip=bool(near)).note(name, "unknown key", near)
+                slip = bool(near) and (near in _OPEN or not where.behind)
+                where.named(name, value, slip=slip).note(name, "unknown key", near)
             else:
                 found[name.text] = key.shape.read(value, where.into(name.text))
+            if (key is None or name.text in _VALUED) and where.hides(value):
+                where = replace(where, behind=True)
         for key in self.keys:
             if key.needed and not any(name.text == key.name for name, _ in item.entries):
                 where.note(item, f"{key.name} is missing")
         self.check(item, where)
         return self.build(found) if len(where.problems) == before else None
+
+    def _answer(self, name: Scalar, value: Item, where: Reading) -> None:
+        if not isinstance(value, Scalar):  # `logging: {options: {splunk-token: …}}`
+            where.hide(value)
+        where.into(name.text).note(name, f"a key that only Compose has: {self.composes[name.text]}")
 
     def schema(self) -> Schema:
         result: Schema = {
@@ -273,9 +284,10 @@ class Table:
             if not re.fullmatch(self.names, name.text):
                 where.named(name, value).note(name, f"expected {self.expected}")
                 continue
-            inner = where.into(name.text)
+            inner = replace(where, behind=False).into(name.text) if self.filled else where.into(name.text)
             if self.filled and not isinstance(value, Mapping):  # a variable that slipped, or a list of them
-                inner = where.named(name, value, slip=isinstance(value, Scalar))
+                slip = name.text in _OPEN or not where.hides_before(name)
+                inner = where.named(name, value, slip=slip and isinstance(value, Scalar))
             result.append((name.text, self.each.read(value, inner)))
         return tuple(result)
 

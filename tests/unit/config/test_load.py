@@ -392,6 +392,83 @@ def test_the_caret_of_a_variable_that_slipped_stays_at_its_name() -> None:
     assert 'expected a map, got "nginx"' in problems("workloads: {web: nginx}")
 
 
+def test_a_slip_is_shown_whatever_else_the_file_holds() -> None:
+    text = problems(
+        'workloads:\n  web:\n    environment: {A: "1"}\n    imgae: nginx:1.25\n    prots: ["8080:80"]\n'
+        "  api:\n    taget: deployment/api\n    volums: {d: {path: ./x}}\n    usr: me\n  image: nginx\n"
+        "namespce: shop\ncontxt: kind\n"
+    )
+    assert "***" not in text
+    for shown in ("imgae: nginx:1.25", 'prots: ["8080:80"]', "taget: deployment/api", "{d: {path: ./x}}"):
+        assert f"    {shown}\n" in text or f"    volums: {shown}\n" in text
+    assert 'workloads.image: expected a map, got "nginx"\n' in text
+    assert "  namespce: shop\n" in text
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "environment: {A: x}\nusr: hush",
+        "environment:\nusr: hush",
+        "environment: {A: x}\nIMGAE: hush",
+        "enviroment: {A: x}\ncomand: hush",
+        "db_password: x\nusr: hush",
+        "environment: {A: x}\nhealthcheck: {tset: hush}",
+        "env_file: {A: x}\nusr: hush",
+        "environment: {A: x}\nimgae: x\nusr: hush",
+    ],
+)
+def test_a_slip_behind_an_environment_may_be_a_variable(lines: str) -> None:
+    assert "hush" not in refused(lines)
+
+
+def test_a_text_in_place_of_a_workload_may_be_a_variable() -> None:
+    assert "hush" not in problems("workloads: {w: {environment: {A: x}}, user: hush}")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "comand: shown\nenvironment: {A: x}",
+        "env: {exclude: [A]}\ncomand: shown",
+        "build: {args: {A: x}}\ncomand: shown",
+        "labels: {A: x}\nlogging: {A: x}\ncomand: shown",
+    ],
+)
+def test_a_slip_is_shown_where_no_environment_is_before_it(lines: str) -> None:
+    assert "comand: shown" in refused(lines)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "logging: {driver: splunk, options: {splunk-token: hush}}",
+        "annotations: {password: hush}",
+        "annotations: [password=hush]",
+        "annotations: {password=hush}",
+        "logging:\n  options: {token: hush}",
+    ],
+)
+def test_what_is_below_a_key_of_composes_is_not_shown(text: str) -> None:
+    assert "hush" not in refused(text)
+    assert "hush" not in problems("workloads: {w: }\nconfigs: {a: {content: 'password=hush'}}")
+    assert "restart: always\n" in refused("restart: always")
+
+
+def test_the_line_behind_a_block_scalar_is_shown() -> None:
+    for block in (">-\n    text", "|\n    text", "|\n    text\n"):
+        text = refused(f"environment:\n  A: {block}\nmode: steal # former: x\nimgae: x # comment")
+        assert "    mode: steal # former: x\n" in text, block
+        assert "    imgae: x # comment\n" in text, block
+    for lines in (
+        "A: [x] # hush",
+        "A: # hush\n  B: [x]",
+        "A: | # hush\n   x\n  B: [x]",
+        "A: 'x\n   x' # hush",
+    ):
+        assert "hush" not in refused(f"environment:\n  {lines}\n  C: [x]"), lines
+
+
 def test_what_is_no_variable_is_shown_of_text_that_is_no_yaml() -> None:
     for line in ("    image: a: b", "    mode: @x", "  other: {image: a: b}", "name: @x"):
         assert f"  {line}\n" in problems(f"{BLOCK}# x\n    order: stop-first\n{line}\n"), line
