@@ -139,6 +139,7 @@ class _Reader:
         self.faults: list[Fault] = []
         self._done: dict[tuple[int, bool], Item] = {}
         self._open: set[int] = set()
+        self._twice: set[int] = set()
         self._path: list[str] = []
 
     @property
@@ -148,6 +149,13 @@ class _Reader:
     def _note(self, node: yaml.Node, text: str) -> None:
         if not self._foreign:
             self.faults.append(Fault(start_of(node), text, ".".join(self._path)))
+
+    def _note_twice(self, key: yaml.ScalarNode, first: int) -> None:
+        """Also below ``x-…``, since YAML itself forbids it; where an alias leads there again it was told."""
+        if id(key) not in self._twice:
+            self._twice.add(id(key))
+            path = ".".join((*self._path, key.value))
+            self.faults.append(Fault(start_of(key), f"written twice, first in line {first}", path))
 
     def item(self, node: yaml.Node) -> Item:
         seen = (id(node), self._foreign)
@@ -183,9 +191,7 @@ class _Reader:
                 self._note(key, "expected a name before the colon")
                 continue
             if key.value in own:
-                first = own[key.value][0].place.line
-                text = f"written twice, first in line {first}"
-                self.faults.append(Fault(start_of(key), text, ".".join((*self._path, key.value))))
+                self._note_twice(key, own[key.value][0].place.line)
                 continue
             name = self.item(key)
             assert isinstance(name, Scalar)

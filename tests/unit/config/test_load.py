@@ -806,6 +806,18 @@ def test_what_is_below_x_is_somebody_elses() -> None:
     assert "x-a.b: written twice" in problems("x-a: {b: 1, b: 2}\nworkloads: {w: }")
 
 
+def test_a_key_written_twice_is_told_once_where_it_stands() -> None:
+    for use in ("*a", "{<<: *a}", "*a, v: *a"):
+        text = problems(
+            f"x-a: &a {{image: a, image: b, user: a, user: b}}\nworkloads: {{w: {use}, x: {{target: y}}}}"
+        )
+        assert [line for line in text.split("\n") if line.startswith("devcluster")][:2] == [
+            "devcluster.yaml:1:20: x-a.image: written twice, first in line 1",
+            "devcluster.yaml:1:39: x-a.user: written twice, first in line 1",
+        ]
+        assert text.count("written twice") == 2
+
+
 def test_anchors_and_merge_keys() -> None:
     project = read(
         "x-both: &both {image: a, user: '1', environment: {T: hush}}\n"
