@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from devcluster.config import compose, forms
+from devcluster.config import compose, forms, manifest
 from devcluster.config.copies import VOLUME, Volumes
 from devcluster.config.document import Item, Mapping
 from devcluster.config.model import Agent
@@ -241,7 +241,7 @@ WORKLOAD = Record(
     ),
     empty=True,
     check=note_mounts,
-    composes=compose.WORKLOAD,
+    elsewhere=manifest.WORKLOAD | compose.WORKLOAD,
 )
 
 LOCAL_NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
@@ -262,9 +262,10 @@ PROJECT = Record(
             Workloads(Table(WORKLOAD, LOCAL_NAME, "a name of letters, digits, . _ and -", filled=True)),
             "local names and their settings",
             needed=True,
+            unless=("services", "spec"),
         ),
     ),
-    composes=compose.PROJECT,
+    elsewhere=manifest.PROJECT | compose.PROJECT,
 )
 
 KEYS = frozenset(

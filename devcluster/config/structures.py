@@ -187,12 +187,14 @@ class Anything:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key of a map; ``says``: its meaning in one line, for the schema and for people."""
+    """One key of a map; ``says``: its meaning in one line, for the schema and for people; ``unless``: where
+    one of these stands the key is not missed, since its answer says what to write."""
 
     name: str
     shape: Shape
     says: str
     needed: bool = False
+    unless: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,14 +202,15 @@ class Record:
     """A map with known keys; ``x-…`` is skipped.  ``build`` makes a value of what was read.
 
     ``empty``: nothing behind the colon means no settings.  ``check`` notes what is wrong of several keys
-    together, whichever else is.  ``composes``: keys that only Compose has, and what plays their part.
+    together, whichever else is.  ``elsewhere``: keys that only another program has, and what to do about
+    each.
     """
 
     keys: tuple[Key, ...]
     build: Callable[[dict[str, Any]], Any] = dict
     empty: bool = False
     check: Callable[[Mapping, Reading], None] = lambda item, where: None
-    composes: dict[str, str] = field(default_factory=dict)
+    elsewhere: dict[str, str] = field(default_factory=dict)
 
     def read(self, item: Item, where: Reading) -> Any:
         if self.empty and isinstance(item, Scalar) and item.null:
@@ -221,7 +224,7 @@ class Record:
             if name.text.startswith("x-"):
                 continue
             key = known.get(name.text)
-            if name.text in self.composes:
+            if name.text in self.elsewhere:
                 self._answer(name, value, where)
                 continue
             if key is None:
@@ -233,7 +236,7 @@ class Record:
             if (key is None or name.text in _VALUED) and where.hides(value):
                 where = replace(where, behind=True)
         for key in self.keys:
-            if key.needed and not any(name.text == key.name for name, _ in item.entries):
+            if key.needed and not any(name.text in (key.name, *key.unless) for name, _ in item.entries):
                 where.note(item, f"{key.name} is missing")
         self.check(item, where)
         return self.build(found) if len(where.problems) == before else None
@@ -241,7 +244,7 @@ class Record:
     def _answer(self, name: Scalar, value: Item, where: Reading) -> None:
         if not isinstance(value, Scalar):  # `logging: {options: {splunk-token: …}}`
             where.hide(value)
-        where.into(name.text).note(name, f"a key that only Compose has: {self.composes[name.text]}")
+        where.into(name.text).note(name, self.elsewhere[name.text])
 
     def schema(self) -> Schema:
         result: Schema = {

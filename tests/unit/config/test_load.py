@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from devcluster.config import compose
+from devcluster.config import compose, manifest
 from devcluster.config.keys import PROJECT, WORKLOAD
 from devcluster.config.load import load_project, normalise_name, parse_project
 from devcluster.config.model import (
@@ -475,23 +475,45 @@ def test_what_is_no_variable_is_shown_of_text_that_is_no_yaml() -> None:
     assert "  image: ${TAG:-x}: b\n" in problems("workloads:\n  web:\n    image: ${TAG:-x}: b\n")
 
 
-@pytest.mark.parametrize("name", sorted(compose.WORKLOAD))
-def test_a_key_that_only_compose_has_gets_its_own_answer(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(compose.WORKLOAD | manifest.WORKLOAD))
+def test_a_key_of_another_program_gets_its_own_answer(name: str) -> None:
+    answer = compose.WORKLOAD[name] if name in compose.WORKLOAD else manifest.WORKLOAD[name]
+    shown = "***" if name == "args" else "x"  # a build's, which hold variables
     text = refused(f"{name}: x")
-    assert (
-        f"workloads.w.{name}: a key that only Compose has: {compose.WORKLOAD[name]}\n      {name}: x\n"
-        in text
-    )
-    assert "did you mean" not in text
+    assert text == f"devcluster.yaml:3:5: workloads.w.{name}: {answer}\n      {name}: {shown}\n      ^"
     assert name not in {key.name for key in WORKLOAD.keys}
 
 
 def test_at_the_top_too() -> None:
-    for name in compose.PROJECT:
+    for name, answer in (compose.PROJECT | manifest.PROJECT).items():
         text = problems(f"{name}: {{}}\nworkloads: {{w: }}")
-        assert text.startswith(f"devcluster.yaml:1:1: {name}: a key that only Compose has: ")
-        assert "did you mean" not in text
+        assert text == f"devcluster.yaml:1:1: {name}: {answer}\n  {name}: {{}}\n  ^"
         assert name not in {key.name for key in PROJECT.keys}
+
+
+def test_an_answer_says_what_to_do_and_where_the_key_is_from() -> None:
+    answers = (*compose.WORKLOAD.values(), *compose.PROJECT.values())
+    assert all(
+        text.startswith(("only Compose has this key; take it out: ", "only Compose has this key; write `"))
+        for text in answers
+    )
+    answers = (*manifest.WORKLOAD.values(), *manifest.PROJECT.values())
+    heads = ("a word of Kubernetes; ", "a Dockerfile's word; ")
+    assert all(text.startswith(heads) and ("take it out: " in text or "write " in text) for text in answers)
+    assert "write `command`" in manifest.WORKLOAD["args"]
+    assert "write `command`" in manifest.WORKLOAD["cmd"]
+    assert "KIND/NAME/CONTAINER" in manifest.WORKLOAD["container"]
+    assert {"replicas", "kind", "memory"} < set(manifest.WORKLOAD)
+    assert not set(manifest.WORKLOAD) & set(compose.WORKLOAD)
+
+
+@pytest.mark.parametrize(
+    "text", ["services: {web: {image: a}}", "version: '3'\nservices:", "kind: Pod\nspec: {}"]
+)
+def test_whose_file_it_is_stands_above_nothing_that_is_missing(text: str) -> None:
+    message = problems(text)
+    assert "missing" not in message
+    assert "write `workloads`" in message.lower()
 
 
 @pytest.mark.parametrize(
