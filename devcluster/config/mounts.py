@@ -73,7 +73,8 @@ def note_mounts(workload: Mapping, where: Reading) -> None:
     seen: set[str] = set()
     for target, item, inside in (*_mounted(workload, where), *_in_memory(workload, where)):
         if target in seen:
-            inside.note(item, f"{target} is mounted twice")
+            written = value_of(item, "target") if isinstance(item, Mapping) else item
+            inside.note(item, f"{inside.told(written, target)} is mounted twice")
         seen.add(target)
 
 

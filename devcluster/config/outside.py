@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from devcluster.config.document import Item
+from devcluster.config.document import Item, Mapping, value_of
 from devcluster.config.document import Sequence as Items
 from devcluster.config.dotenv import parse_dotenv
 from devcluster.config.interpolate import Lookup
@@ -58,22 +58,23 @@ class EnvFiles:
 def _read_file(entry: Any, item: Item, where: Reading, before: Variables) -> Variables:
     settings = entry if isinstance(entry, dict) else {"path": entry}
     path = settings["path"]
+    shown = where.told(value_of(item, "path") if isinstance(item, Mapping) else item, path)
 
     def fault(line: int, text: str) -> None:
-        where.note(item, f"{path}: line {line}: {text}")
+        where.note(item, f"{shown}: line {line}: {text}")
 
     def unset(line: int, name: str) -> None:
-        where.around.unset(name, f"{path}:{line}:1")
+        where.around.unset(name, f"{shown}:{line}:1")
 
     try:
         text = where.around.read(absolute(path, where.around.folder))
     except FileNotFoundError:
         if settings.get("required", True):
-            where.note(item, f"{path} does not exist")
+            where.note(item, f"{shown} does not exist")
     except OSError as error:
-        where.note(item, _unreadable(path, error))
+        where.note(item, _unreadable(shown, error))
     except UnicodeDecodeError:
-        where.note(item, f"{path} is not UTF-8")
+        where.note(item, f"{shown} is not UTF-8")
     else:
         raw, known = settings.get("format") == "raw", _known(where.around.lookup, before)
         return parse_dotenv(text, known, raw=raw, fault=fault, unset=unset)
@@ -108,12 +109,13 @@ class SecurityOptions:
         name, mark, path = option.partition("=" if "=" in option else ":")
         if name != "seccomp" or not mark or path in ("unconfined", "builtin") or path.startswith("{"):
             return option
+        shown = where.told(item, path)
         try:
             profile = json.loads(where.around.read(absolute(path, where.around.folder)))
         except OSError as error:
-            where.note(item, _unreadable(path, error))
+            where.note(item, _unreadable(shown, error))
         except ValueError:
-            where.note(item, f"{path} is no JSON")
+            where.note(item, f"{shown} is no JSON")
         else:
             return f"seccomp={json.dumps(profile, separators=(',', ':'))}"
         return option

@@ -6,7 +6,7 @@ from typing import Any
 
 from devcluster.config import forms
 from devcluster.config.collisions import find_collisions
-from devcluster.config.document import Item
+from devcluster.config.document import Item, Mapping, value_of
 from devcluster.config.document import Sequence as Items
 from devcluster.config.shapes import Choice, Reading, Schema
 from devcluster.config.structures import Either, Key, Record, many
@@ -38,8 +38,11 @@ class Ports:
         for first, second in find_collisions([publish for _, publish in claims]):
             (owner, _), (index, publish) = claims[first], claims[second]
             if index not in noted:
-                text = f"port {publish.host} of the laptop stands under ports[{owner}] already"
-                where.at(index).note(parts[index], text)
+                here, part = where.at(index), parts[index]
+                port = here.told(
+                    value_of(part, "published") if isinstance(part, Mapping) else part, publish.host
+                )
+                here.note(part, f"port {port} of the laptop stands under ports[{owner}] already")
             noted.add(index)
         return found
 

@@ -115,10 +115,20 @@ class Reading:
             case Scalar(null=True):
                 return "nothing"
             case _:
-                if self._hidden(item.place):
-                    return "***"
-                text = item.text if len(item.text) <= 60 else item.text[:57] + "..."
-                return '"' + text.encode("unicode_escape").decode() + '"'
+                return "***" if self._hidden(item.place) else f'"{_escaped(item)}"'
+
+    def told(self, item: Item | None, value: object) -> str:
+        """*value*, which was read of *item*, for a message: as written where a variable filled it in."""
+        if not isinstance(item, Scalar):
+            return str(value)
+        if self._hidden(item.place):
+            return "***"
+        return _escaped(item) if "$" in item.text else str(value)
+
+
+def _escaped(item: Scalar) -> str:
+    text = item.text if len(item.text) <= 60 else item.text[:57] + "..."
+    return text.encode("unicode_escape").decode()
 
 
 def spelled(pattern: str, *others: Schema) -> Schema:
@@ -220,7 +230,7 @@ class Choice:
         if found not in words:
             where.note(item, f"expected {one_of(words)}, got {where.show(item)}", nearest(found, words))
         elif found in self.later:
-            where.note(item, f"{found} is {LATER}")
+            where.note(item, f"{where.told(item, found)} is {LATER}")
         return found
 
     def schema(self) -> Schema:

@@ -78,20 +78,23 @@ def _note_targets(entries: Iterable[_Entry]) -> None:
         if first is not entry.name:
             title = f"{target.kind}/{target.name}" if target.kind else target.name
             where = entry.where.into("target") if place is not None else entry.where
-            text = f"{title} is the target of {first.text} in line {first.place.line} already"
+            told = where.told(place, title)
+            text = f"{told} is the target of {first.text} in line {first.place.line} already"
             where.note(_near(entry, place), text)
 
 
 def _note_folders(entries: Iterable[_Entry]) -> None:
     """Of two copies in one folder, or one within the other's, each would remove what is not its own."""
-    seen: list[tuple[Path, str]] = []
+    seen: list[tuple[Path, str, str]] = []
     for entry in entries:
         for item, folder, where in _folders(entry):
-            for other, owner in seen:
+            told = where.told(item, folder)
+            for other, shown, owner in seen:
                 if folder == other or folder in other.parents or other in folder.parents:
-                    where.note(_near(entry, item), f"shares the folder {min(folder, other)} with {owner}")
+                    common = shown if other in folder.parents else told
+                    where.note(_near(entry, item), f"shares the folder {common} with {owner}")
                     break
-            seen.append((folder, where.path))
+            seen.append((folder, told, where.path))
 
 
 def _folders(entry: _Entry) -> Iterator[tuple[Item, Path, Reading]]:

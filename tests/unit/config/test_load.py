@@ -796,6 +796,61 @@ def test_two_workloads_have_folders_of_their_own() -> None:
     read("workloads: {a: {volumes: {d: {path: x, mode: off}}}, b: {volumes: {d: {path: x}}}}")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "{volumes: {d: {path: '${P}'}, e: {path: '${P}'}}}",
+            "w.volumes.e.path: shares the folder ${P} with workloads.w.volumes.d.path",
+        ),
+        (
+            "{volumes: {d: {path: '${P}'}, e: {path: './${P}/x'}}}",
+            "w.volumes.e.path: shares the folder ${P} with workloads.w.volumes.d.path",
+        ),
+        (
+            "{volumes: {d: {path: './${P}/x'}, e: {path: '${P}'}}}",
+            "w.volumes.e.path: shares the folder ${P} with workloads.w.volumes.d.path",
+        ),
+        ("{env_file: '${P}'}", "w.env_file: ${P} does not exist"),
+        ("{env_file: [{path: '${P}'}]}", "w.env_file[0]: ${P} does not exist"),
+        ("{env_file: '${BROKEN}.env'}", "w.env_file: ${BROKEN}.env: line 1: expected NAME=value"),
+        ("{security_opt: ['seccomp=$P']}", "w.security_opt[0]: seccomp=$P can't be read"),
+        ("{security_opt: ['seccomp=${LOCAL}.env']}", "w.security_opt[0]: seccomp=${LOCAL}.env is no JSON"),
+        ("{mounts: ['a:/$P', 'b:/$P']}", "w.mounts[1]: b:/$P is mounted twice"),
+        (
+            "{mounts: [{type: tmpfs, target: /$P}, {type: tmpfs, target: /$P}]}",
+            "w.mounts[1]: /$P is mounted twice",
+        ),
+        ("{mounts: ['a:/hush'], tmpfs: '/$P:size=1m'}", "w.tmpfs: /$P:size=1m is mounted twice"),
+        ("{target: '${P}'}, v: {target: '${P}'}", "v.target: ${P} is the target of w in line 1 already"),
+        (
+            "{ports: ['${N}:1', '${N}:2']}",
+            "w.ports[1]: port ${N}:2 of the laptop stands under ports[0] already",
+        ),
+        (
+            "{ports: [{target: 1, published: $N}, {target: 2, published: $N}]}",
+            "w.ports[1]: port $N of the laptop stands under ports[0] already",
+        ),
+        ("{mode: '$LATER'}", "w.mode: $LATER is not built yet"),
+    ],
+)
+def test_what_a_variable_holds_is_not_told(text: str, message: str) -> None:
+    told = problems(
+        f"workloads: {{w: {text}}}", P="hush", N="28123", BROKEN="broken", LOCAL="local", LATER="intercept"
+    )
+    assert message in told
+    for value in ("hush", "28123", "broken", "local.env", "intercept"):
+        assert value not in told.replace("a:/hush", "")
+
+
+def test_of_an_env_file_that_a_variable_names_the_place_is_as_written(tmp_path: Path) -> None:
+    (tmp_path / "devcluster.yaml").write_text("workloads: {w: {env_file: '${P}'}}\n")
+    (tmp_path / "hush").write_text("A=${NO}\n")
+    told: list[str] = []
+    load_project(file=None, cwd=tmp_path, environ={"P": "hush"}, warn=told.append)
+    assert told == ["${P}:1:1: warning: the variable NO is not set, an empty text stands for it"]
+
+
 def test_ports_that_do_not_collide() -> None:
     text = "['80:80', '80:80/udp', '127.0.0.2:80:81', '80-90:82', '[::]:80:80', '0.0.0.0:81:1', '81']"
     assert len(workload(f"ports: {text}").ports or ()) == 7
