@@ -218,28 +218,31 @@ class Record:
         if not isinstance(item, Mapping):
             where.note(item, f"expected a map, got {where.show(item)}")
             return None
-        known = {key.name: key for key in self.keys}
-        before, found = len(where.problems), {}
-        for name, value in item.entries:
-            if name.text.startswith("x-"):
-                continue
-            key = known.get(name.text)
-            if name.text in self.elsewhere:
-                self._answer(name, value, where)
-                continue
-            if key is None:
-                near = nearest(name.text, known)
-                slip = bool(near) and (near in _OPEN or not where.behind)
-                where.named(name, value, slip=slip).note(name, "unknown key", near)
-            else:
-                found[name.text] = key.shape.read(value, where.into(name.text))
-            if (key is None or name.text in _VALUED) and where.hides(value):
-                where = replace(where, behind=True)
+        before = len(where.problems)
+        found = self._entries(item, where)
         for key in self.keys:
             if key.needed and not any(name.text in (key.name, *key.unless) for name, _ in item.entries):
                 where.note(item, f"{key.name} is missing")
         self.check(item, where)
         return self.build(found) if len(where.problems) == before else None
+
+    def _entries(self, item: Mapping, where: Reading) -> dict[str, Any]:
+        known, found = {key.name: key for key in self.keys}, {}
+        for name, value in item.entries:
+            if name.text.startswith("x-"):
+                continue
+            if name.text in self.elsewhere:
+                self._answer(name, value, where)
+                continue
+            if key := known.get(name.text):
+                found[name.text] = key.shape.read(value, where.into(name.text))
+            else:
+                near = nearest(name.text, known)
+                slip = bool(near) and (near in _OPEN or not where.behind)
+                where.named(name, value, slip=slip).note(name, "unknown key", near)
+            if (key is None or name.text in _VALUED) and where.hides(value):
+                where = replace(where, behind=True)
+        return found
 
     def _answer(self, name: Scalar, value: Item, where: Reading) -> None:
         if not isinstance(value, Scalar):  # `logging: {options: {splunk-token: …}}`

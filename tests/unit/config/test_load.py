@@ -433,10 +433,11 @@ def test_a_text_in_place_of_a_workload_may_be_a_variable() -> None:
         "env: {exclude: [A]}\ncomand: shown",
         "build: {args: {A: x}}\ncomand: shown",
         "labels: {A: x}\nlogging: {A: x}\ncomand: shown",
+        "mounts: [{type: bind, target: /x, sourc: shown}]\nenvironment: {A: x}",
     ],
 )
 def test_a_slip_is_shown_where_no_environment_is_before_it(lines: str) -> None:
-    assert "comand: shown" in refused(lines)
+    assert "shown" in refused(lines)
 
 
 @pytest.mark.parametrize(
