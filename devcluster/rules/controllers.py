@@ -7,15 +7,16 @@ Rules:
 1. A label or annotation that only this controller writes is certain, and so is an owner that controls the
    object: nothing is known of its kind, but that it writes.
 2. Everybody's labels (``app.kubernetes.io/instance``, a chart's) and an owner that only owns are a guess,
-   said as one, and only where nothing is certain.
-3. Argo CD, tracking by label, writes ``instance`` on the object alone; a chart and kustomize write it in the
-   template or the selector, too.  So the label is Argo CD's, perhaps, where it stands on the object alone.
+   said as one, without a command, and only where nothing is certain.
+3. Argo CD, tracking by label, writes ``instance`` on the object alone; kustomize's ``labels`` and people do,
+   too, mostly beside other recommended ones.  So it is Argo CD's, perhaps, where it stands without those.
 
 Sources:
 https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/
 https://fluxcd.io/flux/components/kustomize/kustomizations/#inventory
 https://fluxcd.io/flux/components/helm/helmreleases/#drift-detection
 https://helm.sh/docs/chart_best_practices/labels/
+https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/labels/
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ Json = dict[str, Any]
 
 _US = "devcluster"  # our field manager
 _ARGO, _FLUX = "argocd.argoproj.io", "toolkit.fluxcd.io"
-_INSTANCE, _MANAGED_BY = "app.kubernetes.io/instance", "app.kubernetes.io/managed-by"
+_RECOMMENDED = "app.kubernetes.io/"
+_INSTANCE, _MANAGED_BY = f"{_RECOMMENDED}instance", f"{_RECOMMENDED}managed-by"
 _MANAGERS = {
     "argocd-controller": "Argo CD",
     "argocd-application-controller": "Argo CD",
@@ -91,14 +93,11 @@ def _argo(labels: Mapping[str, str], notes: Mapping[str, str], writers: tuple[st
     name = tracked or labels.get(f"{_ARGO}/instance", "")
     if "Argo CD" in writers:
         name = name or labels.get(_INSTANCE, "")
-    return _argo_of(name) if name else None
-
-
-def _argo_of(name: str, *, certain: bool = True) -> Manager:
-    will = "will" if certain else "would"
-    effect = f"{will} put the template back at its next sync, within seconds where self-heal is on"
+    if not name:
+        return None
+    effect = "will put the template back at its next sync, within seconds where self-heal is on"
     remedy = f"argocd app set {name.replace('_', '/')} --sync-policy none"  # NAMESPACE_NAME on the object
-    return Manager(f"Argo CD (application {name})", effect, remedy, certain)
+    return Manager(f"Argo CD (application {name})", effect, remedy)
 
 
 def _kustomization(labels: Mapping[str, str], marks: Mapping[str, str]) -> Manager | None:
@@ -160,10 +159,12 @@ def _guesses(
 ) -> tuple[Manager, ...]:
     name, managed_by = labels.get(_INSTANCE, ""), labels.get(_MANAGED_BY, "")
     meant = managed_by.lower().replace("-", "") == "argocd" or any(key.startswith(_ARGO) for key in marks)
-    if name and (meant or (not managed_by and inner.get(_INSTANCE) != name)):
-        return (_argo_of(name, certain=False),)
-    if meant:
-        return (Manager("Argo CD", "would put the template back at its next sync", certain=False),)
+    alone = [key for key in labels if key.startswith(_RECOMMENDED)] == [_INSTANCE]
+    if meant or (alone and name and inner.get(_INSTANCE) != name):
+        application = f" (application {name})" if name else ""
+        unless = "" if meant else f", unless kustomize or somebody by hand wrote the label {_INSTANCE}"
+        effect = f"would put the template back at its next sync{unless}"
+        return (Manager(f"Argo CD{application}", effect, certain=False),)
     chart = labels.get("helm.sh/chart", "")
     if not chart and managed_by not in ("Helm", "Tiller"):
         return ()

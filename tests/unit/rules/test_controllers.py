@@ -83,11 +83,22 @@ def test_what_fights_nothing_is_not_named(metadata: dict[str, Any]) -> None:
 
 def test_the_instance_label_is_perhaps_argo_cds_where_the_template_lacks_it() -> None:
     (text,) = guesses({"app": "web"}, labels=INSTANCE)
-    assert text.startswith("may be managed by Argo CD (application shop), which would put the template back")
+    assert text == (
+        "may be managed by Argo CD (application shop), which would put the template back at its next sync, "
+        "unless kustomize or somebody by hand wrote the label app.kubernetes.io/instance"
+    )
     (found,) = find_managers({"metadata": {"labels": INSTANCE}})
-    assert found.remedy == "argocd app set shop --sync-policy none"
+    assert found.remedy == "", "a command would name an application that may not be there"
     assert guesses(INSTANCE, labels=INSTANCE) == []  # kustomize, or a chart without its other labels
     service = {"metadata": {"labels": INSTANCE}, "spec": {"selector": INSTANCE}}
+    assert find_managers(service) == ()
+
+
+@pytest.mark.parametrize("other", ["name", "part-of", "component", "version", "managed-by"])
+def test_the_instance_label_beside_other_recommended_ones_is_anybodys(other: str) -> None:
+    labels = INSTANCE | {f"app.kubernetes.io/{other}": "shop"}
+    assert guesses({"app": "web"}, labels=labels) == []  # by kustomize's `labels:`, for one
+    service = {"metadata": {"labels": labels}, "spec": {"selector": {"app": "web"}}}
     assert find_managers(service) == ()
 
 
@@ -104,7 +115,8 @@ def test_the_instance_label_is_perhaps_argo_cds_where_the_template_lacks_it() ->
 )
 def test_what_is_written_for_argo_cd_is_perhaps_managed_by_it(metadata: dict[str, Any], name: str) -> None:
     (text,) = guesses(INSTANCE, **metadata)
-    assert text.startswith(f"may be managed by {name}, which would put")
+    assert text == f"may be managed by {name}, which would put the template back at its next sync"
+    assert not find_managers({"metadata": metadata})[0].remedy
 
 
 def test_argo_cds_own_trace_makes_the_instance_label_its_own() -> None:
