@@ -3,13 +3,15 @@
 Volumes are copies; what is reached by the network is the real thing.  A value of the environment may be a
 secret, so nothing here says one: names of variables, of Services of the namespace and of objects only.
 
-1. A variable leads to a database where it holds an address, and one of four says so: its form
-   (``postgres://``, ``host=… dbname=…``), the port (``:5432``, also in ``DB_PORT`` beside ``DB_HOST``), the
-   variable's name (``PGHOST``, ``REDIS_URL``), or the port of the Service that it names.
-2. A value that stands in another object (``secretKeyRef``, ``envFrom``) may name any database of the
-   namespace.  So one that no variable names is passed over only where all values are known and some other
-   database is named.
-3. What the file itself says is in place of the template's value, and its owner knows it: it leads to
+1. A variable leads to a database where its value is an address, and one of four says so: its form
+   (``postgres://HOST``, ``host=… dbname=…``), the port (``:5432``, also in ``DB_PORT`` beside ``DB_HOST``),
+   the port of the Service that it names, or the variable's name (``PGHOST``).  A name counts least: a URL
+   speaks for itself (``jdbc:h2:mem:x``), and a bare word that is no Service is no address (``disabled``).
+2. A value that stands in another object (``secretKeyRef``) leads to one where its variable is called a
+   database's address: perhaps to each Service of that engine, or of that name.
+3. What an object gives as a whole (``envFrom``) may name any, but an application has one, as a rule, and
+   stores beside it.  So it is suspected only where no variable leads to more than such a store.
+4. What the file itself says is in place of the template's value, and its owner knows it: it leads to
    something real only where it names a Service of the namespace.
 
 The naive way, the Services whose names stand in a value, misses the database that is somewhere else, and
@@ -25,7 +27,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from devcluster.rules.environment import hosts_of
-from devcluster.rules.hosts import find_hosts, find_urls, is_list
+from devcluster.rules.hosts import find_urls, is_list
 from devcluster.rules.settings import names_host, never_host, words_of
 
 Json = dict[str, Any]
@@ -46,21 +48,27 @@ _ENGINES = (  # name, ports, words in schemes and in names of variables
     ("SQL Server", (1433,), ("sqlserver", "mssql")),
     (_ANY, (), ("db", "database", "datasource", "jdbc", "sql")),
 )
+_BESIDE = frozenset({"Elasticsearch", "Kafka", "memcached", "RabbitMQ", "Redis"})
 _BY_PORT = {port: name for name, ports, _ in _ENGINES for port in ports}
 _BY_WORD = {word: name for name, _, words in _ENGINES for word in words}
 
 _WORDS = "|".join(sorted(_BY_WORD, key=len, reverse=True)).upper()
 _KEY_WORD = re.compile(rf"(?:^|_)({_WORDS})[0-9]*(?=_|$|HOST|PORT|SERVER|ADDR|URL|URI)")  # PGHOST, too
-_CONNECTION = re.compile(r"(?:^|_)(?:DSN|CONN(?:ECTION)?_?STR(?:ING)?S?|DATASOURCE)(?:_|$)")
+_LOCATOR = re.compile(  # GEOIP_DB_URL is a file's
+    rf"(?:^|_)(?:{_WORDS})[0-9]*(?<!_DB)_?(?:UR[LI]|DSN|CONN(?:ECTION)?_?STR(?:ING)?)_?[0-9]*$|"
+    r"^DSN$|^CONNECTION_STRINGS_"
+)
+_AUTHORITY = re.compile(r"(?:[^/?#\s]*@)?+[\w\[$]")  # none in postgresql:///x?host=/var/run
+_URL = re.compile(r"UR[LI]_?[0-9]*$")
 _HOST_WORD = re.compile(r"(?:HOST(?:_?NAME)?|SERVER|ADDR(?:ESS)?|ENDPOINT)$")
 _PORT = re.compile(r"(?::|(?<=[A-Za-z]),)([0-9]{4,5})(?![\w.-])", re.ASCII)  # SQL Server's has a comma
 _BEFORE_PORT = re.compile(r"[^\w.\]-]", re.ASCII)
 _STRING = re.compile(
-    r"(?=.*\b(?:host|server|data source)\s*=)(?=.*\b(?:dbname|database|initial catalog)\s*=)",
+    r"(?=.*\b(?:host|server|data source)\s*=\s*['\"]?[\w\[$])(?=.*\b(?:dbname|database|initial catalog)\s*=)",
     re.IGNORECASE | re.DOTALL,
 )
 _HERE = re.compile(r"(?<![\w.-])(?:localhost|127(?:\.\d+){3}|0\.0\.0\.0|::1)(?![\w.-])", re.IGNORECASE)
-_SWITCH = re.compile(r"[0-9]+|true|false|yes|no|on|off|none|null", re.IGNORECASE)
+_NO_ADDRESS = re.compile(r"(?!localhost$)[\w-]*", re.IGNORECASE)
 _REFERENCE = re.compile(r"(?<!\$)\$\(([^()]+)\)")
 
 
@@ -78,8 +86,8 @@ class Variables:
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """``service``: of the namespace, or '' for a database ``elsewhere`` or at none that is the cluster's.
-    ``engine``: '' where only the Service can say."""
+    """``service``: of the namespace, or '' for a database that may be ``elsewhere``, or is none of the
+    cluster's.  ``engine``: "a database" where nothing says more."""
 
     variable: str
     service: str
@@ -111,38 +119,33 @@ def read_variables(container: Json, written: Mapping[str, str], excluded: Sequen
 def find_leads(
     variables: Variables, services: Mapping[str, str], own: Collection[str], namespace: str
 ) -> tuple[Lead, ...]:
-    """What the known values lead to.  *services*: the engine of each of the namespace, '' for none; *own*:
-    those that lead to the workload itself."""
+    """What variables lead to.  *services*: the engine of each of the namespace, '' for none; *own*: those
+    that lead to the workload itself."""
     found: list[Lead] = []
     values = {**variables.known, **variables.written}
     for key, value in sorted(values.items()):
         if never_host(key, value):
             continue
-        engine = _engine(key, value, values) or _engine(key, variables.known.get(key, ""), variables.known)
+        engine = _engine(key, value, values)
+        if by_file := key in variables.written:
+            engine = engine or _engine(key, variables.known.get(key, ""), variables.known) or _by_name(key)
         names = _services(key, value, frozenset(services), namespace)
-        found += (
-            Lead(key, name, services[name] or engine)
-            for name in sorted(names - set(own))
-            if services[name] or engine
-        )
-        if engine and not names:
-            elsewhere = key not in variables.written and not _HERE.search(value)
-            found.append(Lead(key, "", engine, elsewhere))
-    return tuple(found)
+        for name in sorted(names - set(own)):
+            found += [Lead(key, name, services[name] or engine)] if services[name] or engine else []
+        if engine and not names and (by_file or not _NO_ADDRESS.fullmatch(value)):
+            found.append(Lead(key, "", engine, not by_file and not _HERE.search(value)))
+    hidden = ((key, _by_name(key)) for key in variables.unknown)
+    return (*found, *(Lead(key, "", engine, elsewhere=True) for key, engine in hidden if engine))
 
 
-def find_doubts(variables: Variables, engine: str) -> tuple[str, ...]:
-    """What may name a database of this *engine*, its value being in another object: variables, objects."""
-    names = [
-        key for key in variables.unknown if _holds_address(key) and engine_by_name(key) in ("", _ANY, engine)
-    ]
-    settled = {engine_by_name(key) for key in variables.written if _holds_address(key)} & {_ANY, engine}
-    return (*names, *(() if settled else variables.sources))
-
-
-def find_hidden(variables: Variables) -> tuple[str, ...]:
-    """Variables that lead to a database by their names, whose values aren't known here."""
-    return tuple(key for key in variables.unknown if _holds_address(key) and engine_by_name(key))
+def find_doubts(variables: Variables, leads: Sequence[Lead], service: str, engine: str) -> tuple[str, ...]:
+    """What may name this *service*, its value being in another object: variables, or else objects."""
+    said = (engine,) if engine in _BESIDE else (engine, _ANY)
+    called = f"_{words_of(service)}_"
+    hosts = {key for key in variables.unknown if names_host(key) and called in f"_{words_of(key)}"}
+    names = [key for key in variables.unknown if key in hosts or _by_name(key) in said]
+    suspected = {lead.engine for lead in leads} <= _BESIDE - {engine}
+    return tuple(names) or (variables.sources if suspected else ())
 
 
 def engine_of(service: Json) -> str:
@@ -154,22 +157,22 @@ def engine_of(service: Json) -> str:
     return ""
 
 
-def engine_by_name(key: str) -> str:
+def _engine_word(key: str) -> str:
     """What a variable's name says; '' where it says no database."""
-    found = [_BY_WORD[word.lower()] for word in _KEY_WORD.findall(words_of(key))]
-    return next((name for name in found if name != _ANY), found[0] if found else "")
+    found = (_BY_WORD[word.lower()] for word in _KEY_WORD.findall(words_of(key)))
+    return min(found, key=_ANY.__eq__, default="")
 
 
 def _engine(key: str, value: str, known: Mapping[str, str]) -> str:
     """Of the database to which *value* leads: rule 1, but for what a Service says."""
-    schemes = [re.split(r"[+:]", value[start : end - 3].lower()) for start, end, _ in find_urls(value)]
-    said = [_BY_WORD[word] for words in schemes for word in words if word in _BY_WORD]
+    urls = list(find_urls(value))
+    schemes = [value[start : at - 3].lower() for start, at, _ in urls if _AUTHORITY.match(value, at)]
+    said = [_BY_WORD[word] for scheme in schemes for word in re.split("[+:]", scheme) if word in _BY_WORD]
     said += [_BY_PORT[port] for port in _ports(value) if port in _BY_PORT]
     said += [_ANY] if _STRING.match(value) else []
-    if not schemes and names_host(key) and is_list(value) and not _SWITCH.fullmatch(value):
-        said += [_by_sibling(key, known), engine_by_name(key)]
-    named = [name for name in said if name]
-    return next((name for name in named if name != _ANY), named[0] if named else "")
+    if names_host(key) and not _URL.search(words_of(key)) and not urls and is_list(value):
+        said += [_by_sibling(key, known), _engine_word(key)]
+    return min(filter(None, said), key=_ANY.__eq__, default="")
 
 
 def _ports(value: str) -> Iterator[int]:
@@ -187,16 +190,15 @@ def _by_sibling(key: str, known: Mapping[str, str]) -> str:
     return next((_BY_PORT[int(port)] for port in ports if int(port) in _BY_PORT), "")
 
 
-def _holds_address(key: str) -> bool:
-    """Whether a variable called *key* holds a host or more: ``DB_HOST``, ``DB_DSN``, ``REDIS``."""
-    words = words_of(key)
-    bare = _BY_WORD.get(words.rpartition("_")[2].lower(), _ANY) != _ANY
-    return names_host(key) or (not never_host(key, "") and (bare or bool(_CONNECTION.search(words))))
+def _by_name(key: str) -> str:
+    """Of the database whose address a variable called *key* must hold; '' for none."""
+    if _LOCATOR.search(words_of(key)):
+        return _engine_word(key) or _ANY
+    return _engine_word(key) if names_host(key) and not _URL.search(words_of(key)) else ""
 
 
 def _services(key: str, value: str, services: frozenset[str], namespace: str) -> set[str]:
     """Those of the namespace that *value* names as hosts, by short or full names."""
     full = rf"(?<=[a-z0-9])\.{re.escape(namespace)}(?:\.svc(?:\.[a-z0-9.-]+)?)?\.?(?![\w.-])"
     short = re.sub(full, "", value) if namespace else value
-    hosts = find_hosts(short, services, whole=True) if _holds_address(key) and is_list(short) else ()
-    return {short[host.start : host.end] for host in hosts or hosts_of(key, short, services)}
+    return {short[host.start : host.end] for host in hosts_of(key, short, services)}

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from devcluster.rules.controllers import find_managers
-from devcluster.rules.databases import engine_of, find_doubts, find_hidden, find_leads, read_variables
+from devcluster.rules.databases import engine_of, find_doubts, find_leads, read_variables
 from devcluster.rules.policies import find_closed
 from devcluster.rules.services import FrontPort, selects
 
@@ -224,18 +224,22 @@ def _data(seen: Circumstances) -> list[Caution]:
     for name, engine in sorted(named.items()):
         by = ", ".join(lead.variable for lead in leads if lead.service == name)
         texts.append(f"service/{name} ({engine}, named by {by})")
-    doubted: set[str] = set()
-    others = [name for name, engine in engines.items() if engine and name not in (*named, *own)]
-    for name in sorted(others)[:_LISTED]:
-        if doubts := find_doubts(variables, engines[name]):
-            doubted.update(doubts)
-            texts.append(f"service/{name} ({engines[name]}, perhaps named by {', '.join(doubts)})")
-        elif not leads:
-            texts.append(f"service/{name} ({engines[name]})")
-    hidden = set(find_hidden(variables)) - doubted
-    elsewhere = {lead.variable for lead in leads if lead.elsewhere} | hidden
+    unnamed: dict[tuple[str, ...], list[str]] = {}
+    for name, engine in sorted(engines.items()):
+        doubts = find_doubts(variables, leads, name, engine)
+        if engine and name not in (*named, *own) and (doubts or not leads):
+            unnamed.setdefault(doubts, []).append(name)
+    for doubts, names in unnamed.items():
+        by = f", perhaps named by {', '.join(doubts)}" if doubts else ""
+        texts.append(f"{_listed(names)} ({', '.join(sorted({engines[name] for name in names}))}{by})")
+    elsewhere = {lead.variable for lead in leads if lead.elsewhere}.difference(*unnamed)
     texts += [f"the database of {key}" for key in sorted(elsewhere)]
     return [Caution("data", f"what the local container writes to {text} is real") for text in texts]
+
+
+def _listed(services: Sequence[str]) -> str:
+    more = f" and {len(services) - _LISTED} more" if len(services) > _LISTED else ""
+    return ", ".join(f"service/{name}" for name in services[:_LISTED]) + more
 
 
 def _labels(seen: Circumstances) -> dict[str, str]:

@@ -138,7 +138,8 @@ def test_the_database_that_a_variable_names() -> None:
     assert text.startswith("data: what the local container writes to service/db (MySQL or MariaDB, named by ")
     assert text.endswith("DB_HOST, DSN) is real")
     unnamed = replace(around(), services=services)
-    assert [text.split()[7] for text in said(unnamed)] == ["service/cache", "service/db"]
+    (text,) = said(unnamed)
+    assert "writes to service/cache, service/db (MySQL or MariaDB, Redis) is real" in text
 
 
 def data(seen: Circumstances, *services: Json) -> list[str]:
@@ -170,6 +171,7 @@ def test_a_database_elsewhere_is_named_by_its_variable_alone() -> None:
         {"STORE": "Server=tcp:shop.database.windows.net,1433;Password=geheim"},
         {"STORE": "host=db.data dbname=shop user=shop password=geheim"},
         {"spring.redis.host": "cache.corp.example"},
+        {"CASSANDRA_CONTACT_POINTS": "a.data,b.data"},
         {"KAFKA_BROKERS": "a.data:9092,b.data:9092"},
         {"DATABASE_URL": "mysql://$(DB_USER):$(DB_PASSWORD)@$(DB_NAME).data/shop"},
     ],
@@ -201,6 +203,33 @@ def test_a_database_elsewhere(env: dict[str, str]) -> None:
 )
 def test_what_is_no_database_elsewhere(env: dict[str, str]) -> None:
     assert data(around(env=env)) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("SPRING_DATASOURCE_URL", "jdbc:h2:mem:test"),
+        ("SPRING_DATASOURCE_URL", "jdbc:sqlite:test.db"),
+        ("KC_DB_URL", "jdbc:h2:mem:x"),
+        ("KC_DB_URL", "jdbc:h2:file:///opt/data/x"),
+        ("DATABASE_URL", "sqlite:app.db"),
+        ("DATABASE_URL", "postgresql:///x?host=/var/run"),
+        ("DATABASE_URL", "postgresql://shop:p@w@/x?host=/var/run"),
+        ("DATABASE_URL", "postgresql://%2Fvar%2Frun/x"),
+        ("DATABASE_DSN", "host=/var/run dbname=x"),
+        ("DB_URL", "app.db"),
+        ("DB_URI_2", "app.db"),
+        ("GEOIP_DB_URL", "https://geoip.corp.example/x.mmdb"),
+        ("POSTGRES_HOST", "/var/run/postgresql"),
+        ("POSTGRES_HOST", "-"),
+        ("REDIS_HOST", "disabled"),
+        ("ELASTICSEARCH_HOST", "unset"),
+    ],
+)
+def test_what_is_embedded_or_nowhere(key: str, value: str) -> None:
+    """And it settles nothing."""
+    assert data(around(env={key: value})) == []
+    assert data(around(env={key: value}), service("postgres", 5432)) == ["service/postgres (PostgreSQL)"]
 
 
 @pytest.mark.parametrize(
@@ -244,9 +273,11 @@ _CACHE = "service/cache (Redis, named by REDIS_HOST)"
     [
         ({"secret": ("DB_HOST", "DB_PASSWORD")}, "DB_HOST"),
         ({"secret": ("DATABASE_URL",)}, "DATABASE_URL"),
-        ({"secret": ("DSN", "HOST")}, "DSN, HOST"),
+        ({"secret": ("DSN", "HOST")}, "DSN"),
+        ({"secret": ("ConnectionStrings__Default",)}, "ConnectionStrings__Default"),
+        ({"secret": ("ORDERS_ENDPOINT",)}, "ORDERS_ENDPOINT"),  # as the Service is called
         ({"env_from": {"secretRef": {"name": "app"}}}, "secret/app"),
-        ({"env_from": {"configMapRef": {"name": "app"}}, "secret": ("DB_HOST",)}, "DB_HOST, configmap/app"),
+        ({"env_from": {"configMapRef": {"name": "app"}}, "secret": ("DB_HOST",)}, "DB_HOST"),
     ],
 )
 def test_what_is_said_elsewhere_may_name_any_database(more: Json, by: str) -> None:
@@ -254,9 +285,141 @@ def test_what_is_said_elsewhere_may_name_any_database(more: Json, by: str) -> No
     assert data(seen, *_BOTH) == [_CACHE, f"service/orders (MySQL or MariaDB, perhaps named by {by})"]
 
 
-@pytest.mark.parametrize("name", ["DB_PASSWORD", "DB_USER", "DB_NAME", "LOG_LEVEL"])
-def test_what_is_said_elsewhere_and_can_not_name_it(name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("DB_PASSWORD", "DB_USER", "DB_NAME", "LOG_LEVEL"),
+        *("USE_REDIS", "ENABLE_KAFKA", "REDIS", "GEOIP_DB_URL", "DB_MIGRATIONS_URL", "KAFKA_LISTEN_ADDRESS"),
+        *("S3_ENDPOINT", "SMTP_HOST", "API_URL", "PUBLIC_URL", "SENTRY_DSN", "STORAGE_CONNECTION_STRING"),
+    ],
+)
+def test_what_is_said_elsewhere_and_is_no_databases_address(name: str) -> None:
     assert data(around(env={"REDIS_HOST": "cache"}, secret=(name,)), *_BOTH) == [_CACHE]
+    assert data(around(secret=(name,))) == []
+
+
+def test_an_object_is_suspected_only_where_no_variable_leads_to_more_than_a_store_beside() -> None:
+    flags: Json = {"env_from": {"configMapRef": {"name": "flags"}}}
+    everything = (service("mariadb", 3306), service("postgres", 5432), service("redis", 6379))
+    mine = "service/mariadb (MySQL or MariaDB, named by DB_HOST)"
+    assert data(around(env={"DB_HOST": "mariadb"}, **flags), *everything) == [mine]
+    assert data(around(env={"DB_HOST": "rds.corp.example"}, **flags), *everything) == [
+        "the database of DB_HOST"
+    ]
+    assert data(around(secret=("POSTGRES_HOST",), **flags), *everything) == [
+        "service/postgres (PostgreSQL, perhaps named by POSTGRES_HOST)"
+    ]
+    assert data(around(env={"REDIS_HOST": "redis"}, **flags), *everything) == [
+        "service/redis (Redis, named by REDIS_HOST)",
+        "service/mariadb, service/postgres (MySQL or MariaDB, PostgreSQL, perhaps named by configmap/flags)",
+    ]
+
+
+def test_what_is_suspected_alike_is_one_line() -> None:
+    many = [service(f"db{number}", 5432) for number in range(8)]
+    names = "service/db0, service/db1, service/db2, service/db3, service/db4 and 3 more"
+    seen = around(env_from={"secretRef": {"name": "app"}})
+    assert data(seen, *many) == [f"{names} (PostgreSQL, perhaps named by secret/app)"]
+    assert data(around(), *many) == [f"{names} (PostgreSQL)"]
+    assert data(around(), *many[:5]) == [f"{names.removesuffix(' and 3 more')} (PostgreSQL)"]
+
+
+_POSTGRES = service("postgres", 5432)
+_MARIADB, _MYSQL, _REDIS = service("mariadb", 3306), service("mysql", 3306), service("redis", 6379)
+_FROM = {"secretRef": {"name": "app"}}
+
+
+@pytest.mark.parametrize(
+    ("seen", "services", "texts"),
+    [
+        pytest.param(
+            around(
+                env={"WORDPRESS_DATABASE_NAME": "wordpress", "MARIADB_PORT_NUMBER": "3306", "SMTP_HOST": ""},
+                secret=("WORDPRESS_DATABASE_HOST", "WORDPRESS_DATABASE_PASSWORD", "WORDPRESS_SMTP_HOST"),
+                env_from={"configMapRef": {"name": "extra"}},
+            ),
+            (_MARIADB, _REDIS),
+            ["service/mariadb (MySQL or MariaDB, perhaps named by WORDPRESS_DATABASE_HOST)"],
+            id="WordPress' chart",
+        ),
+        pytest.param(
+            around(env={"DJANGO_SETTINGS_MODULE": "shop.settings"}, env_from=_FROM),
+            (_POSTGRES,),
+            ["service/postgres (PostgreSQL, perhaps named by secret/app)"],
+            id="Django",
+        ),
+        pytest.param(
+            around(env={"REDIS_URL": "redis://redis:6379/0"}, env_from=_FROM),
+            (_POSTGRES, _REDIS),
+            [
+                "service/redis (Redis, named by REDIS_URL)",
+                "service/postgres (PostgreSQL, perhaps named by secret/app)",
+            ],
+            id="Django with Celery",
+        ),
+        pytest.param(
+            around(
+                env={
+                    "DB_CONNECTION": "mysql",
+                    "DB_HOST": "mysql",
+                    "DB_DATABASE": "mysql",
+                    "CACHE_STORE": "redis",
+                    "MAIL_HOST": "smtp.corp.example",
+                },
+                env_from=_FROM,
+            ),
+            (_MYSQL, _POSTGRES, _REDIS),
+            ["service/mysql (MySQL or MariaDB, named by DB_HOST)"],
+            id="Laravel",
+        ),
+        pytest.param(
+            around(
+                env={"KC_DB": "postgres", "KC_DB_URL_HOST": "postgres", "KC_HOSTNAME": "login.corp.example"},
+                secret=("KC_DB_PASSWORD", "KC_DB_USERNAME"),
+            ),
+            (_POSTGRES, _MYSQL),
+            ["service/postgres (PostgreSQL, named by KC_DB_URL_HOST)"],
+            id="Keycloak",
+        ),
+        pytest.param(
+            around(env={"SPRING_DATASOURCE_URL": "jdbc:postgresql://db:5432/x"}, env_from=_FROM),
+            (service("db", 5432), _MYSQL),
+            ["service/db (PostgreSQL, named by SPRING_DATASOURCE_URL)"],
+            id="Spring",
+        ),
+        pytest.param(
+            around(
+                env={
+                    "database__client": "mysql",
+                    "database__connection__host": "mysql",
+                    "url": "https://x.y",
+                },
+                secret=("database__connection__password", "mail__options__host"),
+            ),
+            (_MYSQL, _POSTGRES),
+            ["service/mysql (MySQL or MariaDB, named by database__connection__host)"],
+            id="Ghost",
+        ),
+        pytest.param(
+            around(
+                env={"DB_HOST": "mariadb", "S3_ENDPOINT": "https://s3.corp.example"},
+                secret=("S3_ENDPOINT_2",),
+            ),
+            (_MARIADB, _POSTGRES, service("minio", 9000)),
+            ["service/mariadb (MySQL or MariaDB, named by DB_HOST)"],
+            id="S3",
+        ),
+        pytest.param(around(env={"S3_ENDPOINT": "minio:9000"}), (service("minio", 9000),), [], id="S3 alone"),
+        pytest.param(
+            around(env={"DB_HOST": "shop.x1.eu-west-1.rds.amazonaws.com", "DB_PORT": "5432"}, env_from=_FROM),
+            (_POSTGRES, _REDIS),
+            ["the database of DB_HOST"],
+            id="RDS",
+        ),
+    ],
+)
+def test_common_applications(seen: Circumstances, services: tuple[Json, ...], texts: list[str]) -> None:
+    assert data(seen, *services) == texts
 
 
 def test_what_is_said_elsewhere_and_names_another_kind_of_database() -> None:
