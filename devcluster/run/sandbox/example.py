@@ -153,10 +153,9 @@ async def _await_pods(cluster: Cluster, namespace: str, report: Report) -> None:
 
 
 async def _await_rollout(cluster: Cluster, kind: str, name: str, namespace: str) -> None:
-    watch = cluster.watch_all(kind, namespace, fields=f"metadata.name={name}")
-    async with contextlib.aclosing(watch) as states:
+    async with contextlib.aclosing(cluster.watch_one(kind, name, namespace)) as states:
         async for found in states:
-            if found and is_rolled_out(found[0]):
+            if found is not None and is_rolled_out(found):
                 return
 
 

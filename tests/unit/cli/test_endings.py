@@ -87,35 +87,27 @@ def test_nobody_reads(folder: Path) -> None:
         assert process.stderr.read() == ""
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
-def test_a_stream_is_closed(folder: Path, closed: str) -> None:
-    shell = f'"{sys.executable}" -m devcluster config {closed}'
-    environ = os.environ | {"PYTHONPATH": _ROOT}
-    done = subprocess.run(
-        ["/bin/sh", "-c", shell],
+def by_shell(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["/bin/sh", "-c", text],
         cwd=folder,
-        env=environ,
+        env=os.environ | {"PYTHONPATH": _ROOT},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_a_stream_is_closed(folder: Path, closed: str) -> None:
+    done = by_shell(folder, f'"{sys.executable}" -m devcluster config {closed}')
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("name: shop") == closed.startswith(("2", "<"))
 
 
 def test_the_working_directory_has_gone(folder: Path) -> None:
-    shell = f'mkdir gone; cd gone; rmdir ../gone; exec "{sys.executable}" -m devcluster plan'
-    environ = os.environ | {"PYTHONPATH": _ROOT}
-    done = subprocess.run(
-        ["/bin/sh", "-c", shell],
-        cwd=folder,
-        env=environ,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = by_shell(folder, f'mkdir gone; cd gone; rmdir ../gone; exec "{sys.executable}" -m devcluster plan')
     assert (done.returncode, done.stderr.splitlines()[0]) == (
         2,
         "error: the working directory does not exist any more",
