@@ -30,7 +30,6 @@ from devcluster.plan.steps import (
     RestoreTemplate,
 )
 from devcluster.rules.marks import (
-    SELECTOR,
     Originals,
     orphan,
     parse_originals,
@@ -44,10 +43,10 @@ from devcluster.rules.undo import restore_managers
 from devcluster.run.report import Progress, Report, silent
 from devcluster.run.workload.history import Pruned, drop_releases, prune_history
 from devcluster.run.workload.journal import Journal
+from devcluster.run.workload.remaining import find_remaining, render_remedy
 from devcluster.run.workload.rollout import RolloutError, await_rollout
 
 _TRIES = 10
-_MAPS = "the agent's ConfigMaps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,35 +319,14 @@ class _Work:
 
     async def verify(self) -> None:
         """RemainsError for whatever of ours can still be seen, or could not be undone."""
-        agent, found, refused = await self._seen_agent(), [], list(self._refused)
-        looks = (
-            (self._seen_secret, f"secret/{self._secret}"),
-            (self._seen_maps, _MAPS),
-            (self._seen_sets, "our ReplicaSets"),
-        )
-        for look, unseen in looks:
-            try:
-                found += await look()
-            except ForbiddenError as error:
-                found.append(unseen)
-                refused.append(error)
-        if left := sorted([*agent, *found, *self._left]):
+        agent = await self._seen_agent()
+        seen = await find_remaining(self._cluster, self._space, self._secret, self._uid)
+        refused = [*self._refused, *seen.refused]
+        if left := sorted([*agent, *seen.found, *self._left]):
             kind = LeftoverError if agent else RemainsError
             words = [f"left over in namespace {self._space}: {', '.join(left)}"]
             words += dict.fromkeys(error.message for error in refused)
-            raise kind("; ".join(words), hint=self._remedy(found, refused))
-
-    def _remedy(self, found: list[str], refused: list[ForbiddenError]) -> str:
-        """Where the Secret is gone, nobody but kubectl knows a release of ours any more; where the agent's
-        ConfigMaps are gone and Secrets may not be listed, nobody knows the Secret."""
-        if not refused:
-            return f"`devcluster down -n {self._space}` tries again"
-        hints = list(dict.fromkeys(error.hint for error in refused if error.hint))
-        if lost := [one for one in sorted(found) if one.startswith(("replicaset/", "secret/"))]:
-            hints.append(f"kubectl delete -n {self._space} {' '.join(lost)}")
-        if any(one.startswith(("secret/", "configmap/", _MAPS)) for one in found):
-            hints.append(f"then {self._again}")
-        return "\n".join(hints)
+            raise kind("; ".join(words), hint=render_remedy(self._space, seen.found, refused))
 
     async def _seen_agent(self) -> list[str]:
         live = await self._cluster.find(self._kind, self._name, self._space)
@@ -356,25 +334,3 @@ class _Work:
             self.kept.append(f"{self._kind}/{self._name}: its template was changed while it was restored")
         wrapped = live is not None and is_wrapped(live["spec"]["template"])
         return [f"the agent in {self._kind}/{self._name}"] if wrapped else []
-
-    async def _seen_secret(self) -> list[str]:
-        found = await self._cluster.find("secret", self._secret, self._space)
-        return [f"secret/{self._secret}"] if found is not None else []
-
-    async def _seen_maps(self) -> list[str]:
-        maps = await self._cluster.list("configmap", self._space, selector=SELECTOR, metadata_only=True)
-        return [f"configmap/{item['metadata']['name']}" for item in maps.items if self._owns(item)]
-
-    async def _seen_sets(self) -> list[str]:
-        sets = await self._cluster.list("replicaset", self._space)
-        return [
-            f"replicaset/{item['metadata']['name']}"
-            for item in sets.items
-            if self._owns(item)
-            and is_wrapped(item["spec"]["template"])
-            and not item["metadata"].get("deletionTimestamp")
-        ]
-
-    def _owns(self, item: Json) -> bool:
-        owners = item["metadata"].get("ownerReferences") or []
-        return bool(self._uid) and any(owner["uid"] == self._uid for owner in owners)
