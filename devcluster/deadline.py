@@ -1,0 +1,42 @@
+"""How long a command may take: one moment, from the door to the last call.
+
+A time-out for each wait adds up to a command that nobody bounded: five waits of five minutes each.  So the door
+makes one ``Deadline``, every wait asks it what is left, and a wait that must leave time for others takes a part.
+
+Source: https://github.com/lsst-sqre/nublado, ``controller/src/controller/timeout.py``, which has this shape.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """``end``: by ``time.monotonic``; ``span``: seconds that it was made with, for messages."""
+
+    end: float
+    span: float
+
+    @staticmethod
+    def after(seconds: float) -> Deadline:
+        """A deadline *seconds* from now."""
+        return Deadline(time.monotonic() + seconds, seconds)
+
+    def left(self) -> float:
+        """Seconds until the end, never less than 0."""
+        return max(self.end - time.monotonic(), 0.0)
+
+    def part(self, seconds: float) -> Deadline:
+        """*seconds* from now, or this deadline where that is sooner."""
+        return Deadline.after(seconds) if seconds < self.left() else self
+
+    def at_least(self, seconds: float) -> Deadline:
+        """This deadline, or *seconds* from now where that is later: half an undo helps nobody."""
+        return Deadline.after(seconds) if seconds > self.left() else self
+
+    def bound(self) -> asyncio.Timeout:
+        """``async with deadline.bound():`` raises TimeoutError at the end."""
+        return asyncio.timeout(self.left())

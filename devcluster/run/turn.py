@@ -1,0 +1,35 @@
+"""What one command works with: whom it tells of its progress, and until when it may take.
+
+It is handed on by value.  The naive way, one context that commands take turns in writing to, makes `leave` wait
+for as long as the last `up` was told to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from devcluster.deadline import Deadline
+from devcluster.run.report import Progress, Report, silent
+
+_UNDO = 60.0  # seconds that putting back has in any case
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """*report* follows whoever asked; *deadline* is theirs."""
+
+    deadline: Deadline
+    report: Report = silent
+
+    @staticmethod
+    def of(timeout: float, report: Report = silent) -> Turn:
+        """A turn of *timeout* seconds that begins now."""
+        return Turn(Deadline.after(timeout), report)
+
+    def say(self, subject: str, text: str) -> None:
+        """One line of progress of the workload *subject*."""
+        self.report(Progress(subject, text))
+
+    def to_undo(self) -> Turn:
+        """The turn of putting back what this one began."""
+        return Turn(self.deadline.at_least(_UNDO), self.report)
