@@ -1,7 +1,8 @@
 """How long a command may take: one moment, from the door to the last call.
 
-A time-out for each wait adds up to a command that nobody bounded: five waits of five minutes each.  So the door
-makes one ``Deadline``, every wait asks it what is left, and a wait that must leave time for others takes a part.
+A time-out for each wait adds up to a command that nobody bounded: five waits of five minutes each.  So the
+door makes one ``Deadline``, every wait asks it what is left, and a wait that must leave time for others takes
+a part.
 
 Source: https://github.com/lsst-sqre/nublado, ``controller/src/controller/timeout.py``, which has this shape.
 """

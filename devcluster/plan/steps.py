@@ -1,6 +1,6 @@
 """What is done in the cluster, as data: one value a step, with its cause and what undoes it.
 
-A step holds names, never a value: it is printed by ``plan`` and written into the journal.  Whoever adds a
+A step holds names, never a value: it is printed by ``plan`` and told as progress.  Whoever adds a
 room adds values of its own beside these; ``Step`` is what they have in common.
 """
 

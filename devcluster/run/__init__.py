@@ -1,1 +1,1 @@
-"""What a command does: apply a plan, keep the journal, be the host process, tell the status."""
+"""What a command does: apply a plan, be the host process, tell the status."""

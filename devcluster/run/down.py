@@ -23,14 +23,14 @@ from devcluster.errors import (
     joined,
 )
 from devcluster.rules.marks import secret_name
-from devcluster.run.place import Place, make_private, place_of, state_home
+from devcluster.run.place import Place, place_of
 from devcluster.run.report import Report, silent
 from devcluster.run.request import Request, check_names
 from devcluster.run.site import gateway_binary
 from devcluster.run.socket import AbsentError, EndedError, ask
+from devcluster.run.turn import Turn
 from devcluster.run.volume.removing import remove_copies
 from devcluster.run.workload.holding import own_holder, still_held
-from devcluster.run.workload.journal import Journal
 from devcluster.run.workload.record import held
 from devcluster.run.workload.remove import remove
 from devcluster.run.workload.traces import Trace, find_all_traces, find_places, find_traces
@@ -55,6 +55,7 @@ async def down(
 ) -> Json:
     """Everything of ours away, verified.  LeftoverError names what stays; HeldError, at the end, what
     somebody else holds (with *takeover* it is put back, too)."""
+    turn = Turn.of(request.timeout, report)
     async with open_cluster(request.context, timeout=request.timeout) as cluster:
         places = await _places(request, cluster, everywhere)
         result: Json = {"workloads": [], "notes": []}
@@ -77,7 +78,7 @@ async def down(
             try:
                 if not takeover and await _is_theirs(request, cluster, trace, everywhere):
                     raise _theirs(trace)
-                row = await _remove(request, cluster, trace, report)
+                row = await _remove(request, cluster, trace, turn)
             except (HeldError, LeftoverError, ForbiddenError) as error:  # the others go on
                 errors.append(error)
                 continue
@@ -171,22 +172,8 @@ def _was_ours(request: Request, cluster: Cluster, trace: Trace) -> bool:
     return trace.record.is_of(own_holder(place))
 
 
-async def _remove(request: Request, cluster: Cluster, trace: Trace, report: Report) -> Json:
-    project = trace.project or (request.project.name if request.project is not None else "")
-    place = place_of(cluster.context, trace.namespace, project, request.environ) if project else None
-    folder = place.state if place is not None else state_home(request.environ)
-    make_private(folder)
-    with Journal.open(folder / "journal.jsonl") as journal:
-        removal = await remove(
-            cluster,
-            trace.namespace,
-            trace.kind,
-            trace.name,
-            journal=journal,
-            report=report,
-            timeout=request.timeout,
-        )
-        journal.clear()
+async def _remove(request: Request, cluster: Cluster, trace: Trace, turn: Turn) -> Json:
+    removal = await remove(cluster, trace.namespace, trace.kind, trace.name, turn)
     kept = [f"left as it is, changed by somebody else: {what}" for what in removal.kept]
     key = next((it.key for it in request.wanted if it.target.name == trace.name), trace.name)
     return {"name": key, "outcome": "put back", "detail": [f"{trace.kind}/{trace.name}", *kept]}

@@ -1,6 +1,6 @@
 """Which project this is and where its state lives.
 
-A project is context + namespace + name.  Its state (journal, socket, log, volumes' manifests) is in
+A project is context + namespace + name.  Its state (socket, log, volumes' manifests) is in
 ``$XDG_STATE_HOME/devcluster/PROJECT``, readable by nobody else.
 
 Source: https://specifications.freedesktop.org/basedir-spec/latest/

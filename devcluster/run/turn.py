@@ -1,7 +1,7 @@
 """What one command works with: whom it tells of its progress, and until when it may take.
 
-It is handed on by value.  The naive way, one context that commands take turns in writing to, makes `leave` wait
-for as long as the last `up` was told to.
+It is handed on by value.  The naive way, one context that commands take turns in writing to, makes `leave`
+wait for as long as the last `up` was told to.
 """
 
 from __future__ import annotations

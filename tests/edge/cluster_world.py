@@ -27,6 +27,7 @@ from devcluster.edge.kube.workload import find_workload
 from devcluster.errors import FailedError
 from devcluster.plan.install import InstallPlan, Wish, plan_install
 from devcluster.rules.image import ImageFacts
+from devcluster.run.turn import Turn
 from devcluster.run.workload.install import observe
 from devcluster.run.workload.rollout import await_rollout
 
@@ -101,7 +102,13 @@ class World:
 
     async def settle(self, name: str = "web", *, wrapped: bool = False) -> None:
         await await_rollout(
-            self.cluster, self.namespace, name, container="web", wrapped=wrapped, ready=True, timeout=60
+            self.cluster,
+            self.namespace,
+            name,
+            container="web",
+            wrapped=wrapped,
+            ready=True,
+            turn=Turn.of(60),
         )
 
     async def release(self, name: str, container: Json, *, wrapped: bool) -> None:

@@ -21,8 +21,8 @@ from devcluster.edge.kube.workload import agent_pods, find_workload
 from devcluster.errors import ClusterError, FailedError, HeldError, LeftoverError
 from devcluster.rules.marks import Holder
 from devcluster.run.report import Progress
+from devcluster.run.turn import Turn
 from devcluster.run.workload.install import BusyError, install
-from devcluster.run.workload.journal import Journal, unfinished
 from devcluster.run.workload.record import claim, find_mark, list_marks, unclaim
 from devcluster.run.workload.remove import remove
 from tests.edge.cluster_world import (
@@ -97,28 +97,26 @@ async def assert_original(world: World, before: Json, history: Any, led: Any) ->
 
 
 @pytest.mark.parametrize("strategy", ["Recreate", pytest.param("RollingUpdate", marks=pytest.mark.slow)])
-async def test_there_and_back(world: World, strategy: str, tmp_path: Path) -> None:
+async def test_there_and_back(world: World, strategy: str) -> None:
     before = await world.deploy(strategy=strategy)
     history, led = await world.history(), await services(world)
-    with Journal.open(tmp_path / "journal.jsonl") as journal:
-        installed = await install(world.cluster, await world.plan(), world.binary, journal=journal)
-        assert unfinished(journal.read()) == ()
+    installed = await install(world.cluster, await world.plan(), world.binary, Turn.of(300))
     assert installed.laptop_key.startswith("-----BEGIN PRIVATE KEY")
     assert "PRIVATE" not in repr(installed)
     workload = await find_workload(world.cluster, Target("web"), world.namespace)
     assert [pod.ready for pod in await agent_pods(world.cluster, workload)] == [True]
     number = await world.cluster.get("service", "web-number", world.namespace)
     assert number["spec"]["ports"][0]["targetPort"] == 9901
-    removal = await remove(world.cluster, world.namespace, "deployment", "web")
+    removal = await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
     assert (removal.found, removal.kept) == (True, ())
     await assert_original(world, before, history, led)
-    again = await remove(world.cluster, world.namespace, "deployment", "web")
+    again = await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
     assert not again.found
 
 
 async def test_the_images_command_arrives_as_it_is(world: World) -> None:
     await world.deploy(second=False)
-    await install(world.cluster, await world.plan(), world.binary)
+    await install(world.cluster, await world.plan(), world.binary, Turn.of(300))
     workload = await find_workload(world.cluster, Target("web"), world.namespace)
     pods = await agent_pods(world.cluster, workload)
     # the application says its arguments when it is asked through the API server's proxy
@@ -130,20 +128,20 @@ async def test_the_images_command_arrives_as_it_is(world: World) -> None:
 async def test_second_time_adopts_and_an_edit_wraps_anew(world: World) -> None:
     before = await world.deploy()
     history, led = await world.history(), await services(world)
-    first = await install(world.cluster, await world.plan(), world.binary)
+    first = await install(world.cluster, await world.plan(), world.binary, Turn.of(300))
     version = (await world.cluster.get("deployment", "web", world.namespace))["metadata"]["generation"]
     again = await world.plan()
     assert again.adopted
-    second = await install(world.cluster, again, world.binary)
+    second = await install(world.cluster, again, world.binary, Turn.of(300))
     assert replace(second, adopted=False) == first
     live = await world.cluster.get("deployment", "web", world.namespace)
     assert live["metadata"]["generation"] == version
     edited = await world.plan(lease=30.0)
     assert not edited.adopted
-    third = await install(world.cluster, edited, world.binary)
+    third = await install(world.cluster, edited, world.binary, Turn.of(300))
     assert third.settings["lease_ms"] == 30000
     assert third.laptop_key == first.laptop_key
-    await remove(world.cluster, world.namespace, "deployment", "web")
+    await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
     await assert_original(world, before, history, led)
 
 
@@ -151,11 +149,11 @@ async def test_second_time_adopts_and_an_edit_wraps_anew(world: World) -> None:
 async def test_front_and_then_direct(world: World) -> None:
     before = await world.deploy(second=False)
     history, led = await world.history(), await services(world)
-    await install(world.cluster, await world.plan(), world.binary)
-    await install(world.cluster, await world.plan(take="direct"), world.binary)
+    await install(world.cluster, await world.plan(), world.binary, Turn.of(300))
+    await install(world.cluster, await world.plan(take="direct"), world.binary, Turn.of(300))
     number = await world.cluster.get("service", "web-number", world.namespace)
     assert number["spec"]["ports"][0]["targetPort"] == 8080
-    await remove(world.cluster, world.namespace, "deployment", "web")
+    await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
     await assert_original(world, before, history, led)
 
 
@@ -163,9 +161,9 @@ async def test_two_laptops_at_the_same_moment(world: World) -> None:
     """The one that comes too late must not take the other's agent out when it fails."""
     await world.deploy(second=False)
     first, second = await world.plan(), await world.plan()
-    await install(world.cluster, first, world.binary)
+    await install(world.cluster, first, world.binary, Turn.of(300))
     with pytest.raises(BusyError):
-        await install(world.cluster, second, world.binary)
+        await install(world.cluster, second, world.binary, Turn.of(300))
     workload = await find_workload(world.cluster, Target("web"), world.namespace)
     assert len(await agent_pods(world.cluster, workload)) == 1
     assert (await world.plan()).adopted
@@ -199,8 +197,8 @@ async def test_rights_in_one_namespace_are_enough(
     monkeypatch.setenv("KUBECONFIG", str(await limited(world, kubeconfig, tmp_path, *RIGHTS)))
     async with open_cluster() as cluster:
         mine = replace(world, cluster=cluster)
-        await install(cluster, await mine.plan(), world.binary)
-        await remove(cluster, world.namespace, "deployment", "web")
+        await install(cluster, await mine.plan(), world.binary, Turn.of(300))
+        await remove(cluster, world.namespace, "deployment", "web", Turn.of(300))
     await assert_original(world, before, history, led)
 
 
@@ -233,7 +231,7 @@ async def test_a_missing_right_is_named_and_nothing_changes(
     async with open_cluster() as cluster:
         plan = await replace(world, cluster=cluster).plan()
         with pytest.raises(ClusterError, match=message) as caught:
-            await install(cluster, plan, world.binary, begin=lambda: begun.append(missing))
+            await install(cluster, plan, world.binary, Turn.of(300), begin=lambda: begun.append(missing))
     assert caught.value.exit_code == 4
     assert (not begun) == (missing == "patch deployments")  # which the rehearsal finds
     assert "devcluster role" in caught.value.hint
@@ -244,8 +242,8 @@ async def test_a_missing_right_is_named_and_nothing_changes(
 async def test_delivery_by_an_empty_folder(world: World) -> None:
     before = await world.deploy(second=False)
     history, led = await world.history(), await services(world)
-    await install(world.cluster, await world.plan(delivery="emptydir"), world.binary)
-    await remove(world.cluster, world.namespace, "deployment", "web")
+    await install(world.cluster, await world.plan(delivery="emptydir"), world.binary, Turn.of(300))
+    await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
     await assert_original(world, before, history, led)
 
 
@@ -258,8 +256,8 @@ async def test_killed_while_installing(world: World, step: int) -> None:
     before = await world.deploy(second=False)
     history, led = await world.history(), await services(world)
     with pytest.raises(Killed):
-        await install(world.cluster, await world.plan(), world.binary, report=kill_at(step))
-    await remove(world.cluster, world.namespace, "deployment", "web")
+        await install(world.cluster, await world.plan(), world.binary, Turn.of(300, kill_at(step)))
+    await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
     await assert_original(world, before, history, led)
 
 
@@ -267,10 +265,10 @@ async def test_killed_while_installing(world: World, step: int) -> None:
 async def test_killed_while_removing(world: World, step: int) -> None:
     before = await world.deploy(second=False)
     history, led = await world.history(), await services(world)
-    await install(world.cluster, await world.plan(), world.binary)
+    await install(world.cluster, await world.plan(), world.binary, Turn.of(300))
     with pytest.raises(Killed):
-        await remove(world.cluster, world.namespace, "deployment", "web", report=kill_at(step))
-    await remove(world.cluster, world.namespace, "deployment", "web")
+        await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300, kill_at(step)))
+    await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
     await assert_original(world, before, history, led)
 
 
@@ -278,10 +276,10 @@ async def test_killed_while_removing(world: World, step: int) -> None:
 async def test_killed_while_wrapping_anew(world: World) -> None:
     before = await world.deploy(second=False)
     history, led = await world.history(), await services(world)
-    await install(world.cluster, await world.plan(), world.binary)
+    await install(world.cluster, await world.plan(), world.binary, Turn.of(300))
     with pytest.raises(Killed):
-        await install(world.cluster, await world.plan(port=9950), world.binary, report=kill_at(3))
-    removal = await remove(world.cluster, world.namespace, "deployment", "web")
+        await install(world.cluster, await world.plan(port=9950), world.binary, Turn.of(300, kill_at(3)))
+    removal = await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
     assert removal.kept == ()
     await assert_original(world, before, history, led)
 
@@ -291,10 +289,10 @@ async def test_killed_while_wrapping_anew(world: World) -> None:
 async def test_releases_made_meanwhile_stay_as_if_we_had_not_been(world: World, releases: int) -> None:
     await world.deploy()
     before = await world.history()
-    await install(world.cluster, await world.plan(), world.binary)
+    await install(world.cluster, await world.plan(), world.binary, Turn.of(300))
     for version in range(2, 2 + releases):
         await world.release("web", {"image": f"{IMAGE}:{version}"}, wrapped=True)
-    removal = await remove(world.cluster, world.namespace, "deployment", "web")
+    removal = await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
     assert removal.kept == ("deployment/web spec.containers[web].image",)
     after = await world.history()
     seen = {(revision, former, image) for _, revision, former, image in after}
@@ -312,13 +310,13 @@ async def test_releases_made_meanwhile_stay_as_if_we_had_not_been(world: World, 
 async def test_rollout_undo_made_meanwhile(world: World) -> None:
     before = await world.deploy()
     history = await world.history()
-    await install(world.cluster, await world.plan(), world.binary)
+    await install(world.cluster, await world.plan(), world.binary, Turn.of(300))
     body = [{"op": "replace", "path": "/spec/template", "value": before["spec"]["template"]}]
     await world.cluster.patch(
         "deployment", "web", world.namespace, body, type="json-patch", manager="teammate"
     )
     await world.settle()
-    await remove(world.cluster, world.namespace, "deployment", "web")
+    await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
     live = await world.cluster.get("deployment", "web", world.namespace)
     assert live["spec"] == before["spec"]
     assert await world.history() == history
@@ -330,7 +328,7 @@ async def test_an_agent_that_does_not_start_is_rolled_back(world: World) -> None
     history, led = await world.history(), await services(world)
     wrong = replace(FACTS, entrypoint=("/not-there",))
     with pytest.raises(FailedError) as caught:
-        await install(world.cluster, await world.plan(image=wrong), world.binary, timeout=90)
+        await install(world.cluster, await world.plan(image=wrong), world.binary, Turn.of(90))
     assert not isinstance(caught.value, LeftoverError)
     assert "/not-there" in caught.value.hint
     await assert_original(world, before, history, led)
@@ -344,7 +342,7 @@ async def test_an_agent_for_another_machine_is_named_and_rolled_back(world: Worl
     other = load_binary("amd64" if platform.machine() in ("arm64", "aarch64") else "arm64")
     plan = await world.plan(digest=other.digest, chunks=other.chunks)
     with pytest.raises(FailedError) as caught:
-        await install(world.cluster, plan, other, timeout=90)
+        await install(world.cluster, plan, other, Turn.of(90))
     assert "exec format error" in caught.value.message + caught.value.hint
     assert "kubernetes.io/arch" in caught.value.hint
     await assert_original(world, before, history, led)
@@ -356,10 +354,10 @@ async def test_a_workload_that_was_broken_before_us(world: World) -> None:
     body["spec"]["template"]["spec"]["containers"][0]["readinessProbe"]["httpGet"]["port"] = 1
     await world.cluster.create("deployment", body, world.namespace)
     before = await world.cluster.get("deployment", "web", world.namespace)
-    await install(world.cluster, await world.plan(), world.binary, timeout=30)
+    await install(world.cluster, await world.plan(), world.binary, Turn.of(30))
     workload = await find_workload(world.cluster, Target("web"), world.namespace)
     assert [pod.phase for pod in await agent_pods(world.cluster, workload)] == ["Running"]
-    removal = await remove(world.cluster, world.namespace, "deployment", "web", timeout=30)
+    removal = await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(30))
     assert removal.kept == ()
     after = await world.cluster.get("deployment", "web", world.namespace)
     assert after["spec"] == before["spec"]
@@ -370,31 +368,31 @@ async def test_a_workload_that_was_broken_before_us(world: World) -> None:
 async def test_two_workloads_share_the_binary(world: World) -> None:
     for name in ("web", "api"):
         await world.deploy(name)
-        await install(world.cluster, await world.plan(name), world.binary)
+        await install(world.cluster, await world.plan(name), world.binary, Turn.of(300))
     marks = await list_marks(world.cluster, world.namespace)
     assert [(mark.kind, mark.name, mark.container) for mark in marks] == [
         ("deployment", "api", "web"),
         ("deployment", "web", "web"),
     ]
-    await remove(world.cluster, world.namespace, "deployment", "web")
+    await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
     left = await world.ours()
     assert "devcluster-deployment-api" in left
     assert len(left) == 1 + world.binary.chunks
-    await remove(world.cluster, world.namespace, "deployment", "api")
+    await remove(world.cluster, world.namespace, "deployment", "api", Turn.of(300))
     assert await world.ours() == []
 
 
 async def test_a_deleted_workload_leaves_nothing(world: World) -> None:
     await world.deploy(second=False)
-    await install(world.cluster, await world.plan(), world.binary)
+    await install(world.cluster, await world.plan(), world.binary, Turn.of(300))
     await world.cluster.delete("deployment", "web", world.namespace)
-    await remove(world.cluster, world.namespace, "deployment", "web")
+    await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
     assert await world.ours() == []
 
 
 async def test_holder(world: World) -> None:
     await world.deploy(second=False)
-    installed = await install(world.cluster, await world.plan(), world.binary)
+    installed = await install(world.cluster, await world.plan(), world.binary, Turn.of(300))
     where = (world.cluster, world.namespace, installed.secret)
     ann, bob = Holder("ann", "laptop", "shop"), Holder("bob", "desk", "shop")
     first = await claim(*where, ann)
@@ -403,7 +401,7 @@ async def test_holder(world: World) -> None:
     assert (await claim(*where, ann)).epoch == first.epoch + 1
     edited = await world.plan(lease=30.0)
     with pytest.raises(HeldError, match="ann@laptop"):
-        await install(world.cluster, edited, world.binary, holder=bob)
+        await install(world.cluster, edited, world.binary, Turn.of(300), holder=bob)
     taken = await claim(*where, bob, takeover=True)
     await unclaim(*where, first.epoch)  # a laptop that wakes up has no say
     mark = await find_mark(*where)
@@ -429,5 +427,5 @@ async def test_a_quota_that_refuses_the_secret(world: World) -> None:
     }
     cluster.transport.send("POST", path, body=json.dumps(quota).encode())
     with pytest.raises(FailedError, match="quota"):
-        await install(cluster, await world.plan(), world.binary)
+        await install(cluster, await world.plan(), world.binary, Turn.of(300))
     await assert_original(world, before, history, led)

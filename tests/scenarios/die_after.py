@@ -1,7 +1,7 @@
 """The command, killed with SIGKILL at one of its steps: ``python -m tests.scenarios.die_after -- up -d``.
 
 A step is one call that changes something outside the process: a request to the API server that writes, a
-call to the Docker engine that does, a line of the journal, a request to an agent.  Steps have names and not
+call to the Docker engine that does, a request to an agent.  Steps have names and not
 numbers alone, since some run beside each other: ``host up: create secrets #1`` is the first creation of a
 Secret by the host process while it serves an ``up``.  The host process that ``up -d`` leaves behind is
 covered too: it is started by this module again, and the environment is inherited.
@@ -30,7 +30,6 @@ from devcluster.edge.kube.transport import Transport
 from devcluster.run import up
 from devcluster.run.host import hosting
 from devcluster.run.host.session import Session
-from devcluster.run.workload.journal import Entry, Journal
 
 STEP = "FIRE_STEP"  # where to die: a step's name, or `PROCESS PHASE: !`, the next write to the cluster
 WHEN = "FIRE_WHEN"  # `after` (default) or `before` it
@@ -129,24 +128,6 @@ def watch_agent(fire: Fire) -> None:
     AgentLink.call = call  # type: ignore[method-assign]
 
 
-def watch_journal(fire: Fire) -> None:
-    write, clear = Journal._append, Journal.clear
-
-    @functools.wraps(write)
-    def append(self: Journal, entry: Entry) -> Entry:
-        result = write(self, entry)
-        fire.done("write the journal")
-        return result
-
-    @functools.wraps(clear)
-    def emptied(self: Journal) -> None:
-        clear(self)
-        fire.done("clear the journal")
-
-    Journal._append = append  # type: ignore[method-assign]
-    Journal.clear = emptied  # type: ignore[method-assign]
-
-
 def watch_session(fire: Fire) -> None:
     """The host process is asked for ``up``, ``leave`` and ``down``, one after the other."""
 
@@ -172,7 +153,7 @@ def _plain(what: str) -> str:
 def main() -> None:
     words = sys.argv[1:]
     fire = Fire("host" if words[0] == "host" else "command")
-    for watch in (watch_cluster, watch_engine, watch_agent, watch_journal):
+    for watch in (watch_cluster, watch_engine, watch_agent):
         watch(fire)
     if words[0] == "host":
         watch_session(fire)

@@ -1,7 +1,7 @@
 """Undo under fire: the process is killed with SIGKILL after each single step of ``up`` and of ``down``.
 
 Whatever step it was, one ``down`` brings everything back: from the same laptop, and from another one that
-has neither the file nor the journal.  The lists below are the steps, and a test of its own holds them against
+has no file.  The lists below are the steps, and a test of its own holds them against
 what the command does, so that none is left out.  An ordinary run walks some of them, a slow one all.
 """
 
@@ -44,7 +44,6 @@ def _steps(prefix: str, *groups: tuple[str, int]) -> tuple[str, ...]:
 
 UP = _steps(
     "host up",
-    ("write the journal", 10),
     ("create configmaps", _chunks()),
     ("create secrets", 1),
     ("patch deployments", 1),
@@ -66,7 +65,6 @@ UP = _steps(
     ("tell the agent to stop", 1),
 )
 _REMOVAL = (
-    ("write the journal", 12),
     ("patch services", 2),
     ("patch deployments", 3),
     ("delete replicasets", 1),
@@ -89,7 +87,6 @@ DOWN = (
 ALONE = _steps(
     "command down",
     *_REMOVAL,
-    ("clear the journal", 1),
     ("remove container", 3),
     ("remove network", 1),
     *_VOLUMES,
@@ -115,12 +112,10 @@ def _marked(steps: Iterable[str], quick: Iterable[str]) -> list[Any]:
 
 
 def _cases(steps: Iterable[str]) -> list[Any]:
-    """Each step with each laptop.  The journal is nothing to another one: it is walked from the same."""
+    """Each step with each laptop."""
     cases = []
     for step in steps:
         for where in ("same", "other"):
-            if where == "other" and "journal" in step:
-                continue
             quick = step in SOME and where == ("same", "other")[SOME.index(step) % 2]
             marks = () if quick else (pytest.mark.slow,)
             cases.append(pytest.param(step, where, marks=marks, id=f"{step}, {where}"))

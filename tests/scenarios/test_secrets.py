@@ -191,12 +191,12 @@ async def _look_around(world: World, planted: Planted, values: dict[str, str]) -
 
 
 def _nothing_on_the_laptop(world: World, planted: Planted) -> None:
-    """Journal, the log, manifests of the copies, whatever else was written; what was started."""
+    """The log, manifests of the copies, whatever else was written; what was started."""
     traces = world.folder / "traces"
     noted = [json.loads(line) for line in traces.read_text().splitlines()]
     paths = {Path(one["written"]) for one in noted if "written" in one} | {traces}
     files = [path for path in (*paths, *(world.folder / "state").rglob("*")) if path.is_file()]
-    assert {"journal.jsonl", "session.log", "traces"} <= {path.name for path in files}
+    assert {"session.log", "traces"} <= {path.name for path in files}
     assert {path: planted.find(path.read_bytes()) for path in files} == {path: [] for path in files}
 
 

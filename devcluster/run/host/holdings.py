@@ -30,9 +30,9 @@ from devcluster.run.host.changes import Changes
 from devcluster.run.host.failing import Attempt, told
 from devcluster.run.report import Progress
 from devcluster.run.site import Site
+from devcluster.run.turn import Turn
 from devcluster.run.volume.removing import remove_copies
 from devcluster.run.workload.install import BusyError
-from devcluster.run.workload.journal import Journal
 from devcluster.run.workload.record import Mark, find_dropped
 from devcluster.run.workload.remove import remove
 from devcluster.run.workload.wanted import Wanted
@@ -44,12 +44,11 @@ class Holdings:
     """Those of one session.  ``attachments``, and ``failures`` of those that ended by themselves: by the
     workload's key.  *changes* is notified of both."""
 
-    def __init__(self, site: Site, tasks: asyncio.TaskGroup, journal: Journal, changes: Changes) -> None:
+    def __init__(self, site: Site, tasks: asyncio.TaskGroup, changes: Changes) -> None:
         self.attachments: dict[str, Attachment] = {}
         self.failures: dict[str, str] = {}
         self._site = site
         self._tasks = tasks
-        self._journal = journal
         self._changes = changes
         self._running: dict[str, asyncio.Task[None]] = {}
 
@@ -205,9 +204,7 @@ class Holdings:
             place.namespace,
             wanted.kind,
             wanted.name,
-            journal=self._journal,
-            report=self._site.report,
-            timeout=self._site.timeout,
+            Turn.of(self._site.timeout, self._site.report),
         )
         return [f"left as it is, changed by somebody else: {what}" for what in removed.kept]
 

@@ -11,9 +11,9 @@ from devcluster.rules.marks import Holder, Record, secret_name
 from devcluster.run.host.attachment import Attachment
 from devcluster.run.host.podlink import Claim, Wire
 from devcluster.run.site import Site
+from devcluster.run.turn import Turn
 from devcluster.run.workload.holding import still_held
 from devcluster.run.workload.install import Installed, install
-from devcluster.run.workload.journal import Journal
 from devcluster.run.workload.record import claim, find_mark, held
 from devcluster.run.workload.wanted import Wanted
 
@@ -23,7 +23,6 @@ class Opening:
     """*holder*: as whom this host process holds."""
 
     site: Site
-    journal: Journal
     holder: Holder
 
     async def install(self, wanted: Wanted, *, takeover: bool, begin: Callable[[], None]) -> Installed:
@@ -32,9 +31,7 @@ class Opening:
             self.site.cluster,
             wanted.install,
             wanted.binary,
-            journal=self.journal,
-            report=self.site.report,
-            timeout=self.site.timeout,
+            Turn.of(self.site.timeout, self.site.report),
             holder=self.holder,
             takeover=takeover,
             begin=begin,

@@ -30,7 +30,6 @@ from devcluster.run.site import Site, gateway_binary
 from devcluster.run.volume.folders import check_folders
 from devcluster.run.workload.holding import own_holder
 from devcluster.run.workload.install import BusyError, Installed
-from devcluster.run.workload.journal import Journal
 from devcluster.run.workload.permission import check_rights
 from devcluster.run.workload.ports import check_ports
 from devcluster.run.workload.wanted import Wanted, check_targets, read_wanted
@@ -41,12 +40,12 @@ Json = dict[str, Any]
 class Session:
     """See the module.  Made by ``open_session``."""
 
-    def __init__(self, site: Site, tasks: asyncio.TaskGroup, journal: Journal) -> None:
+    def __init__(self, site: Site, tasks: asyncio.TaskGroup) -> None:
         self.site = site
         self.changes = Changes()
         self._holder = own_holder(site.place)
-        self._holdings = Holdings(site, tasks, journal, self.changes)
-        self._opening = Opening(site, journal, self._holder)
+        self._holdings = Holdings(site, tasks, self.changes)
+        self._opening = Opening(site, self._holder)
         self._lock = asyncio.Lock()
         self._prepared = False
         self.used = False  # whether anything was ever asked for
@@ -276,10 +275,9 @@ def _as_well(wanted: Wanted, error: DevclusterError) -> DevclusterError:
 @contextlib.asynccontextmanager
 async def open_session(site: Site) -> AsyncIterator[Session]:
     """A session whose attachments live until the block ends."""
-    with Journal.open(site.place.state / "journal.jsonl") as journal:
-        async with asyncio.TaskGroup() as tasks:
-            session = Session(site, tasks, journal)
-            try:
-                yield session
-            finally:
-                session.close()
+    async with asyncio.TaskGroup() as tasks:
+        session = Session(site, tasks)
+        try:
+            yield session
+        finally:
+            session.close()

@@ -1,6 +1,6 @@
 """Putting the agent into a workload, step by step; and taking it out again where it does not start.
 
-Each step is in the journal before it runs, and each is safe to run again: after a crash the same call
+Each step is safe to run again: after a crash the same call
 finishes what is missing, and ``remove`` cleans up after any prefix of them.  What stood there before is in
 the Secret before the template is touched, with the template as the API server will give it back (asked by
 a dry run), since its defaults and webhooks change what we sent.
@@ -8,9 +8,8 @@ a dry run), since its defaults and webhooks change what we sent.
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
@@ -19,7 +18,7 @@ from devcluster.edge.kube.answer import ForbiddenError, StatusError
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.edge.kube.paths import RESOURCES
 from devcluster.errors import ChangedError, DevclusterError, FailedError, LeftoverError
-from devcluster.plan.install import InstallPlan, Observed
+from devcluster.plan.install import InstallPlan
 from devcluster.plan.steps import (
     AwaitPods,
     InstallStep,
@@ -43,8 +42,7 @@ from devcluster.rules.marks import (
 )
 from devcluster.rules.services import apply_moves, undo_moves
 from devcluster.rules.template import is_wrapped
-from devcluster.run.report import Progress, Report, silent
-from devcluster.run.workload.journal import Journal
+from devcluster.run.turn import Turn
 from devcluster.run.workload.observe import (
     build_originals,
     observe,
@@ -83,10 +81,8 @@ async def install(
     cluster: Cluster,
     plan: InstallPlan,
     binary: AgentBinary,
+    turn: Turn,
     *,
-    journal: Journal | None = None,
-    report: Report = silent,
-    timeout: float = 300.0,
     holder: Holder | None = None,
     takeover: bool = False,
     begin: Callable[[], None] = lambda: None,
@@ -95,52 +91,36 @@ async def install(
     called before the first change: what is raised earlier has changed nothing.
 
     Where it fails half-way everything is put back (FailedError, or LeftoverError where
-    even that failed).  A cancelled call puts nothing back: the journal and the Secret know what to do."""
-    work = _Work(cluster, plan, binary, timeout)
+    even that failed).  A cancelled call puts nothing back: the Secret knows what to do."""
+    work = _Work(cluster, plan, binary, turn)
     if not plan.adopted:
         await work.check_holder(holder, takeover)
         await work.rehearse()
     begin()
     try:
         for step in plan.steps:
-            report(Progress(plan.observed.name, str(step)))
-            async with _noted(journal, step, plan.observed):
-                await work.apply(step)
+            turn.say(plan.observed.name, str(step))
+            await work.apply(step)
     except BusyError:
         raise  # what stands there is theirs
     except DevclusterError as error:
         if plan.adopted:
             raise
-        raise await _put_back(cluster, plan, error, journal, report, timeout) from error
+        raise await _put_back(cluster, plan, error, turn.to_undo()) from error
     return await work.result()
-
-
-@contextlib.asynccontextmanager
-async def _noted(journal: Journal | None, step: InstallStep, observed: Observed) -> AsyncIterator[None]:
-    if journal is None:
-        yield
-        return
-    subject = {"namespace": observed.namespace, "kind": observed.kind, "name": observed.name}
-    entry = journal.begin(str(step), **subject)
-    yield
-    journal.done(entry)
 
 
 async def _put_back(
     cluster: Cluster,
     plan: InstallPlan,
     error: DevclusterError,
-    journal: Journal | None,
-    report: Report,
-    timeout: float,
+    turn: Turn,
 ) -> DevclusterError:
     seen = plan.observed
     where = f"{seen.kind}/{seen.name} in namespace {seen.namespace}"
-    report(Progress(seen.name, f"putting {seen.kind}/{seen.name} back: {error.message}"))
+    turn.say(seen.name, f"putting {seen.kind}/{seen.name} back: {error.message}")
     try:
-        await remove(
-            cluster, seen.namespace, seen.kind, seen.name, journal=journal, report=report, timeout=timeout
-        )
+        await remove(cluster, seen.namespace, seen.kind, seen.name, turn)
     except DevclusterError as second:
         return LeftoverError(
             f"{error.message}; putting {where} back failed too: {second.message}",
@@ -154,7 +134,7 @@ async def _put_back(
 class _Work:
     """The steps of one plan."""
 
-    def __init__(self, cluster: Cluster, plan: InstallPlan, binary: AgentBinary, timeout: float) -> None:
+    def __init__(self, cluster: Cluster, plan: InstallPlan, binary: AgentBinary, turn: Turn) -> None:
         self._cluster = cluster
         self._plan = plan
         self._seen = plan.observed
@@ -162,7 +142,7 @@ class _Work:
         self._binary = binary
         self._originals: Originals | None = None  # what the Secret will hold
         self._written = False  # whether it does
-        self._timeout = timeout
+        self._turn = turn
         self._generation = self._seen.object["metadata"].get("generation", 0)
         metadata = self._seen.object["metadata"]
         resource = RESOURCES[self._seen.kind]
@@ -314,7 +294,7 @@ class _Work:
             container=self._seen.container,
             wrapped=True,
             ready=was_available(self._seen) and not adopted,
-            timeout=self._timeout,
+            turn=self._turn,
             written=Written(originals, self._generation, whole=not adopted),
         )
 

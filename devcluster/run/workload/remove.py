@@ -1,4 +1,4 @@
-"""Taking the agent out again, from the Secret alone: no file, no journal, any machine.
+"""Taking the agent out again, from the Secret alone: no file, any machine.
 
 The order is that of ``plan_remove``; each step looks at what stands there now, so that it may run again
 after a crash, and after somebody else did a part of it.  What a teammate changed meanwhile is left and
@@ -40,9 +40,8 @@ from devcluster.rules.marks import (
 from devcluster.rules.services import PortMove, noted_moves, noted_workload, undo_moves
 from devcluster.rules.template import is_wrapped
 from devcluster.rules.undo import restore_managers
-from devcluster.run.report import Progress, Report, silent
+from devcluster.run.turn import Turn
 from devcluster.run.workload.history import Pruned, drop_releases, prune_history
-from devcluster.run.workload.journal import Journal
 from devcluster.run.workload.remaining import find_remaining, render_remedy
 from devcluster.run.workload.rollout import RolloutError, await_rollout
 
@@ -63,21 +62,16 @@ async def remove(
     namespace: str,
     kind: str,
     name: str,
-    *,
-    journal: Journal | None = None,
-    report: Report = silent,
-    timeout: float = 300.0,
+    turn: Turn,
 ) -> Removal:
     """LeftoverError names what remains and the command that finishes it, RemainsError where all else is done.
     ForbiddenError where the template may not even be restored."""
-    work = _Work(cluster, namespace, kind, name, timeout)
+    work = _Work(cluster, namespace, kind, name, turn)
     await work.read()
     steps = plan_remove(work.originals, kind=kind, name=name, namespace=namespace, noted=work.noted)
     for step in steps:
-        report(Progress(name, str(step)))
-        entry = journal.begin(str(step), namespace=namespace, kind=kind, name=name) if journal else None
-        if await work.attempt(step) and journal and entry:
-            journal.done(entry)
+        turn.say(name, str(step))
+        await work.attempt(step)
     await work.verify()
     return Removal(work.originals is not None, tuple(sorted(set(work.kept))))
 
@@ -85,12 +79,12 @@ async def remove(
 class _Work:
     """The steps for one workload."""
 
-    def __init__(self, cluster: Cluster, namespace: str, kind: str, name: str, timeout: float) -> None:
+    def __init__(self, cluster: Cluster, namespace: str, kind: str, name: str, turn: Turn) -> None:
         self._cluster = cluster
         self._space = namespace
         self._kind = kind
         self._name = name
-        self._timeout = timeout
+        self._turn = turn
         self._uid = ""
         self._epoch = 0
         self._restored: Json | None = None
@@ -124,8 +118,8 @@ class _Work:
         ours = [item for item in services.items if noted_workload(item) == (self._kind, self._name)]
         return tuple(move for item in ours for move in noted_moves(item))
 
-    async def attempt(self, step: RemoveStep) -> bool:
-        """As ``apply``, but what is not allowed is noted (False), unless the steps after it would do harm
+    async def attempt(self, step: RemoveStep) -> None:
+        """As ``apply``, but what is not allowed is noted, unless the steps after it would do harm
         without it: Services that lead to nobody, an agent's pods without what they run from."""
         try:
             await self.apply(step)
@@ -138,8 +132,6 @@ class _Work:
                     hint=f"{error.hint}\nthen {self._again}",
                 ) from error
             self._refused.append(error)
-            return False
-        return True
 
     async def apply(self, step: RemoveStep) -> None:
         match step:
@@ -226,7 +218,7 @@ class _Work:
                 container=self.originals.container,
                 wrapped=False,
                 ready=self.originals.available,
-                timeout=self._timeout,
+                turn=self._turn,
             )
         except RolloutError as error:
             pods = await self._cluster.list("pod", self._space)

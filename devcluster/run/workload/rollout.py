@@ -22,6 +22,7 @@ from devcluster.rules.drift import template_drift
 from devcluster.rules.marks import Originals
 from devcluster.rules.memory import MEMORY
 from devcluster.rules.template import ROOT, is_wrapped
+from devcluster.run.turn import Turn
 
 _AT_ONCE = {
     "CreateContainerConfigError",
@@ -67,18 +68,18 @@ async def await_rollout(
     container: str,
     wrapped: bool,
     ready: bool,
-    timeout: float,
+    turn: Turn,
     written: Written | None = None,
 ) -> tuple[Json, ...]:
     """The pods, when every one is of the newest template; with *ready* also available.
 
     *wrapped*: which pods are the new ones, those with an agent or those without.  *written*: what must stay.
-    RolloutError where it fails or takes longer than *timeout* seconds.
+    RolloutError where it fails or takes longer than *turn* may.
     """
     last: Sight | None = None
     stale: tuple[Json, ...] | None = None
     try:
-        async with asyncio.timeout(timeout):
+        async with turn.deadline.bound():
             states = _sights(cluster, namespace, name)
             async with contextlib.aclosing(states):
                 async for last in states:
@@ -93,8 +94,9 @@ async def await_rollout(
                         raise await _explained(cluster, namespace, container, *failed)
     except TimeoutError as error:
         seen = tell_progress(last, wrapped) if last else "nothing was seen"
+        span = f"{turn.deadline.span:.0f} s"
         raise RolloutError(
-            f"deployment/{name} in namespace {namespace} is not rolled out after {timeout:.0f} s: {seen}",
+            f"deployment/{name} in namespace {namespace} is not rolled out after {span}: {seen}",
             hint=f"kubectl describe pods -n {namespace}",
         ) from error
     raise RolloutError(f"deployment/{name} in namespace {namespace} is gone")

@@ -1,4 +1,4 @@
-"""What of ours there is, found by its marks alone: without the file, without the journal, on any machine.
+"""What of ours there is, found by its marks alone: without the file, on any machine.
 
 An installation is known by its Secret.  That is not enough: ``up`` publishes the agent's binary before it
 writes the Secret, and ``down`` deletes it after, so a process that is killed there leaves ConfigMaps that

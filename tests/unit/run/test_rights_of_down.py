@@ -13,6 +13,7 @@ from devcluster.edge.kube.watch import Listing
 from devcluster.errors import LeftoverError, RemainsError
 from devcluster.rules.keys import KeyPair
 from devcluster.rules.marks import Originals, Record, render_secret
+from devcluster.run.turn import Turn
 from devcluster.run.workload.record import list_marks
 from devcluster.run.workload.remove import remove
 from devcluster.run.workload.traces import find_traces
@@ -96,7 +97,7 @@ class Limited:
 
 
 async def down(cluster: Any) -> None:
-    await remove(cluster, "shop", "deployment", "web", timeout=5)
+    await remove(cluster, "shop", "deployment", "web", Turn.of(5))
 
 
 async def test_nothing_stays() -> None:
