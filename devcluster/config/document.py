@@ -1,4 +1,4 @@
-"""YAML text as a tree in which every value knows its place.
+"""YAML text as a tree in which every value knows its place, and whether it stands under ``environment``.
 
 ``yaml.safe_load`` forgets lines, takes the last of two equal keys in silence, and turns ``off`` into
 False and ``22:22`` into 1342.  So: the composer's nodes, every scalar as the text that was written; the
@@ -11,12 +11,11 @@ Source: https://yaml.org/spec/1.1/ and https://yaml.org/type/merge.html
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import yaml
 
-from devcluster.config.masks import Mask, Place, end_of, is_name, secret_nodes, start_of
+from devcluster.config.places import Place, Span, shown_key, start_of, value_spans
 
 _MERGE = "tag:yaml.org,2002:merge"
 _NULL = "tag:yaml.org,2002:null"
@@ -27,46 +26,27 @@ _TOKEN = re.compile(r"[,:?}\]-]|\\t|<[a-z ]+>")
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
+    """``secret``: it stands under ``environment``."""
+
     text: str = field(repr=False)
     null: bool
     place: Place
-    end: Place
+    secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
     items: tuple[Item, ...]
     place: Place
-    end: Place
 
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
     entries: tuple[tuple[Scalar, Item], ...]
     place: Place
-    end: Place
 
 
 Item = Scalar | Sequence | Mapping
-
-
-def scalars(item: Item) -> Iterator[Scalar]:
-    """Each value in *item*, once, however many aliases lead to it; of `{TOKEN=…}` that is the key."""
-    seen: set[int] = set()
-    rest = [item]
-    while rest:
-        one = rest.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        match one:
-            case Scalar():
-                yield one
-            case Sequence():
-                rest += one.items
-            case Mapping():
-                rest += [value for _, value in one.entries]
-                yield from (key for key, _ in one.entries if not is_name(key.text))
 
 
 def value_of(item: Item, name: str) -> Item | None:
@@ -85,12 +65,12 @@ class Fault(Exception):  # noqa: N818 - never seen outside this room: it becomes
 
 
 def split_lines(text: str) -> list[str]:
-    """The lines as the composer counts them, so that place and mask meet the right one."""
+    """The lines as the composer counts them, so that a place meets the right one."""
     return _BREAK.split(text)
 
 
-def compose(text: str) -> tuple[Item | None, tuple[Fault, ...], tuple[Mask, ...]]:
-    """The tree (None for an empty document), the faults in it, and where its secrets are.
+def compose(text: str) -> tuple[Item | None, tuple[Fault, ...], tuple[Span, ...]]:
+    """The tree (None for an empty document), the faults in it, and where its values are.
 
     Raises Fault where there is no tree.
     """
@@ -98,8 +78,9 @@ def compose(text: str) -> tuple[Item | None, tuple[Fault, ...], tuple[Mask, ...]
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if node is None:
             return None, (), ()
-        reader = _Reader()
-        return reader.item(node), tuple(reader.faults), secret_nodes(node)
+        values = tuple(value_spans(node))
+        reader = _Reader(frozenset(value.start for value in values if value.secret))
+        return reader.item(node), tuple(reader.faults), values
     except yaml.MarkedYAMLError as error:
         raise _fault(error) from None
     except yaml.reader.ReaderError as error:
@@ -135,8 +116,9 @@ class _Reader:
     counts, so there it is looked at once more.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: frozenset[Place]) -> None:
         self.faults: list[Fault] = []
+        self._secrets = secrets
         self._done: dict[tuple[int, bool], Item] = {}
         self._open: set[int] = set()
         self._twice: set[int] = set()
@@ -154,7 +136,7 @@ class _Reader:
         """Also below ``x-…``, since YAML itself forbids it; where an alias leads there again it was told."""
         if id(key) not in self._twice:
             self._twice.add(id(key))
-            path = ".".join((*self._path, key.value))
+            path = ".".join((*self._path, shown_key(key.value)))
             self.faults.append(Fault(start_of(key), f"written twice, first in line {first}", path))
 
     def item(self, node: yaml.Node) -> Item:
@@ -175,10 +157,11 @@ class _Reader:
         if not node.tag.startswith(_PLAIN):
             self._note(node, "YAML tags of one's own are not supported")
         if isinstance(node, yaml.ScalarNode):
-            return Scalar(node.value, node.tag == _NULL, start_of(node), end_of(node))
+            place = start_of(node)
+            return Scalar(node.value, node.tag == _NULL, place, place in self._secrets)
         if isinstance(node, yaml.SequenceNode):
-            return Sequence(tuple(self.item(child) for child in node.value), start_of(node), end_of(node))
-        return Mapping(self._entries(node), start_of(node), end_of(node))
+            return Sequence(tuple(self.item(child) for child in node.value), start_of(node))
+        return Mapping(self._entries(node), start_of(node))
 
     def _entries(self, node: yaml.Node) -> tuple[tuple[Scalar, Item], ...]:
         own: dict[str, tuple[Scalar, Item]] = {}
@@ -195,7 +178,7 @@ class _Reader:
                 continue
             name = self.item(key)
             assert isinstance(name, Scalar)
-            self._path.append(key.value)
+            self._path.append(shown_key(key.value))
             own[key.value] = (name, self.item(value))
             self._path.pop()
         return tuple((own | {name: pair for name, pair in merged.items() if name not in own}).values())

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from devcluster.config import compose, forms, manifest
-from devcluster.config.copies import VOLUME, Volumes
+from devcluster.config.copies import Volumes
 from devcluster.config.document import Item, Mapping
 from devcluster.config.model import Agent
 from devcluster.config.mounts import MOUNTS, TMPFS_LIST, note_mounts
@@ -266,8 +266,4 @@ PROJECT = Record(
         ),
     ),
     elsewhere=manifest.PROJECT | compose.PROJECT,
-)
-
-KEYS = frozenset(
-    key.name for record in (PROJECT, AGENT, NETWORK, WORKLOAD, ENV, REWRITE, VOLUME) for key in record.keys
 )

@@ -15,9 +15,9 @@ from devcluster.config.build import build_project
 from devcluster.config.document import Fault, Scalar, compose, split_lines
 from devcluster.config.dotenv import parse_dotenv
 from devcluster.config.interpolate import Lookup
-from devcluster.config.keys import KEYS, PROJECT
-from devcluster.config.masks import Place, secret_lines
+from devcluster.config.keys import PROJECT
 from devcluster.config.model import Project
+from devcluster.config.places import Place
 from devcluster.config.problems import Problem, refuse
 from devcluster.config.shapes import Reading, Surroundings
 from devcluster.errors import ConfigurationError
@@ -145,10 +145,9 @@ def parse_project(
     shown, lines = shown or path.name, split_lines(text)
     near = os.path.dirname(shown)
     try:
-        item, faults, secrets = compose(text)
+        item, faults, values = compose(text)
     except Fault as fault:
-        problem = Problem(fault.place, "", fault.text)
-        refuse([problem], shown=shown, lines=lines, masks=secret_lines(lines, KEYS), others=others)
+        refuse([Problem(fault.place, "", fault.text)], shown=shown, others=others)
         raise AssertionError from fault
     problems = [Problem(fault.place, fault.path, fault.text) for fault in faults]
 
@@ -157,13 +156,13 @@ def parse_project(
         unset(name, here)
 
     around = Surroundings(path.parent, _lookup(environ, dotenv), env_files, told)
-    reading = Reading(problems, around, masks=[*secrets])
+    reading = Reading(problems, around)
     found: Any = None
     if item is None or (isinstance(item, Scalar) and item.null):
         problems.append(Problem(Place(), "", "the file is empty: workloads is missing"))
     else:
         found = PROJECT.read(item, reading)
-    refuse(problems, shown=shown, lines=lines, masks=reading.masks, others=others)
+    refuse(problems, shown=shown, lines=lines, values=values, others=others)
     name = name_override or found.get("name") or normalise_name(path.parent.name)
     return build_project(found, name, path, around)
 

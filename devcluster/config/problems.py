@@ -1,17 +1,17 @@
 """What is wrong with the file: every problem at once, each with its place and its line.
 
-Rule: no value under ``environment`` is ever shown, not even in the source line above the caret.
+Rule: the source line shows only the value that is wrong, and under ``environment`` not even that one.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from devcluster.config.document import Item
-from devcluster.config.masks import Mask, Place
+from devcluster.config.places import Place, Span
 from devcluster.errors import FileError
 
 _WIDEST = 160
@@ -21,12 +21,14 @@ _NEAR = 0.7  # of 1
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """``path``: dotted, '' for the whole file.  ``near``: what may have been meant, or ''."""
+    """``path``: dotted, '' for the whole file.  ``near``: what may have been meant, or ''.  ``shown``: the
+    value at ``place`` is what is wrong, and no secret."""
 
     place: Place
     path: str
     text: str
     near: str = ""
+    shown: bool = False
 
 
 @dataclass(eq=False)
@@ -53,13 +55,13 @@ def refuse(
     problems: Iterable[Problem],
     *,
     shown: str,
-    lines: Sequence[str],
-    masks: Sequence[Mask],
+    lines: Sequence[str] = (),
+    values: Sequence[Span] = (),
     others: Sequence[str] = (),
 ) -> None:
-    """FileError with all *problems* in the order of the file, behind *others*, which are of another file;
-    returns where there are none."""
-    blocks = [*others, *(_block(problem, shown, lines, masks) for problem in _sorted(problems))]
+    """FileError with all *problems* in the order of the file, after *others*, which are of another file;
+    returns where there are none.  *lines*: none are shown where it is empty; *values*: where values are."""
+    blocks = [*others, *(_block(problem, shown, lines, values) for problem in _sorted(problems))]
     if blocks:
         raise FileError("\n".join(blocks))
 
@@ -69,12 +71,14 @@ def _sorted(problems: Iterable[Problem]) -> list[Problem]:
     return sorted(unique, key=lambda it: (it.place.line, it.place.column, it.path, it.text))
 
 
-def _block(problem: Problem, shown: str, lines: Sequence[str], masks: Sequence[Mask]) -> str:
+def _block(problem: Problem, shown: str, lines: Sequence[str], values: Sequence[Span]) -> str:
     line, column = problem.place.line, problem.place.column
     path = f"{problem.path}: " if problem.path else ""
     text = [f"{shown}:{line}:{column}: {path}{problem.text}"]
     if 1 <= line <= len(lines) and lines[line - 1].strip():
-        source, caret = _window(*_masked(lines[line - 1], line, column, masks))
+        hidden = [it for it in values if not (problem.shown and it.start == problem.place)]
+        spans = [it.on(line, len(lines[line - 1])) for it in hidden]
+        source, caret = _window(*_masked(lines[line - 1], column, spans))
         text += [f"  {source}", f"  {' ' * (caret - 1)}^"]
     if problem.near:
         text.append(f"  did you mean {problem.near}?")
@@ -90,34 +94,20 @@ def _window(source: str, caret: int) -> tuple[str, int]:
     return f"{before}{source[start : start + _WIDEST]}{behind}", caret - start + len(before)
 
 
-def _spans(source: str, line: int, masks: Sequence[Mask]) -> Iterator[tuple[int, int]]:
-    """What is hidden of a line: secrets, and a comment behind one, which may be its former value."""
-    for mask in masks:
-        if not mask.start.line <= line <= mask.end.line:
-            continue
-        start, end = mask.on(line, len(source)) or (mask.start.column - 1, 0)
-        if line > mask.start.line and not source[start:end].strip():
-            continue  # a block scalar ends at the next key, in a line that holds nothing of it
-        if comment := _COMMENT.search(source, start):
-            yield comment.start(), len(source)
-        if end > start:
-            yield start, end
-
-
-def _masked(source: str, line: int, column: int, masks: Sequence[Mask]) -> tuple[str, int]:
-    """The line without secrets, and where the caret stands in it."""
-    spans = sorted({*_spans(source, line, masks)})
+def _masked(source: str, column: int, spans: Sequence[tuple[int, int]]) -> tuple[str, int]:
+    """The line without what is in *spans* and without comments (one may hold a value's former self), and
+    where the caret stands in it."""
     result, at, caret = "", 0, column
-    for start, end in spans:
-        if end <= at:
-            continue
-        start = max(start, at)
-        if start < column - 1:
-            caret = (
-                len(result) + (start - at) + 1 + (max(0, column - 1 - end) + 3 if column - 1 >= end else 0)
-            )
-        result += source[at:start] + "***"
-        at = end
-    result += source[at:]
-    printable = "".join(letter if letter.isprintable() else " " for letter in result)
+    for start, end in (*sorted(spans), (len(source), len(source))):
+        plain = source[at:start]
+        if comment := _COMMENT.search(plain):
+            result += plain[: comment.start()]
+            break
+        if source[start:end].strip():  # a block scalar ends in the indent of the next key
+            result += plain + "***"
+            caret += len("***") - (end - start) if end < column else 0
+            at = end
+    else:
+        result += source[at:]
+    printable = "".join(letter if letter.isprintable() else " " for letter in result.rstrip())
     return printable, max(1, min(caret, len(printable) + 1))

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from devcluster.config.document import Item, Mapping, Scalar, scalars
+from devcluster.config.document import Item, Mapping, Scalar
 from devcluster.config.document import Sequence as Items
 from devcluster.config.interpolate import Lookup, interpolate
-from devcluster.config.masks import Mask, Place, is_variable
+from devcluster.config.places import Place, shown_key
 from devcluster.config.problems import Invalid, Problem, nearest, one_of
 
 Schema = dict[str, Any]
@@ -43,20 +43,15 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Where we are in the file.  ``problems`` and ``masks`` are shared by all that read one file; ``masks``:
-    where values of the environment stand, since an alias brings one to another key; ``behind``: hidden values
-    stand before, in this workload and no deeper, so that a key may be a variable that lost its block."""
+    """Where we are in the file.  ``problems`` is shared by all that read one file."""
 
     problems: list[Problem]
     around: Surroundings
     path: str = ""
-    secret: bool = False
-    masks: list[Mask] = field(default_factory=list)
-    behind: bool = False
 
     def into(self, name: str) -> Reading:
-        path = f"{self.path}.{name}" if self.path else name
-        return replace(self, path=path, secret=self.secret or name == "environment")
+        shown = shown_key(name)
+        return replace(self, path=f"{self.path}.{shown}" if self.path else shown)
 
     def at(self, index: int) -> Reading:
         return replace(self, path=f"{self.path}[{index}]")
@@ -66,64 +61,52 @@ class Reading:
         return replace(self, problems=[])
 
     def note(self, item: Item, text: str, near: str = "") -> None:
-        self.problems.append(Problem(item.place, self.path, text, near))
+        """The source line shows *item*, unless it stands under ``environment``."""
+        shown = isinstance(item, Scalar) and not item.secret
+        self.problems.append(Problem(item.place, self.path, text, near, shown))
 
-    def named(self, name: Scalar, value: Item, *, slip: bool = False) -> Reading:
-        """Into what nobody knows: *value* is hidden, as *name* may be a variable that lost its block.
-
-        *slip*: it is meant for a key, unless spelled as a variable."""
-        word, mark, _ = name.text.partition("=" if "=" in name.text else ":")
-        if mark:  # `{TOKEN=…}`, `{TOKEN:…}`
-            self.masks.append(Mask(name.place, name.end))
-            word += f"{mark}***"
-        if mark or not slip or is_variable(name.text):
-            self.hide(value)
-        return self.into(word)
-
-    def hide(self, item: Item) -> None:
-        self.masks.extend(Mask(it.place, it.end) for it in scalars(item))
-
-    def hides(self, item: Item) -> bool:
-        """Whether a value in it is hidden."""
-        return any(self._hidden(it.place) for it in scalars(item))
-
-    def hides_before(self, item: Item) -> bool:
-        return any(mask.start < item.place for mask in self.masks)
+    def note_kind(self, item: Item, expected: str) -> None:
+        """*item* is no map or list.  A text in its place may be a variable that is indented wrongly, so it is
+        not shown."""
+        self.problems.append(Problem(item.place, self.path, f"expected {expected}, got {kind_of(item)}"))
 
     def text(self, item: Item, expected: str) -> str:
         """The scalar's text, variables filled in; Invalid for null, a list or a map."""
         if not isinstance(item, Scalar) or item.null:
             raise Invalid(item, f"expected {expected}, got {self.show(item)}")
         try:
-            return interpolate(item.text, self.around.lookup, unset=partial(self._unset, item.place))
+            return interpolate(item.text, self.around.lookup, unset=partial(self._unset, item))
         except ValueError as error:
             raise Invalid(item, str(error)) from None
 
-    def _unset(self, place: Place, name: str, braces: bool) -> None:
-        self.around.unset(name if braces or not self._hidden(place) else "", place)
-
-    def _hidden(self, place: Place) -> bool:
-        return self.secret or any(mask.start == place for mask in self.masks)
+    def _unset(self, item: Scalar, name: str, braces: bool) -> None:
+        self.around.unset("" if item.secret and not braces else name, item.place)
 
     def show(self, item: Item) -> str:
         """What stands there, for a message: as written, so never what a variable holds."""
-        match item:
-            case Mapping():
-                return "a map"
-            case Items():
-                return "a list"
-            case Scalar(null=True):
-                return "nothing"
-            case _:
-                return "***" if self._hidden(item.place) else f'"{_escaped(item)}"'
+        if isinstance(item, Scalar) and not item.null:
+            return "***" if item.secret else f'"{_escaped(item)}"'
+        return kind_of(item)
 
     def told(self, item: Item | None, value: object) -> str:
         """*value*, which was read of *item*, for a message: as written where a variable filled it in."""
         if not isinstance(item, Scalar):
             return str(value)
-        if self._hidden(item.place):
+        if item.secret:
             return "***"
         return _escaped(item) if "$" in item.text else str(value)
+
+
+def kind_of(item: Item) -> str:
+    match item:
+        case Mapping():
+            return "a map"
+        case Items():
+            return "a list"
+        case Scalar(null=True):
+            return "nothing"
+        case _:
+            return "text"
 
 
 def _escaped(item: Scalar) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from devcluster.config.document import Item, Mapping, Scalar
@@ -14,8 +14,6 @@ from devcluster.config.problems import Invalid, nearest
 from devcluster.config.shapes import ANY_SCALAR, LATER, Reading, Schema, Shape, spelled
 
 ANY = r"[\s\S]*"
-_OPEN = ("image", "mode", "namespace", "ports", "target", "volumes")  # no secret, whatever stands before
-_VALUED = ("environment", "env", "env_file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,7 @@ class Many:
         if self.alone and isinstance(item, Scalar) and not item.null:
             return (self.each.read(item, where),)
         if not isinstance(item, Items):
-            where.note(item, f"expected {self.expected}, got {where.show(item)}")
+            where.note_kind(item, self.expected)
             return ()
         return tuple(self.each.read(part, where.at(index)) for index, part in enumerate(item.items))
 
@@ -61,7 +59,7 @@ class Pairs:
         elif isinstance(item, Scalar) and item.null:
             pairs = []
         else:
-            where.note(item, f"expected a map or a list, got {where.show(item)}")
+            where.note_kind(item, "a map or a list")
             pairs = []
         found = [pair for pair in pairs if pair is not None]
         return tuple(found if self.repeated else dict(found).items())
@@ -152,7 +150,7 @@ class Either:
     def read(self, item: Item, where: Reading) -> Any:
         shape = {Scalar: self.scalar, Items: self.items, Mapping: self.mapping}[type(item)]
         if shape is None or (isinstance(item, Scalar) and item.null):
-            where.note(item, f"expected {self.expected}, got {where.show(item)}")
+            where.note_kind(item, self.expected)
             return None
         return shape.read(item, where)
 
@@ -216,7 +214,7 @@ class Record:
         if self.empty and isinstance(item, Scalar) and item.null:
             return self.build({})
         if not isinstance(item, Mapping):
-            where.note(item, f"expected a map, got {where.show(item)}")
+            where.note_kind(item, "a map")
             return None
         before = len(where.problems)
         found = self._entries(item, where)
@@ -229,25 +227,14 @@ class Record:
     def _entries(self, item: Mapping, where: Reading) -> dict[str, Any]:
         known, found = {key.name: key for key in self.keys}, {}
         for name, value in item.entries:
-            if name.text.startswith("x-"):
-                continue
-            if name.text in self.elsewhere:
-                self._answer(name, value, where)
-                continue
+            inner = where.into(name.text)
             if key := known.get(name.text):
-                found[name.text] = key.shape.read(value, where.into(name.text))
-            else:
-                near = nearest(name.text, known)
-                slip = bool(near) and (near in _OPEN or not where.behind)
-                where.named(name, value, slip=slip).note(name, "unknown key", near)
-            if (key is None or name.text in _VALUED) and where.hides(value):
-                where = replace(where, behind=True)
+                found[name.text] = key.shape.read(value, inner)
+            elif name.text in self.elsewhere:
+                inner.note(name, self.elsewhere[name.text])
+            elif not name.text.startswith("x-"):
+                inner.note(name, "unknown key", nearest(name.text, known))
         return found
-
-    def _answer(self, name: Scalar, value: Item, where: Reading) -> None:
-        if not isinstance(value, Scalar):  # `logging: {options: {splunk-token: …}}`
-            where.hide(value)
-        where.into(name.text).note(name, self.elsewhere[name.text])
 
     def schema(self) -> Schema:
         result: Schema = {
@@ -275,26 +262,20 @@ class Table:
     filled: bool = False
 
     def read(self, item: Item, where: Reading) -> Any:
-        named = [] if not isinstance(item, Mapping) else [it for it in item.entries if it[0].text[:2] != "x-"]
-        if not isinstance(item, Mapping) or (self.filled and not named):
-            shown = "an empty map" if isinstance(item, Mapping) else where.show(item)
-            where.note(
-                item,
-                f"expected a map with at least one entry, got {shown}"
-                if self.filled
-                else f"expected a map, got {shown}",
-            )
+        wanted = "a map with at least one entry" if self.filled else "a map"
+        if not isinstance(item, Mapping):
+            where.note_kind(item, wanted)
             return ()
+        named = [(name, value) for name, value in item.entries if not name.text.startswith("x-")]
+        if self.filled and not named:
+            where.note(item, f"expected {wanted}, got an empty map")
         result: list[tuple[str, Any]] = []
         for name, value in named:
-            if not re.fullmatch(self.names, name.text):
-                where.named(name, value).note(name, f"expected {self.expected}")
-                continue
-            inner = replace(where, behind=False).into(name.text) if self.filled else where.into(name.text)
-            if self.filled and not isinstance(value, Mapping):  # a variable that slipped, or a list of them
-                slip = name.text in _OPEN or not where.hides_before(name)
-                inner = where.named(name, value, slip=slip and isinstance(value, Scalar))
-            result.append((name.text, self.each.read(value, inner)))
+            inner = where.into(name.text)
+            if re.fullmatch(self.names, name.text):
+                result.append((name.text, self.each.read(value, inner)))
+            else:
+                inner.note(name, f"expected {self.expected}")
         return tuple(result)
 
     def schema(self) -> Schema:
