@@ -72,7 +72,7 @@ class Wish:
 class Observed:
     """What stands in the cluster.  ``services``: all of the namespace; ``others``: labels of pods that are
     not the workload's.  ``originals`` and ``settings``: from the Secret, if there is one.  ``admitted``:
-    the memory of its pods, wherever that was said.  ``unread``: kinds of workloads that may not be listed."""
+    the memory of its pods, wherever that was said."""
 
     kind: str
     name: str
@@ -84,7 +84,6 @@ class Observed:
     originals: Originals | None = field(default=None, repr=False)
     settings: Json | None = field(default=None, repr=False)
     admitted: Admitted | None = None
-    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

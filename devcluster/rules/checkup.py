@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
-from devcluster.rules.glimpses import Glimpse, render_unread
 from devcluster.rules.ranges import meets, neighbourhood
 from devcluster.rules.rights import Right
 
@@ -125,9 +124,3 @@ def check_rights(missing: Iterable[Right], count: int, namespace: str) -> tuple[
         text = f"cannot {right} in namespace {namespace}; what works without it: {without}"
         found.append(Check("rights", "bad" if right.needed or lane else "warning", text, remedy, 4))
     return tuple(found)
-
-
-def check_glimpses(unread: Collection[Glimpse], namespace: str) -> tuple[Check, ...]:
-    """No line where all may be looked at, and never worse than ok: the least Role shows none of them."""
-    text = render_unread(unread, namespace)
-    return (Check("rights", "ok", text),) if text else ()

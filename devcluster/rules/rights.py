@@ -1,7 +1,7 @@
 """The rights that devcluster needs in one namespace, each with its reason and what goes on without it.
 
 ``role`` prints them, ``doctor`` asks for each, a test compares them with the requests that are really made.
-What is read only for a warning, and only where it may be, is not among them (``glimpses``).
+What is read only for a warning, and only where it may be, is not among them.
 
 Source: https://kubernetes.io/docs/reference/access-authn-authz/rbac/
 """

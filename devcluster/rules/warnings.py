@@ -1,11 +1,11 @@
-"""What somebody would want to have known before ``up``: said by name, before anything happens.
+"""What somebody would want to know before ``up``: said before anything happens, with names.
 
 A warning stops nothing.  Each says what will happen, to which object, and, where there is one, the way to
-avoid it.  What can't be read is no warning: `plan` has one note, and `doctor` one line, for all that a Role
-does not show (``glimpses``).  Values of the environment never stand in one; names do.
+avoid it.  What may not be read gives no warning.  Values of the environment are never in one; names are.
 
-The naive way, to warn of everything that may go wrong, teaches people to skip the list.  So each rule here
-looks for its cause: the database that a variable names, the autoscaler that points at this very workload.
+The naive way, to warn of everything that may go wrong, teaches people to skip the list.  So a warning is for
+what is certain, and each rule here looks for its cause: the autoscaler that points at this very workload, the
+database that a variable names.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from devcluster.rules.controllers import find_managers
-from devcluster.rules.databases import engine_of, find_doubts, find_leads, read_variables
+from devcluster.rules.databases import find_databases
 from devcluster.rules.policies import find_closed
 from devcluster.rules.services import FrontPort, selects
 
 Json = dict[str, Any]
-Subject = Literal["away", "autoscaler", "history", "data", "controller", "policy", "datagrams"]
+Subject = Literal["away", "autoscaler", "data", "controller", "policy", "datagrams"]
 
 _LONGEST = 600.0  # seconds; a start that took longer was not a start, but a readiness that came back
-_LISTED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Caution:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What stands around the workload.  ``autoscalers``: HPAs, VPAs and ScaledObjects of the namespace;
+    """What is around the workload.  ``autoscalers``: HPAs, VPAs and ScaledObjects of the namespace;
     ``policies``: its NetworkPolicies; ``moved``: names of Services that will be patched; ``rolls``: whether
     there will be a roll-out; ``template``: without the agent; ``written`` and ``excluded``: what the file
     says of the environment."""
@@ -72,7 +72,6 @@ def find_cautions(seen: Circumstances) -> tuple[Caution, ...]:
         _away,
         _controllers,
         _autoscalers,
-        _history,
         _policies,
         _datagrams,
         _data,
@@ -85,11 +84,8 @@ def _away(seen: Circumstances) -> list[Caution]:
     if not why or not seen.rolls:
         return []
     took = _start_time(seen.pods)
-    last = f", {took:.0f} s the last time" if took is not None else ""
-    text = (
-        f"{seen.title} is away for about as long as its start takes{last}: {why}, so its pod stops before "
-        "the one with the agent starts; the same at `down`"
-    )
+    last = f" ({took:.0f} s last time)" if took is not None else ""
+    text = f"{seen.title} will be down while it restarts{last}, because {why}. `down` restarts it again."
     return [Caution("away", text)]
 
 
@@ -103,7 +99,7 @@ def _stops_first(spec: Json) -> str:
     surge = _share(rolling.get("maxSurge", "25%"), replicas, up=True)
     gone = _share(rolling.get("maxUnavailable", "25%"), replicas, up=False)
     gone = gone or (surge == 0)  # or it could not go on at all: the controller's rule
-    return "its maxUnavailable allows all pods to go" if gone >= replicas and surge == 0 else ""
+    return "its maxUnavailable lets all of its pods stop at once" if gone >= replicas and not surge else ""
 
 
 def _share(value: int | str, of: int, *, up: bool) -> int:
@@ -137,12 +133,11 @@ def _controllers(seen: Circumstances) -> list[Caution]:
     moved = [one for one in seen.services if one["metadata"]["name"] in seen.moved]
     objects = [(seen.title, seen.object)]
     objects += [(f"service/{one['metadata']['name']}", one) for one in moved]
-    found = []
-    for title, item in objects:
-        for manager in find_managers(item):
-            remedy = f"pause it: `{manager.remedy}`" if manager.remedy else ""
-            found.append(Caution("controller", f"{title} {manager}", remedy))
-    return found
+    return [
+        Caution("controller", f"{manager.name} manages {title}: {manager.effect}", manager.advice)
+        for title, item in objects
+        for manager in find_managers(item)
+    ]
 
 
 def _autoscalers(seen: Circumstances) -> list[Caution]:
@@ -160,38 +155,28 @@ def _autoscalers(seen: Circumstances) -> list[Caution]:
 
 def _scales(item: Json, spec: Json, title: str) -> str:
     name = item["metadata"]["name"]
-    idle = "while the laptop answers its pods are idle"
+    idle = "its pods look idle while the laptop answers"
     match item["kind"]:
         case "HorizontalPodAutoscaler":
             least = spec.get("minReplicas", 1)
-            return f"horizontalpodautoscaler/{name} watches {title}: {idle}, and it may scale down to {least}"
+            return f"horizontalpodautoscaler/{name} may scale {title} down to {least}: {idle}"
         case "VerticalPodAutoscaler":
             mode = (spec.get("updatePolicy") or {}).get("updateMode", "Auto")
-            does = "it will learn too little" if mode == "Off" else "it may evict them to give them less"
-            return f"verticalpodautoscaler/{name} watches {title}: {idle}, and {does}"
+            does = "recommend too little for" if mode == "Off" else "restart pods to give less to"
+            return f"verticalpodautoscaler/{name} may {does} {title}: {idle}"
         case _:
             least = spec.get("minReplicaCount", 0)
             end = ", which ends the attachment" if least == 0 else ""
-            return f"scaledobject/{name} (KEDA) watches {title}: {idle}, and it may scale to {least}{end}"
-
-
-def _history(seen: Circumstances) -> list[Caution]:
-    if not seen.rolls or seen.object["spec"].get("revisionHistoryLimit", 10) != 0:
-        return []
-    text = (
-        f"{seen.title} keeps no history (revisionHistoryLimit 0): `kubectl rollout undo` leads nowhere, so "
-        "only `down` puts the template back; the limit is 10 meanwhile"
-    )
-    return [Caution("history", text)]
+            return f"scaledobject/{name} (KEDA) may scale {title} down to {least}{end}: {idle}"
 
 
 def _policies(seen: Circumstances) -> list[Caution]:
     return [
         Caution(
             "policy",
-            f"networkpolicy/{name} lets port {port} in and not {front}, where the agent takes its Services' "
-            "connections: where the cluster enforces it they are refused",
-            "write `take: direct`, or name the port instead of its number in the policy",
+            f"networkpolicy/{name} admits port {port} but not {front}, where the agent takes the connections "
+            "of its Services: a cluster that enforces policies will refuse them",
+            "write `take: direct`, or use the port's name instead of its number in the policy",
         )
         for name, port, front in find_closed(seen.policies, seen.template, seen.fronts)
     ]
@@ -202,8 +187,8 @@ def _datagrams(seen: Circumstances) -> list[Caution]:
     return [
         Caution(
             "datagrams",
-            f"service/{one['metadata']['name']} port {port['port']}/{port['protocol']} is answered by nobody "
-            "meanwhile: only TCP reaches the local container",
+            f"nobody will answer service/{one['metadata']['name']} port {port['port']}/{port['protocol']}: "
+            "only TCP reaches the local container",
         )
         for one in sorted(seen.services, key=lambda item: str(item["metadata"]["name"]))
         if selects(one, _labels(seen))
@@ -213,33 +198,19 @@ def _datagrams(seen: Circumstances) -> list[Caution]:
 
 
 def _data(seen: Circumstances) -> list[Caution]:
-    """Volumes are copies; what is reached by the network is the real thing.  ``databases`` says the rules."""
     target = next(one for one in seen.template["spec"]["containers"] if one["name"] == seen.container)
-    variables = read_variables(target, seen.written, seen.excluded)
-    engines = {str(one["metadata"]["name"]): engine_of(one) for one in seen.services}
-    own = [str(one["metadata"]["name"]) for one in seen.services if selects(one, _labels(seen))]
-    leads = find_leads(variables, engines, own, seen.object["metadata"].get("namespace", ""))
-    named = {lead.service: lead.engine for lead in leads if lead.service}
-    texts = []
-    for name, engine in sorted(named.items()):
-        by = ", ".join(lead.variable for lead in leads if lead.service == name)
-        texts.append(f"service/{name} ({engine}, named by {by})")
-    unnamed: dict[tuple[str, ...], list[str]] = {}
-    for name, engine in sorted(engines.items()):
-        doubts = find_doubts(variables, leads, name, engine)
-        if engine and name not in (*named, *own) and (doubts or not leads):
-            unnamed.setdefault(doubts, []).append(name)
-    for doubts, names in unnamed.items():
-        by = f", perhaps named by {', '.join(doubts)}" if doubts else ""
-        texts.append(f"{_listed(names)} ({', '.join(sorted({engines[name] for name in names}))}{by})")
-    elsewhere = {lead.variable for lead in leads if lead.elsewhere}.difference(*unnamed)
-    texts += [f"the database of {key}" for key in sorted(elsewhere)]
-    return [Caution("data", f"what the local container writes to {text} is real") for text in texts]
+    values = {one["name"]: str(one.get("value") or "") for one in target.get("env") or []}
+    kept = {name: value for name, value in values.items() if not _excluded(name, seen.excluded)}
+    others = [one for one in seen.services if not selects(one, _labels(seen))]
+    namespace = seen.object["metadata"].get("namespace", "")
+    return [
+        Caution("data", f"the local container uses the real database service/{name} (see {', '.join(keys)})")
+        for name, keys in find_databases({**kept, **seen.written}, others, namespace)
+    ]
 
 
-def _listed(services: Sequence[str]) -> str:
-    more = f" and {len(services) - _LISTED} more" if len(services) > _LISTED else ""
-    return ", ".join(f"service/{name}" for name in services[:_LISTED]) + more
+def _excluded(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _labels(seen: Circumstances) -> dict[str, str]:

@@ -23,16 +23,13 @@ from devcluster.rules.checkup import (
     check_clock,
     check_disk,
     check_expiry,
-    check_glimpses,
     check_networks,
     check_rights,
     check_version,
 )
-from devcluster.rules.glimpses import GLIMPSES, Glimpse
 from devcluster.rules.rights import RIGHTS, Right
 from devcluster.run.place import check_home
 from devcluster.run.request import Request
-from devcluster.run.workload.surroundings import may_exist
 
 Json = dict[str, Any]
 
@@ -92,7 +89,6 @@ async def _cluster(request: Request) -> tuple[list[Check], list[tuple[str, str]]
             checks += await find_namespace(cluster, namespace)
             missing = await find_missing(cluster, namespace)
             checks += check_rights(missing, len(RIGHTS), namespace)
-            checks += check_glimpses(await find_unread(cluster, namespace), namespace)
             checks.append(await _lane(cluster, namespace, missing, ping.seconds))
             return checks, await find_addresses(cluster, namespace)
     except DevclusterError as error:
@@ -120,17 +116,6 @@ async def find_missing(cluster: Cluster, namespace: str) -> tuple[Right, ...]:
 
     answers = await asyncio.gather(*(granted(right) for right in RIGHTS))
     return tuple(right for right, answer in zip(RIGHTS, answers, strict=True) if not answer)
-
-
-async def find_unread(cluster: Cluster, namespace: str) -> tuple[Glimpse, ...]:
-    """What `up` would look at for its warnings and may not."""
-
-    async def hidden(it: Glimpse) -> bool:
-        granted = await cluster.may("list", it.group, it.resource, namespace)
-        return not granted and await may_exist(cluster, it)
-
-    answers = await asyncio.gather(*map(hidden, GLIMPSES))
-    return tuple(it for it, answer in zip(GLIMPSES, answers, strict=True) if answer)
 
 
 async def _lane(cluster: Cluster, namespace: str, missing: tuple[Right, ...], seconds: float) -> Check:

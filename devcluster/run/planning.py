@@ -11,7 +11,6 @@ from devcluster.edge.docker.engine import open_engine
 from devcluster.edge.kube.cluster import Cluster, open_cluster
 from devcluster.plan.local import plan_edit, plan_local, plan_put_back
 from devcluster.plan.steps import Step, render_steps
-from devcluster.rules.glimpses import render_unread
 from devcluster.run.place import Place, place_of
 from devcluster.run.report import silent
 from devcluster.run.request import Request
@@ -83,9 +82,7 @@ def _planned(wanted: Wanted, attached: Json | None) -> tuple[Json, str]:
         return _row(key, title, outcome, plan_edit(key, title), (), ())
     steps = (*wanted.install.steps, *plan_local(wanted.order, key, title))
     cautions = tuple(wanted.cautions)
-    unread = render_unread(wanted.unread, wanted.object.namespace)
-    notes = (*wanted.install.notes, *([unread] if unread else ()))
-    row, text = _row(key, title, outcome, steps, [str(it) for it in cautions], notes)
+    row, text = _row(key, title, outcome, steps, [str(it) for it in cautions], wanted.install.notes)
     return row | {"warnings": [asdict(caution) for caution in cautions]}, text
 
 

@@ -109,17 +109,13 @@ async def test_a_plugins_credentials_that_end_soon_are_no_worry(world: World, ku
     assert token not in json.dumps(found)
 
 
-async def test_the_least_role_is_enough_and_what_it_does_not_show_is_said(
-    world: World, kubeconfig: Path
-) -> None:
+async def test_the_least_role_is_enough(world: World, kubeconfig: Path) -> None:
     """In a namespace with nothing in it."""
     _use(world, kubeconfig, {"token": await token_of(world, *_role((await world.devcluster("role")).stdout))})
     found = await _doctor(world, 0)
     assert {line["state"] for line in found if line["subject"] != "credentials"} == {"ok"}
-    all_of_it, unread = [line["text"] for line in found if line["subject"] == "rights"]
+    (all_of_it,) = [line["text"] for line in found if line["subject"] == "rights"]
     assert re.fullmatch(rf"all \d+ in namespace {world.namespace}", all_of_it)
-    assert unread.startswith("cannot list horizontalpodautoscalers.autoscaling, networkpolicies.")
-    assert "nobody warns of an autoscaler" in unread
     assert [line for line in found if "compared with nothing: no address of the cluster" in line["text"]]
 
 

@@ -19,7 +19,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal
 
-from devcluster.edge.kube.answer import ForbiddenError, StatusError, strange
+from devcluster.edge.kube.answer import StatusError, strange
 from devcluster.edge.kube.context import Context, kubeconfig_files, read_context
 from devcluster.edge.kube.paths import RESOURCES, Place, place
 from devcluster.edge.kube.transport import READ_TIMEOUT, Ping, Transport, UpgradeTarget
@@ -213,20 +213,6 @@ class Cluster:
         }
         answer = await self.create("selfsubjectaccessreview", {"spec": {"resourceAttributes": attributes}})
         return bool(answer["status"]["allowed"])
-
-    async def serves(self, kind: str) -> bool:
-        """Whether the cluster has *kind* at all; True where it does not say.  No Role has to allow it.
-
-        Source: https://kubernetes.io/docs/reference/access-authn-authz/rbac/#discovery-roles
-        """
-        resource = RESOURCES[kind]
-        try:
-            answer = await self._json("GET", Place(resource.prefix, resource.prefix, None), "get")
-        except NotFoundError:
-            return False
-        except ForbiddenError:
-            return True
-        return any(item["name"] == resource.plural for item in answer.get("resources") or [])
 
     async def ping(self) -> Ping:
         """Ask for the version: what it is, how long it took, and what time it is over there."""

@@ -30,7 +30,6 @@ async def observe(cluster: Cluster, workload: WorkloadObject) -> Observed:
     """Everything that ``plan_install`` wants to know of the cluster, read once."""
     space = workload.namespace
     services = await cluster.list("service", space)
-    others, unread = await _others(cluster, workload)
     secret = await cluster.find("secret", secret_name(workload.kind, workload.name), space)
     originals = parse_originals(secret) if secret is not None else None
     if originals is not None and originals.uid != workload.uid:
@@ -46,28 +45,24 @@ async def observe(cluster: Cluster, workload: WorkloadObject) -> Observed:
         container=workload.container,
         object=workload.object,
         services=services.items,
-        others=others,
+        others=await _others(cluster, workload),
         originals=originals,
         settings=settings,
-        unread=unread,
     )
 
 
-async def _others(
-    cluster: Cluster, workload: WorkloadObject
-) -> tuple[tuple[Mapping[str, str], ...], tuple[str, ...]]:
-    """Labels of everybody else's pods, and kinds that could not be read.
+async def _others(cluster: Cluster, workload: WorkloadObject) -> tuple[Mapping[str, str], ...]:
+    """Labels of everybody else's pods.
 
     Pods first: whoever made one that is listed is listed, too.
     """
     space = workload.namespace
     pods = (await cluster.list("pod", space, fields=_LIVING, metadata_only=True)).items
     read = await asyncio.gather(*(_templated(cluster, kind, space) for kind in TEMPLATED))
-    unread = tuple(kind for kind, items in zip(TEMPLATED, read, strict=True) if items is None)
-    if "replicaset" in unread:  # nobody can say whose a pod is; `up` refuses to install without
+    if read[TEMPLATED.index("replicaset")] is None:  # nobody can say whose a pod is; `up` is refused then
         pods = ()
     made = [item for items in read for item in items or ()]
-    return other_labels(workload.uid, pods, made), unread
+    return other_labels(workload.uid, pods, made)
 
 
 async def _templated(cluster: Cluster, kind: str, namespace: str) -> tuple[Json, ...] | None:

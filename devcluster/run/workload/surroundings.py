@@ -1,7 +1,7 @@
-"""What stands around a workload and may get in its way: read for the warnings, never needed.
+"""What is around a workload and may get in its way: read for the warnings, never needed.
 
-A cluster without VPA or KEDA answers 404, a Role without them 403; only the second leaves a warning out that
-might be due, which is told.  All of it is asked at once, so that `up` pays one round trip for it.
+A cluster without VPA or KEDA answers 404, a Role that does not show them 403: either way there is no warning.
+All of it is asked at once, so that `up` pays for one round trip.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.edge.kube.workload import WorkloadObject
 from devcluster.errors import NotFoundError
 from devcluster.plan.install import InstallPlan
-from devcluster.rules.glimpses import AUTOSCALERS, POLICIES, Glimpse, glimpses_of
 from devcluster.rules.warnings import Caution, Circumstances, find_cautions
+
+_AUTOSCALERS = ("horizontalpodautoscaler", "verticalpodautoscaler", "scaledobject")
 
 
 async def read_cautions(
@@ -24,15 +25,11 @@ async def read_cautions(
     install: InstallPlan,
     pods: tuple[Json, ...],
     wish: Workload,
-) -> tuple[tuple[Caution, ...], tuple[Glimpse, ...]]:
-    """The warnings for *workload*, whose *pods* were read already and of which the file says *wish*; and what
-    could not be looked at."""
-    asked = (*AUTOSCALERS, POLICIES)
-    read = await asyncio.gather(*(_list(cluster, it, workload.namespace) for it in asked))
-    *autoscalers, policies = (items or () for items in read)
-    seen = install.observed
-    unread = {it.kind for it, items in zip(asked, read, strict=True) if items is None} | set(seen.unread)
-    cautions = find_cautions(
+) -> tuple[Caution, ...]:
+    """The warnings for *workload*, whose *pods* were read already and of which the file says *wish*."""
+    asked = (*_AUTOSCALERS, "networkpolicy")
+    *autoscalers, policies = await asyncio.gather(*(_list(cluster, it, workload.namespace) for it in asked))
+    return find_cautions(
         Circumstances(
             kind=workload.kind,
             name=workload.name,
@@ -40,7 +37,7 @@ async def read_cautions(
             object=workload.object,
             template=install.base,
             pods=pods,
-            services=seen.services,
+            services=install.observed.services,
             autoscalers=tuple(item for items in autoscalers for item in items),
             policies=policies,
             fronts=install.fronts,
@@ -50,19 +47,10 @@ async def read_cautions(
             excluded=wish.env_exclude,
         )
     )
-    return cautions, glimpses_of(unread)
 
 
-async def _list(cluster: Cluster, glimpse: Glimpse, namespace: str) -> tuple[Json, ...] | None:
-    """None where they may not be listed."""
+async def _list(cluster: Cluster, kind: str, namespace: str) -> tuple[Json, ...]:
     try:
-        return (await cluster.list(glimpse.kind, namespace)).items
-    except NotFoundError:
+        return (await cluster.list(kind, namespace)).items
+    except (NotFoundError, ForbiddenError):
         return ()
-    except ForbiddenError:
-        return None if await may_exist(cluster, glimpse) else ()
-
-
-async def may_exist(cluster: Cluster, glimpse: Glimpse) -> bool:
-    """Whether there can be any: a kind that the cluster does not have is refused like one that it has."""
-    return not glimpse.optional or await cluster.serves(glimpse.kind)

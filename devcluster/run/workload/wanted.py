@@ -18,7 +18,6 @@ from devcluster.edge.kube.workload import WorkloadObject, find_workload
 from devcluster.errors import ConfigurationError
 from devcluster.plan.install import InstallPlan, Wish, base_template, plan_install
 from devcluster.rules.environment import wanted_services
-from devcluster.rules.glimpses import Glimpse
 from devcluster.rules.health import HealthPlan, healthcheck_source
 from devcluster.rules.image import ImageFacts
 from devcluster.rules.local import published_ports
@@ -37,7 +36,7 @@ Json = dict[str, Any]
 class Wanted:
     """``image``: what the local container runs; ``services``: names of all Services of the namespace;
     ``seen``: addresses of the cluster, which Docker's network must not cover; ``cautions``: what somebody
-    should know before anything happens; ``unread``: what could not be looked at for them."""
+    should know before anything happens."""
 
     project: Project
     workload: Workload
@@ -52,7 +51,6 @@ class Wanted:
     services: tuple[str, ...]
     seen: tuple[str, ...]
     cautions: tuple[Caution, ...]
-    unread: tuple[Glimpse, ...]
     container: Json = field(repr=False)
     pod_spec: Json = field(repr=False)
 
@@ -96,7 +94,7 @@ async def read_wanted(
     )
     install = plan_install(observed, wish)
     container = find_container(install.base, target.container)
-    cautions, unread = await read_cautions(cluster, target, install, pods.items, workload)
+    cautions = await read_cautions(cluster, target, install, pods.items, workload)
     return Wanted(
         project=project,
         workload=workload,
@@ -111,7 +109,6 @@ async def read_wanted(
         services=services,
         seen=_addresses(pods.items, observed.services),
         cautions=cautions,
-        unread=unread,
         container=container,
         pod_spec=install.base["spec"],
     )

@@ -56,8 +56,3 @@ async def test_a_service_that_a_statefulsets_pod_shares_is_not_patched() -> None
 async def test_without_replicasets_our_own_pods_are_not_taken_for_others() -> None:
     """`up` is refused then; what it says must not be about Services."""
     assert await _moves(pod=(_pod("r"),)) == ["number"]
-
-
-async def test_kinds_of_workloads_that_are_not_shown_are_told() -> None:
-    seen = await _seen(pod=(), deployment=(), replicaset=(), job=())
-    assert seen.unread == ("statefulset", "daemonset", "cronjob")
