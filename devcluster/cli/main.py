@@ -20,13 +20,14 @@ _COMMANDS = {
     "logs": "devcluster.cli.local:logs",
     "exec": "devcluster.cli.local:exec_",
     "restart": "devcluster.cli.local:restart",
-    "diff": "devcluster.cli.later:diff",
-    "init": "devcluster.cli.later:init",
     "doctor": "devcluster.cli.check:doctor",
     "role": "devcluster.cli.check:role",
     "sandbox": "devcluster.cli.sandbox:sandbox",
     "example": "devcluster.cli.example:example",
 }
+
+
+_LATER = ("completion", "diff", "init")
 
 
 class Lazy(click.Group):
@@ -51,6 +52,8 @@ class Lazy(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
+            if args[0] in _LATER:
+                raise click.UsageError(f"{args[0]} is not built yet", ctx) from error
             from difflib import get_close_matches
 
             near = get_close_matches(args[0], _COMMANDS, 1)

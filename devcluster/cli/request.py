@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,9 @@ def read_request(
     cwd = _cwd()
     file = options.file or find_file(cwd)
     project = None
-    if file is not None or file_needed:
+    if file is None and file_needed:
+        raise _missing(options, cwd, workloads)
+    if file is not None:
         project = load_project(file=file, cwd=cwd, environ=os.environ, warn=partial(_warn, options))
         if checked:
             check_names(workloads, {workload.key for workload in project.workloads}, str(project.file))
@@ -35,6 +38,14 @@ def read_request(
         timeout=options.timeout,
         environ=dict(os.environ),
     )
+
+
+def _missing(options: Options, cwd: Path, workloads: tuple[str, ...]) -> ConfigurationError:
+    from devcluster.config.load import normalise_name
+    from devcluster.run.missing_file import missing_file
+
+    name = normalise_name(cwd.name)
+    return asyncio.run(missing_file(name, options.context, options.namespace, workloads))
 
 
 def _warn(options: Options, text: str) -> None:

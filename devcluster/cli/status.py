@@ -34,7 +34,7 @@ def status(options: Options, verify: bool, watch: bool) -> int:
 
     if verify and watch:
         raise click.UsageError("--verify and --watch don't go together: a watch asks nothing of the cluster")
-    request = read_request(options, file_needed=False)
+    request = read_request(options)
     if watch:
         options.streams = True
         asyncio.run(_watch(request, options))

@@ -23,7 +23,6 @@ from devcluster.config.shapes import Reading, Surroundings
 from devcluster.errors import ConfigurationError
 
 NAMES = ("devcluster.yaml", "devcluster.yml")
-_HINT = "workloads:\n  NAME-OF-A-DEPLOYMENT: {}"
 
 
 def find_file(cwd: Path) -> Path | None:
@@ -41,20 +40,14 @@ def _ignore(warning: str) -> None:
 
 def load_project(
     *,
-    file: Path | None,
+    file: Path,
     cwd: Path,
     environ: Mapping[str, str],
-    name_override: str | None = None,
     warn: Callable[[str], None] = _ignore,
 ) -> Project:
-    """The project of *file*, or of the nearest one; ConfigurationError with every problem.  *warn* gets what
-    is no error and may be a slip."""
-    path = cwd / file if file is not None else find_file(cwd)
-    if path is None:
-        raise ConfigurationError(
-            f"no devcluster.yaml in {cwd} or above", hint=f"write one, the shortest is\n{_HINT}"
-        )
-    path = _real(path)
+    """The project of *file* (relative to *cwd*); ConfigurationError with every problem.  *warn* gets what is
+    no error but may be a slip."""
+    path = _real(cwd / file)
     home = os.path.realpath(cwd)
     text, others, unset = _read_text(path), list[str](), _Unset(warn)
     return parse_project(
@@ -63,7 +56,6 @@ def load_project(
         environ=environ,
         dotenv=_read_dotenv(path.parent / ".env", home, environ, others, unset),
         env_files=lambda other: other.read_text("utf-8"),
-        name_override=name_override,
         shown=os.path.relpath(path, home),
         others=others,
         unset=unset,
@@ -134,7 +126,6 @@ def parse_project(
     environ: Mapping[str, str],
     dotenv: Mapping[str, str],
     env_files: Callable[[Path], str],
-    name_override: str | None = None,
     shown: str | None = None,
     others: Sequence[str] = (),
     unset: Callable[[str, str], None] = lambda name, where: None,
@@ -163,7 +154,7 @@ def parse_project(
     else:
         found = PROJECT.read(item, reading)
     refuse(problems, shown=shown, lines=lines, values=values, others=others)
-    name = name_override or found.get("name") or normalise_name(path.parent.name)
+    name = found.get("name") or normalise_name(path.parent.name)
     return build_project(found, name, path, around)
 
 

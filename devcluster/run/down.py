@@ -15,7 +15,6 @@ from devcluster.edge.docker.engine import Engine, open_engine
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, open_cluster
 from devcluster.errors import (
-    ConfigurationError,
     DevclusterError,
     HeldError,
     LeftoverError,
@@ -42,8 +41,7 @@ async def leave(request: Request, *, report: Report) -> Json:
     """Hand back what is attached; nothing where nothing is."""
     async with open_cluster(request.context, timeout=request.timeout) as cluster:
         place = _place(request, cluster)
-    if place is None:
-        raise ConfigurationError("there is no devcluster.yaml here or above", hint="name it by --file")
+    assert place is not None
     try:
         return await ask(place.socket, {"do": "leave", "only": list(request.only)}, report)
     except AbsentError:

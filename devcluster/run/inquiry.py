@@ -36,6 +36,15 @@ async def list_workloads(request: Request) -> tuple[str, list[Json]]:
     return namespace, rows
 
 
+async def list_titles(cluster: Cluster, namespace: str) -> list[str]:
+    """KIND/NAME of every workload that may be listed."""
+    return [
+        f"{kind}/{item['metadata']['name']}"
+        for kind in KINDS[:-1]
+        for item in await _list_kind(cluster, kind, namespace)
+    ]
+
+
 async def _list_kind(cluster: Cluster, kind: str, namespace: str) -> tuple[Json, ...]:
     """The Role gives no more than what can be replaced: of other kinds nothing is known then."""
     try:

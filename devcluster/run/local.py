@@ -17,9 +17,8 @@ from devcluster.run.socket import AbsentError, ask
 
 
 async def find_place(request: Request) -> Place:
-    """The project's place; ConfigurationError where there is no file to name it."""
-    if request.project is None:
-        raise ConfigurationError("there is no devcluster.yaml here or above", hint="name it by --file")
+    """The place of the file's project."""
+    assert request.project is not None
     async with open_cluster(request.context, timeout=request.timeout) as cluster:
         namespace = request.namespace or cluster.namespace
         return place_of(cluster.context, namespace, request.project.name, request.environ)

@@ -12,7 +12,7 @@ from devcluster.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """``project`` None: there is no file (``down``, ``list``, ``status`` may go without).
+    """``project`` None: there is no file (``down`` and ``list`` may go without).
     ``only``: the workloads named on the command line, () for all.  ``timeout``: seconds."""
 
     project: Project | None

@@ -74,8 +74,7 @@ def _lasting(value: Any) -> Any:
 
 
 async def _read(cluster: Cluster, request: Request, do: str) -> Json:
-    if request.project is None:
-        raise ConfigurationError("there is no devcluster.yaml here or above", hint="name it by --file")
+    assert request.project is not None
     namespace = request.namespace or cluster.namespace
     name, workloads = request.project.name, request.project.workloads
     place = place_of(cluster.context, namespace, name, request.environ)

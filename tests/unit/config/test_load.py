@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from devcluster.config import compose, manifest
 from devcluster.config.keys import PROJECT, WORKLOAD
-from devcluster.config.load import load_project, normalise_name, parse_project
+from devcluster.config.load import find_file, load_project, normalise_name, parse_project
 from devcluster.config.model import (
     Agent,
     Healthcheck,
@@ -137,7 +137,7 @@ def test_a_broken_dotenv_is_told_beside_all_else(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("TAG=1\n= hush\nB='hush\n")
     (tmp_path / "below").mkdir()
     with pytest.raises(ConfigurationError) as caught:
-        load_project(file=None, cwd=tmp_path / "below", environ={})
+        load_project(file=Path("../devcluster.yaml"), cwd=tmp_path / "below", environ={})
     assert [line for line in str(caught.value).split("\n") if line.startswith("..")] == [
         "../.env:2:1: expected NAME=value",
         "../.env:3:1: B: a quote that is not closed",
@@ -146,10 +146,10 @@ def test_a_broken_dotenv_is_told_beside_all_else(tmp_path: Path) -> None:
     assert "hush" not in str(caught.value)
     (tmp_path / "devcluster.yaml").write_text("workloads: {")
     with pytest.raises(ConfigurationError, match=r"(?s)\.env:2:1: .*not YAML"):
-        load_project(file=None, cwd=tmp_path, environ={})
+        load_project(file=Path("devcluster.yaml"), cwd=tmp_path, environ={})
     (tmp_path / ".env").write_bytes(b"\xff")
     with pytest.raises(ConfigurationError, match=r"(?s)^\.env:1:1: not UTF-8.*not YAML"):
-        load_project(file=None, cwd=tmp_path, environ={})
+        load_project(file=Path("devcluster.yaml"), cwd=tmp_path, environ={})
 
 
 @pytest.mark.parametrize("key", ["tunnels: ['3306:db:3306']", "tunnels: {a: 1}", "tunnels:"])
@@ -366,7 +366,7 @@ def test_a_variable_that_nobody_set_is_told_once(tmp_path: Path) -> None:
     (tmp_path / "e").write_text("Q='$NOT'\nF=${NEAR}\nG=$F${NEAR}${TAGS}\n")
     told: list[str] = []
     (tmp_path / "below").mkdir()
-    load_project(file=None, cwd=tmp_path / "below", environ={}, warn=told.append)
+    load_project(file=Path("../devcluster.yaml"), cwd=tmp_path / "below", environ={}, warn=told.append)
     assert told == [
         f"{where}: warning: the variable {name} is not set, an empty text stands for it"
         for where, name in (
@@ -385,7 +385,7 @@ def test_what_may_be_a_piece_of_a_password_is_no_name(tmp_path: Path) -> None:
     (tmp_path / "devcluster.yaml").write_text(text)
     (tmp_path / "e").write_text("A=pa$hush\n")
     told: list[str] = []
-    load_project(file=None, cwd=tmp_path, environ={}, warn=told.append)
+    load_project(file=Path("devcluster.yaml"), cwd=tmp_path, environ={}, warn=told.append)
     assert [line.partition(" ")[0] for line in told] == [
         "devcluster.yaml:2:34:",
         "devcluster.yaml:1:6:",
@@ -635,7 +635,7 @@ def test_of_an_env_file_that_a_variable_names_the_place_is_as_written(tmp_path: 
     (tmp_path / "devcluster.yaml").write_text("workloads: {w: {env_file: '${P}'}}\n")
     (tmp_path / "hush").write_text("A=${NO}\n")
     told: list[str] = []
-    load_project(file=None, cwd=tmp_path, environ={"P": "hush"}, warn=told.append)
+    load_project(file=Path("devcluster.yaml"), cwd=tmp_path, environ={"P": "hush"}, warn=told.append)
     assert told == ["${P}:1:1: warning: the variable NO is not set, an empty text stands for it"]
 
 
@@ -704,13 +704,13 @@ def test_the_file_is_found_in_a_parent(tmp_path: Path) -> None:
     (tmp_path / "e").write_text("A=1\n")
     below = tmp_path / "a" / "b"
     below.mkdir(parents=True)
-    project = load_project(file=None, cwd=below, environ={})
+    assert find_file(below) == tmp_path / "devcluster.yaml"
+    project = load_project(file=Path("../../devcluster.yaml"), cwd=below, environ={})
     assert (project.name, project.file) == ("from-dotenv", tmp_path / "devcluster.yaml")
     assert project.workloads[0].environment == (("A", "1"),)
-    assert load_project(file=None, cwd=below, environ={}, name_override="other").name == "other"
     (tmp_path / "devcluster.yaml").write_text("workloads: 1")
     with pytest.raises(ConfigurationError, match=r"^\.\./\.\./devcluster\.yaml:1:12: "):
-        load_project(file=None, cwd=below, environ={})
+        load_project(file=Path("../../devcluster.yaml"), cwd=below, environ={})
 
 
 def test_a_file_is_one_project_by_whatever_way_it_is_reached(tmp_path: Path) -> None:
@@ -720,7 +720,7 @@ def test_a_file_is_one_project_by_whatever_way_it_is_reached(tmp_path: Path) -> 
     (shop / "devcluster.yaml").write_text("workloads: {w: {mounts: ['./a:/a', '../b:/b']}}\n")
     (tmp_path / "link").symlink_to(shop)
     (other / "deep").symlink_to(shop / "sub")
-    there = load_project(file=None, cwd=shop, environ={})
+    there = load_project(file=Path("devcluster.yaml"), cwd=shop, environ={})
     assert (there.name, there.file) == ("shop", shop / "devcluster.yaml")
     for cwd, file in (
         (shop / "sub", "../devcluster.yaml"),
@@ -732,7 +732,7 @@ def test_a_file_is_one_project_by_whatever_way_it_is_reached(tmp_path: Path) -> 
     ):
         assert load_project(file=Path(file), cwd=cwd, environ={}) == there, file
     (other / "devcluster.yaml").symlink_to(shop / "devcluster.yaml")
-    assert load_project(file=None, cwd=other, environ={}).name == "other"
+    assert load_project(file=Path("devcluster.yaml"), cwd=other, environ={}).name == "other"
 
 
 def test_no_file(tmp_path: Path) -> None:
