@@ -53,7 +53,8 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the file and the laptop want.  ``image`` None: the laptop can't read it.
+    """What the file and the laptop want.  ``image`` None: the laptop can't read it, or does not have it yet
+    (``pending``): such a plan tells what will be done, and can't be carried out.
 
     ``digest`` and ``chunks``: the agent's binary, as it is published.
     """
@@ -61,6 +62,7 @@ class Wish:
     digest: str
     chunks: int
     image: ImageFacts | None = None
+    pending: bool = False
     take: Take = "front"
     port: int = 9900
     lease: float = 15.0
@@ -128,7 +130,8 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
         found, base, container=observed.container, agent_port=wish.port, front=wish.take == "front"
     )
     target = find_container(base, observed.container)
-    command = original_command(target, wish.image)
+    known = bool(target.get("command")) or not wish.pending
+    command = original_command(target, wish.image) if known else ()
     routed = {route.container_port for route in found}
     check_template(base, container=observed.container, agent_port=wish.port, command=command, routed=routed)
     secret = secret_name(observed.kind, observed.name)
@@ -147,7 +150,7 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
         lease=wish.lease,
     )
     moves = plan_moves(found, fronts) if wish.take == "front" else ()
-    adopted = _fits(observed, wrapped, settings)
+    adopted = _fits(observed, wrapped, settings, pending=wish.pending)
     steps = _steps(observed, chunks, moves, adopted)
     notes = _notes(found, wish.take)
     return InstallPlan(observed, wish, steps, base, wrapped, settings, fronts, moves, adopted, notes)
@@ -163,13 +166,18 @@ def base_template(observed: Observed) -> Json:
     return restore_template(observed.originals, live).template
 
 
-def _fits(observed: Observed, wrapped: Json, settings: Json) -> bool:
+def _fits(observed: Observed, wrapped: Json, settings: Json, *, pending: bool) -> bool:
     """Whether the agent that is installed does what is wished: its binary may be another one, the protocol
-    (in the settings) decides."""
+    (in the settings) decides.  What an image says that is not here yet is taken for what it said before."""
     live = observed.object["spec"]["template"]
-    if observed.originals is None or not is_wrapped(live) or observed.settings != settings:
+    if observed.originals is None or not is_wrapped(live) or observed.settings is None:
         return False
     now, then = (find_container(item, observed.container) for item in (live, wrapped))
+    if pending:  # a command that the template says stays what it is
+        settings = settings | {"stop_signal": observed.settings.get("stop_signal")}
+        then = then | {"command": now.get("command")}
+    if observed.settings != settings:
+        return False
     return _vital(now) == _vital(then) and _volumes(live) == _volumes(wrapped)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from devcluster.config.model import Order
+from devcluster.rules.image import ImageChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,18 @@ class LocalStep:
 
     def __str__(self) -> str:
         return self.text
+
+
+def plan_pulls(absent: Iterable[ImageChoice]) -> tuple[LocalStep, ...]:
+    """What `up` does first where an image is not here; it ends there where one can't be had."""
+    return tuple(
+        LocalStep(
+            f"pull image {it.source}",
+            "pull_policy says so" if it.facts is not None else "this laptop does not have it",
+            "keeps it",
+        )
+        for it in absent
+    )
 
 
 def plan_edit(key: str, title: str) -> tuple[LocalStep, ...]:

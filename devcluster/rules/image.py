@@ -1,4 +1,9 @@
-"""What the laptop knows of the pod's image."""
+"""Images: which one is meant, and what the laptop knows of it.
+
+To decide which image a workload runs and to obtain it are two things.  The first changes nothing, `plan` does
+it too; the second may take minutes and is done by `up` alone.  Of an image that is not here yet only its name
+is known: neither the pod's command nor its stop signal.
+"""
 
 from __future__ import annotations
 
@@ -17,3 +22,20 @@ class ImageFacts:
     working_dir: str
     architecture: str
     variables: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageChoice:
+    """``reference``: as the pod or the file names it; ``exact``: the pod's id or digest of it, or ''.
+
+    ``facts``: of the image that is here, or None.  ``source``: what has to be pulled, '' where what is here
+    will do.  ``same``: whether the pulled image must have *exact* for its id.  ``other``: the id of another
+    image that is here under this name, or ''.
+    """
+
+    reference: str
+    exact: str
+    facts: ImageFacts | None
+    source: str = ""
+    same: bool = False
+    other: str = ""

@@ -9,7 +9,7 @@ from typing import Any
 from devcluster.config.codec import encode_project
 from devcluster.edge.docker.engine import open_engine
 from devcluster.edge.kube.cluster import Cluster, open_cluster
-from devcluster.plan.local import plan_edit, plan_local, plan_put_back
+from devcluster.plan.local import plan_edit, plan_local, plan_pulls, plan_put_back
 from devcluster.plan.steps import Step, render_steps
 from devcluster.run.place import Place, place_of
 from devcluster.run.report import silent
@@ -75,14 +75,17 @@ def _put_back(name: str, title: str) -> tuple[Json, str]:
 def _planned(wanted: Wanted, attached: Json | None) -> tuple[Json, str]:
     key, title = wanted.workload.key, wanted.title
     outcome = attached["outcome"] if attached is not None else "created"
+    pulls = plan_pulls(wanted.images.absent)
+    unknown = (wanted.unknown,) if wanted.unknown else ()
     if outcome == "unchanged":
-        return _row(key, title, outcome, (), (), ())
+        return _row(key, title, outcome, pulls, (), unknown)
     lost = attached is None or attached["state"] in ("failed", "held")
     if not lost and wanted.install.adopted and not wanted.install.astray:
-        return _row(key, title, outcome, plan_edit(key, title), (), ())
-    steps = (*wanted.install.steps, *plan_local(wanted.order, key, title))
+        return _row(key, title, outcome, (*pulls, *plan_edit(key, title)), (), unknown)
+    steps = (*pulls, *wanted.install.steps, *plan_local(wanted.order, key, title))
     cautions = tuple(wanted.cautions)
-    row, text = _row(key, title, outcome, steps, [str(it) for it in cautions], wanted.install.notes)
+    notes = (*wanted.install.notes, *unknown)
+    row, text = _row(key, title, outcome, steps, [str(it) for it in cautions], notes)
     return row | {"warnings": [asdict(caution) for caution in cautions]}, text
 
 

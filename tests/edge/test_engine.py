@@ -392,25 +392,6 @@ async def test_a_container_that_cannot_start_is_the_users_to_solve(engine: Engin
     assert await engine.look(container_name(PROJECT, "web")) is None
 
 
-async def test_the_pods_image_is_found_by_what_the_pod_reports(engine: Engine) -> None:
-    facts = await engine.find_image(IMAGE, None)
-    assert await engine.find_image("registry.local/elsewhere:1", facts.id, "never") == facts
-    assert facts.architecture == (await engine.describe()).architecture
-    other = "sha256:" + "0" * 64
-    with pytest.raises(ConfigurationError, match="another image") as caught:
-        await engine.find_image(IMAGE, other, "never")
-    assert "`image:`" in caught.value.hint
-    assert "`build:`" in caught.value.hint
-
-
-@pytest.mark.parametrize("policy", ["missing", "always", "never"])
-async def test_an_image_that_is_nowhere_is_named(engine: Engine, policy: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"No:Name can be neither found nor pulled: .*reference"):
-        await engine.find_image("No:Name", None, "missing")
-    with pytest.raises(ConfigurationError, match="localhost:1/none:1 can be neither found nor pulled"):
-        await engine.find_image("localhost:1/none:1", None, policy)
-
-
 async def test_removal_is_idempotent_and_leaves_nothing(engine: Engine, netns: NetnsInfo) -> None:
     mounts = (Mount("named", "/named", kind="volume"),)
     await run(engine, netns, spec(mounts=mounts))

@@ -21,7 +21,7 @@ from devcluster.edge.docker import network as engine_network
 from devcluster.edge.docker import pod as engine_pod
 from devcluster.edge.docker import workload as engine_workload
 from devcluster.edge.docker.call import Calls, GoneError, RefusedError, connect
-from devcluster.edge.docker.image import Progress
+from devcluster.edge.docker.image import Progress, Pulled
 from devcluster.edge.docker.look import ContainerEvent, ContainerInfo, EngineFacts
 from devcluster.edge.docker.network import NetworkInfo
 from devcluster.edge.docker.pod import DOOR_PORT, NetnsInfo
@@ -29,7 +29,7 @@ from devcluster.edge.docker.spec import spec_digest
 from devcluster.edge.docker.workload import ExecResult
 from devcluster.errors import EngineError
 from devcluster.rules.container import ContainerSpec
-from devcluster.rules.image import ImageFacts
+from devcluster.rules.image import ImageChoice, ImageFacts
 
 __all__ = [
     "DOOR_PORT",
@@ -41,6 +41,7 @@ __all__ = [
     "GoneError",
     "NetnsInfo",
     "NetworkInfo",
+    "Pulled",
     "RefusedError",
     "open_engine",
     "spec_digest",
@@ -91,15 +92,15 @@ class Engine:
         assert self._gateway_image, "ensure_gateway_image comes first"
         return self._gateway_image
 
-    async def find_image(
-        self,
-        reference: str,
-        image_id: str | None,
-        pull_policy: PullPolicy = "missing",
-        progress: Progress | None = None,
-    ) -> ImageFacts:
-        """The image that the pod runs (*image_id* as it reports it), or that the file names (None)."""
-        return await engine_image.find_image(self.calls, reference, image_id, pull_policy, progress)
+    async def choose_image(
+        self, reference: str, image_id: str | None, pull_policy: PullPolicy = "missing"
+    ) -> ImageChoice:
+        """Which image the pod runs (*image_id* as it reports it), or the file names (None); no pull."""
+        return await engine_image.choose_image(self.calls, reference, image_id, pull_policy)
+
+    async def obtain_image(self, choice: ImageChoice, progress: Progress | None = None) -> ImageFacts:
+        """The same here, pulled where that is needed."""
+        return await engine_image.obtain_image(self.calls, choice, progress)
 
     async def start_netns(
         self,

@@ -3,7 +3,8 @@
 Rules:
 - the gateway's image needs no registry: one static file in ``FROM scratch``, named by its content;
 - the pod's image is the one that the running pod reports, not what its tag means today;
-- local first; what can be neither found nor pulled is the user's to solve: what, why, the ways on.
+- which image is meant is found out without a pull (``choose_image``); ``obtain_image`` pulls;
+- what can be neither found nor pulled is the user's to solve: what, why, the ways on.
 
 Source: https://github.com/moby/docker-image-spec/blob/main/spec.md (the archive of ``docker load``)
 """
@@ -14,17 +15,39 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from devcluster.config.model import PullPolicy
 from devcluster.edge.docker.call import Calls, GoneError, RefusedError
 from devcluster.errors import ConfigurationError, EngineError
-from devcluster.rules.image import ImageFacts
+from devcluster.rules.image import ImageChoice, ImageFacts
 
-Progress = Callable[[int, int], None]
-"""Bytes pulled so far, bytes known so far."""
+_HERE = ("Already exists", "Pull complete")
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    size: int = 0
+    here: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """How far a pull is: ``size`` in bytes, as they travel; ``layers`` that are here, of ``known``."""
+
+    size: int
+    layers: int
+    known: int
+
+    @staticmethod
+    def of(layers: Collection[_Layer]) -> Pulled:
+        return Pulled(sum(it.size for it in layers), sum(it.here for it in layers), len(layers))
+
+
+Progress = Callable[[Pulled], None]
 
 _MACHINES = {62: "amd64", 183: "arm64"}  # e_machine of an ELF header
 
@@ -83,51 +106,66 @@ def _tar(files: Iterable[tuple[str, bytes, int]]) -> bytes:
     return buffer.getvalue()
 
 
-async def find_image(
-    calls: Calls,
-    reference: str,
-    image_id: str | None,
-    pull_policy: PullPolicy,
-    progress: Progress | None = None,
-) -> ImageFacts:
-    """*image_id*: the running pod's ``imageID`` (``repo@sha256:…`` or ``sha256:…``), or None for an
-    image that the file names.  ConfigurationError where it is neither found nor to be pulled."""
+async def choose_image(
+    calls: Calls, reference: str, image_id: str | None, pull_policy: PullPolicy
+) -> ImageChoice:
+    """Which image is meant, and whether it is here; nothing is pulled.
+
+    *image_id*: the running pod's ``imageID`` (``repo@sha256:…`` or ``sha256:…``), or None for an image that
+    the file names.  ConfigurationError where it is not here and must not be pulled, or its name is none.
+    """
     exact = _exact(image_id)
     wanted = exact or reference
     by_config = wanted.startswith("sha256:")
-    if (pull_policy != "always" or exact) and (found := await _inspect(calls, wanted)) is not None:
-        return found
-    if by_config and await _names_manifests(calls):  # this engine's ids are of another kind
-        if pull_policy != "always" and (found := await _inspect(calls, reference)) is not None:
-            return found
-        by_config = False
-    here = await _inspect(calls, reference) if by_config else None
+    found = await _inspect(calls, wanted)
+    if found is not None and (pull_policy != "always" or exact):
+        return ImageChoice(reference, exact, found)
+    here = None
+    if by_config:
+        here = await _inspect(calls, reference)
+        if await _names_manifests(calls):  # this engine's ids are of another kind
+            found, here, by_config = here, None, False
+            if found is not None and pull_policy != "always":
+                return ImageChoice(reference, exact, found)
+    choice = ImageChoice(
+        reference,
+        exact,
+        found,
+        source=reference if wanted.startswith("sha256:") else wanted,
+        same=by_config,
+        other=here.id if here is not None else "",
+    )
     if pull_policy == "never":
-        raise _absent(reference, wanted, _other(here) or "it is not here, and pull_policy is never")
-    source = reference if wanted.startswith("sha256:") else wanted
+        raise _absent(choice, "it is not here, and pull_policy is never")
+    return choice
+
+
+async def obtain_image(calls: Calls, choice: ImageChoice, progress: Progress | None = None) -> ImageFacts:
+    """The facts of *choice*, pulled where that is needed; ConfigurationError where it can't be."""
+    if not choice.source:
+        assert choice.facts is not None
+        return choice.facts
     try:
-        await _pull(calls, source, progress)
-    except EngineError as error:
-        if not isinstance(error, GoneError | RefusedError):
-            raise
-        raise _absent(reference, wanted, _other(here) or str(error)) from error
-    found = await _inspect(calls, source)
-    if found is None or (by_config and found.id != wanted):
-        raise _absent(reference, wanted, _other(found) or "it was pulled and is not here")
+        await _pull(calls, choice.source, progress)
+    except (GoneError, RefusedError) as error:
+        raise _absent(choice, str(error)) from error
+    found = await _inspect(calls, choice.source)
+    if found is None:
+        raise _absent(choice, "it was pulled and is not here")
+    if choice.same and found.id != choice.exact:
+        raise _absent(replace(choice, other=found.id), "")
     return found
 
 
-def _exact(image_id: str | None) -> str | None:
+def _exact(image_id: str | None) -> str:
     """``docker-pullable://repo@sha256:…`` and the like, without their scheme."""
-    return (image_id or "").rpartition("://")[2] or None
+    return (image_id or "").rpartition("://")[2]
 
 
-def _other(found: ImageFacts | None) -> str:
-    return "" if found is None else f"what is here under this name is another image, {found.id[:19]}"
-
-
-def _absent(reference: str, wanted: str, reason: str) -> ConfigurationError:
-    shown = reference if wanted in ("", reference) else f"{reference} ({wanted[:90]})"
+def _absent(choice: ImageChoice, reason: str) -> ConfigurationError:
+    shown = f"{choice.reference} ({choice.exact[:90]})" if choice.exact else choice.reference
+    if choice.other:
+        reason = f"what is here under this name is another image, {choice.other[:19]}"
     return ConfigurationError(
         f"image {shown} can be neither found nor pulled: {reason}",
         hint="name one that this laptop has with `image:`, or build one with `build:`; "
@@ -149,7 +187,7 @@ async def _inspect(calls: Calls, name: str) -> ImageFacts | None:
     except RefusedError as error:
         if error.status != 400:  # what no image can be called
             raise
-        raise _absent(name, name, error.explanation) from error
+        raise _absent(ImageChoice(name, "", None), error.explanation) from error
     return _facts(found)
 
 
@@ -169,7 +207,7 @@ def _facts(found: dict[str, Any]) -> ImageFacts:
 
 async def _pull(calls: Calls, reference: str, progress: Progress | None) -> None:
     repository, tag = _split(reference)
-    done: dict[str, tuple[int, int]] = {}
+    layers: dict[str, _Layer] = {}
 
     def start() -> Any:
         return iter(calls.api.pull(repository, tag=tag, stream=True, decode=True))
@@ -179,13 +217,17 @@ async def _pull(calls: Calls, reference: str, progress: Progress | None) -> None
         if "error" in line:
             text = str(line["error"])
             raise RefusedError(f"can't {what}: {text}", explanation=text, status=0)
-        detail = line.get("progressDetail") or {}
-        if "total" in detail and line.get("status") == "Downloading":
-            done[line["id"]] = (int(detail.get("current", 0)), int(detail["total"]))
-        elif line.get("status") == "Download complete" and line.get("id") in done:
-            done[line["id"]] = (done[line["id"]][1],) * 2
-        if progress is not None and done:
-            progress(sum(now for now, _ in done.values()), sum(total for _, total in done.values()))
+        if "progressDetail" in line:
+            layers[line["id"]] = _told(layers.get(line["id"], _Layer()), line)
+        if progress is not None and layers:
+            progress(Pulled.of(layers.values()))
+
+
+def _told(layer: _Layer, line: dict[str, Any]) -> _Layer:
+    """*layer* after one *line* of progress.  Its status is for whoever watches; nothing else hangs on it."""
+    detail = line["progressDetail"] or {}
+    size = int(detail.get("current") or 0) if "total" in detail else 0  # or it counts something else
+    return _Layer(max(layer.size, size), layer.here or line.get("status") in _HERE)
 
 
 def _split(reference: str) -> tuple[str, str]:

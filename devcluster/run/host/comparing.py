@@ -35,6 +35,8 @@ async def session_compare(session: Session, project: Project, only: tuple[str, .
 
 async def _outcome(session: Session, project: Project, current: Attachment) -> str:
     wanted = await session.read(project, current.key)
+    if wanted.images.local.facts is None:
+        return "changed"  # by an image that is not even here
     if not wanted.install.adopted or wanted.install.astray or current.condition.state in ("failed", "held"):
         return "changed"
     return "changed" if await current.differs(wanted) else "unchanged"

@@ -26,9 +26,11 @@ from devcluster.run.host.holdings import Holdings
 from devcluster.run.host.opening import Opening
 from devcluster.run.host.results import half_way, rows_of
 from devcluster.run.report import Progress, Report, silent
-from devcluster.run.site import Site, gateway_binary
+from devcluster.run.site import Site
+from devcluster.run.turn import Turn
 from devcluster.run.volume.folders import check_folders
 from devcluster.run.workload.holding import own_holder
+from devcluster.run.workload.images import NOTHING, Obtained, obtain_images
 from devcluster.run.workload.install import BusyError, Installed
 from devcluster.run.workload.permission import check_rights
 from devcluster.run.workload.ports import check_ports
@@ -47,7 +49,6 @@ class Session:
         self._holdings = Holdings(site, tasks, self.changes)
         self._opening = Opening(site, self._holder)
         self._lock = asyncio.Lock()
-        self._prepared = False
         self.used = False  # whether anything was ever asked for
         self.ending = False  # what it holds is being handed back for good
         site.changed = self.changes.notify
@@ -104,6 +105,12 @@ class Session:
                 if item.workload.key not in self.attachments:
                     for caution in item.cautions:
                         report(Progress(item.workload.key, f"warning: {caution}"))
+            turn = Turn.of(timeout, report)
+            obtained = await obtain_images(
+                self.site.engine, [(it.workload.key, it.images) for it in wanted], turn
+            )
+            if obtained:
+                wanted = [await self.read(project, workload.key, obtained) for workload in chosen]
             gone = [] if only else sorted(self.attachments.keys() - {it.key for it in project.workloads})
             dropped = [] if only else await self._holdings.find_dropped(project, self._holder)
             results = await self._settle(
@@ -113,7 +120,7 @@ class Session:
             if dropped:
                 await self._holdings.sweep(project)
             if results:  # a workload under another name, or a port of theirs, may be wanted anew
-                wanted = [await self.read(project, workload.key) for workload in chosen]
+                wanted = [await self.read(project, workload.key, obtained) for workload in chosen]
             results += await self._apply_all(wanted, takeover=takeover, whole=whole)
             return {"workloads": rows_of(results), "notes": []}
 
@@ -166,15 +173,11 @@ class Session:
     async def _settle(self, *work: Coroutine[Any, Any, Json]) -> list[Json | BaseException]:
         return list(await asyncio.gather(*work, return_exceptions=True))
 
-    async def read(self, project: Project, key: str) -> Wanted:
-        """The workload as the file and the cluster say now."""
+    async def read(self, project: Project, key: str, obtained: Obtained = NOTHING) -> Wanted:
+        """The workload as the file and the cluster say now; *obtained*: what was pulled for it."""
         workload = next(item for item in project.workloads if item.key == key)
-        if not self._prepared:
-            facts = await self.site.engine.describe()
-            await self.site.engine.ensure_gateway_image(gateway_binary(facts.architecture))
-            self._prepared = True
-        place = self.site.place
-        return await read_wanted(self.site.cluster, self.site.engine, project, workload, place.namespace)
+        site = self.site
+        return await read_wanted(site.cluster, site.engine, project, workload, site.place.namespace, obtained)
 
     async def _apply_all(
         self, wanted: list[Wanted], *, takeover: bool, whole: bool
@@ -245,7 +248,7 @@ class Session:
         try:
             installed = await self._opening.install(wanted, takeover=takeover, begin=attempt.begin)
         except BusyError:
-            wanted = await self.read(wanted.project, wanted.workload.key)
+            wanted = await self.read(wanted.project, wanted.workload.key, wanted.images.obtained)
             installed = await self._opening.install(wanted, takeover=takeover, begin=attempt.begin)
         return wanted, installed
 

@@ -1,7 +1,8 @@
 """One workload of the file, with everything that was read of cluster and engine.  Nothing is changed here.
 
 All of it is read before the first change, so that a mistake in the file, an image that can't be found or a
-taken port ends the command with nothing to put back.
+taken port ends the command with nothing to put back.  An image that is not here yet is obtained later
+(``images``); until then some of it is not known, which ``unknown`` says.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from devcluster.rules.memory import admitted_memory
 from devcluster.rules.template import find_container, is_wrapped
 from devcluster.rules.volumes import VolumePlan, covered_paths, pod_volumes, resolve_volumes
 from devcluster.rules.warnings import Caution
+from devcluster.run.workload.images import NOTHING, Images, Obtained, choose_images, pod_image
 from devcluster.run.workload.install import observe
 from devcluster.run.workload.machine import read_machine
 from devcluster.run.workload.surroundings import read_cautions
@@ -34,16 +36,16 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """``image``: what the local container runs; ``services``: names of all Services of the namespace;
-    ``seen``: addresses of the cluster, which Docker's network must not cover; ``cautions``: what somebody
-    should know before anything happens."""
+    """``images``: of the local container and of the pod; ``services``: names of all of the namespace's
+    Services; ``seen``: addresses of the cluster, which Docker's network must not cover; ``cautions``: what
+    somebody should know before anything happens."""
 
     project: Project
     workload: Workload
     object: WorkloadObject
     install: InstallPlan
     binary: AgentBinary
-    image: ImageFacts
+    images: Images
     order: Order
     publishes: tuple[Publish, ...]
     volumes: tuple[VolumePlan, ...]
@@ -59,6 +61,22 @@ class Wanted:
         return f"{self.object.kind}/{self.object.name}"
 
     @property
+    def image(self) -> ImageFacts:
+        """What the local container runs, once it is here."""
+        assert self.images.local.facts is not None, "obtain_images comes first"
+        return self.images.local.facts
+
+    @property
+    def unknown(self) -> str:
+        """What only the pull of the pod's image will tell, in words; '' where nothing is left to tell."""
+        if self.images.pod is None or not self.images.pending:
+            return ""
+        return (
+            f"until `up` has pulled image {self.images.pod.source}, its command and its stop signal are "
+            "unknown: `up` may still refuse it, or set an installed agent up anew"
+        )
+
+    @property
     def replicas(self) -> int:
         return self.object.replicas
 
@@ -69,8 +87,9 @@ async def read_wanted(
     project: Project,
     workload: Workload,
     namespace: str,
+    obtained: Obtained = NOTHING,
 ) -> Wanted:
-    """Raises ConfigurationError and ClusterError; nothing has been changed then."""
+    """*obtained*: what ``obtain_images`` pulled.  Raises ConfigurationError and ClusterError."""
     target = await find_workload(cluster, workload.target, namespace)
     pods = await cluster.list("pod", namespace, selector=target.selector)
     current = _current(pods.items, target)
@@ -80,12 +99,15 @@ async def read_wanted(
     wanted_services(workload, services, namespace)
     image_id = _image_id(current, target.container)
     base = base_template(observed)
-    pod_image = await read_pod_image(engine, workload, find_container(base, target.container), image_id)
-    machine, binary = await read_machine(cluster, base["spec"], pods.items, pod_image)
+    original = find_container(base, target.container)
+    images = await choose_images(engine, workload, original, image_id, obtained)
+    facts = pod_image(images, workload, original)
+    machine, binary = await read_machine(cluster, base["spec"], pods.items, facts)
     wish = Wish(
         digest=binary.digest,
         chunks=binary.chunks,
-        image=pod_image,
+        image=facts,
+        pending=images.pending,
         take=workload.take,
         port=project.agent.port,
         lease=project.agent.lease,
@@ -101,7 +123,7 @@ async def read_wanted(
         object=target,
         install=install,
         binary=binary,
-        image=await _local_image(engine, workload, pod_image),
+        images=images,
         order=workload.order or ("stop-first" if target.strategy == "Recreate" else "start-first"),
         publishes=published_ports(container, workload),
         volumes=_volumes(workload, target, install.base["spec"], current),
@@ -129,37 +151,6 @@ def check_targets(wanted: Sequence[Wanted], attached: Mapping[str, str]) -> None
                 f"workloads.{item.workload.key}: {item.title} is the target of {first} already",
                 hint=f"`devcluster down {first}` gives it back" if held else "leave one of them out",
             )
-
-
-async def read_pod_image(
-    engine: Engine, workload: Workload, container: Json, image_id: str
-) -> ImageFacts | None:
-    """What the pod's image says of its command, or ``pod_command`` in its place; None where nobody asks.
-
-    *container*: of the template, without the agent.  ConfigurationError where the image can't be read and
-    either is needed or is what the local container is to run.
-    """
-    try:
-        return await engine.find_image(container["image"], image_id or None, _policy(workload))
-    except ConfigurationError:
-        if workload.image is None:
-            raise
-        if container.get("command"):
-            return None
-        if workload.pod_command is None:
-            raise
-        return ImageFacts("", workload.pod_command, (), None, "", "", "", ())  # the template's args stay
-
-
-def _policy(workload: Workload) -> Any:
-    return "missing" if workload.image is not None else workload.pull_policy
-
-
-async def _local_image(engine: Engine, workload: Workload, pod_image: ImageFacts | None) -> ImageFacts:
-    if workload.image is not None:
-        return await engine.find_image(workload.image, None, workload.pull_policy)
-    assert pod_image is not None
-    return pod_image
 
 
 def _current(pods: tuple[Json, ...], target: WorkloadObject) -> tuple[Json, ...]:

@@ -115,6 +115,14 @@ def test_direct_after_front_leads_numeric_services_back_first() -> None:
     ]
 
 
+def test_of_an_image_that_is_not_here_the_plan_takes_what_it_said_before() -> None:
+    pending = replace(WISH, image=None, pending=True)
+    assert names(observed(), pending) == FIRST
+    quits = replace(WISH, image=replace(IMAGE, stop_signal="SIGQUIT"))
+    assert names(installed(observed(), quits), pending) == ["AwaitPods"]
+    assert names(installed(observed(), quits), replace(pending, port=9950)) == FIRST
+
+
 def test_new_image_command_wraps_anew() -> None:
     seen = installed(observed(), WISH)
     assert names(seen, replace(WISH, image=replace(IMAGE, entrypoint=("/new",)))) == FIRST

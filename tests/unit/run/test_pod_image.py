@@ -4,34 +4,46 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from devcluster.config.model import Target, Workload
-from devcluster.errors import ConfigurationError
+from devcluster.rules.image import ImageChoice, ImageFacts
 from devcluster.rules.template import original_command
-from devcluster.run.workload.wanted import read_pod_image
+from devcluster.run.workload.images import Images, needs_pod_image, pod_image
+
+FACTS = ImageFacts("sha256:1", ("/app",), ("-v",), None, "", "/", "amd64", ())
+LOCAL = ImageChoice("mine:dev", "", FACTS)
+COMMAND = {"command": ["/own"]}
 
 
-class NoImage:
-    async def find_image(self, *_: Any) -> Any:
-        raise ConfigurationError("neither found nor pulled")
+def workload(**words: Any) -> Workload:
+    return Workload(key="web", target=Target("web"), **words)
 
 
-async def command(container: dict[str, Any], **words: Any) -> tuple[str, ...]:
+def command(container: dict[str, Any], pod: ImageChoice | None = None) -> tuple[str, ...]:
     container = {"name": "web", "image": "private:1"} | container
-    workload = Workload(key="web", target=Target("web"), **words)
-    engine: Any = NoImage()
-    return original_command(container, await read_pod_image(engine, workload, container, ""))
+    wanted = workload(image="mine:dev", pod_command=("/server", "$HOME"))
+    return original_command(container, pod_image(Images(LOCAL, pod, needed=False), wanted, container))
 
 
-async def test_the_templates_arguments_stay() -> None:
-    words: dict[str, Any] = {"image": "mine:dev", "pod_command": ("/server", "$HOME")}
-    assert await command({}, **words) == ("/server", "$$HOME")
-    assert await command({"args": ["--port=$(PORT)"]}, **words) == ("/server", "$$HOME", "--port=$(PORT)")
-    assert await command({"command": ["/own"]}, **words) == ("/own",)
+def test_the_templates_arguments_stay() -> None:
+    assert command({}) == ("/server", "$$HOME")
+    assert command({"args": ["--port=$(PORT)"]}) == ("/server", "$$HOME", "--port=$(PORT)")
+    assert command(COMMAND) == ("/own",)
+    assert command({}, ImageChoice("private:1", "", FACTS)) == ("/app", "-v")
 
 
-async def test_what_is_needed_and_can_not_be_read_is_said() -> None:
-    for words in ({"image": "mine:dev"}, {"pod_command": ("/server",)}, {}):
-        with pytest.raises(ConfigurationError, match="neither found nor pulled"):
-            await command({}, **words)
+def test_the_pods_image_is_needed_where_nothing_stands_for_it() -> None:
+    assert needs_pod_image(workload(), COMMAND)  # the local container runs it
+    assert needs_pod_image(workload(pod_command=("/server",)), {})
+    assert needs_pod_image(workload(image="mine:dev"), {})
+    assert not needs_pod_image(workload(image="mine:dev"), COMMAND)
+    assert not needs_pod_image(workload(image="mine:dev", pod_command=("/server",)), {})
+
+
+def test_what_has_to_be_pulled_is_named_once() -> None:
+    absent = ImageChoice("web:1", "", None, source="web:1")
+    assert Images(absent, absent, needed=True).absent == (absent,)
+    assert Images(LOCAL, absent, needed=True).absent == (absent,)
+    assert Images(LOCAL, LOCAL, needed=True).absent == ()
+    always = ImageChoice("web:1", "", FACTS, source="web:1")
+    both = Images(always, always, needed=True)
+    assert (both.absent, both.pending) == ((always,), False)
