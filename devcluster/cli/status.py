@@ -95,9 +95,17 @@ def _row(workload: dict[str, Any]) -> tuple[str, ...]:
         ",".join(lanes) or "-",
         f"{min(times):.1f} ms" if times else "-",
         *(size(sum(pod["bytes"][way] for pod in pods)) if pods else "-" for way in ("sent", "received")),
-        " ".join(f"{it['address']}:{it['host']}->{it['container']}" for it in workload["ports"]) or "-",
+        " ".join(_published(port) for port in workload["ports"]) or "-",
         " ".join(f"{it['name']}({it['mode']}, {size(it['bytes'])})" for it in workload["volumes"]) or "-",
     )
+
+
+def _published(port: dict[str, Any]) -> str:
+    return f"{port['address']}:{port['host']}->{port['container']}{_protocol(port)}"
+
+
+def _protocol(port: dict[str, Any]) -> str:
+    return "" if port["protocol"] == "TCP" else f"/{port['protocol']}"
 
 
 def _print_routes(options: Options, document: dict[str, Any]) -> None:
@@ -114,8 +122,7 @@ def _print_routes(options: Options, document: dict[str, Any]) -> None:
 def _route(route: dict[str, Any]) -> str:
     if route["service"] == "*":
         return "every Service"
-    protocol = "" if route["protocol"] == "TCP" else f"/{route['protocol']}"
-    return f"service/{route['service']}:{route['port']}{protocol}"
+    return f"service/{route['service']}:{route['port']}{_protocol(route)}"
 
 
 def _detail(route: dict[str, Any]) -> str:

@@ -48,6 +48,7 @@ LINES = many(TEXT, alone=True)
 AGENT = Record(
     (
         Key("port", PORT, "the one port on which the agent listens in the pod"),
+        Key("fronts", PORT, "where the ports begin by which Services' connections enter the agent"),
         Key(
             "lease",
             LEASE,

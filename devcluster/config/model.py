@@ -20,7 +20,10 @@ PullPolicy = Literal["always", "missing", "never"]
 
 @dataclass(frozen=True, slots=True)
 class Agent:
+    """``fronts``: the first number of the ports by which Services' connections enter the agent."""
+
     port: int = 9900
+    fronts: int = 47100
     lease: float = 15.0
     delivery: Delivery = "memfd"
 

@@ -41,7 +41,12 @@ def _project(project: Project, show_values: bool) -> dict[str, Any]:
         name=project.name,
         context=project.context,
         namespace=project.namespace,
-        agent={"port": agent.port, "lease": render_duration(agent.lease), "delivery": agent.delivery},
+        agent={
+            "port": agent.port,
+            "fronts": agent.fronts,
+            "lease": render_duration(agent.lease),
+            "delivery": agent.delivery,
+        },
         network={"local": [*project.network.names, *project.network.networks]},
         workloads={item.key: _workload(item, show_values) for item in project.workloads},
     )

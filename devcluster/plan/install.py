@@ -23,6 +23,7 @@ from devcluster.plan.steps import (
 from devcluster.rules.image import ImageFacts
 from devcluster.rules.marks import Originals, chunk_name, orphan, restore_template, secret_name
 from devcluster.rules.memory import Admitted
+from devcluster.rules.ports import PortKey, container_port, service_port
 from devcluster.rules.services import (
     FrontPort,
     PortMove,
@@ -32,7 +33,6 @@ from devcluster.rules.services import (
     plan_fronts,
     plan_moves,
     routes,
-    tcp_ports,
     unmoved,
 )
 from devcluster.rules.template import (
@@ -65,6 +65,7 @@ class Wish:
     pending: bool = False
     take: Take = "front"
     port: int = 9900
+    fronts: int = 47100
     lease: float = 15.0
     delivery: Delivery = "memfd"
     pin: str | None = None
@@ -127,7 +128,12 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
     services = [unmoved(service, old_moves) for service in observed.services]
     found = routes(services, base, container=observed.container, others=observed.others)
     fronts = plan_fronts(
-        found, base, container=observed.container, agent_port=wish.port, front=wish.take == "front"
+        found,
+        base,
+        container=observed.container,
+        agent_port=wish.port,
+        first=wish.fronts,
+        front=wish.take == "front",
     )
     target = find_container(base, observed.container)
     known = bool(target.get("command")) or not wish.pending
@@ -197,8 +203,8 @@ def _asked(container: Json, probe: str) -> tuple[Any, ...] | None:
     return where.get("path"), where.get("port")
 
 
-def _numbers(container: Json) -> set[tuple[str, int]]:
-    return {(port.get("name", ""), port["containerPort"]) for port in container.get("ports") or []}
+def _numbers(container: Json) -> set[tuple[str, PortKey]]:
+    return {(port.get("name", ""), container_port(port)) for port in container.get("ports") or []}
 
 
 def _volumes(template: Json) -> set[str]:
@@ -249,7 +255,7 @@ def _of(moves: Collection[PortMove], service: str) -> list[PortMove]:
 
 
 def _led(service: Json, moves: Sequence[PortMove]) -> bool:
-    targets = {port["port"]: port.get("targetPort") for port in tcp_ports(service["spec"])}
+    targets = {service_port(item): item.get("targetPort") for item in service["spec"].get("ports") or []}
     return all(targets.get(move.port) == move.front for move in moves)
 
 
@@ -260,8 +266,8 @@ def _notes(found: Sequence[Route], take: Take) -> tuple[str, ...]:
         f"service/{route.service} port {route.port} does not pass the agent ({route.left_alone}); "
         "while the child starts again a connection may be refused"
         for route in found
-        if route.left_alone
+        if route.left_alone and route.port.led
     ]
-    if found:
+    if any(route.port.led for route in found):
         notes.append("while nobody holds it, the application sees the pod's own address as its caller")
     return tuple(notes)

@@ -14,10 +14,11 @@ Hops, from the caller on: ``service`` (its selector and ports), ``endpoint`` (a 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from devcluster.rules.services import noted_moves, resolve_target, selects, tcp_ports
+from devcluster.rules.ports import PortKey, service_port
+from devcluster.rules.services import noted_moves, resolve_target, selects
 
 Json = dict[str, Any]
 State = Literal["proven", "broken", "skipped"]
@@ -29,17 +30,17 @@ class Behind:
     """A workload as it stands now.  ``labels``: its pods'; ``ports``: those that the agents lead on, fronts
     and the application's own; ``pods``: of the whole namespace; ``own``: names of the workload's pods;
     ``agents``: name of each pod that we speak to, and why it is not ours ('' if it is); ``expected``:
-    (Service, port) at the time of ``up``."""
+    (Service, port) that the agents led on at the time of ``up``."""
 
     title: str
     container: str
     labels: Mapping[str, str]
-    ports: frozenset[int]
+    ports: frozenset[PortKey]
     services: tuple[Json, ...]
     pods: tuple[Json, ...]
     own: frozenset[str]
     agents: Mapping[str, str]
-    expected: frozenset[tuple[str, int]]
+    expected: frozenset[tuple[str, PortKey]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,16 @@ class Verdict:
     """What is known of one Service port.  ``ms``: the slowest connection of it, or None."""
 
     service: str
-    port: int
-    protocol: str
+    port: PortKey
     state: State
     hop: str = ""
     reason: str = ""
     pods: tuple[str, ...] = ()
     ms: float | None = None
+
+    def row(self) -> Json:
+        """As ``status --verify -o json`` shows it."""
+        return asdict(self) | {"port": self.port.number, "protocol": self.port.protocol}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +73,22 @@ class Attempt:
     """The connections that prove one Service port; ``note`` is told even if they succeed."""
 
     service: str
-    port: int
+    port: PortKey
     tries: tuple[Try, ...]
     note: str = ""
 
 
 def plan_proofs(behind: Behind) -> tuple[Attempt | Verdict, ...]:
     """By Service and port: what is to be tried, or what is certain without trying."""
-    found: dict[tuple[str, int, str], Attempt | Verdict] = {
-        (name, port, "TCP"): _missing(behind, name, port) for name, port in behind.expected
+    found: dict[tuple[str, PortKey], Attempt | Verdict] = {
+        (name, port): _missing(behind, name, port) for name, port in behind.expected
     }
     for service in behind.services:
         if not selects(service, behind.labels):
             continue
-        for port in service["spec"].get("ports") or []:
-            key = (service["metadata"]["name"], port["port"], port.get("protocol", "TCP"))
-            planned = _plan(behind, service, port)
+        for item in service["spec"].get("ports") or []:
+            key = (service["metadata"]["name"], service_port(item))
+            planned = _plan(behind, service, item)
             if planned is not None:
                 found[key] = planned
             else:
@@ -92,7 +96,7 @@ def plan_proofs(behind: Behind) -> tuple[Attempt | Verdict, ...]:
     return tuple(found[key] for key in sorted(found))
 
 
-def _missing(behind: Behind, name: str, port: int) -> Verdict:
+def _missing(behind: Behind, name: str, port: PortKey) -> Verdict:
     """Why a Service port that led here at the time of ``up`` is not met any more."""
     services = {item["metadata"]["name"]: item for item in behind.services}
     service = services.get(name)
@@ -104,17 +108,17 @@ def _missing(behind: Behind, name: str, port: int) -> Verdict:
         reason = f"service/{name} does not select the pods of {behind.title} any more, but {selector}"
     else:
         reason = f"service/{name} has no port {port} any more"
-    return Verdict(name, port, "TCP", "broken", "service", reason)
+    return Verdict(name, port, "broken", "service", reason)
 
 
-def _plan(behind: Behind, service: Json, port: Json) -> Attempt | Verdict | None:
-    name, number, protocol = service["metadata"]["name"], port["port"], port.get("protocol", "TCP")
+def _plan(behind: Behind, service: Json, item: Json) -> Attempt | Verdict | None:
+    name, port = service["metadata"]["name"], service_port(item)
 
     def broken(hop: str, reason: str) -> Verdict:
-        return Verdict(name, number, protocol, "broken", hop, reason)
+        return Verdict(name, port, "broken", hop, reason)
 
-    if protocol != "TCP":
-        return Verdict(name, number, protocol, "skipped", reason=f"{protocol} does not pass the agent")
+    if not port.led:
+        return Verdict(name, port, "skipped", reason=f"{port.protocol} does not pass the agent")
     mine = [
         pod for pod in behind.pods if _name(pod) in behind.own and _stays(pod) and _selected(service, pod)
     ]
@@ -124,52 +128,51 @@ def _plan(behind: Behind, service: Json, port: Json) -> Attempt | Verdict | None
     if not open_to:
         first = _name(mine[0])
         return broken("endpoint", f"none is Ready: pod {first}: {behind.agents.get(first) or _why(mine[0])}")
-    target = port.get("targetPort") or number
+    target = item.get("targetPort") or port.number
     numbers = {}
     for pod in open_to:
-        container, resolved = resolve_target(target, pod["spec"], behind.container)
+        container, resolved = resolve_target(target, port.protocol, pod["spec"], behind.container)
         if resolved is None:
             return broken("service", f"its targetPort {target} names no port of the pods")
         if container != behind.container:
             return None
         numbers[_name(pod)] = resolved
-    return _lead(behind, service, number, open_to, numbers)
+    return _lead(behind, service, port, open_to, numbers)
 
 
 def _lead(
-    behind: Behind, service: Json, number: int, pods: Sequence[Json], numbers: Mapping[str, int]
+    behind: Behind, service: Json, port: PortKey, pods: Sequence[Json], numbers: Mapping[str, int]
 ) -> Attempt | Verdict:
     name = service["metadata"]["name"]
-    unknown = sorted(set(numbers.values()) - behind.ports)
+    unknown = sorted({PortKey(number, port.protocol) for number in numbers.values()} - behind.ports)
     if unknown:
         reason = f"its targetPort {unknown[0]} is none that the agent leads on; `devcluster up` takes it up"
-        return Verdict(name, number, "TCP", "broken", "service", reason)
+        return Verdict(name, port, "broken", "service", reason)
     for pod in numbers:
         why = behind.agents.get(pod, "not held: no agent of ours runs in it")
         if why:
-            return Verdict(name, number, "TCP", "broken", "agent", f"pod {pod}: {why}")
+            return Verdict(name, port, "broken", "agent", f"pod {pod}: {why}")
     others = [
         _name(pod)
         for pod in behind.pods
         if _name(pod) not in behind.own and _stays(pod) and _ready(pod) and _selected(service, pod)
     ]
     note = f"it also leads to {', '.join(sorted(others))}, which is not of {behind.title}" if others else ""
-    if others and _moved(service, number):
+    if others and _moved(service, port):
         reason = f"{note} and has no agent to accept it; `devcluster up` gives the Service back"
-        return Verdict(name, number, "TCP", "broken", "service", reason)
+        return Verdict(name, port, "broken", "service", reason)
     cluster_ip = service["spec"].get("clusterIP") or "None"
     tries = [Try(_join(pod["status"]["podIP"], numbers[_name(pod)]), _name(pod)) for pod in pods]
     if cluster_ip != "None" and not others:
-        tries = [Try(_join(cluster_ip, number)), *(tries if len(tries) > 1 else ())]
-    return Attempt(name, number, tuple(tries), note)
+        tries = [Try(_join(cluster_ip, port.number)), *(tries if len(tries) > 1 else ())]
+    return Attempt(name, port, tuple(tries), note)
 
 
-def _moved(service: Json, number: int) -> bool:
-    """Whether this port of *service* leads to the agent by a number of ours."""
-    fronts = {move.front for move in noted_moves(service) if move.port == number}
-    return any(
-        port["port"] == number and port.get("targetPort") in fronts for port in tcp_ports(service["spec"])
-    )
+def _moved(service: Json, port: PortKey) -> bool:
+    """Whether *port* of *service* leads to the agent by a number of ours."""
+    fronts = {move.front for move in noted_moves(service) if move.port == port}
+    ports = service["spec"].get("ports") or []
+    return any(service_port(item) == port and item.get("targetPort") in fronts for item in ports)
 
 
 def _name(pod: Json) -> str:
@@ -208,15 +211,13 @@ def judge(attempt: Attempt, outcomes: Sequence[Json], names: Mapping[str, str]) 
         answer = outcome.get("answer")
         if answer is None:
             hop, reason = _unanswered(one, outcome)
-            return Verdict(attempt.service, attempt.port, "TCP", "broken", hop, reason)
+            return Verdict(attempt.service, attempt.port, "broken", hop, reason)
         hop, reason = _answered(answer, names)
         if hop:
-            return Verdict(attempt.service, attempt.port, "TCP", "broken", hop, reason)
+            return Verdict(attempt.service, attempt.port, "broken", hop, reason)
         pods.add(names.get(answer["address"], answer["address"]))
     slowest = max(outcome["ms"] for outcome in outcomes)
-    return Verdict(
-        attempt.service, attempt.port, "TCP", "proven", "", attempt.note, tuple(sorted(pods)), slowest
-    )
+    return Verdict(attempt.service, attempt.port, "proven", "", attempt.note, tuple(sorted(pods)), slowest)
 
 
 def _answered(answer: Json, names: Mapping[str, str]) -> tuple[str, str]:
@@ -248,6 +249,8 @@ def _unanswered(one: Try, outcome: Json) -> tuple[str, str]:
     return "network", f"{where} can't be reached from inside the cluster: {errno or text}"
 
 
-def broken_everywhere(expected: Collection[tuple[str, int]], hop: str, reason: str) -> tuple[Verdict, ...]:
+def broken_everywhere(
+    expected: Collection[tuple[str, PortKey]], hop: str, reason: str
+) -> tuple[Verdict, ...]:
     """Every Service port that led here, broken by what all of them share."""
-    return tuple(Verdict(name, port, "TCP", "broken", hop, reason) for name, port in sorted(expected))
+    return tuple(Verdict(name, port, "broken", hop, reason) for name, port in sorted(expected))

@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 from devcluster.rules.controllers import last_writer
 from devcluster.rules.marks import Originals
-from devcluster.rules.services import PortMove, tcp_ports
+from devcluster.rules.ports import service_port
+from devcluster.rules.services import PortMove
 from devcluster.rules.template import find_container, is_wrapped
 from devcluster.rules.undo import changed_of_ours
 
@@ -77,8 +78,8 @@ def _moved(move: PortMove, service: Json | None) -> list[Drift]:
             f"service/{move.service} port {move.port} leads past the agent to {move.original}"
             f"{_by(service, 'spec', 'ports')}"
         )
-        for port in tcp_ports(service["spec"])
-        if port["port"] == move.port and port.get("targetPort") == move.original
+        for item in service["spec"].get("ports") or []
+        if service_port(item) == move.port and item.get("targetPort") == move.original
     ]
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from devcluster.config.model import Healthcheck, Workload
+from devcluster.rules.ports import declared_ports
 
 Json = dict[str, Any]
 
@@ -52,7 +53,7 @@ def healthcheck_source(container: Json, workload: Workload) -> HealthPlan:
         return HealthPlan("docker", docker=_exec(probe, container.get("startupProbe")))
     if probe:
         return _lasting(HealthPlan("probe", probe=_numbered(probe, container)), container)
-    ports = tcp_ports(container)
+    ports = tuple(key.number for key in declared_ports(container) if key.led)
     return _lasting(HealthPlan("ports", ports=ports) if ports else HealthPlan("none"), container)
 
 
@@ -94,9 +95,3 @@ def _numbered(probe: Json, container: Json) -> Json:
         if isinstance(port, str):
             result[handler]["port"] = names.get(port, int(port) if port.isdigit() else 0)
     return result
-
-
-def tcp_ports(container: Json) -> tuple[int, ...]:
-    """The TCP ports that *container* declares, each once."""
-    ports = container.get("ports") or []
-    return tuple(dict.fromkeys(it["containerPort"] for it in ports if it.get("protocol", "TCP") == "TCP"))

@@ -15,14 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from devcluster.config.model import Publish, Runtime, Workload
 from devcluster.errors import ConfigurationError
 from devcluster.rules.container import ContainerSpec, VolumeBind
 from devcluster.rules.environment import LocalEnvironment
 from devcluster.rules.facts import PodFacts
-from devcluster.rules.health import healthcheck_source, tcp_ports
+from devcluster.rules.health import healthcheck_source
+from devcluster.rules.ports import declared_ports
 from devcluster.rules.volumes import PodVolume, covered_paths, pod_volumes, resolve_volumes
 
 Json = dict[str, Any]
@@ -166,7 +167,12 @@ def network_runtime(pod_spec: Json, workload: Workload) -> Runtime:
 
 
 def published_ports(container: Json, workload: Workload) -> tuple[Publish, ...]:
-    """The file's, or each TCP port of the container with its own number, if that is free."""
+    """The file's, or each TCP and UDP port of the container with its own number, if that is free."""
     if workload.ports is not None:
         return workload.ports
-    return tuple(Publish(container=port, host=port, written=False) for port in tcp_ports(container))
+    protocols: dict[str, Literal["tcp", "udp"]] = {"TCP": "tcp", "UDP": "udp"}
+    return tuple(
+        Publish(container=key.number, host=key.number, protocol=protocols[key.protocol], written=False)
+        for key in declared_ports(container)
+        if key.protocol in protocols
+    )

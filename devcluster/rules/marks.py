@@ -16,6 +16,7 @@ from typing import Any
 
 from devcluster.errors import LeftoverError
 from devcluster.rules.keys import KeyPair
+from devcluster.rules.ports import PortKey
 from devcluster.rules.services import PortMove
 from devcluster.rules.template import is_wrapped
 from devcluster.rules.undo import Restored, restore
@@ -175,7 +176,9 @@ def _parse_holder(data: Json | None) -> Holder | None:
 
 
 def render_originals(originals: Originals) -> str:
-    return json.dumps(asdict(originals), sort_keys=True)
+    """A Service's port stands there by its number: only TCP is led elsewhere."""
+    moves = [asdict(move) | {"port": move.port.number} for move in originals.moves]
+    return json.dumps(asdict(originals) | {"moves": moves}, sort_keys=True)
 
 
 def parse_originals(secret: Json) -> Originals | None:
@@ -185,5 +188,5 @@ def parse_originals(secret: Json) -> Originals | None:
         return None
     data = json.loads(text)
     data["revisions"] = {name: (pair[0], pair[1]) for name, pair in data["revisions"].items()}
-    data["moves"] = tuple(PortMove(**move) for move in data["moves"])
+    data["moves"] = tuple(PortMove(**move | {"port": PortKey(move["port"])}) for move in data["moves"])
     return Originals(**data)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from devcluster.rules.ports import PortKey
 from devcluster.rules.services import FrontPort
 
 Json = dict[str, Any]
@@ -21,13 +22,16 @@ Json = dict[str, Any]
 
 def find_closed(
     policies: Sequence[Json], template: Json, fronts: Sequence[FrontPort]
-) -> tuple[tuple[str, int, int], ...]:
+) -> tuple[tuple[str, PortKey, int], ...]:
     """(policy, the application's port, the front that stays closed), by name and port."""
     labels = (template.get("metadata") or {}).get("labels") or {}
     mine = [one for one in policies if _isolates(one["spec"]) and _selected(one["spec"], labels)]
     found = set()
     for item in fronts:
-        if item.front is None or any(_lets(one, item.front, item.name) for one in mine):
+        if item.front is None:
+            continue
+        front = PortKey(item.front, item.port.protocol)
+        if any(_lets(one, front, item.name) for one in mine):
             continue
         found |= {(one["metadata"]["name"], item.port, item.front) for one in mine if _lets(one, item.port)}
     return tuple(sorted(found))
@@ -57,7 +61,7 @@ def _holds(term: Json, labels: Mapping[str, str]) -> bool:
             return value is None
 
 
-def _lets(policy: Json, port: int, name: str | None = None) -> bool:
+def _lets(policy: Json, port: PortKey, name: str | None = None) -> bool:
     """Whether some rule lets *port* in (from anybody at all), by number, range or name."""
     for rule in policy["spec"].get("ingress") or []:
         ports = rule.get("ports")
@@ -66,12 +70,12 @@ def _lets(policy: Json, port: int, name: str | None = None) -> bool:
     return False
 
 
-def _means(item: Json, port: int, name: str | None) -> bool:
-    if item.get("protocol", "TCP") != "TCP":
+def _means(item: Json, port: PortKey, name: str | None) -> bool:
+    if (item.get("protocol") or "TCP") != port.protocol:
         return False
     said = item.get("port")
     if said is None:
         return True
     if isinstance(said, str):
         return said == name
-    return int(said) <= port <= int(item.get("endPort") or said)
+    return int(said) <= port.number <= int(item.get("endPort") or said)

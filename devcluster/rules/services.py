@@ -6,7 +6,8 @@ roll-out.  A number stands in the Service itself; it is changed after the roll-o
 the roll-out of ``down``, so that at each moment the port that the Service names is open.
 
 Left alone, with a reason: a numeric port of a Service that selects pods of other workloads too (they have
-no agent), of a headless Service (its clients connect to the pod's own port), and whatever is not TCP.
+no agent), of a headless Service (its clients connect to the pod's own port), and whatever is not TCP: the
+agent does not lead it yet.
 
 Source: https://kubernetes.io/docs/reference/kubernetes-api/service-resources/service-v1/#ServiceSpec
 """
@@ -14,9 +15,12 @@ Source: https://kubernetes.io/docs/reference/kubernetes-api/service-resources/se
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from devcluster.errors import ConfigurationError
+from devcluster.rules.ports import PortKey, container_port, pod_ports, service_port, serving_containers
 
 Json = dict[str, Any]
 Target = int | str
@@ -24,25 +28,21 @@ Target = int | str
 # On a Service that was changed, what stood there: the Secret goes with its workload, the Service stays.
 MOVED = "devcluster/moved"
 _NOTE = f"/metadata/annotations/{MOVED.replace('/', '~1')}"
-_FIRST_FRONT = 9901
+_HIGHEST = 65535
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One TCP port of a Service that leads to *container_port*.
+    """One port of a Service that leads to *container_port*, which speaks the same protocol.
 
-    ``target``: targetPort as it stands.  ``left_alone``: why the Service is not patched, or ''.
+    ``target``: targetPort as it stands.  ``left_alone``: why its connections don't pass the agent, or ''.
     """
 
     service: str
-    port: int
+    port: PortKey
     target: Target
-    container_port: int
+    container_port: PortKey
     left_alone: str = ""
-
-    @property
-    def named(self) -> bool:
-        return isinstance(self.target, str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,38 +50,30 @@ class PortMove:
     """A numeric targetPort and what stands in its place while the agent is installed."""
 
     service: str
-    port: int
+    port: PortKey
     original: int
     front: int
 
 
 @dataclass(frozen=True, slots=True)
 class FrontPort:
-    """A TCP port of the application; ``front`` None: connections to it don't pass the agent."""
+    """A port of the application that the agent can lead; ``front`` None: its connections don't pass it."""
 
-    port: int
+    port: PortKey
     front: int | None = None
     name: str | None = None
+
+    @property
+    def keys(self) -> tuple[PortKey, ...]:
+        """Every port of the pod at which the agent may take its connections."""
+        front = () if self.front is None else (PortKey(self.front, self.port.protocol),)
+        return (self.port, *front)
 
 
 def selects(service: Json, labels: Mapping[str, str]) -> bool:
     """Whether *service* sends to pods with *labels*.  No selector: to none that it knows."""
     selector = service["spec"].get("selector") or {}
     return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
-
-
-def serving_containers(spec: Json) -> list[Json]:
-    """All that run beside each other, sidecars included.
-
-    Source: https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/
-    """
-    sidecars = [it for it in spec.get("initContainers") or [] if it.get("restartPolicy") == "Always"]
-    return [*spec["containers"], *sidecars]
-
-
-def tcp_ports(item: Json) -> list[Json]:
-    """Of a container, or of a Service's spec."""
-    return [port for port in item.get("ports") or [] if port.get("protocol", "TCP") == "TCP"]
 
 
 def routes(
@@ -98,72 +90,86 @@ def routes(
         if not selects(service, labels):
             continue
         shared = any(selects(service, other) for other in others)
-        for port in tcp_ports(service["spec"]):
-            found += _route(service, port, template, container, shared)
+        for item in service["spec"].get("ports") or []:
+            found += _route(service, item, template, container, shared)
     return tuple(found)
 
 
-def _route(service: Json, port: Json, template: Json, container: str, shared: bool) -> list[Route]:
-    target: Target = port.get("targetPort") or port["port"]
-    number = _number(target, template, container)
-    if number is None:
+def _route(service: Json, item: Json, template: Json, container: str, shared: bool) -> list[Route]:
+    port = service_port(item)
+    target: Target = item.get("targetPort") or port.number
+    owner, number = resolve_target(target, port.protocol, template["spec"], container)
+    if number is None or owner != container:
         return []
-    reason = ""
-    if not isinstance(target, str):
-        if service["spec"].get("clusterIP") == "None":
-            reason = "it is headless: its clients connect to the pod's own port"
-        elif shared:
-            reason = "it also selects pods of other workloads"
-    return [Route(service["metadata"]["name"], port["port"], target, number, reason)]
+    reason = _left_alone(service, port, target, shared)
+    key = PortKey(number, port.protocol)
+    return [Route(service["metadata"]["name"], port, target, key, reason)]
 
 
-def _number(target: Target, template: Json, container: str) -> int | None:
-    """The port of *container* that *target* means; None where it is another one's or nobody's."""
-    name, number = resolve_target(target, template["spec"], container)
-    return number if name == container else None
+def _left_alone(service: Json, port: PortKey, target: Target, shared: bool) -> str:
+    if not port.led:
+        return f"the agent does not lead {port.protocol}"
+    if isinstance(target, str):
+        return ""
+    if service["spec"].get("clusterIP") == "None":
+        return "it is headless: its clients connect to the pod's own port"
+    return "it also selects pods of other workloads" if shared else ""
 
 
-def resolve_target(target: Target, spec: Json, container: str) -> tuple[str, int | None]:
+def resolve_target(target: Target, protocol: str, spec: Json, container: str) -> tuple[str, int | None]:
     """The container of a pod (*spec*: its own or its template's) that *target* means, and the port.
 
     Of several containers that have a port of one name the first is meant, sidecars last.  A number leads to
     the pod, whoever listens there: to *container* where it, or nobody, declares it.  ('', None): a name that
-    no port has.
+    no port of that *protocol* has.
     Source: k8s.io/kubernetes pkg/api/v1/pod/util.go, FindPort
     """
-    declared = [(item["name"], port) for item in serving_containers(spec) for port in tcp_ports(item)]
+    declared = [
+        (one["name"], item.get("name"), key.number)
+        for one in serving_containers(spec)
+        for item in one.get("ports") or []
+        if (key := container_port(item)).protocol == protocol
+    ]
     if isinstance(target, str):
-        named = [(name, int(port["containerPort"])) for name, port in declared if port.get("name") == target]
-        return named[0] if named else ("", None)
-    owners = [name for name, port in declared if port["containerPort"] == target]
+        return next(((owner, number) for owner, name, number in declared if name == target), ("", None))
+    owners = [owner for owner, _, number in declared if number == target]
     return (container if container in owners or not owners else owners[0]), target
 
 
 def plan_fronts(
-    found: Collection[Route], template: Json, *, container: str, agent_port: int, front: bool = True
+    found: Collection[Route],
+    template: Json,
+    *,
+    container: str,
+    agent_port: int,
+    first: int,
+    front: bool = True,
 ) -> tuple[FrontPort, ...]:
-    """A front for each port that a Service leads to; the others as they are.  By port number."""
+    """A front, from *first* on, for each port that a Service leads to; the others as they are.  By port.
+
+    ConfigurationError where no number is left.
+    """
     spec = next(item for item in template["spec"]["containers"] if item["name"] == container)
-    names: dict[int, str | None] = {}
-    for port in tcp_ports(spec):
-        names[port["containerPort"]] = names.get(port["containerPort"]) or port.get("name")
+    names: dict[PortKey, str | None] = {}
+    for item in spec.get("ports") or []:
+        names[container_port(item)] = names.get(container_port(item)) or item.get("name")
+    routed = {route.container_port for route in found}
     wanted = {route.container_port for route in found if front and not route.left_alone}
-    used = {
-        port["containerPort"]
-        for item in serving_containers(template["spec"])
-        for port in item.get("ports") or []
-    }
-    used |= {agent_port} | {route.container_port for route in found}
-    result, number_of_front = [], _FIRST_FRONT
-    for number in sorted(set(names) | {route.container_port for route in found}):
-        if number not in wanted:
-            result.append(FrontPort(number, None, names.get(number)))
-            continue
-        while number_of_front in used:
-            number_of_front += 1
-        result.append(FrontPort(number, number_of_front, names.get(number)))
-        number_of_front += 1
-    return tuple(result)
+    taken = {agent_port} | {key.number for key in (*pod_ports(template["spec"]), *routed)}
+    free = (number for number in range(first, _HIGHEST + 1) if number not in taken)
+    ports = sorted(key for key in {*names, *routed} if key.led)
+    return tuple(
+        FrontPort(key, _next(free, first) if key in wanted else None, names.get(key)) for key in ports
+    )
+
+
+def _next(free: Iterator[int], first: int) -> int:
+    for number in free:
+        return number
+    raise ConfigurationError(
+        f"from port {first} on there are not enough free ones for the agent's fronts",
+        hint="let them begin lower: `agent: {fronts: …}`",
+    )
 
 
 def plan_moves(found: Collection[Route], fronts: Collection[FrontPort]) -> tuple[PortMove, ...]:
@@ -195,16 +201,14 @@ def undo_moves(service: Json, moves: Collection[PortMove]) -> tuple[list[Json], 
 def unmoved(service: Json, moves: Collection[PortMove]) -> Json:
     """*service* as it would be without us; pure, for planning."""
     known = [move for move in (*moves, *noted_moves(service)) if move.service == service["metadata"]["name"]]
-    by_front: dict[Any, int] = {move.front: move.original for move in known}
+    by_front: dict[Any, int] = {(move.port.protocol, move.front): move.original for move in known}
     exact: dict[Any, int] = {(move.port, move.front): move.original for move in known}
 
-    def back(port: Json) -> Target | None:
-        target: Target | None = port.get("targetPort")
-        if port.get("protocol", "TCP") != "TCP":
-            return target
-        return exact.get((port["port"], target)) or by_front.get(target) or target
+    def back(item: Json) -> Target | None:
+        key, target = service_port(item), item.get("targetPort")
+        return exact.get((key, target)) or by_front.get((key.protocol, target)) or target
 
-    ports = [port | {"targetPort": back(port)} for port in service["spec"].get("ports") or []]
+    ports = [item | {"targetPort": back(item)} for item in service["spec"].get("ports") or []]
     return service | {"spec": service["spec"] | {"ports": ports}}
 
 
@@ -213,7 +217,9 @@ def noted_moves(service: Json) -> tuple[PortMove, ...]:
     try:
         rows = json.loads(_notes(service)[MOVED])["ports"]
         name = service["metadata"]["name"]
-        return tuple(PortMove(name, int(port), int(original), int(front)) for port, original, front in rows)
+        return tuple(
+            PortMove(name, PortKey(int(port)), int(original), int(front)) for port, original, front in rows
+        )
     except (KeyError, TypeError, ValueError):
         return ()
 
@@ -233,7 +239,7 @@ def _notes(service: Json) -> dict[str, str]:
 
 def _note(service: Json, moves: Collection[PortMove], workload: str) -> list[Json]:
     name = service["metadata"]["name"]
-    ports = sorted([move.port, move.original, move.front] for move in moves if move.service == name)
+    ports = sorted([move.port.number, move.original, move.front] for move in moves if move.service == name)
     text = json.dumps({"workload": workload, "ports": ports})
     if not _notes(service):
         return [{"op": "add", "path": "/metadata/annotations", "value": {MOVED: text}}]
@@ -257,16 +263,15 @@ def _replace(
     operations: list[Json] = []
     kept = []
     name = service["metadata"]["name"]
-    for index, port in enumerate(service["spec"].get("ports") or []):
-        if port.get("protocol", "TCP") != "TCP":
-            continue
-        pairs = [pair(move) for move in moves if (move.service, move.port) == (name, port["port"])]
-        target, path = port.get("targetPort"), f"/spec/ports/{index}/targetPort"
-        others = [pair(move) for move in moves if move.service == name] if renumbered else []
+    for index, item in enumerate(service["spec"].get("ports") or []):
+        key, mine = service_port(item), [move for move in moves if move.service == name]
+        pairs = [pair(move) for move in mine if move.port == key]
+        target, path = item.get("targetPort"), f"/spec/ports/{index}/targetPort"
+        others = [pair(move) for move in mine if renumbered and move.port.protocol == key.protocol]
         found = [after for before, after in (*pairs, *others) if before == target]
         if found:
             operations.append({"op": "test", "path": path, "value": target})
             operations.append({"op": "replace", "path": path, "value": found[0]})
         elif pairs and target not in [after for _, after in pairs]:
-            kept.append(f"service/{name} port {port['port']}: targetPort")
+            kept.append(f"service/{name} port {key}: targetPort")
     return operations, tuple(kept)

@@ -21,7 +21,8 @@ from devcluster.config.model import Delivery, Take
 from devcluster.errors import ConfigurationError
 from devcluster.rules.image import ImageFacts
 from devcluster.rules.memory import MEMORY, Admitted, raise_memory
-from devcluster.rules.services import FrontPort, serving_containers, tcp_ports
+from devcluster.rules.ports import PortKey, container_port, pod_ports
+from devcluster.rules.services import FrontPort
 
 Json = dict[str, Any]
 
@@ -109,7 +110,12 @@ def detect_init(argv: Sequence[str]) -> str | None:
 
 
 def check_template(
-    template: Json, *, container: str, agent_port: int, command: Sequence[str], routed: Collection[int] = ()
+    template: Json,
+    *,
+    container: str,
+    agent_port: int,
+    command: Sequence[str],
+    routed: Collection[PortKey] = (),
 ) -> None:
     """ConfigurationError, with the reason, for what can't carry an agent.  *routed*: ports of the container
     to which Services lead, declared or not."""
@@ -131,8 +137,7 @@ def check_template(
     if (spec.get("os") or {}).get("name") == "windows":
         raise ConfigurationError("Windows pods are not supported")
     _check_places(template, container)
-    ports = {port["containerPort"] for item in serving_containers(spec) for port in item.get("ports") or []}
-    if agent_port in ports | set(routed):
+    if PortKey(agent_port) in pod_ports(spec) | set(routed):
         raise ConfigurationError(
             f"port {agent_port} is one of the pod's own", hint="give the agent another: `agent: {port: …}`"
         )
@@ -231,10 +236,11 @@ def _move_names(container: Json, fronts: Sequence[FrontPort]) -> None:
     """Every name of a port that has a front, since a Service may say any of them."""
     moved = {item.port: item.front for item in fronts if item.front is not None}
     added = []
-    for port in tcp_ports(container):
-        front = moved.get(port["containerPort"])
+    for port in container.get("ports") or []:
+        key = container_port(port)
+        front = moved.get(key)
         if front is not None and "name" in port:
-            added.append({"name": port.pop("name"), "containerPort": front, "protocol": "TCP"})
+            added.append({"name": port.pop("name"), "containerPort": front, "protocol": key.protocol})
     if added:
         ports = container["ports"]  # of one with several names no two are left that nothing tells apart
         bare = [port for index, port in enumerate(ports) if port not in ports[:index]]
@@ -299,7 +305,7 @@ def _mount_settings(template: Json, target: Json) -> list[Json]:
 
 
 def _setting(item: FrontPort, take: Take) -> Json:
-    setting: Json = {"port": item.port}
+    setting: Json = {"port": item.port.number, "protocol": item.port.protocol}
     if item.front is not None and take == "front":
         setting["front"] = item.front
     if item.name:

@@ -19,7 +19,8 @@ from typing import Any, Literal
 from devcluster.rules.controllers import find_managers
 from devcluster.rules.databases import find_databases
 from devcluster.rules.policies import find_closed
-from devcluster.rules.services import FrontPort, selects
+from devcluster.rules.ports import declared_ports
+from devcluster.rules.services import FrontPort, routes, selects
 
 Json = dict[str, Any]
 Subject = Literal["away", "autoscaler", "data", "controller", "policy", "datagrams"]
@@ -184,16 +185,15 @@ def _policies(seen: Circumstances) -> list[Caution]:
 
 def _datagrams(seen: Circumstances) -> list[Caution]:
     """The original stops, and only TCP is brought to the local container."""
+    found = routes(seen.services, seen.template, container=seen.container)
+    lost = [route for route in found if not route.port.led]
+    target = next(one for one in seen.template["spec"]["containers"] if one["name"] == seen.container)
+    bare = {key for key in declared_ports(target) if not key.led} - {route.container_port for route in lost}
+    names = [f"service/{route.service} port {route.port}" for route in lost]
+    names += [f"port {key} of container {seen.container}" for key in sorted(bare)]
     return [
-        Caution(
-            "datagrams",
-            f"nobody will answer service/{one['metadata']['name']} port {port['port']}/{port['protocol']}: "
-            "only TCP reaches the local container",
-        )
-        for one in sorted(seen.services, key=lambda item: str(item["metadata"]["name"]))
-        if selects(one, _labels(seen))
-        for port in one["spec"].get("ports") or []
-        if port.get("protocol", "TCP") != "TCP"
+        Caution("datagrams", f"nobody will answer {name}: only TCP reaches the local container")
+        for name in names
     ]
 
 

@@ -13,6 +13,7 @@ from devcluster.edge.lane.ways import Ways
 from devcluster.errors import ConfigurationError
 from devcluster.rules.environment import local_environment
 from devcluster.rules.marks import secret_file, secret_name
+from devcluster.rules.ports import PortKey, declared_ports
 from devcluster.run.request import Request
 from devcluster.run.workload.observe import parse_settings
 from devcluster.run.workload.record import Mark, holder_row, list_marks
@@ -58,8 +59,8 @@ async def _list_kind(cluster: Cluster, kind: str, namespace: str) -> tuple[Json,
 def _list_row(kind: str, item: Json, mark: Mark | None) -> Json:
     containers = item["spec"]["template"]["spec"]["containers"]
     fronts = _fronts(mark) if mark is not None else frozenset()
-    ports = [port["containerPort"] for container in containers for port in container.get("ports") or []]
-    ports = [port for port in ports if port not in fronts]
+    declared = [key for container in containers for key in declared_ports(container)]
+    ports = list(dict.fromkeys(key.number for key in declared if key not in fronts))
     state, holder = "ready (no agent)", None
     if mark is not None:
         state, holder = "ready (agent installed)", holder_row(mark.record)
@@ -68,14 +69,10 @@ def _list_row(kind: str, item: Json, mark: Mark | None) -> Json:
     return {"kind": kind, "name": item["metadata"]["name"], "state": state, "holder": holder, "ports": ports}
 
 
-def _fronts(mark: Mark) -> frozenset[int]:
+def _fronts(mark: Mark) -> frozenset[PortKey]:
     """Ports that the template has only because of the agent: nobody's but ours."""
     before, wrapped = (
-        {
-            port["containerPort"]
-            for container in template["spec"]["containers"]
-            for port in container.get("ports") or []
-        }
+        {key for container in template["spec"]["containers"] for key in declared_ports(container)}
         for template in (mark.originals.template, mark.originals.wrapped)
     )
     return frozenset(wrapped - before)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from devcluster.config.model import Workload
@@ -18,6 +18,7 @@ from devcluster.edge.kube.workload import check_namespace, find_workload
 from devcluster.errors import ConfigurationError, DevclusterError
 from devcluster.plan.proof import Verdict
 from devcluster.rules.marks import Record, render_time
+from devcluster.rules.ports import PortKey
 from devcluster.run.host.drift import read_drift
 from devcluster.run.place import Place, place_of
 from devcluster.run.report import silent
@@ -162,7 +163,7 @@ def _unproven(row: Json) -> list[Json]:
     """What nobody here holds has no route to prove, except what was lost without being let go."""
     if row["state"] != "failed":
         return []
-    return [asdict(Verdict("*", 0, "TCP", "broken", "host process", row["reason"]))]
+    return [Verdict("*", PortKey(0), "broken", "host process", row["reason"]).row()]
 
 
 async def _live(cluster: Cluster, namespace: str, workload: Workload) -> tuple[int, str, str]:

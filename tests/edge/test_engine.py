@@ -32,6 +32,7 @@ from devcluster.errors import ConfigurationError, EngineError
 from devcluster.rules.container import ContainerSpec, VolumeBind
 from devcluster.rules.keys import generate_pair
 from devcluster.rules.naming import container_name, mount_name, network_name, volume_name
+from devcluster.rules.ports import PortKey
 from devcluster.run.sandbox.base_image import BASE_IMAGE, ensure_base_image
 from tests.edge.gateway_binary import gateway_binary
 
@@ -108,8 +109,8 @@ async def test_of_several_ports_a_free_one_is_taken(engine: Engine, netns: Netns
     first = netns.door_port
     wanted = [Publish(8080, first, last=first + 9)]
     made = await engine.start_netns(PROJECT, "other", "pod-2", wanted)
-    assert [inside for inside, _, _ in made.ports] == [8080]
-    assert first < made.ports[0][2] <= first + 9
+    assert [item.port for item in made.ports] == [PortKey(8080)]
+    assert first < made.ports[0].host <= first + 9
     with pytest.raises(ConfigurationError, match=f"port {first} of the laptop is taken"):
         await engine.start_netns(PROJECT, "third", "pod-3", [Publish(80, first)])
 
@@ -120,9 +121,9 @@ async def test_a_port_that_was_not_written_moves_when_it_is_taken(engine: Engine
         port = server.getsockname()[1]
         wanted = [Publish(8080, port, written=False), Publish(8443, None, written=False)]
         made = await engine.start_netns(PROJECT, "web", "pod-1", wanted)
-    ports = {inside: (address, host) for inside, address, host in made.ports}
-    assert ports.keys() == {8080, 8443}
-    assert ports[8080] not in (("127.0.0.1", port), ("127.0.0.1", 0))
+    ports = {item.port: (item.address, item.host) for item in made.ports}
+    assert ports.keys() == {PortKey(8080), PortKey(8443)}
+    assert ports[PortKey(8080)] not in (("127.0.0.1", port), ("127.0.0.1", 0))
     assert made.door_port not in (0, port)
     assert await engine.netns_info(made.container_id) == made
     assert IPv4Address(made.address) in IPv4Network((await engine.ensure_network(PROJECT)).subnet)

@@ -106,7 +106,7 @@ async def test_there_and_back(world: World, strategy: str) -> None:
     workload = await find_workload(world.cluster, Target("web"), world.namespace)
     assert [pod.ready for pod in await agent_pods(world.cluster, workload)] == [True]
     number = await world.cluster.get("service", "web-number", world.namespace)
-    assert number["spec"]["ports"][0]["targetPort"] == 9901
+    assert number["spec"]["ports"][0]["targetPort"] == 47100
     removal = await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
     assert (removal.found, removal.kept) == (True, ())
     await assert_original(world, before, history, led)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.scenarios.world import World
+from tests.scenarios.world import Json, World
 
 
 @pytest.fixture
@@ -31,6 +31,10 @@ def _file(world: World, **ports: str) -> None:
         for key, written in ports.items()
     )
     world.write(f"name: shop\nnamespace: {world.namespace}\nworkloads:\n{workloads}")
+
+
+def _published(port: int, host: int) -> Json:
+    return {"container": port, "protocol": "TCP", "host": host, "address": "127.0.0.1"}
 
 
 async def test_a_taken_port_stops_up_before_the_first_change(world: World, taken: int) -> None:
@@ -67,13 +71,13 @@ async def test_what_the_project_itself_publishes_is_not_taken(world: World, take
 
     _file(world, web=f"{taken}:8080")  # an edit that can't be: what runs goes on running
     await world.devcluster("up", "-d", code=2)
-    assert (await world.status())["ports"] == [{"container": 8080, "host": port, "address": "127.0.0.1"}]
+    assert (await world.status())["ports"] == [_published(8080, port)]
     assert await world.who() == {"local": 20}
 
     await world.devcluster("leave")
     _file(world, web=f"{port}:7000")
     await world.devcluster("up", "-d")
-    assert (await world.status())["ports"] == [{"container": 7000, "host": port, "address": "127.0.0.1"}]
+    assert (await world.status())["ports"] == [_published(7000, port)]
 
     text = f'frontend: {{target: deployment/web, ports: ["{port}:8080"], environment: {{IDENTITY: local}}}}'
     world.write(f"name: shop\nnamespace: {world.namespace}\nworkloads:\n  {text}\n")

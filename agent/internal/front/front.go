@@ -33,10 +33,12 @@ const (
 	Queue  Route = "queue"
 )
 
-// Port is one of the application's ports; Front is ours for it, or 0.
+// Port is one of the application's ports; Front is ours for it, or 0. No
+// protocol is TCP.
 type Port struct {
-	Port  int `json:"port"`
-	Front int `json:"front"`
+	Port     int    `json:"port"`
+	Protocol string `json:"protocol"`
+	Front    int    `json:"front"`
 }
 
 // Config is what front needs to know.

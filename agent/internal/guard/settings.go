@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -135,6 +136,8 @@ func (s *Settings) fill() {
 	orElse(&s.DrainMS, 10_000)
 	orElse(&s.Queue.MS, 60_000)
 	orElse(&s.Memory, 48<<20)
+	// Of another protocol: of a laptop that is newer, and leads more than this agent can.
+	s.Ports = slices.DeleteFunc(s.Ports, func(port front.Port) bool { return port.Protocol != "" && port.Protocol != "TCP" })
 	if s.Queue.Connections <= 0 {
 		s.Queue.Connections = 1024
 	}

@@ -24,7 +24,7 @@ from devcluster.edge.docker.call import Calls, GoneError, RefusedError, connect
 from devcluster.edge.docker.image import Progress, Pulled
 from devcluster.edge.docker.look import ContainerEvent, ContainerInfo, EngineFacts
 from devcluster.edge.docker.network import NetworkInfo
-from devcluster.edge.docker.pod import DOOR_PORT, NetnsInfo
+from devcluster.edge.docker.pod import DOOR_PORT, NetnsInfo, PublishedPort
 from devcluster.edge.docker.spec import spec_digest
 from devcluster.edge.docker.workload import ExecResult
 from devcluster.errors import EngineError
@@ -41,6 +41,7 @@ __all__ = [
     "GoneError",
     "NetnsInfo",
     "NetworkInfo",
+    "PublishedPort",
     "Pulled",
     "RefusedError",
     "open_engine",

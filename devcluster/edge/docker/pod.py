@@ -19,18 +19,32 @@ from devcluster.edge.docker.attach import Attached, attach, until_line
 from devcluster.edge.docker.call import Calls, GoneError, RefusedError
 from devcluster.errors import ConfigurationError, EngineError
 from devcluster.rules.naming import container_name, labels, network_name
+from devcluster.rules.ports import PortKey
 
 DOOR_PORT = 7900
+_DOOR = PortKey(DOOR_PORT)
 
 _TAKEN = re.compile(r":(\d+)(?: failed: port is already allocated|: bind: address already in use)")
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class PublishedPort:
+    """The container's *port* is *host* at *address* of the laptop, in the same protocol."""
+
+    port: PortKey
+    address: str
+    host: int
+
+    def __str__(self) -> str:
+        return f"{self.address}:{self.host} -> {self.port}"
+
+
 @dataclass(frozen=True, slots=True)
 class NetnsInfo:
-    """``ports``: (container port, address, port on the laptop); ``address``: netns' own on the network."""
+    """``ports``: what it publishes; ``address``: netns' own on the network."""
 
     container_id: str
-    ports: tuple[tuple[int, str, int], ...]
+    ports: tuple[PublishedPort, ...]
     door_port: int
     address: str
 
@@ -69,18 +83,20 @@ async def netns_info(calls: Calls, container: str) -> NetnsInfo:
     """What a running netns has published, read back."""
     found = await calls.call(f"inspect container {container}", calls.api.inspect_container, container)
     ports = tuple(sorted(set(_published(found["NetworkSettings"]["Ports"] or {}))))
-    door = [port for inside, _, port in ports if inside == DOOR_PORT]
+    door = [item.host for item in ports if item.port == _DOOR]
     addresses = [item["IPAddress"] for item in found["NetworkSettings"]["Networks"].values()]
     if not found["State"]["Running"] or not door:
         raise GoneError(f"container {found['Name'].lstrip('/')} does not run")
-    others = tuple(item for item in ports if item[0] != DOOR_PORT)
+    others = tuple(item for item in ports if item.port != _DOOR)
     return NetnsInfo(found["Id"], others, door[0], addresses[0])
 
 
-def _published(ports: dict[str, list[dict[str, str]] | None]) -> Iterable[tuple[int, str, int]]:
+def _published(ports: dict[str, list[dict[str, str]] | None]) -> Iterable[PublishedPort]:
     for inside, hosts in ports.items():
+        number, _, protocol = inside.partition("/")
+        port = PortKey(int(number), protocol.upper())
         for host in hosts or ():
-            yield int(inside.partition("/")[0]), host["HostIp"], int(host["HostPort"])
+            yield PublishedPort(port, host["HostIp"], int(host["HostPort"]))
 
 
 def _netns_config(

@@ -261,7 +261,7 @@ class Session:
         netns = attachment.local.network.netns
         ports = netns.ports if netns is not None else ()
         detail = [f"{attachment.wanted.title} is answered by {attachment.local.name}"]
-        detail += [f"{address}:{host} -> {port}" for port, address, host in ports]
+        detail += [str(port) for port in ports]
         warnings = [asdict(caution) for caution in attachment.wanted.cautions]
         return {"name": attachment.key, "outcome": outcome, "detail": detail, "warnings": warnings}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from devcluster.edge.docker.engine import PublishedPort
 from devcluster.rules.marks import render_time
 from devcluster.run.host.attachment import Attachment
 from devcluster.run.host.podlink import PodLink
@@ -31,10 +32,20 @@ def _workload(attachment: Attachment) -> Json:
         "holder": attachment.claim.holder | {"since": attachment.claim.since},
         "pods": [_pod(attachment, link) for link in _sorted(attachment)],
         "pods_wanted": attachment.condition.pods_wanted,
-        "ports": [{"container": port, "host": host, "address": address} for port, address, host in ports],
+        "ports": [_port(port) for port in ports],
         "volumes": local.filling.status(),
         "rewrites": [*_rewrites(attachment), *local.filling.rewrites()],
         "drift": list(attachment.condition.drift),
+    }
+
+
+def _port(published: PublishedPort) -> Json:
+    port = published.port
+    return {
+        "container": port.number,
+        "protocol": port.protocol,
+        "host": published.host,
+        "address": published.address,
     }
 
 

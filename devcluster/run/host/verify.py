@@ -13,11 +13,12 @@ import base64
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from devcluster.edge.lines import RefusedError
 from devcluster.plan.proof import Attempt, Behind, Try, Verdict, broken_everywhere, judge, plan_proofs
+from devcluster.rules.ports import PortKey
 from devcluster.rules.services import routes, unmoved
 from devcluster.run.host.attachment import Attachment
 from devcluster.run.host.podlink import PodLink
@@ -54,7 +55,7 @@ async def session_verify(session: Session) -> Json:
     attachments = [session.attachments[row["name"]] for row in document["workloads"]]
     found = await asyncio.gather(*(_verify(session, attachment) for attachment in attachments))
     for row, verdicts in zip(document["workloads"], found, strict=True):
-        row["routes"] = [asdict(verdict) for verdict in verdicts]
+        row["routes"] = [verdict.row() for verdict in verdicts]
     return document
 
 
@@ -73,17 +74,17 @@ def _address(pod: Json) -> str:
     return str((pod.get("status") or {}).get("podIP") or "")
 
 
-def _expected(wanted: Wanted) -> frozenset[tuple[str, int]]:
+def _expected(wanted: Wanted) -> frozenset[tuple[str, PortKey]]:
     """The Service ports that led to the workload when ``up`` looked."""
     install, observed = wanted.install, wanted.install.observed
     moves = (*install.moves, *(observed.originals.moves if observed.originals else ()))
     services = [unmoved(service, moves) for service in observed.services]
     found = routes(services, install.base, container=observed.container, others=observed.others)
-    return frozenset((route.service, route.port) for route in found)
+    return frozenset((route.service, route.port) for route in found if route.port.led)
 
 
 async def _observe(
-    session: Session, attachment: Attachment, expected: frozenset[tuple[str, int]], asking: _Asking
+    session: Session, attachment: Attachment, expected: frozenset[tuple[str, PortKey]], asking: _Asking
 ) -> Behind:
     wanted, namespace = attachment.wanted, session.site.place.namespace
     services, pods, own = await asyncio.gather(
@@ -91,12 +92,11 @@ async def _observe(
         session.site.cluster.list("pod", namespace),
         session.site.cluster.list("pod", namespace, selector=wanted.object.selector),
     )
-    fronts = wanted.install.fronts
     return Behind(
         title=wanted.title,
         container=wanted.object.container,
         labels=wanted.install.base.get("metadata", {}).get("labels") or {},
-        ports=frozenset(port for item in fronts for port in (item.port, item.front) if port is not None),
+        ports=frozenset(port for item in wanted.install.fronts for port in item.keys),
         services=services.items,
         pods=pods.items,
         own=frozenset(item["metadata"]["name"] for item in own.items),

@@ -110,6 +110,7 @@ async def read_wanted(
         pending=images.pending,
         take=workload.take,
         port=project.agent.port,
+        fronts=project.agent.fronts,
         lease=project.agent.lease,
         delivery=project.agent.delivery,
         pin=machine.pin,

@@ -78,12 +78,12 @@ def test_the_shortest_file() -> None:
 def test_project_keys() -> None:
     project = read(
         "name: shop\ncontext: kind-dev\nnamespace: wp\nx-mine: [1]\n"
-        "agent: {port: 1234, lease: 1m30s, delivery: emptydir}\n"
+        "agent: {port: 1234, fronts: 20000, lease: 1m30s, delivery: emptydir}\n"
         'network: {local: ["*.corp.example", 192.168.7.9, 192.168.7.0/24, host.docker.internal]}\n'
         "workloads: {w: {x-note: 1}}\n"
     )
     assert (project.name, project.context, project.namespace) == ("shop", "kind-dev", "wp")
-    assert project.agent == Agent(1234, 90.0, "emptydir")
+    assert project.agent == Agent(1234, 20000, 90.0, "emptydir")
     names, networks = ("*.corp.example", "host.docker.internal"), ("192.168.7.9/32", "192.168.7.0/24")
     assert project.network == Network(names, networks)
 

@@ -137,6 +137,7 @@ def test_schema_and_parser_take_and_refuse_the_same(key: str) -> None:
         "namespace: kube_system",
         "agent: {port: '9900'}",
         "agent: {port: 0}",
+        "agent: {fronts: 65536}",
         "agent: {lease: 1m}",
         "agent: {lease: soon}",
         "agent: {delivery: disk}",
@@ -208,7 +209,7 @@ FULL = """
 name: shop
 context: kind-dev
 namespace: wordpress
-agent: {port: 9901, lease: 15s, delivery: emptydir}
+agent: {port: 9901, fronts: 20000, lease: 15s, delivery: emptydir}
 network: {local: ["*.corp.example", 10.0.0.0/8]}
 workloads:
   w:

@@ -14,6 +14,7 @@ from devcluster.plan.remove import plan_remove
 from devcluster.plan.steps import render_steps
 from devcluster.rules.image import ImageFacts
 from devcluster.rules.marks import Originals
+from devcluster.rules.ports import PortKey
 from devcluster.rules.services import PortMove
 
 IMAGE = ImageFacts("sha256:1", ("/app",), (), None, "", "/", "amd64", ())
@@ -78,7 +79,7 @@ def test_first_time_in_words() -> None:
         "    `down` restores the pod template, with a roll-out\n"
         " 4. wait until every pod of deployment/web runs its agent\n"
         "    because traffic is taken over pod by pod\n"
-        " 5. lead service/number to the agent (80: 8080 to 9901)\n"
+        " 5. lead service/number to the agent (80: 8080 to 47100)\n"
         "    because it names the application's port by its number\n"
         "    `down` restores the targetPort before the roll-out back"
     )
@@ -143,7 +144,7 @@ def test_crash_before_the_services_were_led() -> None:
 def test_direct_leaves_services_and_says_what_is_lost() -> None:
     plan = plan_install(observed(service("number", 8080)), replace(WISH, take="direct"))
     assert plan.moves == ()
-    assert plan.settings["ports"] == [{"port": 8080, "name": "http"}]
+    assert plan.settings["ports"] == [{"port": 8080, "protocol": "TCP", "name": "http"}]
     assert "refused" in plan.notes[0]
 
 
@@ -156,7 +157,7 @@ def test_remove_in_words() -> None:
     originals = installed(observed(service("number", 8080)), WISH).originals
     steps = plan_remove(originals, kind="deployment", name="web", namespace="shop")
     assert [str(step) for step in steps] == [
-        "lead service/number to the application (80: 9901 to 8080)",
+        "lead service/number to the application (80: 47100 to 8080)",
         "restore the pod template of deployment/web, with a roll-out",
         "wait until deployment/web is rolled out",
         "take our revisions out of the history of deployment/web",
@@ -165,14 +166,14 @@ def test_remove_in_words() -> None:
     ]
     alone = plan_remove(None, kind="deployment", name="web", namespace="shop")
     assert [type(step).__name__ for step in alone] == ["PruneHistory", "DeleteAgent"]
-    moves = (PortMove("number", 80, 8080, 9901),)
+    moves = (PortMove("number", PortKey(80), 8080, 47100),)
     noted = plan_remove(None, kind="deployment", name="web", namespace="shop", noted=moves)
     assert [type(step).__name__ for step in noted] == ["RestoreService", "PruneHistory", "DeleteAgent"]
-    copied = (*moves, PortMove("copy", 80, 8080, 9901))
+    copied = (*moves, PortMove("copy", PortKey(80), 8080, 47100))
     every = plan_remove(originals, kind="deployment", name="web", namespace="shop", noted=copied)
     assert [str(step) for step in every][:2] == [
-        "lead service/copy to the application (80: 9901 to 8080)",
-        "lead service/number to the application (80: 9901 to 8080)",
+        "lead service/copy to the application (80: 47100 to 8080)",
+        "lead service/number to the application (80: 47100 to 8080)",
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from devcluster.plan.proof import Attempt, Behind, Try, Verdict, judge, plan_proofs
+from devcluster.rules.ports import PortKey
 from devcluster.rules.services import MOVED, routes
 
 Json = dict[str, Any]
@@ -40,12 +41,12 @@ def _behind(*services: Json, **changes: Any) -> Behind:
         title="deployment/web",
         container="web",
         labels=_LABELS,
-        ports=frozenset({8080, 9901}),
+        ports=frozenset({PortKey(8080), PortKey(9901)}),
         services=services,
         pods=(_POD,),
         own=frozenset({"web-1"}),
         agents={"web-1": ""},
-        expected=frozenset({("web", 80)}),
+        expected=frozenset({("web", PortKey(80))}),
     )
     return dataclasses.replace(base, **changes)
 
@@ -146,7 +147,7 @@ def test_an_init_container_that_ended_has_no_port() -> None:
 def test_udp_is_skipped() -> None:
     plan = _one(_behind(_service({"port": 53, "protocol": "UDP"}), expected=frozenset()))
     assert isinstance(plan, Verdict)
-    assert (plan.state, plan.protocol) == ("skipped", "UDP")
+    assert (plan.state, plan.row()["port"], plan.row()["protocol"]) == ("skipped", 53, "UDP")
 
 
 def test_the_services_hop() -> None:
@@ -195,7 +196,7 @@ def test_the_agents_hop(agents: dict[str, str]) -> None:
 
 def _judged(*outcomes: Json) -> Verdict:
     tries = tuple(Try(f"10.96.0.7:{80 + i}") for i in range(len(outcomes)))
-    return judge(Attempt("web", 80, tries), outcomes, {"10.244.0.9": "web-1"})
+    return judge(Attempt("web", PortKey(80), tries), outcomes, {"10.244.0.9": "web-1"})
 
 
 def _answer(route: str = "laptop", errno: str = "") -> Json:

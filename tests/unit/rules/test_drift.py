@@ -8,6 +8,7 @@ from typing import Any
 
 from devcluster.rules.drift import Drift, service_drift, template_drift, true_state
 from devcluster.rules.marks import Originals
+from devcluster.rules.ports import PortKey
 from devcluster.rules.services import FrontPort, PortMove
 from devcluster.rules.template import Wrapping, wrap_template
 
@@ -21,7 +22,7 @@ CONTAINER = {
     "resources": {"limits": {"memory": "64Mi"}},
 }
 BEFORE: Json = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [CONTAINER]}}
-WRAPPING = Wrapping("s", ("c-00",), ("/app", "serve"), fronts=(FrontPort(8080, 9901, "http"),))
+WRAPPING = Wrapping("s", ("c-00",), ("/app", "serve"), fronts=(FrontPort(PortKey(8080), 9901, "http"),))
 WRAPPED = wrap_template(BEFORE, container="web", wrapping=WRAPPING)
 ORIGINALS = Originals("deployment", "web", "u", "web", BEFORE, WRAPPED, 10, 20, "1")
 
@@ -83,7 +84,7 @@ def test_another_image_is_told() -> None:
 
 
 def test_services() -> None:
-    move = PortMove("web", 80, 8080, 9901)
+    move = PortMove("web", PortKey(80), 8080, 9901)
 
     def service(target: int) -> Json:
         return {"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80, "targetPort": target}]}}
@@ -108,4 +109,4 @@ def test_the_state_says_no_more_than_what_arrives() -> None:
 def test_the_udp_port_of_the_same_number_leads_where_it_should() -> None:
     ports = [{"port": 53, "targetPort": 9901}, {"port": 53, "targetPort": 53, "protocol": "UDP"}]
     live = {"metadata": {"name": "dns"}, "spec": {"ports": ports}}
-    assert service_drift([PortMove("dns", 53, 53, 9901)], [live]) == ()
+    assert service_drift([PortMove("dns", PortKey(53), 53, 9901)], [live]) == ()

@@ -162,7 +162,10 @@ def test_a_memory_volume_that_is_off() -> None:
 
 def test_ports() -> None:
     ports = [{"containerPort": 80}, {"containerPort": 53, "protocol": "UDP"}, {"containerPort": 80}]
-    assert published_ports({"ports": ports}, Workload("w", Target("w"))) == (Publish(80, 80, written=False),)
+    assert published_ports({"ports": ports}, Workload("w", Target("w"))) == (
+        Publish(80, 80, written=False),
+        Publish(53, 53, protocol="udp", written=False),
+    )
     assert published_ports({"ports": ports}, Workload("w", Target("w"), ports=())) == ()
 
 

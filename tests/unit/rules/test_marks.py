@@ -17,6 +17,7 @@ from devcluster.rules.marks import (
     render_secret,
     restore_template,
 )
+from devcluster.rules.ports import PortKey
 from devcluster.rules.services import PortMove
 from devcluster.rules.template import Wrapping, wrap_template
 
@@ -39,7 +40,7 @@ ORIGINALS = Originals(
     raised_limit=20,
     revision="3",
     revisions={"web-1": ("3", "1")},
-    moves=(PortMove("web", 80, 8080, 9901),),
+    moves=(PortMove("web", PortKey(80), 8080, 9901),),
     managers={"deployment/web": [{"manager": "kubectl"}]},
 )
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from devcluster.errors import ConfigurationError
+from devcluster.rules.ports import PortKey
 from devcluster.rules.services import (
     FrontPort,
     PortMove,
+    Route,
     apply_moves,
     noted_moves,
     noted_workload,
     plan_fronts,
     plan_moves,
+    resolve_target,
     routes,
     undo_moves,
     unmoved,
@@ -59,7 +64,6 @@ def test_named_numeric_and_default_targets() -> None:
 def test_what_is_not_ours() -> None:
     others = ({"port": 1, "targetPort": "metrics"}, {"port": 2, "targetPort": 9902})
     assert found(service("a", *others)) == []
-    assert found(service("a", {"port": 53, "targetPort": "dns", "protocol": "UDP"})) == []
     assert found(service("a", {"port": 80}, selector={"app": "other"})) == []
     assert found(service("a", {"port": 80}, selector=None)) == []
 
@@ -77,19 +81,76 @@ def test_left_alone_with_the_reason() -> None:
     assert found(service("a", named), others=({"app": "web"},)) == ["a:80>http=8080"]
 
 
+def fronts_of(
+    items: Sequence[Route], template: dict[str, Any] = TEMPLATE, *, agent_port: int = 9900, **more: Any
+) -> tuple[FrontPort, ...]:
+    return plan_fronts(items, template, container="web", agent_port=agent_port, **{"first": 9901} | more)
+
+
 def test_fronts_skip_ports_in_use() -> None:
     items = routes(
         [service("a", {"port": 80, "targetPort": "http"}, {"port": 9901}, {"port": 7000})],
         TEMPLATE,
         container="web",
     )
-    fronts = plan_fronts(items, TEMPLATE, container="web", agent_port=9903)
-    assert fronts == (FrontPort(7000, 9904), FrontPort(8080, 9905, "http"), FrontPort(9901, 9906))
+    fronts = fronts_of(items, agent_port=9903)
+    assert fronts == (
+        FrontPort(PortKey(7000), 9904),
+        FrontPort(PortKey(8080), 9905, "http"),
+        FrontPort(PortKey(9901), 9906),
+    )
     moves = plan_moves(items, fronts)
-    assert moves == (PortMove("a", 7000, 7000, 9904), PortMove("a", 9901, 9901, 9906))
-    direct = plan_fronts(items, TEMPLATE, container="web", agent_port=9900, front=False)
+    assert moves == (PortMove("a", PortKey(7000), 7000, 9904), PortMove("a", PortKey(9901), 9901, 9906))
+    direct = fronts_of(items, front=False)
     assert all(item.front is None for item in direct)
     assert plan_moves(items, direct) == ()
+
+
+def test_fronts_avoid_what_any_container_declares_in_any_protocol() -> None:
+    """A sidecar, an init container, a port of UDP: each may take the number after us."""
+    items = routes([service("a", {"port": 80, "targetPort": "http"})], TEMPLATE, container="web")
+    for number in (53, 7000, 9100, 9902):
+        (taken,) = (item.front for item in fronts_of(items, first=number) if item.front)
+        assert taken == number + 1
+
+
+def test_fronts_end_at_the_highest_port() -> None:
+    items = routes([service("a", {"port": 80}, {"port": 81})], TEMPLATE, container="web")
+    assert {item.front for item in fronts_of(items, first=65534)} == {65534, 65535, None}
+    with pytest.raises(ConfigurationError, match="from port 65535 on there are not enough"):
+        fronts_of(items, first=65535)
+
+
+def test_tcp_and_udp_of_one_number_are_two_ports() -> None:
+    """Of which the agent leads one; the other is named."""
+    ports = [
+        {"name": "dns", "containerPort": 5353, "protocol": "UDP"},
+        {"name": "dns-tcp", "containerPort": 5353},
+    ]
+    template = {
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "web", "ports": ports}]},
+    }
+    targets = [
+        {"port": 53, "targetPort": "dns", "protocol": "UDP"},
+        {"port": 53, "targetPort": "dns-tcp"},
+        {"port": 54, "targetPort": "dns"},  # no port of TCP has that name
+        {"port": 55, "targetPort": 5353, "protocol": "UDP"},
+    ]
+    items = routes([service("a", *targets)], template, container="web")
+    assert [(str(it.port), str(it.container_port), it.left_alone) for it in items] == [
+        ("53/UDP", "5353/UDP", "the agent does not lead UDP"),
+        ("53", "5353", ""),
+        ("55/UDP", "5353/UDP", "the agent does not lead UDP"),
+    ]
+    assert fronts_of(items, template) == (FrontPort(PortKey(5353), 9901, "dns-tcp"),)
+
+
+def test_a_number_belongs_to_the_container_that_declares_it_in_that_protocol() -> None:
+    beside = {"name": "beside", "ports": [{"containerPort": 8125, "protocol": "UDP"}]}
+    spec = {"containers": [{"name": "web"}, beside]}
+    assert resolve_target(8125, "UDP", spec, "web") == ("beside", 8125)
+    assert resolve_target(8125, "TCP", spec, "web") == ("web", 8125)
 
 
 def _patched(item: dict[str, Any], operations: list[dict[str, Any]]) -> dict[str, Any]:
@@ -113,7 +174,7 @@ def test_there_and_back(notes: dict[str, str] | None) -> None:
     live = service("a", {"port": 80, "targetPort": 8080}, {"port": 81, "targetPort": "http"})
     if notes is not None:
         live["metadata"]["annotations"] = notes
-    moves = (PortMove("a", 80, 8080, 9901), PortMove("b", 81, 1, 2))
+    moves = (PortMove("a", PortKey(80), 8080, 9901), PortMove("b", PortKey(81), 1, 2))
     led = _patched(live, apply_moves(live, moves, "deployment/web"))
     assert led["spec"]["ports"][0]["targetPort"] == 9901
     assert apply_moves(led, moves, "deployment/web") == []
@@ -133,7 +194,7 @@ def test_a_note_that_says_nothing(text: str) -> None:
 
 
 def test_after_wrapping_anew_either_front_is_ours() -> None:
-    moves = (PortMove("a", 80, 8080, 9901), PortMove("a", 80, 8080, 9902))
+    moves = (PortMove("a", PortKey(80), 8080, 9901), PortMove("a", PortKey(80), 8080, 9902))
     for front in (9901, 9902):
         live = service("a", {"port": 80, "targetPort": front})
         operations, kept = undo_moves(live, moves)
@@ -142,13 +203,16 @@ def test_after_wrapping_anew_either_front_is_ours() -> None:
 
 def test_a_teammates_port_stays_and_is_named() -> None:
     live = service("a", {"port": 80, "targetPort": 3000})
-    assert undo_moves(live, (PortMove("a", 80, 8080, 9901),)) == ([], ("service/a port 80: targetPort",))
+    assert undo_moves(live, (PortMove("a", PortKey(80), 8080, 9901),)) == (
+        [],
+        ("service/a port 80: targetPort",),
+    )
 
 
 def test_a_number_that_speaks_tcp_and_udp() -> None:
     """Two ports of a Service, told apart by their protocol alone."""
     live = service("a", {"port": 53, "targetPort": 53}, {"port": 53, "targetPort": 53, "protocol": "UDP"})
-    moves = (PortMove("a", 53, 53, 9901),)
+    moves = (PortMove("a", PortKey(53), 53, 9901),)
     led = _patched(live, apply_moves(live, moves, "deployment/web"))
     assert [port["targetPort"] for port in led["spec"]["ports"]] == [9901, 53]
     assert unmoved(led, moves)["spec"] == live["spec"]
@@ -158,7 +222,7 @@ def test_a_number_that_speaks_tcp_and_udp() -> None:
 
 def test_a_port_that_was_given_another_number_meanwhile_is_led_back() -> None:
     """Else it would lead to the agent's port, where nobody listens after `down`."""
-    moves = (PortMove("a", 80, 8080, 9901), PortMove("a", 81, 8081, 9902))
+    moves = (PortMove("a", PortKey(80), 8080, 9901), PortMove("a", PortKey(81), 8081, 9902))
     live = service("a", {"port": 8888, "targetPort": 9901}, {"port": 80, "targetPort": 9902})
     wanted = service("a", {"port": 8888, "targetPort": 8080}, {"port": 80, "targetPort": 8081})
     operations, kept = undo_moves(live, moves)
@@ -175,7 +239,7 @@ def test_of_two_containers_with_one_port_name_the_first_is_meant() -> None:
 
     def numbers(*containers: dict[str, Any], **spec: Any) -> list[int]:
         template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": list(containers)} | spec}
-        return [route.container_port for route in routes(live, template, container="web")]
+        return [route.container_port.number for route in routes(live, template, container="web")]
 
     assert numbers(one, two) == []
     assert numbers(two, one) == [2]
@@ -194,4 +258,4 @@ def test_a_port_with_several_names_has_one_front() -> None:
     }
     targets = [{"port": 80, "targetPort": "http"}, {"port": 81, "targetPort": "metrics"}]
     items = routes([service("a", *targets)], template, container="web")
-    assert plan_fronts(items, template, container="web", agent_port=9900) == (FrontPort(8080, 9901, "http"),)
+    assert fronts_of(items, template) == (FrontPort(PortKey(8080), 9901, "http"),)

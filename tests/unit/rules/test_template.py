@@ -9,6 +9,7 @@ import pytest
 
 from devcluster.errors import ConfigurationError
 from devcluster.rules.image import ImageFacts
+from devcluster.rules.ports import PortKey
 from devcluster.rules.services import FrontPort
 from devcluster.rules.template import (
     Wrapping,
@@ -20,7 +21,7 @@ from devcluster.rules.template import (
 )
 
 IMAGE = ImageFacts("sha256:1", ("/entry", "$HOME"), ("run", "$(NAME)"), "SIGWINCH", "", "/", "amd64", ())
-FRONTS = (FrontPort(8080, 9901, "http"), FrontPort(8443, 9902, None))
+FRONTS = (FrontPort(PortKey(8080), 9901, "http"), FrontPort(PortKey(8443), 9902, None))
 
 
 def template(**container: Any) -> dict[str, Any]:
@@ -200,7 +201,10 @@ def test_settings() -> None:
     settings = agent_settings(
         original, container="web", image=IMAGE, fronts=FRONTS, take="front", port=9900, lease=15.0
     )
-    assert settings["ports"] == [{"port": 8080, "front": 9901, "name": "http"}, {"port": 8443, "front": 9902}]
+    assert settings["ports"] == [
+        {"port": 8080, "protocol": "TCP", "front": 9901, "name": "http"},
+        {"port": 8443, "protocol": "TCP", "front": 9902},
+    ]
     assert settings["readiness_probe"] == {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 7}
     token = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
     paths = [(mount["path"], mount["read_only"]) for mount in settings["mounts"]]
@@ -219,9 +223,31 @@ def test_every_name_of_a_port_moves() -> None:
     ]
 
 
+def test_of_a_number_that_speaks_tcp_and_udp_only_the_tcp_name_moves() -> None:
+    ports = [
+        {"name": "dns", "containerPort": 8080, "protocol": "UDP"},
+        {"name": "dns-tcp", "containerPort": 8080},
+    ]
+    assert web(wrap(template(ports=ports), fronts=FRONTS))["ports"] == [
+        {"name": "dns", "containerPort": 8080, "protocol": "UDP"},
+        {"containerPort": 8080},
+        {"name": "dns-tcp", "containerPort": 9901, "protocol": "TCP"},
+    ]
+
+
+def test_a_udp_port_of_the_agents_number_is_another_port() -> None:
+    original = template(ports=[{"containerPort": 9900, "protocol": "UDP"}])
+    check_template(original, container="web", agent_port=9900, command=("/app",))
+    original = template(ports=[{"containerPort": 9900}])
+    with pytest.raises(ConfigurationError, match="port 9900 is one of the pod's own"):
+        check_template(original, container="web", agent_port=9900, command=("/app",))
+
+
 def test_agents_port_must_be_free_of_services_too() -> None:
     with pytest.raises(ConfigurationError, match="9900"):
-        check_template(template(), container="web", agent_port=9900, command=("/app",), routed=(9900,))
+        check_template(
+            template(), container="web", agent_port=9900, command=("/app",), routed=(PortKey(9900),)
+        )
 
 
 @pytest.mark.parametrize(

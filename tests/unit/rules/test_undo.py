@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devcluster.rules.ports import PortKey, container_port
 from devcluster.rules.services import FrontPort
 from devcluster.rules.template import Wrapping, wrap_template
 from devcluster.rules.undo import restore, restore_managers
@@ -62,7 +63,7 @@ TEMPLATES = st.builds(
 def wrap(template: dict[str, Any], pin: str | None = "amd64") -> dict[str, Any]:
     ports = template["spec"]["containers"][0].get("ports") or []
     fronts = tuple(
-        FrontPort(port["containerPort"], 9901 + index, port.get("name")) for index, port in enumerate(ports)
+        FrontPort(container_port(port), 9901 + index, port.get("name")) for index, port in enumerate(ports)
     )
     wrapping = Wrapping("s", ("c-00",), ("/app",), fronts=fronts, pin=pin)
     return wrap_template(copy.deepcopy(template), container="web", wrapping=wrapping)
@@ -159,7 +160,7 @@ def test_arguments_that_we_took_away_come_back_beside_their_command() -> None:
 def test_several_names_of_one_port_go_back_beside_a_teammates_port() -> None:
     ports = [{"name": name, "containerPort": 8080} for name in ("http", "metrics")]
     original, theirs = base(ports=ports), {"name": "debug", "containerPort": 5005}
-    wrapping = Wrapping("s", ("c-00",), ("/app",), fronts=(FrontPort(8080, 9901, "http"),))
+    wrapping = Wrapping("s", ("c-00",), ("/app",), fronts=(FrontPort(PortKey(8080), 9901, "http"),))
     ours = wrap_template(original, container="web", wrapping=wrapping)
     live = copy.deepcopy(ours)
     live["spec"]["containers"][0]["ports"].append(theirs)

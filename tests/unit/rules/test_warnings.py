@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devcluster.rules.ports import PortKey
 from devcluster.rules.services import FrontPort
 from devcluster.rules.warnings import Circumstances, find_cautions
 
@@ -64,6 +65,19 @@ def test_datagrams_reach_nobody() -> None:
     assert (
         text == "datagrams: nobody will answer service/dns port 53/UDP: only TCP reaches the local container"
     )
+
+
+def test_a_port_of_datagrams_that_no_service_names_is_told_too() -> None:
+    """And one of another container goes on being answered by it."""
+    seen = around()
+    containers = seen.template["spec"]["containers"]
+    ports = [{"containerPort": 8125, "protocol": "UDP"}, {"containerPort": 8126}]
+    beside = {"name": "beside", "ports": [{"name": "stats", "containerPort": 9125, "protocol": "UDP"}]}
+    template = seen.template | {"spec": {"containers": [containers[0] | {"ports": ports}, beside]}}
+    stats = service("stats", 9125, app="web")
+    stats["spec"]["ports"] = [{"port": 9125, "targetPort": "stats", "protocol": "UDP"}]
+    (text,) = said(replace(seen, template=template, services=(stats,)))
+    assert text.startswith("datagrams: nobody will answer port 8125/UDP of container web:")
 
 
 def test_recreate_is_away_for_as_long_as_its_start_took() -> None:
@@ -194,7 +208,7 @@ def test_no_value_is_ever_said(form: str) -> None:
 
 
 def test_a_policy_that_says_a_number() -> None:
-    seen = replace(around(), fronts=(FrontPort(8080, 9901, "http"),))
+    seen = replace(around(), fronts=(FrontPort(PortKey(8080), 9901, "http"),))
     rule = {"ports": [{"port": 8080}]}
     policy = {"metadata": {"name": "only"}, "spec": {"podSelector": {}, "ingress": [rule]}}
     (text,) = said(replace(seen, policies=(policy,)))

@@ -1,0 +1,66 @@
+"""A port of a pod or of a Service: a number and a protocol.
+
+8080/TCP and 8080/UDP are two ports: a DNS server has both, often under two names and in one Service.
+
+Rules:
+- a port is compared by both, wherever it stands: in a Service, a container, a front, a published port;
+- only TCP passes the agent so far; what speaks something else is named where it is left alone.
+
+The naive way, to keep the numbers and drop what is not TCP, loses the other port without a word, and finds
+the number again where it means somebody else.
+
+Source: https://kubernetes.io/docs/reference/kubernetes-api/service-resources/service-v1/#ServiceSpec
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PortKey:
+    """``protocol`` as Kubernetes writes it: TCP, UDP or SCTP."""
+
+    number: int
+    protocol: str = "TCP"
+
+    @property
+    def led(self) -> bool:
+        """Whether the agent can lead its connections to the laptop."""
+        return self.protocol == "TCP"
+
+    def __str__(self) -> str:
+        return str(self.number) if self.protocol == "TCP" else f"{self.number}/{self.protocol}"
+
+
+def service_port(item: Json) -> PortKey:
+    """The port of one entry of a Service's ``ports``."""
+    return PortKey(item["port"], item.get("protocol") or "TCP")
+
+
+def container_port(item: Json) -> PortKey:
+    """The port of one entry of a container's ``ports``."""
+    return PortKey(item["containerPort"], item.get("protocol") or "TCP")
+
+
+def declared_ports(container: Json) -> tuple[PortKey, ...]:
+    """Each once, in the order of *container*: one port may have several names."""
+    return tuple(dict.fromkeys(container_port(item) for item in container.get("ports") or []))
+
+
+def serving_containers(spec: Json) -> list[Json]:
+    """All that run beside each other, sidecars included.
+
+    Source: https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/
+    """
+    sidecars = [it for it in spec.get("initContainers") or [] if it.get("restartPolicy") == "Always"]
+    return [*spec["containers"], *sidecars]
+
+
+def pod_ports(spec: Json) -> frozenset[PortKey]:
+    """Every port that any container of a pod declares, one that only prepares it included."""
+    containers = (*spec["containers"], *(spec.get("initContainers") or ()))
+    return frozenset(port for container in containers for port in declared_ports(container))
