@@ -46,9 +46,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return found[0] if found else ""
 
 
-def one_of(names: Sequence[str], last: str = "or") -> str:
+def one_of(names: Sequence[str]) -> str:
     """``replace, intercept or ingest``."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def refuse(

@@ -26,16 +26,16 @@ from devcluster.config.units import render_duration, render_size
 MASK = "***"
 
 
-def render_config(project: Project, form: str = "text", *, show_values: bool = False) -> str:
+def render_config(project: Project, form: str = "text") -> str:
     """*form*: ``text`` (YAML) or ``json``; ends with a newline."""
-    data = _project(project, show_values)
+    data = _project(project)
     if form == "json":
         return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
     text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=1000)
     return text
 
 
-def _project(project: Project, show_values: bool) -> dict[str, Any]:
+def _project(project: Project) -> dict[str, Any]:
     agent = project.agent
     return _written(
         name=project.name,
@@ -48,7 +48,7 @@ def _project(project: Project, show_values: bool) -> dict[str, Any]:
             "delivery": agent.delivery,
         },
         network={"local": [*project.network.names, *project.network.networks]},
-        workloads={item.key: _workload(item, show_values) for item in project.workloads},
+        workloads={item.key: _workload(item) for item in project.workloads},
     )
 
 
@@ -69,8 +69,8 @@ def _dollar(value: Any) -> Any:
     return value
 
 
-def _workload(item: Workload, show_values: bool) -> dict[str, Any]:
-    variables = {name: value if show_values else MASK for name, value in item.environment}
+def _workload(item: Workload) -> dict[str, Any]:
+    variables = {name: MASK for name, _ in item.environment}
     rewrite = item.rewrite
     written = _written(
         target=_target(item.target),

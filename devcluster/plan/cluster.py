@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class AgentPod:
-    """A pod of the workload with an agent in it.  ``image_id``: digest of the target container's image;
-    ``ending``: it was told to stop, and serves on until nobody is sent to it any more."""
+    """A pod of the workload with an agent in it.  ``ending``: it was told to stop, and serves until nobody is
+    sent to it any more."""
 
     name: str
     uid: str
     ip: str
-    ready: bool
     phase: str
-    image_id: str
     ending: bool = False

@@ -210,7 +210,7 @@ class Subject:
     namespace: str = ""
 
 
-def render_role(template: str, namespace: str, subject: Subject, rights: Iterable[Right] = RIGHTS) -> str:
+def render_role(template: str, namespace: str, subject: Subject) -> str:
     """Role and RoleBinding as yaml with a comment for each verb; *template* is jinja2's."""
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
@@ -219,4 +219,4 @@ def render_role(template: str, namespace: str, subject: Subject, rights: Iterabl
         lstrip_blocks=True,
     )
     text = environment.from_string(template)
-    return text.render(namespace=namespace, subject=subject, rules=rules_of(rights)) + "\n"
+    return text.render(namespace=namespace, subject=subject, rules=rules_of(RIGHTS)) + "\n"

@@ -107,15 +107,15 @@ def tree_size(tree: Tree) -> tuple[int, int]:
     return sum(files), len(files)
 
 
-def largest(tree: Tree, count: int = 3) -> tuple[tuple[str, int], ...]:
-    """The largest names at the top of a tree, with what is below them: what an ``exclude`` could name."""
+def largest(tree: Tree) -> tuple[tuple[str, int], ...]:
+    """The three largest names at the top of a tree, with what is below them: what ``exclude`` could name."""
     sizes: dict[str, int] = {}
     for entry in tree.values():
         top, _, rest = entry.path.partition("/")
         if entry.type == "f":
             shown = f"{top}/**" if rest else top
             sizes[shown] = sizes.get(shown, 0) + entry.size
-    return tuple(sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:count])
+    return tuple(sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:3])
 
 
 def local_changes(before: Tree, now: Tree) -> frozenset[str]:

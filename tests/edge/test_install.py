@@ -104,7 +104,7 @@ async def test_there_and_back(world: World, strategy: str) -> None:
     assert installed.laptop_key.startswith("-----BEGIN PRIVATE KEY")
     assert "PRIVATE" not in repr(installed)
     workload = await find_workload(world.cluster, Target("web"), world.namespace)
-    assert [pod.ready for pod in await agent_pods(world.cluster, workload)] == [True]
+    assert [pod.phase for pod in await agent_pods(world.cluster, workload)] == ["Running"]
     number = await world.cluster.get("service", "web-number", world.namespace)
     assert number["spec"]["ports"][0]["targetPort"] == 47100
     removal = await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))

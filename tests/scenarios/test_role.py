@@ -85,5 +85,6 @@ async def test_the_binding_names_whoever_is_meant(world: World) -> None:
         assert binding["subjects"] == [subject]
         for kind, item in (("role", role), ("rolebinding", binding)):
             assert item["kind"] in ("Role", "RoleBinding")
-            await world.cluster.create(kind, item, world.namespace, dry_run=True)
+            made = await world.cluster.create(kind, item, world.namespace)
+            await world.cluster.delete(kind, made["metadata"]["name"], world.namespace)
         assert (await world.devcluster("role", *words, "-o", "json")).json["items"] == [role, binding]

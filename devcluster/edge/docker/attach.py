@@ -55,9 +55,9 @@ class Attached:
             if not self._closed:
                 raise
 
-    def raw(self, size: int = 65536) -> bytes:
+    def raw(self) -> bytes:
         """Bytes as they come, of a terminal; b'' at its end."""
-        return bytes(self._reader.read1(size))
+        return bytes(self._reader.read1(65536))
 
     def _exactly(self, size: int) -> bytes:
         parts: list[bytes] = []

@@ -14,7 +14,7 @@ from devcluster.edge.docker.call import Calls, GoneError, RefusedError
 from devcluster.edge.docker.network import remove_network
 from devcluster.edge.docker.pod import remove_container
 from devcluster.errors import EngineError
-from devcluster.rules.naming import PROJECT, ROLE, SPEC, WORKLOAD
+from devcluster.rules.naming import PROJECT, ROLE, WORKLOAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,8 @@ class ContainerInfo:
     state: str
     health: str
     exit_code: int
-    spec_digest: str
     image: str
     netns: str
-    started_at: str
-    oom_killed: bool
 
     @property
     def running(self) -> bool:
@@ -54,15 +51,10 @@ class EngineFacts:
     """For ``doctor``.  ``free_bytes`` None: the engine's disk is not this machine's."""
 
     version: str
-    api_version: str
-    operating_system: str
     architecture: str
     context: str
     host: str
     rootless: bool
-    memory: int
-    cpus: int
-    data_root: str
     free_bytes: int | None
 
 
@@ -132,11 +124,8 @@ def _info(found: dict[str, Any]) -> ContainerInfo:
         state=state["Status"],
         health="" if health == "none" else health,
         exit_code=state["ExitCode"],
-        spec_digest=ours.get(SPEC, ""),
         image=found["Image"],
         netns=mode.partition("container:")[2],
-        started_at=state["StartedAt"],
-        oom_killed=bool(state.get("OOMKilled")),
     )
 
 
@@ -189,19 +178,13 @@ async def follow_logs(
 async def describe(calls: Calls) -> EngineFacts:
     info = await calls.call("ask the engine about itself", calls.api.info)
     version = await calls.call("ask the engine for its version", calls.api.version)
-    root = str(info.get("DockerRootDir") or "")
     return EngineFacts(
         version=str(version.get("Version", "")),
-        api_version=str(version.get("ApiVersion", "")),
-        operating_system=str(info.get("OperatingSystem", "")),
         architecture=str(version.get("Arch", "")),
         context=calls.context,
         host=calls.host,
         rootless=any("rootless" in str(option) for option in info.get("SecurityOptions") or ()),
-        memory=int(info.get("MemTotal") or 0),
-        cpus=int(info.get("NCPU") or 0),
-        data_root=root,
-        free_bytes=_free(calls.host, root),
+        free_bytes=_free(calls.host, str(info.get("DockerRootDir") or "")),
     )
 
 

@@ -6,14 +6,12 @@ answers.  The engine's classic builder is used: it is part of every engine and n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from devcluster.edge.docker.call import Calls, GoneError, RefusedError
 from devcluster.errors import EngineError
-
-Line = Callable[[str], None]
 
 
 async def image_id(calls: Calls, reference: str) -> str | None:
@@ -31,9 +29,8 @@ async def build_image(
     folder: Path,
     *,
     args: Mapping[str, str] | None = None,
-    line: Line | None = None,
 ) -> None:
-    """Build *folder* (with its Dockerfile) as *tag*; *line* hears what the builder says.
+    """Build *folder* (with its Dockerfile) as *tag*.
 
     :raises RefusedError: a step failed; the message has the builder's last lines.
     """
@@ -49,8 +46,6 @@ async def build_image(
         for text in str(item.get("stream", "")).splitlines():
             if text.strip():
                 said.append(text)
-                if line is not None:
-                    line(text)
         if "error" in item:
             tail = "\n".join(f"  {text}" for text in said[-10:])
             explanation = str(item["error"]).strip()

@@ -23,13 +23,13 @@ from devcluster.edge.kube.answer import StatusError, strange
 from devcluster.edge.kube.context import Context, kubeconfig_files, read_context
 from devcluster.edge.kube.paths import RESOURCES, Place, place
 from devcluster.edge.kube.transport import READ_TIMEOUT, Ping, Transport, UpgradeTarget
-from devcluster.edge.kube.watch import Listing, WatchEvent, follow, follow_all, follow_one
+from devcluster.edge.kube.watch import Listing, follow_all, follow_one
 from devcluster.errors import ClusterError, NotFoundError
 
 if TYPE_CHECKING:
     from devcluster.edge.kube.credentials import Access, Credentials
 
-__all__ = ["Cluster", "Listing", "UpgradeTarget", "WatchEvent", "open_cluster"]
+__all__ = ["Cluster", "Listing", "UpgradeTarget", "open_cluster"]
 
 Json = dict[str, Any]
 PatchType = Literal["json-patch", "merge", "strategic"]
@@ -103,13 +103,12 @@ class Cluster:
         body: Json,
         namespace: str | None = None,
         *,
-        dry_run: bool = False,
         manager: str = FIELD_MANAGER,
     ) -> Json:
         """ChangedError where one of that name exists."""
         resource = RESOURCES[kind]
         body = {"apiVersion": resource.api_version, "kind": resource.kind} | body
-        query = {"fieldManager": manager} | _dry(dry_run)
+        query = {"fieldManager": manager}
         return await self._json("POST", place(kind, namespace), "create", query=query, body=body)
 
     async def patch(
@@ -146,24 +145,6 @@ class Cluster:
         preconditions = {"uid": uid, "resourceVersion": resource_version}
         body["preconditions"] = {key: value for key, value in preconditions.items() if value}
         await self._json("DELETE", place(kind, namespace, name), "delete", body=body)
-
-    async def watch(
-        self,
-        kind: str,
-        namespace: str | None = None,
-        *,
-        selector: str = "",
-        fields: str = "",
-    ) -> AsyncGenerator[WatchEvent, None]:
-        """What is there (as ADDED), then each change, for as long as the caller listens.
-
-        A watch that ends is taken up from its last version; where the server has forgotten that
-        version (410) the list is read anew and the difference is told, so nothing is missed.
-        """
-        events = follow(self, kind, namespace, selector=selector, fields=fields)
-        async with contextlib.aclosing(events):
-            async for event in events:
-                yield event
 
     async def watch_all(
         self, kind: str, namespace: str | None = None, *, selector: str = "", fields: str = ""

@@ -146,19 +146,6 @@ async def _patiently(read: Callable[[], Awaitable[_Seen]]) -> _Seen:
             await asyncio.sleep(_PACE)
 
 
-async def follow(
-    cluster: Source, kind: str, namespace: str | None, *, selector: str, fields: str
-) -> AsyncGenerator[WatchEvent, None]:
-    """Each object as ADDED, then its changes."""
-    listing = await cluster.list(kind, namespace, selector=selector, fields=fields)
-    for item in listing.items:
-        yield WatchEvent("ADDED", item)
-    changes = _changes(cluster, kind, namespace, selector, fields, listing)
-    async with contextlib.aclosing(changes):
-        async for event in changes:
-            yield event
-
-
 async def _changes(
     cluster: Source, kind: str, namespace: str | None, selector: str, fields: str, listing: Listing
 ) -> AsyncGenerator[WatchEvent, None]:

@@ -6,7 +6,6 @@ import contextlib
 import difflib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from typing import Any
 
 from devcluster.config.model import Target
 from devcluster.edge.kube.answer import ForbiddenError
@@ -169,15 +168,10 @@ def _container(item: Json, target: Target, title: str, namespace: str) -> str:
     return str(names[0])
 
 
-async def read_workload(cluster: Cluster, kind: str, name: str, namespace: str) -> Json:
-    """The raw object.  NotFoundError where it is gone."""
-    return await cluster.get(kind, name, namespace)
-
-
 async def agent_pods(cluster: Cluster, workload: WorkloadObject) -> tuple[AgentPod, ...]:
     """The pods of *workload* in which an agent runs and that are not on their way out, by name."""
     listing = await cluster.list("pod", workload.namespace, selector=workload.selector)
-    return tuple(pod for pod in _agents(listing.items, workload) if not pod.ending)
+    return tuple(pod for pod in _agents(listing.items) if not pod.ending)
 
 
 async def watch_agent_pods(
@@ -188,35 +182,27 @@ async def watch_agent_pods(
     states = cluster.watch_all("pod", workload.namespace, selector=workload.selector)
     async with contextlib.aclosing(states):
         async for items in states:
-            pods = _agents(items, workload)
+            pods = _agents(items)
             if pods != last:
                 last = pods
                 yield pods
 
 
-def _agents(items: tuple[Json, ...], workload: WorkloadObject) -> tuple[AgentPod, ...]:
+def _agents(items: tuple[Json, ...]) -> tuple[AgentPod, ...]:
     pods = [
-        parse_pod(item, workload.container)
+        parse_pod(item)
         for item in items
         if is_wrapped(item) and item.get("status", {}).get("phase") not in ("Failed", "Succeeded")
     ]
     return tuple(sorted(pods, key=lambda pod: pod.name))
 
 
-def parse_pod(item: Json, container: str) -> AgentPod:
+def parse_pod(item: Json) -> AgentPod:
     status: Json = item.get("status") or {}
-    conditions = {one["type"]: one["status"] for one in status.get("conditions") or []}
     return AgentPod(
         name=item["metadata"]["name"],
         uid=item["metadata"]["uid"],
         ip=status.get("podIP", ""),
-        ready=conditions.get("Ready") == "True",
         phase=status.get("phase", "Pending"),
-        image_id=str(_status(status, container).get("imageID", "")),
         ending=bool(item["metadata"].get("deletionTimestamp")),
     )
-
-
-def _status(status: Json, container: str) -> dict[str, Any]:
-    found = [one for one in status.get("containerStatuses") or [] if one["name"] == container]
-    return found[0] if found else {}

@@ -15,6 +15,8 @@ from devcluster.edge.lane.ways import Ways
 from devcluster.edge.lines import Json, Lines
 from devcluster.errors import EngineError
 
+_PATIENCE = 15.0  # seconds for the agent, and for the gateway
+
 
 @dataclass(frozen=True, slots=True)
 class Door:
@@ -25,16 +27,16 @@ class Door:
 
 
 async def open_lane(
-    ways: Ways, target: UpgradeTarget, agent: AgentAddress, door: Door, lane: str, *, timeout: float = 15.0
+    ways: Ways, target: UpgradeTarget, agent: AgentAddress, door: Door, lane: str
 ) -> asyncio.Future[None]:
     """Join a new lane of *agent* to the gateway.  The result is done when the lane is gone, and
     ends it when it is cancelled.
 
     Raises LaneError (the agent), EngineError (the gateway).
     """
-    cluster = await ways.open(target, agent, "devcluster-lane", timeout=timeout)
+    cluster = await ways.open(target, agent, "devcluster-lane", timeout=_PATIENCE)
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(_PATIENCE):
             local = await _enter(door, {"open": "lane", "pod": agent.pod, "lane": lane})
     except BaseException:
         cluster.abort()

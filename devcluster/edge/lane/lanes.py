@@ -144,7 +144,7 @@ async def open_upgrade(target: UpgradeTarget, agent: AgentAddress, protocol: str
     pod = f"/api/v1/namespaces/{agent.namespace}/pods/{agent.pod}:{agent.port}/proxy"
     async with timed(target, agent, timeout):
         side = await dial(target, lambda: Side(head_end=HTTP_END))
-        head = request_head(target, agent, protocol, path=target.prefix + pod, headers=target.headers)
+        head = request_head(target, protocol, path=target.prefix + pod, headers=target.headers)
         return await upgrade(side, head, agent, "pods/proxy")
 
 
@@ -230,7 +230,6 @@ async def _dial_through_proxy(target: UpgradeTarget, make: Callable[[], Side]) -
 
 def request_head(
     target: UpgradeTarget,
-    agent: AgentAddress,
     protocol: str,
     *,
     path: str,

@@ -115,7 +115,7 @@ async def open_forwarded(
         except BaseException:
             side.abort()
             raise
-        return await upgrade(side, request_head(target, agent, protocol, path="/"), agent, _RIGHT)
+        return await upgrade(side, request_head(target, protocol, path="/"), agent, _RIGHT)
 
 
 async def _shake(side: ForwardedSide, target: UpgradeTarget, agent: AgentAddress) -> None:

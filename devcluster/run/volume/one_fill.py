@@ -143,7 +143,7 @@ class OneFill:
         rewrite = self._rewrite
         manifest.patterns = rewrite.patterns if rewrite is not None else ()
         manifest.digest = rewrite.digest if rewrite is not None else ""
-        manifest.rewrites = self._all_rewrites(kept)
+        manifest.rewrites = self._all_rewrites()
 
     def _found_equal(self, path: str) -> bool:
         """The copy had it before we knew of it, as the pod has it."""
@@ -170,7 +170,7 @@ class OneFill:
         gone = self._local.keys() - self._after.keys()
         return {path: entry for path, entry in base.items() if path not in gone or path in mine}
 
-    def _all_rewrites(self, kept: set[str]) -> tuple[FileRewrite, ...]:
+    def _all_rewrites(self) -> tuple[FileRewrite, ...]:
         rewrite = self._rewrite
         if rewrite is None:
             return ()

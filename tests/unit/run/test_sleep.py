@@ -66,7 +66,7 @@ def test_this_machine_tells() -> None:
 
 
 def _pod() -> AgentPod:
-    return AgentPod(name="web-1", uid="u", ip="10.0.0.1", ready=True, phase="Running", image_id="")
+    return AgentPod(name="web-1", uid="u", ip="10.0.0.1", phase="Running")
 
 
 async def _nowhere() -> Any:
