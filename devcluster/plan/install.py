@@ -20,6 +20,7 @@ from devcluster.plan.steps import (
     RestoreService,
     WriteSecret,
 )
+from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.image import ImageFacts
 from devcluster.rules.marks import Originals, chunk_name, orphan, restore_template, secret_name
 from devcluster.rules.memory import Admitted
@@ -77,9 +78,7 @@ class Observed:
     not the workload's.  ``originals`` and ``settings``: from the Secret, if there is one.  ``admitted``:
     the memory of its pods, wherever that was said."""
 
-    kind: str
-    name: str
-    namespace: str
+    ref: WorkloadRef
     container: str
     object: Json = field(repr=False)
     services: tuple[Json, ...] = field(default=(), repr=False)
@@ -109,7 +108,7 @@ class InstallPlan:
 
     @property
     def secret(self) -> str:
-        return secret_name(self.observed.kind, self.observed.name)
+        return secret_name(self.observed.ref)
 
     @property
     def astray(self) -> bool:
@@ -140,7 +139,7 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
     command = original_command(target, wish.image) if known else ()
     routed = {route.container_port for route in found}
     check_template(base, container=observed.container, agent_port=wish.port, command=command, routed=routed)
-    secret = secret_name(observed.kind, observed.name)
+    secret = secret_name(observed.ref)
     chunks = tuple(chunk_name(wish.digest, index) for index in range(wish.chunks))
     wrapping = Wrapping(
         secret, chunks, command, wish.port, wish.delivery, fronts, wish.pin, observed.admitted
@@ -167,7 +166,7 @@ def base_template(observed: Observed) -> Json:
     live: Json = observed.object["spec"]["template"]
     if observed.originals is None:
         if is_wrapped(live):
-            raise orphan(observed.kind, observed.name, observed.namespace)
+            raise orphan(observed.ref)
         return live
     return restore_template(observed.originals, live).template
 
@@ -214,16 +213,16 @@ def _volumes(template: Json) -> set[str]:
 def _steps(
     observed: Observed, chunks: tuple[str, ...], moves: tuple[PortMove, ...], adopted: bool
 ) -> tuple[InstallStep, ...]:
-    space, kind, name = observed.namespace, observed.kind, observed.name
+    ref, space = observed.ref, observed.ref.namespace
     steps: list[InstallStep] = []
     if not adopted:
         again = observed.originals is not None and is_wrapped(observed.object["spec"]["template"])
-        cause = "the agent that is there was set up differently" if again else f"{kind}/{name} has no agent"
+        cause = "the agent that is there was set up differently" if again else f"{ref} has no agent"
         steps.append(PublishAgent(space, chunks, f"{cause}; no image has to be pulled for it"))
-        steps.append(WriteSecret(space, secret_name(kind, name), "`down` must work from any machine"))
+        steps.append(WriteSecret(space, secret_name(ref), "`down` must work from any machine"))
         steps += _stale(observed, moves)
-        steps.append(PatchTemplate(space, kind, name, observed.container, cause))
-    steps.append(AwaitPods(space, kind, name, "traffic is taken over pod by pod"))
+        steps.append(PatchTemplate(ref, observed.container, cause))
+    steps.append(AwaitPods(ref, "traffic is taken over pod by pod"))
     live = {service["metadata"]["name"]: service for service in observed.services}
     for service in sorted({move.service for move in moves}):
         mine = tuple(move for move in moves if move.service == service)
@@ -237,14 +236,14 @@ def _stale(observed: Observed, moves: Collection[PortMove]) -> list[RestoreServi
     """Services that lead to fronts which the new wrapping does not have."""
     old = set(observed.originals.moves if observed.originals else ())
     for service in observed.services:
-        if noted_workload(service) == (observed.kind, observed.name):
+        if noted_workload(service) == observed.ref:
             old |= set(noted_moves(service))
     old -= set(moves)
     cause = "the front that it leads to will be gone"
     names = sorted({move.service for move in old} & {one["metadata"]["name"] for one in observed.services})
     return [
         RestoreService(
-            observed.namespace, name, tuple(sorted(_of(old, name), key=lambda move: move.port)), cause
+            observed.ref.namespace, name, tuple(sorted(_of(old, name), key=lambda move: move.port)), cause
         )
         for name in names
     ]

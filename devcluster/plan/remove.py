@@ -11,17 +11,13 @@ from devcluster.plan.steps import (
     RestoreService,
     RestoreTemplate,
 )
+from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.marks import Originals, secret_name
 from devcluster.rules.services import PortMove
 
 
 def plan_remove(
-    originals: Originals | None,
-    *,
-    kind: str,
-    name: str,
-    namespace: str,
-    noted: tuple[PortMove, ...] = (),
+    originals: Originals | None, ref: WorkloadRef, *, noted: tuple[PortMove, ...] = ()
 ) -> tuple[RemoveStep, ...]:
     """*originals* None: there is no Secret (any more), so only the binary may be left over, and what is
     *noted* on Services, which counts in any case.
@@ -33,14 +29,13 @@ def plan_remove(
     every = dict.fromkeys([*(originals.moves if originals is not None else ()), *noted])
     for service in sorted({move.service for move in every}):
         moves = tuple(move for move in every if move.service == service)
-        steps.append(RestoreService(namespace, service, moves, "the agent's port is about to go"))
+        steps.append(RestoreService(ref.namespace, service, moves, "the agent's port is about to go"))
     if originals is not None:
-        where = (namespace, kind, name)
-        steps.append(RestoreTemplate(*where, originals.container, "it starts the application by the agent"))
-        steps.append(AwaitRollout(*where, "the pods with an agent must be gone first"))
-        steps.append(PruneHistory(*where, "`rollout undo` would bring the agent back"))
-        steps.append(DeleteSecret(namespace, secret_name(kind, name), "it is not needed any more"))
+        steps.append(RestoreTemplate(ref, originals.container, "it starts the application by the agent"))
+        steps.append(AwaitRollout(ref, "the pods with an agent must be gone first"))
+        steps.append(PruneHistory(ref, "`rollout undo` would bring the agent back"))
+        steps.append(DeleteSecret(ref.namespace, secret_name(ref), "it is not needed any more"))
     else:
-        steps.append(PruneHistory(namespace, kind, name, "`rollout undo` would bring the agent back"))
-    steps.append(DeleteAgent(namespace, "it is not needed any more"))
+        steps.append(PruneHistory(ref, "`rollout undo` would bring the agent back"))
+    steps.append(DeleteAgent(ref.namespace, "it is not needed any more"))
     return tuple(steps)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.services import PortMove
 
 
@@ -51,27 +52,23 @@ class WriteSecret:
 
 @dataclass(frozen=True, slots=True)
 class PatchTemplate:
-    namespace: str
-    kind: str
-    name: str
+    ref: WorkloadRef
     container: str
     cause: str
     undo: str = "restores the pod template, with a roll-out"
 
     def __str__(self) -> str:
-        return f"start container {self.container} of {self.kind}/{self.name} by the agent, with a roll-out"
+        return f"start container {self.container} of {self.ref} by the agent, with a roll-out"
 
 
 @dataclass(frozen=True, slots=True)
 class AwaitPods:
-    namespace: str
-    kind: str
-    name: str
+    ref: WorkloadRef
     cause: str
     undo: str = ""
 
     def __str__(self) -> str:
-        return f"wait until every pod of {self.kind}/{self.name} runs its agent"
+        return f"wait until every pod of {self.ref} runs its agent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,39 +99,33 @@ class RestoreService:
 
 @dataclass(frozen=True, slots=True)
 class RestoreTemplate:
-    namespace: str
-    kind: str
-    name: str
+    ref: WorkloadRef
     container: str
     cause: str
     undo: str = ""
 
     def __str__(self) -> str:
-        return f"restore the pod template of {self.kind}/{self.name}, with a roll-out"
+        return f"restore the pod template of {self.ref}, with a roll-out"
 
 
 @dataclass(frozen=True, slots=True)
 class AwaitRollout:
-    namespace: str
-    kind: str
-    name: str
+    ref: WorkloadRef
     cause: str
     undo: str = ""
 
     def __str__(self) -> str:
-        return f"wait until {self.kind}/{self.name} is rolled out"
+        return f"wait until {self.ref} is rolled out"
 
 
 @dataclass(frozen=True, slots=True)
 class PruneHistory:
-    namespace: str
-    kind: str
-    name: str
+    ref: WorkloadRef
     cause: str
     undo: str = ""
 
     def __str__(self) -> str:
-        return f"take our revisions out of the history of {self.kind}/{self.name}"
+        return f"take our revisions out of the history of {self.ref}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ class Drift:
 
 def template_drift(originals: Originals, item: Json) -> tuple[Drift, ...]:
     """What is no longer as we wrote it in *item*, the workload as it stands; () where all of it is."""
-    title, live = f"{originals.kind}/{originals.name}", item["spec"]["template"]
+    title, live = str(originals.ref), item["spec"]["template"]
     by = _by(item, "spec", "template")
     if not is_wrapped(live):
         return (Drift(f"the template of {title} was put back{by}: its pods have no agent", "gone"),)

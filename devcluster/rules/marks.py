@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from devcluster.errors import LeftoverError
+from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.keys import KeyPair
 from devcluster.rules.ports import PortKey
 from devcluster.rules.services import PortMove
@@ -71,8 +72,7 @@ class Originals:
     annotations (revision, revision-history).  ``managers``: metadata.managedFields, by ``kind/name``.
     """
 
-    kind: str
-    name: str
+    ref: WorkloadRef
     uid: str
     container: str
     template: Json
@@ -99,26 +99,29 @@ def restore_template(originals: Originals, live: Json) -> Restored:
     return min(found, key=lambda restored: len(restored.kept))
 
 
-def orphan(kind: str, name: str, namespace: str) -> LeftoverError:
+def orphan(ref: WorkloadRef) -> LeftoverError:
     """An agent whose Secret somebody deleted: nothing says what stood there before."""
     return LeftoverError(
-        f"{kind}/{name} in namespace {namespace} has an agent, but secret/{secret_name(kind, name)}, "
+        f"{ref.place} has an agent, but secret/{secret_name(ref)}, "
         "which knows what stood there before, is gone",
-        hint=f"kubectl rollout undo {kind}/{name} -n {namespace}\nthen `devcluster down -n {namespace}`",
+        hint=f"kubectl rollout undo {ref} -n {ref.namespace}\nthen `devcluster down -n {ref.namespace}`",
     )
 
 
-def secret_name(kind: str, name: str) -> str:
-    return f"devcluster-{kind}-{name}"
+def secret_name(ref: WorkloadRef) -> str:
+    """A kind has no dash, so no two workloads share one."""
+    return f"devcluster-{ref.kind}-{ref.name}"
 
 
 def chunk_name(digest: str, index: int) -> str:
     return f"devcluster-agent-{digest}-{index:02}"
 
 
-def owner_reference(api_version: str, kind: str, name: str, uid: str) -> Json:
-    """A reference to the workload, so that the garbage collector cleans up after it."""
-    return {"apiVersion": api_version, "kind": kind, "name": name, "uid": uid}
+def owner_reference(item: Json) -> Json:
+    """A reference to the workload *item*, so that the garbage collector cleans up after it."""
+    metadata = item["metadata"]
+    named = {"name": metadata["name"], "uid": metadata["uid"]}
+    return {"apiVersion": item["apiVersion"], "kind": item["kind"]} | named
 
 
 def render_secret(
@@ -136,11 +139,12 @@ def render_secret(
     }
     labels = {
         MANAGED_BY: "devcluster",
-        KIND_LABEL: originals.kind,
-        NAME_LABEL: originals.name[:63].rstrip("-."),
+        KIND_LABEL: originals.ref.kind,
+        NAME_LABEL: originals.ref.name[:63].rstrip("-."),
     }
     metadata = {
-        "name": secret_name(originals.kind, originals.name),
+        "name": secret_name(originals.ref),
+        "namespace": originals.ref.namespace,
         "labels": labels,
         "ownerReferences": [owner],
     }
@@ -178,7 +182,8 @@ def _parse_holder(data: Json | None) -> Holder | None:
 def render_originals(originals: Originals) -> str:
     """A Service's port stands there by its number: only TCP is led elsewhere."""
     moves = [asdict(move) | {"port": move.port.number} for move in originals.moves]
-    return json.dumps(asdict(originals) | {"moves": moves}, sort_keys=True)
+    data = asdict(originals)
+    return json.dumps(data | data.pop("ref") | {"moves": moves}, sort_keys=True)
 
 
 def parse_originals(secret: Json) -> Originals | None:
@@ -187,6 +192,8 @@ def parse_originals(secret: Json) -> Originals | None:
     if not text:
         return None
     data = json.loads(text)
+    ref = WorkloadRef(data.pop("kind"), secret["metadata"]["namespace"], data.pop("name"))
+    data.pop("namespace", None)
     data["revisions"] = {name: (pair[0], pair[1]) for name, pair in data["revisions"].items()}
     data["moves"] = tuple(PortMove(**move | {"port": PortKey(move["port"])}) for move in data["moves"])
-    return Originals(**data)
+    return Originals(ref=ref, **data)

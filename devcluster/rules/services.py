@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from devcluster.errors import ConfigurationError
+from devcluster.rules.identity import WorkloadRef, parse_title
 from devcluster.rules.ports import PortKey, container_port, pod_ports, service_port, serving_containers
 
 Json = dict[str, Any]
@@ -183,8 +184,8 @@ def plan_moves(found: Collection[Route], fronts: Collection[FrontPort]) -> tuple
     return tuple(sorted(moves, key=lambda move: (move.service, move.port)))
 
 
-def apply_moves(service: Json, moves: Collection[PortMove], workload: str) -> list[Json]:
-    """A JSON patch that leads *service* to the fronts of *workload* (``kind/name``); [] where it does."""
+def apply_moves(service: Json, moves: Collection[PortMove], workload: WorkloadRef) -> list[Json]:
+    """A JSON patch that leads *service* to the fronts of *workload*; [] where it does."""
     operations, _ = _replace(service, moves, lambda move: (move.original, move.front))
     return [*operations, *_note(service, moves, workload)] if operations else []
 
@@ -224,23 +225,23 @@ def noted_moves(service: Json) -> tuple[PortMove, ...]:
         return ()
 
 
-def noted_workload(service: Json) -> tuple[str, str] | None:
-    """(kind, name) of the workload to whose agent *service* is led; None where there is no note."""
+def noted_workload(service: Json) -> WorkloadRef | None:
+    """The workload to whose agent *service* is led; None where there is no note."""
     try:
-        kind, _, name = json.loads(_notes(service)[MOVED])["workload"].partition("/")
+        title = json.loads(_notes(service)[MOVED])["workload"]
+        return parse_title(title, service["metadata"]["namespace"])
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
-    return kind, name
 
 
 def _notes(service: Json) -> dict[str, str]:
     return service["metadata"].get("annotations") or {}
 
 
-def _note(service: Json, moves: Collection[PortMove], workload: str) -> list[Json]:
+def _note(service: Json, moves: Collection[PortMove], workload: WorkloadRef) -> list[Json]:
     name = service["metadata"]["name"]
     ports = sorted([move.port.number, move.original, move.front] for move in moves if move.service == name)
-    text = json.dumps({"workload": workload, "ports": ports})
+    text = json.dumps({"workload": str(workload), "ports": ports})
     if not _notes(service):
         return [{"op": "add", "path": "/metadata/annotations", "value": {MOVED: text}}]
     return [{"op": "add", "path": _NOTE, "value": text}]

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from devcluster.rules.controllers import find_managers
 from devcluster.rules.databases import find_databases
+from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.policies import find_closed
 from devcluster.rules.ports import declared_ports
 from devcluster.rules.services import FrontPort, routes, selects
@@ -47,8 +48,7 @@ class Circumstances:
     there will be a roll-out; ``template``: without the agent; ``written`` and ``excluded``: what the file
     says of the environment."""
 
-    kind: str
-    name: str
+    ref: WorkloadRef
     container: str
     object: Json = field(repr=False)
     template: Json = field(repr=False)
@@ -64,7 +64,7 @@ class Circumstances:
 
     @property
     def title(self) -> str:
-        return f"{self.kind}/{self.name}"
+        return str(self.ref)
 
 
 def find_cautions(seen: Circumstances) -> tuple[Caution, ...]:
@@ -149,7 +149,7 @@ def _autoscalers(seen: Circumstances) -> list[Caution]:
         kind = str(target.get("kind") or "Deployment").lower()
         owners = item["metadata"].get("ownerReferences") or []
         behind = any(owner.get("kind") == "ScaledObject" for owner in owners)
-        if (kind, target.get("name")) == (seen.kind, seen.name) and not behind:
+        if (kind, target.get("name")) == (seen.ref.kind, seen.ref.name) and not behind:
             found.append(Caution("autoscaler", _scales(item, spec, seen.title)))
     return found
 

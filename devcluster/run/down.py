@@ -21,10 +21,11 @@ from devcluster.errors import (
     RemainsError,
     joined,
 )
-from devcluster.rules.marks import secret_name
+from devcluster.rules.identity import WorkloadRef, means, parse_title
 from devcluster.run.place import Place, place_of
-from devcluster.run.report import Report, silent
-from devcluster.run.request import Request, check_names
+from devcluster.run.report import Report
+from devcluster.run.request import Request
+from devcluster.run.selection import find_installed, find_keys, find_meant_traces, find_unknown
 from devcluster.run.site import gateway_binary
 from devcluster.run.socket import AbsentError, EndedError, ask
 from devcluster.run.turn import Turn
@@ -32,7 +33,7 @@ from devcluster.run.volume.removing import remove_copies
 from devcluster.run.workload.holding import own_holder, still_held
 from devcluster.run.workload.record import held
 from devcluster.run.workload.remove import remove
-from devcluster.run.workload.traces import Trace, find_all_traces, find_places, find_traces
+from devcluster.run.workload.traces import Trace, find_all_traces, find_places
 
 Json = dict[str, Any]
 
@@ -58,21 +59,25 @@ async def down(
         places = await _places(request, cluster, everywhere)
         result: Json = {"workloads": [], "notes": []}
         errors: list[DevclusterError] = []
-        if unknown := await _unknown(request, cluster, places, everywhere):
+        done: dict[tuple[str, str], WorkloadRef] = {}  # by the host processes: key and namespace
+        keys: dict[str, tuple[str, ...]] = {}
+        if unknown := await find_unknown(request, cluster, places, everywhere):
             result["notes"].append(f"there is nothing of devcluster's for {', '.join(unknown)}")
         for place in places:
-            message = {"do": "down", "only": list(request.only), "volumes": volumes}
+            keys[place.id] = await find_keys(request, place)
+            message = {"do": "down", "only": list(keys[place.id]), "volumes": volumes}
             with contextlib.suppress(AbsentError, EndedError):  # what it did not do is done here
                 try:
                     answer = await ask(place.socket, message, report)
                 except RemainsError as error:
                     errors.append(error)
                     continue
-                result["workloads"] += answer["workloads"]
-        done = {row["name"] for row in result["workloads"]}
-        traces, notes = await _traces(request, cluster, everywhere)
+                for row in answer["workloads"]:
+                    done[row["name"], place.namespace] = parse_title(row["detail"][0], place.namespace)
+                    result["workloads"].append(row)
+        traces, notes = await find_installed(request, cluster, everywhere)
         result["notes"] += notes
-        for trace in traces:
+        for trace in await find_meant_traces(request, cluster, everywhere, traces, done):
             try:
                 if not takeover and await _is_theirs(request, cluster, trace, everywhere):
                     raise _theirs(trace)
@@ -80,12 +85,12 @@ async def down(
             except (HeldError, LeftoverError, ForbiddenError) as error:  # the others go on
                 errors.append(error)
                 continue
-            if row["name"] not in done:
+            if trace.ref not in done.values():
                 result["workloads"].append(row)
     if places:
         async with open_engine() as engine:
             for place in places:
-                result["notes"] += await _clean_docker(request, engine, place, volumes)
+                result["notes"] += await _clean_docker(engine, place, keys[place.id], volumes)
     if errors:
         raise joined(errors)
     return result
@@ -93,7 +98,7 @@ async def down(
 
 def _theirs(trace: Trace) -> HeldError:
     return HeldError(
-        f"{trace.kind}/{trace.name} was left alone: {held(trace.record).message}",
+        f"{trace.ref} was left alone: {held(trace.record).message}",
         hint="`devcluster down --takeover` puts it back all the same",
     )
 
@@ -102,12 +107,11 @@ async def _is_theirs(request: Request, cluster: Cluster, trace: Trace, everywher
     """Whether another person holds it and is still there."""
     if request.project is None or everywhere or trace.record.holder is None:
         return False
-    own = own_holder(place_of(cluster.context, trace.namespace, request.project.name, request.environ))
+    own = own_holder(place_of(cluster.context, trace.ref.namespace, request.project.name, request.environ))
     holder = trace.record.holder
     if (holder.user, holder.host) == (own.user, own.host):
         return False
-    secret = secret_name(trace.kind, trace.name)
-    return await still_held(cluster, trace.namespace, secret, beats=True)
+    return await still_held(cluster, trace.ref, beats=True)
 
 
 async def _places(request: Request, cluster: Cluster, everywhere: bool) -> tuple[Place, ...]:
@@ -118,71 +122,23 @@ async def _places(request: Request, cluster: Cluster, everywhere: bool) -> tuple
     namespaces = {namespace}
     if everywhere:
         traces, _ = await find_all_traces(cluster, namespace)
-        namespaces |= {trace.namespace for trace in traces}
+        namespaces |= {trace.ref.namespace for trace in traces}
     return await find_places(cluster.context, namespaces, request.environ)
 
 
-async def _traces(
-    request: Request, cluster: Cluster, everywhere: bool
-) -> tuple[list[Trace], tuple[str, ...]]:
-    """What is installed: the file's workloads, or all of the namespace where there is no file; and notes."""
-    namespace = request.namespace or cluster.namespace
-    notes: tuple[str, ...] = ()
-    if everywhere:
-        traces, notes = await find_all_traces(cluster, namespace)
-    else:
-        traces = await find_traces(cluster, namespace)
-    if everywhere or request.project is None:
-        return [trace for trace in traces if not request.only or trace.name in request.only], notes
-    names = {workload.target.name for workload in request.wanted} | _taken_out(request)
-    return [trace for trace in traces if trace.name in names or _was_ours(request, cluster, trace)], notes
-
-
-def _taken_out(request: Request) -> set[str]:
-    """Names that do not stand in the file, or not any more."""
-    written = request.project.workloads if request.project is not None else ()
-    return set(request.only) - {workload.key for workload in written}
-
-
-async def _unknown(
-    request: Request, cluster: Cluster, places: tuple[Place, ...], everywhere: bool
-) -> list[str]:
-    """Names on the command line for which nothing is there; ConfigurationError where there is a file, which
-    has no such name either."""
-    if not (asked := _taken_out(request)):
-        return []
-    traces, _ = await _traces(request, cluster, everywhere)
-    known = {trace.name for trace in traces}
-    for place in places:
-        with contextlib.suppress(AbsentError, EndedError):
-            known |= {row["name"] for row in (await ask(place.socket, {"do": "status"}, silent))["workloads"]}
-    if request.project is not None:
-        known |= {workload.key for workload in request.project.workloads}
-        check_names(sorted(asked), known, str(request.project.file))
-    return sorted(asked - known)
-
-
-def _was_ours(request: Request, cluster: Cluster, trace: Trace) -> bool:
-    """Of this very project, and taken out of the file since."""
-    if request.project is None or request.only:
-        return False
-    place = place_of(cluster.context, trace.namespace, request.project.name, request.environ)
-    return trace.record.is_of(own_holder(place))
-
-
 async def _remove(request: Request, cluster: Cluster, trace: Trace, turn: Turn) -> Json:
-    removal = await remove(cluster, trace.namespace, trace.kind, trace.name, turn)
+    removal = await remove(cluster, trace.ref, turn)
     kept = [f"left as it is, changed by somebody else: {what}" for what in removal.kept]
-    key = next((it.key for it in request.wanted if it.target.name == trace.name), trace.name)
-    return {"name": key, "outcome": "put back", "detail": [f"{trace.kind}/{trace.name}", *kept]}
+    key = next((it.key for it in request.wanted if means(it.target, trace.ref)), trace.ref.name)
+    return {"name": key, "outcome": "put back", "detail": [str(trace.ref), *kept]}
 
 
-async def _clean_docker(request: Request, engine: Engine, place: Place, volumes: bool) -> list[str]:
+async def _clean_docker(engine: Engine, place: Place, only: tuple[str, ...], volumes: bool) -> list[str]:
     """Containers, network, and the copies that nobody changed here; answers what is kept, in words."""
-    left = list(await engine.remove_project(place.id, request.only or None, volumes=False))
+    left = list(await engine.remove_project(place.id, only or None, volumes=False))
     facts = await engine.describe()
     await engine.ensure_gateway_image(gateway_binary(facts.architecture))
-    kept = await remove_copies(engine, place, request.only, changed=volumes)
+    kept = await remove_copies(engine, place, only, changed=volumes)
     if left:
         raise LeftoverError(f"left over in Docker: {', '.join(left)}", hint="`devcluster down` tries again")
     return kept

@@ -12,6 +12,7 @@ from devcluster.edge.lane.lanes import AgentAddress
 from devcluster.edge.lane.ways import Ways
 from devcluster.errors import ConfigurationError
 from devcluster.rules.environment import local_environment
+from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.marks import secret_file, secret_name
 from devcluster.rules.ports import PortKey, declared_ports
 from devcluster.run.request import Request
@@ -26,12 +27,12 @@ async def list_workloads(request: Request) -> tuple[str, list[Json]]:
     None) and ``ports``."""
     async with open_cluster(request.context, timeout=request.timeout) as cluster:
         namespace = request.namespace or cluster.namespace
-        marks = {(mark.kind, mark.name): mark for mark in await list_marks(cluster, namespace)}
+        marks = {mark.ref: mark for mark in await list_marks(cluster, namespace)}
         rows = []
         for kind in KINDS[:-1]:
             for item in await _list_kind(cluster, kind, namespace):
-                name = item["metadata"]["name"]
-                rows.append(_list_row(kind, item, marks.get((kind, name))))
+                ref = WorkloadRef(kind, namespace, item["metadata"]["name"])
+                rows.append(_list_row(ref, item, marks.get(ref)))
         if not rows:
             await check_namespace(cluster, namespace)
     return namespace, rows
@@ -56,7 +57,7 @@ async def _list_kind(cluster: Cluster, kind: str, namespace: str) -> tuple[Json,
         return ()
 
 
-def _list_row(kind: str, item: Json, mark: Mark | None) -> Json:
+def _list_row(ref: WorkloadRef, item: Json, mark: Mark | None) -> Json:
     containers = item["spec"]["template"]["spec"]["containers"]
     fronts = _fronts(mark) if mark is not None else frozenset()
     declared = [key for container in containers for key in declared_ports(container)]
@@ -66,7 +67,7 @@ def _list_row(kind: str, item: Json, mark: Mark | None) -> Json:
         state, holder = "ready (agent installed)", holder_row(mark.record)
     if mark is not None and holder is not None:
         state = f"held by {mark.record.holder} since {mark.record.since}"
-    return {"kind": kind, "name": item["metadata"]["name"], "state": state, "holder": holder, "ports": ports}
+    return {"kind": ref.kind, "name": ref.name, "state": state, "holder": holder, "ports": ports}
 
 
 def _fronts(mark: Mark) -> frozenset[PortKey]:
@@ -87,10 +88,10 @@ async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], 
         pods = [pod for pod in await agent_pods(cluster, found) if pod.phase == "Running"]
         if not pods:
             raise ConfigurationError(
-                f"{found.kind}/{found.name} has no agent, and only the agent knows the whole environment",
+                f"{found.ref} has no agent, and only the agent knows the whole environment",
                 hint=f"`devcluster up {workload.key}` installs it",
             )
-        secret = await cluster.get("secret", secret_name(found.kind, found.name), namespace)
+        secret = await cluster.get("secret", secret_name(found.ref), namespace)
         keys = Keys(secret_file(secret, "laptop.key").encode(), secret_file(secret, "agent.pub"))
         port = parse_settings(secret)["port"]  # the file may say another one by now
         address = AgentAddress(namespace, pods[0].name, port)

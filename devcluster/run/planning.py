@@ -11,6 +11,7 @@ from devcluster.edge.docker.engine import open_engine
 from devcluster.edge.kube.cluster import Cluster, open_cluster
 from devcluster.plan.local import plan_edit, plan_local, plan_pulls, plan_put_back
 from devcluster.plan.steps import Step, render_steps
+from devcluster.rules.identity import parse_title
 from devcluster.run.place import Place, place_of
 from devcluster.run.report import silent
 from devcluster.run.request import Request
@@ -63,9 +64,9 @@ async def _dropped(
     """What was left, not put back, and has been taken out of the file."""
     if request.only or request.project is None:
         return []
-    names = [row["object"] for row in attached.values()]
-    marks = await find_dropped(cluster, place.namespace, request.project, own_holder(place), names)
-    return [(mark.name, f"{mark.kind}/{mark.name}") for mark in marks]
+    held = [parse_title(row["title"], place.namespace) for row in attached.values()]
+    marks = await find_dropped(cluster, place.namespace, request.project, own_holder(place), held)
+    return [(mark.ref.name, str(mark.ref)) for mark in marks]
 
 
 def _put_back(name: str, title: str) -> tuple[Json, str]:

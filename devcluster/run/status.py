@@ -8,15 +8,16 @@ nobody behind its socket, do.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from devcluster.config.model import Workload
+from devcluster.config.model import Target, Workload
 from devcluster.edge.kube.cluster import Cluster, open_cluster
-from devcluster.edge.kube.workload import check_namespace, find_workload
+from devcluster.edge.kube.workload import WorkloadObject, check_namespace, find_workload
 from devcluster.errors import ConfigurationError, DevclusterError
 from devcluster.plan.proof import Verdict
+from devcluster.rules.identity import WorkloadRef, find_meant, parse_title
 from devcluster.rules.marks import Record, render_time
 from devcluster.rules.ports import PortKey
 from devcluster.run.host.drift import read_drift
@@ -80,13 +81,13 @@ async def _read(cluster: Cluster, request: Request, do: str) -> Json:
     name, workloads = request.project.name, request.project.workloads
     place = place_of(cluster.context, namespace, name, request.environ)
     host = await _ask_host(place, do)
-    marks: dict[str, Mark] = {}
+    marks: dict[WorkloadRef, Mark] = {}
     if any(host.rows.get(it.key, {"state": "held"})["state"] == "held" for it in workloads):
-        marks = {mark.name: mark for mark in await list_marks(cluster, namespace)}
+        marks = {mark.ref: mark for mark in await list_marks(cluster, namespace)}
     rows = [
-        _truly(host.rows[workload.key], marks.get(workload.target.name))
+        truly(host.rows[workload.key], marks, namespace)
         if workload.key in host.rows
-        else await _unheld(cluster, namespace, workload, marks.get(workload.target.name), place, host)
+        else await _unheld(cluster, namespace, workload, marks, place, host)
         for workload in workloads
     ]
     if do == "verify":
@@ -108,10 +109,11 @@ async def _ask_host(place: Place, do: str) -> _Host:
     return _Host({row["name"]: row for row in rows})
 
 
-def _truly(row: Json, mark: Mark | None) -> Json:
+def truly(row: Json, marks: Mapping[WorkloadRef, Mark], namespace: str) -> Json:
     """Of what somebody else has taken the cluster knows more than the host process."""
     if row["state"] != "held":
         return row
+    mark = marks.get(parse_title(row["target"].rpartition("/")[0], namespace))
     if mark is None or mark.record.holder is None:
         state = "absent" if mark is None else "agent-installed"
         return row | {"state": state, "holder": None, "reason": f"nobody holds it; was {row['reason']}"}
@@ -119,8 +121,15 @@ def _truly(row: Json, mark: Mark | None) -> Json:
 
 
 async def _unheld(
-    cluster: Cluster, namespace: str, workload: Workload, mark: Mark | None, place: Place, host: _Host
+    cluster: Cluster,
+    namespace: str,
+    workload: Workload,
+    marks: Mapping[WorkloadRef, Mark],
+    place: Place,
+    host: _Host,
 ) -> Json:
+    live, missing = await _live(cluster, namespace, workload)
+    mark = mark_of(workload.target, live.ref if live is not None else None, marks)
     state, reason, since = "absent", "", ""
     if mark is not None:
         state, since = "agent-installed", mark.record.since
@@ -130,20 +139,19 @@ async def _unheld(
             state, reason = "failed", f"{host.silence}: {_LOST}"
             if (sign := last_sign(place.socket)) is not None:
                 since = render_time(sign)
-    replicas, target, missing = await _live(cluster, namespace, workload)
-    drift = await read_drift(cluster, mark.originals, namespace) if mark is not None else ()
+    drift = await read_drift(cluster, mark.originals) if mark is not None else ()
     if state == "agent-installed" and any(one.effect == "gone" for one in drift):
         state = "absent"
     return {
         "name": workload.key,
-        "target": f"{mark.kind}/{mark.name}/{mark.container}" if mark else target,
+        "target": _written(workload.target, live, mark),
         "mode": workload.mode,
         "state": state,
         "since": since,
         "reason": reason or missing,
         "holder": holder_row(mark.record) if mark is not None else None,
         "pods": [],
-        "pods_wanted": replicas,
+        "pods_wanted": live.replicas if live is not None else 0,
         "ports": [],
         "volumes": [],
         "rewrites": [],
@@ -166,13 +174,27 @@ def _unproven(row: Json) -> list[Json]:
     return [Verdict("*", PortKey(0), "broken", "host process", row["reason"]).row()]
 
 
-async def _live(cluster: Cluster, namespace: str, workload: Workload) -> tuple[int, str, str]:
-    """Pods wanted, kind/name/container, ''; of what can't be found no pod, the name as written, and why."""
+async def _live(cluster: Cluster, namespace: str, workload: Workload) -> tuple[WorkloadObject | None, str]:
+    """The workload, or why it can't be found."""
     try:
-        found = await find_workload(cluster, workload.target, namespace)
+        return await find_workload(cluster, workload.target, namespace), ""
     except DevclusterError as error:
         if isinstance(error, ConfigurationError):
             await check_namespace(cluster, namespace)
-        written = (workload.target.kind, workload.target.name, workload.target.container)
-        return 0, "/".join(part for part in written if part), error.message
-    return found.replicas, f"{found.kind}/{found.name}/{found.container}", ""
+        return None, error.message
+
+
+def mark_of(target: Target, live: WorkloadRef | None, marks: Mapping[WorkloadRef, Mark]) -> Mark | None:
+    """The mark of *live*; of what can't be found the only one that *target* may mean."""
+    if live is not None:
+        return marks.get(live)
+    meant = find_meant(target, marks)
+    return marks[meant[0]] if meant else None
+
+
+def _written(target: Target, live: WorkloadObject | None, mark: Mark | None) -> str:
+    """Kind, name and container; as the file says where neither cluster nor mark know."""
+    known = mark or live
+    if known is not None:
+        return f"{known.ref}/{known.container}"
+    return "/".join(part for part in (target.kind, target.name, target.container) if part)

@@ -26,6 +26,7 @@ from devcluster.edge.kube.cluster import Cluster, Json, open_cluster
 from devcluster.edge.kube.workload import find_workload
 from devcluster.errors import FailedError
 from devcluster.plan.install import InstallPlan, Wish, plan_install
+from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.image import ImageFacts
 from devcluster.run.turn import Turn
 from devcluster.run.workload.install import observe
@@ -100,11 +101,13 @@ class World:
             await self.release(name, {"env": [{"name": "SECOND", "value": "revision"}]}, wrapped=False)
         return await self.cluster.get("deployment", name, self.namespace)
 
+    def ref(self, name: str = "web") -> WorkloadRef:
+        return WorkloadRef("deployment", self.namespace, name)
+
     async def settle(self, name: str = "web", *, wrapped: bool = False) -> None:
         await await_rollout(
             self.cluster,
-            self.namespace,
-            name,
+            self.ref(name),
             container="web",
             wrapped=wrapped,
             ready=True,

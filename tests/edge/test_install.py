@@ -107,10 +107,10 @@ async def test_there_and_back(world: World, strategy: str) -> None:
     assert [pod.phase for pod in await agent_pods(world.cluster, workload)] == ["Running"]
     number = await world.cluster.get("service", "web-number", world.namespace)
     assert number["spec"]["ports"][0]["targetPort"] == 47100
-    removal = await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
+    removal = await remove(world.cluster, world.ref(), Turn.of(300))
     assert (removal.found, removal.kept) == (True, ())
     await assert_original(world, before, history, led)
-    again = await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
+    again = await remove(world.cluster, world.ref(), Turn.of(300))
     assert not again.found
 
 
@@ -141,7 +141,7 @@ async def test_second_time_adopts_and_an_edit_wraps_anew(world: World) -> None:
     third = await install(world.cluster, edited, world.binary, Turn.of(300))
     assert third.settings["lease_ms"] == 30000
     assert third.laptop_key == first.laptop_key
-    await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
+    await remove(world.cluster, world.ref(), Turn.of(300))
     await assert_original(world, before, history, led)
 
 
@@ -153,7 +153,7 @@ async def test_front_and_then_direct(world: World) -> None:
     await install(world.cluster, await world.plan(take="direct"), world.binary, Turn.of(300))
     number = await world.cluster.get("service", "web-number", world.namespace)
     assert number["spec"]["ports"][0]["targetPort"] == 8080
-    await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
+    await remove(world.cluster, world.ref(), Turn.of(300))
     await assert_original(world, before, history, led)
 
 
@@ -198,7 +198,7 @@ async def test_rights_in_one_namespace_are_enough(
     async with open_cluster() as cluster:
         mine = replace(world, cluster=cluster)
         await install(cluster, await mine.plan(), world.binary, Turn.of(300))
-        await remove(cluster, world.namespace, "deployment", "web", Turn.of(300))
+        await remove(cluster, world.ref(), Turn.of(300))
     await assert_original(world, before, history, led)
 
 
@@ -243,7 +243,7 @@ async def test_delivery_by_an_empty_folder(world: World) -> None:
     before = await world.deploy(second=False)
     history, led = await world.history(), await services(world)
     await install(world.cluster, await world.plan(delivery="emptydir"), world.binary, Turn.of(300))
-    await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
+    await remove(world.cluster, world.ref(), Turn.of(300))
     await assert_original(world, before, history, led)
 
 
@@ -257,7 +257,7 @@ async def test_killed_while_installing(world: World, step: int) -> None:
     history, led = await world.history(), await services(world)
     with pytest.raises(Killed):
         await install(world.cluster, await world.plan(), world.binary, Turn.of(300, kill_at(step)))
-    await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
+    await remove(world.cluster, world.ref(), Turn.of(300))
     await assert_original(world, before, history, led)
 
 
@@ -267,8 +267,8 @@ async def test_killed_while_removing(world: World, step: int) -> None:
     history, led = await world.history(), await services(world)
     await install(world.cluster, await world.plan(), world.binary, Turn.of(300))
     with pytest.raises(Killed):
-        await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300, kill_at(step)))
-    await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
+        await remove(world.cluster, world.ref(), Turn.of(300, kill_at(step)))
+    await remove(world.cluster, world.ref(), Turn.of(300))
     await assert_original(world, before, history, led)
 
 
@@ -279,7 +279,7 @@ async def test_killed_while_wrapping_anew(world: World) -> None:
     await install(world.cluster, await world.plan(), world.binary, Turn.of(300))
     with pytest.raises(Killed):
         await install(world.cluster, await world.plan(port=9950), world.binary, Turn.of(300, kill_at(3)))
-    removal = await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
+    removal = await remove(world.cluster, world.ref(), Turn.of(300))
     assert removal.kept == ()
     await assert_original(world, before, history, led)
 
@@ -292,7 +292,7 @@ async def test_releases_made_meanwhile_stay_as_if_we_had_not_been(world: World, 
     await install(world.cluster, await world.plan(), world.binary, Turn.of(300))
     for version in range(2, 2 + releases):
         await world.release("web", {"image": f"{IMAGE}:{version}"}, wrapped=True)
-    removal = await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
+    removal = await remove(world.cluster, world.ref(), Turn.of(300))
     assert removal.kept == ("deployment/web spec.containers[web].image",)
     after = await world.history()
     seen = {(revision, former, image) for _, revision, former, image in after}
@@ -316,7 +316,7 @@ async def test_rollout_undo_made_meanwhile(world: World) -> None:
         "deployment", "web", world.namespace, body, type="json-patch", manager="teammate"
     )
     await world.settle()
-    await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
+    await remove(world.cluster, world.ref(), Turn.of(300))
     live = await world.cluster.get("deployment", "web", world.namespace)
     assert live["spec"] == before["spec"]
     assert await world.history() == history
@@ -357,7 +357,7 @@ async def test_a_workload_that_was_broken_before_us(world: World) -> None:
     await install(world.cluster, await world.plan(), world.binary, Turn.of(30))
     workload = await find_workload(world.cluster, Target("web"), world.namespace)
     assert [pod.phase for pod in await agent_pods(world.cluster, workload)] == ["Running"]
-    removal = await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(30))
+    removal = await remove(world.cluster, world.ref(), Turn.of(30))
     assert removal.kept == ()
     after = await world.cluster.get("deployment", "web", world.namespace)
     assert after["spec"] == before["spec"]
@@ -370,15 +370,15 @@ async def test_two_workloads_share_the_binary(world: World) -> None:
         await world.deploy(name)
         await install(world.cluster, await world.plan(name), world.binary, Turn.of(300))
     marks = await list_marks(world.cluster, world.namespace)
-    assert [(mark.kind, mark.name, mark.container) for mark in marks] == [
-        ("deployment", "api", "web"),
-        ("deployment", "web", "web"),
+    assert [(str(mark.ref), mark.container) for mark in marks] == [
+        ("deployment/api", "web"),
+        ("deployment/web", "web"),
     ]
-    await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
+    await remove(world.cluster, world.ref(), Turn.of(300))
     left = await world.ours()
     assert "devcluster-deployment-api" in left
     assert len(left) == 1 + world.binary.chunks
-    await remove(world.cluster, world.namespace, "deployment", "api", Turn.of(300))
+    await remove(world.cluster, world.ref("api"), Turn.of(300))
     assert await world.ours() == []
 
 
@@ -386,14 +386,14 @@ async def test_a_deleted_workload_leaves_nothing(world: World) -> None:
     await world.deploy(second=False)
     await install(world.cluster, await world.plan(), world.binary, Turn.of(300))
     await world.cluster.delete("deployment", "web", world.namespace)
-    await remove(world.cluster, world.namespace, "deployment", "web", Turn.of(300))
+    await remove(world.cluster, world.ref(), Turn.of(300))
     assert await world.ours() == []
 
 
 async def test_holder(world: World) -> None:
     await world.deploy(second=False)
     installed = await install(world.cluster, await world.plan(), world.binary, Turn.of(300))
-    where = (world.cluster, world.namespace, installed.secret)
+    where = (world.cluster, installed.ref)
     ann, bob = Holder("ann", "laptop", "shop"), Holder("bob", "desk", "shop")
     first = await claim(*where, ann)
     with pytest.raises(HeldError, match="ann@laptop since 20"):

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from devcluster.rules.marks import secret_name
 from tests.scenarios.fire import (
     apply,
     assert_as_before,
@@ -27,7 +26,7 @@ from tests.scenarios.world import World
 Json = dict[str, Any]
 KILLED = -9
 _GUARD = 90.0
-_MARK = secret_name("deployment", "web")
+_MARK = "devcluster-deployment-web"
 
 
 async def _until(world: World, kind: str, name: str, *, there: bool) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.errors import ChangedError, ClusterError, FailedError, NotFoundError
+from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.marks import MANAGED_BY, SELECTOR, chunk_name
 
 CHUNK = 1_000_000  # a ConfigMap holds at most 1 MiB
@@ -95,14 +96,14 @@ async def _write_owners(cluster: Cluster, found: Json, owners: list[Json]) -> No
     )
 
 
-async def list_owners(cluster: Cluster, namespace: str | None) -> tuple[tuple[str, str, str], ...]:
-    """(namespace, kind, name) of each workload that uses a binary; *namespace* None: in all."""
+async def list_owners(cluster: Cluster, namespace: str | None) -> tuple[WorkloadRef, ...]:
+    """Each workload that uses a binary; *namespace* None: in all."""
     listing = await cluster.list("configmap", namespace, selector=SELECTOR, metadata_only=True)
     found = set()
     for item in listing.items:
         metadata = item["metadata"]
         for owner in metadata.get("ownerReferences") or []:
-            found.add((metadata["namespace"], owner["kind"].lower(), owner["name"]))
+            found.add(WorkloadRef(owner["kind"].lower(), metadata["namespace"], owner["name"]))
     return tuple(sorted(found))
 
 

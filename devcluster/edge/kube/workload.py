@@ -12,6 +12,7 @@ from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.errors import ConfigurationError, NotFoundError
 from devcluster.plan.cluster import AgentPod
+from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.template import is_wrapped
 
 KINDS = ("deployment", "statefulset", "daemonset", "replicaset")
@@ -22,9 +23,7 @@ _BARE = ("pod", "job", "cronjob")
 class WorkloadObject:
     """A workload as it stands in the cluster.  ``object``: raw; it may hold values, so no repr."""
 
-    kind: str
-    name: str
-    namespace: str
+    ref: WorkloadRef
     uid: str
     container: str
     object: Json = field(repr=False)
@@ -67,42 +66,48 @@ async def find_workload(cluster: Cluster, target: Target, namespace: str) -> Wor
     if not found:
         raise await _not_found(cluster, target, namespace)
     if len(found) > 1:
-        kinds = ", ".join(f"{kind}/{target.name}" for kind, _ in found)
         raise ConfigurationError(
-            f"{target.name} may be any of {kinds} in namespace {namespace}",
-            hint=f"say which: `target: {found[0][0]}/{target.name}`",
+            f"{target.name} may be any of {', '.join(str(ref) for ref, _ in found)} in namespace {namespace}",
+            hint=f"say which: `target: {found[0][0]}`",
         )
-    kind, item = found[0]
-    if kind in _BARE:
+    ref, item = found[0]
+    if ref.kind in _BARE:
         raise ConfigurationError(
-            f"{kind}/{target.name} in namespace {namespace} can't be replaced: nothing starts its pods anew",
+            f"{ref.place} can't be replaced: nothing starts its pods anew",
             hint="devcluster replaces Deployments; put the pod into one",
         )
-    _refuse(kind, item, target.name, namespace)
-    container = _container(item, target, f"{kind}/{target.name}", namespace)
-    return WorkloadObject(kind, target.name, namespace, item["metadata"]["uid"], container, item)
+    _refuse(ref, item)
+    return WorkloadObject(ref, item["metadata"]["uid"], _container(item, target, ref), item)
 
 
-def _refuse(kind: str, item: Json, name: str, namespace: str) -> None:
-    where = f"{kind}/{name} in namespace {namespace}"
-    if kind != "deployment":
+def _refuse(ref: WorkloadRef, item: Json) -> None:
+    where = ref.place
+    if ref.kind != "deployment":
         raise ConfigurationError(f"{where} is a {item['kind']}: not built yet, only Deployments are")
     if item["spec"].get("replicas", 1) == 0:
         raise ConfigurationError(
             f"{where} has 0 replicas, so it has no pod to stand in for",
-            hint=f"kubectl scale {kind}/{name} -n {namespace} --replicas=1",
+            hint=f"kubectl scale {ref} -n {ref.namespace} --replicas=1",
         )
     if item["spec"].get("paused"):
         raise ConfigurationError(
             f"{where} is paused, so its template would not be rolled out",
-            hint=f"kubectl rollout resume {kind}/{name} -n {namespace}",
+            hint=f"kubectl rollout resume {ref} -n {ref.namespace}",
         )
 
 
-async def _candidates(cluster: Cluster, target: Target, namespace: str) -> list[tuple[str, Json]]:
+async def find_kinds(cluster: Cluster, target: Target, namespace: str) -> tuple[WorkloadRef, ...]:
+    """Every workload that *target* may mean, of the kinds that may be read."""
+    with contextlib.suppress(ForbiddenError):
+        return tuple(ref for ref, _ in await _candidates(cluster, target, namespace))
+    return ()
+
+
+async def _candidates(cluster: Cluster, target: Target, namespace: str) -> list[tuple[WorkloadRef, Json]]:
     if target.kind is not None:
-        item = await cluster.find(target.kind, target.name, namespace)
-        return [(target.kind, item)] if item is not None else []
+        ref = WorkloadRef(target.kind, namespace, target.name)
+        item = await cluster.find(*ref.path)
+        return [(ref, item)] if item is not None else []
     found = []
     for kind in (*KINDS, *_BARE):
         try:
@@ -112,7 +117,7 @@ async def _candidates(cluster: Cluster, target: Target, namespace: str) -> list[
                 raise
             continue
         if item is not None:
-            found.append((kind, item))
+            found.append((WorkloadRef(kind, namespace, target.name), item))
     return found
 
 
@@ -150,27 +155,27 @@ async def _names(cluster: Cluster, namespace: str) -> list[str]:
     return sorted(names)
 
 
-def _container(item: Json, target: Target, title: str, namespace: str) -> str:
+def _container(item: Json, target: Target, ref: WorkloadRef) -> str:
     names = [container["name"] for container in item["spec"]["template"]["spec"]["containers"]]
     listed = ", ".join(names)
     if target.container is not None:
         if target.container not in names:
             raise ConfigurationError(
-                f"{title} in namespace {namespace} has no container {target.container}",
+                f"{ref.place} has no container {target.container}",
                 hint=f"it has: {listed}",
             )
         return target.container
     if len(names) > 1:
         raise ConfigurationError(
-            f"{title} in namespace {namespace} has several containers: {listed}",
-            hint=f"say which: `target: {title}/{names[0]}`",
+            f"{ref.place} has several containers: {listed}",
+            hint=f"say which: `target: {ref}/{names[0]}`",
         )
     return str(names[0])
 
 
 async def agent_pods(cluster: Cluster, workload: WorkloadObject) -> tuple[AgentPod, ...]:
     """The pods of *workload* in which an agent runs and that are not on their way out, by name."""
-    listing = await cluster.list("pod", workload.namespace, selector=workload.selector)
+    listing = await cluster.list("pod", workload.ref.namespace, selector=workload.selector)
     return tuple(pod for pod in _agents(listing.items) if not pod.ending)
 
 
@@ -179,7 +184,7 @@ async def watch_agent_pods(
 ) -> AsyncGenerator[tuple[AgentPod, ...], None]:
     """The same and those that end, at once, and again whenever it changes."""
     last: tuple[AgentPod, ...] | None = None
-    states = cluster.watch_all("pod", workload.namespace, selector=workload.selector)
+    states = cluster.watch_all("pod", workload.ref.namespace, selector=workload.selector)
     async with contextlib.aclosing(states):
         async for items in states:
             pods = _agents(items)

@@ -23,7 +23,6 @@ from devcluster.edge.kube.workload import watch_agent_pods
 from devcluster.edge.lines import RefusedError
 from devcluster.errors import DevclusterError, FailedError, HeldError
 from devcluster.rules.controllers import render_pause
-from devcluster.rules.marks import secret_name
 from devcluster.run.host.changes import Changes
 from devcluster.run.host.condition import Condition, Phase
 from devcluster.run.host.drift import DriftWatch
@@ -189,10 +188,8 @@ class Attachment:
 
     async def _unclaim(self) -> None:
         """Pods that start from now on wait for nobody."""
-        seen = self.wanted.object
         try:
-            secret = secret_name(seen.kind, seen.name)
-            await unclaim(self._site.cluster, seen.namespace, secret, self.claim.epoch)
+            await unclaim(self._site.cluster, self.wanted.ref, self.claim.epoch)
         except DevclusterError as error:
             if not self.condition.failure and not isinstance(error, ForbiddenError):
                 raise

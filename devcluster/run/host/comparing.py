@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 
 async def session_compare(session: Session, project: Project, only: tuple[str, ...]) -> Json:
-    """``{"workloads": [{"name", "title", "object", "state", "outcome"}]}``; ``outcome`` is ``up``'s word."""
+    """``{"workloads": [{"name", "title", "state", "outcome"}]}``; ``outcome`` is ``up``'s word."""
     rows = []
     for key, attachment in sorted(session.attachments.items()):
         in_file = any(workload.key == key for workload in project.workloads)
@@ -25,7 +25,6 @@ async def session_compare(session: Session, project: Project, only: tuple[str, .
             {
                 "name": key,
                 "title": wanted.title,
-                "object": wanted.object.name,
                 "state": state,
                 "outcome": outcome,
             }
@@ -37,6 +36,7 @@ async def _outcome(session: Session, project: Project, current: Attachment) -> s
     wanted = await session.read(project, current.key)
     if wanted.images.local.facts is None:
         return "changed"  # by an image that is not even here
-    if not wanted.install.adopted or wanted.install.astray or current.condition.state in ("failed", "held"):
+    other = wanted.ref != current.wanted.ref or current.condition.state in ("failed", "held")
+    if other or not wanted.install.adopted or wanted.install.astray:
         return "changed"
     return "changed" if await current.differs(wanted) else "unchanged"

@@ -21,13 +21,13 @@ from devcluster.rules.marks import Originals, parse_originals, secret_name
 _PERIOD = 1.0  # seconds until a cluster that is away is asked again
 
 
-async def read_drift(cluster: Cluster, originals: Originals, namespace: str) -> tuple[Drift, ...]:
+async def read_drift(cluster: Cluster, originals: Originals) -> tuple[Drift, ...]:
     """At this moment, for a workload that nobody here holds; () where it can't be read."""
     with contextlib.suppress(DevclusterError):
-        item = await cluster.find(originals.kind, originals.name, namespace)
+        item = await cluster.find(*originals.ref.path)
         if item is None:
-            return (Drift(f"{originals.kind}/{originals.name} is gone", "gone"),)
-        services = (await cluster.list("service", namespace)).items if originals.moves else ()
+            return (Drift(f"{originals.ref} is gone", "gone"),)
+        services = (await cluster.list("service", originals.ref.namespace)).items if originals.moves else ()
         return template_drift(originals, item) + service_drift(originals.moves, services)
     return ()
 
@@ -70,17 +70,17 @@ class DriftWatch:
 
     async def _read_originals(self) -> None:
         seen = self._workload
-        found = await self._cluster.find("secret", secret_name(seen.kind, seen.name), seen.namespace)
+        found = await self._cluster.find("secret", secret_name(seen.ref), seen.ref.namespace)
         self._originals = parse_originals(found) if found is not None else None
 
     async def _follow_template(self) -> None:
         seen, last = self._workload, None
-        states = self._cluster.watch_one(seen.kind, seen.name, seen.namespace)
+        states = self._cluster.watch_one(*seen.ref.path)
         async with contextlib.aclosing(states):
             async for item in states:
                 self._count(item["spec"].get("replicas", 1) if item else 0)
                 if item is None:
-                    self._find(template=(Drift(f"{seen.kind}/{seen.name} is gone", "gone"),))
+                    self._find(template=(Drift(f"{seen.ref} is gone", "gone"),))
                 elif item["spec"]["template"] != last:
                     last = item["spec"]["template"]
                     await self._read_originals()
@@ -96,7 +96,7 @@ class DriftWatch:
         await self._read_originals()
         if self._originals is None or not self._originals.moves:
             return
-        states = self._cluster.watch_all("service", self._workload.namespace)
+        states = self._cluster.watch_all("service", self._workload.ref.namespace)
         async with contextlib.aclosing(states):
             async for items in states:
                 if self._originals is not None:

@@ -15,7 +15,6 @@ from typing import Any
 
 from devcluster.config.model import Project
 from devcluster.edge.background import ended
-from devcluster.edge.kube.workload import WorkloadObject
 from devcluster.errors import (
     DevclusterError,
     FailedError,
@@ -24,6 +23,7 @@ from devcluster.errors import (
     RemainsError,
     first_of,
 )
+from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.marks import Holder
 from devcluster.run.host.attachment import Attachment
 from devcluster.run.host.changes import Changes
@@ -90,7 +90,7 @@ class Holdings:
         elif remove_agent:
             await attachment.yield_first()
             try:
-                notes += await self._remove_agent(wanted.object)
+                notes += await self._remove_agent(wanted.ref)
             except RemainsError as error:  # no pod has an agent any more
                 remains = error
             await attachment.until_pods_end()
@@ -113,14 +113,14 @@ class Holdings:
     async def drop(self, mark: Mark) -> Json:
         """As ``detach`` for what nobody holds.  Its row, which tells what remains."""
         try:
-            notes = await self._remove_agent(mark)
+            notes = await self._remove_agent(mark.ref)
         except RemainsError as error:  # nothing serves by it; whoever wants the others must not lose them
             notes = [str(error)]
-        return {"name": mark.name, "outcome": "put back", "detail": [f"{mark.kind}/{mark.name}", *notes]}
+        return {"name": mark.ref.name, "outcome": "put back", "detail": [str(mark.ref), *notes]}
 
-    async def find_dropped(self, project: Project, holder: Holder) -> list[Mark]:
+    async def find_dropped(self, project: Project, holder: Holder) -> tuple[Mark, ...]:
         """What was ours, is not attached at the moment and has been taken out of the file."""
-        attached = {it.wanted.object.name for it in self.attachments.values()}
+        attached = {it.wanted.ref for it in self.attachments.values()}
         return await find_dropped(self._site.cluster, self._site.place.namespace, project, holder, attached)
 
     async def sweep(self, project: Project) -> None:
@@ -163,7 +163,7 @@ class Holdings:
                 await self._remove_containers(wanted.workload.key)
             try:
                 if created and not conflict:
-                    await self._remove_agent(wanted.object)
+                    await self._remove_agent(wanted.ref)
             finally:
                 if created:
                     await self._remove_copies(wanted.workload.key)
@@ -197,15 +197,9 @@ class Holdings:
                 f"left over in Docker: {', '.join(left)}", hint="`devcluster down` tries again"
             )
 
-    async def _remove_agent(self, wanted: WorkloadObject | Mark) -> list[str]:
-        place = self._site.place
-        removed = await remove(
-            self._site.cluster,
-            place.namespace,
-            wanted.kind,
-            wanted.name,
-            Turn.of(self._site.timeout, self._site.report),
-        )
+    async def _remove_agent(self, ref: WorkloadRef) -> list[str]:
+        turn = Turn.of(self._site.timeout, self._site.report)
+        removed = await remove(self._site.cluster, ref, turn)
         return [f"left as it is, changed by somebody else: {what}" for what in removed.kept]
 
     async def _remove_copies(self, key: str) -> None:

@@ -203,7 +203,7 @@ class LocalPod:
             facts.environment,
             wanted.workload,
             services=wanted.services,
-            namespace=wanted.object.namespace,
+            namespace=wanted.ref.namespace,
         )
         self.rewrites = environment.rewrites
         return local_container(

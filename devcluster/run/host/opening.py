@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from devcluster.edge.agent.ssh import Keys
 from devcluster.edge.lines import RefusedError
-from devcluster.rules.marks import Holder, Record, secret_name
+from devcluster.rules.identity import WorkloadRef
+from devcluster.rules.marks import Holder, Record
 from devcluster.run.host.attachment import Attachment
 from devcluster.run.host.podlink import Claim, Wire
 from devcluster.run.site import Site
@@ -39,17 +40,15 @@ class Opening:
 
     async def is_abandoned(self, wanted: Wanted) -> bool:
         """Whether the one in the record is not there any more, so that nobody need be asked."""
-        cluster, namespace = self.site.cluster, self.site.place.namespace
-        secret = secret_name(wanted.object.kind, wanted.object.name)
-        mark = await find_mark(cluster, namespace, secret)
+        mark = await find_mark(self.site.cluster, wanted.ref)
         if mark is None or mark.record.holder in (None, self.holder):
             return False
-        return not await still_held(cluster, namespace, secret)
+        return not await still_held(self.site.cluster, wanted.ref)
 
     async def claim(self, wanted: Wanted, installed: Installed, *, takeover: bool) -> Attachment:
         """The record ours, with a new epoch; HeldError where it is somebody else's."""
         cluster, namespace, holder = self.site.cluster, self.site.place.namespace, self.holder
-        record = await claim(cluster, namespace, installed.secret, holder, takeover=takeover)
+        record = await claim(cluster, installed.ref, holder, takeover=takeover)
         said = Claim(
             epoch=record.epoch,
             holder={"user": holder.user, "host": holder.host, "project": holder.project},
@@ -60,7 +59,7 @@ class Opening:
         keys = Keys(laptop=installed.laptop_key.encode(), agent_public=installed.agent_public)
 
         async def verify() -> None:
-            await self._verify(installed.secret, record)
+            await self._verify(installed.ref, record)
 
         wire = Wire(
             cluster.upgrade_target,
@@ -72,9 +71,9 @@ class Opening:
         )
         return Attachment(self.site, wanted, said, wire)
 
-    async def _verify(self, secret: str, record: Record) -> None:
+    async def _verify(self, ref: WorkloadRef, record: Record) -> None:
         """RefusedError unless the cluster's record is still the one that was claimed."""
-        mark = await find_mark(self.site.cluster, self.site.place.namespace, secret)
+        mark = await find_mark(self.site.cluster, ref)
         if mark is not None and mark.record.epoch == record.epoch:
             return
         text = "handed back by somebody else" if mark else "its agent was taken out by somebody else"

@@ -19,6 +19,7 @@ from devcluster.errors import (
     FailedError,
     LeftoverError,
 )
+from devcluster.rules.identity import WorkloadRef
 from devcluster.run.host.attachment import Attachment
 from devcluster.run.host.changes import Changes
 from devcluster.run.host.failing import Attempt
@@ -112,7 +113,7 @@ class Session:
             if obtained:
                 wanted = [await self.read(project, workload.key, obtained) for workload in chosen]
             gone = [] if only else sorted(self.attachments.keys() - {it.key for it in project.workloads})
-            dropped = [] if only else await self._holdings.find_dropped(project, self._holder)
+            dropped = () if only else await self._holdings.find_dropped(project, self._holder)
             results = await self._settle(
                 *(self._holdings.detach(key, remove_agent=True, tolerant=True) for key in gone),
                 *(self._holdings.drop(mark) for mark in dropped),
@@ -124,11 +125,13 @@ class Session:
             results += await self._apply_all(wanted, takeover=takeover, whole=whole)
             return {"workloads": rows_of(results), "notes": []}
 
-    def _others(self, project: Project, wanted: list[Wanted], only: tuple[str, ...]) -> dict[str, str]:
+    def _others(
+        self, project: Project, wanted: list[Wanted], only: tuple[str, ...]
+    ) -> dict[str, WorkloadRef]:
         """What stays attached beside *wanted*; without names what was taken out of the file goes first."""
         going = set() if only else self.attachments.keys() - {it.key for it in project.workloads}
         keys = self.attachments.keys() - going - {it.workload.key for it in wanted}
-        return {key: self.attachments[key].wanted.title for key in sorted(keys)}
+        return {key: self.attachments[key].wanted.ref for key in sorted(keys)}
 
     async def leave(self, only: tuple[str, ...], *, report: Report = silent) -> Json:
         """Hand back; agent, container and volumes stay for the next ``up``."""
@@ -214,6 +217,7 @@ class Session:
         current = self.attachments.get(key)
         if (
             current is not None
+            and current.wanted.ref == wanted.ref
             and wanted.install.adopted
             and current.condition.state not in ("failed", "held")
         ):

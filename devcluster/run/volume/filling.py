@@ -193,7 +193,7 @@ class Filling:
     def _rewriting(self, plan: VolumePlan) -> Rewriting | None:
         if not plan.rewrite:
             return None
-        namespace = self._wanted.object.namespace
+        namespace = self._wanted.ref.namespace
         services = wanted_services(self._wanted.workload, self._wanted.services, namespace)
         return Rewriting(plan.rewrite, services, namespace)
 

@@ -46,7 +46,7 @@ async def prune_history(cluster: Cluster, namespace: str, originals: Originals) 
             continue
         return replace(pruned, kept=tuple(kept))
     raise LeftoverError(
-        f"the history of {originals.kind}/{originals.name} in namespace {namespace} keeps changing",
+        f"the history of {originals.ref.place} keeps changing",
         hint=f"`devcluster down -n {namespace}` tries again",
     )
 
@@ -59,7 +59,7 @@ async def _restore_sets(cluster: Cluster, namespace: str, originals: Originals) 
             return Pruned()
     except ForbiddenError as error:
         refused = (error,)
-    return Pruned(left=(f"the numbers in the history of {originals.kind}/{originals.name}",), refused=refused)
+    return Pruned(left=(f"the numbers in the history of {originals.ref}",), refused=refused)
 
 
 async def drop_releases(cluster: Cluster, namespace: str, uid: str) -> None:
@@ -145,7 +145,7 @@ async def _set_numbers(cluster: Cluster, namespace: str, originals: Originals) -
             await _write_number(cluster, namespace, by_name[number.name], number)
     if wanted:
         newest = max(wanted, key=lambda item: item.revision)
-        await _await_number(cluster, namespace, originals.name, str(newest.revision))
+        await _await_number(cluster, namespace, originals.ref.name, str(newest.revision))
 
 
 def _number(item: Json) -> Numbered:
@@ -177,13 +177,13 @@ async def _await_number(cluster: Cluster, namespace: str, name: str, revision: s
 
 
 async def _restore_limit(cluster: Cluster, namespace: str, originals: Originals) -> list[str]:
-    live = await cluster.get(originals.kind, originals.name, namespace)
+    live = await cluster.get(*originals.ref.path)
     limit = live["spec"].get("revisionHistoryLimit")
     if limit == originals.history_limit:
         return []
     if limit != originals.raised_limit:
-        return [f"{originals.kind}/{originals.name} spec.revisionHistoryLimit"]
+        return [f"{originals.ref} spec.revisionHistoryLimit"]
     body = {"spec": {"revisionHistoryLimit": originals.history_limit}}
     version = live["metadata"]["resourceVersion"]
-    await cluster.patch(originals.kind, originals.name, namespace, body, resource_version=version)
+    await cluster.patch(*originals.ref.path, body, resource_version=version)
     return []

@@ -22,7 +22,8 @@ from devcluster.edge.lane.lanes import AgentAddress
 from devcluster.edge.lane.ways import Ways
 from devcluster.edge.lines import RefusedError
 from devcluster.errors import DevclusterError
-from devcluster.rules.marks import Holder, parse_originals, parse_record, secret_file
+from devcluster.rules.identity import WorkloadRef
+from devcluster.rules.marks import Holder, parse_originals, parse_record, secret_file, secret_name
 from devcluster.run.place import Place
 from devcluster.run.site import read_secret
 
@@ -41,22 +42,20 @@ def own_holder(place: Place) -> Holder:
     return Holder(user=user, host=socket.gethostname(), project=place.name, laptop=mark)
 
 
-async def still_held(cluster: Cluster, namespace: str, secret: str, *, beats: bool = False) -> bool:
+async def still_held(cluster: Cluster, ref: WorkloadRef, *, beats: bool = False) -> bool:
     """Whether an agent has a holder whose lease runs; with *beats* only one that goes on renewing it (which
     takes up to half a lease to see).  True, too, where no agent can be asked."""
-    found = await cluster.find("secret", secret, namespace)
+    found = await cluster.find("secret", secret_name(ref), ref.namespace)
     originals = parse_originals(found) if found is not None else None
     if found is None or originals is None or parse_record(found).holder is None:
         return False
-    live = await cluster.find(originals.kind, originals.name, namespace)
+    live = await cluster.find(*ref.path)
     if live is None:
         return False
-    workload = WorkloadObject(
-        originals.kind, originals.name, namespace, originals.uid, originals.container, live
-    )
+    workload = WorkloadObject(ref, originals.uid, originals.container, live)
     pods = await agent_pods(cluster, workload)
     pods = tuple(pod for pod in pods if pod.phase == "Running" and not pod.ending)
-    seen = await asyncio.gather(*(_ask(cluster, found, namespace, pod.name, beats) for pod in pods))
+    seen = await asyncio.gather(*(_ask(cluster, found, ref.namespace, pod.name, beats) for pod in pods))
     return True in seen or (bool(seen) and False not in seen)
 
 

@@ -16,7 +16,6 @@ from typing import assert_never
 from devcluster.edge.kube.agent import AgentBinary, publish_agent
 from devcluster.edge.kube.answer import ForbiddenError, StatusError
 from devcluster.edge.kube.cluster import Cluster, Json
-from devcluster.edge.kube.paths import RESOURCES
 from devcluster.errors import ChangedError, DevclusterError, FailedError, LeftoverError
 from devcluster.plan.install import InstallPlan
 from devcluster.plan.steps import (
@@ -28,6 +27,7 @@ from devcluster.plan.steps import (
     RestoreService,
     WriteSecret,
 )
+from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.keys import generate_pair
 from devcluster.rules.marks import (
     Holder,
@@ -67,7 +67,7 @@ class BusyError(ChangedError):
 class Installed:
     """What the session needs to go on.  ``laptop_key``: PEM; ``agent_public``: an OpenSSH line."""
 
-    secret: str
+    ref: WorkloadRef
     uid: str
     container: str
     settings: Json = field(repr=False)  # a probe's headers may hold a password
@@ -99,7 +99,7 @@ async def install(
     begin()
     try:
         for step in plan.steps:
-            turn.say(plan.observed.name, str(step))
+            turn.say(plan.observed.ref.name, str(step))
             await work.apply(step)
     except BusyError:
         raise  # what stands there is theirs
@@ -116,15 +116,14 @@ async def _put_back(
     error: DevclusterError,
     turn: Turn,
 ) -> DevclusterError:
-    seen = plan.observed
-    where = f"{seen.kind}/{seen.name} in namespace {seen.namespace}"
-    turn.say(seen.name, f"putting {seen.kind}/{seen.name} back: {error.message}")
+    ref = plan.observed.ref
+    turn.say(ref.name, f"putting {ref} back: {error.message}")
     try:
-        await remove(cluster, seen.namespace, seen.kind, seen.name, turn)
+        await remove(cluster, ref, turn)
     except DevclusterError as second:
         return LeftoverError(
-            f"{error.message}; putting {where} back failed too: {second.message}",
-            hint=second.hint or f"`devcluster down -n {seen.namespace}` finishes it",
+            f"{error.message}; putting {ref.place} back failed too: {second.message}",
+            hint=second.hint or f"`devcluster down -n {ref.namespace}` finishes it",
         )
     if isinstance(error, ForbiddenError):
         return ForbiddenError(error.message, hint=error.hint)
@@ -138,19 +137,17 @@ class _Work:
         self._cluster = cluster
         self._plan = plan
         self._seen = plan.observed
-        self._space = plan.observed.namespace
+        self._ref = plan.observed.ref
+        self._space = self._ref.namespace
         self._binary = binary
         self._originals: Originals | None = None  # what the Secret will hold
         self._written = False  # whether it does
         self._turn = turn
         self._generation = self._seen.object["metadata"].get("generation", 0)
-        metadata = self._seen.object["metadata"]
-        resource = RESOURCES[self._seen.kind]
-        self._uid = metadata["uid"]
-        self._owner = owner_reference(resource.api_version, resource.kind, metadata["name"], self._uid)
+        self._uid = self._seen.object["metadata"]["uid"]
+        self._owner = owner_reference(self._seen.object)
 
     async def apply(self, step: InstallStep) -> None:
-        workload = f"{self._seen.kind}/{self._seen.name}"
         match step:
             case PublishAgent():
                 await publish_agent(self._cluster, self._space, self._binary, self._owner)
@@ -161,7 +158,7 @@ class _Work:
             case AwaitPods():
                 await self._await_pods()
             case PatchService():
-                await self._patch_service(step.service, lambda live: apply_moves(live, step.moves, workload))
+                await self._patch_service(step.service, lambda live: apply_moves(live, step.moves, self._ref))
             case RestoreService():
                 await self._patch_service(step.service, lambda live: undo_moves(live, step.moves)[0])
             case _:
@@ -193,8 +190,7 @@ class _Work:
         raise ChangedError(f"secret/{self._plan.secret} in namespace {self._space} keeps changing")
 
     def _elsewhere(self) -> str:
-        seen = self._seen
-        return f"somebody else is putting an agent into {seen.kind}/{seen.name} in namespace {self._space}"
+        return f"somebody else is putting an agent into {self._ref.place}"
 
     def _foreign(self, secret: Json) -> bool:
         """Of a workload of the same name that was deleted, or cut by somebody."""
@@ -221,7 +217,7 @@ class _Work:
 
     async def check_holder(self, holder: Holder | None, takeover: bool) -> None:
         """A roll-out under somebody's hands would cut their connections."""
-        mark = await find_mark(self._cluster, self._space, self._plan.secret)
+        mark = await find_mark(self._cluster, self._ref)
         record = mark.record if mark is not None and mark.uid == self._uid else Record()
         if record.holder is None or takeover or record.holder == holder:
             return
@@ -251,7 +247,6 @@ class _Work:
 
     async def _send_template(self, *, dry_run: bool) -> Json:
         """With the precondition that nobody changed the template since we planned; the status may change."""
-        kind, name = self._seen.kind, self._seen.name
         item = self._seen.object
         raised = raised_limit(self._seen)
         for _ in range(_TRIES):
@@ -262,16 +257,14 @@ class _Work:
             version = item["metadata"]["resourceVersion"]
             try:
                 return await self._cluster.patch(
-                    kind,
-                    name,
-                    self._space,
+                    *self._ref.path,
                     body,
                     type="json-patch",
                     resource_version=version,
                     dry_run=dry_run,
                 )
             except ChangedError:
-                item = await self._cluster.get(kind, name, self._space)
+                item = await self._cluster.get(*self._ref.path)
                 if item["metadata"]["uid"] != self._uid:
                     break
                 if item["spec"]["template"] != self._seen.object["spec"]["template"]:
@@ -279,7 +272,7 @@ class _Work:
                         raise BusyError(self._elsewhere()) from None
                     break
         raise ChangedError(
-            f"{kind}/{name} in namespace {self._space} was changed by somebody else just now",
+            f"{self._ref.place} was changed by somebody else just now",
             hint="run the command again",
         )
 
@@ -289,8 +282,7 @@ class _Work:
         assert originals is not None
         await await_rollout(
             self._cluster,
-            self._space,
-            self._seen.name,
+            self._ref,
             container=self._seen.container,
             wrapped=True,
             ready=was_available(self._seen) and not adopted,
@@ -317,7 +309,7 @@ class _Work:
     async def result(self) -> Installed:
         secret = await self._cluster.get("secret", self._plan.secret, self._space)
         return Installed(
-            secret=self._plan.secret,
+            ref=self._ref,
             uid=self._uid,
             container=self._seen.container,
             settings=parse_settings(secret),

@@ -28,9 +28,9 @@ _MORE_HISTORY = 10  # room for our roll-outs and for the releases made meanwhile
 
 async def observe(cluster: Cluster, workload: WorkloadObject) -> Observed:
     """Everything that ``plan_install`` wants to know of the cluster, read once."""
-    space = workload.namespace
+    space = workload.ref.namespace
     services = await cluster.list("service", space)
-    secret = await cluster.find("secret", secret_name(workload.kind, workload.name), space)
+    secret = await cluster.find("secret", secret_name(workload.ref), space)
     originals = parse_originals(secret) if secret is not None else None
     if originals is not None and originals.uid != workload.uid:
         originals = None  # of a workload of the same name that was deleted
@@ -39,9 +39,7 @@ async def observe(cluster: Cluster, workload: WorkloadObject) -> Observed:
         with contextlib.suppress(ValueError):
             settings = parse_settings(secret)
     return Observed(
-        kind=workload.kind,
-        name=workload.name,
-        namespace=space,
+        ref=workload.ref,
         container=workload.container,
         object=workload.object,
         services=services.items,
@@ -56,7 +54,7 @@ async def _others(cluster: Cluster, workload: WorkloadObject) -> tuple[Mapping[s
 
     Pods first: whoever made one that is listed is listed, too.
     """
-    space = workload.namespace
+    space = workload.ref.namespace
     pods = (await cluster.list("pod", space, fields=_LIVING, metadata_only=True)).items
     read = await asyncio.gather(*(_templated(cluster, kind, space) for kind in TEMPLATED))
     if read[TEMPLATED.index("replicaset")] is None:  # nobody can say whose a pod is; `up` is refused then
@@ -104,8 +102,7 @@ async def build_originals(cluster: Cluster, plan: InstallPlan, wrapped: Json) ->
         return replace(old, template=plan.base, wrapped=wrapped, moves=moves, former=former)
     item = seen.object
     return Originals(
-        kind=seen.kind,
-        name=seen.name,
+        ref=seen.ref,
         uid=item["metadata"]["uid"],
         container=seen.container,
         template=plan.base,
@@ -113,7 +110,7 @@ async def build_originals(cluster: Cluster, plan: InstallPlan, wrapped: Json) ->
         history_limit=int(item["spec"].get("revisionHistoryLimit", 10)),
         raised_limit=raised_limit(seen),
         revision=(item["metadata"].get("annotations") or {}).get(REVISION, ""),
-        revisions=await _revisions(cluster, seen.namespace, item["metadata"]["uid"]),
+        revisions=await _revisions(cluster, seen.ref.namespace, item["metadata"]["uid"]),
         moves=plan.moves,
         managers=_managers(plan),
         available=was_available(seen),
@@ -123,7 +120,7 @@ async def build_originals(cluster: Cluster, plan: InstallPlan, wrapped: Json) ->
 def _managers(plan: InstallPlan) -> dict[str, list[Json]]:
     seen = plan.observed
     moved = {move.service for move in plan.moves}
-    found = {f"{seen.kind}/{seen.name}": seen.object["metadata"].get("managedFields") or []}
+    found = {str(seen.ref): seen.object["metadata"].get("managedFields") or []}
     for service in seen.services:
         name = service["metadata"]["name"]
         if name in moved:

@@ -22,16 +22,16 @@ async def check_rights(cluster: Cluster, plan: InstallPlan) -> None:
         return
     seen = plan.observed
     services = sorted({move.service for move in plan.moves})
-    asked = wanted_for_up(seen.name, plan.secret, services)
+    asked = wanted_for_up(seen.ref.name, plan.secret, services)
     try:
-        granted = await _granted(cluster, seen.namespace, (*asked, *lanes()))
+        granted = await _granted(cluster, seen.ref.namespace, (*asked, *lanes()))
     except ClusterError:
         return
     missing = sorted({str(it.right) for it in asked if it not in granted})
     if not granted & set(lanes()):
         missing.append(str(lanes()[0].right))
     if missing:
-        raise ForbiddenError(f"cannot {', '.join(missing)} in namespace {seen.namespace}", hint=ROLE)
+        raise ForbiddenError(f"cannot {', '.join(missing)} in namespace {seen.ref.namespace}", hint=ROLE)
 
 
 async def _granted(cluster: Cluster, namespace: str, asked: tuple[Wanted, ...]) -> set[Wanted]:

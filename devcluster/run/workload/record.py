@@ -8,7 +8,7 @@ wakes up after somebody took over has no say any more.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from devcluster.config.model import Project
@@ -16,6 +16,7 @@ from devcluster.edge.kube.agent import list_owners
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.errors import ChangedError, HeldError, NotFoundError
+from devcluster.rules.identity import WorkloadRef, means
 from devcluster.rules.marks import (
     KIND_LABEL,
     SELECTOR,
@@ -38,11 +39,8 @@ _Change = Callable[[Record], Record]
 class Mark:
     """An installation.  ``uid``: the workload's."""
 
-    namespace: str
-    kind: str
-    name: str
+    ref: WorkloadRef
     container: str
-    secret: str
     uid: str
     record: Record
     originals: Originals = field(repr=False)
@@ -56,9 +54,7 @@ def holder_row(record: Record) -> Json | None:
     return {"user": holder.user, "host": holder.host, "project": holder.project, "since": record.since}
 
 
-async def claim(
-    cluster: Cluster, namespace: str, secret: str, holder: Holder, *, takeover: bool = False
-) -> Record:
+async def claim(cluster: Cluster, ref: WorkloadRef, holder: Holder, *, takeover: bool = False) -> Record:
     """The record with *holder* in it and an epoch higher than any before.
 
     HeldError where somebody else holds it and *takeover* is False.  The same holder claims again freely.
@@ -69,7 +65,7 @@ async def claim(
             raise held(record)
         return Record(record.epoch + 1, holder, render_time(time.time()))
 
-    return await _swap(cluster, namespace, secret, change)
+    return await _swap(cluster, ref, change)
 
 
 def held(record: Record) -> HeldError:
@@ -81,7 +77,7 @@ def held(record: Record) -> HeldError:
     )
 
 
-async def unclaim(cluster: Cluster, namespace: str, secret: str, epoch: int) -> None:
+async def unclaim(cluster: Cluster, ref: WorkloadRef, epoch: int) -> None:
     """Nobody holds it any more; nothing is done where somebody else has taken it since, or it is gone."""
 
     def change(record: Record) -> Record:
@@ -90,12 +86,13 @@ async def unclaim(cluster: Cluster, namespace: str, secret: str, epoch: int) -> 
         return Record(record.epoch, last=record.holder or record.last)
 
     try:
-        await _swap(cluster, namespace, secret, change)
+        await _swap(cluster, ref, change)
     except NotFoundError:
         return
 
 
-async def _swap(cluster: Cluster, namespace: str, secret: str, change: _Change) -> Record:
+async def _swap(cluster: Cluster, ref: WorkloadRef, change: _Change) -> Record:
+    secret, namespace = secret_name(ref), ref.namespace
     for _ in range(_TRIES):
         found = await cluster.get("secret", secret, namespace)
         old = parse_record(found)
@@ -113,15 +110,13 @@ async def _swap(cluster: Cluster, namespace: str, secret: str, change: _Change) 
 
 
 async def list_marks(cluster: Cluster, namespace: str | None) -> tuple[Mark, ...]:
-    """Every installation of *namespace* (None: of all that may be read), by namespace, kind and name."""
+    """Every installation of *namespace* (None: of all that may be read), sorted."""
     try:
         listing = await cluster.list("secret", namespace, selector=f"{SELECTOR},{KIND_LABEL}")
         marks = [_mark(item) for item in listing.items]
     except ForbiddenError as error:
         marks = await _marks_by_owner(cluster, namespace, error)
-    return tuple(
-        sorted((mark for mark in marks if mark), key=lambda one: (one.namespace, one.kind, one.name))
-    )
+    return tuple(sorted((mark for mark in marks if mark), key=lambda one: one.ref))
 
 
 async def _marks_by_owner(
@@ -131,23 +126,32 @@ async def _marks_by_owner(
     is its Secret's.  *refused* where that may not be read, either."""
     try:
         owners = await list_owners(cluster, namespace)
-        return [await find_mark(cluster, space, secret_name(kind, name)) for space, kind, name in owners]
+        return [await find_mark(cluster, ref) for ref in owners]
     except ForbiddenError:
         raise refused from None
 
 
 async def find_dropped(
-    cluster: Cluster, namespace: str, project: Project, holder: Holder, attached: Collection[str]
-) -> list[Mark]:
-    """What was *holder*'s and has been taken out of the file; what is *attached* (names) is not meant."""
-    known = {workload.target.name for workload in project.workloads} | set(attached)
-    marks = await list_marks(cluster, namespace)
-    return [mark for mark in marks if mark.name not in known and mark.record.is_of(holder)]
+    cluster: Cluster, namespace: str, project: Project, holder: Holder, attached: Collection[WorkloadRef]
+) -> tuple[Mark, ...]:
+    """As ``dropped``, asked of the cluster."""
+    return dropped(await list_marks(cluster, namespace), project, holder, attached)
 
 
-async def find_mark(cluster: Cluster, namespace: str, secret: str) -> Mark | None:
+def dropped(
+    marks: Iterable[Mark], project: Project, holder: Holder, attached: Collection[WorkloadRef]
+) -> tuple[Mark, ...]:
+    """What was *holder*'s and has been taken out of the file; what is *attached* is not meant."""
+
+    def known(ref: WorkloadRef) -> bool:
+        return ref in attached or any(means(workload.target, ref) for workload in project.workloads)
+
+    return tuple(mark for mark in marks if mark.record.is_of(holder) and not known(mark.ref))
+
+
+async def find_mark(cluster: Cluster, ref: WorkloadRef) -> Mark | None:
     """One installation; None where there is none."""
-    found = await cluster.find("secret", secret, namespace)
+    found = await cluster.find("secret", secret_name(ref), ref.namespace)
     return _mark(found) if found is not None else None
 
 
@@ -155,13 +159,9 @@ def _mark(secret: Json) -> Mark | None:
     originals = parse_originals(secret)
     if originals is None:
         return None
-    metadata = secret["metadata"]
     return Mark(
-        namespace=metadata["namespace"],
-        kind=originals.kind,
-        name=originals.name,
+        ref=originals.ref,
         container=originals.container,
-        secret=metadata["name"],
         uid=originals.uid,
         record=parse_record(secret),
         originals=originals,

@@ -29,6 +29,7 @@ from devcluster.plan.steps import (
     RestoreService,
     RestoreTemplate,
 )
+from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.marks import (
     Originals,
     orphan,
@@ -59,18 +60,16 @@ class Removal:
 
 async def remove(
     cluster: Cluster,
-    namespace: str,
-    kind: str,
-    name: str,
+    ref: WorkloadRef,
     turn: Turn,
 ) -> Removal:
     """LeftoverError names what remains and the command that finishes it, RemainsError where all else is done.
     ForbiddenError where the template may not even be restored."""
-    work = _Work(cluster, namespace, kind, name, turn)
+    work = _Work(cluster, ref, turn)
     await work.read()
-    steps = plan_remove(work.originals, kind=kind, name=name, namespace=namespace, noted=work.noted)
+    steps = plan_remove(work.originals, ref, noted=work.noted)
     for step in steps:
-        turn.say(name, str(step))
+        turn.say(ref.name, str(step))
         await work.attempt(step)
     await work.verify()
     return Removal(work.originals is not None, tuple(sorted(set(work.kept))))
@@ -79,27 +78,25 @@ async def remove(
 class _Work:
     """The steps for one workload."""
 
-    def __init__(self, cluster: Cluster, namespace: str, kind: str, name: str, turn: Turn) -> None:
+    def __init__(self, cluster: Cluster, ref: WorkloadRef, turn: Turn) -> None:
         self._cluster = cluster
-        self._space = namespace
-        self._kind = kind
-        self._name = name
+        self._ref = ref
+        self._space = ref.namespace
         self._turn = turn
         self._uid = ""
         self._epoch = 0
         self._restored: Json | None = None
-        self._secret = secret_name(kind, name)
+        self._secret = secret_name(ref)
         self._refused: list[ForbiddenError] = []
         self._left: list[str] = []  # of ours, for want of a right; seen by nobody who looks for objects
         self.originals: Originals | None = None
         self.noted: tuple[PortMove, ...] = ()
         self.kept: list[str] = []
-        self._title = f"{kind}/{name} in namespace {namespace}"
-        self._again = f"`devcluster down -n {namespace}` finishes it"
+        self._again = f"`devcluster down -n {ref.namespace}` finishes it"
 
     async def read(self) -> None:
         secret = await self._cluster.find("secret", self._secret, self._space)
-        live = await self._cluster.find(self._kind, self._name, self._space)
+        live = await self._cluster.find(*self._ref.path)
         self.originals = parse_originals(secret) if secret is not None else None
         self.noted = await self._noted()
         if secret is not None and self.originals is not None:
@@ -109,13 +106,13 @@ class _Work:
         if live is not None:
             self._uid = live["metadata"]["uid"]
             if is_wrapped(live["spec"]["template"]):
-                raise orphan(self._kind, self._name, self._space)
+                raise orphan(self._ref)
 
     async def _noted(self) -> tuple[PortMove, ...]:
         """What the Services themselves know: of a workload that was deleted, and its Secret with it, or of a
         Service that somebody made from one of ours."""
         services = await self._cluster.list("service", self._space)
-        ours = [item for item in services.items if noted_workload(item) == (self._kind, self._name)]
+        ours = [item for item in services.items if noted_workload(item) == self._ref]
         return tuple(move for item in ours for move in noted_moves(item))
 
     async def attempt(self, step: RemoveStep) -> None:
@@ -128,7 +125,7 @@ class _Work:
                 raise
             if isinstance(step, AwaitRollout | PruneHistory):  # the Secret alone knows what it was
                 raise LeftoverError(
-                    f"the template of {self._title} is restored, and then: {error.message}",
+                    f"the template of {self._ref.place} is restored, and then: {error.message}",
                     hint=f"{error.hint}\nthen {self._again}",
                 ) from error
             self._refused.append(error)
@@ -153,7 +150,7 @@ class _Work:
 
     async def _workload(self) -> Json | None:
         """The very workload that we changed; None where it is gone."""
-        live = await self._cluster.find(self._kind, self._name, self._space)
+        live = await self._cluster.find(*self._ref.path)
         return live if live is not None and live["metadata"]["uid"] == self._uid else None
 
     async def _restore_service(self, step: RestoreService) -> None:
@@ -194,16 +191,16 @@ class _Work:
             version = live["metadata"]["resourceVersion"]
             try:
                 answer = await self._cluster.patch(
-                    self._kind, self._name, self._space, body, type="json-patch", resource_version=version
+                    *self._ref.path, body, type="json-patch", resource_version=version
                 )
             except ChangedError:
                 continue
-            self.kept += [f"{self._kind}/{self._name} {path}" for path in restored.kept]
+            self.kept += [f"{self._ref} {path}" for path in restored.kept]
             self._restored = restored.template
             if answer["spec"]["template"] != restored.template:
                 self._restored = answer["spec"]["template"]
             return
-        raise self._busy(f"{self._kind}/{self._name}")
+        raise self._busy(str(self._ref))
 
     async def _await_rollout(self) -> None:
         assert self.originals is not None
@@ -213,8 +210,7 @@ class _Work:
         try:
             await await_rollout(
                 self._cluster,
-                self._space,
-                self._name,
+                self._ref,
                 container=self.originals.container,
                 wrapped=False,
                 ready=self.originals.available,
@@ -229,7 +225,7 @@ class _Work:
                     f"{error.message}; still with an agent: {', '.join(sorted(names))}",
                     hint=f"{error.hint}\nthen `devcluster down -n {self._space}` finishes it".strip(),
                 ) from error
-            self.kept.append(f"{self._kind}/{self._name} is restored but not available: {error.message}")
+            self.kept.append(f"{self._ref} is restored but not available: {error.message}")
 
     def _has_agent(self, pod: Json) -> bool:
         for volume in pod["spec"].get("volumes") or []:
@@ -250,11 +246,11 @@ class _Work:
             if live is None:
                 return
             try:
-                await self._restore_managers(self._kind, live)
+                await self._restore_managers(self._ref.kind, live)
             except ChangedError:
                 continue
             return
-        raise self._busy(f"{self._kind}/{self._name}")
+        raise self._busy(str(self._ref))
 
     def _note(self, pruned: Pruned) -> None:
         self.kept += pruned.kept
@@ -293,7 +289,7 @@ class _Work:
                 return
             if (parse_originals(found), parse_record(found).epoch) != (self.originals, self._epoch):
                 raise LeftoverError(
-                    f"somebody else puts an agent into {self._kind}/{self._name} in namespace {self._space} "
+                    f"somebody else puts an agent into {self._ref.place} "
                     f"at this moment, so secret/{self._secret} stays",
                     hint=f"`devcluster list -n {self._space}` says who; `devcluster down` then tries again",
                 )
@@ -321,8 +317,8 @@ class _Work:
             raise kind("; ".join(words), hint=render_remedy(self._space, seen.found, refused))
 
     async def _seen_agent(self) -> list[str]:
-        live = await self._cluster.find(self._kind, self._name, self._space)
+        live = await self._cluster.find(*self._ref.path)
         if self._restored is not None and live is not None and live["spec"]["template"] != self._restored:
-            self.kept.append(f"{self._kind}/{self._name}: its template was changed while it was restored")
+            self.kept.append(f"{self._ref}: its template was changed while it was restored")
         wrapped = live is not None and is_wrapped(live["spec"]["template"])
-        return [f"the agent in {self._kind}/{self._name}"] if wrapped else []
+        return [f"the agent in {self._ref}"] if wrapped else []

@@ -19,6 +19,7 @@ from devcluster.edge.kube.workload import render_selector
 from devcluster.errors import DevclusterError, FailedError
 from devcluster.rules.controllers import last_writer, render_pause
 from devcluster.rules.drift import template_drift
+from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.marks import Originals
 from devcluster.rules.memory import MEMORY
 from devcluster.rules.template import ROOT, is_wrapped
@@ -62,8 +63,7 @@ class Sight:
 
 async def await_rollout(
     cluster: Cluster,
-    namespace: str,
-    name: str,
+    ref: WorkloadRef,
     *,
     container: str,
     wrapped: bool,
@@ -80,7 +80,7 @@ async def await_rollout(
     stale: tuple[Json, ...] | None = None
     try:
         async with turn.deadline.bound():
-            states = _sights(cluster, namespace, name)
+            states = _sights(cluster, ref)
             async with contextlib.aclosing(states):
                 async for last in states:
                     if written is not None and (reverted := find_revert(last.deployment, written)):
@@ -91,21 +91,21 @@ async def await_rollout(
                         return tuple(pod for pod in last.pods if is_wrapped(pod) == wrapped)
                     failed = find_failure(last, container, wrapped, patient=not ready, stale=stale)
                     if failed is not None:
-                        raise await _explained(cluster, namespace, container, *failed)
+                        raise await _explained(cluster, ref.namespace, container, *failed)
     except TimeoutError as error:
         seen = tell_progress(last, wrapped) if last else "nothing was seen"
         span = f"{turn.deadline.span:.0f} s"
         raise RolloutError(
-            f"deployment/{name} in namespace {namespace} is not rolled out after {span}: {seen}",
-            hint=f"kubectl describe pods -n {namespace}",
+            f"{ref.place} is not rolled out after {span}: {seen}",
+            hint=f"kubectl describe pods -n {ref.namespace}",
         ) from error
-    raise RolloutError(f"deployment/{name} in namespace {namespace} is gone")
+    raise RolloutError(f"{ref.place} is gone")
 
 
-async def _sights(cluster: Cluster, namespace: str, name: str) -> AsyncGenerator[Sight, None]:
+async def _sights(cluster: Cluster, ref: WorkloadRef) -> AsyncGenerator[Sight, None]:
     """Deployment and pods, whenever one of them changes; ends where the Deployment is gone."""
     queue: asyncio.Queue[tuple[str, Any] | DevclusterError] = asyncio.Queue()
-    first = await cluster.get("deployment", name, namespace)
+    first = await cluster.get(*ref.path)
     selector = render_selector(first["spec"]["selector"])
 
     async def listen(kind: str, states: AsyncGenerator[Any, None]) -> None:
@@ -116,12 +116,12 @@ async def _sights(cluster: Cluster, namespace: str, name: str) -> AsyncGenerator
         except DevclusterError as error:
             queue.put_nowait(error)
 
-    deployments = cluster.watch_one("deployment", name, namespace)
-    pods = cluster.watch_all("pod", namespace, selector=selector)
+    deployments = cluster.watch_one(*ref.path)
+    pods = cluster.watch_all("pod", ref.namespace, selector=selector)
     seen: dict[str, Any] = {}
     async with (
-        running(listen("deployment", deployments), name=f"watch deployment {name}"),
-        running(listen("pod", pods), name=f"watch pods of {name}"),
+        running(listen("deployment", deployments), name=f"watch {ref}"),
+        running(listen("pod", pods), name=f"watch pods of {ref}"),
     ):
         while True:
             item = await queue.get()

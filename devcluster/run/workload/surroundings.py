@@ -28,11 +28,12 @@ async def read_cautions(
 ) -> tuple[Caution, ...]:
     """The warnings for *workload*, whose *pods* were read already and of which the file says *wish*."""
     asked = (*_AUTOSCALERS, "networkpolicy")
-    *autoscalers, policies = await asyncio.gather(*(_list(cluster, it, workload.namespace) for it in asked))
+    *autoscalers, policies = await asyncio.gather(
+        *(_list(cluster, it, workload.ref.namespace) for it in asked)
+    )
     return find_cautions(
         Circumstances(
-            kind=workload.kind,
-            name=workload.name,
+            ref=workload.ref,
             container=workload.container,
             object=workload.object,
             template=install.base,

@@ -21,6 +21,7 @@ from devcluster.edge.kube.agent import list_owners
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster
 from devcluster.errors import EngineError
+from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.marks import Record
 from devcluster.rules.naming import project_name
 from devcluster.rules.services import noted_workload
@@ -33,9 +34,7 @@ from devcluster.run.workload.record import list_marks
 class Trace:
     """A workload in the cluster with something of ours.  ``record``: who holds it, and since when."""
 
-    namespace: str
-    kind: str
-    name: str
+    ref: WorkloadRef
     record: Record = field(default=Record(), compare=False)
 
     @property
@@ -47,13 +46,12 @@ class Trace:
 async def find_traces(cluster: Cluster, namespace: str | None) -> tuple[Trace, ...]:
     """Those of *namespace* (None: of all that may be read).  ForbiddenError where the Secrets may be found in
     no way; the other kinds only show what a Secret does not."""
-    found: dict[tuple[str, str, str], Trace] = {}
+    found: dict[WorkloadRef, Trace] = {}
     for look in (list_owners, _led, _wrapped):
         with contextlib.suppress(ForbiddenError):
-            found |= {owner: Trace(*owner) for owner in await look(cluster, namespace)}
+            found |= {ref: Trace(ref) for ref in await look(cluster, namespace)}
     for mark in await list_marks(cluster, namespace):
-        where = (mark.namespace, mark.kind, mark.name)
-        found[where] = Trace(*where, mark.record)
+        found[mark.ref] = Trace(mark.ref, mark.record)
     return tuple(sorted(found.values()))
 
 
@@ -84,18 +82,17 @@ async def find_all_traces(cluster: Cluster, namespace: str) -> tuple[tuple[Trace
     return tuple(found), notes
 
 
-async def _led(cluster: Cluster, namespace: str | None) -> tuple[tuple[str, str, str], ...]:
+async def _led(cluster: Cluster, namespace: str | None) -> tuple[WorkloadRef, ...]:
     """Workloads to whose agents Services are led."""
     services = (await cluster.list("service", namespace)).items
-    noted = [(item["metadata"]["namespace"], noted_workload(item)) for item in services]
-    return tuple((space, *workload) for space, workload in noted if workload is not None)
+    return tuple(ref for item in services if (ref := noted_workload(item)) is not None)
 
 
-async def _wrapped(cluster: Cluster, namespace: str | None) -> tuple[tuple[str, str, str], ...]:
+async def _wrapped(cluster: Cluster, namespace: str | None) -> tuple[WorkloadRef, ...]:
     """Workloads with an agent in their template."""
     items = (await cluster.list("deployment", namespace)).items
     return tuple(
-        (item["metadata"]["namespace"], "deployment", item["metadata"]["name"])
+        WorkloadRef("deployment", item["metadata"]["namespace"], item["metadata"]["name"])
         for item in items
         if is_wrapped(item["spec"]["template"])
     )

@@ -20,6 +20,7 @@ from devcluster.errors import ConfigurationError
 from devcluster.plan.install import InstallPlan, Wish, base_template, plan_install
 from devcluster.rules.environment import wanted_services
 from devcluster.rules.health import HealthPlan, healthcheck_source
+from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.image import ImageFacts
 from devcluster.rules.local import published_ports
 from devcluster.rules.memory import admitted_memory
@@ -57,8 +58,12 @@ class Wanted:
     pod_spec: Json = field(repr=False)
 
     @property
+    def ref(self) -> WorkloadRef:
+        return self.object.ref
+
+    @property
     def title(self) -> str:
-        return f"{self.object.kind}/{self.object.name}"
+        return str(self.ref)
 
     @property
     def image(self) -> ImageFacts:
@@ -137,19 +142,19 @@ async def read_wanted(
     )
 
 
-def check_targets(wanted: Sequence[Wanted], attached: Mapping[str, str]) -> None:
+def check_targets(wanted: Sequence[Wanted], attached: Mapping[str, WorkloadRef]) -> None:
     """ConfigurationError where two keys mean one workload of the cluster, by words that the file alone can't
     compare (``web`` and ``deployment/web``): the second would take the first one's agent for its own.
 
-    *attached*: other keys, and the titles of what they hold.
+    *attached*: other keys, and what they hold.
     """
-    owners = {title: key for key, title in attached.items()}
+    owners = {ref: key for key, ref in attached.items()}
     for item in wanted:
-        first = owners.setdefault(item.title, item.workload.key)
+        first = owners.setdefault(item.ref, item.workload.key)
         if first != item.workload.key:
             held = first in attached
             raise ConfigurationError(
-                f"workloads.{item.workload.key}: {item.title} is the target of {first} already",
+                f"workloads.{item.workload.key}: {item.ref} is the target of {first} already",
                 hint=f"`devcluster down {first}` gives it back" if held else "leave one of them out",
             )
 

@@ -12,6 +12,7 @@ from devcluster.errors import ConfigurationError, LeftoverError
 from devcluster.plan.install import Observed, Wish, plan_install
 from devcluster.plan.remove import plan_remove
 from devcluster.plan.steps import render_steps
+from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.image import ImageFacts
 from devcluster.rules.marks import Originals
 from devcluster.rules.ports import PortKey
@@ -19,6 +20,7 @@ from devcluster.rules.services import PortMove
 
 IMAGE = ImageFacts("sha256:1", ("/app",), (), None, "", "/", "amd64", ())
 WISH = Wish(digest="0123456789ab", chunks=2, image=IMAGE)
+REF = WorkloadRef("deployment", "shop", "web")
 
 
 def service(name: str, target: int | str) -> dict[str, Any]:
@@ -30,7 +32,7 @@ def observed(*services: dict[str, Any]) -> Observed:
     container = {"name": "web", "image": "web:1", "ports": [{"name": "http", "containerPort": 8080}]}
     template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}}
     item = {"metadata": {"name": "web", "uid": "u"}, "spec": {"template": template}}
-    return Observed("deployment", "web", "shop", "web", item, services)
+    return Observed(REF, "web", item, services)
 
 
 def installed(seen: Observed, wish: Wish) -> Observed:
@@ -39,8 +41,7 @@ def installed(seen: Observed, wish: Wish) -> Observed:
     item = copy.deepcopy(seen.object)
     item["spec"]["template"] = plan.wrapped
     originals = Originals(
-        kind="deployment",
-        name="web",
+        ref=REF,
         uid="u",
         container="web",
         template=plan.base,
@@ -155,7 +156,7 @@ def test_an_init_is_refused_by_name() -> None:
 
 def test_remove_in_words() -> None:
     originals = installed(observed(service("number", 8080)), WISH).originals
-    steps = plan_remove(originals, kind="deployment", name="web", namespace="shop")
+    steps = plan_remove(originals, REF)
     assert [str(step) for step in steps] == [
         "lead service/number to the application (80: 47100 to 8080)",
         "restore the pod template of deployment/web, with a roll-out",
@@ -164,13 +165,13 @@ def test_remove_in_words() -> None:
         "delete secret/devcluster-deployment-web",
         "delete the agent's ConfigMaps in namespace shop that nothing uses",
     ]
-    alone = plan_remove(None, kind="deployment", name="web", namespace="shop")
+    alone = plan_remove(None, REF)
     assert [type(step).__name__ for step in alone] == ["PruneHistory", "DeleteAgent"]
     moves = (PortMove("number", PortKey(80), 8080, 47100),)
-    noted = plan_remove(None, kind="deployment", name="web", namespace="shop", noted=moves)
+    noted = plan_remove(None, REF, noted=moves)
     assert [type(step).__name__ for step in noted] == ["RestoreService", "PruneHistory", "DeleteAgent"]
     copied = (*moves, PortMove("copy", PortKey(80), 8080, 47100))
-    every = plan_remove(originals, kind="deployment", name="web", namespace="shop", noted=copied)
+    every = plan_remove(originals, REF, noted=copied)
     assert [str(step) for step in every][:2] == [
         "lead service/copy to the application (80: 47100 to 8080)",
         "lead service/number to the application (80: 47100 to 8080)",

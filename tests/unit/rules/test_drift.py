@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from devcluster.rules.drift import Drift, service_drift, template_drift, true_state
+from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.marks import Originals
 from devcluster.rules.ports import PortKey
 from devcluster.rules.services import FrontPort, PortMove
@@ -24,7 +25,7 @@ CONTAINER = {
 BEFORE: Json = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [CONTAINER]}}
 WRAPPING = Wrapping("s", ("c-00",), ("/app", "serve"), fronts=(FrontPort(PortKey(8080), 9901, "http"),))
 WRAPPED = wrap_template(BEFORE, container="web", wrapping=WRAPPING)
-ORIGINALS = Originals("deployment", "web", "u", "web", BEFORE, WRAPPED, 10, 20, "1")
+ORIGINALS = Originals(WorkloadRef("deployment", "shop", "web"), "u", "web", BEFORE, WRAPPED, 10, 20, "1")
 
 
 def drift(template: Json) -> tuple[Drift, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.keys import generate_pair
 from devcluster.rules.marks import (
     Holder,
@@ -30,8 +31,7 @@ def wrapped(port: int) -> dict[str, object]:
 
 
 ORIGINALS = Originals(
-    kind="deployment",
-    name="web",
+    ref=WorkloadRef("deployment", "shop", "web"),
     uid="u",
     container="web",
     template=PLAIN,
@@ -46,7 +46,8 @@ ORIGINALS = Originals(
 
 
 def test_secret_round_trip() -> None:
-    owner = owner_reference("apps/v1", "Deployment", "web", "u")
+    item = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "uid": "u"}}
+    owner = owner_reference(item)
     record = Record(3, Holder("ann", "laptop", "shop", "f00d"), "2026-11-23T08:00:00Z")
     pair = generate_pair()
     secret = render_secret(ORIGINALS, settings={}, agent=pair, laptop=pair, owner=owner, record=record)

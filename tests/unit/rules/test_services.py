@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from devcluster.errors import ConfigurationError
+from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.ports import PortKey
 from devcluster.rules.services import (
     FrontPort,
@@ -25,9 +26,14 @@ from devcluster.rules.services import (
     unmoved,
 )
 
+WEB = WorkloadRef("deployment", "shop", "web")
+
 
 def service(name: str, *ports: dict[str, Any], **spec: Any) -> dict[str, Any]:
-    return {"metadata": {"name": name}, "spec": {"selector": {"app": "web"}, "ports": list(ports)} | spec}
+    return {
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"selector": {"app": "web"}, "ports": list(ports)} | spec,
+    }
 
 
 TEMPLATE = {
@@ -175,11 +181,11 @@ def test_there_and_back(notes: dict[str, str] | None) -> None:
     if notes is not None:
         live["metadata"]["annotations"] = notes
     moves = (PortMove("a", PortKey(80), 8080, 9901), PortMove("b", PortKey(81), 1, 2))
-    led = _patched(live, apply_moves(live, moves, "deployment/web"))
+    led = _patched(live, apply_moves(live, moves, WEB))
     assert led["spec"]["ports"][0]["targetPort"] == 9901
-    assert apply_moves(led, moves, "deployment/web") == []
+    assert apply_moves(led, moves, WEB) == []
     assert unmoved(led, moves)["spec"] == unmoved(led, ())["spec"] == live["spec"]
-    assert noted_workload(led) == ("deployment", "web")
+    assert noted_workload(led) == WEB
     assert noted_moves(led) == moves[:1]
     operations, kept = undo_moves(led, moves)
     assert (_patched(led, operations), kept) == (live, ())
@@ -213,7 +219,7 @@ def test_a_number_that_speaks_tcp_and_udp() -> None:
     """Two ports of a Service, told apart by their protocol alone."""
     live = service("a", {"port": 53, "targetPort": 53}, {"port": 53, "targetPort": 53, "protocol": "UDP"})
     moves = (PortMove("a", PortKey(53), 53, 9901),)
-    led = _patched(live, apply_moves(live, moves, "deployment/web"))
+    led = _patched(live, apply_moves(live, moves, WEB))
     assert [port["targetPort"] for port in led["spec"]["ports"]] == [9901, 53]
     assert unmoved(led, moves)["spec"] == live["spec"]
     operations, kept = undo_moves(led, moves)

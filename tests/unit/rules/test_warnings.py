@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.ports import PortKey
 from devcluster.rules.services import FrontPort
 from devcluster.rules.warnings import Circumstances, find_cautions
@@ -30,7 +31,7 @@ def around(*, spec: Json | None = None, env: Json | None = None) -> Circumstance
         "metadata": {"name": "web", "namespace": "shop"},
         "spec": {"replicas": 1, "template": template} | (spec or {}),
     }
-    return Circumstances("deployment", "web", "web", item, template)
+    return Circumstances(WorkloadRef("deployment", "shop", "web"), "web", item, template)
 
 
 def said(seen: Circumstances) -> list[str]:
@@ -131,7 +132,7 @@ def test_a_rolling_deployment_may_be_away_too(
 def test_autoscalers_of_this_workload(item: Json, words: str) -> None:
     (text,) = said(replace(around(), autoscalers=(item,)))
     assert text.endswith(words) or words in text
-    assert said(replace(around(), autoscalers=(item,), name="other")) == []
+    assert said(replace(around(), autoscalers=(item,), ref=WorkloadRef("deployment", "shop", "other"))) == []
 
 
 def test_an_autoscaler_behind_another_is_named_once() -> None:

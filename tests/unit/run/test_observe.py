@@ -8,6 +8,7 @@ from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.watch import Listing
 from devcluster.edge.kube.workload import WorkloadObject
 from devcluster.plan.install import Observed, plan_install
+from devcluster.rules.identity import WorkloadRef
 from devcluster.run.workload.observe import observe
 from tests.unit.plan.test_install import WISH, observed, service
 
@@ -37,7 +38,7 @@ def _pod(owner: str) -> Json:
 async def _seen(**given: tuple[Json, ...]) -> Observed:
     item = observed().object
     cluster: Any = Cluster(service=(service("number", 8080),), **given)
-    return await observe(cluster, WorkloadObject("deployment", "web", "shop", "u", "web", item))
+    return await observe(cluster, WorkloadObject(WorkloadRef("deployment", "shop", "web"), "u", "web", item))
 
 
 async def _moves(**given: tuple[Json, ...]) -> list[str]:

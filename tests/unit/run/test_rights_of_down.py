@@ -11,6 +11,7 @@ import pytest
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.watch import Listing
 from devcluster.errors import LeftoverError, RemainsError
+from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.keys import KeyPair
 from devcluster.rules.marks import Originals, Record, render_secret
 from devcluster.run.turn import Turn
@@ -21,7 +22,8 @@ from devcluster.run.workload.traces import find_traces
 Json = dict[str, Any]
 TEMPLATE: Json = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web"}]}}
 WRAPPED = TEMPLATE | {"spec": TEMPLATE["spec"] | {"volumes": [{"name": "devcluster-bin"}]}}
-ORIGINALS = Originals("deployment", "web", "u", "web", TEMPLATE, WRAPPED, 10, 20, "1", {"web-1": ("1", "")})
+REF = WorkloadRef("deployment", "shop", "web")
+ORIGINALS = Originals(REF, "u", "web", TEMPLATE, WRAPPED, 10, 20, "1", {"web-1": ("1", "")})
 PAIR = KeyPair("private", "public")
 SECRET = render_secret(ORIGINALS, settings={}, agent=PAIR, laptop=PAIR, owner={}, record=Record(3))
 SECRET["metadata"] |= {"namespace": "shop", "resourceVersion": "7"}
@@ -97,7 +99,7 @@ class Limited:
 
 
 async def down(cluster: Any) -> None:
-    await remove(cluster, "shop", "deployment", "web", Turn.of(5))
+    await remove(cluster, REF, Turn.of(5))
 
 
 async def test_nothing_stays() -> None:
@@ -194,14 +196,14 @@ async def test_a_secret_that_somebody_uses_again_stays() -> None:
 @pytest.mark.parametrize("forbidden", [(), ("list configmap", "list deployment", "list service")])
 async def test_the_secrets_alone_tell_what_is_there(forbidden: tuple[str, ...]) -> None:
     cluster: Any = Limited(*forbidden)
-    assert [trace.name for trace in await find_traces(cluster, "shop")] == ["web"]
+    assert [str(trace.ref) for trace in await find_traces(cluster, "shop")] == ["deployment/web"]
 
 
 async def test_the_owners_of_configmaps_tell_what_secrets_there_are() -> None:
     cluster: Any = Limited("list secret")
     (trace,) = await find_traces(cluster, "shop")
     (mark,) = await list_marks(cluster, "shop")
-    assert (trace.name, mark.name, mark.record.epoch) == ("web", "web", 3)
+    assert (trace.ref, mark.ref, mark.record.epoch) == (REF, REF, 3)
     cluster.secret = None
     assert await list_marks(cluster, "shop") == ()
 

@@ -12,6 +12,7 @@ from devcluster.edge.kube.watch import Listing
 from devcluster.edge.kube.workload import WorkloadObject
 from devcluster.errors import NotFoundError
 from devcluster.plan.install import plan_install
+from devcluster.rules.identity import WorkloadRef
 from devcluster.run.workload.surroundings import read_cautions
 from tests.unit.plan.test_install import WISH, observed
 
@@ -48,6 +49,7 @@ class Answering:
 )
 async def test_what_may_not_be_read_gives_no_warning(cluster: Any, subjects: list[str]) -> None:
     seen = observed()
-    workload = WorkloadObject("deployment", "web", "shop", "u", "web", seen.object)
+    ref = WorkloadRef("deployment", "shop", "web")
+    workload = WorkloadObject(ref, "u", "web", seen.object)
     plan, wish = plan_install(seen, WISH), Workload("web", Target("web"))
     assert [it.subject for it in await read_cautions(cluster, workload, plan, (), wish)] == subjects
