@@ -20,6 +20,8 @@ type request struct {
 	Key    []byte          `json:"key"` // base64
 	To     string          `json:"to"`
 	MS     int64           `json:"ms"`
+	Beside bool            `json:"beside"`
+	Keep   bool            `json:"keep"`
 }
 
 // verbs are the requests, and whether they must say an epoch.
@@ -91,13 +93,13 @@ func (s *Server) ask(ctx context.Context, asked request) (any, error) {
 	case "beat":
 		return s.keeper.Beat(ctx, *asked.Epoch)
 	case "take":
-		return s.keeper.Take(ctx, *asked.Epoch)
+		return s.keeper.Take(ctx, *asked.Epoch, asked.Beside)
 	case "pause":
 		return s.keeper.Pause(ctx, *asked.Epoch)
 	case "stop":
 		return s.keeper.Stop(ctx, *asked.Epoch)
 	default: // parse knows no other
-		return s.keeper.Release(ctx, *asked.Epoch)
+		return s.keeper.Release(ctx, *asked.Epoch, asked.Keep)
 	}
 }
 

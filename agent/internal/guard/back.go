@@ -9,14 +9,31 @@ import (
 	"devcluster/agent/internal/hold"
 )
 
+// back is how a workload is given back. silent: the laptop is gone, so nothing
+// can go there meanwhile. keep: it is there, and only the connections go back.
+type back struct{ silent, keep bool }
+
 // giveBack starts the application, routes to it when it accepts, and forgets
-// the holder. silent: the laptop is gone, so nothing can go there meanwhile.
-// Whoever claims the workload while this waits keeps it.
-func (g *Guard) giveBack(ctx context.Context, silent bool) error {
-	claims, runs, err := g.beginBack(silent)
+// the holder. One that never stopped has nothing to wait for. Whoever claims the
+// workload while this waits keeps it.
+func (g *Guard) giveBack(ctx context.Context, how back) error {
+	claims, runs, err := g.beginBack(how.silent)
 	if err != nil {
 		return err
 	}
+	if g.front.Route() != front.Child {
+		if err := g.lead(ctx, how, claims, runs); err != nil {
+			return err
+		}
+	}
+	if !how.keep {
+		g.endHold(claims)
+	}
+	return nil
+}
+
+// lead brings the connections back to the application.
+func (g *Guard) lead(ctx context.Context, how back, claims int, runs bool) error {
 	if !runs {
 		if err := g.start(); err != nil {
 			g.setHandover(false)
@@ -24,18 +41,17 @@ func (g *Guard) giveBack(ctx context.Context, silent bool) error {
 		}
 	}
 	accepts := g.accepting(ctx)
-	if !accepts && !silent && g.runs() {
+	if !accepts && !how.silent && g.runs() {
 		return &hold.Error{Kind: hold.Timeout, Text: "the application does not accept connections yet"}
 	}
 	if err := g.toChild(claims, accepts); err != nil {
 		return err
 	}
-	if !silent {
+	if !how.silent {
 		bounded, cancel := context.WithTimeout(ctx, g.config.Settings.drain())
 		g.front.Drain(bounded, front.Laptop)
 		cancel()
 	}
-	g.endHold(claims)
 	return nil
 }
 
@@ -46,9 +62,14 @@ func (g *Guard) beginBack(silent bool) (claims int, runs bool, err error) {
 	if g.leaving && g.process == nil {
 		return 0, false, &hold.Error{Kind: hold.ChildFailed, Text: "the pod is ending, the application is not started any more"}
 	}
-	g.handover, _ = g.ready(g.front.Route())
-	if silent {
+	route := g.front.Route()
+	if route != front.Child {
+		g.handover, _ = g.ready(route)
+	}
+	if silent && route != front.Child {
 		g.front.Set(front.Queue, g.epoch)
+	}
+	if silent {
 		g.lanes.Drop(math.MaxInt64)
 	}
 	g.tell()
@@ -125,7 +146,7 @@ func (g *Guard) expire() {
 	}
 	defer g.worked()
 	Log("the laptop was silent for %s: the application serves again", g.config.Settings.lease())
-	if err := g.giveBack(ctx, true); err != nil {
+	if err := g.giveBack(ctx, back{silent: true}); err != nil {
 		Log("%v", err)
 		g.exit(1)
 	}

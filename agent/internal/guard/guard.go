@@ -48,6 +48,8 @@ type Guard struct {
 	started  bool
 	well     bool // the readiness probe's verdict
 	sick     string
+	accepted bool // this start has been seen to accept
+	beside   bool // it is to run on while the laptop serves
 	handover bool // it began ready
 	leaving  bool // PID 1 was told to stop
 	reason   string

@@ -23,7 +23,7 @@ func TestThereAndBack(t *testing.T) {
 	if word := w.ask(t); word != "laptop\n" {
 		t.Errorf("held: %q", word)
 	}
-	if state := w.do(t, "release", w.Release); state.Holder != nil || state.Route != "child" || state.Child != running {
+	if state := w.do(t, "release", w.release); state.Holder != nil || state.Route != "child" || state.Child != running {
 		t.Errorf("after release: %+v", state)
 	}
 	if word := w.ask(t); word != "application\n" {
@@ -90,7 +90,7 @@ func TestAnApplicationThatCannotStartIsTold(t *testing.T) {
 	w.hand(t)
 	w.config.Command = []string{"/no/such"}
 	var refusal *hold.Error
-	if _, err := w.Release(context.Background(), 1); !errors.As(err, &refusal) || refusal.Kind != hold.ChildFailed {
+	if _, err := w.release(context.Background(), 1); !errors.As(err, &refusal) || refusal.Kind != hold.ChildFailed {
 		t.Fatalf("%v", err)
 	}
 	if word := w.ask(t); word != "laptop\n" || len(w.codes) != 0 {
@@ -131,7 +131,7 @@ func TestAPortThatIsLateIsWaitedFor(t *testing.T) {
 		c.Settings.Ports = append(c.Settings.Ports, front.Port{Port: late, Front: before})
 	})
 	w.hand(t)
-	w.do(t, "release", w.Release)
+	w.do(t, "release", w.release)
 	w.front = fmt.Sprintf("127.0.0.1:%d", before)
 	if word := w.ask(t); word != "application\n" {
 		t.Errorf("%q", word)
@@ -143,7 +143,7 @@ func TestAPortThatNobodyListensOnIsNotWaitedForForEver(t *testing.T) {
 		c.Settings.Ports = append(c.Settings.Ports, front.Port{Port: freePort(t)})
 	})
 	w.hand(t)
-	w.do(t, "release", w.Release)
+	w.do(t, "release", w.release)
 	if word := w.ask(t); word != "application\n" {
 		t.Errorf("%q", word)
 	}
@@ -204,7 +204,7 @@ func TestATakeoverKeepsThePodReady(t *testing.T) {
 	if err != nil || state.Route != "queue" || !state.Ready {
 		t.Fatalf("taken over: %+v, %v", state, err)
 	}
-	if _, err := w.Take(context.Background(), 2); err != nil {
+	if _, err := w.take(context.Background(), 2); err != nil {
 		t.Fatal(err)
 	}
 	if word := w.ask(t); word != "laptop\n" {

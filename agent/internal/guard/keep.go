@@ -82,23 +82,35 @@ func (g *Guard) Beat(_ context.Context, epoch int64) (hold.State, error) {
 	return g.State(), nil
 }
 
-// Take leads new connections to the laptop.
-func (g *Guard) Take(ctx context.Context, epoch int64) (hold.State, error) {
+// Take leads new connections to the laptop. The application stops by Stop; or it
+// runs on beside the laptop, for its queues and timers, and its end is then an
+// end as ever.
+func (g *Guard) Take(ctx context.Context, epoch int64, beside bool) (hold.State, error) {
 	err := g.inTurn(ctx, epoch, func(context.Context) error {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		if g.holder == nil || epoch != g.epoch { // since it came to its turn
-			return g.stale(epoch)
+		if err := g.toLaptop(epoch, beside); err != nil || !beside || g.runs() {
+			return err
 		}
-		if g.lanes.Count(epoch) == 0 {
-			return &hold.Error{Kind: hold.Timeout, Text: "no lane stands yet"}
+		if err := g.start(); err != nil {
+			return &hold.Error{Kind: hold.ChildFailed, Text: err.Error()}
 		}
-		g.front.Set(front.Laptop, epoch)
-		g.handover = false
-		g.tell()
 		return nil
 	})
 	return g.State(), err
+}
+
+func (g *Guard) toLaptop(epoch int64, beside bool) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.holder == nil || epoch != g.epoch { // since it came to its turn
+		return g.stale(epoch)
+	}
+	if g.lanes.Count(epoch) == 0 {
+		return &hold.Error{Kind: hold.Timeout, Text: "no lane stands yet"}
+	}
+	g.front.Set(front.Laptop, epoch)
+	g.handover, g.beside = false, beside
+	g.tell()
+	return nil
 }
 
 // Pause queues new connections and lets those under way end.
@@ -128,15 +140,19 @@ func (g *Guard) Stop(ctx context.Context, epoch int64) (hold.State, error) {
 		if ctx.Err() != nil {
 			return &hold.Error{Kind: hold.Timeout, Text: "whoever asked for it is gone"}
 		}
+		g.mu.Lock()
+		g.beside = false
+		g.mu.Unlock()
 		g.halt()
 		return nil
 	})
 	return g.State(), err
 }
 
-// Release gives the workload back to the application and ends the hold.
-func (g *Guard) Release(ctx context.Context, epoch int64) (hold.State, error) {
-	err := g.inTurn(ctx, epoch, func(ctx context.Context) error { return g.giveBack(ctx, false) })
+// Release gives the workload back to the application and ends the hold; with
+// keep the laptop holds on, for the application's files and its network.
+func (g *Guard) Release(ctx context.Context, epoch int64, keep bool) (hold.State, error) {
+	err := g.inTurn(ctx, epoch, func(ctx context.Context) error { return g.giveBack(ctx, back{keep: keep}) })
 	return g.State(), err
 }
 

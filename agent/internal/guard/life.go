@@ -48,7 +48,7 @@ func (g *Guard) start() error {
 	g.process, g.life, g.app = process, cancel, starting
 	g.gone = make(chan struct{})
 	gone := g.gone
-	g.started, g.well, g.sick, g.reason = false, false, "", ""
+	g.started, g.well, g.accepted, g.sick, g.reason = false, false, false, "", ""
 	if g.holder == nil {
 		g.front.Set(front.Child, g.epoch)
 	}
@@ -115,7 +115,7 @@ func (g *Guard) began() time.Time {
 func (g *Guard) heed(well bool, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.well, g.sick = well, ""
+	g.well, g.accepted, g.sick = well, g.accepted || well, ""
 	if err != nil {
 		g.sick = "readiness probe: " + err.Error()
 	}
@@ -151,7 +151,8 @@ func (g *Guard) execute(ctx context.Context, argv []string) error {
 
 // follow waits for the application's end. One that ends by itself takes PID 1
 // along, so that kubelet gives a fresh container; not while the laptop serves
-// in its place, when nobody would miss it.
+// in its place, when nobody would miss it. One that runs beside the laptop is
+// missed.
 func (g *Guard) follow(process *child.Process, gone chan<- struct{}) {
 	defer close(gone)
 	<-process.Done()
@@ -163,7 +164,8 @@ func (g *Guard) follow(process *child.Process, gone chan<- struct{}) {
 	asked := g.app == stopping && !g.leaving
 	g.process, g.started, g.app = nil, false, stopped
 	g.life()
-	leaving, served := g.leaving, g.front.Route() == front.Laptop && g.holder != nil
+	leaving := g.leaving
+	served := g.front.Route() == front.Laptop && g.holder != nil && (leaving || !g.beside)
 	g.tell()
 	g.mu.Unlock()
 	if !asked && !served {
@@ -236,17 +238,22 @@ func (g *Guard) quit(process *child.Process, grace time.Duration) {
 
 // accepting returns when the application has started and can take connections:
 // its readiness probe succeeds; or without one all of its ports answer, or one
-// did and the others had their time. False where it ended or ctx did.
+// did and the others had their time. What has accepted once is not asked again:
+// if it can't at the moment, its readiness probe tells kubelet. False where it
+// ended or ctx did.
 func (g *Guard) accepting(ctx context.Context) bool {
 	var answered time.Time // when the first port did
 	for {
 		g.mu.Lock()
-		process, started := g.process, g.started
+		process, started, accepted := g.process, g.started, g.accepted
 		g.mu.Unlock()
 		if process == nil {
 			return false
 		}
-		if started && g.answers(ctx, &answered) {
+		if started && (accepted || g.answers(ctx, &answered)) {
+			g.mu.Lock()
+			g.accepted = g.process == process
+			g.mu.Unlock()
 			return true
 		}
 		timer := time.NewTimer(look)

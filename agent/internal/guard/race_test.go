@@ -48,7 +48,7 @@ func TestATakeoverDuringAReleaseIsKept(t *testing.T) {
 	afterwards(t, w)
 	released := make(chan error, 1)
 	go func() {
-		_, err := w.Release(context.Background(), 1)
+		_, err := w.release(context.Background(), 1)
 		released <- err
 	}()
 	w.until(t, "started again", func(s hold.State) bool { return s.Child == running })
@@ -60,7 +60,7 @@ func TestATakeoverDuringAReleaseIsKept(t *testing.T) {
 	if !errors.As(err, &refusal) || refusal.Kind != hold.StaleEpoch || refusal.Holder == nil || *refusal.Holder != bob.Holder {
 		t.Errorf("the former one's release: %v", err)
 	}
-	if _, err := w.Take(context.Background(), 2); err != nil {
+	if _, err := w.take(context.Background(), 2); err != nil {
 		t.Fatalf("take: %v", err)
 	}
 	if state, err := w.Stop(context.Background(), 2); err != nil || state.Child != stopped || *state.Holder != bob.Holder {
@@ -82,7 +82,7 @@ func TestALaptopThatIsBackDoesNotWaitForTheApplication(t *testing.T) {
 	if _, err := w.Hold(context.Background(), ann); err != nil {
 		t.Fatal(err)
 	}
-	err := within(t, "take", 5*time.Second, func() error { _, err := w.Take(context.Background(), 1); return err })
+	err := within(t, "take", 5*time.Second, func() error { _, err := w.take(context.Background(), 1); return err })
 	if err != nil {
 		t.Fatalf("take: %v", err)
 	}
@@ -100,7 +100,7 @@ func TestTheLeaseEndsWhatASilentLaptopWaitsFor(t *testing.T) {
 	if _, err := w.Hold(context.Background(), ann); err != nil {
 		t.Fatal(err)
 	}
-	w.do(t, "take", w.Take)
+	w.do(t, "take", w.take)
 	err := within(t, "stop", 5*time.Second, func() error { _, err := w.Stop(context.Background(), 1); return err })
 	if err == nil {
 		t.Error("an application that never started was stopped")
@@ -120,7 +120,7 @@ func TestAPodThatEndsDuringAReleaseEndsTheApplicationToo(t *testing.T) {
 	go w.Terminate(15)
 	w.until(t, "leaving", func(s hold.State) bool { return s.Reason == "the pod is ending" })
 	var refusal *hold.Error
-	if _, err := w.Release(context.Background(), 1); !errors.As(err, &refusal) || refusal.Kind != hold.ChildFailed {
+	if _, err := w.release(context.Background(), 1); !errors.As(err, &refusal) || refusal.Kind != hold.ChildFailed {
 		t.Errorf("release: %v", err)
 	}
 	if state := w.State(); state.Child != stopped {
@@ -137,7 +137,7 @@ func TestAPodThatEndsWithBothServesByTheLaptopForAWhile(t *testing.T) {
 	if _, err := w.Hold(context.Background(), ann); err != nil {
 		t.Fatal(err)
 	}
-	w.do(t, "take", w.Take)
+	w.do(t, "take", w.take)
 	w.Terminate(15)
 	w.until(t, "stopped", func(s hold.State) bool { return s.Child == stopped })
 	if word := w.ask(t); word != "laptop\n" || len(w.codes) != 0 {

@@ -8,12 +8,14 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"devcluster/agent/internal/child"
 	"devcluster/agent/internal/front"
 	"devcluster/agent/internal/hold"
+	"devcluster/agent/internal/lane"
 )
 
 var reaper = func() *child.Reaper {
@@ -59,6 +61,14 @@ func serveWord(address string) {
 type laptop struct {
 	mu      sync.Mutex
 	dropped []int64
+	lost    bool
+}
+
+// lose makes the laptop fall silent: its lanes break.
+func (l *laptop) lose() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lost = true
 }
 
 type end struct{ *net.TCPConn }
@@ -66,6 +76,12 @@ type end struct{ *net.TCPConn }
 func (e end) Abort() { _ = e.SetLinger(0); _ = e.Close() }
 
 func (l *laptop) Open(context.Context, int64, string, string) (hold.Stream, error) {
+	l.mu.Lock()
+	lost := l.lost
+	l.mu.Unlock()
+	if lost {
+		return nil, &lane.ErrnoError{Name: "EAGAIN"}
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -98,13 +114,21 @@ type world struct {
 	codes chan int
 }
 
+var lastPort atomic.Int32
+
+// freePort lies below the kernel's own choices: the end of a connection would
+// take one of those meanwhile.
 func freePort(t *testing.T) int {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	t.Helper()
+	for range 1000 {
+		port := 20_000 + (os.Getpid()*64+int(lastPort.Add(1)))%10_000
+		if listener, err := net.Listen("tcp", fmt.Sprintf(":%d", port)); err == nil {
+			_ = listener.Close()
+			return port
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
 
 func newWorld(t *testing.T, change func(*Config)) world {
@@ -159,6 +183,18 @@ func (w world) until(t *testing.T, what string, true func(hold.State) bool) {
 	}
 }
 
+func (w world) take(ctx context.Context, epoch int64) (hold.State, error) {
+	return w.Take(ctx, epoch, false)
+}
+
+func (w world) takeBeside(ctx context.Context, epoch int64) (hold.State, error) {
+	return w.Take(ctx, epoch, true)
+}
+
+func (w world) release(ctx context.Context, epoch int64) (hold.State, error) {
+	return w.Release(ctx, epoch, false)
+}
+
 func (w world) do(t *testing.T, name string, step func(context.Context, int64) (hold.State, error)) hold.State {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -178,7 +214,7 @@ func (w world) hand(t *testing.T) {
 	if _, err := w.Hold(context.Background(), ann); err != nil {
 		t.Fatal(err)
 	}
-	w.do(t, "take", w.Take)
+	w.do(t, "take", w.take)
 	if state := w.do(t, "stop", w.Stop); state.Child != stopped || !state.Ready {
 		t.Fatalf("after stop: %+v", state)
 	}

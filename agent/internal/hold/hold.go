@@ -94,10 +94,14 @@ type Keeper interface {
 	Inspect(ctx context.Context) (Facts, error)
 	Hold(ctx context.Context, claim Claim) (State, error)
 	Beat(ctx context.Context, epoch int64) (State, error)
-	Take(ctx context.Context, epoch int64) (State, error)
+	// Take leads new connections to the laptop. With beside the application is
+	// to run on, and is started where it does not.
+	Take(ctx context.Context, epoch int64, beside bool) (State, error)
 	Pause(ctx context.Context, epoch int64) (State, error)
 	Stop(ctx context.Context, epoch int64) (State, error)
-	Release(ctx context.Context, epoch int64) (State, error)
+	// Release gives the connections back to the application, and ends the hold
+	// unless it is to be kept.
+	Release(ctx context.Context, epoch int64, keep bool) (State, error)
 	State() State
 	// Expect looks for proofs of the route with key for so long.
 	Expect(key []byte, span time.Duration) error
