@@ -27,12 +27,13 @@ def find_collisions(ports: Sequence[Publish]) -> list[tuple[int, int]]:
         if (number := exact_port(publish)) is None:
             continue
         others = seen.setdefault((publish.protocol, number), [])
-        result += [(it, index) for it in others if _meet(ports[it].address, publish.address)][:1]
+        result += [(it, index) for it in others if addresses_meet(ports[it].address, publish.address)][:1]
         others.append(index)
     return result
 
 
-def _meet(one: str, other: str) -> bool:
+def addresses_meet(one: str, other: str) -> bool:
+    """Whether a port can't be bound at both."""
     addresses = [ipaddress.ip_address(it) for it in (one, other)]
     same_family = addresses[0].version == addresses[1].version
     return same_family and (addresses[0] == addresses[1] or any(it.is_unspecified for it in addresses))

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import threading
@@ -19,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.config.model import Healthcheck, Mount, Publish, Runtime
+from devcluster.config.model import Healthcheck, Mount, Runtime
 from devcluster.edge.docker.engine import (
     ContainerEvent,
     Engine,
@@ -32,7 +31,6 @@ from devcluster.errors import ConfigurationError, EngineError
 from devcluster.rules.container import ContainerSpec, VolumeBind
 from devcluster.rules.keys import generate_pair
 from devcluster.rules.naming import SPEC, container_name, mount_name, network_name, volume_name
-from devcluster.rules.ports import PortKey
 from devcluster.run.sandbox.base_image import BASE_IMAGE, ensure_base_image
 from tests.edge.gateway_binary import gateway_binary
 
@@ -92,41 +90,6 @@ async def test_the_network_leaves_the_cluster_alone(engine: Engine) -> None:
     second = await engine.ensure_network(PROJECT, [seen, IPv4Network("172.16.0.0/12")])
     assert not IPv4Network(second.subnet).overlaps(IPv4Network((int(seen) >> 16 << 16, 16)))
     assert not IPv4Network(second.subnet).overlaps(IPv4Network("172.16.0.0/12"))
-
-
-async def test_a_written_port_that_a_container_has_is_an_error_with_its_name(
-    engine: Engine, netns: NetnsInfo
-) -> None:
-    wanted = [Publish(8080, netns.door_port)]
-    with pytest.raises(ConfigurationError) as caught:
-        await engine.start_netns(PROJECT, "other", "pod-2", wanted)
-    name = container_name(PROJECT, "web", "netns")
-    assert str(caught.value) == f"port {netns.door_port} of the laptop is taken by container {name}"
-    assert await engine.look(container_name(PROJECT, "other", "netns")) is None
-
-
-async def test_of_several_ports_a_free_one_is_taken(engine: Engine, netns: NetnsInfo) -> None:
-    first = netns.door_port
-    wanted = [Publish(8080, first, last=first + 9)]
-    made = await engine.start_netns(PROJECT, "other", "pod-2", wanted)
-    assert [item.port for item in made.ports] == [PortKey(8080)]
-    assert first < made.ports[0].host <= first + 9
-    with pytest.raises(ConfigurationError, match=f"port {first} of the laptop is taken"):
-        await engine.start_netns(PROJECT, "third", "pod-3", [Publish(80, first)])
-
-
-async def test_a_port_that_was_not_written_moves_when_it_is_taken(engine: Engine) -> None:
-    await engine.ensure_network(PROJECT)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        wanted = [Publish(8080, port, written=False), Publish(8443, None, written=False)]
-        made = await engine.start_netns(PROJECT, "web", "pod-1", wanted)
-    ports = {item.port: (item.address, item.host) for item in made.ports}
-    assert ports.keys() == {PortKey(8080), PortKey(8443)}
-    assert ports[PortKey(8080)] not in (("127.0.0.1", port), ("127.0.0.1", 0))
-    assert made.door_port not in (0, port)
-    assert await engine.netns_info(made.container_id) == made
-    assert IPv4Address(made.address) in IPv4Network((await engine.ensure_network(PROJECT)).subnet)
 
 
 def settings_line(secret: str, network: NetworkInfo) -> bytes:

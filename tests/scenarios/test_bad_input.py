@@ -231,7 +231,9 @@ _CASES = {
         "  two: {target: deployment/pair/pair, volumes: {service-account-token: {path: ./copy/two}}}",
     ),
     "an address that the laptop does not have": Case(
-        2, ("192.0.2.1 under `ports` is no address of this laptop",), "web: {ports: ['192.0.2.1:8099:80']}"
+        2,
+        ("192.0.2.1 under `ports` is not an address of this laptop",),
+        "web: {ports: ['192.0.2.1:8099:80']}",
     ),
     "an image that must not be pulled": Case(
         2,

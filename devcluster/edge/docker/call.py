@@ -57,6 +57,9 @@ class Calls:
         self.host = host
         self.context = context
         self.api_version = tuple(int(part) for part in api.api_version.split("."))
+        self.is_local = host.startswith(
+            ("unix://", "http+unix://", "npipe://")
+        )  # its ports are this machine's
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="docker")
 
     async def call(self, what: str, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:

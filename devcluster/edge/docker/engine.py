@@ -19,12 +19,14 @@ from devcluster.edge.docker import image as engine_image
 from devcluster.edge.docker import look as engine_look
 from devcluster.edge.docker import network as engine_network
 from devcluster.edge.docker import pod as engine_pod
+from devcluster.edge.docker import ports as engine_ports
 from devcluster.edge.docker import workload as engine_workload
 from devcluster.edge.docker.call import Calls, GoneError, RefusedError, connect
 from devcluster.edge.docker.image import Progress, Pulled
 from devcluster.edge.docker.look import ContainerEvent, ContainerInfo, EngineFacts
 from devcluster.edge.docker.network import NetworkInfo
 from devcluster.edge.docker.pod import DOOR_PORT, NetnsInfo, PublishedPort
+from devcluster.edge.docker.ports import PortRefusal, port_error
 from devcluster.edge.docker.spec import spec_digest
 from devcluster.edge.docker.workload import ExecResult
 from devcluster.errors import EngineError
@@ -41,10 +43,12 @@ __all__ = [
     "GoneError",
     "NetnsInfo",
     "NetworkInfo",
+    "PortRefusal",
     "PublishedPort",
     "Pulled",
     "RefusedError",
     "open_engine",
+    "port_error",
     "spec_digest",
 ]
 
@@ -198,6 +202,10 @@ class Engine:
     async def list_published(self, project: str, workloads: Sequence[str] = ()) -> frozenset[tuple[str, int]]:
         """(protocol, port of the laptop) of each that its running containers have.  *workloads* (): all."""
         return await engine_look.list_published(self.calls, project, workloads)
+
+    async def find_refusals(self, publishes: Sequence[Publish]) -> tuple[PortRefusal, ...]:
+        """Those that are known not to be published, before the engine is asked to."""
+        return await engine_ports.find_refusals(self.calls, publishes)
 
     async def list_projects(self) -> tuple[str, ...]:
         """The ids of all projects that have anything here."""

@@ -184,13 +184,11 @@ async def describe(calls: Calls) -> EngineFacts:
         context=calls.context,
         host=calls.host,
         rootless=any("rootless" in str(option) for option in info.get("SecurityOptions") or ()),
-        free_bytes=_free(calls.host, str(info.get("DockerRootDir") or "")),
+        free_bytes=_free(str(info.get("DockerRootDir") or "")) if calls.is_local else None,
     )
 
 
-def _free(host: str, root: str) -> int | None:
-    if not host.startswith(("unix://", "http+unix://")):
-        return None
+def _free(root: str) -> int | None:
     for path in (root, "/var/lib"):
         try:
             return shutil.disk_usage(path).free

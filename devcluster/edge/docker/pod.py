@@ -1,30 +1,29 @@
 """The local pod's two containers of ours: who owns the network namespace, and the gateway in it.
 
 Rules:
-- published ports belong to netns.  A port is never looked for and then bound: Docker binds it or says
-  that it is taken; then a port that was written is an error, another one is left to Docker's choice;
+- published ports belong to netns.  A port is never looked for and then bound: Docker binds it or refuses the
+  start.  Then a port that was written is an error, another one is left to Docker's choice.  Its words, which
+  change from release to release, are never read: what is taken is found (``ports``), or tried;
 - the gateway has NET_ADMIN and the TUN device and nothing else; its settings hold keys and go in by
   stdin, where no inspect, log or process list sees them.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from devcluster.config.model import Publish, Runtime
 from devcluster.edge.docker.attach import Attached, attach, until_line
 from devcluster.edge.docker.call import Calls, GoneError, RefusedError
+from devcluster.edge.docker.ports import find_refusals, port_error
 from devcluster.errors import ConfigurationError, EngineError
 from devcluster.rules.naming import container_name, labels, network_name
 from devcluster.rules.ports import PortKey
 
 DOOR_PORT = 7900
 _DOOR = PortKey(DOOR_PORT)
-
-_TAKEN = re.compile(r":(\d+)(?: failed: port is already allocated|: bind: address already in use)")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -49,6 +48,10 @@ class NetnsInfo:
     address: str
 
 
+_Ports = tuple[Publish, ...]
+_Start = Callable[[_Ports], Awaitable[NetnsInfo | RefusedError]]
+
+
 async def start_netns(
     calls: Calls,
     project: str,
@@ -62,21 +65,56 @@ async def start_netns(
     """A running netns; an older one of this workload is replaced.  Of *runtime* it takes what belongs
     to the network: ``net.*`` sysctls and extra hosts."""
     name = container_name(project, key, "netns")
+
+    async def start(ports: _Ports) -> NetnsInfo | RefusedError:
+        config = _netns_config(project, key, image, hostname, ports, runtime or Runtime())
+        return await _start_netns(calls, name, config)
+
     wanted = (*publishes, Publish(container=DOOR_PORT, host=None, written=False))
-    for _ in range(len(wanted) + 1):
+    found = await start(wanted)
+    return found if isinstance(found, NetnsInfo) else await _start_elsewhere(calls, start, wanted, found)
+
+
+async def _start_netns(calls: Calls, name: str, config: dict[str, Any]) -> NetnsInfo | RefusedError:
+    """The engine's refusal to start it is an answer; nothing is left then."""
+    await remove_container(calls, name)
+    created = await calls.make(
+        f"create container {name}", calls.api.create_container_from_config, config, name
+    )
+    try:
+        await calls.make(f"start container {name}", calls.api.start, created["Id"])
+    except RefusedError as error:
         await remove_container(calls, name)
-        config = _netns_config(project, key, image, hostname, wanted, runtime or Runtime())
-        created = await calls.make(
-            f"create container {name}", calls.api.create_container_from_config, config, name
-        )
-        try:
-            await calls.make(f"start container {name}", calls.api.start, created["Id"])
-        except RefusedError as error:
-            await remove_container(calls, name)
-            wanted = await _without_taken(calls, wanted, error)
-        else:
-            return await netns_info(calls, created["Id"])
-    raise EngineError(f"no free port could be published by {name}")
+        return error
+    return await netns_info(calls, created["Id"])
+
+
+async def _start_elsewhere(calls: Calls, start: _Start, wanted: _Ports, refusal: RefusedError) -> NetnsInfo:
+    """On other ports where these may be what was refused; ConfigurationError where a written one was."""
+    refused = await find_refusals(calls, wanted)
+    if written := [it for it in refused if it.publish.written]:
+        raise port_error(written[0]) from refusal
+    taken = {it.publish for it in refused}
+    moved = tuple(_anywhere(it) if it in taken else it for it in wanted)
+    loose = tuple(it if it.written else _anywhere(it) for it in wanted)
+    for ports in dict.fromkeys((moved, loose)):
+        if ports != wanted:
+            found = await start(ports)
+            if isinstance(found, NetnsInfo):
+                return found
+            refusal = found
+    kept = [f"{it.host}:{it.container}" for it in loose if it.host]
+    if kept and isinstance(found := await start(tuple(map(_anywhere, loose))), NetnsInfo):
+        await remove_container(calls, found.container_id)
+        raise ConfigurationError(
+            f"Docker can't publish {', '.join(kept)} of `ports`: {refusal.explanation}",
+            hint="write another one under `ports`",
+        ) from refusal
+    raise refusal
+
+
+def _anywhere(publish: Publish) -> Publish:
+    return replace(publish, host=None, last=None)
 
 
 async def netns_info(calls: Calls, container: str) -> NetnsInfo:
@@ -126,31 +164,6 @@ def _netns_config(
             "ExtraHosts": [f"{host}:{address}" for host, address in runtime.extra_hosts],
         },
     }
-
-
-async def _without_taken(
-    calls: Calls, publishes: tuple[Publish, ...], error: RefusedError
-) -> tuple[Publish, ...]:
-    """The same ports, the taken one left to Docker; ConfigurationError where it was written."""
-    found = _TAKEN.search(error.explanation)
-    if found is None:
-        raise error
-    port = int(found[1])
-    for item in publishes:
-        if item.host and item.host <= port <= (item.last or item.host) and item.written:
-            who, other = await _publisher(calls, port), (item.last or port) + 1
-            raise ConfigurationError(
-                f"port {port} of the laptop is taken" + (f" by container {who}" if who else ""),
-                hint=f'free it, or write another one under `ports`, e.g. "{other}:{item.container}"',
-            ) from error
-    return tuple(replace(item, host=None) if item.host == port else item for item in publishes)
-
-
-async def _publisher(calls: Calls, port: int) -> str:
-    for item in await calls.call("list containers", calls.api.containers):
-        if any(entry.get("PublicPort") == port for entry in item.get("Ports") or ()):
-            return str(item["Names"][0].lstrip("/"))
-    return ""
 
 
 async def start_gateway(

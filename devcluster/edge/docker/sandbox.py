@@ -18,8 +18,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from devcluster.config.model import Publish
 from devcluster.edge.docker.attach import Attached, start_exec
 from devcluster.edge.docker.call import Calls, GoneError, RefusedError, connect
+from devcluster.edge.docker.ports import find_refusals
 from devcluster.edge.docker.workload import run_in
 from devcluster.errors import EngineError
 
@@ -32,11 +34,8 @@ _CAPABILITIES = (
 _UNCONFINED = ["seccomp=unconfined", "apparmor=unconfined"]
 _CGROUP = "/sys/fs/cgroup"
 _PORTS = range(26443, 27443)  # below the ports that the system gives to clients
-_TAKEN = ("port is already allocated", "address already in use", "ports are not available")
-
-
-class PortTakenError(RefusedError):
-    """Something else listens on the port that the container wants."""
+_API = 6443  # inside
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +93,26 @@ class SandboxEngine:
 
     async def create(self, name: str, image: str, *, wish: int | None = None) -> NodeInfo:
         """Make and start its container on the first free port; *wish* is tried before the others."""
+        refusal = EngineError(f"no free port from {_PORTS.start} to {_PORTS.stop - 1} for sandbox {name}")
+        tries = 0
         for port in ([] if wish is None else [wish]) + _candidates(name):
+            if await self.is_taken(port):
+                continue
             await self.calls.call(f"create sandbox {name}", self._create, name, image, port)
             try:
                 await self.start(name)
-            except PortTakenError:
+            except RefusedError as error:  # by a port that nobody here knows of, or for another reason
                 await self.remove(name)
-                continue
-            return NodeInfo(name, image, "running", port)
-        raise EngineError(f"no free port from {_PORTS.start} to {_PORTS.stop - 1} for sandbox {name}")
+                refusal, tries = error, tries + 1
+            else:
+                return NodeInfo(name, image, "running", port)
+            if tries == _TRIES:
+                break
+        raise refusal
+
+    async def is_taken(self, port: int) -> bool:
+        """Whether *port* of 127.0.0.1 is known to be somebody's."""
+        return bool(await find_refusals(self.calls, [Publish(_API, port)]))
 
     def _create(self, name: str, image: str, port: int) -> None:
         api = self.calls.api
@@ -111,7 +121,7 @@ class SandboxEngine:
             cap_add=list(_CAPABILITIES),
             cgroupns="host",
             device_cgroup_rules=["a *:* rwm"],
-            port_bindings={6443: ("127.0.0.1", port)},
+            port_bindings={_API: ("127.0.0.1", port)},
             security_opt=_UNCONFINED,
             tmpfs={"/run": ""},
         )
@@ -123,20 +133,14 @@ class SandboxEngine:
             hostname="node",
             environment={"SANDBOX_NAME": name},
             labels={LABEL: name},
-            ports=[6443],
+            ports=[_API],
             host_config=host,
             stop_signal="SIGTERM",
         )
 
     async def start(self, name: str) -> None:
-        """Start its container; :raises PortTakenError: on the port that it was made for."""
-        try:
-            await self.calls.call(f"start sandbox {name}", self.calls.api.start, container_name(name))
-        except RefusedError as error:
-            if not any(words in error.explanation for words in _TAKEN):
-                raise
-            taken, status = error.explanation, error.status
-            raise PortTakenError(str(error), explanation=taken, status=status) from error
+        """Start its container; :raises RefusedError: if the port that it was made for is taken, or else."""
+        await self.calls.call(f"start sandbox {name}", self.calls.api.start, container_name(name))
 
     async def remove(self, name: str) -> bool:
         """Its container, and what an interrupted sweep left; False where there was none."""
@@ -242,7 +246,7 @@ class _Output:
 
 
 def _port(found: dict[str, Any]) -> int:
-    bound = (found["HostConfig"].get("PortBindings") or {}).get("6443/tcp") or [{}]
+    bound = (found["HostConfig"].get("PortBindings") or {}).get(f"{_API}/tcp") or [{}]
     return int(bound[0].get("HostPort") or 0)
 
 

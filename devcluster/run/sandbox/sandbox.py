@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from devcluster.edge.docker.call import RefusedError
 from devcluster.edge.docker.sandbox import (
     NodeInfo,
-    PortTakenError,
     SandboxEngine,
     container_name,
     open_sandbox_engine,
@@ -134,8 +134,9 @@ async def _ensure_container(
     report(Progress("", f"starting sandbox {name} again (about 10 s)"))
     try:
         await engine.start(name)
-    except PortTakenError:
-        report(Progress("", f"port {node.port} is taken: sandbox {name} gets another one"))
+    except RefusedError as error:
+        why = f"port {node.port} is taken" if await engine.is_taken(node.port) else error.explanation
+        report(Progress("", f"{why}: sandbox {name} gets a new container, its data stay"))
         await engine.remove(name)
         await engine.create(name, image)
     return "started"

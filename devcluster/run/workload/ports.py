@@ -7,13 +7,11 @@ killed, or because the file was edited.
 
 from __future__ import annotations
 
-import errno
-import socket
 from collections.abc import Sequence
 
 from devcluster.config.collisions import exact_port, find_collisions
 from devcluster.config.model import Publish
-from devcluster.edge.docker.engine import Engine
+from devcluster.edge.docker.engine import Engine, port_error
 from devcluster.errors import ConfigurationError
 from devcluster.run.workload.wanted import Wanted
 
@@ -31,9 +29,9 @@ async def check_ports(
     exact = [publish for _, publish in claims if exact_port(publish) is not None]
     if exact:
         own = await engine.list_published(project, only)
-        for publish in exact:
-            if (publish.protocol, publish.host) not in own:
-                _probe(publish)
+        others = [it for it in exact if (it.protocol, it.host) not in own]
+        for refusal in await engine.find_refusals(others):
+            raise port_error(refusal)
 
 
 def _collision(*both: tuple[str, Publish]) -> ConfigurationError:
@@ -44,28 +42,6 @@ def _collision(*both: tuple[str, Publish]) -> ConfigurationError:
     return ConfigurationError(
         f"port {again.host} of the laptop stands under `ports` twice: {names}", hint=_other(again)
     )
-
-
-def _probe(publish: Publish) -> None:
-    kind = socket.SOCK_DGRAM if publish.protocol == "udp" else socket.SOCK_STREAM
-    family = socket.AF_INET6 if ":" in publish.address else socket.AF_INET
-    if family == socket.AF_INET6 and not socket.has_dualstack_ipv6():
-        return
-    with socket.socket(family, kind) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((publish.address, publish.host))
-        except OSError as error:
-            if error.errno == errno.EADDRNOTAVAIL:
-                raise ConfigurationError(
-                    f"{publish.address} under `ports` is no address of this laptop",
-                    hint="127.0.0.1 is, and the default",
-                ) from error
-            if error.errno == errno.EADDRINUSE:  # a port below 1024 is the engine's to take, not ours
-                raise ConfigurationError(
-                    f"port {publish.host} of the laptop is taken ({publish.address}: {error.strerror})",
-                    hint=f"free it, or {_other(publish)}",
-                ) from error
 
 
 def _other(publish: Publish) -> str:
