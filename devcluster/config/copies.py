@@ -14,10 +14,10 @@ _GLOBS = many(GLOB, alone=True)
 MODE = Choice(("copy", "empty", "off"), ("overlay", "read", "write"))
 VOLUME = Record(
     (
-        Key("mode", MODE, "what stands at its path"),
-        Key("path", FILLED, "the copy lives in this folder of the laptop"),
-        Key("rewrite", _GLOBS, "patterns: files whose short names become name.namespace, in the copy"),
-        Key("exclude", _GLOBS, "patterns: what is not copied"),
+        Key("mode", MODE, "what the container has at the volume's path"),
+        Key("path", FILLED, "keep the copy in this folder of the laptop"),
+        Key("rewrite", _GLOBS, "patterns: files of the copy in which short names become name.namespace"),
+        Key("exclude", _GLOBS, "patterns: what not to copy"),
         Key("limit", SIZE, "more than this is not copied; default 1GiB"),
     ),
     empty=True,
@@ -32,7 +32,8 @@ class Volumes:
     def read(self, item: Item, where: Reading) -> Any:
         if isinstance(item, Items):
             where.note(
-                item, "these are the pod's volumes, a map; Compose's list of binds is mounts here", "mounts"
+                item,
+                "expected a map of the pod's volumes; write Compose's list of binds under mounts",
             )
             return ()
         return self.table.read(item, where)

@@ -144,7 +144,7 @@ class _Reader:
         if seen in self._done:
             return self._done[seen]
         if id(node) in self._open:
-            raise Fault(start_of(node), "an alias that stands within its own anchor")
+            raise Fault(start_of(node), "an alias inside its own anchor")
         self._open.add(id(node))
         try:
             result = self._convert(node)
@@ -155,7 +155,7 @@ class _Reader:
 
     def _convert(self, node: yaml.Node) -> Item:
         if not node.tag.startswith(_PLAIN):
-            self._note(node, "YAML tags of one's own are not supported")
+            self._note(node, "custom YAML tags are not supported")
         if isinstance(node, yaml.ScalarNode):
             place = start_of(node)
             return Scalar(node.value, node.tag == _NULL, place, place in self._secrets)

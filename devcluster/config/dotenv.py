@@ -97,10 +97,10 @@ def _value(text: str, at: int, fill: Callable[[str], str], raw: bool) -> tuple[s
     while close < len(text) and text[close] != quote:
         close += 2 if text[close] == "\\" and (quote == '"' or text[close + 1 : close + 2] == "'") else 1
     if close >= len(text):
-        raise ValueError("a quote that is not closed")
+        raise ValueError("a quote is not closed")
     rest = text[close + 1 : _line_end(text, close)].strip()
     if rest and not rest.startswith("#"):
-        raise ValueError("text behind the closing quote")
+        raise ValueError("text after the closing quote")
     inner = text[at + 1 : close]
     if quote == "'":
         return inner.replace("\\'", "'"), _line_end(text, close) + 1

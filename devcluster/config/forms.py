@@ -137,7 +137,7 @@ def parse_mount(text: str) -> Mount:
     options = parts[2].split(",") if len(parts) == 3 else []
     spread = [option for option in options if option in PROPAGATIONS]
     if set(options) - {*_OPTIONS, *spread}:
-        raise ValueError("expected ro or rw behind the second colon")
+        raise ValueError("expected ro or rw after the second colon")
     named = not parts[0].startswith((".", "/", "~"))
     return Mount(
         parts[0],

@@ -49,7 +49,7 @@ def _expand(text: str, lookup: Lookup, unset: Unset, depth: int) -> str:
             parts.append(_plain(found[0], lookup, unset, braces=False))
             at = found.end()
         else:
-            raise ValueError("a $ without a name behind it; a dollar itself is written $$")
+            raise ValueError("$ must be followed by a name; write $$ for a dollar sign")
     return "".join(parts) + text[at:]
 
 
@@ -64,7 +64,7 @@ def _closing(text: str, start: int) -> int:
         if depth == 0:
             return at
         at += 1
-    raise ValueError("${ without its }")
+    raise ValueError("${ is not closed by }")
 
 
 def _plain(name: str, lookup: Lookup, unset: Unset, *, braces: bool) -> str:
@@ -77,13 +77,13 @@ def _plain(name: str, lookup: Lookup, unset: Unset, *, braces: bool) -> str:
 def _braced(inner: str, lookup: Lookup, unset: Unset, depth: int) -> str:
     found = _NAME.match(inner)
     if found is None:
-        raise ValueError("${ must be followed by a name; a dollar itself is written $$")
+        raise ValueError("${ must be followed by a name; write $$ for a dollar sign")
     name, rest = found[0], inner[found.end() :]
     if not rest:
         return _plain(name, lookup, unset, braces=True)
     operator = _OPERATOR.match(rest)
     if operator is None:
-        raise ValueError("${ needs its } or one of :- - :? ? :+ + behind the name")
+        raise ValueError("the name in ${ must be followed by } or one of :- - :? ? :+ +")
     word = rest[operator.end() :]
     value = lookup(name)
     there = value is not None and (value != "" or operator[0][0] != ":")
@@ -96,5 +96,5 @@ def _braced(inner: str, lookup: Lookup, unset: Unset, depth: int) -> str:
             if there:
                 return value or ""
             raise ValueError(
-                f"{name} is needed and not set" + (f": {word}" if word and "$" not in word else "")
+                f"{name} is required but not set" + (f": {word}" if word and "$" not in word else "")
             )

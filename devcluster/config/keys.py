@@ -65,7 +65,7 @@ NETWORK = Record(
         Key(
             "local",
             many(LOCAL),
-            "names and networks that the laptop reaches instead of the pod",
+            "names and networks to reach from the laptop instead of from the pod",
         ),
     ),
     empty=True,
@@ -95,7 +95,7 @@ DEVICE = Either(
     scalar=TEXT,
     mapping=Record(
         (
-            Key("source", FILLED, "the device of Docker's machine", needed=True),
+            Key("source", FILLED, "the device on the machine of the Docker engine", needed=True),
             Key("target", FILLED, "its path in the container; default: the same"),
             Key("permissions", text("letters of rwm", "[rwm]{1,3}"), "r, w and m (make); default: all"),
         ),
@@ -115,9 +115,9 @@ ULIMIT = Either(
 )
 ENV = Record(
     (
-        Key("include", Later(LINES), "patterns: only these variables of the pod"),
-        Key("exclude", LINES, "patterns: these variables are removed"),
-        Key("export", Later(FILLED), "writes the environment to this file"),
+        Key("include", Later(LINES), "patterns: take only these variables from the pod"),
+        Key("exclude", LINES, "patterns: remove these variables"),
+        Key("export", Later(FILLED), "write the environment to this file"),
     ),
     empty=True,
 )
@@ -129,7 +129,7 @@ REWRITE = Record(
             Either("true, false or a list of variables", scalar=FLAG, items=TEXTS),
             "whether, or in which variables, short names become name.namespace",
         ),
-        Key("services", many(SERVICE), "which Services; default: every one of the namespace"),
+        Key("services", many(SERVICE), "which Services; default: all of the namespace"),
     ),
     empty=True,
 )
@@ -143,11 +143,11 @@ class _Healthcheck:
     block = Record(
         (
             Key("test", Either("a line or a list", scalar=TEXT, items=TEXTS), "the command"),
-            Key("interval", DURATION, "from one run to the next"),
+            Key("interval", DURATION, "the time between two runs"),
             Key("timeout", DURATION, "how long one run may take"),
             Key("retries", whole(0, 10000), "failures in a row until unhealthy"),
-            Key("start_period", DURATION, "failures that don't count at first"),
-            Key("start_interval", DURATION, "interval at first (Docker 25)"),
+            Key("start_period", DURATION, "the time at first in which failures don't count"),
+            Key("start_interval", DURATION, "the interval during start_period (Docker 25)"),
             Key("disable", FLAG, "true: the same as off"),
         )
     )
@@ -163,7 +163,7 @@ class _Healthcheck:
         if isinstance(test, tuple) and (not test or test[0] not in _TESTS):
             where.into("test").note(item, "expected a list that begins with CMD, CMD-SHELL or NONE")
         elif test is None and not found.get("disable"):
-            where.note(item, "test is missing: there is no image's own healthcheck in a pod")
+            where.note(item, "test is missing: a pod does not use the image's own healthcheck")
         return found
 
     def schema(self) -> Schema:
@@ -178,23 +178,23 @@ class _Healthcheck:
 RUNTIME: tuple[Key, ...] = (
     Key("cap_add", TEXTS, "capabilities to add"),
     Key("cap_drop", TEXTS, "capabilities to drop"),
-    Key("devices", many(DEVICE), "devices of the laptop's Docker"),
-    Key("extra_hosts", _ExtraHosts(), "lines for the local pod's hosts file"),
-    Key("init", FLAG, "a small process 1 in front of the command"),
+    Key("devices", many(DEVICE), "devices of the machine of the Docker engine"),
+    Key("extra_hosts", _ExtraHosts(), "names to add to the container's hosts file"),
+    Key("init", FLAG, "run a small init as process 1"),
     Key("labels", Pairs(), "labels of the local container"),
     Key("mem_limit", SIZE, "memory of the local container"),
     Key("cpus", CPUS, "processors of the local container"),
-    Key("privileged", FLAG, "every right on the laptop's Docker machine"),
+    Key("privileged", FLAG, "give the container every right on the machine of the Docker engine"),
     Key("security_opt", SecurityOptions(), "Docker's security options"),
     Key("shm_size", SIZE, "size of /dev/shm"),
     Key("stdin_open", FLAG, "keep the standard input open"),
-    Key("sysctls", Pairs(), "kernel settings; those of net. are the whole local pod's"),
+    Key("sysctls", Pairs(), "kernel settings; those of net. apply to the gateway, too"),
     Key(
         "tmpfs",
         TMPFS_LIST,
         "folders in memory",
     ),
-    Key("tty", FLAG, "give it a terminal"),
+    Key("tty", FLAG, "give the container a terminal"),
     Key("ulimits", Table(ULIMIT), "limits of its processes"),
 )
 
@@ -203,17 +203,23 @@ WORKLOAD = Record(
         Key("target", TARGET, "kind/name/container in the cluster; default: the local name"),
         Key("mode", Choice(("replace",), ("intercept", "ingest")), "what happens to the original"),
         Key("take", Choice(("front", "direct")), "how connections reach the agent"),
-        Key("order", Choice(("start-first", "stop-first")), "which of both runs first"),
+        Key(
+            "order",
+            Choice(("start-first", "stop-first")),
+            "whether the local container starts before or after the original stops",
+        ),
         Key("services", Later(many(SERVICE)), "the Services that are taken over"),
         Key("port_map", Later(Table(PORT, r"[0-9]+|.*\$.*", "a port")), "pod port to local port"),
-        Key("run", Later(Choice(("container", "host"))), "a container, or a process of the laptop"),
+        Key("run", Later(Choice(("container", "host"))), "a container, or a process on the laptop"),
         Key("image", FILLED, "default: the pod's"),
         Key(
-            "build", Later(Either("a path or a map", scalar=FILLED, mapping=Table(Anything()))), "as Compose"
+            "build",
+            Later(Either("a path or a map", scalar=FILLED, mapping=Table(Anything()))),
+            "as in Compose",
         ),
         Key("pull_policy", Choice(("always", "missing", "never")), "when the image is pulled"),
-        Key("platform", Later(FILLED), "as Compose"),
-        Key("pod_command", Words(), "the pod's command, where its image can't be read"),
+        Key("platform", Later(FILLED), "as in Compose"),
+        Key("pod_command", Words(), "the pod's command, if its image can't be read"),
         Key("entrypoint", Words(), "default: the pod's, then the image's"),
         Key("command", Words(), "default: the pod's, then the image's"),
         Key("working_dir", text("an absolute path in the container", "/.*"), "default: the pod's"),
@@ -225,19 +231,19 @@ WORKLOAD = Record(
         ),
         Key("environment", Pairs(bare=True), "over the pod's; without a value: the shell's"),
         Key("env_file", EnvFiles(), "files of variables, over the pod's"),
-        Key("env", ENV, "which of the pod's variables arrive"),
-        Key("rewrite", REWRITE, "short names of Services to name.namespace"),
+        Key("env", ENV, "which of the pod's variables to take"),
+        Key("rewrite", REWRITE, "whether to change short names of Services to name.namespace"),
         Key("volumes", Volumes(), "settings of the pod's volumes, by name or mount path"),
         Key(
             "mounts",
             MOUNTS,
-            "folders of the laptop in the container: Compose's binds",
+            "folders of the laptop to mount in the container: Compose's binds",
         ),
-        Key("healthcheck", _Healthcheck(), "how it is known to be healthy"),
-        Key("depends_on", Later(Anything()), "as Compose"),
-        Key("profiles", Later(Anything()), "as Compose"),
-        Key("develop", Later(Anything()), "as Compose"),
-        Key("extends", Later(Anything()), "as Compose"),
+        Key("healthcheck", _Healthcheck(), "how to check that the container is healthy"),
+        Key("depends_on", Later(Anything()), "as in Compose"),
+        Key("profiles", Later(Anything()), "as in Compose"),
+        Key("develop", Later(Anything()), "as in Compose"),
+        Key("extends", Later(Anything()), "as in Compose"),
         *RUNTIME,
     ),
     empty=True,
@@ -249,7 +255,7 @@ LOCAL_NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 PROJECT = Record(
     (
         Key("name", text("lower case letters, digits, - and _", r"[a-z0-9][a-z0-9_-]{0,62}"), "the project"),
-        Key("context", FILLED, "of the kubeconfig; default: its current one"),
+        Key("context", FILLED, "a context of the kubeconfig; default: the current one"),
         Key("namespace", NAMESPACE, "default: the context's"),
         Key("agent", AGENT, "the agent in the pod"),
         Key("network", NETWORK, "what does not go through the pod"),

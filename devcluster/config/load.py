@@ -74,8 +74,10 @@ class _Unset:
         if (name or where) in self._told:
             return
         self._told.add(name or where)
-        what, dollar = (f"the variable {name}", "") if name else ("a variable", "; a dollar is written $$")
-        self._warn(f"{where}: warning: {what} is not set, an empty text stands for it{dollar}")
+        what, advice = (
+            (f"the variable {name}", "") if name else ("a variable", "; write $$ for a dollar sign")
+        )
+        self._warn(f"{where}: warning: {what} is not set, so it is empty{advice}")
 
 
 def _real(path: Path) -> Path:

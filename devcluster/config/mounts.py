@@ -1,4 +1,4 @@
-"""``mounts`` and ``tmpfs``: what the file itself mounts.  Two at one place Docker refuses, too late."""
+"""``mounts`` and ``tmpfs``: what the file itself mounts.  Docker refuses two at one place, but too late."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _LONG_MOUNT = Record(
     (
         Key("type", Choice(("bind", "volume", "tmpfs")), "what is mounted", needed=True),
         Key("source", FILLED, "a folder of the laptop, or a volume's name"),
-        Key("target", text("an absolute path in the container", "/.*"), "where it stands", needed=True),
+        Key("target", text("an absolute path in the container", "/.*"), "where to mount it", needed=True),
         Key("read_only", FLAG, "not writable"),
         Key(
             "bind",
             Record(
                 (
                     Key("propagation", Choice(forms.PROPAGATIONS), "of mounts below it"),
-                    Key("create_host_path", FLAG, "a missing folder is made; default true"),
+                    Key("create_host_path", FLAG, "create a missing folder; default true"),
                 ),
                 empty=True,
             ),
@@ -32,7 +32,7 @@ _LONG_MOUNT = Record(
         ),
         Key(
             "volume",
-            Record((Key("nocopy", FLAG, "it starts empty, not with the image's content"),), empty=True),
+            Record((Key("nocopy", FLAG, "start empty, without the image's content"),), empty=True),
             "settings of a volume",
         ),
         Key(
@@ -43,7 +43,7 @@ _LONG_MOUNT = Record(
             ),
             "settings of a tmpfs",
         ),
-        Key("consistency", TEXT, "the same on Linux, whatever it says"),
+        Key("consistency", TEXT, "accepted: it changes nothing on Linux"),
     ),
     build=forms.build_mount,
 )

@@ -28,8 +28,8 @@ _FILES = many(
         mapping=Record(
             (
                 Key("path", FILLED, "the file", needed=True),
-                Key("required", FLAG, "false: it may be absent"),
-                Key("format", Choice(("raw",)), "raw: nothing is interpolated, quotes stay"),
+                Key("required", FLAG, "false: the file may be missing"),
+                Key("format", Choice(("raw",)), "raw: no interpolation, and quotes stay"),
             )
         ),
     ),
@@ -115,7 +115,7 @@ class SecurityOptions:
         except OSError as error:
             where.note(item, _unreadable(shown, error))
         except ValueError:
-            where.note(item, f"{shown} is no JSON")
+            where.note(item, f"{shown} is not JSON")
         else:
             return f"seccomp={json.dumps(profile, separators=(',', ':'))}"
         return option

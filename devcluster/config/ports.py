@@ -18,9 +18,9 @@ LONG_PORT = Record(
         Key("published", PUBLISHED, "the laptop's port, or FIRST-LAST"),
         Key("host_ip", HOST_IP, "the laptop's address"),
         Key("protocol", PROTOCOL, "tcp or udp"),
-        Key("name", TEXT, "for people"),
-        Key("app_protocol", TEXT, "for people"),
-        Key("mode", Choice(("host", "ingress")), "the same here"),
+        Key("name", TEXT, "a name, for readers"),
+        Key("app_protocol", TEXT, "the protocol, for readers"),
+        Key("mode", Choice(("host", "ingress")), "accepted: both mean the same here"),
     ),
     build=forms.build_port,
 )
@@ -42,7 +42,7 @@ class Ports:
                 port = here.told(
                     value_of(part, "published") if isinstance(part, Mapping) else part, publish.host
                 )
-                here.note(part, f"port {port} of the laptop stands under ports[{owner}] already")
+                here.note(part, f"ports[{owner}] already uses port {port} of the laptop")
             noted.add(index)
         return found
 

@@ -53,7 +53,7 @@ class Workloads:
         if nameless and re.fullmatch(self.table.names, name) and not re.fullmatch(forms.NAMED, name):
             entry.where.note(
                 entry.name,
-                "expected a name that a workload of the cluster has (lower case letters, digits, - and .),"
+                "expected the name of a workload in the cluster (lower case letters, digits, - and .),"
                 f" or `target: deployment/NAME` below it, got {entry.where.show(entry.name)}",
             )
 
@@ -79,7 +79,7 @@ def _note_targets(entries: Iterable[_Entry]) -> None:
             title = f"{target.kind}/{target.name}" if target.kind else target.name
             where = entry.where.into("target") if place is not None else entry.where
             told = where.told(place, title)
-            text = f"{told} is the target of {first.text} in line {first.place.line} already"
+            text = f"{told} is already the target of {first.text} in line {first.place.line}"
             where.note(_near(entry, place), text)
 
 

@@ -122,8 +122,8 @@ def test_what_lies_outside_is_told_beside_all_else() -> None:
         "devcluster.yaml:3:5: workloads.w.imgae: unknown key",
         "devcluster.yaml:4:27: workloads.w.env_file[1]: nope.env does not exist",
         "devcluster.yaml:4:37: workloads.w.env_file[2]: broken.env: line 1: expected NAME=value",
-        "devcluster.yaml:4:37: workloads.w.env_file[2]: broken.env: line 2: B: ${ without its }",
-        "devcluster.yaml:4:37: workloads.w.env_file[2]: broken.env: line 3: C: a quote that is not closed",
+        "devcluster.yaml:4:37: workloads.w.env_file[2]: broken.env: line 2: B: ${ is not closed by }",
+        "devcluster.yaml:4:37: workloads.w.env_file[2]: broken.env: line 3: C: a quote is not closed",
         "devcluster.yaml:5:20: workloads.w.security_opt[0]: no.json can't be read: No such file or directory",
         "devcluster.yaml:6:24: workloads.w.mounts[1]: /x is mounted twice",
         'devcluster.yaml:6:34: workloads.w.mounts[2]: expected an absolute path in the container, got "c:d"',
@@ -140,7 +140,7 @@ def test_a_broken_dotenv_is_told_beside_all_else(tmp_path: Path) -> None:
         load_project(file=Path("../devcluster.yaml"), cwd=tmp_path / "below", environ={})
     assert [line for line in str(caught.value).split("\n") if line.startswith("..")] == [
         "../.env:2:1: expected NAME=value",
-        "../.env:3:1: B: a quote that is not closed",
+        "../.env:3:1: B: a quote is not closed",
         "../devcluster.yaml:2:7: workloads.w.imgae: unknown key",
     ]
     assert "hush" not in str(caught.value)
@@ -196,7 +196,7 @@ def test_workload_keys_that_come_later(setting: str) -> None:
         ("run: sideways", 'expected container or host, got "sideways"'),
         ("volumes: {a: {mode: stael}}", 'expected copy, empty, off, overlay, read or write, got "stael"'),
         ("port_map: {8080: x}", "workloads.w.port_map.8080: expected a number from 1 to 65535"),
-        ("volumes: ['./a:/b']", "Compose's list of binds is mounts here"),
+        ("volumes: ['./a:/b']", "write Compose's list of binds under mounts"),
         ("image: a\nimage: b", "devcluster.yaml:4:5: workloads.w.image: written twice, first in line 3"),
         ("image:", "workloads.w.image: expected text that is not empty, got nothing"),
         ("image: [a]", "got a list"),
@@ -219,9 +219,9 @@ def test_workload_keys_that_come_later(setting: str) -> None:
         ("target: pod/x", "expected deployment"),
         ('command: "a \'b"', "a shell can split"),
         ("env_file: gone.env", "workloads.w.env_file: gone.env does not exist"),
-        ("image: !mine x", "devcluster.yaml:3:12: workloads.w.image: YAML tags"),
-        ("image: ${NOPE:?say which}", "NOPE is needed and not set: say which"),
-        ("image: ${NOPE", "${ without its }"),
+        ("image: !mine x", "devcluster.yaml:3:12: workloads.w.image: custom YAML tags"),
+        ("image: ${NOPE:?say which}", "NOPE is required but not set: say which"),
+        ("image: ${NOPE", "${ is not closed by }"),
         ("working_dir: app", "an absolute path"),
         ("mounts: ['./a:b']", "an absolute path in the container"),
         ("ulimits: {nofile: many}", "expected a number, or {soft"),
@@ -239,14 +239,17 @@ def test_workload_keys_that_come_later(setting: str) -> None:
             "security_opt: ['seccomp=gone.json']",
             "workloads.w.security_opt[0]: gone.json can't be read: No such",
         ),
-        ("security_opt: ['seccomp:local.env']", "workloads.w.security_opt[0]: local.env is no JSON"),
+        ("security_opt: ['seccomp:local.env']", "workloads.w.security_opt[0]: local.env is not JSON"),
         ("devices: [{target: /dev/x}]", "source is missing"),
         (
             "ports: ['8080:80', '8080:81']",
-            "devcluster.yaml:3:24: workloads.w.ports[1]: port 8080 of the laptop stands under ports[0]",
+            "devcluster.yaml:3:24: workloads.w.ports[1]: ports[0] already uses port 8080 of the laptop",
         ),
-        ("ports: ['1-3:1-3', '0.0.0.0:2:9']", "ports[1]: port 2 of the laptop stands under ports[0]"),
-        ("ports: ['80:80', {target: 80, published: 80}]", "ports[1]: port 80 of the laptop"),
+        ("ports: ['1-3:1-3', '0.0.0.0:2:9']", "ports[1]: ports[0] already uses port 2 of the laptop"),
+        (
+            "ports: ['80:80', {target: 80, published: 80}]",
+            "ports[1]: ports[0] already uses port 80 of the laptop",
+        ),
         (
             "volumes: {d: {exclude: [a, '[a']}}",
             "devcluster.yaml:3:32: workloads.w.volumes.d.exclude[1]: expected a pattern (`[a-c]`",
@@ -280,7 +283,7 @@ def test_messages(setting: str, message: str) -> None:
         ("workloads:\n  w: {\n", "devcluster.yaml:3:1: not YAML"),
         ("workloads:\n\tw: a", "devcluster.yaml:2:1: not YAML"),
         ("a: \x07", "devcluster.yaml:1:4: a character that YAML does not allow"),
-        ("a: &a [*a]", "within its own anchor"),
+        ("a: &a [*a]", "inside its own anchor"),
         ("[" * 5000, "nested too deeply"),
         ("agent: {lease: 1s}\nworkloads: {w: }", "agent.lease: expected a duration from 3s to 1h"),
         ("network: {local: ['a b']}\nworkloads: {w: }", "network.local[0]: expected a name"),
@@ -308,12 +311,12 @@ def test_at_the_top_too() -> None:
 def test_an_answer_says_what_to_do_and_where_the_key_is_from() -> None:
     answers = (*compose.WORKLOAD.values(), *compose.PROJECT.values())
     assert all(
-        text.startswith(("only Compose has this key; take it out: ", "only Compose has this key; write `"))
+        text.startswith(("only Compose has this key; remove it: ", "only Compose has this key; write `"))
         for text in answers
     )
     answers = (*manifest.WORKLOAD.values(), *manifest.PROJECT.values())
-    heads = ("a word of Kubernetes; ", "a Dockerfile's word; ")
-    assert all(text.startswith(heads) and ("take it out: " in text or "write " in text) for text in answers)
+    heads = ("this is a Kubernetes key; ", "this is a Dockerfile's word; ")
+    assert all(text.startswith(heads) and ("remove it: " in text or "write " in text) for text in answers)
     assert "write `command`" in manifest.WORKLOAD["args"]
     assert "write `command`" in manifest.WORKLOAD["cmd"]
     assert "KIND/NAME/CONTAINER" in manifest.WORKLOAD["container"]
@@ -368,7 +371,7 @@ def test_a_variable_that_nobody_set_is_told_once(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     load_project(file=Path("../devcluster.yaml"), cwd=tmp_path / "below", environ={}, warn=told.append)
     assert told == [
-        f"{where}: warning: the variable {name} is not set, an empty text stands for it"
+        f"{where}: warning: the variable {name} is not set, so it is empty"
         for where, name in (
             ("../.env:3:1", "FAR"),
             ("../devcluster.yaml:1:7", "NO"),
@@ -563,14 +566,20 @@ def test_targets() -> None:
     [
         (
             "a: {target: deployment/web}\n  b: {target: deploy/web}",
-            "devcluster.yaml:3:15: workloads.b.target: deployment/web is the target of a in line 2 already",
+            "devcluster.yaml:3:15: workloads.b.target: deployment/web is already the target of a in line 2",
         ),
         (
             "one: {target: deployment/pair/pair}\n  two: {imgae: x, target: deployment/pair/sidecar}",
-            "devcluster.yaml:3:27: workloads.two.target: deployment/pair is the target of one in line 2",
+            "devcluster.yaml:3:27: workloads.two.target: deployment/pair is already the target of one",
         ),
-        ("a: {target: web}\n  web: ", "devcluster.yaml:3:3: workloads.web: web is the target of a in line 2"),
-        ("a: &a {target: web}\n  b: *a", "devcluster.yaml:3:3: workloads.b.target: web is the target of a"),
+        (
+            "a: {target: web}\n  web: ",
+            "devcluster.yaml:3:3: workloads.web: web is already the target of a in line 2",
+        ),
+        (
+            "a: &a {target: web}\n  b: *a",
+            "devcluster.yaml:3:3: workloads.b.target: web is already the target of a",
+        ),
     ],
 )
 def test_two_workloads_have_two_targets(text: str, message: str) -> None:
@@ -603,21 +612,21 @@ def test_two_workloads_have_folders_of_their_own() -> None:
         ("{env_file: [{path: '${P}'}]}", "w.env_file[0]: ${P} does not exist"),
         ("{env_file: '${BROKEN}.env'}", "w.env_file: ${BROKEN}.env: line 1: expected NAME=value"),
         ("{security_opt: ['seccomp=$P']}", "w.security_opt[0]: seccomp=$P can't be read"),
-        ("{security_opt: ['seccomp=${LOCAL}.env']}", "w.security_opt[0]: seccomp=${LOCAL}.env is no JSON"),
+        ("{security_opt: ['seccomp=${LOCAL}.env']}", "w.security_opt[0]: seccomp=${LOCAL}.env is not JSON"),
         ("{mounts: ['a:/$P', 'b:/$P']}", "w.mounts[1]: b:/$P is mounted twice"),
         (
             "{mounts: [{type: tmpfs, target: /$P}, {type: tmpfs, target: /$P}]}",
             "w.mounts[1]: /$P is mounted twice",
         ),
         ("{mounts: ['a:/hush'], tmpfs: '/$P:size=1m'}", "w.tmpfs: /$P:size=1m is mounted twice"),
-        ("{target: '${P}'}, v: {target: '${P}'}", "v.target: ${P} is the target of w in line 1 already"),
+        ("{target: '${P}'}, v: {target: '${P}'}", "v.target: ${P} is already the target of w in line 1"),
         (
             "{ports: ['${N}:1', '${N}:2']}",
-            "w.ports[1]: port ${N}:2 of the laptop stands under ports[0] already",
+            "w.ports[1]: ports[0] already uses port ${N}:2 of the laptop",
         ),
         (
             "{ports: [{target: 1, published: $N}, {target: 2, published: $N}]}",
-            "w.ports[1]: port $N of the laptop stands under ports[0] already",
+            "w.ports[1]: ports[0] already uses port $N of the laptop",
         ),
         ("{mode: '$LATER'}", "w.mode: $LATER is not built yet"),
     ],
@@ -636,7 +645,7 @@ def test_of_an_env_file_that_a_variable_names_the_place_is_as_written(tmp_path: 
     (tmp_path / "hush").write_text("A=${NO}\n")
     told: list[str] = []
     load_project(file=Path("devcluster.yaml"), cwd=tmp_path, environ={"P": "hush"}, warn=told.append)
-    assert told == ["${P}:1:1: warning: the variable NO is not set, an empty text stands for it"]
+    assert told == ["${P}:1:1: warning: the variable NO is not set, so it is empty"]
 
 
 def test_ports_that_do_not_collide() -> None:
@@ -648,7 +657,7 @@ def test_ports_that_do_not_collide() -> None:
 def test_a_local_name_that_is_no_target_needs_one(name: str) -> None:
     for value in ("{}", "", "{imgae: x}"):
         text = problems(f"workloads:\n  {name}: {value}\n")
-        assert f"devcluster.yaml:2:3: workloads.{name}: expected a name" in text
+        assert f"devcluster.yaml:2:3: workloads.{name}: expected " in text
     if name != "w.":
         assert "or `target: deployment/NAME` below it, got " in problems(f"workloads: {{{name}: }}")
         assert read(f"workloads: {{{name}: {{target: web}}}}").workloads[0].target == Target("web")
@@ -667,7 +676,7 @@ def test_what_is_below_x_is_somebody_elses() -> None:
     )
     assert [item.image for item in project.workloads] == ["a"]
     taken = "x-a: &a !mine {image: a}\nworkloads: {w: *a}"
-    assert "devcluster.yaml:1:6: workloads.w: YAML tags of one's own" in problems(taken)
+    assert "devcluster.yaml:1:6: workloads.w: custom YAML tags" in problems(taken)
     assert "x-a.b: written twice" in problems("x-a: {b: 1, b: 2}\nworkloads: {w: }")
 
 

@@ -43,7 +43,7 @@ def test_what_is_no_variable(text: str) -> None:
 
 
 def test_the_error_of_the_file_is_told() -> None:
-    with pytest.raises(ValueError, match=r"N is needed and not set: set it in \.env"):
+    with pytest.raises(ValueError, match=r"N is required but not set: set it in \.env"):
         interpolate("${N:?set it in .env}", SET.get)
 
 
