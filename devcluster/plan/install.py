@@ -150,7 +150,6 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
         container=observed.container,
         image=wish.image,
         fronts=fronts,
-        take=wish.take,
         port=wish.port,
         lease=wish.lease,
     )

@@ -17,7 +17,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devcluster.config.model import Delivery, Take
+from devcluster.config.model import Delivery
 from devcluster.errors import ConfigurationError
 from devcluster.rules.image import ImageFacts
 from devcluster.rules.memory import MEMORY, Admitted, raise_memory
@@ -262,7 +262,6 @@ def agent_settings(
     container: str,
     image: ImageFacts | None,
     fronts: Sequence[FrontPort],
-    take: Take,
     port: int,
     lease: float,
 ) -> Json:
@@ -274,8 +273,7 @@ def agent_settings(
         "protocol": PROTOCOL,
         "port": port,
         "lease_ms": round(lease * 1000),
-        "take": take,
-        "ports": [_setting(item, take) for item in fronts],
+        "ports": [_setting(item) for item in fronts],
         "stop_signal": lifecycle.get("stopSignal") or (image.stop_signal if image else None) or "SIGTERM",
         "grace_ms": (30 if grace is None else grace) * 1000,
         "mounts": _mount_settings(template, target),
@@ -295,22 +293,15 @@ def agent_settings(
 
 def _mount_settings(template: Json, target: Json) -> list[Json]:
     """What may be read: the mounts, and the service account's token, which only a pod's own spec shows."""
-    mounts = [
-        {"path": mount["mountPath"], "read_only": bool(mount.get("readOnly"))}
-        for mount in target.get("volumeMounts") or []
-    ]
+    mounts = [{"path": mount["mountPath"]} for mount in target.get("volumeMounts") or []]
     if template["spec"].get("automountServiceAccountToken") is not False:
-        mounts.append({"path": _TOKEN, "read_only": True})
+        mounts.append({"path": _TOKEN})
     return mounts
 
 
-def _setting(item: FrontPort, take: Take) -> Json:
+def _setting(item: FrontPort) -> Json:
     setting: Json = {"port": item.port.number, "protocol": item.port.protocol}
-    if item.front is not None and take == "front":
-        setting["front"] = item.front
-    if item.name:
-        setting["name"] = item.name
-    return setting
+    return setting if item.front is None else setting | {"front": item.front}
 
 
 def _numbered(action: Json, container: Json) -> Json:

@@ -14,7 +14,7 @@ import (
 type Config struct {
 	Key    ed25519.PrivateKey // the agent's
 	Laptop ed25519.PublicKey  // who may enter
-	Mounts []string           // what sftp and files may read
+	Mounts []string           // what files may read
 	Memory int64              // bytes for the lanes' windows; 0: lane.DefaultBudget
 }
 

@@ -6,8 +6,8 @@
 //
 // Rules:
 //   - one key enters, the laptop's of the Secret; no password, no other method;
-//   - there is no shell, no command, no forwarding: three subsystems, of which
-//     two only read, and only below the workload's mounts;
+//   - there is no shell, no command, no forwarding: two subsystems, of which
+//     files only reads, and only below the workload's mounts;
 //   - a client that does not read its answers holds up itself alone.
 package control
 
@@ -40,7 +40,7 @@ type Server struct {
 }
 
 // New makes a server with the agent's key that lets in the laptop's. mounts
-// are the paths that sftp and files may read.
+// are the paths that files may read.
 func New(key ed25519.PrivateKey, laptop ed25519.PublicKey, keeper hold.Keeper, mounts []string) (*Server, error) {
 	signer, err := ssh.NewSignerFromSigner(key)
 	if err != nil {
@@ -168,8 +168,6 @@ func (s *Server) subsystem(request *ssh.Request) subsystem {
 	switch asked.Name {
 	case "control":
 		return s.control
-	case "sftp":
-		return s.sftp
 	case "files":
 		return s.files
 	default:

@@ -30,7 +30,7 @@ func newKeeper() *keeper {
 	return &keeper{changed: make(chan struct{}, 1), stopped: make(chan struct{})}
 }
 
-func (k *keeper) Hello() hold.Hello                           { return hold.Hello{Protocol: 1, Pod: "web-0"} }
+func (k *keeper) Hello() hold.Hello                           { return hold.Hello{Protocol: 1} }
 func (k *keeper) Inspect(context.Context) (hold.Facts, error) { return hold.Facts{Cwd: "/app"}, nil }
 func (k *keeper) Watch(context.Context) <-chan struct{}       { return k.changed }
 func (k *keeper) Beat(context.Context, int64) (hold.State, error) {
@@ -194,14 +194,14 @@ func (c conversation) next(t *testing.T) string {
 func TestControlAnswers(t *testing.T) {
 	c := serve(t).control(t)
 	tests := []struct{ request, answer string }{
-		{`{"id":1,"do":"hello"}`, `{"id":1,"ok":{"protocol":1,"version":"","pod":"web-0","state":{`},
+		{`{"id":1,"do":"hello"}`, `{"id":1,"ok":{"protocol":1}}`},
 		{`{"id":2,"do":"inspect"}`, `{"id":2,"ok":{"environment":`},
 		{`{"id":3,"do":"hold","epoch":4,"holder":{"user":"ann","host":"h","project":"p"}}`, `{"id":3,"ok":{"epoch":4,"holder":{"user":"ann"`},
 		{`{"id":4,"do":"hold","epoch":3,"holder":{"user":"bob"}}`, `{"id":4,"error":{"kind":"stale-epoch","text":"older","holder":{"user":"ann"`},
 		{`{"id":5,"do":"state"}`, `{"id":5,"ok":{"epoch":4`},
 		{`{"id":6,"do":"beat","epoch":4}`, `{"id":6,"error":{"kind":"child-failed"`},
 		{`{"id":7,"do":"take"}`, `{"id":7,"error":{"kind":"bad-request","text":"take needs an epoch"`},
-		{`{"id":8,"do":"dance"}`, `{"id":8,"error":{"kind":"bad-request"`},
+		{`{"id":8,"do":"dance"}`, `{"id":8,"error":{"kind":"unknown-request"`},
 		{`{"id":9,"do":"hold","epoch":4}`, `{"id":9,"error":{"kind":"bad-request"`},
 		{`{"do":"state"}`, `{"id":null,"error":{"kind":"bad-request"`},
 		{`garbage`, `{"id":null,"error":{"kind":"bad-request"`},

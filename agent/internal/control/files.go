@@ -36,7 +36,7 @@ func (s *Server) files(_ context.Context, channel ssh.Channel) error {
 	if json.Unmarshal(line, &asked) != nil {
 		return fmt.Errorf("files: not a JSON object")
 	}
-	root, err := mounted(s.mounts).inside(asked.Root)
+	root, err := s.inside(asked.Root)
 	if err != nil {
 		return err
 	}
@@ -70,9 +70,9 @@ func scan(out io.Writer, root string, exclude []string) error {
 }
 
 // inside gives the real path of a root, which must lie in a mount.
-func (m mounted) inside(root string) (string, error) {
+func (s *Server) inside(root string) (string, error) {
 	root = path.Clean("/" + root)
-	mount := m.of(root)
+	mount := s.mountOf(root)
 	if mount == "" {
 		return "", fmt.Errorf("%s is not a mount of this workload", root)
 	}
@@ -91,4 +91,16 @@ func (m mounted) inside(root string) (string, error) {
 		return "", fmt.Errorf("%s leads out of its mount", root)
 	}
 	return real, nil
+}
+
+// mountOf is the mount that an absolute path belongs to, the deepest of several.
+func (s *Server) mountOf(name string) string {
+	best := ""
+	for _, mount := range s.mounts {
+		mount = path.Clean(mount)
+		if (name == mount || mount == "/" || strings.HasPrefix(name, mount+"/")) && len(mount) > len(best) {
+			best = mount
+		}
+	}
+	return best
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -31,72 +30,6 @@ func mount(t *testing.T) string {
 		}
 	}
 	return root
-}
-
-func TestSFTPReadsTheMountsAlone(t *testing.T) {
-	root := mount(t)
-	client, err := sftp.NewClient(serve(t, root).dial(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	for name, want := range map[string]string{"a.txt": "inside", "sub/b.txt": "below", "in": "inside"} {
-		file, err := client.Open(filepath.Join(root, name))
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		if got, err := io.ReadAll(file); err != nil || string(got) != want {
-			t.Errorf("%s: %q, %v", name, got, err)
-		}
-		_ = file.Close()
-	}
-	for _, name := range []string{"up", "abs", "dir/secret", "../secret", "../mount-too/c"} {
-		if file, err := client.Open(root + "/" + name); err == nil {
-			got, _ := io.ReadAll(file)
-			t.Errorf("%s gave %q", name, got)
-		}
-		if name != "up" && name != "abs" {
-			if _, err := client.Stat(root + "/" + name); err == nil {
-				t.Errorf("%s was told", name)
-			}
-		}
-	}
-	if found, err := client.ReadDir(root); err != nil || len(found) != 6 {
-		t.Errorf("%d entries, %v", len(found), err)
-	}
-	if target, err := client.ReadLink(root + "/up"); err != nil || target != "../secret" {
-		t.Errorf("%q, %v", target, err)
-	}
-	if info, err := client.Lstat(root + "/up"); err != nil || info.Mode()&os.ModeSymlink == 0 {
-		t.Errorf("%v, %v", info, err)
-	}
-}
-
-func TestSFTPWritesNothing(t *testing.T) {
-	root := mount(t)
-	client, err := sftp.NewClient(serve(t, root).dial(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	name := root + "/a.txt"
-	tries := map[string]error{
-		"remove": client.Remove(name), "rename": client.Rename(name, name+"2"), "mkdir": client.Mkdir(root + "/new"),
-		"chmod": client.Chmod(name, 0o777), "symlink": client.Symlink(name, root+"/new"), "truncate": client.Truncate(name, 0),
-		"link": client.Link(name, root+"/new"), "posix rename": client.PosixRename(name, name+"2"),
-	}
-	if file, err := client.OpenFile(name, os.O_RDWR); err == nil {
-		_, tries["write"] = file.Write([]byte("x"))
-	}
-	for what, err := range tries {
-		if err == nil {
-			t.Errorf("%s was granted", what)
-		}
-	}
-	if content, err := os.ReadFile(name); err != nil || string(content) != "inside" {
-		t.Errorf("%q, %v", content, err)
-	}
 }
 
 // files asks the subsystem and gives what came, the reason and the status.

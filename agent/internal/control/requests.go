@@ -41,7 +41,7 @@ func parse(line []byte) (request, *hold.Error) {
 	case len(asked.ID) == 0:
 		return asked, bad("a request needs an id")
 	case !known:
-		return asked, bad("unknown request: " + asked.Do)
+		return asked, &hold.Error{Kind: hold.Unknown, Text: "unknown request: " + asked.Do}
 	case needsEpoch && asked.Epoch == nil:
 		return asked, bad(asked.Do + " needs an epoch")
 	case asked.Do == "hold" && asked.Holder == nil:

@@ -50,6 +50,9 @@ type Config struct {
 	Log       func(format string, arguments ...any)
 }
 
+// counts are the connections under way, by where they went.
+type counts struct{ Child, Laptop, Queued int }
+
 // Front has the listeners and the connections.
 type Front struct {
 	config Config
@@ -60,8 +63,7 @@ type Front struct {
 	route   Route
 	epoch   int64
 	changed chan struct{} // closed and replaced at each change
-	counts  hold.Connections
-	refused int64
+	counts  counts
 	arrived time.Time // the newest connection
 	waiting int       // connections that nobody has taken yet
 	own     *own
@@ -107,13 +109,6 @@ func (f *Front) Route() Route {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.route
-}
-
-// Counts tells the connections under way and those ever refused.
-func (f *Front) Counts() (hold.Connections, int64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.counts, f.refused
 }
 
 // Drain returns when no connection to these is under way, or ctx ends.
@@ -272,9 +267,6 @@ func (f *Front) serve(conn *net.TCPConn, port int) {
 			break
 		}
 	}
-	f.mu.Lock()
-	f.refused++
-	f.mu.Unlock()
 	_ = conn.SetLinger(0)
 	_ = conn.Close()
 }

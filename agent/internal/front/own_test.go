@@ -56,7 +56,4 @@ func TestThoseThatWaitForALaneAreBoundedInNumber(t *testing.T) {
 		}
 	}
 	isReset(t, dial())
-	if counts, refused := f.Counts(); counts.Laptop > 2 || refused != 1 {
-		t.Errorf("%+v, %d refused", counts, refused)
-	}
 }

@@ -33,16 +33,14 @@ type laneEvent struct {
 type laneState struct {
 	Pod      string  `json:"pod"`
 	Lane     string  `json:"lane"`
-	State    string  `json:"state"`
 	RTT      float64 `json:"rtt_ms"`
 	Sent     int64   `json:"sent"`
 	Received int64   `json:"received"`
 }
 
-// state is the answer to "state". Connections are those open now.
+// state is the answer to "state": the lanes that are up.
 type state struct {
-	Lanes       []laneState      `json:"lanes"`
-	Connections map[string]int64 `json:"connections"`
+	Lanes []laneState `json:"lanes"`
 }
 
 // Control implements door.Backend: a conversation with a host process.
@@ -71,23 +69,19 @@ func (g *Gateway) request(ctx context.Context, do string, body []byte) (any, err
 		return g.state(), nil
 	case "primary":
 		return g.setPrimary(body)
-	case "epoch":
-		return g.setEpoch(body)
-	case "local":
-		return g.setLocal(body)
 	case "probe":
 		return g.probe(ctx, body)
 	}
-	return nil, bad("do: expected state, primary, epoch, local or probe")
+	return nil, &door.Refusal{Kind: "unknown-request", Text: "do: expected state, primary or probe"}
 }
 
 func bad(text string) error { return &door.Refusal{Kind: "bad-request", Text: text} }
 
 func (g *Gateway) state() state {
-	result := state{Lanes: []laneState{}, Connections: map[string]int64{"in": g.in.Load(), "out": g.out.Load()}}
+	result := state{Lanes: []laneState{}}
 	for _, s := range g.lanes.list() {
 		result.Lanes = append(result.Lanes, laneState{
-			Pod: s.pod, Lane: s.id, State: "up", RTT: float64(s.session.RTT().Microseconds()) / 1000,
+			Pod: s.pod, Lane: s.id, RTT: float64(s.session.RTT().Microseconds()) / 1000,
 			Sent: s.session.Sent(), Received: s.session.Received(),
 		})
 	}
@@ -104,30 +98,6 @@ func (g *Gateway) setPrimary(body []byte) (any, error) {
 		return nil, bad("primary: pod is missing")
 	}
 	g.lanes.setPrimary(asked.Pod)
-	g.asking.renew() // DNS goes by the primary pod too
-	return nothing{}, nil
-}
-
-func (g *Gateway) setEpoch(body []byte) (any, error) {
-	var asked struct {
-		Epoch int64 `json:"epoch"`
-	}
-	if json.Unmarshal(body, &asked) != nil || asked.Epoch <= 0 {
-		return nil, bad("epoch: expected a number above 0")
-	}
-	g.epoch.Store(asked.Epoch)
-	return nothing{}, nil
-}
-
-func (g *Gateway) setLocal(body []byte) (any, error) {
-	var asked struct {
-		Names    []string `json:"names"`
-		Networks networks `json:"networks"`
-	}
-	if err := json.Unmarshal(body, &asked); err != nil {
-		return nil, bad("local: " + err.Error())
-	}
-	g.ways.replace(asked.Names, asked.Networks)
 	return nothing{}, nil
 }
 
@@ -155,7 +125,7 @@ func (g *Gateway) askLaptop(ctx context.Context, name string) (dns.Found, error)
 		Addresses []netip.Addr `json:"addresses"`
 		TTL       float64      `json:"ttl"`
 	}
-	err := hosts[len(hosts)-1].Call(ctx, "resolve", map[string]any{"name": name, "type": "A"}, &found)
+	err := hosts[len(hosts)-1].Call(ctx, "resolve", map[string]any{"name": name}, &found)
 	var refusal *door.Refusal
 	if errors.As(err, &refusal) && refusal.Kind == "not-found" {
 		return dns.Found{}, dns.ErrNotFound
@@ -164,14 +134,4 @@ func (g *Gateway) askLaptop(ctx context.Context, name string) (dns.Found, error)
 		return dns.Found{}, err
 	}
 	return dns.Found{Addresses: found.Addresses, TTL: time.Duration(found.TTL * float64(time.Second))}, nil
-}
-
-// renew lets the next question open a stream anew; questions under way are asked again there.
-func (e *exchanges) renew() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.current != nil {
-		e.current.Close()
-		e.current = nil
-	}
 }

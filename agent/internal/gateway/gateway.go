@@ -35,14 +35,13 @@ type Gateway struct {
 	settings Settings
 	key      ed25519.PrivateKey
 	agent    ed25519.PublicKey
-	epoch    atomic.Int64
 	ways     *ways
 	lanes    *lanes
 	resolver *dns.Resolver
 	asking   exchanges
 	stack    *tun.Stack
 
-	in, out, flows atomic.Int64
+	flows atomic.Int64
 
 	mu    sync.Mutex
 	hosts []*door.Lines // conversations with host processes, the newest last
@@ -76,7 +75,6 @@ func newGateway(ctx context.Context, settings Settings) (*Gateway, error) {
 	}
 	conf := parseResolvConf(settings.ResolvConf)
 	g := &Gateway{ctx: ctx, settings: settings, key: key, agent: agent, lanes: newLanes()}
-	g.epoch.Store(settings.Epoch)
 	g.ways = newWays(settings.LocalNames, settings.LocalNetworks, conf.servers)
 	g.resolver = &dns.Resolver{
 		Upstream: g.askPod, Laptop: g.askLaptop, Remember: g.ways.remember, IsLocal: g.ways.isLocal,
@@ -113,10 +111,11 @@ func (g *Gateway) setUp(files files) (net.Listener, error) {
 	return listener, nil
 }
 
-// exchanges keeps one DNS stream open and opens another when it is gone.
+// exchanges keeps one DNS stream open, by the pod by which connections leave: names are those of its resolver.
 type exchanges struct {
 	mu      sync.Mutex
 	current *dns.Exchange
+	pod     string
 }
 
 func (g *Gateway) askPod(ctx context.Context, query []byte) ([]byte, error) {
@@ -137,17 +136,20 @@ func (g *Gateway) askPod(ctx context.Context, query []byte) ([]byte, error) {
 func (g *Gateway) exchange(ctx context.Context) (*dns.Exchange, error) {
 	g.asking.mu.Lock()
 	defer g.asking.mu.Unlock()
-	if g.asking.current != nil {
+	if current := g.asking.current; current != nil {
 		select {
-		case <-g.asking.current.Done():
+		case <-current.Done():
 		default:
-			return g.asking.current, nil
+			if g.lanes.leadsBy(g.asking.pod) {
+				return current, nil
+			}
+			current.Close() // questions under way are asked again
 		}
 	}
-	stream, err := g.lanes.open(ctx, lane.Header{Net: "dns"})
+	stream, pod, err := g.lanes.open(ctx, lane.Header{Net: "dns"})
 	if err != nil {
 		return nil, err
 	}
-	g.asking.current = dns.NewExchange(stream)
+	g.asking.current, g.asking.pod = dns.NewExchange(stream), pod
 	return g.asking.current, nil
 }

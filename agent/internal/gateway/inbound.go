@@ -46,7 +46,7 @@ func (g *Gateway) greet(ctx context.Context, conn net.Conn, id string) (*lane.Se
 	if err != nil {
 		return nil, err
 	}
-	hello, err := session.Open(ctx, lane.Header{Net: "hello", Epoch: g.epoch.Load(), Lane: id})
+	hello, err := session.Open(ctx, lane.Header{Net: "hello", Epoch: g.settings.Epoch, Lane: id})
 	if err != nil {
 		_ = session.Close()
 		return nil, fmt.Errorf("hello: %w", err)
@@ -70,8 +70,6 @@ func (g *Gateway) inbound(header lane.Header, stream *lane.Stream) {
 		stream.Abort()
 		return
 	}
-	g.in.Add(1)
-	defer g.in.Add(-1)
 	lane.Splice(stream, conn)
 }
 

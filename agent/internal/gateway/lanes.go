@@ -62,29 +62,44 @@ func (l *lanes) list() []*standing {
 	return append([]*standing(nil), l.up...)
 }
 
-// choose gives the least loaded lane of the primary pod, else of any; nil where none stands.
+// pod is the one by which connections leave: the primary one, and while no lane of it stands the one whose
+// lane stands longest. It is one pod at each moment, since others see its address. With mu.
+func (l *lanes) pod() string {
+	for _, s := range l.up {
+		if s.pod == l.primary {
+			return s.pod
+		}
+	}
+	if len(l.up) == 0 {
+		return ""
+	}
+	return l.up[0].pod
+}
+
+// leadsBy is whether connections leave by this pod.
+func (l *lanes) leadsBy(pod string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return pod == l.pod()
+}
+
+// choose gives the least loaded lane of the pod by which connections leave; nil where none stands.
 func (l *lanes) choose() (*standing, <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var best *standing
+	pod := l.pod()
 	for _, s := range l.up {
-		if best == nil || l.before(s, best) {
+		if s.pod == pod && (best == nil || s.session.Streams() < best.session.Streams()) {
 			best = s
 		}
 	}
 	return best, l.changed
 }
 
-func (l *lanes) before(a, b *standing) bool {
-	if first, second := a.pod == l.primary, b.pod == l.primary; first != second {
-		return first
-	}
-	return a.session.Streams() < b.session.Streams()
-}
-
-// open opens a stream on the best lane, waiting for one for a while. A lane that fails while it is asked is
-// passed over: nothing has reached the other side's network unless it answered.
-func (l *lanes) open(ctx context.Context, header lane.Header) (*lane.Stream, error) {
+// open opens a stream on the best lane, waiting for one for a while, and tells its pod. A lane that fails while
+// it is asked is passed over: nothing has reached the other side's network unless it answered.
+func (l *lanes) open(ctx context.Context, header lane.Header) (*lane.Stream, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
 	patience := time.NewTimer(laneWait)
@@ -94,10 +109,10 @@ func (l *lanes) open(ctx context.Context, header lane.Header) (*lane.Stream, err
 		if best != nil {
 			stream, err := best.session.Open(ctx, header)
 			if err == nil || isAnswer(err) || ctx.Err() != nil {
-				return stream, err
+				return stream, best.pod, err
 			}
 			if !isDown(best.session) { // the stream broke, not the lane
-				return nil, err
+				return nil, "", err
 			}
 			l.remove(best)
 			continue
@@ -105,9 +120,9 @@ func (l *lanes) open(ctx context.Context, header lane.Header) (*lane.Stream, err
 		select {
 		case <-changed:
 		case <-patience.C:
-			return nil, errNoLane
+			return nil, "", errNoLane
 		case <-ctx.Done():
-			return nil, syscall.ETIMEDOUT
+			return nil, "", syscall.ETIMEDOUT
 		}
 	}
 }

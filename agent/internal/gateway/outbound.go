@@ -45,8 +45,6 @@ func (g *Gateway) TCP(request *tun.Request) {
 		abort(other)
 		return
 	}
-	g.out.Add(1)
-	defer g.out.Add(-1)
 	lane.Splice(conn, other)
 }
 
@@ -59,7 +57,8 @@ func (g *Gateway) reach(way way, to netip.AddrPort) (lane.Conn, error) {
 		}
 		return conn.(*net.TCPConn), nil
 	}
-	return g.lanes.open(g.ctx, lane.Header{Net: "tcp", To: to.String()})
+	stream, _, err := g.lanes.open(g.ctx, lane.Header{Net: "tcp", To: to.String()})
+	return stream, err
 }
 
 // conclude gives the application the answer that its own network would have given.
@@ -120,7 +119,7 @@ func (g *Gateway) UDP(flow *tun.Flow) {
 			relay(flow, conn, conn)
 		}
 	case byPod:
-		stream, err := g.lanes.open(g.ctx, lane.Header{Net: "udp", To: flow.To.String()})
+		stream, _, err := g.lanes.open(g.ctx, lane.Header{Net: "udp", To: flow.To.String()})
 		if err == nil {
 			relay(flow, &framed{stream}, stream)
 		}

@@ -70,13 +70,6 @@ func (w *ways) isLocal(name string) bool {
 	return dns.MatchAny(w.names, name)
 }
 
-// replace changes the file's lists; addresses that came by a name are kept until their time.
-func (w *ways) replace(names []string, networks []netip.Prefix) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.names, w.networks = names, networks
-}
-
 // remember gives an address to the laptop for a while.
 func (w *ways) remember(address netip.Addr, ttl time.Duration) {
 	w.mu.Lock()

@@ -28,8 +28,6 @@ func TestWays(t *testing.T) {
 	check("203.0.113.7:443", byLaptop)
 	now = now.Add(grace + time.Second)
 	check("203.0.113.7:443", byPod)
-	w.replace(nil, nil)
-	check("192.168.7.9:5432", byPod)
 }
 
 func TestRememberedAddressesAreBounded(t *testing.T) {

@@ -99,14 +99,13 @@ func (g *Guard) Begin() error {
 
 // State tells everything at this moment.
 func (g *Guard) State() hold.State {
-	counts, refused := g.front.Counts()
 	route := g.front.Route()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	ready, reason := g.ready(route)
 	state := hold.State{
 		Epoch: g.epoch, Holder: g.holder, Since: g.since, Route: string(route), Child: g.app, Started: g.started,
-		Ready: ready, Reason: reason, Connections: counts, Refused: refused,
+		Ready: ready, Reason: reason,
 	}
 	if g.holder != nil {
 		state.Lanes = g.lanes.Count(g.epoch)

@@ -2,34 +2,13 @@ package guard
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"io"
-	"os"
-	"sync"
 
 	"devcluster/agent/internal/front"
 	"devcluster/agent/internal/hold"
 )
 
-// version is the first 12 hex digits of the SHA-256 of boot and this program
-// joined, as the laptop names what it published.
-var version = sync.OnceValue(func() string {
-	digest := sha256.New()
-	for _, path := range []string{"/.devcluster/bin/boot", "/proc/self/exe"} {
-		if file, err := os.Open(path); err == nil {
-			_, _ = io.Copy(digest, file)
-			_ = file.Close()
-		}
-	}
-	return hex.EncodeToString(digest.Sum(nil))[:12]
-})
-
-// Hello introduces this agent.
-func (g *Guard) Hello() hold.Hello {
-	name, _ := os.Hostname()
-	return hold.Hello{Protocol: protocol, Version: version(), Pod: name, State: g.State()}
-}
+// Hello tells which protocol this agent speaks.
+func (g *Guard) Hello() hold.Hello { return hold.Hello{Protocol: protocol} }
 
 // Hold takes the workload. Of two holders the higher epoch wins; the same one
 // renews.

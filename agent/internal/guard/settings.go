@@ -27,7 +27,6 @@ type Settings struct {
 	Protocol   int    `json:"protocol"`
 	Port       int    `json:"port"`
 	LeaseMS    int64  `json:"lease_ms"`
-	Take       string `json:"take"`
 	StopSignal string `json:"stop_signal"`
 	GraceMS    *int64 `json:"grace_ms"`
 	DrainMS    int64  `json:"drain_ms"`

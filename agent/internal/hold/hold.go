@@ -23,27 +23,18 @@ type Claim struct {
 	Since  string `json:"since"`
 }
 
-// Connections counts those under way, by where they went.
-type Connections struct {
-	Child  int `json:"child"`
-	Laptop int `json:"laptop"`
-	Queued int `json:"queued"`
-}
-
 // State is the agent's, as its JSON.
 type State struct {
-	Epoch       int64       `json:"epoch"`
-	Holder      *Holder     `json:"holder"`
-	Since       string      `json:"since"`
-	Route       string      `json:"route"` // child, laptop, queue
-	Child       string      `json:"child"` // waiting, starting, running, stopping, stopped
-	Started     bool        `json:"started"`
-	Ready       bool        `json:"ready"`
-	Reason      string      `json:"reason"`
-	Lanes       int         `json:"lanes"`
-	LeaseMS     int64       `json:"lease_ms"`
-	Connections Connections `json:"connections"`
-	Refused     int64       `json:"refused"`
+	Epoch   int64   `json:"epoch"`
+	Holder  *Holder `json:"holder"`
+	Since   string  `json:"since"`
+	Route   string  `json:"route"` // child, laptop, queue
+	Child   string  `json:"child"` // waiting, starting, running, stopping, stopped
+	Started bool    `json:"started"`
+	Ready   bool    `json:"ready"`
+	Reason  string  `json:"reason"`
+	Lanes   int     `json:"lanes"`
+	LeaseMS int64   `json:"lease_ms"`
 }
 
 // Facts is what the application has, as the JSON of `inspect`.
@@ -67,6 +58,7 @@ const (
 	ChildFailed = "child-failed"
 	Timeout     = "timeout"
 	BadRequest  = "bad-request"
+	Unknown     = "unknown-request" // of a laptop that is newer than this agent
 )
 
 // Error is a refusal, as control tells it.
@@ -80,10 +72,7 @@ func (e *Error) Error() string { return e.Kind + ": " + e.Text }
 
 // Hello is the answer to `hello`.
 type Hello struct {
-	Protocol int    `json:"protocol"`
-	Version  string `json:"version"`
-	Pod      string `json:"pod"`
-	State    State  `json:"state"`
+	Protocol int `json:"protocol"`
 }
 
 // Keeper is guard: the one place that decides. Every method may be called from

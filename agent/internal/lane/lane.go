@@ -55,6 +55,7 @@ type Session struct {
 	mux      *yamux.Session
 	meter    *meter
 	accepted chan accepted
+	first    time.Duration // the first round trip, of the proof of the key
 	sent     atomic.Int64
 	received atomic.Int64
 }
@@ -97,7 +98,7 @@ func Client(ctx context.Context, conn net.Conn, key ed25519.PrivateKey, agent ed
 	}
 	stop := context.AfterFunc(ctx, func() { _ = session.Close() })
 	defer stop()
-	if _, err := session.mux.Ping(); err != nil {
+	if session.first, err = session.mux.Ping(); err != nil {
 		return nil, closeWith(session, fmt.Errorf("the agent did not accept the key: %w", err))
 	}
 	return session, nil
@@ -251,11 +252,13 @@ func (s *Session) greet(stream *Stream) {
 	}
 }
 
-// RTT is the smoothed round trip, 0 before the first one.
-func (s *Session) RTT() time.Duration { return s.mux.RTT() }
-
-// Ping measures one round trip now.
-func (s *Session) Ping() (time.Duration, error) { return s.mux.Ping() }
+// RTT is the smoothed round trip; the agent's end does not know it at first.
+func (s *Session) RTT() time.Duration {
+	if smoothed := s.mux.RTT(); smoothed > 0 {
+		return smoothed
+	}
+	return s.first
+}
 
 // Done is closed when the lane is down.
 func (s *Session) Done() <-chan struct{} { return s.mux.CloseChan() }

@@ -26,9 +26,6 @@ func newStream(session *Session, mux *yamux.Stream) *Stream {
 
 var _ net.Conn = (*Stream)(nil)
 
-// Session is the lane that the stream is on.
-func (s *Stream) Session() *Session { return s.session }
-
 // Read reads what the other side sent. io.EOF is its CloseWrite; IsReset
 // tells an Abort.
 func (s *Stream) Read(b []byte) (int, error) {
@@ -58,9 +55,6 @@ func (s *Stream) Write(b []byte) (int, error) {
 
 // CloseWrite tells the other side that nothing more comes (FIN).
 func (s *Stream) CloseWrite() error { return s.mux.CloseWrite() }
-
-// CloseRead makes reads fail. The other side is told nothing, as with TCP.
-func (s *Stream) CloseRead() error { return s.mux.CloseRead() }
 
 // Abort resets the stream (RST): both sides lose what is still under way.
 func (s *Stream) Abort() {

@@ -84,11 +84,10 @@ def cluster_domains(resolv_conf: str) -> tuple[str, ...]:
 async def answer_gateway(request: Json) -> Json:
     """What the gateway asks of the host process."""
     if request["do"] != "resolve":
-        raise RefusedError("bad-request", f"unknown request {request['do']!r}", {})
-    family = socket.AF_INET6 if request["type"] == "AAAA" else socket.AF_INET
+        raise RefusedError("unknown-request", f"unknown request {request['do']!r}", {})
     loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(request["name"], None, family=family, type=socket.SOCK_STREAM)
+        found = await loop.getaddrinfo(request["name"], None, family=socket.AF_INET, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         kind = "not-found" if error.errno in _UNKNOWN else "unavailable"
         raise RefusedError(kind, str(error), {}) from error

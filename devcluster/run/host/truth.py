@@ -55,7 +55,7 @@ def _sorted(attachment: Attachment) -> list[PodLink]:
 
 def _pod(attachment: Attachment, link: PodLink) -> Json:
     lanes = [lane for lane in attachment.local.network.lanes.get("lanes", []) if lane["pod"] == link.pod.name]
-    times = [lane["rtt_ms"] for lane in lanes if lane["state"] == "up"]
+    times = [lane["rtt_ms"] for lane in lanes]
     return {
         "name": link.pod.name,
         "state": link.seen,

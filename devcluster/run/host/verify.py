@@ -143,7 +143,7 @@ async def _expect(links: Sequence[PodLink], key: str, span: float) -> dict[str, 
                 agent = await link.link()
             await agent.call("expect", timeout=_CALL, key=key, ms=round(span * 1000))
         except RefusedError as refusal:
-            if "unknown request" in refusal.text:
+            if refusal.kind == "unknown-request":
                 return "its agent is older than `status --verify`: `devcluster down`, then `up`, renews it"
             return f"its agent refused: {refusal.text}"
         except (ConnectionError, TimeoutError) as error:

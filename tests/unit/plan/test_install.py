@@ -145,7 +145,7 @@ def test_crash_before_the_services_were_led() -> None:
 def test_direct_leaves_services_and_says_what_is_lost() -> None:
     plan = plan_install(observed(service("number", 8080)), replace(WISH, take="direct"))
     assert plan.moves == ()
-    assert plan.settings["ports"] == [{"port": 8080, "protocol": "TCP", "name": "http"}]
+    assert plan.settings["ports"] == [{"port": 8080, "protocol": "TCP"}]
     assert "refused" in plan.notes[0]
 
 

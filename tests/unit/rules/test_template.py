@@ -198,17 +198,15 @@ def test_settings() -> None:
         volumeMounts=[{"name": "d", "mountPath": "/d", "readOnly": True, "subPath": "x"}],
     )
     original["spec"]["terminationGracePeriodSeconds"] = 5
-    settings = agent_settings(
-        original, container="web", image=IMAGE, fronts=FRONTS, take="front", port=9900, lease=15.0
-    )
+    settings = agent_settings(original, container="web", image=IMAGE, fronts=FRONTS, port=9900, lease=15.0)
     assert settings["ports"] == [
-        {"port": 8080, "protocol": "TCP", "front": 9901, "name": "http"},
+        {"port": 8080, "protocol": "TCP", "front": 9901},
         {"port": 8443, "protocol": "TCP", "front": 9902},
     ]
     assert settings["readiness_probe"] == {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 7}
     token = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
-    paths = [(mount["path"], mount["read_only"]) for mount in settings["mounts"]]
-    assert paths == [("/d", True), (token, True)]
+    paths = [mount["path"] for mount in settings["mounts"]]
+    assert paths == ["/d", token]
     assert (settings["grace_ms"], settings["lease_ms"]) == (5000, 15000)
     assert settings["stop_signal"] == "SIGWINCH"
     assert "liveness_probe" not in settings

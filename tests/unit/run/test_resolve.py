@@ -14,7 +14,7 @@ from devcluster.run.host.gateway import answer_gateway
 
 async def _refused(name: str) -> str:
     with pytest.raises(RefusedError) as caught:
-        await answer_gateway({"do": "resolve", "name": name, "type": "A"})
+        await answer_gateway({"do": "resolve", "name": name})
     return caught.value.kind
 
 
@@ -38,5 +38,5 @@ async def test_a_resolver_that_is_away_says_nothing_of_the_name(
 
 
 async def test_an_address_is_found() -> None:
-    answer = await answer_gateway({"do": "resolve", "name": "localhost", "type": "A"})
+    answer = await answer_gateway({"do": "resolve", "name": "localhost"})
     assert answer == {"addresses": ["127.0.0.1"], "ttl": 5}
