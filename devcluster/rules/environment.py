@@ -5,36 +5,44 @@ another program, or looks it up elsewhere, needs ``db.shop``.
 
 Rule 1: only names of Services that exist are touched (``hosts`` says where).
 Rule 2: a name that is the whole value counts only where its variable says that it is a host; variables
-        that name users, passwords, databases or images are left alone.
-Rule 3: what the file itself says is not rewritten.
+        that name users, passwords, databases or images are left alone (``variables``).
+Rule 3: a name that is more than a way to an address stays, and the reason is told: it is compared, a
+        certificate holds it, an HTTP server is told of it (``certificates``), also where another variable
+        of the same words says so.
+Rule 4: NO_PROXY lists what was rewritten, too (``proxies``).
+Rule 5: what the file itself says is not rewritten.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from devcluster.config.model import Workload
 from devcluster.errors import ConfigurationError
+from devcluster.rules.certificates import Ask, group_of, read_setting, reason_of
 from devcluster.rules.hosts import Host, find_hosts, is_list, qualify
-from devcluster.rules.settings import find_in_text, names_host, never_host
+from devcluster.rules.proxies import extend_lists_in, extend_proxy_list
+from devcluster.rules.settings import asks_in_text, find_in_text
+from devcluster.rules.variables import kept_by_name, names_host, names_proxy_list, never_host, words_of
 
 
 @dataclass(frozen=True, slots=True)
 class RewriteMade:
-    """One host that was changed, for ``status``: ``where`` the variable's name.  Never the value."""
+    """One host that was changed, or left, for ``status``: ``where`` the variable's name.  Never the value.
+
+    ``to`` is '' and ``kept`` the reason where it was left."""
 
     where: str
     service: str
     to: str
+    kept: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalEnvironment:
-    """``variables``: a value None removes what the image sets."""
-
     variables: tuple[tuple[str, str | None], ...] = field(repr=False)
     rewrites: tuple[RewriteMade, ...] = ()
 
@@ -45,31 +53,86 @@ def rewrite_hosts(
     services: Collection[str],
     namespace: str,
     variables: Collection[str] | None = None,
+    elsewhere: Collection[str] = (),
 ) -> tuple[dict[str, str], tuple[RewriteMade, ...]]:
-    """Qualify each host in *env* that names one of *services*; also say which.
+    """Qualify each host in *env* that names one of *services*; also say which, and which stay and why.
 
     *variables*: only these, and in them each word that is a Service's name counts as a host.
+    *elsewhere*: names that are rewritten in other places than the environment.
     """
-    result: dict[str, str] = {}
-    made: list[RewriteMade] = []
     names = frozenset(services)
+    asks = _asks(env)
+    result: dict[str, str] = {}
+    made: dict[RewriteMade, None] = {}
     for key, value in env.items():
-        hosts: tuple[Host, ...] = ()
         if variables is None:
-            hosts = hosts_of(key, value, names)
-        elif key in variables:
-            hosts = find_hosts(value, names, whole=True, every=True)
-        result[key] = qualify(value, hosts, namespace) if hosts else value
-        found = dict.fromkeys(value[host.start : host.end] for host in hosts)
-        made += (RewriteMade(key, name, f"{name}.{namespace}") for name in found)
+            hosts = _kept_by_others(key, hosts_of(key, value, names), asks)
+        else:
+            hosts = chosen_hosts(value, names) if key in variables else ()
+        result[key] = qualify(value, hosts, namespace)
+        made |= dict.fromkeys(describe(key, value, host, namespace) for host in hosts)
+    dialled = {it.service for it in made if it.to} | set(elsewhere)
+    for key, value in result.items():
+        result[key], new = _fit_proxies(key, value, dialled, namespace)
+        made |= dict.fromkeys(RewriteMade(key, name, f"{name}.{namespace}") for name in new)
     return result, tuple(made)
 
 
+def describe(where: str, text: str, host: Host, namespace: str) -> RewriteMade:
+    name = text[host.start : host.end]
+    return RewriteMade(where, name, "" if host.kept else f"{name}.{namespace}", host.kept)
+
+
+def chosen_hosts(value: str, services: frozenset[str]) -> tuple[Host, ...]:
+    """Each of *services* in a value that its owner has chosen: no reason keeps one."""
+    found = find_hosts(value, services, whole=True, every=True)
+    return tuple(replace(host, kept="") for host in found)
+
+
 def hosts_of(key: str, value: str, services: frozenset[str]) -> tuple[Host, ...]:
+    """The hosts in one variable, as far as it tells by itself."""
     if never_host(key, value):
         return ()
-    listed = find_hosts(value, services, whole=True) if names_host(key) and is_list(value) else ()
-    return listed or find_in_text(value, services)
+    reason = kept_by_name(key)
+    whole = (reason or names_host(key)) and is_list(value)
+    listed = find_hosts(value, services, whole=True) if whole else ()
+    hosts = listed or find_in_text(value, services)
+    return tuple(replace(host, kept=reason or host.kept) for host in hosts)
+
+
+def _asks(env: Mapping[str, str]) -> tuple[tuple[str, Ask], ...]:
+    """What each variable says of the hosts of others: ``DB_SSLMODE``, and ``DB_OPTIONS`` by what is in it."""
+    found = [(key, ask) for key, value in env.items() if (ask := read_setting(key, value)) is not None]
+    for key, value in env.items():
+        own = group_of(words_of(key))
+        found += [(key, Ask(own, ask.reason)) for ask in asks_in_text(value) if not ask.group]
+    return tuple(found)
+
+
+def _kept_by_others(key: str, hosts: tuple[Host, ...], asks: Sequence[tuple[str, Ask]]) -> tuple[Host, ...]:
+    words = words_of(key)
+    reason = reason_of(ask for other, ask in asks if other != key and ask.covers(words)) if hosts else ""
+    return tuple(replace(host, kept=host.kept or reason) for host in hosts)
+
+
+def _fit_proxies(key: str, value: str, names: Collection[str], namespace: str) -> tuple[str, tuple[str, ...]]:
+    if not names:
+        return value, ()
+    if names_proxy_list(key):
+        return extend_proxy_list(value, names, namespace)
+    return extend_lists_in(value, names, namespace)
+
+
+def render_hint(rewrites: Sequence[RewriteMade]) -> str:
+    """What to try where the local container does not get healthy; '' where nothing was rewritten."""
+    changed = [f"{it.where} ({it.service} -> {it.to})" for it in rewrites if it.to]
+    if not changed:
+        return ""
+    more = f" and {len(changed) - 6} more" if len(changed) > 6 else ""
+    return (
+        f"names were rewritten for it: {', '.join(changed[:6])}{more}; "
+        "`rewrite: {environment: false}` leaves the environment as it is in the pod"
+    )
 
 
 def local_environment(

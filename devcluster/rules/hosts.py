@@ -11,14 +11,26 @@ word wherever it stands, locks one out of ``mysql://db:db@db/db``.  Logins are t
 hold any letter, so behind ``://`` everything up to the next blank belongs to that one address, and where
 it could be read in two ways (``x://db:1/w@db``: is ``1/w`` a password?) it stays as it is.
 
-Source: RFC 3986, 3.2 (authority); https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING
+A host that is found need not change: ``kept`` says why it stays, as far as its own address tells
+(``certificates``).
+
+Sources: RFC 3986, 3.2 (authority); https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING
+https://dev.mysql.com/doc/connector-j/en/connector-j-reference-jdbc-url-format.html
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+
+from devcluster.rules.certificates import (
+    CERTIFICATE,
+    TLS_PORTS,
+    read_options,
+    reason_of,
+    scheme_reason,
+)
 
 _NAME = r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _WORD = re.compile(r"[a-z][a-z0-9-]*", re.ASCII)
@@ -26,31 +38,41 @@ _IN_SCHEME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123
 _REST = re.compile(r"[^\s,]*")
 _TOKEN_END = re.compile(r"[\s\"'`<>]|[,;|](?=(?:[A-Za-z0-9._-]+=)?[A-Za-z][A-Za-z0-9+.:_-]*://)", re.ASCII)
 _AUTHORITY_END = re.compile(r"[/?#;\\)\]}|]")
+_LIST_END = re.compile(r"[/?#\)\]}|]")
 _MEMBER = re.compile(rf"({_NAME})(?::[0-9]{{1,5}})?", re.ASCII)
 _BEFORE_PORT = re.compile(
     rf"(?:(?<![^\s,;=(|])|(?<=@)|(?<=@//))({_NAME}):[0-9]{{1,5}}(?=$|[\s,;)/?|]|(?<=[0-9]):[A-Za-z])",
     re.ASCII,
 )
 _BEHIND_WORD = re.compile(
-    r"(?:(?<=^)|(?<=[\s;,(&]))(?:host|hostname|hostaddr|server|servers|addr|address|endpoint|data source|"
-    r"brokers?|bootstrap\.servers)\s*=\s*(?:tcp:)?",
+    r"(?:(?<=^)|(?<=[\s;,(&]))(?:host|hostname|hostaddr|server|servers|servername|addr|address|endpoint|"
+    r"data source|brokers?|bootstrap\.servers)\s*=\s*(?:tcp:)?",
     re.ASCII | re.IGNORECASE,
 )
-_WORD_LIST = re.compile(r"[A-Za-z0-9.:-]+(?:,[A-Za-z0-9.:-]+)*(?=$|[\s;)&\\])", re.ASCII)
+_WORD_LIST = re.compile(
+    r"[A-Za-z0-9.:-]+(?:,[A-Za-z0-9.:-]+)*(?=$|[\s;)&\\]|,[A-Za-z][A-Za-z0-9_. -]*=)", re.ASCII
+)
 _WORD_IN_JSON = r"\"[A-Za-z0-9_.:\[\]-]*\"|'[A-Za-z0-9_.:\[\]-]*'|[A-Za-z0-9_.:-]+"
 _JSON_LIST = re.compile(rf"\[\s*(?:(?:{_WORD_IN_JSON})\s*(?:,\s*|(?=\])))+\]", re.ASCII)
 _ITEM = re.compile(rf"(?<![^\s,;|\[\"'])({_NAME})(?::[0-9]{{1,5}})?(?=$|[\s,;|\]\"'])", re.ASCII)
 _IN_CALL = re.compile(rf"(?:(?<=@tcp\()|(?<=@tcp[46]\())({_NAME})\)", re.ASCII)
+_ORACLE = re.compile(rf"jdbc:oracle:[a-z0-9]+:[^@\s]*@(?://)?({_NAME})(?=$|[/?\s])", re.ASCII)
+_PORT = re.compile(r":([0-9]{1,5})(?![0-9])")
+_LOGIN = re.compile(r"[^@/]*@(?=[A-Za-z0-9.-]+(?::[0-9]{1,5})?$)", re.ASCII)
+_NO_HOST = frozenset(
+    ("file", "unix", "unixgram", "socket", "sqlite", "s3", "s3a", "s3n", "gs", "data", "classpath")
+)
 _ANYWHERE = re.compile(rf"(?<![^\s,;|(@=\"'\[{{])({_NAME})(?=$|[\s,;|)\"'\]}}/:])", re.ASCII)
 _LIST = re.compile(r"[A-Za-z0-9_.:\[\]-]+(?:[\s,;|]+[A-Za-z0-9_.:\[\]-]+)*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """``text[start:end]`` is the short name of a Service."""
+    """``text[start:end]`` is the short name of a Service.  ``kept``: why it stays, or ''."""
 
     start: int
     end: int
+    kept: str = ""
 
 
 def find_hosts(
@@ -64,25 +86,43 @@ def find_hosts(
     if not mentions(text, services):
         return ()
     urls = tuple(find_urls(text))
-    found = {host for url in urls for host in _in_url(text, *url)}
-    bare = _blank(text, urls)
-    found |= {Host(*match.span(1)) for match in _BEFORE_PORT.finditer(bare) if _one_login(bare, match)}
-    found |= set(_behind_words(bare))
-    found |= {Host(*match.span(1)) for match in _IN_CALL.finditer(bare)}
+    bare = blank_urls(text)
+    found = dict.fromkeys(_in_text(bare), "")
+    found |= {span: _reason(text, *url) for url in urls for span in _in_url(text, *url)}
     if whole and is_list(text):
-        found |= {Host(*match.span(1)) for match in _ITEM.finditer(bare)}
+        found |= {match.span(1): "" for match in _ITEM.finditer(bare)}
     if every:
-        found |= {Host(*match.span(1)) for match in _ANYWHERE.finditer(bare) if _one_login(bare, match)}
-    known = [host for host in found if text[host.start : host.end] in services]
-    return tuple(sorted(known, key=lambda host: host.start))
+        found |= {match.span(1): "" for match in _ANYWHERE.finditer(bare) if _one_login(bare, match)}
+    known = sorted(span for span in found if text[slice(*span)] in services)
+    return tuple(Host(*span, found[span] or _port_reason(text, span[1])) for span in known)
+
+
+def _in_text(text: str) -> Iterator[tuple[int, int]]:
+    """Rules 2 and 3."""
+    yield from (match.span(1) for match in _BEFORE_PORT.finditer(text) if _one_login(text, match))
+    yield from (match.span(1) for match in _IN_CALL.finditer(text))
+    yield from (match.span(1) for match in _ORACLE.finditer(text))
+    yield from _behind_words(text, 0, len(text))
+
+
+def _port_reason(text: str, end: int) -> str:
+    port = _PORT.match(text, end)
+    return CERTIFICATE if port and int(port[1]) in TLS_PORTS else ""
+
+
+def _reason(text: str, scheme: int, start: int, end: int) -> str:
+    """Why the hosts of one URL stay, as far as it tells by itself."""
+    reason = scheme_reason(text[scheme : start - 3])
+    return reason or reason_of(read_options(text[start:end]))
 
 
 def qualify(text: str, hosts: Collection[Host], namespace: str) -> str:
-    """*text* with ``.namespace`` behind each of *hosts*."""
+    """*text* with ``.namespace`` behind each of *hosts* that does not stay."""
     parts, at = [], 0
     for host in hosts:
-        parts += [text[at : host.end], ".", namespace]
-        at = host.end
+        if not host.kept:
+            parts += [text[at : host.end], ".", namespace]
+            at = host.end
     return "".join(parts) + text[at:]
 
 
@@ -114,28 +154,57 @@ def find_urls(text: str) -> Iterator[tuple[int, int, int]]:
         yield start, mark + 3, at
 
 
-def _blank(text: str, urls: Iterable[tuple[int, int, int]]) -> str:
+def blank_urls(text: str) -> str:
     """*text* with its URLs (and their schemes) as one strange letter each, at the same places."""
     parts, at = [], 0
-    for start, _, end in urls:
+    for start, _, end in find_urls(text):
         parts += [text[at:start], "\x00" * (end - start)]
         at = end
     return "".join(parts) + text[at:]
 
 
-def _in_url(text: str, scheme: int, start: int, end: int) -> Iterator[Host]:
-    if text[scheme:start].endswith("dns://") and text[start : start + 1] == "/":  # gRPC's: no authority
+def _in_url(text: str, scheme: int, start: int, end: int) -> Iterator[tuple[int, int]]:
+    words = re.split(r"[^a-z0-9]+", text[scheme : start - 3].lower())
+    if _NO_HOST & set(words):
+        return
+    if words[-1] in ("dns", "passthrough") and text[start : start + 1] == "/":  # gRPC's: no authority
         start += 1
     stop = _AUTHORITY_END.search(text, start, end)
     close = stop.start() if stop else end
     login = text.rfind("@", start, close)
     if login < 0 and _login_behind(text[close:end]) and ":" in text[start:close]:
         return
-    at = login + 1 if login >= 0 else start
-    for part in text[at:close].split(","):
+    for at, part in _with_logins(text, start, end) or _members(text, login + 1 or start, close):
         if member := _MEMBER.fullmatch(part):
-            yield Host(at, at + len(member[1]))
+            yield at, at + len(member[1])
+    # address=(host=db)(port=1), or no authority and ?host=db
+    for low, high in _behind_words(text.replace("?", "&"), start, end):
+        if start == close or text.rfind("(", start, low) > text.rfind(")", start, low):
+            yield low, high
+
+
+def _members(text: str, at: int, close: int, marks: str = ",") -> list[tuple[int, str]]:
+    """Each of a list, and where it stands."""
+    at += text.startswith("[", at)
+    found = []
+    for part in re.split(f"[{marks}]", text[at:close]):
+        found.append((at, part))
         at += len(part) + 1
+    return found
+
+
+def _with_logins(text: str, start: int, end: int) -> list[tuple[int, str]]:
+    """The members of ``u:p@a,u:p@b``, without their logins; [] where not each has one of the same form."""
+    stop = _LIST_END.search(text, start, end)
+    members = _members(text, start, stop.start() if stop else end, ",;")
+    logins = [_LOGIN.match(part) for _, part in members]
+    if len(members) < 2 or len({":" in login[0] if login else None for login in logins} | {None}) > 2:
+        return []
+    return [
+        (at + len(login[0]), part[len(login[0]) :])
+        for (at, part), login in zip(members, logins, strict=True)
+        if login and None not in logins
+    ]
 
 
 def _login_behind(rest: str) -> bool:
@@ -149,13 +218,11 @@ def _one_login(text: str, match: re.Match[str]) -> bool:
     return rest is None or "@" not in rest[0]
 
 
-def _behind_words(text: str) -> Iterator[Host]:
-    for word in _BEHIND_WORD.finditer(text):
-        names = _WORD_LIST.match(text, word.end())
+def _behind_words(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    for word in _BEHIND_WORD.finditer(text, start, end):
+        names = _WORD_LIST.match(text, word.end(), end)
         if names is None:
             continue
-        at = names.start()
-        for part in names[0].split(","):
+        for at, part in _members(text, names.start(), names.end()):
             if member := _MEMBER.fullmatch(part):
-                yield Host(at, at + len(member[1]))
-            at += len(part) + 1
+                yield at, at + len(member[1])

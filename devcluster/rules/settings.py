@@ -11,26 +11,13 @@ Files are such texts, and so are many values of the environment (JSON, connectio
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from devcluster.rules.hosts import Host, find_hosts, find_urls, mentions
-
-_GLUED = "PG|DB|SQL|REDIS|MONGO|MAIL|SMTP|LDAP|RABBITMQ"  # PGHOST is written as one word
-_HOST_KEY = re.compile(
-    rf"(?:(?:^|_|{_GLUED})(?:HOST|HOSTS|HOSTNAME|HOSTNAMES|SERVER|SERVERS|ADDR|ADDRS|ADDRESS|ADDRESSES)|"
-    r"(?:^|_)(?:ENDPOINT|ENDPOINTS|BROKER|BROKERS|UPSTREAM|UPSTREAMS|NODES|SEEDS|SENTINELS|CONTACT_POINTS?|URL|URI)|"
-    r"_HOST_NAME)(?:_LIST)?_?[0-9]*$"
-)
-# A pod's own name, where it listens, and by which names it wants to be called, are no addresses to go to.
-_OWN_KEY = re.compile(
-    r"^HOSTNAME$|(?:^|_)(?:ALLOWED|TRUSTED|VIRTUAL|BIND|LISTEN|CORS|COOKIE)(?:_|$)|SERVER_NAME"
-)
-_SECRET_KEY = re.compile(r"(?:^|_)(?:PASSWORD|PASSWD|PASSPHRASE|PASS|PWD|SECRET|TOKEN|KEY|SALT)_?[0-9]*$")
-_OTHER_KEY = re.compile(
-    r"(?:^|_)(?:USER|USERNAME|USERS|LOGIN|OWNER|GROUP|UID|GID|AUTH|CREDENTIALS?|CREDS?|"
-    r"DATABASE|DBNAME|DB_NAME|SCHEMA|IMAGE|TAG|VERSION)_?[0-9]*$"
-)
-_NAME_KEY = re.compile(r"(?:^|_)NAME[0-9]*$")
+from devcluster.rules.certificates import Ask, read_options, reason_of
+from devcluster.rules.hosts import Host, blank_urls, find_hosts, find_urls, mentions
+from devcluster.rules.proxies import proxy_lists
+from devcluster.rules.variables import kept_by_name, names_host, names_secret, never_host, words_of
 
 _KEY = r"[A-Za-z_$][A-Za-z0-9_.$-]*"
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
@@ -56,58 +43,92 @@ _FORMS = (
         re.ASCII,
     ),
 )
-# PASSWORD=…, whatever its letters are
-_SECRET = re.compile(rf"(?:^|[\s,;{{(\[&|:'\"])(?P<key>{_KEY})\s?=\s?(?P<value>[^\s;&'\"]+)", re.ASCII)
+_BEFORE_URL = re.compile(rf"(?P<key>{_KEY})\s*(?:=>|=|:)\s*$", re.ASCII)
+# PASSWORD=…, --password …, whatever its letters are
+_SECRET = re.compile(
+    rf"(?:^|[\s,;{{(\[&|:'\"])(?P<dash>--?)?(?P<key>{_KEY})(?:\s?=\s?|:\s+|(?(dash)\s+|(?!)))(?P<value>[^\s;&'\"]+)",
+    re.ASCII,
+)
 
 
-def names_host(key: str) -> bool:
-    """Whether a variable (or setting) called *key* holds a host by its name: ``DB_HOST``, ``redis.host``."""
-    words = words_of(key)
-    return bool(_HOST_KEY.search(words)) and not _OWN_KEY.search(words) and not _SECRET_KEY.search(words)
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a setting asks for, and the lines of its block."""
 
+    ask: Ask
+    first: int
+    last: int
 
-def never_host(key: str, value: str, *, names: bool = False) -> bool:
-    """Whether a variable called *key* holds something else: a secret in any case, a user or a database as
-    long as it is no URL; with *names* also what is called a name."""
-    words = words_of(key)
-    if _SECRET_KEY.search(words) or _OWN_KEY.search(words):
-        return True
-    other = _OTHER_KEY.search(words) is not None or (names and _NAME_KEY.search(words) is not None)
-    return other and "://" not in value
-
-
-def words_of(key: str) -> str:
-    """``dbHost`` and ``spring.redis.host`` as ``DB_HOST`` and ``SPRING_REDIS_HOST``."""
-    return re.sub(r"[^A-Za-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key)).upper()
+    def covers(self, line: int, words: str) -> bool:
+        return self.ask.covers(words) if self.ask.group else self.first <= line <= self.last
 
 
 def find_in_text(text: str, services: frozenset[str]) -> tuple[Host, ...]:
-    """The hosts in *text*, in order; each line by itself."""
+    """The hosts in *text*, in order; each line by itself, except that an option may speak for its block."""
+    if not mentions(text, services):
+        return ()
+    lines = text.split("\n")
+    said = _said(lines)
     found: list[Host] = []
     at = 0
-    for line in text.split("\n"):
-        found += (Host(host.start + at, host.end + at) for host in _find_in_line(line, services))
+    for number, line in enumerate(lines):
+        for host, words in _find_in_line(line, services):
+            kept = host.kept or reason_of(it.ask for it in said if it.covers(number, words))
+            found.append(Host(host.start + at, host.end + at, kept))
         at += len(line) + 1
     return tuple(found)
 
 
-def _find_in_line(line: str, services: frozenset[str]) -> tuple[Host, ...]:
+def asks_in_text(text: str) -> tuple[Ask, ...]:
+    """What the options in *text* ask for, beside its URLs: ``?sslmode=verify-full``, ``{"ssl": true}``."""
+    return tuple(it.ask for it in _said(text.split("\n")))
+
+
+def _said(lines: Sequence[str]) -> list[_Said]:
+    return [
+        _Said(ask, *_block(lines, number))
+        for number, line in enumerate(lines)
+        for ask in read_options(blank_urls(line))
+    ]
+
+
+def _block(lines: Sequence[str], number: int) -> tuple[int, int]:
+    """The lines around *number* that are indented as far, up to the head of a section."""
+    depth = _depth(lines[number])
+
+    def ends(line: str) -> bool:
+        return bool(line.strip()) and (_depth(line) < depth or line.startswith("["))
+
+    first = next((i + 1 for i in range(number - 1, -1, -1) if ends(lines[i])), 0)
+    last = next((i - 1 for i in range(number + 1, len(lines)) if ends(lines[i])), len(lines) - 1)
+    return first, last
+
+
+def _depth(line: str) -> int:
+    return len(line) - len(line.lstrip(" \t-"))
+
+
+def _find_in_line(line: str, services: frozenset[str]) -> list[tuple[Host, str]]:
+    """Each host, and the words of the key that it stands behind ('' for none)."""
     if not mentions(line, services):
-        return ()
-    found: set[Host] = set()
-    settled: list[tuple[int, int]] = []
-    for key, start, end in _settings(line):
-        if names_host(key):
-            found |= _shifted(line, start, end, services, whole=True)
-        elif never_host(key, line[start:end], names=True):
-            settled.append((start, end))
-    for match in _SECRET.finditer(line):
-        if _SECRET_KEY.search(words_of(match["key"])):
-            settled.append(match.span("value"))
+        return []
+    found: dict[int, Host] = {}
+    words: dict[int, str] = {}
+    settled = [match.span("value") for match in _SECRET.finditer(line) if names_secret(match["key"])]
+    settled += proxy_lists(line)
     for start, end in _parts(line):
         found |= _shifted(line, start, end, services, whole=False)
-    free = (host for host in found if not any(low <= host.start < high for low, high in settled))
-    return tuple(sorted(free, key=lambda host: host.start))
+    for key, start, end in sorted(_settings(line), key=lambda it: it[1] - it[2]):  # the innermost last
+        reason = kept_by_name(key)
+        if never_host(key, line[start:end], names=not reason):
+            settled.append((start, end))
+        elif reason or names_host(key):
+            found |= _shifted(line, start, end, services, whole=True)
+        for at in (at for at in found if start <= at < end):
+            words[at] = words_of(key)
+            found[at] = replace(found[at], kept=reason or found[at].kept)
+    free = (at for at in sorted(found) if not any(low <= at < high for low, high in settled))
+    return [(found[at], words.get(at, "")) for at in free]
 
 
 def _settings(line: str) -> Iterator[tuple[str, int, int]]:
@@ -121,6 +142,9 @@ def _settings(line: str) -> Iterator[tuple[str, int, int]]:
             start, end = match.span(group)
             quoted = line[start] in "'\""
             yield match["key"], start + quoted, end - quoted
+    for start, _, end in urls:
+        if before := _BEFORE_URL.search(line, max(0, start - 200), start):
+            yield before["key"], start, end
 
 
 def _parts(line: str) -> Iterator[tuple[int, int]]:
@@ -133,6 +157,7 @@ def _parts(line: str) -> Iterator[tuple[int, int]]:
     yield at, len(line)
 
 
-def _shifted(line: str, start: int, end: int, services: frozenset[str], *, whole: bool) -> set[Host]:
+def _shifted(line: str, start: int, end: int, services: frozenset[str], *, whole: bool) -> dict[int, Host]:
     part = line[start:end].rstrip("\r")
-    return {Host(host.start + start, host.end + start) for host in find_hosts(part, services, whole=whole)}
+    hosts = find_hosts(part, services, whole=whole)
+    return {host.start + start: Host(host.start + start, host.end + start, host.kept) for host in hosts}

@@ -35,7 +35,7 @@ def rewrite(text: str) -> str:
         ("'host' => 'db',", "'host' => 'db.shop',"),
         ("url: mysql://db:db@db/db", "url: mysql://db:db@db.shop/db"),
         ("$u = 'redis://redis:6379/0';", "$u = 'redis://redis.shop:6379/0';"),
-        ("proxy_pass http://a:80/;", "proxy_pass http://a.shop:80/;"),
+        ("proxy_pass tcp://a:80/;", "proxy_pass tcp://a.shop:80/;"),
         ("server a:8080;", "server a.shop:8080;"),
         ("brokers: a:9092,b:9092", "brokers: a.shop:9092,b.shop:9092"),
         ("host = db\r", "host = db.shop\r"),
