@@ -79,7 +79,8 @@ def _print(printer: Printer, document: dict[str, Any]) -> None:
             if drift not in workload["reason"]:
                 click.echo(f"{workload['name']}: {drift}")
         for rewrite in workload["rewrites"]:
-            click.echo(f"{workload['name']}: {rewrite['where']}: {rewrite['service']} -> {rewrite['to']}")
+            fate = f"-> {rewrite['to']}" if rewrite["to"] else f"stays: {rewrite['kept']}"
+            click.echo(f"{workload['name']}: {rewrite['where']}: {rewrite['service']} {fate}")
 
 
 def _row(workload: dict[str, Any]) -> tuple[str, ...]:

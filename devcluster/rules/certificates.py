@@ -30,7 +30,7 @@ HTTP = "an HTTP server is told the name that was called"
 
 _HTTP = frozenset(("http", "ws", "h2c"))
 _SSH = frozenset(("ssh", "sftp", "scp"))
-_TLS = frozenset(("https", "wss", "tls", "ssl", "mtls", "srv", "ssc", "s", "quic", "doh"))
+_TLS = frozenset(("https", "wss", "tls", "ssl", "mtls", "srv", "ssc", "s", "sb", "quic", "doh"))
 _HAVE_TLS = frozenset(  # with an s behind it
     (
         *("amqp", "clickhouse", "coap", "couchbase", "ftp", "grpc", "iiop", "imap", "irc", "kafka", "ldap"),
@@ -83,7 +83,7 @@ _FAMILIES = (
 )
 _OPTION = re.compile(
     r"(?:^|[\s,;?&(\[{|\"'])(?:--?(?:D(?=[a-z]))?)?(?P<key>[A-Za-z][A-Za-z0-9_.-]*(?: [A-Za-z]+){0,2})"
-    r"(?:[\"'][ \t]*,|[\"']?[ \t]*(?:=>|[=:]))[ \t]*[\"']?(?P<value>[A-Za-z0-9_./+%~-]*)",
+    r"(?:[\"'][ \t]*,|[\"']?[ \t]*(?:=>|[=:]))[ \t]*[\"']?(?P<value>\{|[A-Za-z0-9_./+%~-]*)",
     re.ASCII,
 )
 
@@ -99,7 +99,7 @@ class Ask:
     def covers(self, words: str) -> bool:
         """Whether a host behind the key *words* is meant."""
         if not self.group:
-            return "_" not in words
+            return "_" not in words or words == "BOOTSTRAP_SERVERS"
         if words == self.group or f"{words}_".startswith(f"{self.group}_"):
             return True
         parts = set(re.sub(r"^PG(?=[A-Z])", "PG_", words).split("_"))

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from devcluster.rules.environment import hosts_of
+from devcluster.rules.variables import COMPARED, OWN
 
 Json = dict[str, Any]
 
@@ -32,7 +33,8 @@ def find_databases(
     found: dict[str, list[str]] = {}
     for key, value in sorted(variables.items()):
         short = _short(value, namespace)
-        for name in {short[host.start : host.end] for host in hosts_of(key, short, names)}:
+        hosts = (host for host in hosts_of(key, short, names) if host.kept not in (COMPARED, OWN))
+        for name in {short[host.start : host.end] for host in hosts}:
             found.setdefault(name, []).append(key)
     return tuple((name, tuple(keys)) for name, keys in sorted(found.items()))
 

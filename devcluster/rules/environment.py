@@ -26,7 +26,14 @@ from devcluster.rules.certificates import Ask, group_of, read_setting, reason_of
 from devcluster.rules.hosts import Host, find_hosts, is_list, qualify
 from devcluster.rules.proxies import extend_lists_in, extend_proxy_list
 from devcluster.rules.settings import asks_in_text, find_in_text
-from devcluster.rules.variables import kept_by_name, names_host, names_proxy_list, never_host, words_of
+from devcluster.rules.variables import (
+    kept_by_name,
+    names_host,
+    names_proxy_list,
+    names_secret,
+    never_host,
+    words_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +60,17 @@ def rewrite_hosts(
     services: Collection[str],
     namespace: str,
     variables: Collection[str] | None = None,
+    beside: Mapping[str, str] | None = None,
     elsewhere: Collection[str] = (),
 ) -> tuple[dict[str, str], tuple[RewriteMade, ...]]:
     """Qualify each host in *env* that names one of *services*; also say which, and which stay and why.
 
     *variables*: only these, and in them each word that is a Service's name counts as a host.
+    *beside*: variables that are not rewritten, for what they say of the others.
     *elsewhere*: names that are rewritten in other places than the environment.
     """
     names = frozenset(services)
-    asks = _asks(env)
+    asks = _asks({**env, **(beside or {})})
     result: dict[str, str] = {}
     made: dict[RewriteMade, None] = {}
     for key, value in env.items():
@@ -102,8 +111,9 @@ def hosts_of(key: str, value: str, services: frozenset[str]) -> tuple[Host, ...]
 
 def _asks(env: Mapping[str, str]) -> tuple[tuple[str, Ask], ...]:
     """What each variable says of the hosts of others: ``DB_SSLMODE``, and ``DB_OPTIONS`` by what is in it."""
-    found = [(key, ask) for key, value in env.items() if (ask := read_setting(key, value)) is not None]
-    for key, value in env.items():
+    readable = {key: value for key, value in env.items() if not names_secret(key)}
+    found = [(key, ask) for key, value in readable.items() if (ask := read_setting(key, value)) is not None]
+    for key, value in readable.items():
         own = group_of(words_of(key))
         found += [(key, Ask(own, ask.reason)) for ask in asks_in_text(value) if not ask.group]
     return tuple(found)
@@ -123,16 +133,16 @@ def _fit_proxies(key: str, value: str, names: Collection[str], namespace: str) -
     return extend_lists_in(value, names, namespace)
 
 
-def render_hint(rewrites: Sequence[RewriteMade]) -> str:
+def render_hint(environment: Sequence[RewriteMade], files: Sequence[RewriteMade] = ()) -> str:
     """What to try where the local container does not get healthy; '' where nothing was rewritten."""
-    changed = [f"{it.where} ({it.service} -> {it.to})" for it in rewrites if it.to]
+    changed = [f"{it.where} ({it.service} -> {it.to})" for it in (*environment, *files) if it.to]
     if not changed:
         return ""
     more = f" and {len(changed) - 6} more" if len(changed) > 6 else ""
-    return (
-        f"names were rewritten for it: {', '.join(changed[:6])}{more}; "
-        "`rewrite: {environment: false}` leaves the environment as it is in the pod"
-    )
+    off = "`rewrite: {environment: false}` turns that off"
+    if any(it.to for it in files):
+        off += ", for files the `rewrite` of their volume does"
+    return f"names were rewritten in {', '.join(changed[:6])}{more}; {off}"
 
 
 def local_environment(
@@ -147,11 +157,14 @@ def local_environment(
     _check(pod)
     made: tuple[RewriteMade, ...] = ()
     if workload.rewrite.environment:
+        wanted = wanted_services(workload, services, namespace)
         pod, made = rewrite_hosts(
             pod,
-            services=wanted_services(workload, services, namespace),
+            services=wanted,
             namespace=namespace,
             variables=workload.rewrite.variables,
+            beside=written,
+            elsewhere=wanted if any(rule.rewrite for rule in workload.volumes) else (),
         )
     removed = [(name, None) for name in dict.fromkeys(excluded) if name not in written]
     return LocalEnvironment((*pod.items(), *removed, *written.items()), made)

@@ -39,6 +39,7 @@ _REST = re.compile(r"[^\s,]*")
 _TOKEN_END = re.compile(r"[\s\"'`<>]|[,;|](?=(?:[A-Za-z0-9._-]+=)?[A-Za-z][A-Za-z0-9+.:_-]*://)", re.ASCII)
 _AUTHORITY_END = re.compile(r"[/?#;\\)\]}|]")
 _LIST_END = re.compile(r"[/?#\)\]}|]")
+_BRACKET = re.compile(r"\([^)]*$")
 _MEMBER = re.compile(rf"({_NAME})(?::[0-9]{{1,5}})?", re.ASCII)
 _BEFORE_PORT = re.compile(
     rf"(?:(?<![^\s,;=(|])|(?<=@)|(?<=@//))({_NAME}):[0-9]{{1,5}}(?=$|[\s,;)/?|]|(?<=[0-9]):[A-Za-z])",
@@ -102,7 +103,7 @@ def _in_text(text: str) -> Iterator[tuple[int, int]]:
     yield from (match.span(1) for match in _BEFORE_PORT.finditer(text) if _one_login(text, match))
     yield from (match.span(1) for match in _IN_CALL.finditer(text))
     yield from (match.span(1) for match in _ORACLE.finditer(text))
-    yield from _behind_words(text, 0, len(text))
+    yield from _behind_words(text)
 
 
 def _port_reason(text: str, end: int) -> str:
@@ -177,10 +178,10 @@ def _in_url(text: str, scheme: int, start: int, end: int) -> Iterator[tuple[int,
     for at, part in _with_logins(text, start, end) or _members(text, login + 1 or start, close):
         if member := _MEMBER.fullmatch(part):
             yield at, at + len(member[1])
-    # address=(host=db)(port=1), or no authority and ?host=db
-    for low, high in _behind_words(text.replace("?", "&"), start, end):
-        if start == close or text.rfind("(", start, low) > text.rfind(")", start, low):
-            yield low, high
+    rest = text[start:end].replace("?", "&")
+    for low, high in _behind_words(rest):  # address=(host=db)(port=1), or no authority and ?host=db
+        if start == close or _BRACKET.search(rest, max(0, low - 200), low):
+            yield start + low, start + high
 
 
 def _members(text: str, at: int, close: int, marks: str = ",") -> list[tuple[int, str]]:
@@ -198,12 +199,13 @@ def _with_logins(text: str, start: int, end: int) -> list[tuple[int, str]]:
     stop = _LIST_END.search(text, start, end)
     members = _members(text, start, stop.start() if stop else end, ",;")
     logins = [_LOGIN.match(part) for _, part in members]
-    if len(members) < 2 or len({":" in login[0] if login else None for login in logins} | {None}) > 2:
+    forms = {":" in login[0] if login else None for login in logins}
+    if len(members) < 2 or len(forms) > 1 or None in forms:
         return []
     return [
         (at + len(login[0]), part[len(login[0]) :])
         for (at, part), login in zip(members, logins, strict=True)
-        if login and None not in logins
+        if login
     ]
 
 
@@ -218,9 +220,9 @@ def _one_login(text: str, match: re.Match[str]) -> bool:
     return rest is None or "@" not in rest[0]
 
 
-def _behind_words(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    for word in _BEHIND_WORD.finditer(text, start, end):
-        names = _WORD_LIST.match(text, word.end(), end)
+def _behind_words(text: str) -> Iterator[tuple[int, int]]:
+    for word in _BEHIND_WORD.finditer(text):
+        names = _WORD_LIST.match(text, word.end())
         if names is None:
             continue
         for at, part in _members(text, names.start(), names.end()):

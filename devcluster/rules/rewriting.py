@@ -43,8 +43,10 @@ def rewrite_text(
     text = data.removeprefix(mark).decode("latin-1")
     hosts = find_in_text(text, frozenset(services))
     made: dict[LineRewrite, None] = {}
+    line, at = 1, 0
     for host in hosts:
-        name, line = text[host.start : host.end], text.count("\n", 0, host.start) + 1
+        line, at = line + text.count("\n", at, host.start), host.start
+        name = text[host.start : host.end]
         made[LineRewrite(line, name, "" if host.kept else f"{name}.{namespace}", host.kept)] = None
     changed = {it.service for it in made if it.to}
     if not changed:

@@ -11,8 +11,9 @@ Files are such texts, and so are many values of the environment (JSON, connectio
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 from devcluster.rules.certificates import Ask, read_options, reason_of
 from devcluster.rules.hosts import Host, blank_urls, find_hosts, find_urls, mentions
@@ -43,6 +44,9 @@ _FORMS = (
         re.ASCII,
     ),
 )
+_DETAIL = re.compile(r"\s*[\"']?(?:enabled?|required|verify|mode)[\"']?\s*:", re.ASCII | re.IGNORECASE)
+_HEAD = re.compile(r"\s*[\"']?(ssl|tls)[\"']?\s*:\s*\{?", re.ASCII | re.IGNORECASE)
+_FAR = 100  # lines; an option does not speak for what is further away
 _BEFORE_URL = re.compile(rf"(?P<key>{_KEY})\s*(?:=>|=|:)\s*$", re.ASCII)
 # PASSWORD=…, --password …, whatever its letters are
 _SECRET = re.compile(
@@ -51,61 +55,72 @@ _SECRET = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """What a setting asks for, and the lines of its block."""
-
-    ask: Ask
-    first: int
-    last: int
-
-    def covers(self, line: int, words: str) -> bool:
-        return self.ask.covers(words) if self.ask.group else self.first <= line <= self.last
-
-
 def find_in_text(text: str, services: frozenset[str]) -> tuple[Host, ...]:
     """The hosts in *text*, in order; each line by itself, except that an option may speak for its block."""
     if not mentions(text, services):
         return ()
     lines = text.split("\n")
-    said = _said(lines)
+    hosts = [_find_in_line(line, services) for line in lines]
+    said = _said(lines, {number for number, line in enumerate(hosts) if line})
+    grouped = {ask for ask, _ in said if ask.group}
+    here: dict[int, set[Ask]] = {}
+    for ask, number in ((ask, number) for ask, block in said if not ask.group for number in block):
+        here.setdefault(number, set()).add(ask)
     found: list[Host] = []
     at = 0
     for number, line in enumerate(lines):
-        for host, words in _find_in_line(line, services):
-            kept = host.kept or reason_of(it.ask for it in said if it.covers(number, words))
-            found.append(Host(host.start + at, host.end + at, kept))
+        for host, words in hosts[number]:
+            meant = here.get(number, set()) | {ask for ask in grouped if ask.covers(words)}
+            found.append(Host(host.start + at, host.end + at, host.kept or reason_of(meant)))
         at += len(line) + 1
     return tuple(found)
 
 
 def asks_in_text(text: str) -> tuple[Ask, ...]:
     """What the options in *text* ask for, beside its URLs: ``?sslmode=verify-full``, ``{"ssl": true}``."""
-    return tuple(it.ask for it in _said(text.split("\n")))
+    return tuple(ask for ask, _ in _said(text.split("\n"), frozenset()))
 
 
-def _said(lines: Sequence[str]) -> list[_Said]:
+def _said(lines: Sequence[str], hosts: Collection[int]) -> list[tuple[Ask, range]]:
+    """What each option asks for, and the lines of its block; *hosts*: lines with one."""
+    depths = [_depth(line) for line in lines]
     return [
-        _Said(ask, *_block(lines, number))
+        (ask, _block(lines, depths, number, hosts))
         for number, line in enumerate(lines)
-        for ask in read_options(blank_urls(line))
+        for ask in read_options(blank_urls(_with_head(lines, number, line)))
     ]
 
 
-def _block(lines: Sequence[str], number: int) -> tuple[int, int]:
-    """The lines around *number* that are indented as far, up to the head of a section."""
-    depth = _depth(lines[number])
+def _with_head(lines: Sequence[str], number: int, line: str) -> str:
+    """``ssl.enabled: true`` of ``enabled: true`` below ``ssl:``."""
+    if _DETAIL.match(line) is None:
+        return line
+    above = range(number - 1, max(-1, number - _FAR), -1)
+    head = next((lines[i].rstrip() for i in above if _depth(lines[i]) < _depth(line)), "")
+    key = _HEAD.fullmatch(head)
+    return f"{key[1]}.{line.strip()}" if key else line
 
-    def ends(line: str) -> bool:
-        return bool(line.strip()) and (_depth(line) < depth or line.startswith("["))
 
-    first = next((i + 1 for i in range(number - 1, -1, -1) if ends(lines[i])), 0)
-    last = next((i - 1 for i in range(number + 1, len(lines)) if ends(lines[i])), len(lines) - 1)
-    return first, last
+def _block(lines: Sequence[str], depths: Sequence[int], number: int, hosts: Collection[int]) -> range:
+    """The lines around *number* that are indented as far, up to the head of a section; where no host is among
+    them, the block around that."""
+    depth = depths[number]
+    low, high = max(0, number - _FAR), min(len(lines), number + _FAR)
+
+    def ends(line: int) -> bool:
+        return depths[line] < depth or lines[line].startswith("[")
+
+    while True:
+        first = next((i + 1 for i in range(number - 1, low - 1, -1) if ends(i)), low)
+        last = next((i for i in range(number + 1, high) if ends(i)), high)
+        if not depth or first == low or any(i in hosts for i in range(first, last)):
+            return range(first, last)
+        depth = depths[first - 1]
 
 
 def _depth(line: str) -> int:
-    return len(line) - len(line.lstrip(" \t-"))
+    """How far *line* is indented; an empty one ends nothing."""
+    return len(line) - len(line.lstrip(" \t-")) if line.strip() else _FAR
 
 
 def _find_in_line(line: str, services: frozenset[str]) -> list[tuple[Host, str]]:
@@ -113,22 +128,29 @@ def _find_in_line(line: str, services: frozenset[str]) -> list[tuple[Host, str]]
     if not mentions(line, services):
         return []
     found: dict[int, Host] = {}
-    words: dict[int, str] = {}
     settled = [match.span("value") for match in _SECRET.finditer(line) if names_secret(match["key"])]
     settled += proxy_lists(line)
     for start, end in _parts(line):
         found |= _shifted(line, start, end, services, whole=False)
-    for key, start, end in sorted(_settings(line), key=lambda it: it[1] - it[2]):  # the innermost last
-        reason = kept_by_name(key)
-        if never_host(key, line[start:end], names=not reason):
+    settings = sorted(_settings(line), key=lambda it: it[1] - it[2])  # the innermost last
+    for key, start, end in settings:
+        if never_host(key, line[start:end], names=not kept_by_name(key)):
             settled.append((start, end))
-        elif reason or names_host(key):
+        elif kept_by_name(key) or names_host(key):
             found |= _shifted(line, start, end, services, whole=True)
-        for at in (at for at in found if start <= at < end):
-            words[at] = words_of(key)
-            found[at] = replace(found[at], kept=reason or found[at].kept)
-    free = (at for at in sorted(found) if not any(low <= at < high for low, high in settled))
-    return [(found[at], words.get(at, "")) for at in free]
+    keys: dict[int, str] = {}
+    places = sorted(found)
+    for key, start, end in settings:
+        within = places[bisect_left(places, start) : bisect_left(places, end)]
+        keys |= dict.fromkeys(within, key)
+    free = set(places)
+    for start, end in settled:
+        free.difference_update(places[bisect_left(places, start) : bisect_left(places, end)])
+    return [_behind_key(found[at], keys.get(at, "")) for at in sorted(free)]
+
+
+def _behind_key(host: Host, key: str) -> tuple[Host, str]:
+    return replace(host, kept=kept_by_name(key) or host.kept), words_of(key)
 
 
 def _settings(line: str) -> Iterator[tuple[str, int, int]]:

@@ -16,7 +16,7 @@ from devcluster.edge.docker.engine import GoneError, spec_digest
 from devcluster.edge.docker.engine import RefusedError as EngineRefusedError
 from devcluster.errors import EngineError, FailedError
 from devcluster.rules.container import ContainerSpec
-from devcluster.rules.environment import RewriteMade, local_environment
+from devcluster.rules.environment import RewriteMade, local_environment, render_hint
 from devcluster.rules.facts import PodFacts
 from devcluster.rules.local import local_container
 from devcluster.rules.naming import container_name
@@ -124,6 +124,14 @@ class LocalPod:
 
     async def wait_healthy(self) -> None:
         """FailedError where it ends before, or is not healthy in time."""
+        try:
+            await self._wait_healthy()
+        except FailedError as error:
+            hints = (error.hint, render_hint(self.rewrites, self.filling.rewrites()))
+            error.hint = "\n".join(filter(None, hints))
+            raise
+
+    async def _wait_healthy(self) -> None:
         assert self.container is not None
         container = self.container
         health = Health(self._site, self.wanted.health, container, self.network.probe)

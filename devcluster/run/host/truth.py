@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from devcluster.edge.docker.engine import PublishedPort
@@ -34,7 +35,7 @@ def _workload(attachment: Attachment) -> Json:
         "pods_wanted": attachment.condition.pods_wanted,
         "ports": [_port(port) for port in ports],
         "volumes": local.filling.status(),
-        "rewrites": [*_rewrites(attachment), *local.filling.rewrites()],
+        "rewrites": [asdict(made) for made in (*local.rewrites, *local.filling.rewrites())],
         "drift": list(attachment.condition.drift),
     }
 
@@ -66,9 +67,3 @@ def _pod(attachment: Attachment, link: PodLink) -> Json:
             "received": sum(lane["received"] for lane in lanes),
         },
     }
-
-
-def _rewrites(attachment: Attachment) -> list[Json]:
-    return [
-        {"where": made.where, "service": made.service, "to": made.to} for made in attachment.local.rewrites
-    ]

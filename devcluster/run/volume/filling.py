@@ -17,7 +17,7 @@ from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.background import together
 from devcluster.edge.docker.files import VolumeTarget
 from devcluster.rules.container import VolumeBind
-from devcluster.rules.environment import wanted_services
+from devcluster.rules.environment import RewriteMade, wanted_services
 from devcluster.rules.volumes import VolumePlan, nested
 from devcluster.run.report import Progress
 from devcluster.run.site import Site
@@ -130,13 +130,13 @@ class Filling:
             )
         return rows
 
-    def rewrites(self) -> list[Json]:
-        """The files in which a host was qualified."""
-        return [
-            {"where": f"{label}:{made.path}", "service": made.service, "to": made.to}
+    def rewrites(self) -> tuple[RewriteMade, ...]:
+        """The files in which a host was qualified, or left."""
+        return tuple(
+            RewriteMade(f"{label}:{made.path}", made.service, made.to, made.kept)
             for label, result in sorted(self._results.items())
             for made in result.rewrites
-        ]
+        )
 
     def _target(self, plan: VolumePlan, label: str) -> VolumeTarget | FolderTarget:
         if plan.path is not None:

@@ -17,12 +17,13 @@ from devcluster.rules.tree import Entry, parse_tree, render_entry, same
 
 @dataclass(frozen=True, slots=True)
 class FileRewrite:
-    """Where a Service's name was qualified; ``line`` from 1."""
+    """Where a Service's name was qualified, or left, and why; ``line`` from 1."""
 
     path: str
     line: int
     service: str
     to: str
+    kept: str = ""
 
 
 @dataclass(slots=True)
@@ -85,7 +86,7 @@ def save_manifest(path: Path, manifest: Manifest) -> None:
         "pod": [render_entry(entry) for entry in manifest.pod.values()],
         "local": [render_entry(entry) for entry in manifest.local.values()],
         "pending": [render_entry(entry) for entry in manifest.pending.values()],
-        "rewrites": [[item.path, item.line, item.service, item.to] for item in manifest.rewrites],
+        "rewrites": [[item.path, item.line, item.service, item.to, item.kept] for item in manifest.rewrites],
         "patterns": list(manifest.patterns),
         "digest": manifest.digest,
     }

@@ -111,7 +111,7 @@ class OneFill:
         entry = member.entry
         text, changes = rewrite.apply(content)
         self._rewrites[entry.path] = tuple(
-            FileRewrite(entry.path, change.line, change.service, change.to) for change in changes
+            FileRewrite(entry.path, change.line, change.service, change.to, change.kept) for change in changes
         )
         return render_head(replace(entry, size=len(text))) + text + padding(len(text))
 

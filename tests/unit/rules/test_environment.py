@@ -6,9 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devcluster.config.model import Rewrite, Target, Workload
+from devcluster.config.model import Rewrite, Target, VolumeRule, Workload
 from devcluster.errors import ConfigurationError
-from devcluster.rules.environment import LocalEnvironment, RewriteMade, local_environment, rewrite_hosts
+from devcluster.rules.certificates import HTTP
+from devcluster.rules.environment import (
+    LocalEnvironment,
+    RewriteMade,
+    local_environment,
+    render_hint,
+    rewrite_hosts,
+)
+from devcluster.rules.variables import COMPARED
 
 SERVICES = ("db", "web", "wordpress-mariadb", "a", "b")
 
@@ -143,6 +151,29 @@ def test_rewrites_are_listed_once_and_without_values() -> None:
     assert made == (RewriteMade("A_HOSTS", "a", "a.shop"), RewriteMade("A_HOSTS", "b", "b.shop"))
 
 
+def test_a_variable_that_the_user_names_is_rewritten_whatever_keeps_it() -> None:
+    for key, value, expected in [
+        ("OIDC_ISSUER", "http://web/x", "http://web.shop/x"),
+        ("API_URL", "https://web:8443", "https://web.shop:8443"),
+        ("DB_URL", "postgres://db/x?sslmode=verify-full", "postgres://db.shop/x?sslmode=verify-full"),
+    ]:
+        assert rewrite(key, value) == value
+        assert rewrite(key, value, (key,)) == expected
+    env = {"API_URL": "http://web", "NO_PROXY": "web"}
+    result, _ = rewrite_hosts(env, services=SERVICES, namespace="shop", variables=("API_URL",))
+    assert result == {"API_URL": "http://web.shop", "NO_PROXY": "web,web.shop"}
+
+
+def test_what_stays_is_listed_with_its_reason_once() -> None:
+    env = {"URLS": "http://web:1,http://web:2,tcp://web:3", "JWT_AUD": "web", "DB_PASSWORD": "web"}
+    _, made = rewrite_hosts(env, services=SERVICES, namespace="shop")
+    assert made == (
+        RewriteMade("URLS", "web", "", HTTP),
+        RewriteMade("URLS", "web", "web.shop"),
+        RewriteMade("JWT_AUD", "web", "", COMPARED),
+    )
+
+
 VALUES = st.lists(
     st.sampled_from(
         [
@@ -198,6 +229,34 @@ def test_rewriting_can_be_off_or_of_some_services() -> None:
     wrong = workload(rewrite=Rewrite(services=("wep",)))
     with pytest.raises(ConfigurationError, match="has no Service wep"):
         local_environment(env, wrong, services=SERVICES, namespace="shop")
+
+
+def test_the_files_own_variables_speak_for_the_pods() -> None:
+    env = (("DB_HOST", "db"), ("DB_SSLMODE", "verify-full"), ("REDIS_HOST", "a"), ("NO_PROXY", "web"))
+    item = workload(environment=(("DB_SSLMODE", "disable"), ("REDIS_TLS", "true")))
+    got = local_environment(env, item, services=SERVICES, namespace="shop")
+    assert dict(got.variables) == dict(item.environment) | {
+        "DB_HOST": "db.shop",
+        "REDIS_HOST": "a",
+        "NO_PROXY": "web",
+    }
+
+
+def test_a_name_that_is_rewritten_in_a_file_fits_the_proxies_too() -> None:
+    item = workload(volumes=(VolumeRule("data", rewrite=("wp-config.php",)),))
+    got = local_environment((("NO_PROXY", "web"),), item, services=SERVICES, namespace="shop")
+    assert dict(got.variables) == {"NO_PROXY": "web,web.shop"}
+
+
+def test_a_hint_names_what_was_rewritten_and_the_way_back() -> None:
+    assert render_hint((RewriteMade("A", "a", "", HTTP),)) == ""
+    made = RewriteMade("DB_HOST", "db", "db.shop")
+    assert render_hint((made,)) == (
+        "names were rewritten in DB_HOST (db -> db.shop); `rewrite: {environment: false}` turns that off"
+    )
+    file = RewriteMade("data:wp-config.php", "db", "db.shop")
+    assert render_hint((made,), (file,)).endswith("off, for files the `rewrite` of their volume does")
+    assert "and 2 more;" in render_hint((made,) * 8)
 
 
 def test_what_is_not_utf8_is_named_and_not_shown() -> None:

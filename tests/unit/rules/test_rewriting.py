@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devcluster.rules.certificates import CERTIFICATE, HTTP
 from devcluster.rules.rewriting import LARGEST, LineRewrite, rewrite_text
+from devcluster.rules.variables import COMPARED
 
 SERVICES = ("wordpress-mariadb", "db", "redis", "a", "b")
 
@@ -83,6 +85,34 @@ def test_bytes_survive_and_lines_are_named() -> None:
     result, made = rewrite_text(data, services=SERVICES, namespace="shop")
     assert result == b"\xff\xe9 caf\xe9\r\nDB_HOST=db.shop\r\nx\r\nredis://redis.shop/\r\n\xc3\xa9"
     assert made == (LineRewrite(2, "db", "db.shop"), LineRewrite(4, "redis", "redis.shop"))
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("define( 'WP_HOME', 'http://a' );", HTTP),
+        ("'issuer' => 'a',", COMPARED),
+        ("url: rediss://redis", CERTIFICATE),
+        ("[database]\nhost = db\nssl_mode = verify-full\n", CERTIFICATE),
+        ("DB_HOST=db\n\nDB_SSLMODE=verify-ca\n", CERTIFICATE),
+        ("define( 'DB_HOST', 'db' );\ndefine( 'MYSQL_SSL_CA', '/ca.pem' );", CERTIFICATE),
+    ],
+)
+def test_what_stays_is_told_with_its_reason(text: str, kept: str) -> None:
+    data, made = rewrite_text(text.encode(), services=SERVICES, namespace="shop")
+    assert data == text.encode()
+    assert [(it.to, it.kept) for it in made] == [("", kept)]
+
+
+def test_an_option_speaks_for_its_own_section_and_words() -> None:
+    text = "[database]\nhost = db\nssl_mode = verify-full\n[cache]\nhost = redis\n"
+    assert rewrite(text) == text.replace("redis", "redis.shop")
+    text = "DB_HOST=db\nREDIS_HOST=redis\nREDIS_TLS=true\n"
+    assert rewrite(text) == text.replace("=db", "=db.shop")
+
+
+def test_a_proxy_list_in_a_file_knows_the_new_name() -> None:
+    assert rewrite("host = db\nno_proxy = a,db\n") == "host = db.shop\nno_proxy = a,db,db.shop\n"
 
 
 @pytest.mark.parametrize("data", [b"DB_HOST=db\0", b"DB_HOST=db\n" + b"x" * LARGEST, b"", b"db"])
