@@ -49,7 +49,7 @@ def _complete(folder: Path) -> bool:
 
 def _sources() -> Iterable[Path]:
     yield Path(__file__)
-    for pattern in ("**/*.go", "go.mod", "go.sum", "boot/*.c"):
+    for pattern in ("**/*.go", "**/*.s", "go.mod", "go.sum", "boot/*.c"):
         yield from sorted(path for path in AGENT.glob(pattern) if not path.name.endswith("_test.go"))
 
 

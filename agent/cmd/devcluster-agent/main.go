@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/signal"
 	"runtime/debug"
 	"strconv"
 	"syscall"
@@ -23,13 +22,15 @@ import (
 	"devcluster/agent/internal/control"
 	"devcluster/agent/internal/guard"
 	"devcluster/agent/internal/lane"
+	"devcluster/agent/internal/origin"
 )
 
 const usage = "usage: devcluster-agent guard [--etc FOLDER] -- COMMAND…"
 
-// forwarded are the signals that people send to a container.
+// forwarded are the signals that people, hooks and applications send to process 1.
 var forwarded = []os.Signal{
 	syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH,
+	syscall.SIGALRM, syscall.SIGCONT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU,
 }
 
 func main() {
@@ -89,7 +90,11 @@ func run(etc string, command []string) error {
 		Key: key, Laptop: laptop, Mounts: config.Settings.Folders(), Memory: config.Settings.Memory / 3,
 	})
 	keeper := guard.New(config, reaper, port, os.Exit)
-	go obey(keeper, config.Stop)
+	signals, err := origin.Listen(append(forwarded, config.Stop)...)
+	if err != nil {
+		return err
+	}
+	go obey(keeper, signals)
 	if err := keeper.Begin(); err != nil {
 		return err
 	}
@@ -104,10 +109,11 @@ func budget(share int64) {
 }
 
 // obey hands signals on. The image's own stop signal may be any.
-func obey(keeper *guard.Guard, stop syscall.Signal) {
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, append(forwarded, stop)...)
-	for sig := range signals {
-		go keeper.Terminate(sig.(syscall.Signal))
+func obey(keeper *guard.Guard, signals <-chan origin.Signal) {
+	for signal := range signals {
+		if signal.Inside && keeper.Pass(signal.Number) {
+			continue
+		}
+		go keeper.Terminate(signal.Number)
 	}
 }

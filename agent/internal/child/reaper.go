@@ -132,6 +132,16 @@ func (r *Reaper) Kill(p *Process) {
 // Done is closed when the program has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
+// Ended is whether the program has ended.
+func (p *Process) Ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // Code is the exit code as a shell tells it: 128 + n for signal n. Only after
 // Done.
 func (p *Process) Code() int {

@@ -52,6 +52,8 @@ type Guard struct {
 	beside   bool // it is to run on while the laptop serves
 	handover bool // it began ready
 	leaving  bool // PID 1 was told to stop
+	bidden   bool // a hook, or the application itself, told it to end
+	halting  bool // a stop of ours is under way, with its hook
 	reason   string
 	working  context.CancelFunc // ends the waiting of what has turn
 	silent   bool               // what has turn is the end of a lease

@@ -12,6 +12,20 @@ import (
 // taken for out of use.
 const quiet = 2 * time.Second
 
+// Pass hands on a signal that a process of this container sent to PID 1: a
+// preStop hook or the application itself, which mean the application. False
+// where none runs and none is being stopped.
+func (g *Guard) Pass(sig syscall.Signal) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.process == nil {
+		return g.halting
+	}
+	g.bidden = g.bidden || sig == g.config.Stop || sig == syscall.SIGTERM
+	g.reaper.Signal(g.process, sig)
+	return true
+}
+
 // Terminate is what PID 1 does when it is told to stop. The application gets
 // the same signal; without one, what the laptop still answers is let end.
 func (g *Guard) Terminate(sig syscall.Signal) {

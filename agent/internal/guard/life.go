@@ -48,7 +48,7 @@ func (g *Guard) start() error {
 	g.process, g.life, g.app = process, cancel, starting
 	g.gone = make(chan struct{})
 	gone := g.gone
-	g.started, g.well, g.accepted, g.sick, g.reason = false, false, false, "", ""
+	g.started, g.well, g.accepted, g.bidden, g.sick, g.reason = false, false, false, false, "", ""
 	if g.holder == nil {
 		g.front.Set(front.Child, g.epoch)
 	}
@@ -164,8 +164,12 @@ func (g *Guard) follow(process *child.Process, gone chan<- struct{}) {
 	asked := g.app == stopping && !g.leaving
 	g.process, g.started, g.app = nil, false, stopped
 	g.life()
+	served := g.front.Route() == front.Laptop && g.holder != nil
+	if served && g.beside && g.bidden && !asked { // a hook of kubelet's, as a rule: the pod ends
+		g.leaving = true
+	}
 	leaving := g.leaving
-	served := g.front.Route() == front.Laptop && g.holder != nil && (leaving || !g.beside)
+	served = served && (leaving || !g.beside)
 	g.tell()
 	g.mu.Unlock()
 	if !asked && !served {
@@ -208,19 +212,32 @@ func (g *Guard) halt() {
 		return
 	}
 	g.app = stopping
+	g.halting = true
 	g.tell()
 	g.mu.Unlock()
 	g.quit(process, g.config.Settings.grace())
 	<-gone
+	g.mu.Lock()
+	g.halting = false
+	g.mu.Unlock()
 }
 
-// quit is the hook, the stop signal, the grace period, SIGKILL.
+// quit is the hook, the stop signal, the grace period, SIGKILL. A hook that
+// outlives the application ends with it, as it would with its container: some
+// wait for the end of process 1.
 // Source: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination
 func (g *Guard) quit(process *child.Process, grace time.Duration) {
 	end := time.Now().Add(grace)
 	if preStop := g.config.Settings.PreStop; preStop != nil {
 		ctx, cancel := context.WithDeadline(context.Background(), end)
-		if err := probe.Hook(ctx, g.config.Address, *preStop, g.execute); err != nil {
+		go func() {
+			defer cancel()
+			select {
+			case <-process.Done():
+			case <-ctx.Done():
+			}
+		}()
+		if err := probe.Hook(ctx, g.config.Address, *preStop, g.execute); err != nil && !process.Ended() {
 			Log("the preStop hook failed: %v", err)
 		}
 		cancel()
