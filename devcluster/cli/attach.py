@@ -20,7 +20,7 @@ from devcluster.cli.request import read_request
 @common
 @pass_options
 def up(options: Options, workloads: tuple[str, ...], detach: bool, takeover: bool, dry_run: bool) -> int:
-    """Make the world as the file says; change only what differs."""
+    """Bring the cluster and Docker to what the file says; change only what differs."""
     from devcluster.run import planning, up
 
     printer = Printer(options)
@@ -49,7 +49,7 @@ def up(options: Options, workloads: tuple[str, ...], detach: bool, takeover: boo
 @common
 @pass_options
 def leave(options: Options, workloads: tuple[str, ...]) -> int:
-    """Hand the traffic back; keep agent, container and volumes for the next `up`."""
+    """Hand the traffic back; keep the agent, the container and the volumes for the next `up`."""
     from devcluster.run import down
 
     printer = Printer(options)
@@ -59,9 +59,9 @@ def leave(options: Options, workloads: tuple[str, ...]) -> int:
 
 @click.command()
 @click.argument("workloads", nargs=-1)
-@click.option("--all", "everywhere", is_flag=True, help="In every namespace that may be read.")
-@click.option("-v", "--volumes", is_flag=True, help="Private copies with local changes, too.")
-@click.option("--takeover", is_flag=True, help="What somebody else holds, too.")
+@click.option("--all", "everywhere", is_flag=True, help="Do so in every namespace that you may read.")
+@click.option("-v", "--volumes", is_flag=True, help="Remove private copies with local changes, too.")
+@click.option("--takeover", is_flag=True, help="Put back what somebody else holds, too.")
 @common
 @pass_options
 def down(

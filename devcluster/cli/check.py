@@ -19,13 +19,13 @@ _COLORS = {"ok": "green", "warning": "yellow", "bad": "red"}
 
 
 @click.command()
-@click.option("--user", help="Whom the RoleBinding means: a user's name as the cluster knows it.")
-@click.option("--group", help="The same for a group.")
-@click.option("--service-account", metavar="[NAMESPACE:]NAME", help="The same for a ServiceAccount.")
+@click.option("--user", help="Bind the Role to this user, by the name that the cluster knows.")
+@click.option("--group", help="Bind the Role to this group.")
+@click.option("--service-account", metavar="[NAMESPACE:]NAME", help="Bind the Role to this ServiceAccount.")
 @common
 @pass_options
 def role(options: Options, user: str | None, group: str | None, service_account: str | None) -> int:
-    """The least Role for a teammate, and a RoleBinding, for `kubectl apply -f -`."""
+    """Print the least Role for a teammate and a RoleBinding, for `kubectl apply -f -`."""
     import yaml
 
     from devcluster.run.role import role as render
@@ -41,7 +41,7 @@ def role(options: Options, user: str | None, group: str | None, service_account:
 
 def _subject(user: str | None, group: str | None, account: str | None) -> Subject:
     if sum(one is not None for one in (user, group, account)) > 1:
-        raise click.UsageError("only one of --user, --group and --service-account")
+        raise click.UsageError("use only one of --user, --group and --service-account")
     if group is not None:
         return Subject("Group", group)
     if account is not None:
@@ -54,10 +54,10 @@ def _subject(user: str | None, group: str | None, account: str | None) -> Subjec
 @common
 @pass_options
 def doctor(options: Options) -> int:
-    """Check Docker, cluster, credentials, rights, lanes and clock; each bad line has its remedy.
+    """Check Docker, the cluster, credentials, rights, lanes and the clock; each bad line has a remedy.
 
-    The exit code is 0 where `up` can work, else that of the first bad line: 5 for Docker, 4 for the cluster,
-    2 for a namespace that does not exist.
+    The exit code is 0 if `up` can work, otherwise that of the first bad line: 5 for Docker, 4 for the
+    cluster, 2 for a namespace that does not exist.
     """
     from devcluster.run.doctor import examine
 

@@ -148,7 +148,7 @@ def _bug(error: BaseException, options: Options) -> int:
     try:
         hint = f"please report it with {_keep_trace(error)}"
     except OSError as reason:
-        hint = f"please report it; its trace could not be kept: {reason.strerror}"
+        hint = f"please report it; its trace could not be saved: {reason.strerror}"
         _say_where(error)
     _document(options, message, hint, BUG)
     click.echo(f"error: {message}", err=True)

@@ -23,7 +23,7 @@ def wordpress() -> None:
 
 
 @wordpress.command()
-@click.option("--registry", metavar="PREFIX", help="Push the images there, and let the cluster pull them.")
+@click.option("--registry", metavar="PREFIX", help="Push the images to this registry.")
 @common
 @pass_options
 def up(options: Options, registry: str | None) -> int:
@@ -48,7 +48,7 @@ def up(options: Options, registry: str | None) -> int:
         return 0
     changed = any(outcome != "unchanged" for _, outcome in done.objects)
     what = "deployed" if changed else "unchanged"
-    click.echo(f"WordPress {what}, its front page answers in the cluster ({done.seconds:.1f} s)", err=True)
+    click.echo(f"WordPress is {what}; its front page answers in the cluster ({done.seconds:.1f} s)", err=True)
     click.echo(f"http://wordpress.{done.namespace}.svc.cluster.local/")
     return 0
 
@@ -70,6 +70,6 @@ def down(options: Options) -> int:
     if options.json:
         printer.document({"namespace": namespace, "removed": removed})
     else:
-        what = "removed" if removed else "was not there"
-        click.echo(f"WordPress in namespace {namespace}: {what}", err=True)
+        what = "was removed" if removed else "was not there"
+        click.echo(f"WordPress in namespace {namespace} {what}", err=True)
     return 0

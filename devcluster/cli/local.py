@@ -15,13 +15,13 @@ from devcluster.cli.request import read_request
 
 @click.command()
 @click.argument("workloads", nargs=-1)
-@click.option("-f", "--follow", is_flag=True, help="Go on until ^C.")
+@click.option("-f", "--follow", is_flag=True, help="Follow the output until ^C.")
 @common_but_f
 @pass_options
 def logs(options: Options, workloads: tuple[str, ...], follow: bool) -> int:
-    """The local containers' output.
+    """Print the output of the local containers.
 
-    With -o json one document with all lines; with --follow as well one document a line.
+    With -o json, one document has all lines; with --follow as well, each line is a document.
     """
     from devcluster.run import local
 
@@ -48,7 +48,7 @@ def logs(options: Options, workloads: tuple[str, ...], follow: bool) -> int:
 @common
 @pass_options
 def exec_(options: Options, workload: str, words: tuple[str, ...]) -> int:
-    """Run CMD in the local container; ends with CMD's code.  Options behind WORKLOAD are CMD's own."""
+    """Run CMD in the local container and end with its exit code.  Options after WORKLOAD belong to CMD."""
     from devcluster.run import local
 
     words = words[1:] if words[0] == "--" else words

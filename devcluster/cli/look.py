@@ -17,7 +17,7 @@ from devcluster.cli.request import read_request
 @common
 @pass_options
 def list_(options: Options) -> int:
-    """Every workload of the namespace, and who holds it."""
+    """List the workloads of the namespace, and who holds them."""
     from devcluster.run import inquiry
 
     printer = Printer(options)
@@ -41,7 +41,7 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
 @common
 @pass_options
 def plan(options: Options, workloads: tuple[str, ...]) -> int:
-    """What `up` would do, each step with its cause."""
+    """Print what `up` would do, each step with its cause; change nothing."""
     from devcluster.run import planning
 
     Printer(options).plan(asyncio.run(planning.plan(read_request(options, workloads))))
@@ -51,16 +51,16 @@ def plan(options: Options, workloads: tuple[str, ...]) -> int:
 @click.command()
 @click.argument("workload")
 @click.option("--format", "form", type=click.Choice(["docker", "json", "sh", "yaml"]), default=None)
-@click.option("--raw", is_flag=True, help="As in the pod: nothing rewritten, added or removed.")
+@click.option("--raw", is_flag=True, help="Print it as in the pod: nothing rewritten, added or removed.")
 @common
 @pass_options
 def env(options: Options, workload: str, form: str | None, raw: bool) -> int:
-    """The environment of a workload whose agent is installed."""
+    """Print the environment of a workload whose agent is installed."""
     from devcluster.rules.formats import render_environment
     from devcluster.run import inquiry
 
     if options.json and form not in (None, "json"):
-        raise click.UsageError(f"--output json and --format {form} don't go together")
+        raise click.UsageError(f"--output json and --format {form} can't be combined")
     request = read_request(options, (workload,))
     pairs = asyncio.run(inquiry.environment(request, raw=raw))
     text = render_environment(pairs, form or ("json" if options.json else "docker"))
@@ -69,11 +69,11 @@ def env(options: Options, workload: str, form: str | None, raw: bool) -> int:
 
 
 @click.command()
-@click.option("--schema", is_flag=True, help="The file's JSON Schema instead.")
+@click.option("--schema", is_flag=True, help="Print the file's JSON Schema instead.")
 @common
 @pass_options
 def config(options: Options, schema: bool) -> int:
-    """The file as understood, defaults filled in; values of the environment are masked."""
+    """Print the file as understood, with defaults, and with values of the environment masked."""
     from devcluster.config.render import render_config
     from devcluster.config.schema import schema as file_schema
 

@@ -70,7 +70,7 @@ def _seconds(context: click.Context, parameter: click.Parameter, value: str | No
     try:
         seconds = parse_duration(f"{value}s" if value.isdecimal() else value)
         if not seconds:
-            raise ValueError(f"expected more than nothing, got {value}")
+            raise ValueError(f"expected more than 0, got {value}")
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
     return _store(context, parameter, seconds)  # type: ignore[no-any-return]
@@ -82,21 +82,21 @@ def _option(*names: str, callback: Callable[..., Any] = _store, **settings: Any)
 
 _FILE: dict[str, Any] = {
     "type": click.Path(path_type=Path),
-    "help": "The file; default: devcluster.yaml here or above.",
+    "help": "The file; default: devcluster.yaml in this folder or above.",
 }
 _DECLARATIONS = (
     _option("-f", "--file", **_FILE),
     _option("--context", help="The kubeconfig's context; default: the file's, then the current one."),
     _option("-n", "--namespace", help="The namespace; default: the file's, then the context's."),
     _option("-o", "--output", type=click.Choice(["text", "json"]), help="json: one document on stdout."),
-    _option("--verbose", is_flag=True, help="Every step, and where it was said."),
-    _option("-q", "--quiet", is_flag=True, help="No progress."),
-    _option("--no-color", is_flag=True, help="No colours (NO_COLOR does the same)."),
+    _option("--verbose", is_flag=True, help="Print when each step was taken, and where an error was raised."),
+    _option("-q", "--quiet", is_flag=True, help="Print no progress."),
+    _option("--no-color", is_flag=True, help="Print no colours, as with NO_COLOR."),
     _option(
         "--timeout",
         callback=_seconds,
         metavar="DURATION",
-        help="How long to wait at most, as 90s or 90; default 5m.",
+        help="How long the command may take, as 90s or 90; default 5m.",
     ),
 )
 

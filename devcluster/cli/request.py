@@ -57,6 +57,4 @@ def _cwd() -> Path:
     try:
         return Path.cwd()
     except FileNotFoundError:
-        raise ConfigurationError(
-            "the working directory does not exist any more", hint="cd to another"
-        ) from None
+        raise ConfigurationError("the working directory no longer exists", hint="change to another") from None

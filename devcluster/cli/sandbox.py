@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 @click.group()
 @common
 def sandbox() -> None:
-    """A throwaway real Kubernetes of one node, in one container."""
+    """Run a throwaway Kubernetes: real, with one node, in one container."""
 
 
 def _named(function: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option("--name", default="default", show_default=True, help="Which one.")(function)
+    return click.option("--name", default="default", show_default=True, help="The sandbox's name.")(function)
 
 
 @sandbox.command()
@@ -30,7 +30,7 @@ def _named(function: Callable[..., Any]) -> Callable[..., Any]:
 @common
 @pass_options
 def up(options: Options, name: str) -> int:
-    """Make or start it; ends when it works.  The first time it is built, which takes minutes."""
+    """Create or start the sandbox, and wait until it works.  Building it the first time takes minutes."""
     from devcluster.run.sandbox.sandbox import sandbox_up
 
     printer = Printer(options)
@@ -47,7 +47,7 @@ def up(options: Options, name: str) -> int:
         )
         return 0
     after = f" in {made.seconds:.1f} s" if made.seconds else ""
-    click.echo(f"sandbox {made.name}: {made.outcome}, Ready{after}, context {made.context}", err=True)
+    click.echo(f"sandbox {made.name}: {made.outcome}, ready{after}, context {made.context}", err=True)
     click.echo(f"export KUBECONFIG={made.kubeconfig}")
     return 0
 
@@ -57,7 +57,7 @@ def up(options: Options, name: str) -> int:
 @common
 @pass_options
 def down(options: Options, name: str) -> int:
-    """Remove it with everything that is in it."""
+    """Remove the sandbox with everything in it."""
     from devcluster.run.sandbox.sandbox import sandbox_down
 
     printer = Printer(options)
@@ -72,7 +72,7 @@ def down(options: Options, name: str) -> int:
 @common
 @pass_options
 def status(options: Options, name: str) -> int:
-    """How each of its programs is, and the last lines of what ended.  Ends with 1 where it does not work."""
+    """Print the state of each of its programs.  The exit code is 1 if the sandbox does not work."""
     from devcluster.run.sandbox.sandbox import sandbox_status
 
     printer = Printer(options)
@@ -89,7 +89,7 @@ def status(options: Options, name: str) -> int:
 @common
 @pass_options
 def kubeconfig(options: Options, name: str) -> int:
-    """Print the path of its kubeconfig."""
+    """Print the path of the sandbox's kubeconfig."""
     from devcluster.run.sandbox.sandbox import sandbox_kubeconfig
 
     path = str(asyncio.run(sandbox_kubeconfig(name)))
@@ -106,7 +106,7 @@ def kubeconfig(options: Options, name: str) -> int:
 @common
 @pass_options
 def load(options: Options, name: str, images: tuple[str, ...]) -> int:
-    """Put images of the Docker engine into it, under the same names."""
+    """Copy images of the Docker engine into the sandbox, under the same names."""
     from devcluster.run.sandbox.sandbox import sandbox_load
 
     printer = Printer(options)

@@ -25,15 +25,15 @@ _COLORS = {"proven": "green", "broken": "red", "skipped": "yellow"}
 @common
 @pass_options
 def status(options: Options, verify: bool, watch: bool) -> int:
-    """A row for each workload of the file.
+    """Print a row for each workload of the file.
 
-    With --verify an agent opens a connection to each port of each Service of the attached workloads, and the
-    exit code is 1 where one does not reach the local container.
+    With --verify an agent opens a connection to each port of each Service of the attached workloads; the exit
+    code is 1 if one of them does not reach the local container.
     """
     from devcluster.run.status import read_status
 
     if verify and watch:
-        raise click.UsageError("--verify and --watch don't go together: a watch asks nothing of the cluster")
+        raise click.UsageError("--verify and --watch can't be combined")
     request = read_request(options)
     if watch:
         options.streams = True
@@ -68,7 +68,7 @@ async def _watch(request: Request, options: Options) -> None:
 
 def _print(printer: Printer, document: dict[str, Any]) -> None:
     if "error" in document:
-        click.echo(f"as it was last seen: {document['error']}")
+        click.echo(f"the last known state, since {document['error']}")
     workloads = document.get("workloads", [])
     head = ("NAME", "TARGET", "STATE", "PODS", "LANE", "RTT", "SENT", "RECEIVED", "PORTS", "VOLUMES")
     printer.table([head, *(_row(it) for it in workloads)])

@@ -1,4 +1,4 @@
-"""What ``doctor`` makes of what it saw: a line each, and a remedy where something is wrong.
+"""What ``doctor`` makes of what it saw: a line each, and a remedy if something is wrong.
 
 ``bad``: `up` would fail.  ``warning``: it works, with less than it could have, or not for long.
 """
@@ -47,10 +47,10 @@ def check_version(subject: str, version: str, oldest: tuple[int, int], text: str
 def check_disk(free: int | None) -> Check:
     if free is None:
         return Check("docker", "ok", "the engine's disk is on another machine")
-    text = f"{free / (1 << 30):.1f} GiB of disk are free"
+    text = f"{free / (1 << 30):.1f} GiB of disk space are free"
     if free >= _LITTLE:
         return Check("docker", "ok", text)
-    remedy = "`docker system df` says what takes it, `docker system prune` frees some"
+    remedy = "`docker system df` shows what uses it, `docker system prune` frees some"
     return Check("docker", "bad" if free < _TOO_LITTLE else "warning", text, remedy, 5)
 
 
@@ -64,22 +64,18 @@ def check_networks(networks: Mapping[str, str], seen: Sequence[tuple[str, str]])
     for name, subnet in sorted(networks.items()):
         met = next((item for item in around.items() if meets(subnet, item[:1])), None)
         if met is not None:
-            text = f"the Docker network {name} ({subnet}) meets the cluster's {met[0]} ({met[1]})"
-            remedy = (
-                f"containers there can't reach it all; `docker network rm {name}`, or another range for it"
-            )
+            text = f"the Docker network {name} ({subnet}) overlaps the cluster's {met[0]} ({met[1]})"
+            remedy = f"its containers can't reach all of the cluster; `docker network rm {name}` removes it"
             found.append(Check("docker", "warning", text, remedy))
     return tuple(found) or (Check("docker", "ok", _apart(len(networks), around)),)
 
 
 def _apart(count: int, around: Mapping[IPv4Network, str]) -> str:
     if not around:
-        return (
-            f"{count} networks, compared with nothing: no address of the cluster was seen; `up` looks again"
-        )
+        return f"found no address of the cluster to compare {count} networks with; `up` looks again"
     told = [f"{network} ({why})" for network, why in sorted(around.items())]
     more = f" and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
-    return f"none of {count} networks meets the cluster's {', '.join(told[:_TOLD])}{more}"
+    return f"none of {count} networks overlaps the cluster's {', '.join(told[:_TOLD])}{more}"
 
 
 def check_expiry(kind: str, expires: datetime.datetime | None, now: datetime.datetime) -> Check:
@@ -87,7 +83,7 @@ def check_expiry(kind: str, expires: datetime.datetime | None, now: datetime.dat
         return Check("credentials", "ok", kind)
     text, remedy = (
         f"{kind}, until {expires:%Y-%m-%d %H:%M} UTC",
-        "log in again as your cluster's provider says",
+        "log in again, as your cluster's provider requires",
     )
     if expires <= now:
         return Check("credentials", "bad", f"{text}: expired", remedy, 4)
@@ -99,7 +95,7 @@ def check_expiry(kind: str, expires: datetime.datetime | None, now: datetime.dat
 def check_clock(skew: float | None) -> Check:
     if skew is None:
         return Check(
-            "clock", "warning", "the API server did not say the time", "look at both clocks yourself"
+            "clock", "warning", "the API server did not say the time", "compare both clocks yourself"
         )
     ahead = "ahead of" if skew > 0 else "behind"
     if abs(skew) <= _SKEW:
@@ -119,8 +115,8 @@ def check_rights(missing: Iterable[Right], count: int, namespace: str) -> tuple[
     found = []
     for right in lost:
         lane = no_lane and right.resource in ("pods/proxy", "pods/portforward")
-        without = "up and leave, for want of a lane: nothing of that" if lane else right.without
-        remedy = "`devcluster role` prints the Role; somebody who may can apply it"
+        without = "everything except up and leave, which need a lane" if lane else right.without
+        remedy = "`devcluster role` prints the Role for an administrator to apply"
         text = f"cannot {right} in namespace {namespace}; what works without it: {without}"
         found.append(Check("rights", "bad" if right.needed or lane else "warning", text, remedy, 4))
     return tuple(found)

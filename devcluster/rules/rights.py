@@ -1,4 +1,4 @@
-"""The rights that devcluster needs in one namespace, each with its reason and what goes on without it.
+"""The rights that devcluster needs in one namespace, each with its reason and what works without it.
 
 ``role`` prints them, ``doctor`` asks for each, a test compares them with the requests that are really made.
 What is read only for a warning, and only where it may be, is not among them.
@@ -19,8 +19,8 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """``kind`` and ``subresource`` as ``edge.kube`` knows them.  ``without``: what works where it is missing.
-    ``needed``: `up` and `down` can't do without."""
+    """``kind`` and ``subresource`` as ``edge.kube`` knows them.  ``without``: what works if it is missing.
+    ``needed``: `up` and `down` don't work without it."""
 
     verb: str
     group: str
@@ -34,9 +34,9 @@ class Right:
 
 
 _ALL = "everything"
-_LATER = "what changes is seen a second later"  # it is read again and again
-_SETS = "our ReplicaSets and the history's numbers"
-_LOOK = "status, logs, exec, env and leave of what is attached already"
+_LATER = "changes are seen a second later"  # it is read again and again
+_SETS = "devcluster's ReplicaSets and the history's numbers"
+_LOOK = "status, logs, exec, env and leave, for what is already attached"
 
 
 def _rights(group: str, resource: str, *rows: tuple[str, str, str], needed: bool = True) -> tuple[Right, ...]:
@@ -48,13 +48,13 @@ RIGHTS: tuple[Right, ...] = (
         "apps",
         "deployments",
         ("get", "read the workload", "list and logs"),
-        ("patch", "put the agent in and take it out", _LOOK),
+        ("patch", "install and remove the agent", _LOOK),
     ),
     *_rights(
         "apps",
         "deployments",
-        ("list", "find what is there", f"{_ALL} except list; {_LATER}"),
-        ("watch", "wait for roll-outs, see who changes the template", f"{_ALL}; {_LATER}"),
+        ("list", "find the workloads", f"{_ALL} except list; {_LATER}"),
+        ("watch", "wait for roll-outs, notice changes of the template", f"{_ALL}; {_LATER}"),
         needed=False,
     ),
     *_rights(
@@ -84,14 +84,14 @@ RIGHTS: tuple[Right, ...] = (
     *_rights(
         "",
         "pods/proxy",
-        ("get", "lanes to the agents", f"{_ALL}, by pods/portforward, which is slower"),
+        ("get", "connect to the agents", f"{_ALL}, by pods/portforward, which is slower"),
         needed=False,
     ),
     *_rights(
         "",
         "pods/portforward",
-        ("get", "lanes where the pod proxy is closed", f"{_ALL}, as long as the pod proxy is open"),
-        ("create", "the same, from Kubernetes 1.35 on", f"{_ALL}, as long as the pod proxy is open"),
+        ("get", "connect to the agents if the pod proxy is closed", f"{_ALL}, if the pod proxy is open"),
+        ("create", "the same, from Kubernetes 1.35 on", f"{_ALL}, if the pod proxy is open"),
         needed=False,
     ),
     *_rights(
@@ -99,38 +99,42 @@ RIGHTS: tuple[Right, ...] = (
         "services",
         (
             "get",
-            "read a Service's ports before they are changed",
-            "workloads whose Services name their ports",
+            "read a Service's ports before changing them",
+            "workloads whose Services use names of ports",
         ),
         ("list", "find the Services of a workload, and the names to rewrite", "list"),
-        ("patch", "numeric target ports to the agent and back", "workloads whose Services name their ports"),
+        (
+            "patch",
+            "change numeric target ports and back",
+            "workloads whose Services use names of ports",
+        ),
     ),
     *_rights(
         "",
         "services",
-        ("watch", "see a Service that somebody takes back", f"{_ALL}; {_LATER}"),
+        ("watch", "notice when somebody changes a Service back", f"{_ALL}; {_LATER}"),
         needed=False,
     ),
     *_rights(
         "",
         "secrets",
-        ("get", "keys, and who holds it", "list and config"),
-        ("create", "keep what stood there before", _LOOK),
-        ("patch", "say who holds it", f"{_LOOK}; who left is still named as its holder"),
+        ("get", "read the keys, and who holds the workload", "list and config"),
+        ("create", "store the original state", _LOOK),
+        ("patch", "record who holds the workload", f"{_LOOK}; whoever left is still named as the holder"),
         ("delete", "clean up", "up and leave; down leaves the Secret"),
     ),
     *_rights(
         "",
         "secrets",
-        ("list", "find what is installed", f"{_ALL}, as long as configmaps may be listed"),
+        ("list", "find what is installed", f"{_ALL}, if configmaps can be listed"),
         needed=False,
     ),
     *_rights(
         "",
         "configmaps",
-        ("get", "compare the agent with what is there", _LOOK),
-        ("list", "find what nobody uses any more", "up and leave; down leaves the agent's ConfigMaps"),
-        ("create", "bring the agent", _LOOK),
+        ("get", "compare the agent with what is installed", _LOOK),
+        ("list", "find what is no longer used", "up and leave; down leaves the agent's ConfigMaps"),
+        ("create", "store the agent's program", _LOOK),
         ("patch", "share the agent with other workloads", "one workload at a time in the namespace"),
         ("delete", "clean up", "up and leave; down leaves the agent's ConfigMaps"),
     ),
@@ -161,7 +165,7 @@ class Wanted:
 
 
 def wanted_for_up(workload: str, secret: str, services: Iterable[str]) -> tuple[Wanted, ...]:
-    """Without one of them an ``up`` would stop half-way.  *services*: those that it patches."""
+    """Without one of them ``up`` would stop half-way.  *services*: those that it patches."""
     names = {_WORKLOAD: workload, _SECRET: secret, _ANY: ""}
     found = [Wanted(right, names[_UP[str(right)]]) for right in RIGHTS if str(right) in _UP]
     patching = [right for right in RIGHTS if str(right) in ("get services", "patch services")]

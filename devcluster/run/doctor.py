@@ -1,7 +1,7 @@
 """Look at everything that `up` will need, change nothing, and say what is wrong before it hurts.
 
-One that can't be reached does not hide what is wrong with the other.  They are asked one after the other:
-both libraries import requests, and two threads that import it at once can each see half of it.
+If Docker can't be reached, the cluster is checked all the same.  They are asked one after the other: both
+libraries import requests, and two threads that import it at once can each see half of it.
 """
 
 from __future__ import annotations
@@ -128,19 +128,19 @@ async def _lane(cluster: Cluster, namespace: str, missing: tuple[Right, ...], se
         return Check("lane", "warning", f"by port-forward, which is slower; {server}", _ROLE)
     agent = await _agent(cluster, namespace)
     if agent is None:
-        return Check("lane", "ok", f"by the pod proxy; {server}; no agent is installed here to be asked")
+        return Check("lane", "ok", f"by the pod proxy; {server}; no agent is installed in this namespace")
     name, port = agent
     try:
         rounds = [await cluster.pod_live(name, namespace, port) for _ in range(_ROUNDS)]
     except ClusterError as error:
-        text = f"the agent of pod {name} is not reached by the pod proxy: {error.message}"
-        return Check("lane", "warning", text, "lanes go by port-forward then, which is slower")
+        text = f"the pod proxy does not reach the agent of pod {name}: {error.message}"
+        return Check("lane", "warning", text, "lanes use port-forward, which is slower")
     return Check(
         "lane", "ok", f"by the pod proxy, {statistics.median(rounds) * 1000:.1f} ms to pod {name} and back"
     )
 
 
-_ROLE = "`devcluster role` prints the Role; somebody who may can apply it"
+_ROLE = "`devcluster role` prints the Role for an administrator to apply"
 
 
 async def _agent(cluster: Cluster, namespace: str) -> tuple[str, int] | None:

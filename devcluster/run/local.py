@@ -43,7 +43,7 @@ async def run_command(request: Request, words: Sequence[str], *, terminal: bool)
         container = await _container(engine, place, request.only[0])
         if not container.running:
             raise ConfigurationError(
-                f"the local container of {container.key} does not run ({container.state})"
+                f"the local container of {container.key} is not running ({container.state})"
             )
         return await engine.exec_in(container.id, words, tty=terminal)
 
@@ -62,4 +62,4 @@ async def _container(engine: Engine, place: Place, key: str) -> ContainerInfo:
     for item in await engine.list_project(place.id):
         if item.key == key and item.role == "workload":
             return item
-    raise ConfigurationError(f"{key} has no local container", hint=f"`devcluster up {key}` makes one")
+    raise ConfigurationError(f"{key} has no local container", hint=f"`devcluster up {key}` creates one")

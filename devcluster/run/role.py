@@ -27,4 +27,4 @@ def _folder() -> Path:
     for folder in (package.parent / "templates", package / "_data" / "templates"):
         if (folder / _TEMPLATE).is_file():
             return folder
-    raise FailedError("this installation of devcluster came without its templates", hint="install it anew")
+    raise FailedError("this installation of devcluster lacks its templates", hint="reinstall it")

@@ -116,7 +116,7 @@ async def test_the_least_role_is_enough(world: World, kubeconfig: Path) -> None:
     assert {line["state"] for line in found if line["subject"] != "credentials"} == {"ok"}
     (all_of_it,) = [line["text"] for line in found if line["subject"] == "rights"]
     assert re.fullmatch(rf"all \d+ in namespace {world.namespace}", all_of_it)
-    assert [line for line in found if "compared with nothing: no address of the cluster" in line["text"]]
+    assert [line for line in found if "found no address of the cluster to compare" in line["text"]]
 
 
 async def test_the_lanes_round_trip_to_an_installed_agent(world: World) -> None:

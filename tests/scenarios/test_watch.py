@@ -126,4 +126,4 @@ async def test_a_watch_for_people_ends_with_interrupted(world: World) -> None:
     await process.communicate()
     assert process.returncode == 130
     both = await world.devcluster("status", "--watch", "--verify", code=2)
-    assert "don't go together" in both.stderr
+    assert "can't be combined" in both.stderr

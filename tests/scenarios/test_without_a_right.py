@@ -37,9 +37,9 @@ class Trial:
     refused: tuple[tuple[str, ...], ...] = ()
 
 
-_ALL, _LATER = Trial(), "what changes is seen a second later"
-_LOOK = "status, logs, exec, env and leave of what is attached already"
-_SETS = "our ReplicaSets and the history's numbers"
+_ALL, _LATER = Trial(), "changes are seen a second later"
+_LOOK = "status, logs, exec, env and leave, for what is already attached"
+_SETS = "devcluster's ReplicaSets and the history's numbers"
 _ATTACHED = Trial(up=False, works=(*_LOOKS, ("leave",)))
 TRIALS = {
     "list and logs": Trial(up=False, works=(_LIST, _LOGS)),
@@ -49,12 +49,12 @@ TRIALS = {
     f"everything; {_LATER}": _ALL,
     "everything; without the log of a pod that does not start": _ALL,
     "everything, by pods/portforward, which is slower": _ALL,
-    "everything, as long as the pod proxy is open": _ALL,
-    "everything, as long as configmaps may be listed": _ALL,
-    "workloads whose Services name their ports": Trial(named=True),
+    "everything, if the pod proxy is open": _ALL,
+    "everything, if configmaps can be listed": _ALL,
+    "workloads whose Services use names of ports": Trial(named=True),
     "one workload at a time in the namespace": _ALL,
     _LOOK: _ATTACHED,
-    f"{_LOOK}; who left is still named as its holder": _ATTACHED,
+    f"{_LOOK}; whoever left is still named as the holder": _ATTACHED,
     f"{_LOOK}; down leaves {_SETS}": Trial(
         up=False, works=(*_LOOKS, ("leave",)), left=("ReplicaSets", "numbers")
     ),

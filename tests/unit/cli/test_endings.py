@@ -110,7 +110,7 @@ def test_the_working_directory_has_gone(folder: Path) -> None:
     done = by_shell(folder, f'mkdir gone; cd gone; rmdir ../gone; exec "{sys.executable}" -m devcluster plan')
     assert (done.returncode, done.stderr.splitlines()[0]) == (
         2,
-        "error: the working directory does not exist any more",
+        "error: the working directory no longer exists",
     )
 
 

@@ -86,7 +86,7 @@ def test_the_file_as_understood_is_what_the_options_make_of_it(folder: Path) -> 
 
 
 def test_one_format_at_a_time(folder: Path) -> None:
-    assert "don't go together" in run(folder, "env", "web", "--format", "sh", "-o", "json").stderr
+    assert "can't be combined" in run(folder, "env", "web", "--format", "sh", "-o", "json").stderr
 
 
 def test_the_help_names_only_what_is_built(folder: Path) -> None:
