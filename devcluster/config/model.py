@@ -13,6 +13,8 @@ from typing import Literal
 Kind = Literal["deployment", "statefulset", "daemonset", "replicaset"]
 Order = Literal["start-first", "stop-first"]
 Take = Literal["front", "direct"]
+Mode = Literal["replace", "intercept", "ingest"]
+Run = Literal["container", "host"]
 Delivery = Literal["memfd", "emptydir"]
 VolumeMode = Literal["copy", "empty", "off"]
 PullPolicy = Literal["always", "missing", "never"]
@@ -143,7 +145,8 @@ class Workload:
 
     key: str
     target: Target
-    mode: Literal["replace"] = "replace"
+    mode: Mode = "replace"
+    run: Run = "container"
     take: Take = "front"
     order: Order | None = None
     image: str | None = None

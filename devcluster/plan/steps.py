@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from devcluster.rules.identity import WorkloadRef
+from devcluster.rules.image import ImageChoice
 from devcluster.rules.services import PortMove
 
 
@@ -147,6 +148,36 @@ class DeleteAgent:
 
     def __str__(self) -> str:
         return f"delete the agent's ConfigMaps in namespace {self.namespace} that nothing uses"
+
+
+@dataclass(frozen=True, slots=True)
+class PullImage:
+    image: str
+    cause: str
+    undo: str = "keeps it"
+
+    def __str__(self) -> str:
+        return f"pull image {self.image}"
+
+
+def plan_pulls(absent: Iterable[ImageChoice]) -> tuple[PullImage, ...]:
+    """What `up` does first where an image is not here; it ends there where one can't be had."""
+    return tuple(
+        PullImage(
+            it.source, "pull_policy says so" if it.facts is not None else "this laptop does not have it"
+        )
+        for it in absent
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    title: str
+    cause: str = "it is not in devcluster.yaml any more"
+    undo: str = ""
+
+    def __str__(self) -> str:
+        return f"put {self.title} back, as `down` does"
 
 
 InstallStep = PublishAgent | WriteSecret | RestoreService | PatchTemplate | AwaitPods | PatchService

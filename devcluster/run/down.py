@@ -44,7 +44,11 @@ async def leave(request: Request, *, report: Report) -> Json:
         place = _place(request, cluster)
     assert place is not None
     try:
-        return await ask(place.socket, {"do": "leave", "only": list(request.only)}, report)
+        return await ask(
+            place.socket,
+            {"do": "leave", "only": list(request.only), "timeout": request.deadline.left()},
+            report,
+        )
     except AbsentError:
         return {"workloads": [], "notes": ["nothing is attached"]}
 
@@ -54,7 +58,7 @@ async def down(
 ) -> Json:
     """Everything of ours away, verified.  LeftoverError names what stays; HeldError, at the end, what
     somebody else holds (with *takeover* it is put back, too)."""
-    turn = Turn.of(request.timeout, report)
+    turn = request.turn(report)
     async with open_cluster(request.context, timeout=request.timeout) as cluster:
         places = await _places(request, cluster, everywhere)
         result: Json = {"workloads": [], "notes": []}
@@ -65,7 +69,7 @@ async def down(
             result["notes"].append(f"there is nothing of devcluster's for {', '.join(unknown)}")
         for place in places:
             keys[place.id] = await find_keys(request, place)
-            message = {"do": "down", "only": list(keys[place.id]), "volumes": volumes}
+            message = {"do": "down", "only": list(keys[place.id]), "timeout": request.deadline.left()}
             with contextlib.suppress(AbsentError, EndedError):  # what it did not do is done here
                 try:
                     answer = await ask(place.socket, message, report)

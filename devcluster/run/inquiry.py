@@ -95,7 +95,7 @@ async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], 
         keys = Keys(secret_file(secret, "laptop.key").encode(), secret_file(secret, "agent.pub"))
         port = parse_settings(secret)["port"]  # the file may say another one by now
         address = AgentAddress(namespace, pods[0].name, port)
-        async with open_agent(Ways(), await cluster.upgrade_target(), address, keys, timeout=15) as link:
+        async with open_agent(Ways(), cluster.upgrade_target, address, keys, timeout=15) as link:
             facts = await link.inspect()
         if raw:
             return facts.environment

@@ -51,7 +51,11 @@ async def run_command(request: Request, words: Sequence[str], *, terminal: bool)
 async def restart(request: Request, report: Report) -> dict[str, Any]:
     place = await find_place(request)
     try:
-        return await ask(place.socket, {"do": "restart", "workload": request.only[0]}, report)
+        return await ask(
+            place.socket,
+            {"do": "restart", "workload": request.only[0], "timeout": request.deadline.left()},
+            report,
+        )
     except AbsentError as error:
         raise ConfigurationError(
             f"{request.only[0]} is not attached", hint=f"`devcluster up {request.only[0]}` starts it"

@@ -9,9 +9,10 @@ from typing import Any
 from devcluster.config.codec import encode_project
 from devcluster.edge.docker.engine import open_engine
 from devcluster.edge.kube.cluster import Cluster, open_cluster
-from devcluster.plan.local import plan_edit, plan_local, plan_pulls, plan_put_back
-from devcluster.plan.steps import Step, render_steps
+from devcluster.plan.steps import PutBack, Step, plan_pulls, render_steps
+from devcluster.plan.up import plan_up
 from devcluster.rules.identity import parse_title
+from devcluster.rules.outcome import Comparison, Decision, decide
 from devcluster.run.place import Place, place_of
 from devcluster.run.report import silent
 from devcluster.run.request import Request
@@ -40,7 +41,7 @@ async def plan(request: Request) -> Json:
         await check_folders(place, wanted)
         attached = await _compare(place, request)
         put_back = [
-            (name, row["title"]) for name, row in attached.items() if row["outcome"] == "put back"
+            (name, row["title"]) for name, row in attached.items() if row["decision"]["work"] == "remove"
         ] + await _dropped(cluster, place, request, attached)
     planned = [_put_back(name, title) for name, title in put_back]
     planned += [_planned(it, attached.get(it.workload.key)) for it in wanted]
@@ -50,7 +51,12 @@ async def plan(request: Request) -> Json:
 async def _compare(place: Place, request: Request) -> dict[str, Json]:
     """What is attached, by name, and what ``up`` would make of it; {} where no host process runs."""
     assert request.project is not None
-    asked = {"do": "compare", "project": encode_project(request.project), "only": list(request.only)}
+    asked = {
+        "do": "compare",
+        "project": encode_project(request.project),
+        "only": list(request.only),
+        "timeout": request.deadline.left(),
+    }
     try:
         answer = await ask(place.socket, asked, silent)
     except AbsentError:
@@ -70,23 +76,19 @@ async def _dropped(
 
 
 def _put_back(name: str, title: str) -> tuple[Json, str]:
-    return _row(name, title, "put back", plan_put_back(title), (), ())
+    return _row(name, title, "put back", (PutBack(title),), (), ())
 
 
 def _planned(wanted: Wanted, attached: Json | None) -> tuple[Json, str]:
     key, title = wanted.workload.key, wanted.title
-    outcome = attached["outcome"] if attached is not None else "created"
-    pulls = plan_pulls(wanted.images.absent)
+    decision = Decision(**attached["decision"]) if attached is not None else decide(Comparison())
+    steps = (*plan_pulls(wanted.images.absent), *plan_up(decision, wanted.install, wanted.handover))
     unknown = (wanted.unknown,) if wanted.unknown else ()
-    if outcome == "unchanged":
-        return _row(key, title, outcome, pulls, (), unknown)
-    lost = attached is None or attached["state"] in ("failed", "held")
-    if not lost and wanted.install.adopted and not wanted.install.astray:
-        return _row(key, title, outcome, (*pulls, *plan_edit(key, title)), (), unknown)
-    steps = (*pulls, *wanted.install.steps, *plan_local(wanted.order, key, title))
+    if decision.work != "attach":
+        return _row(key, title, decision.outcome, steps, (), unknown)
     cautions = tuple(wanted.cautions)
     notes = (*wanted.install.notes, *unknown)
-    row, text = _row(key, title, outcome, steps, [str(it) for it in cautions], notes)
+    row, text = _row(key, title, decision.outcome, steps, [str(it) for it in cautions], notes)
     return row | {"warnings": [asdict(caution) for caution in cautions]}, text
 
 

@@ -12,13 +12,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One line of progress.  ``subject``: the workload's key or ''.  ``done``/``total`` in ``unit``, or 0."""
+    """One line of progress.  ``subject``: the workload's key or ''.  ``done``/``total`` in ``unit``, or 0.
+    ``phase``: the name of the phase that begins; with ``seconds``, what it took, it has ended."""
 
     subject: str
     text: str
     done: int = 0
     total: int = 0
     unit: str = ""
+    phase: str = ""
+    seconds: float | None = None
 
 
 Report = Callable[[Progress], None]

@@ -7,20 +7,32 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from devcluster.config.model import Project, Workload
+from devcluster.deadline import Deadline
 from devcluster.errors import ConfigurationError
+from devcluster.run.report import Report, silent
+from devcluster.run.turn import Turn
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """``project`` None: there is no file (``down`` and ``list`` may go without).
-    ``only``: the workloads named on the command line, () for all.  ``timeout``: seconds."""
+    ``only``: the workloads named on the command line, () for all.  ``deadline``: of the whole command."""
 
     project: Project | None
     context: str | None
     namespace: str | None
     only: tuple[str, ...] = ()
-    timeout: float = 300.0
+    deadline: Deadline = field(default_factory=lambda: Deadline.after(300.0))
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that the command had from its beginning."""
+        return self.deadline.span
+
+    def turn(self, report: Report = silent) -> Turn:
+        """What the command works with."""
+        return Turn(self.deadline, report)
 
     @property
     def wanted(self) -> tuple[Workload, ...]:

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from devcluster.edge.docker.engine import Engine
 from devcluster.edge.kube.cluster import Cluster
 from devcluster.run.place import Place
-from devcluster.run.report import Report, silent
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Site:
-    """``report`` follows whoever asks at the moment; ``changed`` and ``failed`` are the session's ears.
-    ``timeout``: seconds for one wait.  ``secret``: this laptop's key for digests of secrets."""
+    """*secret*: this laptop's key for digests of secrets."""
 
     place: Place
     cluster: Cluster
     engine: Engine
     secret: bytes = field(repr=False)
-    timeout: float = 300.0
-    report: Report = silent
-    changed: Callable[[], None] = lambda: None
-    failed: Callable[[str, str], None] = lambda key, reason: None
 
 
 def gateway_binary(architecture: str) -> Path:

@@ -25,6 +25,7 @@ from devcluster.run.report import Report
 from devcluster.run.request import Request
 from devcluster.run.site import Site, read_secret
 from devcluster.run.socket import AbsentError, BrokenOffError, answers, ask
+from devcluster.run.turn import Turn
 
 Json = dict[str, Any]
 INTERRUPTED = 130
@@ -99,7 +100,7 @@ async def _host_here(
         open_session(site) as session,
         _interrupts() as interrupted,
         host(session),
-        _handed_back(session, report),
+        _handed_back(session, request.timeout, report),
     ):
         work = asyncio.ensure_future(_apply(session, request, takeover, report))
         stop = asyncio.ensure_future(interrupted.wait())
@@ -114,27 +115,27 @@ async def _host_here(
 
 
 @contextlib.asynccontextmanager
-async def _handed_back(session: Session, report: Report) -> AsyncIterator[None]:
+async def _handed_back(session: Session, timeout: float, report: Report) -> AsyncIterator[None]:
     """However the block ends (^C, an error, nobody reads our output any more): nothing stays held by a
     process that ends.  LeftoverError where something does."""
     try:
         yield
     except BaseException as error:
-        left = await _leave(session, report)
+        left = await _leave(session, timeout, report)
         if left is None:
             raise
         raise (joined([error, left]) if isinstance(error, DevclusterError) else left) from error
-    if (left := await _leave(session, report)) is not None:
+    if (left := await _leave(session, timeout, report)) is not None:
         raise left
 
 
-async def _leave(session: Session, report: Report) -> LeftoverError | None:
+async def _leave(session: Session, timeout: float, report: Report) -> LeftoverError | None:
     """Hand back all that is attached, also by another `up` that is still at it; no later one begins."""
     session.ending = True
     if not session.live:
         return None
     try:
-        await session.leave((), report=report)
+        await session.leave((), Turn.of(timeout, report))
     except DevclusterError as error:
         hint = f"`devcluster down -n {session.site.place.namespace}` finishes it"
         return LeftoverError(f"handing back failed: {error}", hint=hint)
@@ -144,7 +145,7 @@ async def _leave(session: Session, report: Report) -> LeftoverError | None:
 async def _apply(session: Session, request: Request, takeover: bool, report: Report) -> Json:
     assert request.project is not None
     return await session.apply(
-        request.project, request.only, takeover=takeover, timeout=request.timeout, report=report, whole=True
+        request.project, request.only, request.turn(report), takeover=takeover, whole=True
     )
 
 
@@ -152,7 +153,7 @@ async def _follow(session: Session, stop: asyncio.Future[Any], log: Callable[[st
     """Until ^C (130), until nothing is attached any more (0), or all of it has failed (1)."""
 
     def over() -> bool:
-        states = [item.condition.state for item in session.attachments.values()]
+        states = [item.truth.state for item in session.attachments.values()]
         failed = [state in ("failed", "held") for state in states]
         return not session.live or (bool(failed) and all(failed))
 
@@ -165,7 +166,7 @@ async def _follow(session: Session, stop: asyncio.Future[Any], log: Callable[[st
     stop.cancel()
     if not session.failures:
         return 0
-    taken = [item.condition.taken for item in session.attachments.values() if item.condition.taken]
+    taken = [item.taken for item in session.attachments.values() if item.taken]
     reasons = "; ".join(session.failures[key] for key in sorted(session.failures))
     if taken:
         raise HeldError("; ".join(taken), hint="`devcluster up --takeover` takes it back")
@@ -178,7 +179,7 @@ async def open_site(place: Place, request: Request) -> AsyncIterator[Site]:
     async with open_cluster(request.context, timeout=request.timeout) as cluster:
         await take(place)
         async with open_engine() as engine:
-            yield Site(place, cluster, engine, read_secret(place), timeout=request.timeout)
+            yield Site(place, cluster, engine, read_secret(place))
 
 
 @contextlib.asynccontextmanager
@@ -208,7 +209,7 @@ def _message(request: Request, takeover: bool) -> Json:
         "project": encode_project(request.project),
         "only": list(request.only),
         "takeover": takeover,
-        "timeout": request.timeout,
+        "timeout": request.deadline.left(),
     }
 
 

@@ -47,7 +47,7 @@ async def test_a_plan_is_what_up_does_then(world: World) -> None:
     assert "web (deployment/web): unchanged\n" in (await world.devcluster("plan")).stdout
 
     _file(world, web="edited", api="local")
-    assert await _plan(world) == {"web": ("changed", 3), "api": ("unchanged", 0)}
+    assert await _plan(world) == {"web": ("changed", 5), "api": ("unchanged", 0)}
     assert await world.who() == {"local": 20}
     assert await _up(world) == {"web": "changed", "api": "unchanged"}
 

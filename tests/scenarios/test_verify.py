@@ -205,7 +205,7 @@ async def _agent(world: World, secret: Json) -> AsyncIterator[AgentLink]:
     keys = Keys(secret_file(secret, "laptop.key").encode(), secret_file(secret, "agent.pub").strip())
     pod = (await world.status())["pods"][0]["name"]
     address = AgentAddress(world.namespace, pod, 9900)
-    async with open_agent(Ways(), await world.cluster.upgrade_target(), address, keys, timeout=30) as agent:
+    async with open_agent(Ways(), world.cluster.upgrade_target, address, keys, timeout=30) as agent:
         yield agent
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +104,7 @@ class AgentLink:
 @contextlib.asynccontextmanager
 async def open_agent(
     ways: Ways,
-    target: UpgradeTarget,
+    target: Callable[[], Awaitable[UpgradeTarget]],
     address: AgentAddress,
     keys: Keys,
     *,
@@ -117,7 +117,7 @@ async def open_agent(
     """
     import asyncssh
 
-    sock, side = await ways.open_socket(target, address, "ssh", timeout=timeout)
+    sock, side = await ways.open_socket(await target(), address, "ssh", timeout=timeout)
     try:
         async with asyncio.timeout(timeout):
             connection = await _connect(sock, keys)

@@ -1,227 +1,261 @@
 """One workload, from the claim to the hand-back.
 
-The order is what keeps every promise at once.  First everything is read and prepared while the original
-still serves; the agents are held but route as before.  Then, by the workload's own strategy, either the
-local container is healthy before the original stops (``start-first``), or the original has stopped before
-the local one starts (``stop-first``, for what must never run twice).  The hand-back is the same backwards.
+An attachment joins two sides (``sides``): the pods' agents and what serves on the laptop.  What is done in
+which order is the handover's (``plan.handover``), how it is done the executor's, and what is true the
+snapshot's (``rules.state``).  Left for here is what happens beside that: pods come and go, and each gets a
+link of its own; somebody else takes the workload; the local container ends; the Docker engine goes away and
+comes back.
 
-Pods come and go meanwhile: each gets a link of its own, and a link that comes late does by itself what the
-others were told.
+What must be done then is decided by one function of the snapshot, asked after each change.  The naive way, a
+callback for each thing that may happen, meets in states that nobody has thought of.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
+import logging
+import time
 from collections.abc import AsyncIterator
+from typing import assert_never
 
-from devcluster.edge.agent.ssh import AgentLink
-from devcluster.edge.background import together
+from devcluster.edge.background import running, together
 from devcluster.edge.kube.answer import ForbiddenError
-from devcluster.edge.kube.workload import watch_agent_pods
 from devcluster.edge.lines import RefusedError
-from devcluster.errors import DevclusterError, FailedError, HeldError
+from devcluster.errors import DevclusterError, EngineError, FailedError
+from devcluster.plan.handover import Phase
 from devcluster.rules.controllers import render_pause
+from devcluster.rules.state import (
+    GiveUp,
+    HandBack,
+    Reaction,
+    Recover,
+    Snapshot,
+    Truth,
+    judge,
+    react,
+    render_gone,
+    render_repair,
+)
+from devcluster.rules.state import Phase as Progressed
 from devcluster.run.host.changes import Changes
-from devcluster.run.host.condition import Condition, Phase
-from devcluster.run.host.drift import DriftWatch
+from devcluster.run.host.executor import Executor
 from devcluster.run.host.links import Links
-from devcluster.run.host.localpod import LocalPod
-from devcluster.run.host.mending import Mending
-from devcluster.run.host.podlink import Claim, Wire
-from devcluster.run.host.tokens import TokenRefresh
-from devcluster.run.report import Progress
-from devcluster.run.site import Site
-from devcluster.run.volume.filling import Filling
-from devcluster.run.workload.record import unclaim
+from devcluster.run.host.podlink import Claim
+from devcluster.run.host.sides import ClusterSide, DriftSight, LocalSide
+from devcluster.run.turn import Turn
 from devcluster.run.workload.wanted import Wanted
 
-_HOLDING = 10.0  # seconds for the last agent to be held
 _ASK = 5.0  # seconds for the record, when something else has failed already
 _LINGER = 15.0  # seconds for the pods' last connections: the agents' drain_ms and some
+_REPAIRED = 10.0  # seconds until what `up` wrote again is seen
+_OWN = 300.0  # seconds for what an attachment does by itself
+_AGAIN = 1.0  # seconds until agents are asked again that could not be asked before
+_TELL = 30.0  # seconds for an agent's answer: its drain_ms, or the application's start
+_TOKENS = 60.0  # seconds; the shortest token lives 600, and is renewed 120 before its end
+_TOKENS_AGAIN = 2.0  # seconds after a pod or the engine failed to answer
+_log = logging.getLogger("devcluster.host")
 
 
 class Attachment:
     """See the module.  ``run`` lives as long as the attachment; the session owns its task."""
 
-    def __init__(self, site: Site, wanted: Wanted, claim: Claim, wire: Wire) -> None:
-        self.wanted = wanted
+    def __init__(
+        self,
+        wanted: Wanted,
+        claim: Claim,
+        cluster: ClusterSide,
+        local: LocalSide,
+        changes: Changes,
+    ) -> None:
         self.claim = claim
-        self.changes = Changes()
-        self.links = Links(claim, wire, self.changes, self._changed)
-        self.local = LocalPod(site, wanted, self._local_ended, self._open_doors)
-        self._site = site
-        self._wire = wire
-        self._letting_go = False  # by ourselves: whoever else holds a part then takes nothing from us
-        self._failing = asyncio.Event()
-        self._losing = asyncio.Event()
-        self._mending = Mending(
-            self.local,
-            self.links,
-            claim.lease,
-            self.changes,
-            wanted=self._is_kept,
-            failed=self._local_ended,
-        )
-        self._tokens = TokenRefresh(self.local, self.links, self.changes, self._is_kept)
-        self._drift = DriftWatch(site.cluster, wanted.object, self._drifted)
-        self.condition = Condition(self.key, wanted.title, self.links, self._mending, self._drift)
+        self.local = local
+        self.changes = changes
+        self.links = Links(claim, cluster, local, changes)
+        self.handover = wanted.handover  # by which it is given back, whatever the file says by then
+        self._cluster = cluster
+        self._executor = Executor(wanted, self.links, local, changes)
+        self._phase: Progressed = "starting"
+        self._failure = ""
+        self._unrecovered = ""  # why the local side did not come back after an outage
+        self._traffic = ""  # where it is in an outage
+        self._leaving = False  # by ourselves: whoever else holds a part then takes nothing from us
+        self._drift = DriftSight(replicas=wanted.replicas)
+        self._removing = False  # what drifts now is our own doing
+        self._truth = Truth("starting", since=time.time())
+
+    @property
+    def wanted(self) -> Wanted:
+        """What it serves as."""
+        return self._executor.wanted
 
     @property
     def key(self) -> str:
         return self.wanted.workload.key
 
-    async def until_repaired(self) -> None:
-        """After `up` wrote it again: until that was seen."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_HOLDING):
-                await self.changes.until(lambda: not self.condition.repair)
+    @property
+    def ways_kind(self) -> str:
+        """How its agents are reached."""
+        return self._cluster.ways.kind
 
-    def _is_kept(self) -> bool:
-        return self.condition.phase == "attached" and not self._letting_go and not self.condition.taken
+    @property
+    def taken(self) -> str:
+        """Who has it now, and since when; '' while it is ours."""
+        return self._executor.taken
 
-    def _drifted(self) -> None:
-        if self.condition.phase == "attached" and self.links.engaged and self.condition.repair:
-            print(f"{self.key}: {self.condition.repair}", file=sys.stderr, flush=True)
-        self._changed()
+    @property
+    def snapshot(self) -> Snapshot:
+        """All that is known at this moment."""
+        local = self.local.sight
+        traffic = f"; {self._traffic}" if self._traffic else ""
+        return Snapshot(
+            self.key,
+            self.wanted.title,
+            self._phase,
+            pods=tuple(link.sight for link in self.links.staying),
+            pods_wanted=self._drift.replicas,
+            failure=self._failure,
+            taken=self.taken,
+            lost="" if self.taken else self.links.lost,
+            outage=f"{local.outage}{traffic}" if local.outage else "",
+            ended=self._unrecovered or local.ended,
+            drift=() if self._removing else self._drift.found,
+            leaving=self._leaving,
+            now=time.time(),
+        )
+
+    @property
+    def truth(self) -> Truth:
+        """State, reason and since when."""
+        self._truth = judge(self.snapshot, self._truth)
+        return self._truth
 
     async def run(self) -> None:
         """Follow the pods and hold each of them, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._watch_failure(), name=f"failure {self.key}")
-            tasks.create_task(self._watch_loss(), name=f"loss {self.key}")
-            tasks.create_task(self._mending.run(), name=f"outage {self.key}")
-            tasks.create_task(self._tokens.run(), name=f"tokens {self.key}")
-            tasks.create_task(self._drift.run(), name=f"drift {self.key}")
+            tasks.create_task(self._supervise(), name=f"supervise {self.key}")
+            tasks.create_task(self._keep_tokens(), name=f"tokens {self.key}")
+            tasks.create_task(self._keep_primary(), name=f"primary {self.key}")
+            tasks.create_task(self._follow_drift(), name=f"drift {self.key}")
             tasks.create_task(self.local.run(), name=f"local {self.key}")
-            states = watch_agent_pods(self._site.cluster, self.wanted.object)
-            async with contextlib.aclosing(states):
+            async with contextlib.aclosing(self._cluster.watch_pods()) as states:
                 async for pods in states:
                     self.links.follow(pods, tasks)
-                    self._changed()
 
-    async def attach(self) -> None:
-        """From held agents to a healthy local container that gets the traffic.
+    async def attach(self, turn: Turn) -> None:
+        """From held agents to a laptop that serves.
 
         Raises FailedError and what the edge raises; the caller hands back.
         """
         async with self._translated():
-            await together(self._attach(), self._watch_template(), name=f"attach {self.key}")
+            await together(self._attach(turn), self._watch_template(), name=f"attach {self.key}")
+
+    async def _attach(self, turn: Turn) -> None:
+        await self._executor.agent(turn)
+        ways = self._cluster.ways
+        if ways.kind != "proxy":
+            turn.say(self.key, f"lanes by {ways.kind}, which is slower: {ways.reason}")
+        await self._perform(self.handover.there, turn)
+        self._set("attached")
 
     async def _watch_template(self) -> None:
         """One that is put back before all is ready is the end of it: no pod will have an agent."""
-        await self.changes.until(lambda: self.condition.phase != "starting" or bool(self.condition.gone))
-        if self.condition.phase == "starting":
-            raise FailedError("; ".join(self.condition.gone), hint=render_pause(self.wanted.object.object))
-
-    async def _attach(self) -> None:
-        link = await self._first_link()
-        facts = await link.inspect()
-        await self.local.filling.check(link)
-        if self._wire.ways.kind != "proxy":
-            self._say(f"lanes by {self._wire.ways.kind}, which is slower: {self._wire.ways.reason}")
-        self._say("starting the gateway")
-        await self.local.open(facts, self._wire.keys, self.claim.epoch)
-        await self.local.fill(link)
-        if self.claim.order == "stop-first":
-            self._say("stopping the original")
-            await self._all("pause", "stop")
-            await self.local.fill(link)
-        await self.local.start(facts)
-        await self.local.wait_healthy()
-        await self._all_held()
-        self._say("taking the traffic")
-        self.links.engaged = True
-        self.changes.notify()
-        await self._engage_all()
+        await self.changes.until(lambda: self._phase != "starting" or bool(render_gone(self.snapshot)))
+        if self._phase == "starting":
+            hint = render_pause(self.wanted.object.object)
+            raise FailedError(render_gone(self.snapshot), hint=hint)
 
     async def check(self, wanted: Wanted) -> None:
-        """ConfigurationError where an edit's volumes can't be copied, while what runs goes on serving."""
-        held = self.links.held
-        if held and self.local.filling.differs(wanted):
+        """ConfigurationError where an edit's volumes can't be had, while what runs goes on serving."""
+        if held := self.links.held:
             async with self._translated():
-                await Filling(self._site, wanted).check(await held[0].link())
+                await self.local.check(wanted, await held[0].link())
 
-    async def differs(self, wanted: Wanted) -> bool:
+    def is_taken_as(self, wanted: Wanted) -> bool:
+        """Whether *wanted* is this very workload, taken in the same way."""
+        return wanted.ref == self.wanted.ref and wanted.handover == self.handover
+
+    async def differs(self, wanted: Wanted, turn: Turn) -> bool:
         """Whether ``change`` would do anything."""
         async with self._translated():
-            return await self.local.differs(wanted, await (await self._first_link()).inspect())
+            return self.local.differs(wanted, await self._executor.read_facts(turn))
 
-    async def change(self, wanted: Wanted) -> bool:
-        """Take up an edit that needs no new pods; False where nothing of the local pod differs."""
+    async def change(self, wanted: Wanted, turn: Turn) -> None:
+        """Take up an edit that needs no new pods."""
         async with self._translated():
-            return await self._change(wanted)
+            self._set("starting")
+            self._executor.wanted = wanted
+            await self._perform(self.handover.edit, turn)
+            self._set("attached")
 
-    async def _change(self, wanted: Wanted) -> bool:
-        await self._mending.until_over(self._site.timeout)
-        link = await self._first_link()
-        facts = await link.inspect()
-        if not await self.local.differs(wanted, facts):
-            return False
-        self._set("starting")
-        self.wanted = wanted
-        await self._all("pause")
-        await self.local.reopen(wanted, facts, self._wire.keys, self.claim.epoch)
-        await self.local.fill(link)
-        await self.local.start(facts)
-        await self.local.wait_healthy()
-        await self._engage_all()
-        return True
+    async def restart(self, turn: Turn) -> None:
+        """Stop and start the local side; connections wait in the agents meanwhile."""
+        async with self._translated():
+            await self.until_engine(turn)
+            self._set("starting")
+            await self._perform(self.handover.restart, turn)
+            self._set("attached")
 
-    async def hand_back(self, *, failure: str = "") -> None:
-        """Give the traffic back to the original and stop the local container."""
-        self.condition.failure = failure
-        self._letting_go = True
-        self._mending.end()
+    async def hand_back(self, turn: Turn, *, failure: str = "") -> None:
+        """Give the traffic back to the original and stop the local side."""
+        self._failure = failure
+        self._let_go()
         self.links.disengage()
-        if self.claim.order == "stop-first":
-            await self._all("pause", tolerant=True)
-            await self.local.stop()
-            await self._all("release", tolerant=True, last=True)
-        else:
-            await self._all("release", tolerant=True, last=True)
-            await self.local.stop()
-        self.links.close()
-        await self._unclaim()
+        try:
+            await self._perform(self.handover.back, turn, tolerant=True)
+            self.links.close()
+            await self._unclaim(turn)
+        finally:
+            if failure:
+                self._set("failed")
         self._set("failed" if failure else "left")
 
-    async def _unclaim(self) -> None:
-        """Pods that start from now on wait for nobody."""
-        try:
-            await unclaim(self._site.cluster, self.wanted.ref, self.claim.epoch)
-        except DevclusterError as error:
-            if not self.condition.failure and not isinstance(error, ForbiddenError):
-                raise
-            self._say(f"who held it could not be taken out ({error}); new pods wait for one lease")
+    async def yield_first(self, turn: Turn) -> None:
+        """Before the template is restored: what must never run twice stops here first."""
+        self._removing = True
+        self._let_go()
+        if self.handover.before_removal:
+            self.links.disengage()
+        await self._perform(self.handover.before_removal, turn, tolerant=True)
 
-    async def restart(self) -> None:
-        """Stop and start the local container; connections wait in the agents meanwhile."""
-        async with self._translated():
-            await self._restart()
-
-    async def _restart(self) -> None:
-        await self._mending.until_over(self._site.timeout)
-        self._set("starting")
-        await self._all("pause")
-        await self.local.restart()
-        await self.local.wait_healthy()
-        await self._engage_all()
-
-    async def _all_held(self) -> None:
-        """Before any pod is taken every one is held, so that no former holder keeps a part; a pod that can't
-        be reached is not waited for longer than a moment."""
+    async def end_removed(self, turn: Turn) -> None:
+        """After the template was restored.  Agents that end serve on by us until nobody is sent to them any
+        more; that is bounded, since a connection may stay open for ever."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_HOLDING):
-                await self.changes.until(lambda: all(link.state != "connecting" for link in self.links.live))
+            async with asyncio.timeout(_LINGER):
+                await self.changes.until(lambda: not self.links)
+        await self._perform(self.handover.after_removal, turn, tolerant=True)
 
-    async def _engage_all(self) -> None:
-        self._unless_taken()
-        await self.links.engage()
-        self._unless_taken()
-        if self.local.ending:  # while the original stopped, nobody listened for it
-            raise FailedError(self.local.ending)
-        self._set("attached")
+    async def give_up(self, turn: Turn) -> None:
+        """Somebody else has it: nothing is told to agents that are theirs."""
+        await self._perform(self.handover.loss, turn, tolerant=True)
+
+    async def until_engine(self, turn: Turn) -> None:
+        """In an outage: until it is over; EngineError where it is not in time."""
+        try:
+            async with turn.deadline.bound():
+                await self.changes.until(lambda: not self.local.sight.outage)
+        except TimeoutError as error:
+            raise EngineError(self.local.sight.outage) from error
+
+    async def until_repaired(self) -> None:
+        """After `up` wrote it again: until that was seen."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_REPAIRED):
+                await self.changes.until(lambda: not render_repair(self.snapshot))
+
+    async def _perform(self, phases: tuple[Phase, ...], turn: Turn, *, tolerant: bool = False) -> None:
+        await self._executor.perform(phases, turn, tolerant=tolerant)
+
+    async def _unclaim(self, turn: Turn) -> None:
+        try:
+            await self._cluster.unclaim()
+        except DevclusterError as error:
+            if not self._failure and not isinstance(error, ForbiddenError):
+                raise
+            text = f"the record still names this laptop ({error}); new pods wait for one lease"
+            turn.say(self.key, text)
+            _log.warning("%s: %s", self.key, text)
 
     @contextlib.asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:
@@ -239,94 +273,146 @@ class Attachment:
     async def _unless_lost(self) -> None:
         """HeldError where somebody else has it now.  The record knows it first: an agent that is taken ends
         what we had open before it says to whom, and what is theirs must not be put back."""
-        self._unless_taken()
+        self._executor.unless_taken()
         with contextlib.suppress(DevclusterError, OSError, TimeoutError):
             try:
                 async with asyncio.timeout(_ASK):
-                    await self._wire.verify()
+                    await self._cluster.verify()
             except RefusedError as refusal:
                 self._lose(refusal.text)
-        self._unless_taken()
-
-    def _unless_taken(self) -> None:
-        if self.condition.taken:
-            raise HeldError(self.condition.taken, hint="`devcluster up --takeover` takes it back")
-
-    async def yield_first(self) -> None:
-        """Before the template is restored: what must never run twice stops here first."""
-        self._drift.close()
-        self._letting_go = True
-        self._mending.end()
-        if self.claim.order == "stop-first":
-            self.links.disengage()
-            await self._all("pause", tolerant=True)
-            await self.local.stop()
-
-    async def until_pods_end(self) -> None:
-        """Agents that end go on serving by us until nobody is sent to them any more; bounded, since a
-        connection may stay open for ever."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LINGER):
-                await self.changes.until(lambda: not self.links)
-
-    def _local_ended(self, reason: str) -> None:
-        """The local container exited or turned unhealthy."""
-        if self.condition.phase == "attached":
-            self.condition.failure = reason
-            self._failing.set()
-
-    async def _watch_loss(self) -> None:
-        """Who lost a part has lost all: of two laptops never both hold something."""
-        await self._losing.wait()
-        print(f"{self.key}: {self.condition.taken}", file=sys.stderr, flush=True)
-        if self.condition.phase == "attached":
-            await self.local.stop()
-            self._set("held")
-            self._site.failed(self.key, self.condition.taken)
+        self._executor.unless_taken()
 
     def _lose(self, reason: str) -> None:
-        self.condition.taken = reason
-        self._mending.end()
+        """Who lost a part has lost all: of two laptops never both hold something."""
+        self._executor.taken = reason
         self.links.give_up(reason)
-        self._losing.set()
-
-    async def _watch_failure(self) -> None:
-        await self._failing.wait()
-        self._say(f"{self.condition.failure}: handing back to the original")
-        await self.hand_back(failure=self.condition.failure)
-        self._site.failed(self.key, self.condition.failure)
-
-    async def _first_link(self) -> AgentLink:
-        try:
-            async with asyncio.timeout(self._site.timeout):
-                await self.changes.until(lambda: bool(self.links.held or self.condition.taken))
-        except TimeoutError as error:
-            raise FailedError(
-                f"no agent of {self.wanted.title} could be reached in {self._site.timeout:.0f} s",
-                hint=self.condition.reason or f"kubectl describe {self.wanted.title} may say why",
-            ) from error
-        self._unless_taken()
-        return await self.links.held[0].link()
-
-    async def _all(self, *requests: str, tolerant: bool = False, last: bool = False) -> None:
-        failed = await self.links.tell(*requests, timeout=self._site.timeout, tolerant=tolerant, last=last)
-        for error in failed:
-            self._say(f"an agent could not be told to {requests[-1]} ({error}); its lease ends by itself")
-
-    def _open_doors(self) -> None:
-        self.links.open_door(self.local.network.door)
-        self._changed()
-
-    def _changed(self) -> None:
-        if self.links.lost and not self.condition.taken and not self._letting_go:
-            self._lose(self.links.lost)
-        self.condition.note()
         self.changes.notify()
-        self._site.changed()
 
-    def _set(self, phase: Phase) -> None:
-        self.condition.phase = phase
-        self._changed()
+    def _let_go(self) -> None:
+        self._leaving = True
+        self.changes.notify()
 
-    def _say(self, text: str) -> None:
-        self._site.report(Progress(self.key, text))
+    def _set(self, phase: Progressed) -> None:
+        self._phase = phase
+        _log.info("%s: %s", self.key, self.truth.state)
+        self.changes.notify()
+
+    def _next(self) -> Reaction | None:
+        """What is to be done by itself; and what is true is noted, which says since when."""
+        return react(self.snapshot) if self.truth else None
+
+    async def _supervise(self) -> None:
+        """Do what ``react`` says, as soon as it says it."""
+        while True:
+            await self.changes.until(lambda: self._next() is not None)
+            reaction = self._next()
+            assert reaction is not None
+            _log.warning("%s: %s", self.key, reaction.reason)
+            match reaction:
+                case GiveUp(reason):
+                    await self._react_to_loss(reason)
+                case HandBack(reason):
+                    _log.warning("%s: handing back to the original", self.key)
+                    await self.hand_back(_own_turn(), failure=reason)
+                case Recover():
+                    async with running(self._recover(), name=f"recover {self.key}") as task:
+                        await self.changes.until(
+                            lambda task=task: task.done() or self._is_overtaken()  # type: ignore[misc]
+                        )
+                case _:
+                    assert_never(reaction)
+
+    def _is_overtaken(self) -> bool:
+        """Whether there is something to do that makes a recovery needless."""
+        return self._leaving or isinstance(self._next(), GiveUp | HandBack)
+
+    async def _react_to_loss(self, reason: str) -> None:
+        attached = self._phase == "attached"
+        self._lose(reason)
+        if attached:
+            await self.give_up(_own_turn())
+            self._set("held")
+
+    async def _recover(self) -> None:
+        """The Docker engine is away.  Connections wait in the agents for one lease, as they do for a laptop
+        that is silent; then the original serves, and the hold stays with this laptop.  An engine that answers
+        again gets its containers started and, once they are healthy, the traffic back: nobody has to say
+        `up`."""
+        joins = self.links.joins or self.handover.joins
+        self._traffic = "connections wait in the pods"
+        try:
+            async with running(self._without_engine(), name=f"agents without {self.key}"):
+                await self.local.recover(_own_turn())
+        except (DevclusterError, RefusedError, ConnectionError, TimeoutError) as error:
+            self._unrecovered = f"not again after an outage of the Docker engine: {error}"
+            self.changes.notify()
+            return
+        finally:
+            self._traffic = ""
+        _log.info("%s: the Docker engine is back", self.key)
+        with contextlib.suppress(ConnectionError, RefusedError, TimeoutError):  # the link says it again
+            async with asyncio.timeout(_TELL):
+                await self.links.join(joins)
+        self.changes.notify()
+
+    async def _without_engine(self) -> None:
+        await asyncio.gather(self._tell_serving("pause"), asyncio.sleep(self.claim.lease))
+        self._traffic = "the original serves meanwhile"
+        self.links.disengage()
+        self.changes.notify()
+        while True:
+            await self._tell_serving("release")
+            await asyncio.sleep(_AGAIN)
+
+    async def _tell_serving(self, request: str) -> None:
+        """Whoever serves by the original already has nothing to release."""
+        await self.links.tell(request, timeout=_TELL, tolerant=True, unless="child")
+
+    async def _follow_drift(self) -> None:
+        async with contextlib.aclosing(self._cluster.watch_drift()) as sights:
+            async for sight in sights:
+                self._drift = sight
+                if self._phase == "attached" and (repair := render_repair(self.snapshot)):
+                    _log.warning("%s: %s", self.key, repair)
+                self.changes.notify()
+
+    async def _keep_primary(self) -> None:
+        """Outbound connections go by one pod: the world knows the laptop by one address."""
+        told = ""
+        while True:
+            await self.changes.until(lambda told=told: self.links.primary != told)  # type: ignore[misc]
+            told = self.links.primary
+            _log.info("%s: outbound connections go by %s", self.key, told)
+            self.local.lead(told)
+
+    async def _keep_tokens(self) -> None:
+        """The kubelet writes a new token into the pod some time before the old one ends, and a token ends
+        with the pod that it was made for.  A copy knows of neither: it is compared with the pod's file now
+        and then, and at once when the pod that it came from is there no longer.
+
+        Source:
+        https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#launch-a-pod-using-service-account-token-projection
+        """
+        while True:
+            await self.changes.until(self._has_tokens)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TOKENS):
+                    await self.changes.until(lambda: not self._has_source())
+            if not self._has_tokens():
+                continue
+            try:
+                await self.local.refresh(await self.links.held[0].link())
+            except (DevclusterError, RefusedError, ConnectionError, TimeoutError):
+                await asyncio.sleep(_TOKENS_AGAIN)
+
+    def _has_tokens(self) -> bool:
+        kept = self._phase == "attached" and not self._leaving and not self.taken
+        return kept and self.local.sight.tokens and bool(self.links.held)
+
+    def _has_source(self) -> bool:
+        return any(link.pod.name == self.local.sight.source for link in self.links.held)
+
+
+def _own_turn() -> Turn:
+    """For what nobody asked for: it is told to the log."""
+    return Turn.of(_OWN)

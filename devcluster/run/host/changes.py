@@ -1,8 +1,10 @@
 """Wait for a state instead of sleeping for it.
 
-``asyncio.Condition`` asks for a lock around each change, so a plain callback can't announce one.  All
-of the host process runs in one thread: a change is announced by waking those who wait, who look again.
-"""
+``asyncio.Condition`` asks for a lock around each change, so a plain call can't announce one.  All of the host
+process runs in one thread: a change is announced by waking those who wait, who look again.
+
+Each attachment has one of these for all of its parts, and the session one for all attachments.  A part says
+that something changed, never what: who wants to know looks."""
 
 from __future__ import annotations
 
@@ -11,15 +13,19 @@ from collections.abc import Callable
 
 
 class Changes:
-    """Announce a change with ``notify``; wait with ``until``."""
+    """Announce a change with ``notify``; wait with ``until``.  *whole*: whose part this is; it hears as
+    well."""
 
-    def __init__(self) -> None:
+    def __init__(self, whole: Changes | None = None) -> None:
+        self._whole = whole
         self._waiting: set[asyncio.Future[None]] = set()
 
     def notify(self) -> None:
         for future in self._waiting:
             if not future.done():
                 future.set_result(None)
+        if self._whole is not None:
+            self._whole.notify()
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return once *condition* holds; it is asked now and after each change."""

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
+from devcluster.edge.background import running
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster
 from devcluster.edge.kube.workload import WorkloadObject
 from devcluster.errors import DevclusterError
 from devcluster.rules.drift import Drift, service_drift, template_drift
 from devcluster.rules.marks import Originals, parse_originals, secret_name
+from devcluster.run.host.sides import DriftSight
 
 _PERIOD = 1.0  # seconds until a cluster that is away is asked again
 
@@ -32,29 +34,36 @@ async def read_drift(cluster: Cluster, originals: Originals) -> tuple[Drift, ...
     return ()
 
 
-class DriftWatch:
-    """``found`` is what drifted, at each moment; *on_change* is called when it changes."""
+async def watch_drift(cluster: Cluster, workload: WorkloadObject) -> AsyncGenerator[DriftSight, None]:
+    """What has drifted, after each change of it."""
+    watch = _Watch(cluster, workload)
+    last: DriftSight | None = None
+    async with running(watch.run(), name=f"drift of {workload.ref}"):
+        while True:
+            await watch.changed.wait()
+            watch.changed.clear()
+            if watch.sight != last:
+                last = watch.sight
+                yield last
 
-    def __init__(self, cluster: Cluster, workload: WorkloadObject, on_change: Callable[[], None]) -> None:
+
+class _Watch:
+    """``sight``: what is known at this moment; ``changed`` is set when it may be another one."""
+
+    def __init__(self, cluster: Cluster, workload: WorkloadObject) -> None:
+        self.changed = asyncio.Event()
         self._cluster = cluster
         self._workload = workload
-        self._on_change = on_change
         self._originals: Originals | None = None
         self._template: tuple[Drift, ...] = ()
         self._services: tuple[Drift, ...] = ()
-        self._closed = False
-        self.replicas = workload.replicas  # as the workload says now
+        self._replicas = workload.replicas
 
     @property
-    def found(self) -> tuple[Drift, ...]:
-        return () if self._closed else self._template + self._services
-
-    def close(self) -> None:
-        """What follows is our own doing: `down`."""
-        self._closed = True
+    def sight(self) -> DriftSight:
+        return DriftSight(self._template + self._services, self._replicas)
 
     async def run(self) -> None:
-        """Until cancelled."""
         await asyncio.gather(self._patiently(self._follow_template), self._patiently(self._follow_services))
 
     async def _patiently(self, follow: Callable[[], Awaitable[None]]) -> None:
@@ -78,19 +87,15 @@ class DriftWatch:
         states = self._cluster.watch_one(*seen.ref.path)
         async with contextlib.aclosing(states):
             async for item in states:
-                self._count(item["spec"].get("replicas", 1) if item else 0)
+                self._replicas = item["spec"].get("replicas", 1) if item else 0
                 if item is None:
-                    self._find(template=(Drift(f"{seen.ref} is gone", "gone"),))
+                    self._template = (Drift(f"{seen.ref} is gone", "gone"),)
                 elif item["spec"]["template"] != last:
                     last = item["spec"]["template"]
                     await self._read_originals()
                     if self._originals is not None:
-                        self._find(template=template_drift(self._originals, item))
-
-    def _count(self, replicas: int) -> None:
-        if replicas != self.replicas:
-            self.replicas = replicas
-            self._on_change()
+                        self._template = template_drift(self._originals, item)
+                self.changed.set()
 
     async def _follow_services(self) -> None:
         await self._read_originals()
@@ -100,13 +105,5 @@ class DriftWatch:
         async with contextlib.aclosing(states):
             async for items in states:
                 if self._originals is not None:
-                    self._find(services=service_drift(self._originals.moves, items))
-
-    def _find(
-        self, *, template: tuple[Drift, ...] | None = None, services: tuple[Drift, ...] | None = None
-    ) -> None:
-        before = self.found
-        self._template = self._template if template is None else template
-        self._services = self._services if services is None else services
-        if self.found != before:
-            self._on_change()
+                    self._services = service_drift(self._originals.moves, items)
+                    self.changed.set()

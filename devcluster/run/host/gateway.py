@@ -9,9 +9,9 @@ import socket
 from dataclasses import dataclass, field
 
 from devcluster.config.model import Network
-from devcluster.edge.agent.ssh import Keys
 from devcluster.edge.lines import Json, RefusedError
 from devcluster.rules.facts import PodFacts
+from devcluster.run.host.sides import Entry
 
 DOOR_PORT = 7900
 _TTL = 5  # seconds; the laptop's resolver does not tell
@@ -31,10 +31,9 @@ class GatewaySettings:
 
 def gateway_settings(
     facts: PodFacts,
-    keys: Keys,
+    entry: Entry,
     network: Network,
     *,
-    epoch: int,
     docker_network: str,
     docker_gateway: str,
     extra_hosts: tuple[tuple[str, str], ...] = (),
@@ -44,9 +43,9 @@ def gateway_settings(
     settings = {
         "token": token,
         "listen": DOOR_PORT,
-        "key": keys.laptop.decode(),
-        "agent": keys.agent_public,
-        "epoch": epoch,
+        "key": entry.key.decode(),
+        "agent": entry.agent,
+        "epoch": entry.epoch,
         "address": facts.address,
         "resolv_conf": facts.resolv_conf,
         "hosts": facts.hosts + _render_hosts(extra_hosts, docker_gateway),

@@ -11,10 +11,11 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from devcluster.edge.docker.engine import Engine
 from devcluster.edge.lines import RefusedError
 from devcluster.errors import FailedError
 from devcluster.rules.health import HealthPlan
-from devcluster.run.site import Site
+from devcluster.run.turn import Turn
 
 Json = dict[str, Any]
 Probe = Callable[[Json], Awaitable[Json]]
@@ -25,21 +26,22 @@ _PORT_PATIENCE = 30.0  # a declared port that nobody listens on is no reason to 
 class Health:
     """One container's.  *probe* asks through the gateway."""
 
-    def __init__(self, site: Site, plan: HealthPlan, container: str, probe: Probe) -> None:
+    def __init__(self, engine: Engine, plan: HealthPlan, container: str, probe: Probe) -> None:
         self.container = container
-        self._site = site
+        self._engine = engine
         self._plan = plan
         self._probe = probe
-        self._last = "it was not asked yet"
+        self._last = ""
 
-    async def wait(self) -> None:
-        """Return when it is healthy; FailedError after the session's time-out."""
+    async def wait(self, turn: Turn) -> None:
+        """Return when it is healthy; FailedError where *turn* is over before."""
         try:
-            async with asyncio.timeout(self._site.timeout):
-                await self._until_well()
+            async with turn.deadline.bound():
+                await self._until_well(turn)
         except TimeoutError as error:
+            last = f": {self._last}" if self._last else ""
             raise FailedError(
-                f"the local container is not healthy after {self._site.timeout:.0f} s: {self._last}",
+                f"the local container is not healthy after {turn.deadline.span:.0f} s{last}",
                 hint="`healthcheck: off` in devcluster.yaml takes it as it is",
             ) from error
 
@@ -58,26 +60,26 @@ class Health:
         never: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         return await never
 
-    async def _until_well(self) -> None:
+    async def _until_well(self, turn: Turn) -> None:
         if self._plan.docker is not None:
             await self._docker()
         elif self._plan.probe is not None:
             await self._first([self._plan.probe])
         elif self._plan.ports:
-            await self._any_port()
+            await self._any_port(turn)
 
     async def _docker(self) -> None:
-        async for event in self._site.engine.watch_container(self.container):
+        async for event in self._engine.watch_container(self.container):
             if event.what == "health":
                 self._last = f"Docker says {event.health}"
                 if event.health == "healthy":
                     return
 
-    async def _any_port(self) -> None:
+    async def _any_port(self, turn: Turn) -> None:
         """The first of the ports that is answered; none of them in time is taken for an answer, too."""
         probes: list[Json] = [{"tcpSocket": {"port": port}} for port in self._plan.ports]
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(_PORT_PATIENCE, self._site.timeout / 2)):
+            async with asyncio.timeout(min(_PORT_PATIENCE, turn.deadline.left() / 2)):
                 await self._first(probes)
 
     async def _first(self, probes: list[Json]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import traceback
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -26,9 +26,7 @@ from devcluster.errors import (
 from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.marks import Holder
 from devcluster.run.host.attachment import Attachment
-from devcluster.run.host.changes import Changes
 from devcluster.run.host.failing import Attempt, told
-from devcluster.run.report import Progress
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
 from devcluster.run.volume.removing import remove_copies
@@ -38,25 +36,23 @@ from devcluster.run.workload.remove import remove
 from devcluster.run.workload.wanted import Wanted
 
 Json = dict[str, Any]
+_OWN = 300.0  # seconds for handing back what broke
+_log = logging.getLogger("devcluster.host")
 
 
 class Holdings:
-    """Those of one session.  ``attachments``, and ``failures`` of those that ended by themselves: by the
-    workload's key.  *changes* is notified of both."""
+    """Those of one session.  ``attachments``: by the workload's key."""
 
-    def __init__(self, site: Site, tasks: asyncio.TaskGroup, changes: Changes) -> None:
+    def __init__(self, site: Site, tasks: asyncio.TaskGroup) -> None:
         self.attachments: dict[str, Attachment] = {}
-        self.failures: dict[str, str] = {}
         self._site = site
         self._tasks = tasks
-        self._changes = changes
         self._running: dict[str, asyncio.Task[None]] = {}
 
     def add(self, attachment: Attachment) -> None:
         """Let it live, until ``end``."""
         key = attachment.key
         self.attachments[key] = attachment
-        self.failures.pop(key, None)
         self._running[key] = self._tasks.create_task(self._live(attachment), name=f"attachment {key}")
 
     def close(self) -> None:
@@ -70,33 +66,30 @@ class Holdings:
             await attachment.run()
         except (DevclusterError, ExceptionGroup) as error:
             cause = first_of(error)
-            reason = str(cause) if isinstance(cause, DevclusterError) else f"a bug: {cause!r}"
+            known = isinstance(cause, DevclusterError)
+            reason = str(cause) if known else f"a bug: {type(cause).__name__}"
+            _log.error("%s: %s", attachment.key, reason, exc_info=None if known else error)
             with contextlib.suppress(DevclusterError):
-                await attachment.hand_back(failure=reason)
-            self.failed(attachment.key, reason)
-            if not isinstance(cause, DevclusterError):
-                traceback.print_exception(error)
+                await attachment.hand_back(Turn.of(_OWN), failure=reason)
 
-    async def detach(self, key: str, *, remove_agent: bool, tolerant: bool = False) -> Json:
+    async def detach(self, key: str, turn: Turn, *, remove_agent: bool, tolerant: bool = False) -> Json:
         """Let go of one: handed back, or with *remove_agent* as if nothing had been.  Its row, which tells
         with *tolerant* what remains; else RemainsError."""
         attachment = self.attachments[key]
-        wanted = attachment.wanted
-        notes: list[str] = []
+        title, taken = attachment.wanted.title, attachment.taken
+        notes: list[str] = [taken] if taken else []
         remains: RemainsError | None = None
-        if attachment.condition.taken:
-            await attachment.local.stop()
-            notes.append(attachment.condition.taken)
+        if taken:
+            await attachment.give_up(turn)
         elif remove_agent:
-            await attachment.yield_first()
+            await attachment.yield_first(turn)
             try:
-                notes += await self._remove_agent(wanted.ref)
+                notes += await self._remove_agent(attachment.wanted.ref, turn)
             except RemainsError as error:  # no pod has an agent any more
                 remains = error
-            await attachment.until_pods_end()
-            await attachment.local.stop()
+            await attachment.end_removed(turn)
         else:
-            await attachment.hand_back()
+            await attachment.hand_back(turn)
         await self.end(attachment)
         if remove_agent:
             await self._remove_containers(key)
@@ -104,16 +97,13 @@ class Holdings:
             if not tolerant:
                 raise remains
             notes.append(str(remains))
-        return {
-            "name": key,
-            "outcome": "put back" if remove_agent and not attachment.condition.taken else "left",
-            "detail": [wanted.title, *notes],
-        }
+        outcome = "put back" if remove_agent and not taken else "left"
+        return {"name": key, "outcome": outcome, "detail": [title, *notes]}
 
-    async def drop(self, mark: Mark) -> Json:
+    async def drop(self, mark: Mark, turn: Turn) -> Json:
         """As ``detach`` for what nobody holds.  Its row, which tells what remains."""
         try:
-            notes = await self._remove_agent(mark.ref)
+            notes = await self._remove_agent(mark.ref, turn)
         except RemainsError as error:  # nothing serves by it; whoever wants the others must not lose them
             notes = [str(error)]
         return {"name": mark.ref.name, "outcome": "put back", "detail": [str(mark.ref), *notes]}
@@ -132,7 +122,7 @@ class Holdings:
 
     @contextlib.asynccontextmanager
     async def or_put_back(
-        self, wanted: Wanted, *, created: bool, begun: bool = True
+        self, wanted: Wanted, turn: Turn, *, created: bool, begun: bool = True
     ) -> AsyncIterator[Attempt]:
         """Whatever fails in here once the attempt has *begun*, or is broken off, is put back.  *created*: the
         agent too."""
@@ -144,29 +134,33 @@ class Holdings:
             if isinstance(cause, DevclusterError):
                 if not attempt.begun:
                     raise cause from broken.__cause__
-                raise await self.put_back(wanted, created=created, error=cause) from broken
+                raise await self.put_back(wanted, turn, created=created, error=cause) from broken
             known = isinstance(cause, asyncio.CancelledError)
             why = "interrupted" if known else f"a bug: {type(cause).__name__}"  # its text may hold a value
-            self.tell(wanted, await self.put_back(wanted, created=created, error=FailedError(why)))
+            error = await self.put_back(wanted, turn, created=created, error=FailedError(why))
+            self.tell(wanted, error, turn)
             raise
 
-    async def put_back(self, wanted: Wanted, *, created: bool, error: DevclusterError) -> DevclusterError:
+    async def put_back(
+        self, wanted: Wanted, turn: Turn, *, created: bool, error: DevclusterError
+    ) -> DevclusterError:
         """After a failure: as it was before.  The error to raise: LeftoverError where it is not."""
+        turn = turn.to_undo()
         attachment = self.attachments.get(wanted.workload.key)
         conflict = isinstance(error, HeldError | BusyError)  # what stands there is theirs
-        self._site.report(Progress(wanted.workload.key, f"putting back: {error}"))
+        turn.say(wanted.workload.key, f"putting back: {error}")
         try:
             if attachment is not None:
-                await attachment.hand_back(failure=str(error))
+                await attachment.hand_back(turn, failure=str(error))
                 await self.end(attachment)
             if created:  # also what a former attachment left: it was handed back for this one
                 await self._remove_containers(wanted.workload.key)
             try:
                 if created and not conflict:
-                    await self._remove_agent(wanted.ref)
+                    await self._remove_agent(wanted.ref, turn)
             finally:
                 if created:
-                    await self._remove_copies(wanted.workload.key)
+                    await self._remove_copies(wanted.workload.key, turn)
         except Exception as second:
             if isinstance(error, LeftoverError) and isinstance(second, RemainsError):
                 return error  # it was tried before, and says what stays
@@ -177,10 +171,10 @@ class Holdings:
             )
         return told(error, f"{wanted.title} was put back")
 
-    def tell(self, wanted: Wanted, error: DevclusterError) -> None:
+    def tell(self, wanted: Wanted, error: DevclusterError, turn: Turn) -> None:
         """What could not be put back, where nothing else says it."""
         if isinstance(error, LeftoverError):
-            self._site.report(Progress(wanted.workload.key, f"{error.message}: {error.hint}"))
+            turn.say(wanted.workload.key, f"{error.message}: {error.hint}")
 
     async def end(self, attachment: Attachment) -> None:
         """It was handed back: nothing of it lives any more.  Its containers are stopped and stay."""
@@ -197,16 +191,10 @@ class Holdings:
                 f"left over in Docker: {', '.join(left)}", hint="`devcluster down` tries again"
             )
 
-    async def _remove_agent(self, ref: WorkloadRef) -> list[str]:
-        turn = Turn.of(self._site.timeout, self._site.report)
+    async def _remove_agent(self, ref: WorkloadRef, turn: Turn) -> list[str]:
         removed = await remove(self._site.cluster, ref, turn)
         return [f"left as it is, changed by somebody else: {what}" for what in removed.kept]
 
-    async def _remove_copies(self, key: str) -> None:
+    async def _remove_copies(self, key: str, turn: Turn) -> None:
         for note in await remove_copies(self._site.engine, self._site.place, (key,)):
-            self._site.report(Progress(key, note))
-
-    def failed(self, key: str, reason: str) -> None:
-        """It ended by itself."""
-        self.failures[key] = reason
-        self._changes.notify()
+            turn.say(key, note)

@@ -7,33 +7,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
-import traceback
 from collections.abc import AsyncIterator, Coroutine
-from typing import Any
+from typing import Any, TextIO
 
 from devcluster.config.codec import decode_project
 from devcluster.edge.docker.engine import open_engine
 from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import DevclusterError, first_of
-from devcluster.run.host.comparing import session_compare
 from devcluster.run.host.session import Session, open_session
 from devcluster.run.host.truth import session_status
 from devcluster.run.host.verify import session_verify
 from devcluster.run.lock import TakenError, hold
 from devcluster.run.place import Place, place_of
-from devcluster.run.report import Progress, Report
+from devcluster.run.report import Report
 from devcluster.run.site import Site, read_secret
 from devcluster.run.socket import answers, serve
+from devcluster.run.turn import Turn
 
 Json = dict[str, Any]
 _PATIENCE = 30.0  # seconds without a first request, then nobody will come
 _FORMER = 10.0  # seconds for a host process that ends just now
+_QUICK = 60.0  # seconds for what answers at once
+_LAST = 300.0  # seconds for handing back at the end
 _LOOK = 0.2  # seconds until it is looked whether it answers instead
 TAKEN = 75  # the exit code where another one runs: EX_TEMPFAIL of sysexits(3)
 BUG = 3
+_log = logging.getLogger("devcluster.host")
 
 
 @contextlib.asynccontextmanager
@@ -41,26 +44,23 @@ async def host(session: Session) -> AsyncIterator[None]:
     """Answer on the project's socket while the block runs; for who holds the project (``take``)."""
 
     async def answer(request: Json, report: Report) -> Json:
+        turn = Turn.of(request.get("timeout", _QUICK), report)
         match request["do"]:
             case "ping":
                 return {}
             case "apply":
+                project = decode_project(request["project"])
                 return await session.apply(
-                    decode_project(request["project"]),
-                    tuple(request["only"]),
-                    takeover=request["takeover"],
-                    timeout=request["timeout"],
-                    report=report,
+                    project, tuple(request["only"]), turn, takeover=request["takeover"]
                 )
             case "compare":
-                project = decode_project(request["project"])
-                return await session_compare(session, project, tuple(request["only"]))
+                return await session.compare(decode_project(request["project"]), tuple(request["only"]), turn)
             case "leave":
-                return await session.leave(tuple(request["only"]), report=report)
+                return await session.leave(tuple(request["only"]), turn)
             case "down":
-                return await session.down(tuple(request["only"]), volumes=request["volumes"], report=report)
+                return await session.down(tuple(request["only"]), turn)
             case "restart":
-                return await session.restart(request["workload"], report=report)
+                return await session.restart(request["workload"], turn)
             case "status":
                 return session_status(session)
             case "verify":
@@ -105,7 +105,7 @@ async def live(context: str, namespace: str, name: str) -> None:
             await asyncio.wait({over, stopped}, return_when=asyncio.FIRST_COMPLETED)
             session.ending = True
             if session.live:
-                await session.leave((), report=_to_log)
+                await session.leave((), Turn.of(_LAST))
             over.cancel()
             stopped.cancel()
 
@@ -118,13 +118,20 @@ async def _until_over(session: Session) -> None:
     await session.until_idle()
 
 
-def _to_log(progress: Progress) -> None:
-    print(f"{progress.subject} {progress.text}", flush=True)
+def log_to(stream: TextIO) -> None:
+    """What the host process does by itself, and why, goes to *stream*: one line each, names only."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("devcluster")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
 
 
 def main() -> None:
     """Ends at once: who asked for the end waits for it.  Python's own way takes a second more, many on a busy
     machine, to free memory that the kernel frees anyway, and waits for threads whose answers nobody needs."""
+    log_to(sys.stderr)  # the session's log file
     code = _run()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
@@ -139,12 +146,12 @@ def _run() -> int:
         if isinstance(first, TakenError):
             return TAKEN
         if not isinstance(first, DevclusterError):
-            traceback.print_exception(error)
+            _log.error("a bug", exc_info=error)
             return BUG
-        print(f"error: {first.message}", first.hint, sep="\n  ", file=sys.stderr)
+        _log.error("%s; %s", first.message, first.hint)
         return first.exit_code
     except Exception as bug:  # the log is all that tells of it
-        traceback.print_exception(bug)
+        _log.error("a bug", exc_info=bug)
         return BUG
     return 0
 

@@ -8,27 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 
 from devcluster.edge.background import running
-from devcluster.edge.lane.door import Door
 from devcluster.edge.lines import RefusedError
 from devcluster.plan.cluster import AgentPod
+from devcluster.plan.handover import Request
 from devcluster.run.host.changes import Changes
-from devcluster.run.host.podlink import Claim, PodLink, Wire
+from devcluster.run.host.podlink import Claim, PodLink
+from devcluster.run.host.sides import ClusterSide, LocalSide
 
 
 class Links:
-    """See the module.  *on_change* hears of each link's changes; *changes* is notified by whoever hears."""
+    """See the module.  ``joins``: what every agent is told once a lane of it stands; None: they are only
+    held."""
 
-    def __init__(self, claim: Claim, wire: Wire, changes: Changes, on_change: Callable[[], None]) -> None:
-        self.engaged = False
+    def __init__(self, claim: Claim, cluster: ClusterSide, local: LocalSide, changes: Changes) -> None:
+        self.joins: tuple[Request, ...] | None = None
         self._of: dict[str, PodLink] = {}  # by the pod's uid
         self._claim = claim
-        self._wire = wire
+        self._cluster = cluster
+        self._local = local
         self._changes = changes
-        self._on_change = on_change
-        self._door: Door | None = None
+        self._primary = ""
         self._closed = False
 
     def __bool__(self) -> bool:
@@ -48,6 +49,19 @@ class Links:
         return [link for link in self.staying if link.state in ("held", "attached")]
 
     @property
+    def trouble(self) -> str:
+        """Why agents are not held, by pod; '' where nothing is known."""
+        return "; ".join(f"{it.pod.name}: {it.reason}" for it in self.staying if it.reason)
+
+    @property
+    def primary(self) -> str:
+        """The pod that outbound connections go by: one stays so for as long as it is held; '' for none."""
+        held = [link.pod.name for link in self.held]
+        if held and self._primary not in held:
+            self._primary = held[0]
+        return self._primary
+
+    @property
     def lost(self) -> str:
         """Who has taken one of them; '' while nobody has."""
         return next((link.reason for link in self._of.values() if link.state == "lost"), "")
@@ -63,26 +77,30 @@ class Links:
             if uid in self._of:
                 self._of[uid].pod = pod
             elif not pod.ending:
-                link = self._of[uid] = PodLink(pod, self._claim, self._wire, self._on_change)
-                link.open_door(self._door)
+                link = PodLink(pod, self._claim, self._cluster, self._local, self._changes)
+                self._of[uid] = link
                 tasks.create_task(self._hold(link), name=f"link {pod.name}")
+        self._changes.notify()
 
     async def _hold(self, link: PodLink) -> None:
-        async with running(self._join(link), name=f"join {link.pod.name}"):
+        """Those that are there when ``join`` is called are joined by it."""
+        if self.joins is None:
+            return await link.run()
+        async with running(self._join(link, self.joins), name=f"join {link.pod.name}"):
             await link.run()
 
-    async def _join(self, link: PodLink) -> None:
-        await self._changes.until(lambda: self.engaged or link.over)
+    async def _join(self, link: PodLink, requests: tuple[Request, ...]) -> None:
         with contextlib.suppress(ConnectionError, RefusedError, TimeoutError):  # the link says it again
-            if self.engaged and link.state != "attached":
-                await link.engage()
+            await link.join(requests)
 
-    async def engage(self) -> None:
-        """All take the traffic to us."""
-        await asyncio.gather(*(link.engage() for link in self.live))
+    async def join(self, requests: tuple[Request, ...]) -> None:
+        """Tell every agent *requests*, those that come later, too; return when all of now did so."""
+        self.joins = requests
+        self._changes.notify()
+        await asyncio.gather(*(link.join(requests) for link in self.live))
 
     def disengage(self) -> None:
-        self.engaged = False
+        self.joins = None
         for link in self._of.values():
             link.disengage()
 
@@ -99,12 +117,6 @@ class Links:
         self.disengage()
         for link in self._of.values():
             link.give_up(reason)
-
-    def open_door(self, door: Door | None) -> None:
-        """Where the lanes end from now on; None: nowhere."""
-        self._door = door
-        for link in self._of.values():
-            link.open_door(door)
 
     async def tell(
         self, *requests: str, timeout: float, tolerant: bool = False, unless: str = "", last: bool = False

@@ -24,7 +24,7 @@ async def follow_session(session: Session, show: Show) -> None:
             ended |= dict.fromkeys(seen - known, time.time())
             seen &= known
             for key, attachment in session.attachments.items():
-                container = attachment.local.container
+                container = attachment.local.sight.container
                 if container is not None and container not in seen:
                     seen.add(container)
                     since = ended.get(container)
@@ -34,7 +34,7 @@ async def follow_session(session: Session, show: Show) -> None:
 
 
 def _containers(session: Session) -> set[str | None]:
-    return {attachment.local.container for attachment in session.attachments.values()}
+    return {attachment.local.sight.container for attachment in session.attachments.values()}
 
 
 async def follow_container(

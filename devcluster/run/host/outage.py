@@ -9,41 +9,44 @@ old ones.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from typing import Protocol
 
+from devcluster.edge.docker.engine import Engine
 from devcluster.errors import EngineError
-from devcluster.run.site import Site
+from devcluster.run.host.changes import Changes
 
 _LOOK = 0.3  # seconds between two questions: an engine that is away can't be watched
 
 
-class Outage:
-    """One local pod's.  ``reason``: why nothing of it runs, '' while it does.  *netns*: its network
-    namespace's container, None while we make another one; *talks*: whether its gateway does; *on_begin* hears
-    that it is away."""
+class Standing(Protocol):
+    """The network that an outage takes along."""
 
-    def __init__(
-        self,
-        site: Site,
-        netns: Callable[[], str | None],
-        talks: Callable[[], bool],
-        on_begin: Callable[[], None],
-    ) -> None:
+    @property
+    def standing(self) -> str | None:
+        """The namespace's container; None while we make another one."""
+
+    @property
+    def talks(self) -> bool:
+        """Whether its gateway answers at this moment."""
+
+
+class Outage:
+    """One local side's.  ``reason``: why nothing of it runs, '' while it does; *changes* are told of both."""
+
+    def __init__(self, engine: Engine, network: Standing, changes: Changes) -> None:
         self.reason = ""
-        self._site = site
-        self._netns = netns
-        self._talks = talks
-        self._on_begin = on_begin
+        self._engine = engine
+        self._network = network
+        self._changes = changes
 
     async def begins(self) -> bool:
         """Whether the network namespace has ended, or its engine.  A gateway that talks shows that an engine
         that does not answer has only left its containers to themselves; it is asked again."""
-        while (netns := self._netns()) and (absence := await self._site.engine.tell_absence(netns)):
+        while (netns := self._network.standing) and (absence := await self._engine.tell_absence(netns)):
             if self.reason:
                 return True
-            if self._netns() == netns and not self._talks():  # else it was we who replaced it
-                self.reason = absence
-                self._on_begin()
+            if self._network.standing == netns and not self._network.talks:  # else it was we who replaced it
+                self._set(absence)
                 return True
             await asyncio.sleep(_LOOK)
         return False
@@ -61,7 +64,7 @@ class Outage:
     async def _told(self, container: str) -> str:
         """What the engine says of its end; '' where the engine stopped telling."""
         try:
-            async for event in self._site.engine.watch_container(container):
+            async for event in self._engine.watch_container(container):
                 if event.what == "die":
                     return f"ended with exit code {event.exit_code}"
                 if event.health == "unhealthy":
@@ -73,10 +76,18 @@ class Outage:
     async def until_engine(self) -> None:
         """Until the engine answers again."""
         while True:
-            if await self._site.engine.answers():
+            if await self._engine.answers():
                 return
             await asyncio.sleep(_LOOK)
 
+    async def until_over(self) -> None:
+        """Until what it took is back."""
+        await self._changes.until(lambda: not self.reason)
+
     def end(self) -> None:
         """What it took is back."""
-        self.reason = ""
+        self._set("")
+
+    def _set(self, reason: str) -> None:
+        self.reason = reason
+        self._changes.notify()

@@ -14,31 +14,24 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
-from devcluster.config.model import Order
-from devcluster.edge.agent.ssh import AgentLink, Keys, open_agent
+from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.background import apart, unless_cancelled
-from devcluster.edge.kube.cluster import UpgradeTarget
-from devcluster.edge.lane.door import Door, open_lane
-from devcluster.edge.lane.lanes import AgentAddress
-from devcluster.edge.lane.ways import Ways
 from devcluster.edge.lines import Json, RefusedError
 from devcluster.errors import DevclusterError, EngineError, NotFoundError, first_of
 from devcluster.plan.cluster import AgentPod
+from devcluster.plan.handover import Request
+from devcluster.rules.state import SILENT, LinkState, PodSight
 from devcluster.run.host import sleep
 from devcluster.run.host.changes import Changes
+from devcluster.run.host.sides import ClusterSide, LocalSide
 
 _LANES = 2
 _OPEN = 10.0  # seconds for one attempt
 _BEAT = 0.5  # seconds between two beats at most; the lease bears more, the truth does not
-_SILENT = 1.5  # seconds without a word of the agent, then it can't be said to be attached
 _AGAIN = 0.3  # seconds between two attempts to be let in beside a silent connection
 _BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0)
-
-LinkState = Literal["connecting", "held", "attached", "reconnecting", "lost", "gone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,97 +42,47 @@ class Claim:
     holder: Json
     since: str
     lease: float
-    order: Order
-
-
-async def _trust() -> None:
-    """Nobody else can have claimed it."""
-
-
-def _keep(moment: float) -> None:
-    """Nothing else stands to the API server."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """How an agent is reached.  ``target`` is asked anew for each connection: tokens expire.  ``verify``
-    raises RefusedError where the claim is not the newest: a pod that has just started can't know.
-    ``distrust`` ends what else was opened to the API server before a moment of the monotonic clock."""
-
-    target: Callable[[], Awaitable[UpgradeTarget]]
-    namespace: str
-    port: int
-    keys: Keys
-    ways: Ways = field(default_factory=Ways)
-    verify: Callable[[], Awaitable[None]] = _trust
-    distrust: Callable[[float], None] = _keep
 
 
 class PodLink:
     """See the module.  ``run`` is the loop; the rest may be called from beside it."""
 
-    def __init__(self, pod: AgentPod, claim: Claim, wire: Wire, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, pod: AgentPod, claim: Claim, cluster: ClusterSide, local: LocalSide, changes: Changes
+    ) -> None:
         self.pod = pod
         self.state: LinkState = "connecting"
         self.reason = ""
-        self.since = time.time()
         self.agent_state: Json = {}
+        self._since = time.time()
         self._heard = time.monotonic()
         self._bare = time.time()  # since when no lane stands, or one does
-        self.holder: Json | None = None  # who took it from us
         self._claim = claim
-        self._wire = wire
-        self._on_change = on_change
+        self._cluster = cluster
+        self._local = local
+        self._changes = changes
         self._link: AgentLink | None = None
-        self._door: Door | None = None
-        self._changes = Changes()
-        self._engaged = False
+        self._joins: tuple[Request, ...] | None = None  # what the agent is to be told; None: only held
         self._failures = 0
 
     @property
-    def address(self) -> AgentAddress:
-        return AgentAddress(self._wire.namespace, self.pod.name, self._wire.port)
-
-    @property
-    def seen(self) -> LinkState:
-        """``state`` as a request finds it: an agent without a lane, or without a word, reaches nobody."""
-        return "reconnecting" if self._cut else self.state
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether it is not attached for want of a word or a lane, since ``seen_since``."""
-        return bool(self._cut)
-
-    @property
-    def trouble(self) -> str:
-        """Why it is not attached; '' if it is."""
-        return self._cut or self.reason
-
-    @property
-    def seen_since(self) -> float:
-        """Since when ``seen`` is what it is, in seconds of the epoch."""
-        if self._silence > _SILENT and self.state == "attached":
-            return time.time() - self._silence
-        return max(self.since, self._bare) if self.state == "attached" else self.since
+    def sight(self) -> PodSight:
+        """What is known of it at this moment."""
+        return PodSight(
+            self.pod.name,
+            self.state,
+            self.reason,
+            self._since,
+            heard=time.time() - self._silence,
+            bare=self._bare,
+            lanes=self.agent_state.get("lanes", 0),
+        )
 
     @property
     def _silence(self) -> float:
         """Seconds.  Any byte counts: behind megabytes of a volume an answer is late, and nobody silent."""
         heard = self._heard if self._link is None else max(self._heard, self._link.heard)
         return time.monotonic() - heard
-
-    @property
-    def _cut(self) -> str:
-        if self.state != "attached":
-            return ""
-        if self._silence > _SILENT:
-            return "its agent can't be heard"
-        return "" if self.agent_state.get("lanes") else "no lane to this laptop stands"
-
-    @property
-    def ways(self) -> Ways:
-        """How it is reached."""
-        return self._wire.ways
 
     @property
     def over(self) -> bool:
@@ -163,11 +106,6 @@ class PodLink:
         """The pod is gone: the loop ends, and whoever waits for it."""
         self._change("gone", "the pod is gone")
 
-    def open_door(self, door: Door | None) -> None:
-        """The gateway stands (or None: it is away): from now on lanes are opened."""
-        self._door = door
-        self._changes.notify()
-
     async def link(self) -> AgentLink:
         """The control conversation, once the agent is held."""
         await self._changes.until(lambda: self._link is not None or self.over)
@@ -185,10 +123,8 @@ class PodLink:
         """Hold the agent until cancelled, or until the pod is gone or somebody else holds it."""
         while not self.over:
             try:
-                target = await self._wire.target()
-                async with open_agent(
-                    self._wire.ways, target, self.address, self._wire.keys, timeout=_OPEN, on_state=self._hear
-                ) as link:
+                opened = self._cluster.open_agent(self.pod.name, self._hear, timeout=_OPEN)
+                async with opened as link:
                     await apart(self._serve(link), name=f"serve {self.pod.name}")
             except RefusedError as refusal:
                 self._refused(refusal)
@@ -207,33 +143,32 @@ class PodLink:
             async with asyncio.timeout(delay):
                 await self._changes.until(lambda: self.over)
 
-    async def engage(self) -> None:
-        """Route the pod's connections here: by the order, after its child has stopped or before."""
-        self._engaged = True
+    async def join(self, requests: tuple[Request, ...]) -> None:
+        """From now on the agent is to do *requests*; return when it did so, and a lane stands."""
+        self._joins = requests
         await self.link()
         await self._changes.until(lambda: self.over or self.agent_state.get("lanes", 0) > 0)
-        stop_first = ("pause", "stop", "take")
-        for do in stop_first if self._claim.order == "stop-first" else ("take", "stop"):
+        for do in requests:
             await self.call(do)
         self._change("attached", "")
 
     def disengage(self) -> None:
-        """No longer wish for the pod's connections; what the agent does now is asked by ``call``."""
-        self._engaged = False
+        """No longer wish for anything but to hold it; what the agent does now is asked by ``call``."""
+        self._joins = None
 
     def _broken(self) -> LinkState:
         return "connecting" if self.state == "connecting" else "reconnecting"
 
     async def _serve(self, link: AgentLink) -> None:
         claim = self._claim
-        if self.agent_state and self._silence > _SILENT:
-            self._wire.distrust(self._heard)
-        await self._wire.verify()
+        if self.agent_state and self._silence > SILENT:
+            self._cluster.distrust(self._heard)
+        await self._cluster.verify()
         self._hear(
             await link.call("hold", timeout=_OPEN, epoch=claim.epoch, holder=claim.holder, since=claim.since)
         )
         self._failures, self._link = 0, link
-        self._change("held", "held again, not serving yet" if self._engaged else "")
+        self._change("held", "held again, not serving yet" if self._joins is not None else "")
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._beat(link), name=f"beat {self.pod.name}")
@@ -242,8 +177,8 @@ class PodLink:
                 tasks.create_task(self._end_when_over(), name=f"end {self.pod.name}")
                 tasks.create_task(self._end_when_dead(link), name=f"silence {self.pod.name}")
                 tasks.create_task(self._end_when_slept(), name=f"sleep {self.pod.name}")
-                if self._engaged:
-                    tasks.create_task(self.engage(), name=f"engage {self.pod.name}")
+                if self._joins is not None:
+                    tasks.create_task(self.join(self._joins), name=f"join {self.pod.name}")
         except ExceptionGroup as group:
             raise first_of(group) from group
         finally:
@@ -254,7 +189,7 @@ class PodLink:
         raise ConnectionError(self.reason)
 
     async def _end_when_slept(self) -> None:
-        self._wire.distrust(await sleep.until_slept())
+        self._cluster.distrust(await sleep.until_slept())
         raise ConnectionError("this laptop was asleep")
 
     async def _end_when_dead(self, link: AgentLink) -> None:
@@ -263,14 +198,13 @@ class PodLink:
         is the old one that is dead."""
         while True:
             heard = link.heard
-            await asyncio.sleep(max(heard + _SILENT - time.monotonic(), _AGAIN))
+            await asyncio.sleep(max(heard + SILENT - time.monotonic(), _AGAIN))
             if heard == link.heard and await self._lets_in() and heard == link.heard:
                 raise ConnectionError("the connection died without a word")
 
     async def _lets_in(self) -> bool:
-        wire = self._wire
         try:
-            async with open_agent(wire.ways, await wire.target(), self.address, wire.keys, timeout=_OPEN):
+            async with self._cluster.open_agent(self.pod.name, lambda _: None, timeout=_OPEN):
                 return True
         except (DevclusterError, OSError, TimeoutError):
             unless_cancelled()
@@ -295,15 +229,14 @@ class PodLink:
     async def _keep_lane(self, number: int) -> None:
         failures = 0
         while True:
-            await self._changes.until(lambda: self._door is not None)
-            door = self._door  # it may close while we ask for the target
+            await self._changes.until(lambda: self._local.door is not None)
+            door = self._local.door
             assert door is not None
-            name, ways = f"{number}-{secrets.token_hex(4)}", self._wire.ways
             try:
-                lost = await open_lane(ways, await self._wire.target(), self.address, door, name)
+                lost = await self._cluster.open_lane(self.pod.name, door, f"{number}-{secrets.token_hex(4)}")
                 failures = 0
                 await lost
-            except EngineError:  # the gateway is away; whoever starts it anew opens the door again
+            except EngineError:  # the gateway is away; whoever starts it anew has another door
                 failures += 1
             await asyncio.sleep(_BACKOFF[min(failures, len(_BACKOFF) - 1)])
 
@@ -314,24 +247,20 @@ class PodLink:
         self.agent_state = state
         holder = state.get("holder")
         if holder and state["epoch"] > self._claim.epoch:
-            self.holder = holder
             self._change("lost", f"held by {holder['user']}@{holder['host']} since {state['since']}")
         self._changes.notify()
-        self._on_change()
 
     def _change(self, state: LinkState, reason: str) -> None:
         if self.over:
             return
         if state != self.state:
-            self.since = time.time()
+            self._since = time.time()
         self.state, self.reason = state, reason
         self._changes.notify()
-        self._on_change()
 
     def _refused(self, refusal: RefusedError) -> None:
         # An agent that gave the pod back by itself, for want of beats, names no holder: it may be held again.
         if refusal.kind == "held" or refusal.detail.get("holder"):
-            self.holder = refusal.detail.get("holder")
             self._change("lost", refusal.text)
         else:
             self._change(self._broken(), refusal.text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from devcluster.config.model import Project
@@ -20,13 +20,13 @@ from devcluster.errors import (
     LeftoverError,
 )
 from devcluster.rules.identity import WorkloadRef
+from devcluster.rules.outcome import Comparison, Decision, decide
 from devcluster.run.host.attachment import Attachment
 from devcluster.run.host.changes import Changes
 from devcluster.run.host.failing import Attempt
 from devcluster.run.host.holdings import Holdings
 from devcluster.run.host.opening import Opening
 from devcluster.run.host.results import half_way, rows_of
-from devcluster.run.report import Progress, Report, silent
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
 from devcluster.run.volume.folders import check_folders
@@ -47,13 +47,11 @@ class Session:
         self.site = site
         self.changes = Changes()
         self._holder = own_holder(site.place)
-        self._holdings = Holdings(site, tasks, self.changes)
-        self._opening = Opening(site, self._holder)
+        self._holdings = Holdings(site, tasks)
+        self._opening = Opening(site, self._holder, self.changes)
         self._lock = asyncio.Lock()
         self.used = False  # whether anything was ever asked for
         self.ending = False  # what it holds is being handed back for good
-        site.changed = self.changes.notify
-        site.failed = self._holdings.failed
 
     @property
     def attachments(self) -> Mapping[str, Attachment]:
@@ -63,7 +61,8 @@ class Session:
     @property
     def failures(self) -> Mapping[str, str]:
         """Why an attachment ended by itself, by key; until it is attached again."""
-        return self._holdings.failures
+        truths = {key: item.truth for key, item in self.attachments.items()}
+        return {key: truth.reason for key, truth in truths.items() if truth.state in ("failed", "held")}
 
     def close(self) -> None:
         """Hold nothing any more; nothing is handed back."""
@@ -79,51 +78,54 @@ class Session:
         await self.changes.until(lambda: not self.live)
 
     async def apply(
-        self,
-        project: Project,
-        only: tuple[str, ...],
-        *,
-        takeover: bool,
-        timeout: float,
-        report: Report = silent,
-        whole: bool = False,
+        self, project: Project, only: tuple[str, ...], turn: Turn, *, takeover: bool, whole: bool = False
     ) -> Json:
         """Make it as the file says.  Answers ``{"workloads": [{"name", "outcome", "detail"}], "notes"}``.
 
         Those that don't fail stay, and are named in the error; with *whole* they are put back as well.
         """
-        async with self._turn(report, timeout):
+        async with self._working():
             if self.ending:
                 raise _just_ending()
             chosen = [workload for workload in project.workloads if not only or workload.key in only]
             wanted = [await self.read(project, workload.key) for workload in chosen]
-            check_targets(wanted, self._others(project, wanted, only))
-            await check_ports(self.site.engine, self.site.place.id, wanted, only)
-            await check_folders(self.site.place, wanted)
-            for item in wanted:
-                await check_rights(self.site.cluster, item.install)
-            for item in wanted:
-                if item.workload.key not in self.attachments:
-                    for caution in item.cautions:
-                        report(Progress(item.workload.key, f"warning: {caution}"))
-            turn = Turn.of(timeout, report)
-            obtained = await obtain_images(
-                self.site.engine, [(it.workload.key, it.images) for it in wanted], turn
-            )
-            if obtained:
+            await self._check(project, wanted, only)
+            self._warn(wanted, turn)
+            needed = [(it.workload.key, it.images) for it in wanted]
+            obtained = await obtain_images(self.site.engine, needed, turn)
+            results = await self._let_go(project, only, turn)
+            if obtained or results:  # a workload under another name, or a port of theirs, may be wanted anew
                 wanted = [await self.read(project, workload.key, obtained) for workload in chosen]
-            gone = [] if only else sorted(self.attachments.keys() - {it.key for it in project.workloads})
-            dropped = () if only else await self._holdings.find_dropped(project, self._holder)
-            results = await self._settle(
-                *(self._holdings.detach(key, remove_agent=True, tolerant=True) for key in gone),
-                *(self._holdings.drop(mark) for mark in dropped),
-            )
-            if dropped:
-                await self._holdings.sweep(project)
-            if results:  # a workload under another name, or a port of theirs, may be wanted anew
-                wanted = [await self.read(project, workload.key, obtained) for workload in chosen]
-            results += await self._apply_all(wanted, takeover=takeover, whole=whole)
+            results += await self._apply_all(wanted, turn, takeover=takeover, whole=whole)
             return {"workloads": rows_of(results), "notes": []}
+
+    async def _check(self, project: Project, wanted: list[Wanted], only: tuple[str, ...]) -> None:
+        """What can be known before anything changes."""
+        check_targets(wanted, self._others(project, wanted, only))
+        await check_ports(self.site.engine, self.site.place.id, wanted, only)
+        await check_folders(self.site.place, wanted)
+        for item in wanted:
+            await check_rights(self.site.cluster, item.install)
+
+    def _warn(self, wanted: list[Wanted], turn: Turn) -> None:
+        for item in wanted:
+            if item.workload.key not in self.attachments:
+                for caution in item.cautions:
+                    turn.say(item.workload.key, f"warning: {caution}")
+
+    async def _let_go(
+        self, project: Project, only: tuple[str, ...], turn: Turn
+    ) -> list[Json | BaseException]:
+        """What was taken out of the file is put back by a bare `up`."""
+        gone = [] if only else sorted(self.attachments.keys() - {it.key for it in project.workloads})
+        dropped = [] if only else await self._holdings.find_dropped(project, self._holder)
+        results = await self._settle(
+            *(self._holdings.detach(key, turn, remove_agent=True, tolerant=True) for key in gone),
+            *(self._holdings.drop(mark, turn) for mark in dropped),
+        )
+        if dropped:
+            await self._holdings.sweep(project)
+        return results
 
     def _others(
         self, project: Project, wanted: list[Wanted], only: tuple[str, ...]
@@ -133,47 +135,70 @@ class Session:
         keys = self.attachments.keys() - going - {it.workload.key for it in wanted}
         return {key: self.attachments[key].wanted.ref for key in sorted(keys)}
 
-    async def leave(self, only: tuple[str, ...], *, report: Report = silent) -> Json:
+    async def leave(self, only: tuple[str, ...], turn: Turn) -> Json:
         """Hand back; agent, container and volumes stay for the next ``up``."""
-        async with self._turn(report, self.site.timeout):
-            keys = [key for key in sorted(self.attachments) if not only or key in only]
-            rows = await self._together(*(self._holdings.detach(key, remove_agent=False) for key in keys))
-            return {"workloads": rows, "notes": []}
+        return await self._detach(only, turn, remove_agent=False)
 
-    async def down(self, only: tuple[str, ...], *, volumes: bool, report: Report = silent) -> Json:
+    async def down(self, only: tuple[str, ...], turn: Turn) -> Json:
         """Hand back and take everything of ours away."""
-        async with self._turn(report, self.site.timeout):
-            keys = [key for key in sorted(self.attachments) if not only or key in only]
-            rows = await self._together(*(self._holdings.detach(key, remove_agent=True) for key in keys))
-            return {"workloads": rows, "notes": []}
+        return await self._detach(only, turn, remove_agent=True)
 
-    async def restart(self, key: str, *, report: Report = silent) -> Json:
-        """Stop and start the local container; connections wait meanwhile."""
-        async with self._turn(report, self.site.timeout):
+    async def _detach(self, only: tuple[str, ...], turn: Turn, *, remove_agent: bool) -> Json:
+        async with self._working():
+            keys = [key for key in sorted(self.attachments) if not only or key in only]
+            work = (self._holdings.detach(key, turn, remove_agent=remove_agent) for key in keys)
+            return {"workloads": rows_of(await self._settle(*work)), "notes": []}
+
+    async def restart(self, key: str, turn: Turn) -> Json:
+        """Stop and start the local side; connections wait meanwhile."""
+        async with self._working():
             attachment = self.attachments.get(key)
             if attachment is None:
                 raise ConfigurationError(f"{key} is not attached", hint=f"`devcluster up {key}` starts it")
-            async with self._holdings.or_put_back(attachment.wanted, created=False):
-                await attachment.restart()
+            async with self._holdings.or_put_back(attachment.wanted, turn, created=False):
+                await attachment.restart(turn)
             return {"workloads": [{"name": key, "outcome": "restarted", "detail": []}], "notes": []}
 
+    async def compare(self, project: Project, only: tuple[str, ...], turn: Turn) -> Json:
+        """What another ``up`` would make of what is attached: ``{"workloads": [{"name", "title",
+        "decision"}]}``, the last one of ``rules.outcome``."""
+        rows = []
+        for key, attachment in sorted(self.attachments.items()):
+            if only and key not in only:
+                continue
+            in_file = any(workload.key == key for workload in project.workloads)
+            wanted = await self.read(project, key) if in_file else None
+            decision = await self._decide(attachment, wanted, turn)
+            rows.append({"name": key, "title": attachment.wanted.title, "decision": asdict(decision)})
+        return {"workloads": rows}
+
+    async def _decide(self, current: Attachment | None, wanted: Wanted | None, turn: Turn) -> Decision:
+        if wanted is None:
+            return decide(Comparison(in_file=False))
+        seen = Comparison(
+            attached=current.truth.state if current is not None else None,
+            agent_fits=wanted.install.adopted,
+            astray=wanted.install.astray,
+            same_taking=current is None or current.is_taken_as(wanted),
+        )
+        if current is not None and seen.in_place:
+            absent = wanted.images.local.facts is None  # by an image that is not even here
+            seen = replace(seen, differs=absent or await current.differs(wanted, turn))
+        return decide(seen)
+
     @contextlib.asynccontextmanager
-    async def _turn(self, report: Report, timeout: float) -> AsyncIterator[None]:
+    async def _working(self) -> AsyncIterator[None]:
+        """One at a time."""
         async with self._lock:
-            self.site.report, self.site.timeout = report, timeout
             self.used = True
             self.changes.notify()  # live from now on; a first `up` that fails ends the host process
             try:
                 yield
             finally:
-                self.site.report = silent
                 asyncio.get_running_loop().call_soon(self.changes.notify)
 
-    async def _together(self, *work: Coroutine[Any, Any, Json]) -> list[Json]:
-        """All at once; if some fail the others go on to their end, then one error tells of all."""
-        return rows_of(await self._settle(*work))
-
     async def _settle(self, *work: Coroutine[Any, Any, Json]) -> list[Json | BaseException]:
+        """All at once; if some fail the others go on to their end."""
         return list(await asyncio.gather(*work, return_exceptions=True))
 
     async def read(self, project: Project, key: str, obtained: Obtained = NOTHING) -> Wanted:
@@ -183,89 +208,94 @@ class Session:
         return await read_wanted(site.cluster, site.engine, project, workload, site.place.namespace, obtained)
 
     async def _apply_all(
-        self, wanted: list[Wanted], *, takeover: bool, whole: bool
+        self, wanted: list[Wanted], turn: Turn, *, takeover: bool, whole: bool
     ) -> list[Json | BaseException]:
         """All at once.  Broken off, where one fails with *whole*, or where this process is told to end
         meanwhile, what is done is put back, too."""
         before = frozenset(self.attachments)
         try:
-            results = await self._settle(*(self._apply_one(item, takeover=takeover) for item in wanted))
+            results = await self._settle(*(self._apply_one(item, turn, takeover=takeover) for item in wanted))
         except asyncio.CancelledError:
-            for item, error in await self._undo(wanted, before, "interrupted"):
-                self._holdings.tell(item, error)
+            for item, error in await self._undo(wanted, turn, before, "interrupted"):
+                self._holdings.tell(item, error, turn)
             raise
         both = zip(wanted, results, strict=True)
         failed = [item.workload.key for item, result in both if isinstance(result, BaseException)]
         if not self.ending and not (whole and failed):
             return half_way(results)
-        undone = await self._undo(wanted, before, f"{', '.join(failed)} failed" if failed else "ending")
+        why = f"{', '.join(failed)} failed" if failed else "ending"
+        undone = await self._undo(wanted, turn, before, why)
         errors = [result for result in results if isinstance(result, BaseException)]
         errors += [_just_ending()] if self.ending else []
         return half_way([*errors, *(_as_well(item, error) for item, error in undone)])
 
     async def _undo(
-        self, wanted: list[Wanted], before: frozenset[str], why: str
+        self, wanted: list[Wanted], turn: Turn, before: frozenset[str], why: str
     ) -> list[tuple[Wanted, DevclusterError]]:
         """Put back what is attached now and was not *before*; each with the error that came of it."""
         done = [it for it in wanted if it.workload.key in self.attachments.keys() - before]
         error = FailedError(why)
-        put_back = (self._holdings.put_back(it, created=not it.install.adopted, error=error) for it in done)
+        put_back = (
+            self._holdings.put_back(it, turn, created=not it.install.adopted, error=error) for it in done
+        )
         return list(zip(done, await asyncio.gather(*put_back), strict=True))
 
-    async def _apply_one(self, wanted: Wanted, *, takeover: bool) -> Json:
-        key = wanted.workload.key
-        current = self.attachments.get(key)
-        if (
-            current is not None
-            and current.wanted.ref == wanted.ref
-            and wanted.install.adopted
-            and current.condition.state not in ("failed", "held")
-        ):
-            repaired = wanted.install.astray
-            await current.check(wanted)
-            async with self._holdings.or_put_back(wanted, created=False) as attempt:
-                if repaired:
-                    await self._install(wanted, takeover=takeover, attempt=attempt)
-                    await current.until_repaired()
-                changed = await current.change(wanted) or repaired
-            return self._row(current, "changed" if changed else "unchanged")
-        attachment = await self._attach(wanted, current, takeover=takeover)
-        return self._row(attachment, "changed" if current is not None else "created")
+    async def _apply_one(self, wanted: Wanted, turn: Turn, *, takeover: bool) -> Json:
+        current = self.attachments.get(wanted.workload.key)
+        if current is not None:
+            await current.until_engine(turn)
+        decision = await self._decide(current, wanted, turn)
+        if decision.work == "attach" or current is None:
+            current = await self._attach(wanted, current, turn, takeover=takeover)
+        else:
+            await self._edit(current, wanted, decision, turn, takeover=takeover)
+        return self._row(current, decision.outcome)
 
-    async def _attach(self, wanted: Wanted, former: Attachment | None, *, takeover: bool) -> Attachment:
+    async def _edit(
+        self, current: Attachment, wanted: Wanted, decision: Decision, turn: Turn, *, takeover: bool
+    ) -> None:
+        if decision.work == "edit":
+            await current.check(wanted)
+        async with self._holdings.or_put_back(wanted, turn, created=False) as attempt:
+            if decision.lead:
+                await self._install(wanted, turn, takeover=takeover, attempt=attempt)
+                await current.until_repaired()
+            if decision.work == "edit":
+                await current.change(wanted, turn)
+
+    async def _attach(
+        self, wanted: Wanted, former: Attachment | None, turn: Turn, *, takeover: bool
+    ) -> Attachment:
         """*former*: what stands there under the same key; it is handed back first."""
         created = not wanted.install.adopted
-        async with self._holdings.or_put_back(wanted, created=created, begun=False) as attempt:
+        async with self._holdings.or_put_back(wanted, turn, created=created, begun=False) as attempt:
             if former is not None:
-                if former.condition.state not in ("failed", "held"):
+                if former.truth.state not in ("failed", "held"):
                     attempt.begin()
-                    await former.hand_back()
+                    await former.hand_back(turn)
                 await self._holdings.end(former)
             takeover = takeover or await self._opening.is_abandoned(wanted)
-            wanted, installed = await self._install(wanted, takeover=takeover, attempt=attempt)
-            attachment = await self._open(wanted, installed, takeover=takeover)
-            await attachment.attach()
+            wanted, installed = await self._install(wanted, turn, takeover=takeover, attempt=attempt)
+            attachment = await self._opening.claim(wanted, installed, takeover=takeover)
+            self._holdings.add(attachment)
+            await attachment.attach(turn)
         return attachment
 
-    async def _install(self, wanted: Wanted, *, takeover: bool, attempt: Attempt) -> tuple[Wanted, Installed]:
+    async def _install(
+        self, wanted: Wanted, turn: Turn, *, takeover: bool, attempt: Attempt
+    ) -> tuple[Wanted, Installed]:
         """Once more from the beginning where somebody installs the same at this very moment."""
         try:
-            installed = await self._opening.install(wanted, takeover=takeover, begin=attempt.begin)
+            installed = await self._opening.install(wanted, turn, takeover=takeover, begin=attempt.begin)
         except BusyError:
             wanted = await self.read(wanted.project, wanted.workload.key, wanted.images.obtained)
-            installed = await self._opening.install(wanted, takeover=takeover, begin=attempt.begin)
+            installed = await self._opening.install(wanted, turn, takeover=takeover, begin=attempt.begin)
         return wanted, installed
 
-    async def _open(self, wanted: Wanted, installed: Installed, *, takeover: bool) -> Attachment:
-        attachment = await self._opening.claim(wanted, installed, takeover=takeover)
-        self._holdings.add(attachment)
-        return attachment
-
     def _row(self, attachment: Attachment, outcome: str) -> Json:
-        netns = attachment.local.network.netns
-        ports = netns.ports if netns is not None else ()
-        detail = [f"{attachment.wanted.title} is answered by {attachment.local.name}"]
-        detail += [str(port) for port in ports]
+        local = attachment.local.sight
+        detail = [f"{attachment.wanted.title} is answered by {local.name}"]
+        detail += [str(port) for port in local.ports]
         warnings = [asdict(caution) for caution in attachment.wanted.cautions]
         return {"name": attachment.key, "outcome": outcome, "detail": detail, "warnings": warnings}
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from devcluster.edge.docker.engine import PublishedPort
 from devcluster.rules.marks import render_time
+from devcluster.rules.state import PodTruth, see_pod
 from devcluster.run.host.attachment import Attachment
-from devcluster.run.host.podlink import PodLink
 from devcluster.run.host.session import Session
 
 Json = dict[str, Any]
@@ -21,22 +21,25 @@ def session_status(session: Session) -> Json:
 
 
 def _workload(attachment: Attachment) -> Json:
-    wanted, local = attachment.wanted, attachment.local
-    ports = local.network.netns.ports if local.network.netns is not None else ()
+    wanted, local = attachment.wanted, attachment.local.sight
+    truth, snapshot = attachment.truth, attachment.snapshot
     return {
         "name": attachment.key,
         "target": f"{wanted.title}/{wanted.object.container}",
         "mode": wanted.workload.mode,
-        "state": attachment.condition.state,
-        "since": render_time(attachment.condition.since),
-        "reason": attachment.condition.reason,
+        "state": truth.state,
+        "since": render_time(truth.since),
+        "reason": truth.reason,
         "holder": attachment.claim.holder | {"since": attachment.claim.since},
-        "pods": [_pod(attachment, link) for link in _sorted(attachment)],
-        "pods_wanted": attachment.condition.pods_wanted,
-        "ports": [_port(port) for port in ports],
-        "volumes": local.filling.status(),
-        "rewrites": [asdict(made) for made in (*local.rewrites, *local.filling.rewrites())],
-        "drift": list(attachment.condition.drift),
+        "pods": [
+            _pod(see_pod(pod, snapshot.now), attachment.ways_kind, local.lanes)
+            for pod in sorted(snapshot.pods, key=lambda pod: pod.name)
+        ],
+        "pods_wanted": snapshot.pods_wanted,
+        "ports": [_port(port) for port in local.ports],
+        "volumes": list(local.volumes),
+        "rewrites": [asdict(made) for made in local.rewrites],
+        "drift": [one.text for one in snapshot.drift],
     }
 
 
@@ -50,20 +53,13 @@ def _port(published: PublishedPort) -> Json:
     }
 
 
-def _sorted(attachment: Attachment) -> list[PodLink]:
-    return sorted(attachment.links.staying, key=lambda link: link.pod.name)
-
-
-def _pod(attachment: Attachment, link: PodLink) -> Json:
-    lanes = [lane for lane in attachment.local.network.lanes.get("lanes", []) if lane["pod"] == link.pod.name]
-    times = [lane["rtt_ms"] for lane in lanes]
+def _pod(pod: PodTruth, ways: str, lanes: tuple[Json, ...]) -> Json:
+    own = [lane for lane in lanes if lane["pod"] == pod.name]
+    times = [lane["rtt_ms"] for lane in own]
     return {
-        "name": link.pod.name,
-        "state": link.seen,
-        "lane": link.ways.kind if times else "",
+        "name": pod.name,
+        "state": pod.state,
+        "lane": ways if times else "",
         "rtt_ms": min(times) if times else None,
-        "bytes": {
-            "sent": sum(lane["sent"] for lane in lanes),
-            "received": sum(lane["received"] for lane in lanes),
-        },
+        "bytes": {"sent": sum(it["sent"] for it in own), "received": sum(it["received"] for it in own)},
     }

@@ -61,9 +61,9 @@ async def session_verify(session: Session) -> Json:
 
 async def _verify(session: Session, attachment: Attachment) -> tuple[Verdict, ...]:
     expected = _expected(attachment.wanted)
-    if attachment.condition.state in _HOPS:
-        reason = attachment.condition.reason or f"{attachment.key} is {attachment.condition.state}"
-        return broken_everywhere(expected, _HOPS[attachment.condition.state], reason)
+    if (truth := attachment.truth).state in _HOPS:
+        reason = truth.reason or f"{attachment.key} is {truth.state}"
+        return broken_everywhere(expected, _HOPS[truth.state], reason)
     async with _asking(session, attachment) as asking:
         behind = await _observe(session, attachment, expected, asking)
         names = {pod["status"]["podIP"]: pod["metadata"]["name"] for pod in behind.pods if _address(pod)}
@@ -108,7 +108,7 @@ async def _observe(
 def _why(link: PodLink, refused: Mapping[str, str]) -> str:
     """Why the agent is not ours; '' if it is and looks for proofs."""
     if link.state != "attached":
-        return f"not held ({link.state}): {link.trouble or 'the agent was not reached yet'}"
+        return f"not held ({link.state}): {link.reason or 'the agent was not reached yet'}"
     if not link.connected:
         return "not held: the conversation with its agent is broken"
     if (route := link.agent_state.get("route", "laptop")) == "child":

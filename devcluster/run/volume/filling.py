@@ -19,8 +19,9 @@ from devcluster.edge.docker.files import VolumeTarget
 from devcluster.rules.container import VolumeBind
 from devcluster.rules.environment import RewriteMade, wanted_services
 from devcluster.rules.volumes import VolumePlan, nested
-from devcluster.run.report import Progress
+from devcluster.run.report import Progress, Report, silent
 from devcluster.run.site import Site
+from devcluster.run.turn import Turn
 from devcluster.run.volume.one_fill import FillResult, Rewriting
 from devcluster.run.volume.single import SingleSource, find_single
 from devcluster.run.volume.volumes import (
@@ -77,10 +78,10 @@ class Filling:
         """What the container mounts."""
         return tuple(copy.bind for copy in self._copies)
 
-    async def fill(self, link: AgentLink) -> None:
+    async def fill(self, link: AgentLink, turn: Turn) -> None:
         """Copy, or what changed since the last time; all volumes at once."""
         self._copies = await self._found(link)
-        await together(*(self._fill(copy, link) for copy in self._copies), name="fill")
+        await together(*(self._fill(copy, link, turn.report) for copy in self._copies), name="fill")
         self.source = link.address.pod
 
     @property
@@ -102,7 +103,7 @@ class Filling:
         if self._tokens.get(copy.label) == lines:
             return
         self._scanned[copy.label, copy.file] = lines
-        await self._fill(copy, link)
+        await self._fill(copy, link, silent)
         self._tokens[copy.label] = lines
 
     async def check(self, link: AgentLink) -> None:
@@ -166,7 +167,7 @@ class Filling:
             lines = await check_volume(copy.source(link), root, exclude, plan.limit, copy.label)
             self._scanned[copy.label, copy.file] = lines
 
-    async def _fill(self, copy: _Copy, link: AgentLink) -> None:
+    async def _fill(self, copy: _Copy, link: AgentLink, report: Report) -> None:
         if copy.plan.mode == "empty":
             await empty_volume(copy.source(link), copy.plan.volume.mount_path, copy.target)
             return
@@ -178,7 +179,7 @@ class Filling:
             exclude=self._exclude(copy),
             limit=copy.plan.limit,
             rewrite=self._rewriting(copy.plan),
-            report=lambda *numbers: self._say(copy.label, numbers),
+            report=lambda *numbers: self._say(report, copy.label, numbers),
             label=copy.label,
             scanned=self._scanned.pop((copy.label, copy.file), None),
             pod_wins=copy.plan.volume.is_token,
@@ -188,7 +189,7 @@ class Filling:
             kept = ", ".join(result.kept_local[:3]) + (" …" if len(result.kept_local) > 3 else "")
             count = len(result.kept_local)
             text = f"volume {copy.label}: {count} changed here and in the pod, left as they are here: {kept}"
-            self._site.report(Progress(self._wanted.workload.key, text))
+            report(Progress(self._wanted.workload.key, text))
 
     def _rewriting(self, plan: VolumePlan) -> Rewriting | None:
         if not plan.rewrite:
@@ -197,7 +198,7 @@ class Filling:
         services = wanted_services(self._wanted.workload, self._wanted.services, namespace)
         return Rewriting(plan.rewrite, services, namespace)
 
-    def _say(self, label: str, numbers: tuple[int, ...]) -> None:
+    def _say(self, report: Report, label: str, numbers: tuple[int, ...]) -> None:
         """Now and then, and the last of it once; *numbers* as ``run.one_fill`` reports them."""
         done, files, size, count = numbers
         when, said = self._said.get(label, (0.0, ()))
@@ -206,7 +207,7 @@ class Filling:
             return
         self._said[label] = (now, numbers)
         text = f"copying {label}, {files} of {count} files"
-        self._site.report(Progress(self._wanted.workload.key, text, done, size, "bytes"))
+        report(Progress(self._wanted.workload.key, text, done, size, "bytes"))
 
 
 def labelled(plans: tuple[VolumePlan, ...]) -> list[tuple[VolumePlan, str]]:

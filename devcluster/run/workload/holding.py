@@ -65,7 +65,7 @@ async def _ask(cluster: Cluster, secret: Json, namespace: str, pod: str, beats: 
     keys = Keys(secret_file(secret, "laptop.key").encode(), secret_file(secret, "agent.pub").strip())
     address = AgentAddress(namespace, pod, settings["port"])
     with suppress(DevclusterError, RefusedError, OSError, TimeoutError):
-        async with open_agent(Ways(), await cluster.upgrade_target(), address, keys, timeout=_OPEN) as link:
+        async with open_agent(Ways(), cluster.upgrade_target, address, keys, timeout=_OPEN) as link:
             state = await link.call("state", timeout=_OPEN)
             if state["holder"] is None or not beats:
                 return state["holder"] is not None

@@ -17,6 +17,7 @@ from devcluster.edge.kube.agent import AgentBinary
 from devcluster.edge.kube.cluster import Cluster
 from devcluster.edge.kube.workload import WorkloadObject, find_workload
 from devcluster.errors import ConfigurationError
+from devcluster.plan.handover import Handover, plan_handover
 from devcluster.plan.install import InstallPlan, Wish, base_template, plan_install
 from devcluster.rules.environment import wanted_services
 from devcluster.rules.health import HealthPlan, healthcheck_source
@@ -80,6 +81,12 @@ class Wanted:
             f"until `up` has pulled image {self.images.pod.source}, its command and its stop signal are "
             "unknown: `up` may still refuse it, or set an installed agent up anew"
         )
+
+    @property
+    def handover(self) -> Handover:
+        """How it is taken and given back."""
+        wish = self.workload
+        return plan_handover(wish.mode, self.order, wish.take, wish.run)
 
     @property
     def replicas(self) -> int:

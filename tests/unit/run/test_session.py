@@ -13,6 +13,7 @@ from devcluster.errors import FailedError
 from devcluster.run.host.session import open_session
 from devcluster.run.place import place_of
 from devcluster.run.site import Site
+from devcluster.run.turn import Turn
 
 
 async def test_who_asks_while_it_hands_back_is_refused(tmp_path: Path) -> None:
@@ -21,7 +22,7 @@ async def test_who_asks_while_it_hands_back_is_refused(tmp_path: Path) -> None:
     project = Project(name="shop", file=tmp_path / "devcluster.yaml", workloads=())
     async with open_session(site) as session:
         async with session._lock:  # the hand-back
-            asked = asyncio.ensure_future(session.apply(project, (), takeover=False, timeout=1))
+            asked = asyncio.ensure_future(session.apply(project, (), Turn.of(1), takeover=False))
             await asyncio.sleep(0)
             session.ending = True
         with pytest.raises(FailedError, match="just ending"):

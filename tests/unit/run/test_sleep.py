@@ -8,10 +8,12 @@ from typing import Any, cast
 
 import pytest
 
-from devcluster.edge.agent.ssh import AgentLink, Keys
+from devcluster.edge.agent.ssh import AgentLink
 from devcluster.plan.cluster import AgentPod
 from devcluster.run.host import sleep
-from devcluster.run.host.podlink import Claim, PodLink, Wire
+from devcluster.run.host.changes import Changes
+from devcluster.run.host.podlink import Claim, PodLink
+from tests.unit.run.scripted import ScriptedCluster, ScriptedLocal
 
 
 class _Deaf:
@@ -33,7 +35,7 @@ async def test_a_link_ends_after_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
         return slept[0]
 
     monkeypatch.setattr(sleep, "asleep", asleep)
-    link = PodLink(_pod(), Claim(1, {}, "", 600.0, "start-first"), _wire(), lambda: None)
+    link = _link(600.0)
     serving = asyncio.create_task(link._serve(cast(AgentLink, _Deaf())))
     async with asyncio.timeout(5):
         await looked.wait()
@@ -44,7 +46,7 @@ async def test_a_link_ends_after_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_an_answer_behind_megabytes_is_waited_for() -> None:
     """Bytes that come in are a sign of life; where none do, the beat's patience is the end."""
-    link, late = PodLink(_pod(), Claim(1, {}, "", 0.5, "start-first"), _wire(), lambda: None), _Late()
+    link, late = _link(0.5), _Late()
     await link._one_beat(cast(AgentLink, late))
     late.heard -= 600
     with pytest.raises(TimeoutError):
@@ -69,9 +71,10 @@ def _pod() -> AgentPod:
     return AgentPod(name="web-1", uid="u", ip="10.0.0.1", phase="Running")
 
 
-async def _nowhere() -> Any:
-    raise OSError
-
-
-def _wire() -> Wire:
-    return Wire(_nowhere, "shop", 9900, Keys(laptop=b"", agent_public=""))
+def _link(lease: float) -> PodLink:
+    changes = Changes()
+    claim = Claim(1, {}, "", lease)
+    cluster = ScriptedCluster([])
+    cluster.show("web-1")
+    cluster.agents["web-1"].dead = True
+    return PodLink(_pod(), claim, cluster, ScriptedLocal([], changes), changes)

@@ -7,11 +7,10 @@ the application keeps its network; a new namespace needs a new gateway, and whoe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
 
-from devcluster.edge.agent.ssh import Keys
 from devcluster.edge.docker.engine import NetnsInfo
 from devcluster.edge.lane.door import Door
 from devcluster.edge.lines import Json
@@ -22,10 +21,12 @@ from devcluster.rules.naming import container_name
 from devcluster.run.host.changes import Changes
 from devcluster.run.host.gateway import gateway_settings
 from devcluster.run.host.outage import Outage
+from devcluster.run.host.sides import Entry
 from devcluster.run.host.talk import GatewayTalk
-from devcluster.run.report import Progress
 from devcluster.run.site import Site
 from devcluster.run.workload.wanted import Wanted
+
+_log = logging.getLogger("devcluster.host")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,41 +35,43 @@ class _Made:
 
     wanted: Wanted
     facts: PodFacts
-    keys: Keys
-    epoch: int
 
 
-class LocalNetwork:
-    """One workload's.  ``netns``: None before ``open``; ``door``: the gateway's, None while it is away;
-    ``outage``: whether the engine took all of it along.  *on_door* hears that ``door`` changed, and so do
-    *changes*; *on_outage* hears that one began."""
+class ContainerNetwork:
+    """One workload's.  ``netns``: None before ``open``; ``outage``: whether the engine took all of it
+    along."""
 
-    def __init__(
-        self,
-        site: Site,
-        key: str,
-        changes: Changes,
-        *,
-        on_door: Callable[[], None],
-        on_outage: Callable[[], None],
-    ) -> None:
+    def __init__(self, site: Site, key: str, entry: Entry, changes: Changes) -> None:
         self.netns: NetnsInfo | None = None
-        self.door: Door | None = None
         self._site = site
         self._key = key
+        self._entry = entry
         self._changes = changes
-        self._on_door = on_door
-        self._on_outage = on_outage
         self._made: _Made | None = None
         self._making = asyncio.Lock()  # a gateway, with or without its network namespace
         self._opening = False
-        self._talk = GatewayTalk(key, changes, lambda: self.door, site.changed)
-        self.outage = Outage(site, self._standing, lambda: self._talk.stands, self._went_away)
+        self._talk = GatewayTalk(key, changes)
+        self.outage = Outage(site.engine, self, changes)
 
     @property
-    def lanes(self) -> Json:
+    def door(self) -> Door | None:
+        """The gateway's; None while it is away."""
+        return None if self.outage.reason else self._talk.door
+
+    @property
+    def lanes(self) -> tuple[Json, ...]:
         """As the gateway told them last."""
-        return self._talk.state
+        return self._talk.lanes
+
+    @property
+    def standing(self) -> str | None:
+        """The namespace whose end is an outage; None while it is we who replace it."""
+        return None if self.netns is None or self._opening else self.netns.container_id
+
+    @property
+    def talks(self) -> bool:
+        """Whether the gateway answers at this moment."""
+        return self._talk.stands
 
     async def run(self) -> None:
         """Keep the gateway alive and its conversation open, until cancelled."""
@@ -80,9 +83,13 @@ class LocalNetwork:
         """``healthy`` and ``text`` of a v1.Probe, run once in the namespace; see ``GatewayTalk.probe``."""
         return await self._talk.probe(probe)
 
-    async def open(self, wanted: Wanted, facts: PodFacts, keys: Keys, epoch: int) -> None:
+    def lead(self, pod: str) -> None:
+        """Outbound connections go by *pod*."""
+        self._talk.lead(pod)
+
+    async def open(self, wanted: Wanted, facts: PodFacts) -> None:
         """Network namespace and gateway, made anew."""
-        await self._open(_Made(wanted, facts, keys, epoch))
+        await self._open(_Made(wanted, facts))
 
     async def open_again(self) -> None:
         """Both made anew as they were."""
@@ -93,7 +100,7 @@ class LocalNetwork:
         """The same namespace, which had ended, and a gateway.  GoneError where it is no more."""
         assert self.netns is not None
         async with self._making:
-            self._shut_door()
+            self._set_door(None)
             netns = self.netns.container_id
             await self._site.engine.start(netns)
             self.netns = await self._site.engine.netns_info(netns)
@@ -107,29 +114,20 @@ class LocalNetwork:
     async def close(self) -> None:
         """The gateway goes, the namespace stays."""
         async with self._making:
-            self._shut_door()
+            self._set_door(None)
             await self._site.engine.remove(self._gateway)
 
     @property
     def _gateway(self) -> str:
         return container_name(self._site.place.id, self._key, "gateway")
 
-    def _standing(self) -> str | None:
-        """The namespace whose end is an outage; None while it is we who replace it."""
-        return None if self.netns is None or self._opening else self.netns.container_id
-
-    def _went_away(self) -> None:
-        self._shut_door()
-        self._on_outage()
-
-    def _shut_door(self) -> None:
-        self.door = None
-        self._on_door()
+    def _set_door(self, door: Door | None) -> None:
+        self._talk.door = door
         self._changes.notify()
 
     async def _open(self, made: _Made) -> None:
         async with self._making:
-            self._shut_door()
+            self._set_door(None)
             self._made = made
             self._opening = True
             try:
@@ -156,25 +154,22 @@ class LocalNetwork:
         made = self._made
         settings = gateway_settings(
             made.facts,
-            made.keys,
+            self._entry,
             made.wanted.project.network,
-            epoch=made.epoch,
             docker_network=subnet,
             docker_gateway=gateway,
             extra_hosts=made.wanted.workload.runtime.extra_hosts,
         )
         project = self._site.place.id
         await self._site.engine.start_gateway(project, self._key, self.netns.container_id, settings.line)
-        self.door = Door(self.netns.door_port, settings.token)
-        self._on_door()
-        self._changes.notify()
+        self._set_door(Door(self.netns.door_port, settings.token))
 
     async def _watch_gateway(self) -> None:
         while True:
             await self._changes.until(lambda: self.door is not None)
             door = self.door
             if not await self.outage.until_end_of(self._gateway):
-                await self._changes.until(lambda: not self.outage.reason)
+                await self.outage.until_over()
             else:
                 await self._renew_gateway(door)
 
@@ -183,9 +178,10 @@ class LocalNetwork:
             async with self._making:
                 if self.door is not door:  # we have closed it, or made another one
                     return
-                self._shut_door()
-                self._site.report(Progress(self._key, "the gateway ended; starting it anew"))
+                _log.warning("%s: the gateway ended; starting it anew", self._key)
+                self._set_door(None)
                 await self._start_another_gateway()
+                _log.info("%s: the gateway stands again", self._key)
         except EngineError:
             if not await self.outage.begins():
                 raise

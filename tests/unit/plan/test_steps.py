@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from devcluster.plan.local import plan_pulls
-from devcluster.plan.steps import render_steps
+from devcluster.plan.steps import plan_pulls, render_steps
 from devcluster.rules.image import ImageChoice, ImageFacts
 
 HERE = ImageFacts("sha256:1", (), (), None, "", "/", "amd64", ())

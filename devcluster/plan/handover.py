@@ -1,0 +1,260 @@
+"""The handover of one workload as a value: what is done on the way there, on the way back and after a loss.
+
+How a workload is taken depends on its mode, its order, its take and on what runs on the laptop.  The naive
+way asks for these wherever something is done; then nobody can say what `stop-first` means without reading
+five files, and a new mode is a change in each.  So this function alone asks.  What it returns is printed by
+`plan` and performed by one executor (``run.host.executor``).
+
+Rules:
+- everything is read and prepared while the original serves;
+- `replace` stops the original: after the local container is healthy (``start-first``), or before it starts,
+  for what must never run twice (``stop-first``);
+- `intercept` leads the traffic to the laptop and lets the original run on; `ingest` leads nothing;
+- what agents are told in ``Join`` those of pods that come later are told, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from devcluster.config.model import Mode, Order, Run, Take
+
+Request = Literal["pause", "stop", "take", "release"]
+_REQUESTS: dict[Request, str] = {
+    "pause": "let its connections wait in the pods",
+    "stop": "stop the original",
+    "take": "lead its connections to the laptop",
+    "release": "lead its connections to the original",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """An agent is held, the pod's facts are read, and it is known that the volumes can be copied."""
+
+    name: Literal["hold"] = "hold"
+
+    @property
+    def cause(self) -> str:
+        return "nobody else may take it meanwhile"
+
+    @property
+    def undo(self) -> str:
+        return "lets go of them"
+
+    def __str__(self) -> str:
+        return "hold the agents and read what the pod has"
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """The laptop's end of the pod's network: the gateway, or the laptop's own ports."""
+
+    run: Run
+    name: Literal["connect"] = "connect"
+
+    @property
+    def cause(self) -> str:
+        return "the local side lives in the pod's network"
+
+    @property
+    def undo(self) -> str:
+        return "closes it"
+
+    def __str__(self) -> str:
+        return "start the gateway" if self.run == "container" else "open the ports on the laptop"
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """The pod's volumes on the laptop; *again*: what changed until the original had stopped."""
+
+    again: bool = False
+    name: Literal["fill"] = "fill"
+
+    @property
+    def cause(self) -> str:
+        return "a private copy is safe to break"
+
+    @property
+    def undo(self) -> str:
+        return "keeps a copy that was changed here"
+
+    def __str__(self) -> str:
+        return "copy what the original changed in the volumes" if self.again else "copy the pod's volumes"
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Each agent that is held now is told *requests*, one after the other."""
+
+    requests: tuple[Request, ...]
+
+    @property
+    def name(self) -> str:
+        return "-".join(self.requests)
+
+    @property
+    def cause(self) -> str:
+        return "never two of it run at once" if "stop" in self.requests else "no connection fails meanwhile"
+
+    @property
+    def undo(self) -> str:
+        return "starts the original again" if "stop" in self.requests else ""
+
+    def __str__(self) -> str:
+        return ", and ".join(_REQUESTS[one] for one in self.requests)
+
+
+@dataclass(frozen=True, slots=True)
+class HoldAll:
+    """Every agent is held, so that a former holder keeps no part."""
+
+    name: Literal["hold-all"] = "hold-all"
+
+    @property
+    def cause(self) -> str:
+        return "of two laptops never both hold a part"
+
+    @property
+    def undo(self) -> str:
+        return ""
+
+    def __str__(self) -> str:
+        return "wait until every agent is held"
+
+
+@dataclass(frozen=True, slots=True)
+class StartLocal:
+    """A new local container that is healthy; *again*: the one that is there, stopped and started."""
+
+    again: bool = False
+    name: Literal["start"] = "start"
+
+    @property
+    def cause(self) -> str:
+        return "it takes over"
+
+    @property
+    def undo(self) -> str:
+        return "removes it"
+
+    def __str__(self) -> str:
+        verb = "restart" if self.again else "start"
+        return f"{verb} the local container and wait until it is healthy"
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """The local side as the edited file says, up to what ``StartLocal`` starts."""
+
+    name: Literal["replace"] = "replace"
+
+    @property
+    def cause(self) -> str:
+        return "the file, the pod or a Service says something else than when it was started"
+
+    @property
+    def undo(self) -> str:
+        return ""
+
+    def __str__(self) -> str:
+        return "remove the local container that was there"
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """From now on each agent, of pods that come later too, is told *requests* once its lane stands."""
+
+    requests: tuple[Request, ...]
+    name: Literal["join"] = "join"
+
+    @property
+    def cause(self) -> str:
+        return "that is what the file asks for"
+
+    @property
+    def undo(self) -> str:
+        return "leads them back"
+
+    def __str__(self) -> str:
+        texts = [_REQUESTS[one] for one in self.requests if one != "pause"]
+        return ", and ".join(texts) or "keep the agents; the original serves"
+
+
+@dataclass(frozen=True, slots=True)
+class StopLocal:
+    """The local side stops and is kept."""
+
+    name: Literal["stop-local"] = "stop-local"
+
+    @property
+    def cause(self) -> str:
+        return "nobody is sent to it any more"
+
+    @property
+    def undo(self) -> str:
+        return ""
+
+    def __str__(self) -> str:
+        return "stop the local container"
+
+
+Phase = Hold | Connect | Fill | Tell | HoldAll | StartLocal | Replace | Join | StopLocal
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """``there``: from held agents to a laptop that serves; ``back``: to an original that serves, agents stay;
+    ``loss``: somebody else has taken it; ``edit``: the file has changed; ``restart``: of the local container;
+    ``before_removal``: ahead of the roll-out that takes the agents out, and ``after_removal`` behind it."""
+
+    there: tuple[Phase, ...]
+    back: tuple[Phase, ...]
+    loss: tuple[Phase, ...]
+    edit: tuple[Phase, ...]
+    restart: tuple[Phase, ...]
+    before_removal: tuple[Phase, ...]
+    after_removal: tuple[Phase, ...]
+
+    @property
+    def joins(self) -> tuple[Request, ...]:
+        """What an agent is told that comes later."""
+        return next((it.requests for it in self.there if isinstance(it, Join)), ())
+
+
+def plan_handover(mode: Mode, order: Order, take: Take, run: Run) -> Handover:
+    """The phases of one workload.  *take* `direct` needs an original that is stopped to free its ports, which
+    `replace` does; the file is refused where it can't be (``config``)."""
+    assert take == "front" or mode != "intercept"
+    stop_first = mode == "replace" and order == "stop-first"
+    start: tuple[Phase, ...] = (StartLocal(),) if run == "container" else ()
+    join = Join(_joining(mode, stop_first))
+    wait: tuple[Phase, ...] = (Tell(("pause",)),) if join.requests else ()
+    release: Phase = Tell(("release",))
+    prepare: tuple[Phase, ...] = (Hold(), Connect(run), Fill())
+    if stop_first:
+        prepare = (*prepare, Tell(("pause", "stop")), Fill(again=True))
+    return Handover(
+        there=(*prepare, *start, HoldAll(), join),
+        back=(*wait, StopLocal(), release) if stop_first else (release, StopLocal()),
+        loss=(StopLocal(),),
+        edit=(*wait, Replace(), Fill(), *start, join),
+        restart=(*wait, StartLocal(again=True), join) if run == "container" else (),
+        before_removal=(*wait, StopLocal()) if stop_first else (),
+        after_removal=(StopLocal(),),
+    )
+
+
+def _joining(mode: Mode, stop_first: bool) -> tuple[Request, ...]:
+    if mode == "ingest":
+        return ()
+    if mode == "intercept":
+        return ("take",)
+    return ("pause", "stop", "take") if stop_first else ("take", "stop")
+
+
+def render_phases(phases: tuple[Phase, ...]) -> str:
+    """One line a phase, as `plan` numbers them."""
+    return "\n".join(f"{number}. {phase}" for number, phase in enumerate(phases, 1))

@@ -1,0 +1,276 @@
+"""The two sides of an attachment, scripted: the one place for a double, since what decides is tested here.
+
+A scripted agent keeps what it was told and answers as the real one would; a scripted laptop keeps what was
+done. Both write into one list, so that a test compares the order of a whole handover as text."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any, cast
+
+from devcluster.config.model import Mode, Order
+from devcluster.edge.agent.ssh import AgentLink
+from devcluster.edge.lane.door import Door
+from devcluster.edge.lane.ways import Ways
+from devcluster.edge.lines import RefusedError
+from devcluster.errors import FailedError
+from devcluster.plan.cluster import AgentPod
+from devcluster.plan.handover import plan_handover
+from devcluster.rules.facts import PodFacts
+from devcluster.run.host.attachment import Attachment
+from devcluster.run.host.changes import Changes
+from devcluster.run.host.podlink import Claim
+from devcluster.run.host.sides import DriftSight, LocalSight
+from devcluster.run.turn import Turn
+from devcluster.run.workload.wanted import Wanted
+
+Json = dict[str, Any]
+FACTS = PodFacts((), ("/app",), "/", 0, 0, (), "web", "10.0.0.9", "", "")
+
+
+class ScriptedAgent:
+    """One pod's agent.  ``dead``: it is silent; ``holder``: who else has it."""
+
+    def __init__(self, name: str, did: list[str]) -> None:
+        self.name = name
+        self.lanes = 0
+        self.route = "child"
+        self.dead = False
+        self.holder: Json | None = None
+        self._did = did
+        self._told: Callable[[Json], None] = lambda _: None
+        self._cut = asyncio.Event()
+
+    @property
+    def heard(self) -> float:
+        return 0.0 if self.dead else time.monotonic()
+
+    @property
+    def state(self) -> Json:
+        epoch = 9 if self.holder else 1
+        since = "2026-01-01T00:00:00Z"
+        return {
+            "epoch": epoch,
+            "lanes": self.lanes,
+            "route": self.route,
+            "holder": self.holder,
+            "since": since,
+        }
+
+    async def call(self, do: str, **_: Any) -> Json:
+        if self.dead:
+            await asyncio.Event().wait()
+        if self._cut.is_set():
+            raise ConnectionError("cut off")
+        if self.holder and do not in ("beat", "state"):
+            text = f"held by {self.holder['user']}"
+            raise RefusedError("held", text, {"holder": self.holder})
+        if do not in ("hold", "beat"):
+            self._did.append(f"{self.name} {do}")
+        self.route = {"take": "laptop", "pause": "queue", "release": "child"}.get(do, self.route)
+        return self.state
+
+    async def inspect(self) -> PodFacts:
+        return FACTS
+
+    @contextlib.asynccontextmanager
+    async def conversation(self, on_state: Callable[[Json], None]) -> AsyncIterator[AgentLink]:
+        if self.dead:
+            raise ConnectionError("nobody answers")
+        self._told, self._cut = on_state, asyncio.Event()
+        yield cast(AgentLink, self)
+
+    def tell(self) -> None:
+        """A state event, which nobody asked for."""
+        self._told(self.state)
+
+    def taken_by(self, user: str) -> None:
+        """Another laptop claims it."""
+        self.holder = {"user": user, "host": "desk"}
+        self.tell()
+
+
+class ScriptedCluster:
+    """A ``ClusterSide``."""
+
+    def __init__(self, did: list[str]) -> None:
+        self.agents: dict[str, ScriptedAgent] = {}
+        self.ways = Ways()
+        self.refusal = ""
+        self._did = did
+        self._pods: asyncio.Queue[tuple[AgentPod, ...]] = asyncio.Queue()
+        self.drift: asyncio.Queue[DriftSight] = asyncio.Queue()
+
+    def show(self, *names: str) -> None:
+        """These pods run an agent now."""
+        for name in names:
+            self.agents.setdefault(name, ScriptedAgent(name, self._did))
+        pods = [AgentPod(name, f"uid-{name}", "10.0.0.1", "Running") for name in names]
+        self._pods.put_nowait(tuple(pods))
+
+    async def watch_pods(self) -> AsyncGenerator[tuple[AgentPod, ...], None]:
+        while True:
+            yield await self._pods.get()
+
+    async def watch_drift(self) -> AsyncGenerator[DriftSight, None]:
+        while True:
+            yield await self.drift.get()
+
+    @contextlib.asynccontextmanager
+    async def open_agent(
+        self, pod: str, on_state: Callable[[Json], None], *, timeout: float
+    ) -> AsyncIterator[AgentLink]:
+        async with self.agents[pod].conversation(on_state) as link:
+            yield link
+
+    async def open_lane(self, pod: str, door: Door, name: str) -> asyncio.Future[None]:
+        agent = self.agents[pod]
+        agent.lanes += 1
+        agent.tell()
+        lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        return lost
+
+    async def verify(self) -> None:
+        if self.refusal:
+            raise RefusedError("held", self.refusal, {})
+
+    async def unclaim(self) -> None:
+        self._did.append("record: nobody")
+
+    def distrust(self, moment: float) -> None:
+        self._did.append("distrust")
+
+
+class ScriptedLocal:
+    """A ``LocalSide``.  ``fails``: why it does not become healthy."""
+
+    def __init__(self, did: list[str], changes: Changes) -> None:
+        self.sight = LocalSight("devcluster-shop-web")
+        self.door: Door | None = None
+        self.fails = ""
+        self.engine = asyncio.Event()
+        self.engine.set()
+        self.led = ""
+        self._did = did
+        self._changes = changes
+
+    def become(self, **changed: Any) -> None:
+        """Another sight, announced."""
+        self.sight = replace(self.sight, **changed)
+        self._changes.notify()
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    async def check(self, wanted: Wanted, agent: AgentLink) -> None:
+        self._did.append("laptop check")
+
+    def differs(self, wanted: Wanted, facts: PodFacts) -> bool:
+        return True
+
+    async def open(self, facts: PodFacts, turn: Turn) -> None:
+        self._did.append("laptop open")
+        self.door = Door(1, "token")
+        self._changes.notify()
+
+    async def fill(self, agent: AgentLink, turn: Turn) -> None:
+        self._did.append("laptop fill")
+
+    async def refresh(self, agent: AgentLink) -> None:
+        self._did.append("laptop refresh")
+        self.become(source=cast(ScriptedAgent, agent).name)
+
+    async def start(self, facts: PodFacts, turn: Turn) -> None:
+        self._did.append("laptop start")
+        if self.fails:
+            raise FailedError(self.fails)
+        self.become(container="c1", ended="", lanes=({"pod": "a", "rtt_ms": 1}, {"pod": "b", "rtt_ms": 1}))
+
+    async def restart(self, turn: Turn) -> None:
+        self._did.append("laptop restart")
+
+    async def replace(self, wanted: Wanted, facts: PodFacts, turn: Turn) -> None:
+        self._did.append("laptop replace")
+
+    async def stop(self) -> None:
+        self._did.append("laptop stop")
+        self.door = None
+        self.become(container=None, ended="")
+
+    async def recover(self, turn: Turn) -> None:
+        await self.engine.wait()
+        self._did.append("laptop recover")
+        self.become(outage="")
+
+    def lead(self, pod: str) -> None:
+        self.led = pod
+
+
+class _Wanted:
+    """As much of a ``Wanted`` as an attachment reads."""
+
+    def __init__(self, mode: Mode, order: Order) -> None:
+        self.handover = plan_handover(mode, order, "front", "container")
+        self.title = "deployment/web"
+        self.replicas = 1
+        self.workload = _Key()
+        self.object = _Object()
+
+
+class _Key:
+    key = "web"
+
+
+class _Object:
+    object: Json = {"metadata": {"name": "web", "namespace": "shop"}}  # noqa: RUF012
+
+
+class Script:
+    """An attachment between two scripted sides.  ``did``: what it did, in order."""
+
+    def __init__(self, mode: Mode = "replace", order: Order = "start-first", lease: float = 15.0) -> None:
+        self.did: list[str] = []
+        self.changes = Changes()
+        self.cluster = ScriptedCluster(self.did)
+        self.local = ScriptedLocal(self.did, self.changes)
+        self.wanted = cast(Wanted, _Wanted(mode, order))
+        claim = Claim(1, {"user": "ann", "host": "laptop", "project": "shop"}, "", lease)
+        self.attachment = Attachment(self.wanted, claim, self.cluster, self.local, self.changes)
+
+    @property
+    def state(self) -> str:
+        return self.attachment.truth.state
+
+    async def until(self, state: str) -> None:
+        """Asked again and again, since nobody announces silence."""
+        while self.state != state:
+            await asyncio.sleep(0.01)
+
+    def forget(self) -> None:
+        self.did.clear()
+
+
+@contextlib.asynccontextmanager
+async def attached(script: Script, *pods: str) -> AsyncIterator[Script]:
+    """*script* with its attachment running, attached to *pods*, and what it did so far forgotten."""
+    async with running_attachment(script):
+        script.cluster.show(*pods or ("a",))
+        await script.attachment.attach(Turn.of(5))
+        script.forget()
+        yield script
+
+
+@contextlib.asynccontextmanager
+async def running_attachment(script: Script) -> AsyncIterator[None]:
+    async with asyncio.timeout(10):
+        task = asyncio.create_task(script.attachment.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task

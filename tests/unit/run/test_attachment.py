@@ -1,0 +1,270 @@
+"""The whole life of an attachment, between two scripted sides: what is done, in which order, and what is
+true."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from devcluster.errors import FailedError, HeldError
+from devcluster.rules.drift import Drift
+from devcluster.run.host import attachment as module
+from devcluster.run.host.sides import DriftSight
+from devcluster.run.turn import Turn
+from tests.unit.run.scripted import Script, attached, running_attachment
+
+
+async def _attach(script: Script, *pods: str) -> list[str]:
+    async with running_attachment(script):
+        script.cluster.show(*pods or ("a",))
+        await script.attachment.attach(Turn.of(5))
+        assert script.state == "attached"
+    return script.did
+
+
+async def test_start_first_stops_the_original_last() -> None:
+    assert await _attach(Script()) == [
+        "laptop check",
+        "laptop open",
+        "laptop fill",
+        "laptop start",
+        "a take",
+        "a stop",
+    ]
+
+
+async def test_stop_first_never_runs_two() -> None:
+    did = await _attach(Script(order="stop-first"))
+    assert did[:6] == ["laptop check", "laptop open", "laptop fill", "a pause", "a stop", "laptop fill"]
+    assert did[6:] == ["laptop start", "a pause", "a stop", "a take"]
+
+
+async def test_intercept_lets_the_original_run() -> None:
+    assert (await _attach(Script("intercept")))[-2:] == ["laptop start", "a take"]
+
+
+async def test_ingest_leads_nothing() -> None:
+    assert (await _attach(Script("ingest")))[-1] == "laptop start"
+
+
+async def test_every_pod_is_told_and_one_that_comes_later_too() -> None:
+    async with attached(Script(), "a") as script:
+        script.cluster.show("a", "b")
+        await script.changes.until(lambda: script.did == ["b take", "b stop"])
+        await script.until("attached")
+        assert script.local.led == "a"
+
+
+async def test_the_primary_is_another_pod_when_it_goes() -> None:
+    async with attached(Script(), "a", "b") as script:
+        script.cluster.show("b")
+        await script.changes.until(lambda: script.attachment.links.primary == "b")
+        while script.local.led != "b":
+            await asyncio.sleep(0)
+
+
+async def test_the_way_back() -> None:
+    async with attached(Script()) as script:
+        await script.attachment.hand_back(Turn.of(5))
+        assert script.did == ["a release", "laptop stop", "record: nobody"]
+        assert script.state == "left"
+
+
+async def test_the_way_back_of_what_must_never_run_twice() -> None:
+    async with attached(Script(order="stop-first")) as script:
+        await script.attachment.hand_back(Turn.of(5))
+        assert script.did == ["a pause", "laptop stop", "a release", "record: nobody"]
+
+
+async def test_a_silent_agent_keeps_nobody_from_handing_back() -> None:
+    async with attached(Script(), "a", "b") as script:
+        script.cluster.agents["a"].dead = True
+        said: list[str] = []
+        await script.attachment.hand_back(Turn.of(0.2, lambda it: said.append(it.text)))
+        assert "b release" in script.did
+        assert any("an agent could not be told to release" in text for text in said)
+
+
+async def test_a_restart_holds_connections_back() -> None:
+    async with attached(Script()) as script:
+        await script.attachment.restart(Turn.of(5))
+        assert script.did == ["a pause", "laptop restart", "a take", "a stop"]
+        assert script.state == "attached"
+
+
+async def test_an_edit() -> None:
+    async with attached(Script()) as script:
+        await script.attachment.change(script.wanted, Turn.of(5))
+        assert script.did == [
+            "a pause",
+            "laptop replace",
+            "laptop fill",
+            "laptop start",
+            "a take",
+            "a stop",
+        ]
+
+
+async def test_a_local_side_that_ends_is_handed_back() -> None:
+    async with attached(Script()) as script:
+        script.local.become(ended="it ended with exit code 3")
+        await script.until("failed")
+        assert script.did == ["a release", "laptop stop", "record: nobody"]
+        assert script.attachment.truth.reason == "it ended with exit code 3"
+
+
+async def test_one_that_does_not_become_healthy_fails_the_command() -> None:
+    script = Script()
+    script.local.fails = "not healthy"
+    with pytest.raises(FailedError, match="not healthy"):
+        await _attach(script)
+
+
+async def test_one_that_ends_while_the_original_stops_fails_the_command() -> None:
+    script = Script()
+    async with running_attachment(script):
+        script.cluster.show("a")
+        agent = script.cluster.agents["a"]
+        call = agent.call
+
+        async def ends(do: str, **words: object) -> dict[str, object]:
+            if do == "stop":
+                script.local.become(ended="it ended")
+            return await call(do, **words)
+
+        agent.call = ends  # type: ignore[method-assign]
+        with pytest.raises(FailedError, match="it ended"):
+            await script.attachment.attach(Turn.of(5))
+
+
+async def test_who_takes_it_over_is_named_and_told_nothing() -> None:
+    async with attached(Script()) as script:
+        script.cluster.agents["a"].taken_by("bob")
+        await script.until("held")
+        assert script.did == ["laptop stop"]
+        assert script.attachment.truth.reason.startswith("held by bob@desk")
+
+
+async def test_a_takeover_of_one_pod_is_the_loss_of_all() -> None:
+    async with attached(Script(), "a", "b") as script:
+        script.cluster.agents["b"].taken_by("bob")
+        await script.until("held")
+        assert [link.state for link in script.attachment.links.staying] == ["lost", "lost"]
+
+
+async def test_the_record_tells_of_a_takeover_before_the_agent_does() -> None:
+    async with attached(Script()) as script:
+        script.cluster.refusal = "held by bob"
+        script.local.fails = "its connections were cut"
+        with pytest.raises(HeldError, match="held by bob"):
+            await script.attachment.change(script.wanted, Turn.of(5))
+
+
+async def test_an_outage_of_the_engine_pauses_and_then_takes_again() -> None:
+    async with attached(Script()) as script:
+        script.local.engine.clear()
+        script.local.become(outage="the Docker engine does not answer")
+        await script.changes.until(lambda: script.did == ["a pause"])
+        assert script.state == "reconnecting"
+        reason = script.attachment.truth.reason
+        assert reason == "the Docker engine does not answer; connections wait in the pods"
+        script.local.engine.set()
+        await script.until("attached")
+        await script.changes.until(lambda: "a stop" in script.did)
+        assert script.did == ["a pause", "laptop recover", "a take", "a stop"]
+
+
+async def test_an_outage_longer_than_the_lease_gives_the_original_the_traffic() -> None:
+    async with attached(Script(lease=0.01)) as script:
+        script.local.engine.clear()
+        script.local.become(outage="the engine is away")
+        await script.changes.until(lambda: "a release" in script.did)
+        assert "the original serves meanwhile" in script.attachment.truth.reason
+        script.local.engine.set()
+        await script.changes.until(lambda: "a stop" in script.did)
+        assert script.did[-3:] == ["laptop recover", "a take", "a stop"]
+
+
+async def test_leave_in_an_outage_ends_the_recovery() -> None:
+    async with attached(Script()) as script:
+        script.local.engine.clear()
+        script.local.become(outage="the engine is away")
+        await script.changes.until(lambda: script.did == ["a pause"])
+        await script.attachment.hand_back(Turn.of(5))
+        script.local.engine.set()
+        await asyncio.sleep(0)
+        assert script.did == ["a pause", "a release", "laptop stop", "record: nobody"]
+
+
+async def test_what_does_not_come_back_after_an_outage_is_handed_back() -> None:
+    async with attached(Script()) as script:
+
+        async def fails(turn: Turn) -> None:
+            raise FailedError("no such image")
+
+        script.local.recover = fails  # type: ignore[method-assign]
+        script.local.become(outage="the engine is away")
+        await script.until("failed")
+        assert "no such image" in script.attachment.truth.reason
+
+
+async def test_an_agent_that_is_killed_is_joined_again() -> None:
+    async with attached(Script()) as script:
+        script.cluster.agents["a"].dead = True
+        await script.until("reconnecting")
+        assert script.attachment.truth.reason == "a: its agent can't be heard"
+        script.cluster.show()
+        script.cluster.show("b")
+        await script.until("attached")
+        assert script.did[-2:] == ["b take", "b stop"]
+
+
+async def test_a_template_that_is_put_back_while_it_starts_is_the_end_of_it() -> None:
+    script = Script()
+    async with running_attachment(script):
+        gone = Drift("the template was put back", "gone")
+        script.cluster.drift.put_nowait(DriftSight((gone,), 1))
+        with pytest.raises(FailedError, match="the template was put back"):
+            await script.attachment.attach(Turn.of(5))
+
+
+async def test_no_agent_in_time() -> None:
+    script = Script()
+    async with running_attachment(script):
+        with pytest.raises(FailedError, match="no agent of deployment/web could be reached"):
+            await script.attachment.attach(Turn.of(0.05))
+
+
+async def test_a_removal_yields_first_where_two_must_never_run() -> None:
+    async with attached(Script(order="stop-first")) as script:
+        await script.attachment.yield_first(Turn.of(5))
+        assert script.did == ["a pause", "laptop stop"]
+        script.cluster.show()
+        await script.attachment.end_removed(Turn.of(5))
+    async with attached(Script()) as script:
+        await script.attachment.yield_first(Turn.of(5))
+        assert script.did == []
+
+
+async def test_connections_that_stay_open_do_not_hold_a_removal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LINGER", 0.01)
+    async with attached(Script()) as script:
+        await script.attachment.yield_first(Turn.of(5))
+        await script.attachment.end_removed(Turn.of(5))
+        assert script.did == ["laptop stop"]
+
+
+async def test_tokens_are_renewed_when_their_pod_goes() -> None:
+    async with attached(Script(), "a", "b") as script:
+        script.local.become(tokens=True, source="a")
+        script.cluster.show("b")
+        await script.changes.until(lambda: "laptop refresh" in script.did)
+
+
+async def test_a_phase_is_told_at_its_beginning_and_its_end() -> None:
+    script, told = Script(), []
+    async with running_attachment(script):
+        script.cluster.show("a")
+        await script.attachment.attach(Turn.of(5, lambda it: told.append((it.phase, it.seconds is None))))
+    assert told[:4] == [("hold", True), ("hold", False), ("connect", True), ("connect", False)]
