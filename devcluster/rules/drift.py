@@ -11,7 +11,7 @@ arguments twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,7 +23,6 @@ from devcluster.rules.template import find_container, is_wrapped
 from devcluster.rules.undo import changed_of_ours
 
 Json = dict[str, Any]
-SeenState = Literal["attached", "partial", "reconnecting", "absent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +85,3 @@ def _moved(move: PortMove, service: Json | None) -> list[Drift]:
 def _by(item: Json, *path: str) -> str:
     writer = last_writer(item, *path)
     return f" (last written by {writer})" if writer else ""
-
-
-def true_state(state: SeenState, attached: int, drift: Sequence[Drift]) -> SeenState:
-    """*state* as the lanes tell it, corrected: they don't tell what passes them by.  *attached*: pods."""
-    effects = {one.effect for one in drift}
-    if "gone" in effects:
-        return "partial" if attached else "absent"
-    return "partial" if state == "attached" and "part" in effects else state

@@ -137,8 +137,14 @@ class Executor:
 
     async def _join(self, requests: tuple[Request, ...], turn: Turn) -> None:
         self.unless_taken()
-        async with turn.deadline.bound():
-            await self._links.join(requests)
+        try:
+            async with turn.deadline.bound():
+                await self._links.join(requests)
+        except TimeoutError as error:
+            raise FailedError(
+                f"not every agent of {self.wanted.title} could be told in {turn.deadline.span:.0f} s",
+                hint=self._links.trouble,
+            ) from error
         self.unless_taken()
         if ended := self._local.sight.ended:  # while the original stopped, nobody listened for it
             raise FailedError(ended)

@@ -144,9 +144,16 @@ class PodLink:
                 await self._changes.until(lambda: self.over)
 
     async def join(self, requests: tuple[Request, ...]) -> None:
-        """From now on the agent is to do *requests*; return when it did so, and a lane stands."""
+        """From now on the agent is to do *requests*; return when it did so, and a lane stands.  One that is
+        not held yet is told as soon as it is."""
         self._joins = requests
-        await self.link()
+        if self._link is not None:
+            return await self._join(requests)
+        await self._changes.until(lambda: self.state == "attached" or self.over)
+        if self.over:
+            raise ConnectionError(self.reason)
+
+    async def _join(self, requests: tuple[Request, ...]) -> None:
         await self._changes.until(lambda: self.over or self.agent_state.get("lanes", 0) > 0)
         for do in requests:
             await self.call(do)
@@ -178,7 +185,7 @@ class PodLink:
                 tasks.create_task(self._end_when_dead(link), name=f"silence {self.pod.name}")
                 tasks.create_task(self._end_when_slept(), name=f"sleep {self.pod.name}")
                 if self._joins is not None:
-                    tasks.create_task(self.join(self._joins), name=f"join {self.pod.name}")
+                    tasks.create_task(self._join(self._joins), name=f"join {self.pod.name}")
         except ExceptionGroup as group:
             raise first_of(group) from group
         finally:

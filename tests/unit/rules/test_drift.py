@@ -6,7 +6,7 @@ import copy
 from dataclasses import replace
 from typing import Any
 
-from devcluster.rules.drift import Drift, service_drift, template_drift, true_state
+from devcluster.rules.drift import Drift, service_drift, template_drift
 from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.marks import Originals
 from devcluster.rules.ports import PortKey
@@ -95,16 +95,6 @@ def test_services() -> None:
     (past,) = service_drift([move], [service(8080)])
     assert past.text == "service/web port 80 leads past the agent to 8080"
     assert service_drift([move], []) == (Drift("service/web is gone"),)
-
-
-def test_the_state_says_no_more_than_what_arrives() -> None:
-    gone, part, none = Drift("", "gone"), Drift("", "part"), Drift("", "none")
-    assert true_state("attached", 1, []) == "attached"
-    assert true_state("attached", 1, [none]) == "attached"
-    assert true_state("attached", 1, [part]) == "partial"
-    assert true_state("reconnecting", 0, [part]) == "reconnecting"
-    assert true_state("attached", 1, [gone]) == "partial"
-    assert true_state("reconnecting", 0, [gone]) == "absent"
 
 
 def test_the_udp_port_of_the_same_number_leads_where_it_should() -> None:

@@ -51,8 +51,9 @@ async def test_ingest_leads_nothing() -> None:
 async def test_every_pod_is_told_and_one_that_comes_later_too() -> None:
     async with attached(Script(), "a") as script:
         script.cluster.show("a", "b")
-        await script.changes.until(lambda: script.did == ["b take", "b stop"])
+        await script.changes.until(lambda: len(script.attachment.snapshot.pods) == 2)
         await script.until("attached")
+        assert script.did == ["b take", "b stop"]
         assert script.local.led == "a"
 
 

@@ -1,0 +1,150 @@
+"""Every handover there is, as `plan` prints it."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from devcluster.config.model import Mode, Order, Run
+from devcluster.plan.handover import Phase, Tell, plan_handover, render_phases
+
+PREPARE = "hold, connect, fill"
+TABLE: list[tuple[Mode, Order, Run, str, str, str, str, str]] = [
+    # mode, order, run: there; back; edit; restart; before a removal
+    (
+        "replace",
+        "start-first",
+        "container",
+        f"{PREPARE}, start, hold-all, join take stop",
+        "release, stop-local",
+        "pause, replace, fill, start, join take stop",
+        "pause, start again, join take stop",
+        "",
+    ),
+    (
+        "replace",
+        "stop-first",
+        "container",
+        f"{PREPARE}, pause-stop, fill again, start, hold-all, join pause stop take",
+        "pause, stop-local, release",
+        "pause, replace, fill, start, join pause stop take",
+        "pause, start again, join pause stop take",
+        "pause, stop-local",
+    ),
+    (
+        "intercept",
+        "start-first",
+        "container",
+        f"{PREPARE}, start, hold-all, join take",
+        "release, stop-local",
+        "pause, replace, fill, start, join take",
+        "pause, start again, join take",
+        "",
+    ),
+    (
+        "ingest",
+        "start-first",
+        "container",
+        f"{PREPARE}, start, hold-all, join",
+        "release, stop-local",
+        "replace, fill, start, join",
+        "start again, join",
+        "",
+    ),
+    (
+        "replace",
+        "start-first",
+        "host",
+        f"{PREPARE}, hold-all, join take stop",
+        "release, stop-local",
+        "pause, replace, fill, join take stop",
+        "",
+        "",
+    ),
+    (
+        "replace",
+        "stop-first",
+        "host",
+        f"{PREPARE}, pause-stop, fill again, hold-all, join pause stop take",
+        "pause, stop-local, release",
+        "pause, replace, fill, join pause stop take",
+        "",
+        "pause, stop-local",
+    ),
+    (
+        "intercept",
+        "start-first",
+        "host",
+        f"{PREPARE}, hold-all, join take",
+        "release, stop-local",
+        "pause, replace, fill, join take",
+        "",
+        "",
+    ),
+    (
+        "ingest",
+        "start-first",
+        "host",
+        f"{PREPARE}, hold-all, join",
+        "release, stop-local",
+        "replace, fill, join",
+        "",
+        "",
+    ),
+]
+
+
+def _names(phases: tuple[Phase, ...]) -> str:
+    return ", ".join(_name(phase) for phase in phases)
+
+
+def _name(phase: Phase) -> str:
+    again = " again" if getattr(phase, "again", False) else ""
+    requests = () if isinstance(phase, Tell) else getattr(phase, "requests", ())
+    return " ".join([phase.name + again, *requests])
+
+
+@pytest.mark.parametrize(("mode", "order", "run", "there", "back", "edit", "restart", "before"), TABLE)
+def test_the_phases(
+    mode: Mode, order: Order, run: Run, there: str, back: str, edit: str, restart: str, before: str
+) -> None:
+    plan = plan_handover(mode, order, "front", run)
+    assert _names(plan.there) == there
+    assert _names(plan.back) == back
+    assert _names(plan.edit) == edit
+    assert _names(plan.restart) == restart
+    assert _names(plan.before_removal) == before
+    assert _names(plan.loss) == _names(plan.after_removal) == "stop-local"
+
+
+def test_order_is_for_what_stops_the_original() -> None:
+    for mode, run in product(("intercept", "ingest"), ("container", "host")):
+        first, second = (plan_handover(mode, it, "front", run) for it in ("start-first", "stop-first"))  # type: ignore[arg-type]
+        assert first == second
+
+
+def test_direct_is_taken_in_the_same_order() -> None:
+    for order in ("start-first", "stop-first"):
+        front, direct = (plan_handover("replace", order, it, "container") for it in ("front", "direct"))  # type: ignore[arg-type]
+        assert front == direct
+
+
+def test_the_original_stops_once_and_comes_back() -> None:
+    """Whatever stops it on the way there is undone by a release on the way back, and never in other modes."""
+    for mode, order, run, *_ in TABLE:
+        plan = plan_handover(mode, order, "front", run)
+        told = [one for phase in plan.there for one in getattr(phase, "requests", ())]
+        assert ("stop" in told) == (mode == "replace")
+        assert any(isinstance(phase, Tell) and "release" in phase.requests for phase in plan.back)
+
+
+def test_the_text_is_what_plan_prints() -> None:
+    assert render_phases(plan_handover("replace", "start-first", "front", "container").there) == (
+        "1. hold the agents and read what the pod has\n"
+        "2. start the gateway\n"
+        "3. copy the pod's volumes\n"
+        "4. start the local container and wait until it is healthy\n"
+        "5. wait until every agent is held\n"
+        "6. lead its connections to the laptop, and stop the original"
+    )
