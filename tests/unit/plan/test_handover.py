@@ -126,7 +126,7 @@ def test_order_is_for_what_stops_the_original() -> None:
 
 def test_direct_is_taken_in_the_same_order() -> None:
     for order in ("start-first", "stop-first"):
-        front, direct = (plan_handover("replace", order, it, "container") for it in ("front", "direct"))  # type: ignore[arg-type]
+        front, direct = (plan_handover("replace", order, it, "container") for it in ("front", "direct"))
         assert front == direct
 
 
