@@ -105,7 +105,7 @@ def _missing(behind: Behind, name: str, port: PortKey) -> Verdict:
     elif not selects(service, behind.labels):
         terms = sorted((service["spec"].get("selector") or {}).items())
         selector = ",".join(f"{key}={value}" for key, value in terms) or "nothing"
-        reason = f"service/{name} does not select the pods of {behind.title} any more, but {selector}"
+        reason = f"service/{name} no longer selects the pods of {behind.title}, but {selector}"
     else:
         reason = f"service/{name} has no port {port} any more"
     return Verdict(name, port, "broken", "service", reason)
@@ -127,7 +127,9 @@ def _plan(behind: Behind, service: Json, item: Json) -> Attempt | Verdict | None
     open_to = [pod for pod in mine if _ready(pod) or service["spec"].get("publishNotReadyAddresses")]
     if not open_to:
         first = _name(mine[0])
-        return broken("endpoint", f"none is Ready: pod {first}: {behind.agents.get(first) or _why(mine[0])}")
+        return broken(
+            "endpoint", f"no pod is Ready; pod {first}: {behind.agents.get(first) or _why(mine[0])}"
+        )
     target = item.get("targetPort") or port.number
     numbers = {}
     for pod in open_to:
@@ -146,10 +148,10 @@ def _lead(
     name = service["metadata"]["name"]
     unknown = sorted({PortKey(number, port.protocol) for number in numbers.values()} - behind.ports)
     if unknown:
-        reason = f"its targetPort {unknown[0]} is none that the agent leads on; `devcluster up` takes it up"
+        reason = f"its targetPort {unknown[0]} is not forwarded by the agent; `devcluster up` adds it"
         return Verdict(name, port, "broken", "service", reason)
     for pod in numbers:
-        why = behind.agents.get(pod, "not held: no agent of ours runs in it")
+        why = behind.agents.get(pod, "not held: it has no agent")
         if why:
             return Verdict(name, port, "broken", "agent", f"pod {pod}: {why}")
     others = [
@@ -157,9 +159,10 @@ def _lead(
         for pod in behind.pods
         if _name(pod) not in behind.own and _stays(pod) and _ready(pod) and _selected(service, pod)
     ]
-    note = f"it also leads to {', '.join(sorted(others))}, which is not of {behind.title}" if others else ""
+    strangers = ", ".join(sorted(others))
+    note = f"it also leads to {strangers}, which does not belong to {behind.title}" if others else ""
     if others and _moved(service, port):
-        reason = f"{note} and has no agent to accept it; `devcluster up` gives the Service back"
+        reason = f"{note} and has no agent; `devcluster up` gives the Service back"
         return Verdict(name, port, "broken", "service", reason)
     cluster_ip = service["spec"].get("clusterIP") or "None"
     tries = [Try(_join(pod["status"]["podIP"], numbers[_name(pod)]), _name(pod)) for pod in pods]
@@ -242,8 +245,14 @@ def _unanswered(one: Try, outcome: Json) -> tuple[str, str]:
     errno, text = outcome.get("errno", ""), outcome.get("text", "")
     if outcome.get("stage") == "answer":
         if errno == "ETIMEDOUT":
-            return "lane", f"{where} accepted, but nothing came of it: the lane or the gateway stands still"
-        return "endpoint", f"{where} accepted, but no agent of ours answered ({errno or text})"
+            return (
+                "lane",
+                f"{where} accepted the connection, but then nothing happened: the lane or the gateway hangs",
+            )
+        return (
+            "endpoint",
+            f"{where} accepted the connection, but no agent of devcluster answered ({errno or text})",
+        )
     if errno == "ECONNREFUSED":
         return "endpoint", f"{where} refuses connections from inside the cluster"
     return "network", f"{where} can't be reached from inside the cluster: {errno or text}"

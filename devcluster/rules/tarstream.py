@@ -88,7 +88,7 @@ class TarReader:
         try:
             self._buffer += await anext(self._source)
         except StopAsyncIteration:
-            raise FailedError("the stream of the pod's files broke off") from None
+            raise FailedError("the stream of the pod's files ended too early") from None
 
 
 def _padded(size: int) -> int:

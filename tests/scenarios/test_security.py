@@ -157,6 +157,6 @@ async def _lane(world: World, address: str, key: str) -> dict[str, Any]:
 async def _no_control(world: World, pod: str, keys: Keys) -> None:
     target = world.cluster.upgrade_target
     agent = AgentAddress(world.namespace, pod, 9900)
-    with pytest.raises(LaneError, match="did not let us in"):
+    with pytest.raises(LaneError, match="refused the login"):
         async with open_agent(Ways(), target, agent, keys, timeout=30):
             pass

@@ -52,7 +52,7 @@ async def test_a_service_that_is_shared_later_is_given_back_by_the_next_up(
     assert led["spec"]["ports"][0]["targetPort"] != 8080
     await _make_statefulset(world)
     told = await world.devcluster("status", "--verify", code=1)
-    assert "it also leads to store-0, which is not of deployment/web and has no agent" in told.stdout
+    assert "it also leads to store-0, which does not belong to deployment/web and has no agent" in told.stdout
     await world.devcluster("up", "-d")
     assert set(await world.who(40)) == {"local", "stateful"}
     assert (await world.cluster.get("service", "web", world.namespace))["spec"] == service["spec"]

@@ -94,7 +94,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FailedError(f"can't make {folder}: {error.strerror}", hint="choose another `path`") from error
+        raise FailedError(f"can't create {folder}: {error.strerror}", hint="choose another `path`") from error
 
 
 async def _unpack(filler: _Filler, reader: TarReader, entry: Entry) -> None:
@@ -141,7 +141,7 @@ class _Filler:
         """The directory of *path*, opened, and its last name."""
         parent, _, base = path.rpartition("/")
         if base in ("", ".", "..") or path[0] == "/" or "\0" in path:
-            raise FailedError(f"the pod sent a file that leads out of the volume: {path!r}")
+            raise FailedError(f"the pod sent a path that leads out of the volume: {path!r}")
         if self._directory < 0 or parent != self._at:
             self._leave()
             self._directory = self._open(parent)
@@ -154,7 +154,7 @@ class _Filler:
         for name in path.split("/") if path else ():
             if name in ("", ".", ".."):
                 os.close(current)
-                raise FailedError(f"the pod sent a file that leads out of the volume: {path!r}")
+                raise FailedError(f"the pod sent a path that leads out of the volume: {path!r}")
             try:
                 below = _open_directory(current, name, make=make)
             finally:

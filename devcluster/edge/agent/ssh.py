@@ -85,7 +85,9 @@ class AgentLink:
             async for chunk in self._read_files(request):
                 yield chunk
         except (asyncssh.Error, OSError) as error:
-            raise ClusterError(f"the agent of {self.address.pod} was lost: {error}") from error
+            raise ClusterError(
+                f"the connection to the agent of pod {self.address.pod} was lost: {error}"
+            ) from error
 
     async def _read_files(self, request: Json) -> AsyncIterator[bytes]:
         process = await self._connection.create_process(subsystem="files", encoding=None)
@@ -123,7 +125,7 @@ async def open_agent(
             connection = await _connect(sock, keys)
     except (asyncssh.Error, OSError, TimeoutError) as error:
         sock.close()
-        raise LaneError(f"the agent of pod {address.pod} did not let us in: {error}") from error
+        raise LaneError(f"the agent of pod {address.pod} refused the login: {error}") from error
     async with connection:
         process = await _control(connection, address)
 
@@ -147,7 +149,7 @@ async def _control(
     try:
         return await connection.create_process(subsystem="control", encoding=None)
     except (asyncssh.Error, OSError) as error:
-        raise LaneError(f"the agent of pod {address.pod} broke off: {error}") from error
+        raise LaneError(f"the agent of pod {address.pod} ended the connection: {error}") from error
 
 
 async def _read(lines: Lines) -> None:

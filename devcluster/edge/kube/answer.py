@@ -12,7 +12,7 @@ from devcluster.edge.kube.paths import Place
 from devcluster.errors import ChangedError, ClusterError, NotFoundError
 
 ROLE = "`devcluster role` prints the Role that is needed"
-_POLICY = "the rights are there; a policy of the cluster says no, and its message names what it wants"
+_POLICY = "this is not about rights: a policy of the cluster refused it, and its message says why"
 _AUTHORIZER = re.compile(r"forbidden: User .* cannot \S+ (?:resource|path) ")
 
 
@@ -48,7 +48,7 @@ def refusal(status: int, data: bytes, verb: str, where: Place, server: str) -> C
         case 401:
             return ForbiddenError(
                 f"{server} does not accept the kubeconfig's credentials: cannot {verb} {plural}{space}",
-                hint="log in again as your cluster's provider says",
+                hint="log in again, as your cluster's provider requires",
             )
         case 403 if _is_admission(reason):
             return StatusError(f"cannot {verb} {where}: {reason}", status=status, hint=_POLICY)
@@ -92,8 +92,8 @@ def strange(server: str, context: str, data: bytes) -> ClusterError:
     """The error for an answer that is none of an API server's."""
     seen = data[:40].decode("utf-8", "replace").strip().partition("\n")[0] or "nothing"
     return UnreachableError(
-        f"who answers at {server} (context {context}) is no Kubernetes API server: {seen!r}",
-        hint=f"a proxy or a login page? `kubectl --context {context} version` asks the same address",
+        f"{server} (context {context}) is not a Kubernetes API server: it answered {seen!r}",
+        hint=f"is it a proxy or a login page? `kubectl --context {context} version` asks the same address",
     )
 
 

@@ -288,5 +288,5 @@ def _open_access(files: str, context: str | None) -> Access:
     try:
         from devcluster.edge.kube.credentials import Access
     except ImportError as error:  # pragma: no cover
-        raise ClusterError(f"the Python package kubernetes does not load: {error}") from error
+        raise ClusterError(f"the Python package kubernetes can't be loaded: {error}") from error
     return Access(files, context)

@@ -83,7 +83,7 @@ def _time(command: str, told: Any) -> datetime.datetime:
     try:
         found = datetime.datetime.fromisoformat(told)
     except (ValueError, TypeError) as error:
-        raise plugin_failed(command, "the expirationTimestamp of its answer is no time") from error
+        raise plugin_failed(command, "the expirationTimestamp in its answer is not a time") from error
     return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
 
 
@@ -224,7 +224,7 @@ def _header(token: str) -> str:
     """A token from a file ends with its line.  What no header can carry would be told whole by its sender."""
     text = token.strip()
     if not (text.isascii() and text.isprintable()):
-        raise ClusterError("the kubeconfig's token is none: it holds what no HTTP header can carry")
+        raise ClusterError("the kubeconfig's token is not valid: no HTTP header can carry it")
     return text
 
 
@@ -246,10 +246,10 @@ def _of_certificate(what: str) -> Iterator[None]:
     try:
         yield
     except (ssl.SSLError, ValueError) as error:
-        seen = (getattr(error, "reason", None) or "no PEM").lower().replace("_", " ")
+        seen = (getattr(error, "reason", None) or "not PEM").lower().replace("_", " ")
         raise ClusterError(
             f"{what} of the kubeconfig can't be used: {seen}",
-            hint="it is damaged: have your cluster's provider write the kubeconfig again",
+            hint="it is damaged: get a new kubeconfig from your cluster's provider",
         ) from error
 
 

@@ -32,7 +32,7 @@ def check_kubeconfig(files: str, wanted: str | None) -> None:
     if not documents:
         raise ClusterError(
             f"no kubeconfig: {files} does not exist",
-            hint="`devcluster sandbox up` gives a cluster of your own; else set KUBECONFIG",
+            hint="`devcluster sandbox up` gives you a cluster of your own; or set KUBECONFIG",
         )
     current = next((str(it["current-context"]) for it in documents if it.get("current-context")), None)
     name = wanted or current
@@ -47,7 +47,7 @@ def check_kubeconfig(files: str, wanted: str | None) -> None:
     for key in ("cluster", "user"):
         if isinstance(context.get(key), dict | list):
             raise ClusterError(
-                f"the kubeconfig's context {name} is not usable: `{key}` is no name", hint=_WRITE
+                f"the kubeconfig's context {name} is not usable: `{key}` is not a name", hint=_WRITE
             )
     clusters, users = _entries(documents, "clusters"), _entries(documents, "users")
     if context.get("cluster") not in clusters:
@@ -67,23 +67,23 @@ def _read(path: str) -> Json:
     except OSError as error:
         raise ClusterError(f"the kubeconfig {path} can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        seen = f"it is no text in UTF-8 (byte {error.object[error.start]:#04x})"
+        seen = f"it is not UTF-8 (byte {error.object[error.start]:#04x})"
         raise ClusterError(f"the kubeconfig {path} can't be read: {seen}", hint=_WRITE) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 1}" if mark else ""
+        where = f", in line {mark.line + 1}" if mark else ""
         raise ClusterError(
-            f"the kubeconfig {path} can't be read: it is no YAML{where}", hint=_WRITE
+            f"the kubeconfig {path} can't be read: it is not YAML{where}", hint=_WRITE
         ) from error
     if not isinstance(found, dict):
         seen = {list: "a list", str: "a text", type(None): "nothing"}.get(type(found), "a single value")
-        raise ClusterError(f"{path} is no kubeconfig: expected a map, found {seen}", hint=_WRITE)
+        raise ClusterError(f"{path} is not a kubeconfig: expected a map, found {seen}", hint=_WRITE)
     for section, key in _SECTIONS.items():
         _check_section(path, section, key, found.get(section))
     return found
 
 
-_WRITE = "your cluster's provider writes a kubeconfig; KUBECONFIG names another file"
+_WRITE = "get one from your cluster's provider, or name another file in KUBECONFIG"
 
 
 def _check_section(path: str, section: str, key: str, entries: Any) -> None:
@@ -91,7 +91,7 @@ def _check_section(path: str, section: str, key: str, entries: Any) -> None:
         named = isinstance(entry, dict) and isinstance(entry.get("name"), str | int | float)
         if not named or not isinstance(entry.get(key), dict | None):
             raise ClusterError(
-                f"{path} is no kubeconfig: `{section}` is no list of maps with `name` and `{key}`",
+                f"{path} is not a kubeconfig: `{section}` is not a list of maps with `name` and `{key}`",
                 hint=_WRITE,
             )
 
@@ -111,7 +111,7 @@ def _names(entries: dict[Any, Json]) -> str:
 
 def _missing(name: str, context: Json, kind: str, known: dict[Any, Json]) -> ClusterError:
     asked = context.get(kind)
-    seen = f"it names the {kind} {asked}, and `{kind}s` has no such entry" if asked else f"it names no {kind}"
+    seen = f"it names the {kind} {asked}, but `{kind}s` has no such entry" if asked else f"it names no {kind}"
     return ClusterError(
         f"the kubeconfig's context {name} is not usable: {seen}",
         hint=f"there is: {_names(known)}; `kubectl config set-context {name} --{kind} NAME` names another",
@@ -126,7 +126,7 @@ def _check_server(name: str, cluster: Json) -> None:
         whole = False
     if not whole:
         raise ClusterError(
-            f"the kubeconfig's cluster {name} is not usable: `server` is no http:// or https:// address",
+            f"the kubeconfig's cluster {name} is not usable: `server` is not an http:// or https:// address",
             hint=f"`kubectl config set-cluster {name} --server https://HOST:PORT` sets it",
         )
 

@@ -20,7 +20,7 @@ from devcluster.errors import ClusterError
 Json = dict[str, Any]
 _EXTENSION = "client.authentication.k8s.io/exec"  # of a cluster: what is meant for the plugin
 _MODES = ("Never", "IfAvailable", "Always")
-_LOGIN = "log in again as your cluster's provider says; `kubectl get pods` runs the same plugin"
+_LOGIN = "log in again, as your cluster's provider requires; `kubectl get pods` runs the same plugin"
 
 
 class PluginError(ClusterError):
@@ -45,8 +45,8 @@ def run_plugin(config: Json, folder: str, cluster: Json) -> Json:
     if mode == "Always" and not person:
         raise plugin_failed(
             command,
-            "it wants to ask somebody (interactiveMode: Always), and stdin and stderr are no terminal",
-            "run the command in a terminal, or give the kubeconfig credentials that need nobody",
+            "it must ask you something (interactiveMode: Always), but stdin and stderr are not a terminal",
+            "run the command in a terminal, or use credentials that need no input",
         )
     interactive = person and mode != "Never"
     words, environment = _call(command, config, cluster, interactive)
@@ -101,9 +101,9 @@ def _answer(command: str, config: Json, text: str) -> Json:
         answer = json.loads(text)
         version, status = answer["apiVersion"], answer["status"]
     except (ValueError, KeyError, TypeError) as error:
-        raise plugin_failed(command, "its answer is no ExecCredential") from error
+        raise plugin_failed(command, "its answer is not an ExecCredential") from error
     if version != config["apiVersion"]:
-        raise plugin_failed(command, f"it answers as {version}, and {config['apiVersion']} was asked for")
+        raise plugin_failed(command, f"it answered as {version} when {config['apiVersion']} was asked for")
     if not isinstance(status, dict):
         raise plugin_failed(command, "its answer has no status")
     return status

@@ -67,7 +67,7 @@ async def find_workload(cluster: Cluster, target: Target, namespace: str) -> Wor
         raise await _not_found(cluster, target, namespace)
     if len(found) > 1:
         raise ConfigurationError(
-            f"{target.name} may be any of {', '.join(str(ref) for ref, _ in found)} in namespace {namespace}",
+            f"{target.name} may mean {', '.join(str(ref) for ref, _ in found)} in namespace {namespace}",
             hint=f"say which: `target: {found[0][0]}`",
         )
     ref, item = found[0]

@@ -81,7 +81,7 @@ async def _enter(door: Door, request: Json) -> Side:
 
 def _check(answer: bytes) -> None:
     if not answer:
-        raise EngineError("the gateway closed its door; its log says why (docker logs)")
+        raise EngineError("the gateway closed its door; its log (`docker logs`) says why")
     reply = json.loads(answer)
     if "error" in reply:
         raise EngineError(f"the gateway refused: {reply['error']}")

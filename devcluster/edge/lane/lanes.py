@@ -88,7 +88,7 @@ class Side(asyncio.Protocol):
             self.transport.pause_reading()
             self.head.set_result(head)
         elif len(self._early) > _HEAD_LIMIT:
-            self.head.set_exception(LaneError("the other side's answer has no end"))
+            self.head.set_exception(LaneError("the other side's answer is too long"))
             self.close()
 
     def join(self, peer: Side) -> None:

@@ -138,4 +138,4 @@ async def _shake(side: ForwardedSide, target: UpgradeTarget, agent: AgentAddress
     if " 101" not in status:
         raise refusal(status, agent, _RIGHT)
     if websocket.accepted(key) not in head:
-        raise LaneError("the API server's answer is no WebSocket")
+        raise LaneError("the API server did not answer with a WebSocket")

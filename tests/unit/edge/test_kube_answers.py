@@ -136,5 +136,5 @@ async def test_a_login_page_is_no_api_server(serve: Callable[..., list[str]]) ->
     serve((200, {}, b"<html>log in</html>"))
     async with open_cluster() as cluster:
         for question in (cluster.list("pod", "shop"), cluster.ping()):
-            with pytest.raises(UnreachableError, match="no Kubernetes API server"):
+            with pytest.raises(UnreachableError, match="not a Kubernetes API server"):
                 await question

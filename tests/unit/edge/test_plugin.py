@@ -80,7 +80,7 @@ def test_at_a_terminal_it_may_ask(tmp_path: Path, mode: str, asked: bool) -> Non
 def test_one_that_must_ask_is_not_started_where_nobody_is(tmp_path: Path) -> None:
     done = ask(telling(tmp_path, interactiveMode="Always"), input="first\n")
     assert "interactiveMode: Always" in done.stderr
-    assert "no terminal" in done.stderr
+    assert "not a terminal" in done.stderr
     assert not (tmp_path / "told").exists()
 
 
@@ -94,9 +94,9 @@ def test_it_is_told_of_the_cluster_where_it_wants_to(tmp_path: Path) -> None:
     [
         ("echo first >&2; echo 'your login has expired' >&2; exit 1", "your login has expired"),
         ("exit 3", "exit code 3"),
-        ("echo planted", "no ExecCredential"),
-        ("echo null", "no ExecCredential"),
-        ('echo \'{"apiVersion": "v0", "status": {"token": "planted"}}\'', "it answers as v0"),
+        ("echo planted", "not an ExecCredential"),
+        ("echo null", "not an ExecCredential"),
+        ('echo \'{"apiVersion": "v0", "status": {"token": "planted"}}\'', "it answered as v0"),
         (f'echo \'{{"apiVersion": "{_VERSION}", "status": "planted"}}\'', "no status"),
     ],
 )

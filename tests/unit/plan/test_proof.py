@@ -109,7 +109,7 @@ def test_a_number_of_ours_that_leads_to_others_too_is_broken_for_them() -> None:
     canary = _pod("canary", "10.244.0.10")
     hop, reason = _broken(_behind(service, pods=(_POD, canary)))
     assert hop == "service"
-    assert "leads to canary, which is not of deployment/web" in reason
+    assert "leads to canary, which does not belong to deployment/web" in reason
     assert "devcluster up" in reason
     service["spec"]["ports"][0]["targetPort"] = 8080  # somebody gave it back
     assert _tries(_behind(service, pods=(_POD, canary))) == ["10.244.0.9:8080"]
