@@ -278,7 +278,6 @@ def agent_settings(
         "grace_ms": (30 if grace is None else grace) * 1000,
         "mounts": _mount_settings(template, target),
         "queue": {"connections": 1024, "ms": 60000},
-        "drain_ms": 10000,
         "memory": MEMORY,
     }
     parts = {

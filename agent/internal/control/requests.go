@@ -20,14 +20,13 @@ type request struct {
 	Key    []byte          `json:"key"` // base64
 	To     string          `json:"to"`
 	MS     int64           `json:"ms"`
-	Beside bool            `json:"beside"`
-	Keep   bool            `json:"keep"`
 }
 
 // verbs are the requests, and whether they must say an epoch.
 var verbs = map[string]bool{
 	"hello": false, "inspect": false, "state": false, "expect": false, "prove": false,
-	"hold": true, "beat": true, "take": true, "pause": true, "stop": true, "release": true,
+	"hold": true, "beat": true, "pause": true, "stop": true,
+	"take": true, "intercept": true, "release": true, "ingest": true,
 }
 
 // parse reads a line; the refusal says what is wrong with it.
@@ -93,13 +92,17 @@ func (s *Server) ask(ctx context.Context, asked request) (any, error) {
 	case "beat":
 		return s.keeper.Beat(ctx, *asked.Epoch)
 	case "take":
-		return s.keeper.Take(ctx, *asked.Epoch, asked.Beside)
+		return s.keeper.Take(ctx, *asked.Epoch, false)
+	case "intercept":
+		return s.keeper.Take(ctx, *asked.Epoch, true)
 	case "pause":
 		return s.keeper.Pause(ctx, *asked.Epoch)
 	case "stop":
 		return s.keeper.Stop(ctx, *asked.Epoch)
+	case "ingest":
+		return s.keeper.Release(ctx, *asked.Epoch, true)
 	default: // parse knows no other
-		return s.keeper.Release(ctx, *asked.Epoch, asked.Keep)
+		return s.keeper.Release(ctx, *asked.Epoch, false)
 	}
 }
 

@@ -65,13 +65,14 @@ type Front struct {
 	changed chan struct{} // closed and replaced at each change
 	counts  counts
 	arrived time.Time // the newest connection
-	waiting int       // connections that nobody has taken yet
+	talks   map[*talk]struct{}
+	waiting int // connections that nobody has taken yet
 	own     *own
 }
 
 // New has no listener yet and queues.
 func New(config Config, lanes hold.Lanes) *Front {
-	return &Front{config: config, lanes: lanes, route: Queue, changed: make(chan struct{})}
+	return &Front{config: config, lanes: lanes, route: Queue, changed: make(chan struct{}), talks: map[*talk]struct{}{}}
 }
 
 // Listen opens the front ports, for good.
@@ -111,33 +112,15 @@ func (f *Front) Route() Route {
 	return f.route
 }
 
-// Drain returns when no connection to these is under way, or ctx ends.
-func (f *Front) Drain(ctx context.Context, routes ...Route) {
-	for {
-		f.mu.Lock()
-		busy := 0
-		for _, route := range routes {
-			busy += *f.count(route)
-		}
-		changed := f.changed
-		f.mu.Unlock()
-		if busy == 0 {
-			return
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// Quiet is whether no connection to the laptop or in the queue is under way and
-// none has arrived since then.
+// Quiet is whether no request to the laptop or in the queue is under way and no
+// connection has arrived since then.
 func (f *Front) Quiet(since time.Time) bool {
+	if f.busy(Laptop, Queue) > 0 {
+		return false
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.counts.Laptop+f.counts.Queued == 0 && f.arrived.Before(since)
+	return f.arrived.Before(since)
 }
 
 // Accepts is whether somebody answers on one of the application's ports, and
@@ -215,9 +198,6 @@ func (f *Front) leave(v visit) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	*f.count(v.route)--
-	if *f.count(v.route) == 0 {
-		f.wake()
-	}
 }
 
 // taken gives the place back: somebody has the connection, or it is lost.
@@ -247,7 +227,7 @@ func (f *Front) serve(conn *net.TCPConn, port int) {
 		if err == nil {
 			f.taken(&placed)
 			guest.Meet(f.answer(port, v, nil), func() { cut(other) })
-			lane.Splice(client, other)
+			f.carry(v.route, client, other)
 			f.leave(v)
 			return
 		}

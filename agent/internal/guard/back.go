@@ -48,9 +48,7 @@ func (g *Guard) lead(ctx context.Context, how back, claims int, runs bool) error
 		return err
 	}
 	if !how.silent {
-		bounded, cancel := context.WithTimeout(ctx, g.config.Settings.drain())
-		g.front.Drain(bounded, front.Laptop)
-		cancel()
+		g.finish(ctx, front.Laptop)
 	}
 	return nil
 }
@@ -94,6 +92,14 @@ func (g *Guard) toChild(claims int, accepts bool) error {
 	return nil
 }
 
+// finish lets the requests under way to these end. What is only kept open must
+// not keep anybody waiting.
+func (g *Guard) finish(ctx context.Context, routes ...front.Route) {
+	bounded, cancel := context.WithTimeout(ctx, g.config.Settings.patience())
+	defer cancel()
+	g.front.Drain(bounded, routes...)
+}
+
 func (g *Guard) endHold(claims int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -105,6 +111,7 @@ func (g *Guard) endHold(claims int) {
 		g.lease.Stop()
 	}
 	g.tell()
+	g.front.Part(front.Laptop)
 	g.lanes.Drop(math.MaxInt64)
 }
 

@@ -57,6 +57,7 @@ type Guard struct {
 	reason   string
 	working  context.CancelFunc // ends the waiting of what has turn
 	silent   bool               // what has turn is the end of a lease
+	pausing  bool               // it is a pause
 	watchers map[chan struct{}]struct{}
 }
 

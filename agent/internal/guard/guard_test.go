@@ -1,11 +1,14 @@
 package guard
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -178,6 +181,65 @@ func noting(t *testing.T, path string) *probe.Spec {
 func lines(path string) int {
 	text, _ := os.ReadFile(path)
 	return bytes.Count(text, []byte("\n"))
+}
+
+func TestAConnectionThatIsOnlyKeptOpenKeepsNobodyWaiting(t *testing.T) {
+	w := newWorld(t, nil)
+	w.lanes.(*laptop).keeps = true
+	w.hand(t)
+	conn, err := net.Dial("tcp", w.front)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	words := bufio.NewReader(conn)
+	if word, err := words.ReadString('\n'); word != "laptop\n" {
+		t.Fatal(word, err)
+	}
+	if err := within(t, "release", 3*time.Second, func() error { _, err := w.release(context.Background(), 1); return err }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := words.ReadByte(); !errors.Is(err, io.EOF) {
+		t.Errorf("ended by %v", err)
+	}
+}
+
+func TestAReleaseDoesNotWaitForAPause(t *testing.T) {
+	w := newWorld(t, nil)
+	w.lanes.(*laptop).keeps = true
+	w.hand(t)
+	conn, err := net.Dial("tcp", w.front)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	go func() { // a request that nobody answers, since the laptop's engine is away
+		for range time.Tick(time.Second) {
+			if _, err := conn.Write([]byte("?")); err != nil {
+				return
+			}
+		}
+	}()
+	if word, err := bufio.NewReader(conn).ReadString('\n'); word != "laptop\n" {
+		t.Fatal(word, err)
+	}
+	go func() { _, _ = w.Pause(context.Background(), 1) }()
+	w.until(t, "queueing", func(s hold.State) bool { return s.Route == "queue" })
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_, _ = w.release(ctx, 1) // which waits for that one in vain
+	if word := w.ask(t); word != "application\n" {
+		t.Errorf("%q", word)
+	}
+}
+
+func TestPatienceIsThePodsAndHalfAMinuteAtLeast(t *testing.T) {
+	for grace, want := range map[int64]time.Duration{5000: 30 * time.Second, 90_000: 90 * time.Second} {
+		settings := Settings{GraceMS: &grace}
+		if settings.patience() != want {
+			t.Errorf("%d: %s", grace, settings.patience())
+		}
+	}
 }
 
 func TestTheGracePeriodIsKubelets(t *testing.T) {

@@ -92,13 +92,14 @@ func (g *Guard) toLaptop(epoch int64, beside bool) error {
 	return nil
 }
 
-// Pause queues new connections and lets those under way end.
+// Pause queues new connections and lets the requests under way end. A release
+// that is asked for meanwhile has no need of that.
 func (g *Guard) Pause(ctx context.Context, epoch int64) (hold.State, error) {
 	err := g.inTurn(ctx, epoch, func(ctx context.Context) error {
+		g.setPausing(true)
+		defer g.setPausing(false)
 		g.queue()
-		bounded, cancel := context.WithTimeout(ctx, g.config.Settings.drain())
-		defer cancel()
-		g.front.Drain(bounded, front.Child, front.Laptop)
+		g.finish(ctx, front.Child, front.Laptop)
 		return nil
 	})
 	return g.State(), err
@@ -113,9 +114,7 @@ func (g *Guard) Stop(ctx context.Context, epoch int64) (hold.State, error) {
 		if !g.untilStarted(ctx) {
 			return &hold.Error{Kind: hold.Timeout, Text: "the application has not started yet"}
 		}
-		bounded, cancel := context.WithTimeout(ctx, g.config.Settings.drain())
-		g.front.Drain(bounded, front.Child)
-		cancel()
+		g.finish(ctx, front.Child)
 		if ctx.Err() != nil {
 			return &hold.Error{Kind: hold.Timeout, Text: "whoever asked for it is gone"}
 		}
@@ -131,6 +130,11 @@ func (g *Guard) Stop(ctx context.Context, epoch int64) (hold.State, error) {
 // Release gives the workload back to the application and ends the hold; with
 // keep the laptop holds on, for the application's files and its network.
 func (g *Guard) Release(ctx context.Context, epoch int64, keep bool) (hold.State, error) {
+	g.mu.Lock()
+	if g.pausing && epoch == g.epoch {
+		g.interrupt()
+	}
+	g.mu.Unlock()
 	err := g.inTurn(ctx, epoch, func(ctx context.Context) error { return g.giveBack(ctx, back{keep: keep}) })
 	return g.State(), err
 }
@@ -225,6 +229,12 @@ func (g *Guard) queue() {
 	g.handover, _ = g.ready(g.front.Route())
 	g.front.Set(front.Queue, g.epoch)
 	g.tell()
+}
+
+func (g *Guard) setPausing(on bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.pausing = on
 }
 
 func (g *Guard) setHandover(on bool) {

@@ -29,7 +29,6 @@ type Settings struct {
 	LeaseMS    int64  `json:"lease_ms"`
 	StopSignal string `json:"stop_signal"`
 	GraceMS    *int64 `json:"grace_ms"`
-	DrainMS    int64  `json:"drain_ms"`
 	Memory     int64  `json:"memory"`
 
 	Ports []front.Port `json:"ports"`
@@ -132,7 +131,6 @@ func (s *Settings) fill() {
 		}
 	}
 	orElse(&s.LeaseMS, 15_000)
-	orElse(&s.DrainMS, 10_000)
 	orElse(&s.Queue.MS, 60_000)
 	orElse(&s.Memory, 48<<20)
 	// Of another protocol: of a laptop that is newer, and leads more than this agent can.
@@ -146,7 +144,10 @@ func (s *Settings) fill() {
 }
 
 func (s *Settings) lease() time.Duration { return time.Duration(s.LeaseMS) * time.Millisecond }
-func (s *Settings) drain() time.Duration { return time.Duration(s.DrainMS) * time.Millisecond }
+
+// patience is for requests under way: as long as a pod that ends has for them,
+// and half a minute where that is less.
+func (s *Settings) patience() time.Duration { return max(s.grace(), 30*time.Second) }
 
 // grace is kubelet's: its default where the pod says nothing, and never less
 // than its least.

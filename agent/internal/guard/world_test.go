@@ -62,6 +62,7 @@ type laptop struct {
 	mu      sync.Mutex
 	dropped []int64
 	lost    bool
+	keeps   bool // a connection stays open behind its word
 }
 
 // lose makes the laptop fall silent: its lanes break.
@@ -77,7 +78,7 @@ func (e end) Abort() { _ = e.SetLinger(0); _ = e.Close() }
 
 func (l *laptop) Open(context.Context, int64, string, string) (hold.Stream, error) {
 	l.mu.Lock()
-	lost := l.lost
+	lost, keeps := l.lost, l.keeps
 	l.mu.Unlock()
 	if lost {
 		return nil, &lane.ErrnoError{Name: "EAGAIN"}
@@ -96,7 +97,9 @@ func (l *laptop) Open(context.Context, int64, string, string) (hold.Stream, erro
 		return nil, err
 	}
 	_, _ = io.WriteString(far, "laptop\n")
-	_ = far.Close()
+	if !keeps {
+		_ = far.Close()
+	}
 	return end{near.(*net.TCPConn)}, nil
 }
 

@@ -31,8 +31,8 @@ func Splice(a, b Conn) (sent, received int64) {
 	received, back = pump(a, b)
 	group.Wait()
 	if there != nil || back != nil {
-		abort(a)
-		abort(b)
+		Abort(a)
+		Abort(b)
 		return sent, received
 	}
 	_ = a.Close()
@@ -52,8 +52,8 @@ func pump(to, from Conn) (int64, error) {
 	case errors.Is(readErr, io.EOF):
 		return total, to.CloseWrite()
 	default:
-		abort(to)
-		abort(from)
+		Abort(to)
+		Abort(from)
 		return total, readErr
 	}
 }
@@ -99,7 +99,8 @@ func poolFor(read, size int) *sync.Pool {
 	return &small
 }
 
-func abort(conn Conn) {
+// Abort resets a connection.
+func Abort(conn Conn) {
 	switch c := conn.(type) {
 	case Aborter:
 		c.Abort()

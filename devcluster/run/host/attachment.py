@@ -47,11 +47,11 @@ from devcluster.run.turn import Turn
 from devcluster.run.workload.wanted import Wanted
 
 _ASK = 5.0  # seconds for the record, when something else has failed already
-_LINGER = 15.0  # seconds for the pods' last connections: the agents' drain_ms and some
+_LINGER = 32.0  # seconds for the pods' last connections: a common grace period and some
 _REPAIRED = 10.0  # seconds until what `up` wrote again is seen
 _OWN = 300.0  # seconds for what an attachment does by itself
 _AGAIN = 1.0  # seconds until agents are asked again that could not be asked before
-_TELL = 30.0  # seconds for an agent's answer: its drain_ms, or the application's start
+_TELL = 30.0  # seconds for an agent's answer: the application's start
 _TOKENS = 60.0  # seconds; the shortest token lives 600, and is renewed 120 before its end
 _TOKENS_AGAIN = 2.0  # seconds after a pod or the engine failed to answer
 _log = logging.getLogger("devcluster.host")
@@ -356,7 +356,8 @@ class Attachment:
         self.changes.notify()
 
     async def _without_engine(self) -> None:
-        await asyncio.gather(self._tell_serving("pause"), asyncio.sleep(self.claim.lease))
+        lease = self.claim.lease  # what is under way to us by then is lost
+        await asyncio.gather(self._tell_serving("pause", timeout=lease), asyncio.sleep(lease))
         self._traffic = "the original serves meanwhile"
         self.links.disengage()
         self.changes.notify()
@@ -364,9 +365,9 @@ class Attachment:
             await self._tell_serving("release")
             await asyncio.sleep(_AGAIN)
 
-    async def _tell_serving(self, request: str) -> None:
+    async def _tell_serving(self, request: str, *, timeout: float = _TELL) -> None:
         """Whoever serves by the original already has nothing to release."""
-        await self.links.tell(request, timeout=_TELL, tolerant=True, unless="child")
+        await self.links.tell(request, timeout=timeout, tolerant=True, unless="child")
 
     async def _follow_drift(self) -> None:
         async with contextlib.aclosing(self._cluster.watch_drift()) as sights:
