@@ -22,6 +22,7 @@ _KINDS: dict[str, Kind] = {
     "rs": "replicaset",
 }
 KINDS = tuple(_KINDS)
+KIND_NAMES = tuple(dict.fromkeys(_KINDS.values()))
 NAMED = r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?"
 _NAME = re.compile(NAMED, re.ASCII)
 TARGET = rf"{NAMED}|(?:{'|'.join(KINDS)})/{NAMED}(?:/{NAMED})?"

@@ -7,6 +7,8 @@ Source: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/p
 
 from __future__ import annotations
 
+from devcluster.config.forms import KIND_NAMES
+
 _HEAD = "this is a Kubernetes key; "
 _TARGET = "write `target: KIND/NAME/CONTAINER` instead"
 _LIMITS = "write `mem_limit` and `cpus` to limit the local container"
@@ -24,7 +26,6 @@ _WORKLOAD = {
     "container": _TARGET,
     "containers": _TARGET,
     "cpu": "write `cpus` to limit the local container",
-    "deployment": _TARGET,
     "envFrom": "write `env_file`, or remove it: the container has the pod's environment",
     "imagePullPolicy": "write `pull_policy`: always, missing or never",
     "imagePullSecrets": "remove it: the laptop's own `docker login` is used",
@@ -48,13 +49,12 @@ _WORKLOAD = {
     "serviceAccountName": _POD,
     "spec": _NO_MANIFEST,
     "startupProbe": _PROBE,
-    "statefulset": _TARGET,
     "template": _NO_MANIFEST,
     "terminationGracePeriodSeconds": _POD,
     "volumeMounts": _VOLUMES,
 }
 
-WORKLOAD = {name: _HEAD + text for name, text in _WORKLOAD.items()} | {
+WORKLOAD = {name: _HEAD + text for name, text in (_WORKLOAD | dict.fromkeys(KIND_NAMES, _TARGET)).items()} | {
     "cmd": "this is a Dockerfile's word; write `command`"
 }
 PROJECT = dict.fromkeys(("apiVersion", "kind", "metadata", "spec", "status"), _HEAD + _NO_MANIFEST)

@@ -57,7 +57,7 @@ class Wish:
     """What the file and the laptop want.  ``image`` None: the laptop can't read it, or does not have it yet
     (``pending``): such a plan tells what will be done, and can't be carried out.
 
-    ``digest`` and ``chunks``: the agent's binary, as it is published.
+    ``digest`` and ``chunks``: the agent's binary, as it is published; ``doubt``: whether it is the right one.
     """
 
     digest: str
@@ -70,6 +70,7 @@ class Wish:
     lease: float = 15.0
     delivery: Delivery = "memfd"
     pin: str | None = None
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,10 @@ class WorkloadRef:
         """Kind, name and namespace, as ``edge.kube`` asks for an object."""
         return self.kind, self.name, self.namespace
 
+    def kubectl(self, command: str) -> str:
+        """The line to type: *command*, for this workload."""
+        return f"kubectl {command} {self} -n {self.namespace}"
+
     @property
     def place(self) -> str:
         """For messages: the title, and where."""

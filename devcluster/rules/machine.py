@@ -28,11 +28,12 @@ SHIPPED = ("amd64", "arm64")
 @dataclass(frozen=True, slots=True)
 class Machine:
     """``pin``: what the pods must be scheduled to, or None where that is certain anyway; ``source``: what
-    said so, for people."""
+    said so, for people.  ``doubt``: what may be wrong with the choice, and the way on; '' for nothing."""
 
     architecture: str
     pin: str | None
     source: str
+    doubt: str = ""
 
 
 def choose_machine(
@@ -58,7 +59,16 @@ def _choose(spec: Json, nodes: Mapping[str, str], running: Sequence[str], image:
         architecture = max(sorted(seen), key=lambda name: seen[name])
         several = len(set(nodes.values())) > 1
         return Machine(architecture, architecture if several else None, "its node says so")
-    return Machine(image or _DEFAULT, None, "its image says so")
+    architecture = image or _DEFAULT
+    return Machine(architecture, None, "its image says so", render_doubt(architecture))
+
+
+def render_doubt(architecture: str) -> str:
+    """For a pod that ends at once: where it runs could not be read."""
+    return (
+        f"the agent is for {architecture}, since the nodes can't be read; if the pod's node is another "
+        f"machine, name it in the pod's nodeSelector ({ARCH})"
+    )
 
 
 def spec_architecture(spec: Json) -> str:

@@ -17,9 +17,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from devcluster.rules.kinds.table import KINDS
+
 Json = dict[str, Any]
 
-TEMPLATED = ("deployment", "replicaset", "statefulset", "daemonset", "job", "cronjob")
+_OTHERS = ("statefulset", "daemonset", "replicaset", "job", "cronjob")
+TEMPLATED = (*KINDS, *(kind for kind in _OTHERS if kind not in KINDS))
 _SPOKEN_FOR = ("Deployment", "CronJob")  # who made it has a template of its own
 
 

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from devcluster.rules.controllers import find_managers
 from devcluster.rules.databases import find_databases
 from devcluster.rules.identity import WorkloadRef
+from devcluster.rules.kinds.table import kind_of
 from devcluster.rules.policies import find_closed
 from devcluster.rules.ports import declared_ports
 from devcluster.rules.services import FrontPort, routes, selects
@@ -81,34 +82,13 @@ def find_cautions(seen: Circumstances) -> tuple[Caution, ...]:
 
 
 def _away(seen: Circumstances) -> list[Caution]:
-    why = _stops_first(seen.object["spec"])
+    why = kind_of(seen.ref).gap(seen.object)
     if not why or not seen.rolls:
         return []
     took = _start_time(seen.pods)
     last = f" ({took:.0f} s last time)" if took is not None else ""
     text = f"{seen.title} will be down while it restarts{last}, because {why}. `down` restarts it again."
     return [Caution("away", text)]
-
-
-def _stops_first(spec: Json) -> str:
-    """Why no pod serves during a roll-out; '' where one does."""
-    strategy = spec.get("strategy") or {}
-    if strategy.get("type") == "Recreate":
-        return "its strategy is Recreate"
-    rolling = strategy.get("rollingUpdate") or {}
-    replicas = int(spec.get("replicas", 1))
-    surge = _share(rolling.get("maxSurge", "25%"), replicas, up=True)
-    gone = _share(rolling.get("maxUnavailable", "25%"), replicas, up=False)
-    gone = gone or (surge == 0)  # or it could not go on at all: the controller's rule
-    return "its maxUnavailable lets all of its pods stop at once" if gone >= replicas and not surge else ""
-
-
-def _share(value: int | str, of: int, *, up: bool) -> int:
-    """An absolute number or a percentage, rounded as the controller does."""
-    if isinstance(value, int) or not value.endswith("%"):
-        return int(value)
-    part = int(value[:-1]) * of
-    return -(-part // 100) if up else part // 100
 
 
 def _start_time(pods: Sequence[Json]) -> float | None:

@@ -7,12 +7,13 @@ from typing import Any
 from devcluster.edge.agent.ssh import Keys, open_agent
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, open_cluster
-from devcluster.edge.kube.workload import KINDS, agent_pods, check_namespace, find_workload
+from devcluster.edge.kube.workload import LISTED, agent_pods, check_namespace, find_workload
 from devcluster.edge.lane.lanes import AgentAddress
 from devcluster.edge.lane.ways import Ways
 from devcluster.errors import ConfigurationError
 from devcluster.rules.environment import local_environment
 from devcluster.rules.identity import WorkloadRef
+from devcluster.rules.kinds.table import KINDS
 from devcluster.rules.marks import secret_file, secret_name
 from devcluster.rules.ports import PortKey, declared_ports
 from devcluster.run.request import Request
@@ -29,7 +30,7 @@ async def list_workloads(request: Request) -> tuple[str, list[Json]]:
         namespace = request.namespace or cluster.namespace
         marks = {mark.ref: mark for mark in await list_marks(cluster, namespace)}
         rows = []
-        for kind in KINDS[:-1]:
+        for kind in LISTED:
             for item in await _list_kind(cluster, kind, namespace):
                 ref = WorkloadRef(kind, namespace, item["metadata"]["name"])
                 rows.append(_list_row(ref, item, marks.get(ref)))
@@ -42,7 +43,7 @@ async def list_titles(cluster: Cluster, namespace: str) -> list[str]:
     """KIND/NAME of every workload that may be listed."""
     return [
         f"{kind}/{item['metadata']['name']}"
-        for kind in KINDS[:-1]
+        for kind in KINDS
         for item in await _list_kind(cluster, kind, namespace)
     ]
 
@@ -52,7 +53,7 @@ async def _list_kind(cluster: Cluster, kind: str, namespace: str) -> tuple[Json,
     try:
         return (await cluster.list(kind, namespace)).items
     except ForbiddenError:
-        if kind == "deployment":
+        if kind in KINDS:
             raise
         return ()
 

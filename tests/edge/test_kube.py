@@ -258,7 +258,7 @@ async def test_finding_the_workload(world: World) -> None:
     body = deployment("wordpress", "Recreate")
     await cluster.create("deployment", body, space)
     found = await find_workload(cluster, Target("wordpress"), space)
-    assert (str(found.ref), found.container, found.strategy) == ("deployment/wordpress", "web", "Recreate")
+    assert (str(found.ref), found.container) == ("deployment/wordpress", "web")
     assert "app=wordpress" in found.selector
 
     text = await refused(cluster, Target("wordpres"), space)

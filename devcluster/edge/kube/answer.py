@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 from devcluster.edge.kube.paths import Place
 from devcluster.errors import ChangedError, ClusterError, NotFoundError
@@ -17,11 +18,13 @@ _AUTHORIZER = re.compile(r"forbidden: User .* cannot \S+ (?:resource|path) ")
 
 
 class StatusError(ClusterError):
-    """Another refusal than those with a class of their own; ``status`` is HTTP's."""
+    """Another refusal than those with a class of their own; ``status`` is HTTP's, ``reason`` the API's own
+    (``BadRequest``), or ''."""
 
-    def __init__(self, message: str, *, status: int, hint: str = "") -> None:
+    def __init__(self, message: str, *, status: int, reason: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.status = status
+        self.reason = reason
 
 
 class ForbiddenError(ClusterError):
@@ -59,7 +62,8 @@ def refusal(status: int, data: bytes, verb: str, where: Place, server: str) -> C
         case 409:
             return ChangedError(f"cannot {verb} {where}: {reason}")
         case _:
-            return StatusError(f"cannot {verb} {where}: {reason} (HTTP {status})", status=status)
+            text = f"cannot {verb} {where}: {reason} (HTTP {status})"
+            return StatusError(text, status=status, reason=str(_told(data).get("reason") or ""))
 
 
 def _is_admission(reason: str) -> bool:
@@ -97,10 +101,17 @@ def strange(server: str, context: str, data: bytes) -> ClusterError:
     )
 
 
-def _reason(data: bytes) -> str:
+def _told(data: bytes) -> dict[str, Any]:
+    """The Status that the API server answered; {} where it is none."""
     try:
         answer = json.loads(data)
     except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _reason(data: bytes) -> str:
+    told = _told(data)
+    if not told:
         return data[:200].decode("utf-8", "replace").strip() or "no reason given"
-    told = answer if isinstance(answer, dict) else {}
     return str(told.get("message") or told.get("reason") or "no reason given")

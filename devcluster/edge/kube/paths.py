@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from devcluster.rules.kinds.table import KINDS
+
 
 @dataclass(frozen=True, slots=True)
 class Resource:
@@ -30,7 +32,7 @@ class Resource:
         return self.prefix.removeprefix("/apis/").removeprefix("/api/")
 
 
-RESOURCES = {
+RESOURCES = {row.name: Resource(row.prefix, row.plural, row.title) for row in KINDS.values()} | {
     "pod": Resource("/api/v1", "pods", "Pod"),
     "service": Resource("/api/v1", "services", "Service"),
     "secret": Resource("/api/v1", "secrets", "Secret"),
@@ -40,7 +42,6 @@ RESOURCES = {
     "persistentvolumeclaim": Resource("/api/v1", "persistentvolumeclaims", "PersistentVolumeClaim"),
     "namespace": Resource("/api/v1", "namespaces", "Namespace", namespaced=False),
     "node": Resource("/api/v1", "nodes", "Node", namespaced=False),
-    "deployment": Resource("/apis/apps/v1", "deployments", "Deployment"),
     "replicaset": Resource("/apis/apps/v1", "replicasets", "ReplicaSet"),
     "statefulset": Resource("/apis/apps/v1", "statefulsets", "StatefulSet"),
     "daemonset": Resource("/apis/apps/v1", "daemonsets", "DaemonSet"),

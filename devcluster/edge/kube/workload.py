@@ -13,9 +13,11 @@ from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.errors import ConfigurationError, NotFoundError
 from devcluster.plan.cluster import AgentPod
 from devcluster.rules.identity import WorkloadRef
+from devcluster.rules.kinds.table import KINDS, kind_of
 from devcluster.rules.template import is_wrapped
 
-KINDS = ("deployment", "statefulset", "daemonset", "replicaset")
+LISTED = (*KINDS, *(kind for kind in ("statefulset", "daemonset") if kind not in KINDS))
+_SOUGHT = (*LISTED, "replicaset")
 _BARE = ("pod", "job", "cronjob")
 
 
@@ -36,17 +38,12 @@ class WorkloadObject:
 
     @property
     def replicas(self) -> int:
-        return int(self.object["spec"].get("replicas", 1))
+        return kind_of(self.ref).replicas(self.object)
 
     @property
     def selector(self) -> str:
         """Its pods' label selector, as a query says it."""
         return render_selector(self.object["spec"]["selector"])
-
-    @property
-    def strategy(self) -> str:
-        """``Recreate`` or ``RollingUpdate``."""
-        return str((self.object["spec"].get("strategy") or {}).get("type", "RollingUpdate"))
 
 
 def render_selector(selector: Json) -> str:
@@ -74,26 +71,21 @@ async def find_workload(cluster: Cluster, target: Target, namespace: str) -> Wor
     if ref.kind in _BARE:
         raise ConfigurationError(
             f"{ref.place} can't be replaced: nothing starts its pods anew",
-            hint="devcluster replaces Deployments; put the pod into one",
+            hint=f"devcluster replaces {_built()}; put the pod into one",
         )
     _refuse(ref, item)
     return WorkloadObject(ref, item["metadata"]["uid"], _container(item, target, ref), item)
 
 
 def _refuse(ref: WorkloadRef, item: Json) -> None:
-    where = ref.place
-    if ref.kind != "deployment":
-        raise ConfigurationError(f"{where} is a {item['kind']}: not built yet, only Deployments are")
-    if item["spec"].get("replicas", 1) == 0:
-        raise ConfigurationError(
-            f"{where} has 0 replicas, so it has no pod to stand in for",
-            hint=f"kubectl scale {ref} -n {ref.namespace} --replicas=1",
-        )
-    if item["spec"].get("paused"):
-        raise ConfigurationError(
-            f"{where} is paused, so its template would not be rolled out",
-            hint=f"kubectl rollout resume {ref} -n {ref.namespace}",
-        )
+    if ref.kind not in KINDS:
+        raise ConfigurationError(f"{ref.place} is a {item['kind']}: not built yet, only {_built()} are")
+    if (refusal := kind_of(ref).refuse(item)) is not None:
+        raise ConfigurationError(f"{ref.place} {refusal.why}", hint=ref.kubectl(refusal.command))
+
+
+def _built() -> str:
+    return " and ".join(f"{row.title}s" for row in KINDS.values())
 
 
 async def find_kinds(cluster: Cluster, target: Target, namespace: str) -> tuple[WorkloadRef, ...]:
@@ -109,11 +101,11 @@ async def _candidates(cluster: Cluster, target: Target, namespace: str) -> list[
         item = await cluster.find(*ref.path)
         return [(ref, item)] if item is not None else []
     found = []
-    for kind in (*KINDS, *_BARE):
+    for kind in (*_SOUGHT, *_BARE):
         try:
             item = await cluster.find(kind, target.name, namespace)
         except ForbiddenError:
-            if kind == "deployment":  # the Role gives no more than what can be replaced
+            if kind in KINDS:  # the Role gives no more than what can be replaced
                 raise
             continue
         if item is not None:
@@ -126,7 +118,7 @@ async def _not_found(cluster: Cluster, target: Target, namespace: str) -> Config
     wanted = f"{target.kind}/{target.name}" if target.kind else target.name
     if not names:
         await check_namespace(cluster, namespace)
-    kinds = target.kind or ", ".join(KINDS)
+    kinds = target.kind or ", ".join(_SOUGHT)
     short = {name.partition("/")[2]: name for name in names}
     near = [short[name] for name in difflib.get_close_matches(target.name, list(short), n=3, cutoff=0.5)]
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(names[:10]) or 'none'}"
@@ -148,7 +140,7 @@ async def check_namespace(cluster: Cluster, namespace: str) -> None:
 
 async def _names(cluster: Cluster, namespace: str) -> list[str]:
     names = []
-    for kind in KINDS[:-1]:
+    for kind in LISTED:
         with contextlib.suppress(ForbiddenError):
             listing = await cluster.list(kind, namespace)
             names += [f"{kind}/{item['metadata']['name']}" for item in listing.items]

@@ -30,6 +30,7 @@ from devcluster.rules.example import (
     outcome_of,
     render_example,
 )
+from devcluster.rules.identity import WorkloadRef, parse_title
 from devcluster.run.report import Progress, Report, silent
 from devcluster.run.sandbox.example_images import ExampleImages, ensure_images, example_folder
 
@@ -37,9 +38,12 @@ Json = dict[str, Any]
 
 NAMESPACE = "wordpress"
 _TEMPLATES = ("namespace.yaml.j2", "mariadb.yaml.j2", "wordpress.yaml.j2")
-_KINDS = ("deployment", "statefulset", "service", "configmap", "secret", "persistentvolumeclaim")
 _PODS = "app.kubernetes.io/instance=wordpress,app.kubernetes.io/name in (wordpress,mariadb)"
-_WORKLOADS = (("statefulset", "wordpress-mariadb"), ("deployment", "wordpress"))
+_WORKLOADS = ("statefulset/wordpress-mariadb", "deployment/wordpress")
+_KINDS = (
+    *(title.partition("/")[0] for title in _WORKLOADS),
+    *("service", "configmap", "secret", "persistentvolumeclaim"),
+)
 _ASK_EVERY = 0.5  # a Service's address can't be watched, only asked
 
 
@@ -138,7 +142,7 @@ def _identity(wanted: Json) -> tuple[str, str, str | None]:
 async def _await_pods(cluster: Cluster, namespace: str, report: Report) -> None:
     """Both workloads rolled out, not just pods ready: those may be old ones.  Each change is told."""
     ready = asyncio.gather(
-        *(_await_rollout(cluster, kind, name, namespace) for kind, name in _WORKLOADS),
+        *(_await_rollout(cluster, parse_title(title, namespace)) for title in _WORKLOADS),
     )
     telling = asyncio.ensure_future(_tell_pods(cluster, namespace, report))
     try:
@@ -152,8 +156,8 @@ async def _await_pods(cluster: Cluster, namespace: str, report: Report) -> None:
         await asyncio.gather(ready, telling, return_exceptions=True)
 
 
-async def _await_rollout(cluster: Cluster, kind: str, name: str, namespace: str) -> None:
-    async with contextlib.aclosing(cluster.watch_one(kind, name, namespace)) as states:
+async def _await_rollout(cluster: Cluster, ref: WorkloadRef) -> None:
+    async with contextlib.aclosing(cluster.watch_one(*ref.path)) as states:
         async for found in states:
             if found is not None and is_rolled_out(found):
                 return

@@ -1,28 +1,26 @@
-"""Taking our revisions out of a Deployment's history, so that ``rollout undo`` is as before.
+"""Taking our releases out of a workload's history, so that ``rollout undo`` is as before.
 
-Our ReplicaSets are deleted.  A release that a teammate made while the agent was in has a ReplicaSet with
-the agent in its template: where it is not the newest, so that no ReplicaSet without the agent stands for
-it, its template is restored instead.  Then the numbers are set right (``rules.history``).  The controller
-only ever raises a revision above the highest *other* one, so once ours are gone it leaves them alone.
+What is to be done is decided by the kind (``rules.kinds``); here it is done, as far as the rights go.  A
+right that is missing for one release does not keep the others.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import copy
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from devcluster.edge.kube.answer import ForbiddenError
-from devcluster.edge.kube.cluster import Cluster, Json
+from devcluster.edge.kube.cluster import Cluster, Json, PatchType
 from devcluster.errors import ChangedError, LeftoverError, NotFoundError
-from devcluster.rules.history import Numbered, renumber
-from devcluster.rules.marks import REVISION, REVISION_HISTORY, Originals, restore_template
-from devcluster.rules.template import is_wrapped
+from devcluster.rules.identity import WorkloadRef
+from devcluster.rules.kinds.kind import Change, Delete, HistoryStep
+from devcluster.rules.kinds.table import kind_of
+from devcluster.rules.marks import Originals
 
 _TRIES = 10
-_SETTLE = 10.0  # seconds for the controller to copy a number to its Deployment
-_HASH = "pod-template-hash"
+_SETTLE = 10.0  # seconds for the controller to copy a number to its workload
 _CONTROLLER = "kube-controller-manager"  # whose fields these are: our name would stay in their managedFields
 
 
@@ -36,147 +34,115 @@ class Pruned:
     refused: tuple[ForbiddenError, ...] = ()
 
 
-async def prune_history(cluster: Cluster, namespace: str, originals: Originals) -> Pruned:
+async def list_releases(cluster: Cluster, ref: WorkloadRef, uid: str) -> tuple[Json, ...]:
+    """The workload's own, in no order."""
+    listing = await cluster.list(kind_of(ref).history.resource, ref.namespace)
+    return tuple(item for item in listing.items if is_owned(item, uid))
+
+
+def is_owned(item: Json, uid: str) -> bool:
+    """Whether the workload *uid* is an owner of *item*; of '' nobody is."""
+    owners = item["metadata"].get("ownerReferences") or []
+    return bool(uid) and any(owner["uid"] == uid for owner in owners)
+
+
+async def prune_history(cluster: Cluster, originals: Originals) -> Pruned:
     """As far as the rights go.  The limit is the workload's own, so it can be restored in any case."""
     for _ in range(_TRIES):
         try:
-            pruned = await _restore_sets(cluster, namespace, originals)
-            kept = await _restore_limit(cluster, namespace, originals)
+            pruned = await _restore_releases(cluster, originals)
+            kept = await _restore_limit(cluster, originals)
         except (ChangedError, NotFoundError):
             continue
         return replace(pruned, kept=tuple(kept))
     raise LeftoverError(
         f"the history of {originals.ref.place} keeps changing",
-        hint=f"`devcluster down -n {namespace}` tries again",
+        hint=f"`devcluster down -n {originals.ref.namespace}` tries again",
     )
 
 
-async def _restore_sets(cluster: Cluster, namespace: str, originals: Originals) -> Pruned:
+async def _restore_releases(cluster: Cluster, originals: Originals) -> Pruned:
     """Numbers that are set while one of ours stays would be raised above it by the controller again."""
+    ref, history = originals.ref, kind_of(originals.ref).history
     try:
-        if not (refused := await _drop_wrapped(cluster, namespace, originals)):
-            await _set_numbers(cluster, namespace, originals)
+        steps = history.clean(originals, await list_releases(cluster, ref, originals.uid))
+        refused = await _apply(cluster, ref, steps)
+        if not refused:
+            await _set_numbers(cluster, originals)
             return Pruned()
     except ForbiddenError as error:
         refused = (error,)
-    return Pruned(left=(f"the numbers in the history of {originals.ref}",), refused=refused)
+    return Pruned(left=(f"the numbers in the history of {ref}",), refused=refused)
 
 
-async def drop_releases(cluster: Cluster, namespace: str, uid: str) -> None:
+async def drop_releases(cluster: Cluster, ref: WorkloadRef, uid: str) -> None:
     """All releases with an agent away that no pod is of; for where nobody knows what they were before."""
-    for item in await _sets(cluster, namespace, uid):
-        if is_wrapped(item["spec"]["template"]) and not item["spec"].get("replicas"):
-            metadata = item["metadata"]
-            with contextlib.suppress(NotFoundError):
-                await cluster.delete("replicaset", metadata["name"], namespace, uid=metadata["uid"])
+    history = kind_of(ref).history
+    for item in await list_releases(cluster, ref, uid):
+        if history.wrapped(item) and not history.used(item):
+            await _step(cluster, ref, Delete(item["metadata"]["name"], item["metadata"]["uid"]))
 
 
-async def _sets(cluster: Cluster, namespace: str, uid: str) -> list[Json]:
-    listing = await cluster.list("replicaset", namespace)
-    mine = []
-    for item in listing.items:
-        owners = item["metadata"].get("ownerReferences") or []
-        if any(owner["uid"] == uid for owner in owners):
-            mine.append(item)
-    return sorted(mine, key=_revision)
-
-
-def _revision(item: Json) -> int:
-    return int((item["metadata"].get("annotations") or {}).get(REVISION, "0"))
-
-
-def _bare(template: Json) -> Json:
-    """Without the label by which a ReplicaSet tells its pods."""
-    result: Json = copy.deepcopy(template)
-    (result.get("metadata", {}).get("labels") or {}).pop(_HASH, None)
-    return result
-
-
-async def _drop_wrapped(cluster: Cluster, namespace: str, originals: Originals) -> tuple[ForbiddenError, ...]:
-    """One that may not be touched does not keep the others."""
+async def _apply(
+    cluster: Cluster, ref: WorkloadRef, steps: tuple[HistoryStep, ...]
+) -> tuple[ForbiddenError, ...]:
     refused: list[ForbiddenError] = []
-    sets = await _sets(cluster, namespace, originals.uid)
-    known = [_bare(item["spec"]["template"]) for item in sets if not is_wrapped(item["spec"]["template"])]
-    for item in sets:
-        if not is_wrapped(item["spec"]["template"]):
-            continue
-        metadata = item["metadata"]
-        plain = restore_template(originals, _bare(item["spec"]["template"])).template
+    for step in steps:
         try:
-            if plain in known or item["spec"].get("replicas"):
-                with contextlib.suppress(NotFoundError):
-                    await cluster.delete("replicaset", metadata["name"], namespace, uid=metadata["uid"])
-                continue
-            known.append(plain)
-            await _unwrap(cluster, namespace, item, plain)
+            await _step(cluster, ref, step)
         except ForbiddenError as error:
             refused.append(error)
     return tuple(refused)
 
 
-async def _unwrap(cluster: Cluster, namespace: str, item: Json, plain: Json) -> None:
-    metadata = item["metadata"]
-    template = copy.deepcopy(plain)
-    template.setdefault("metadata", {}).setdefault("labels", {})[_HASH] = metadata["labels"][_HASH]
-    body = [{"op": "replace", "path": "/spec/template", "value": template}]
-    version = metadata["resourceVersion"]
-    await cluster.patch(
-        "replicaset",
-        metadata["name"],
-        namespace,
-        body,
-        type="json-patch",
-        resource_version=version,
-        manager=_CONTROLLER,
-    )
+async def _step(cluster: Cluster, ref: WorkloadRef, step: HistoryStep) -> None:
+    resource, space = kind_of(ref).history.resource, ref.namespace
+    match step:
+        case Delete():
+            with contextlib.suppress(NotFoundError):
+                await cluster.delete(resource, step.name, space, uid=step.uid)
+        case Change():
+            form: PatchType = "json-patch" if isinstance(step.body, list) else "merge"
+            await cluster.patch(
+                resource,
+                step.name,
+                space,
+                step.body,
+                type=form,
+                resource_version=step.version,
+                manager=_CONTROLLER,
+            )
+        case _:
+            assert_never(step)
 
 
-async def _set_numbers(cluster: Cluster, namespace: str, originals: Originals) -> None:
-    if not originals.revision.isdigit():
-        return  # the controller had never seen it
-    sets = await _sets(cluster, namespace, originals.uid)
-    now = {
-        item["metadata"]["name"]: _number(item) for item in sets if not is_wrapped(item["spec"]["template"])
-    }
-    wanted = renumber(list(now.values()), current=int(originals.revision), before=originals.revisions)
-    by_name = {item["metadata"]["name"]: item for item in sets}
-    for number in wanted:
-        if number != now[number.name]:
-            await _write_number(cluster, namespace, by_name[number.name], number)
-    if wanted:
-        newest = max(wanted, key=lambda item: item.revision)
-        await _await_number(cluster, namespace, originals.ref.name, str(newest.revision))
+async def _set_numbers(cluster: Cluster, originals: Originals) -> None:
+    ref, history = originals.ref, kind_of(originals.ref).history
+    releases = await list_releases(cluster, ref, originals.uid)
+    for step in history.renumber(originals, releases):
+        await _step(cluster, ref, step)
+    if history.label and originals.revision.isdigit():
+        numbers = history.numbers(await list_releases(cluster, ref, originals.uid)).values()
+        newest = max((int(number) for number, _ in numbers if number.isdigit()), default=0)
+        if newest:
+            await _await_number(cluster, ref, history.label, str(newest))
 
 
-def _number(item: Json) -> Numbered:
-    notes = item["metadata"].get("annotations") or {}
-    return Numbered(item["metadata"]["name"], _revision(item), notes.get(REVISION_HISTORY, ""))
-
-
-async def _write_number(cluster: Cluster, namespace: str, item: Json, number: Numbered) -> None:
-    notes = {REVISION: str(number.revision), REVISION_HISTORY: number.history or None}
-    body = {"metadata": {"annotations": notes}}
-    version = item["metadata"]["resourceVersion"]
-    await cluster.patch(
-        "replicaset", number.name, namespace, body, resource_version=version, manager=_CONTROLLER
-    )
-
-
-async def _await_number(cluster: Cluster, namespace: str, name: str, revision: str) -> None:
-    """The controller copies the newest number to the Deployment."""
+async def _await_number(cluster: Cluster, ref: WorkloadRef, label: str, newest: str) -> None:
+    """The controller copies the newest number to the workload."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_SETTLE):
-            states = cluster.watch_one("deployment", name, namespace)
+            states = cluster.watch_one(*ref.path)
             async with contextlib.aclosing(states):
                 async for item in states:
-                    notes = item["metadata"].get("annotations") or {} if item else {REVISION: revision}
-                    if notes.get(REVISION) == revision:
+                    notes = item["metadata"].get("annotations") or {} if item else {label: newest}
+                    if notes.get(label) == newest:
                         return
-    body = {"metadata": {"annotations": {REVISION: revision}}}
-    await cluster.patch("deployment", name, namespace, body, manager=_CONTROLLER)
+    body = {"metadata": {"annotations": {label: newest}}}
+    await cluster.patch(*ref.path, body, manager=_CONTROLLER)
 
 
-async def _restore_limit(cluster: Cluster, namespace: str, originals: Originals) -> list[str]:
+async def _restore_limit(cluster: Cluster, originals: Originals) -> list[str]:
     live = await cluster.get(*originals.ref.path)
     limit = live["spec"].get("revisionHistoryLimit")
     if limit == originals.history_limit:

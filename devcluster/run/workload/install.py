@@ -231,8 +231,8 @@ class _Work:
         try:
             wrapped = (await self._send_template(dry_run=True))["spec"]["template"]
         except StatusError as error:
-            if error.status != 400 or "dry" not in error.message.lower():
-                raise  # else a webhook that knows no dry run: the defaults are known afterwards
+            if error.reason != "BadRequest":
+                raise  # else a webhook that knows no dry run, mostly: the defaults are known afterwards
         self._originals = await build_originals(self._cluster, self._plan, wrapped)
 
     async def _patch_template(self) -> None:
@@ -287,7 +287,7 @@ class _Work:
             wrapped=True,
             ready=was_available(self._seen) and not adopted,
             turn=self._turn,
-            written=Written(originals, self._generation, whole=not adopted),
+            written=Written(originals, self._generation, not adopted, self._plan.wish.doubt),
         )
 
     async def _patch_service(self, service: str, change: Callable[[Json], list[Json]]) -> None:

@@ -12,15 +12,15 @@ from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.edge.kube.workload import WorkloadObject
 from devcluster.plan.install import InstallPlan, Observed
+from devcluster.rules.kinds.table import kind_of
 from devcluster.rules.marks import (
-    REVISION,
-    REVISION_HISTORY,
     Originals,
     parse_originals,
     secret_file,
     secret_name,
 )
 from devcluster.rules.sharing import TEMPLATED, other_labels
+from devcluster.run.workload.history import list_releases
 
 _LIVING = "status.phase!=Failed,status.phase!=Succeeded"
 _MORE_HISTORY = 10  # room for our roll-outs and for the releases made meanwhile
@@ -88,7 +88,7 @@ def raised_limit(seen: Observed) -> int:
 
 def was_available(seen: Observed) -> bool:
     """Whether a pod of it answered when we came."""
-    return int((seen.object.get("status") or {}).get("availableReplicas", 0)) > 0
+    return kind_of(seen.ref).available(seen.object) > 0
 
 
 async def build_originals(cluster: Cluster, plan: InstallPlan, wrapped: Json) -> Originals:
@@ -100,7 +100,8 @@ async def build_originals(cluster: Cluster, plan: InstallPlan, wrapped: Json) ->
         if old.wrapped != wrapped:
             former = {"template": old.template, "wrapped": old.wrapped}
         return replace(old, template=plan.base, wrapped=wrapped, moves=moves, former=former)
-    item = seen.object
+    item, history = seen.object, kind_of(seen.ref).history
+    releases = await list_releases(cluster, seen.ref, item["metadata"]["uid"])
     return Originals(
         ref=seen.ref,
         uid=item["metadata"]["uid"],
@@ -109,8 +110,8 @@ async def build_originals(cluster: Cluster, plan: InstallPlan, wrapped: Json) ->
         wrapped=wrapped,
         history_limit=int(item["spec"].get("revisionHistoryLimit", 10)),
         raised_limit=raised_limit(seen),
-        revision=(item["metadata"].get("annotations") or {}).get(REVISION, ""),
-        revisions=await _revisions(cluster, seen.ref.namespace, item["metadata"]["uid"]),
+        revision=history.current(item, releases),
+        revisions=history.numbers(releases),
         moves=plan.moves,
         managers=_managers(plan),
         available=was_available(seen),
@@ -125,15 +126,4 @@ def _managers(plan: InstallPlan) -> dict[str, list[Json]]:
         name = service["metadata"]["name"]
         if name in moved:
             found[f"service/{name}"] = service["metadata"].get("managedFields") or []
-    return found
-
-
-async def _revisions(cluster: Cluster, namespace: str, uid: str) -> dict[str, tuple[str, str]]:
-    listing = await cluster.list("replicaset", namespace)
-    found = {}
-    for item in listing.items:
-        owners = item["metadata"].get("ownerReferences") or []
-        if any(owner["uid"] == uid for owner in owners):
-            notes = item["metadata"].get("annotations") or {}
-            found[item["metadata"]["name"]] = (notes.get(REVISION, ""), notes.get(REVISION_HISTORY, ""))
     return found

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from devcluster.edge.kube.answer import ForbiddenError
-from devcluster.edge.kube.cluster import Cluster, Json
-from devcluster.rules.marks import SELECTOR
-from devcluster.rules.template import is_wrapped
+from devcluster.edge.kube.cluster import Cluster
+from devcluster.rules.identity import WorkloadRef
+from devcluster.rules.kinds.table import KINDS, kind_of
+from devcluster.rules.marks import SELECTOR, secret_name
+from devcluster.run.workload.history import is_owned, list_releases
 
 _MAPS = "the agent's ConfigMaps"
 
@@ -24,33 +26,31 @@ class Remaining:
     refused: tuple[ForbiddenError, ...]
 
 
-async def find_remaining(cluster: Cluster, namespace: str, secret: str, uid: str) -> Remaining:
-    """The Secret of this name, and the ConfigMaps and ReplicaSets of the workload *uid* ('': not known)."""
-
-    def owned(item: Json) -> bool:
-        owners = item["metadata"].get("ownerReferences") or []
-        return bool(uid) and any(owner["uid"] == uid for owner in owners)
+async def find_remaining(cluster: Cluster, ref: WorkloadRef, uid: str) -> Remaining:
+    """The workload's Secret, and the ConfigMaps and releases of *uid* ('': not known)."""
+    namespace, secret, history = ref.namespace, secret_name(ref), kind_of(ref).history
 
     async def secrets() -> list[str]:
         return [f"secret/{secret}"] if await cluster.find("secret", secret, namespace) is not None else []
 
     async def maps() -> list[str]:
         listing = await cluster.list("configmap", namespace, selector=SELECTOR, metadata_only=True)
-        return [f"configmap/{item['metadata']['name']}" for item in listing.items if owned(item)]
+        return [f"configmap/{item['metadata']['name']}" for item in listing.items if is_owned(item, uid)]
 
-    async def sets() -> list[str]:
-        listing = await cluster.list("replicaset", namespace)
+    async def releases() -> list[str]:
         return [
-            f"replicaset/{item['metadata']['name']}"
-            for item in listing.items
-            if owned(item)
-            and is_wrapped(item["spec"]["template"])
-            and not item["metadata"].get("deletionTimestamp")
+            f"{history.resource}/{item['metadata']['name']}"
+            for item in await list_releases(cluster, ref, uid)
+            if history.wrapped(item) and not item["metadata"].get("deletionTimestamp")
         ]
 
     found: list[str] = []
     refused: list[ForbiddenError] = []
-    for look, unseen in ((secrets, f"secret/{secret}"), (maps, _MAPS), (sets, "our ReplicaSets")):
+    for look, unseen in (
+        (secrets, f"secret/{secret}"),
+        (maps, _MAPS),
+        (releases, f"our {history.title}"),
+    ):
         try:
             found += await look()
         except ForbiddenError as error:
@@ -65,7 +65,8 @@ def render_remedy(namespace: str, found: Sequence[str], refused: Sequence[Forbid
     if not refused:
         return f"`devcluster down -n {namespace}` tries again"
     hints = list(dict.fromkeys(error.hint for error in refused if error.hint))
-    if lost := [one for one in sorted(found) if one.startswith(("replicaset/", "secret/"))]:
+    ours = {"secret", *(row.history.resource for row in KINDS.values())}
+    if lost := [one for one in sorted(found) if one.partition("/")[0] in ours and "/" in one]:
         hints.append(f"kubectl delete -n {namespace} {' '.join(lost)}")
     if any(one.startswith(("secret/", "configmap/", _MAPS)) for one in found):
         hints.append(f"then `devcluster down -n {namespace}` finishes it")

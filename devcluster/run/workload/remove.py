@@ -238,9 +238,9 @@ class _Work:
         if live is None:
             return
         if self.originals is None:
-            await drop_releases(self._cluster, self._space, self._uid)
+            await drop_releases(self._cluster, self._ref, self._uid)
             return
-        self._note(await prune_history(self._cluster, self._space, self.originals))
+        self._note(await prune_history(self._cluster, self.originals))
         for _ in range(_TRIES):
             live = await self._workload()
             if live is None:
@@ -308,7 +308,7 @@ class _Work:
     async def verify(self) -> None:
         """RemainsError for whatever of ours can still be seen, or could not be undone."""
         agent = await self._seen_agent()
-        seen = await find_remaining(self._cluster, self._space, self._secret, self._uid)
+        seen = await find_remaining(self._cluster, self._ref, self._uid)
         refused = [*self._refused, *seen.refused]
         if left := sorted([*agent, *seen.found, *self._left]):
             kind = LeftoverError if agent else RemainsError

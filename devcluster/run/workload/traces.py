@@ -22,6 +22,7 @@ from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster
 from devcluster.errors import EngineError
 from devcluster.rules.identity import WorkloadRef
+from devcluster.rules.kinds.table import KINDS
 from devcluster.rules.marks import Record
 from devcluster.rules.naming import project_name
 from devcluster.rules.services import noted_workload
@@ -90,12 +91,15 @@ async def _led(cluster: Cluster, namespace: str | None) -> tuple[WorkloadRef, ..
 
 async def _wrapped(cluster: Cluster, namespace: str | None) -> tuple[WorkloadRef, ...]:
     """Workloads with an agent in their template."""
-    items = (await cluster.list("deployment", namespace)).items
-    return tuple(
-        WorkloadRef("deployment", item["metadata"]["namespace"], item["metadata"]["name"])
-        for item in items
-        if is_wrapped(item["spec"]["template"])
-    )
+    found: list[WorkloadRef] = []
+    for kind in KINDS:
+        with contextlib.suppress(ForbiddenError):
+            found += [
+                WorkloadRef(kind, item["metadata"]["namespace"], item["metadata"]["name"])
+                for item in (await cluster.list(kind, namespace)).items
+                if is_wrapped(item["spec"]["template"])
+            ]
+    return tuple(found)
 
 
 async def find_places(

@@ -23,6 +23,7 @@ from devcluster.rules.environment import wanted_services
 from devcluster.rules.health import HealthPlan, healthcheck_source
 from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.image import ImageFacts
+from devcluster.rules.kinds.table import kind_of
 from devcluster.rules.local import published_ports
 from devcluster.rules.memory import admitted_memory
 from devcluster.rules.template import find_container, is_wrapped
@@ -126,6 +127,7 @@ async def read_wanted(
         lease=project.agent.lease,
         delivery=project.agent.delivery,
         pin=machine.pin,
+        doubt=machine.doubt,
     )
     install = plan_install(observed, wish)
     container = find_container(install.base, target.container)
@@ -137,7 +139,7 @@ async def read_wanted(
         install=install,
         binary=binary,
         images=images,
-        order=workload.order or ("stop-first" if target.strategy == "Recreate" else "start-first"),
+        order=workload.order or kind_of(target.ref).order(target.object),
         publishes=published_ports(container, workload),
         volumes=_volumes(workload, target, install.base["spec"], current),
         health=healthcheck_source(container, workload),

@@ -1,0 +1,1 @@
+"""What differs by kind of workload, a module a kind; ``table`` has them all."""

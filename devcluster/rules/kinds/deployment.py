@@ -1,0 +1,142 @@
+"""Deployments.
+
+Source: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from devcluster.config.model import Order
+from devcluster.rules.kinds.kind import NO_PODS, Done, Kind, Refusal, Sight, Stuck, Verdict, Waiting
+from devcluster.rules.kinds.pods import ends, of_side, pod_failure, pod_wait, runs, staying
+from devcluster.rules.kinds.replicasets import REPLICASETS
+from devcluster.rules.memory import MEMORY
+
+Json = dict[str, Any]
+
+_ROOM = (
+    f"the agent adds {MEMORY >> 20} MiB to a memory limit, and a rolling update needs room for one more pod"
+)
+
+
+def _order(item: Json) -> Order:
+    recreated = (item["spec"].get("strategy") or {}).get("type") == "Recreate"
+    return "stop-first" if recreated else "start-first"
+
+
+def _replicas(item: Json) -> int:
+    return int(item["spec"].get("replicas", 1))
+
+
+def _available(item: Json) -> int:
+    return int((item.get("status") or {}).get("availableReplicas", 0))
+
+
+def _refuse(item: Json) -> Refusal | None:
+    if _replicas(item) == 0:
+        return Refusal(NO_PODS, "scale --replicas=1")
+    if item["spec"].get("paused"):
+        return Refusal("is paused, so its template would not be rolled out", "rollout resume")
+    return None
+
+
+def _gap(item: Json) -> str:
+    strategy = item["spec"].get("strategy") or {}
+    if strategy.get("type") == "Recreate":
+        return "its strategy is Recreate"
+    rolling, replicas = strategy.get("rollingUpdate") or {}, _replicas(item)
+    surge = _share(rolling.get("maxSurge", "25%"), replicas, up=True)
+    gone = _share(rolling.get("maxUnavailable", "25%"), replicas, up=False)
+    gone = gone or (surge == 0)  # or it could not go on at all: the controller's rule
+    return "its maxUnavailable lets all of its pods stop at once" if gone >= replicas and not surge else ""
+
+
+def _share(value: int | str, of: int, *, up: bool) -> int:
+    """An absolute number or a percentage, rounded as the controller does."""
+    if isinstance(value, int) or not value.endswith("%"):
+        return int(value)
+    part = int(value[:-1]) * of
+    return -(-part // 100) if up else part // 100
+
+
+def judge_deployment(sight: Sight) -> Verdict:
+    """See ``Kind``."""
+    if _done(sight):
+        return Done()
+    return _stuck(sight) or Waiting(_waits_for(sight))
+
+
+def _seen(sight: Sight) -> bool:
+    """Whether the controller's words are about what was written last."""
+    observed = (sight.object.get("status") or {}).get("observedGeneration", 0)
+    return bool(observed >= sight.object["metadata"]["generation"])
+
+
+def _done(sight: Sight) -> bool:
+    status, wanted = sight.object.get("status") or {}, _replicas(sight.object)
+    if not _seen(sight) or status.get("updatedReplicas", 0) != wanted:
+        return False
+    live = staying(sight.pods)
+    new = of_side(live, sight.wrapped)
+    if not sight.ready:  # old pods that never answered may stay until a new one does: the controller's rule
+        return len(new) >= wanted and all(map(runs, new))
+    return len(new) == len(live) and wanted == status.get("replicas", 0) <= status.get("availableReplicas", 0)
+
+
+def _stuck(sight: Sight) -> Stuck | None:
+    if sight.object["spec"].get("paused"):
+        return Stuck("it is paused", command="rollout resume")
+    for pod in of_side(sight.pods, sight.wrapped):
+        reason = "" if ends(pod) else pod_failure(pod, sight.container, patient=not sight.ready)
+        if reason:
+            return Stuck(reason, pod["metadata"]["name"])
+    for item in conditions(sight.object) if _seen(sight) else ():
+        # "too late" is taken away only when something has moved; a refusal of before may be of our own pods
+        if item in sight.stale and (item["type"] == "Progressing" or not sight.wrapped):
+            continue
+        words = f"{item.get('reason')}: {item.get('message')}"
+        if item["type"] == "ReplicaFailure" and item["status"] == "True":
+            return Stuck(f"the pods can't be started: {words}", hint=_ROOM)
+        late = item["type"] == "Progressing" and item.get("reason") == "ProgressDeadlineExceeded"
+        if late and item["status"] == "False":
+            return Stuck(f"the pods can't be started: {words}")
+    return None
+
+
+def conditions(item: Json) -> tuple[Json, ...]:
+    return tuple((item.get("status") or {}).get("conditions") or ())
+
+
+def _waits_for(sight: Sight) -> str:
+    wanted = _replicas(sight.object)
+    new = of_side(staying(sight.pods), sight.wrapped)
+    if not _seen(sight):
+        return "its controller has not seen the change yet"
+    parts = [f"{len(new)} of {wanted} new pods are there"] if len(new) < wanted else []
+    waits = [(pod["metadata"]["name"], pod_wait(pod)) for pod in new]
+    parts += [f"pod {name} {wait}" for name, wait in waits if wait]
+    parts += [str(it["message"]) for it in conditions(sight.object) if _complains(it) and not new]
+    old = sorted(pod["metadata"]["name"] for pod in of_side(sight.pods, not sight.wrapped))
+    parts += [f"the old pods are still there ({', '.join(old)})"] if old and not parts else []
+    least = sight.object["spec"].get("minReadySeconds")
+    parts += [f"new pods must have been ready for {least} s (minReadySeconds)"] if least and not parts else []
+    return "; ".join(parts) or "its controller has not counted the new pods yet"
+
+
+def _complains(condition: Json) -> bool:
+    return condition["status"] == "False" and bool(condition.get("message"))
+
+
+DEPLOYMENT = Kind(
+    name="deployment",
+    title="Deployment",
+    plural="deployments",
+    order=_order,
+    replicas=_replicas,
+    available=_available,
+    gap=_gap,
+    refuse=_refuse,
+    judge_rollout=judge_deployment,
+    history=REPLICASETS,
+)

@@ -1,0 +1,131 @@
+"""One row of the table of kinds: what a workload of that kind says, and when its roll-out is over.
+
+Everything here is a value or a pure function of the object as the API server gives it.  Whoever reads,
+watches or writes a workload asks the row and knows no kind by name.  The naive way, an ``if`` for each kind
+where it matters, named Deployments in ten files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from devcluster.config.model import Order
+from devcluster.rules.marks import Originals
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A workload and its pods at one moment, and what they are waited for.
+
+    ``wrapped``: whether the new pods are those with an agent.  ``ready``: whether they must be available; of
+    an application that did not answer before us it is enough that it runs.  ``stale``: the conditions that
+    stood there at the beginning: the roll-out before this one may have left them.
+    """
+
+    object: Json = field(repr=False)
+    pods: tuple[Json, ...] = field(repr=False)
+    container: str
+    wrapped: bool
+    ready: bool
+    stale: tuple[Json, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Every pod is a new one, and is what was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """``what``: is waited for, as a sentence without its full stop."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """It will not come: ``why``.  ``pod``: whose log says more, '' for none.  ``command``: of kubectl, that
+    helps."""
+
+    why: str
+    pod: str = ""
+    hint: str = ""
+    command: str = ""
+
+
+NO_PODS = "has 0 replicas, so it has no pod to stand in for"
+Verdict = Done | Waiting | Stuck
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a workload can't have an agent at the moment; ``command``: of kubectl, for it."""
+
+    why: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """A release that goes.  ``uid``: only this very object."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A release that is written anew, where nobody has changed it since ``version``."""
+
+    name: str
+    body: Any = field(repr=False)
+    version: str
+
+
+HistoryStep = Delete | Change
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """How a kind keeps its former releases, objects of ``resource`` (``title`` for people) that it controls.
+
+    ``wrapped``: whether there is an agent in one.  ``used``: whether a pod may be of it.  ``current``: the
+    number of the workload's own template ('' where its controller has not seen it); ``numbers``: of each
+    release, by name, its number and the former ones.  ``clean`` takes the agent out of all of them;
+    ``renumber``, once that is done, gives them the numbers that they had.  ``label``: the annotation by which
+    the workload shows its newest number, '' for none.
+    """
+
+    resource: str
+    title: str
+    wrapped: Callable[[Json], bool]
+    used: Callable[[Json], bool]
+    current: Callable[[Json, Collection[Json]], str]
+    numbers: Callable[[Collection[Json]], Mapping[str, tuple[str, str]]]
+    clean: Callable[[Originals, Collection[Json]], tuple[HistoryStep, ...]]
+    renumber: Callable[[Originals, Collection[Json]], tuple[HistoryStep, ...]]
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """``name`` as a target says it, ``title`` as Kubernetes does; ``prefix`` and ``plural``: where the API
+    has it.  ``order``: of a handover that the file does not order.  ``replicas``: pods wanted; ``available``:
+    pods that answer.  ``gap``: why no pod serves during a roll-out, '' where one does.  ``refuse``:  None
+    where it can have an agent."""
+
+    name: str
+    title: str
+    plural: str
+    order: Callable[[Json], Order]
+    replicas: Callable[[Json], int]
+    available: Callable[[Json], int]
+    gap: Callable[[Json], str]
+    refuse: Callable[[Json], Refusal | None]
+    judge_rollout: Callable[[Sight], Verdict]
+    history: History
+    prefix: str = "/apis/apps/v1"

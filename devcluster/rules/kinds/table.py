@@ -1,0 +1,14 @@
+"""The table of kinds: a row for each that can have an agent.  A new kind is a row here and its module."""
+
+from __future__ import annotations
+
+from devcluster.rules.identity import WorkloadRef
+from devcluster.rules.kinds.deployment import DEPLOYMENT
+from devcluster.rules.kinds.kind import Kind
+
+KINDS: dict[str, Kind] = {row.name: row for row in (DEPLOYMENT,)}
+
+
+def kind_of(ref: WorkloadRef) -> Kind:
+    """Its row.  Only what ``find_workload`` lets pass has one."""
+    return KINDS[ref.kind]
