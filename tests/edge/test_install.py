@@ -19,6 +19,7 @@ from devcluster.edge.kube.agent import AgentBinary, load_binary
 from devcluster.edge.kube.cluster import open_cluster
 from devcluster.edge.kube.workload import agent_pods, find_workload
 from devcluster.errors import ClusterError, FailedError, HeldError, LeftoverError
+from devcluster.rules.machine import render_doubt
 from devcluster.rules.marks import Holder
 from devcluster.run.report import Progress
 from devcluster.run.turn import Turn
@@ -340,7 +341,7 @@ async def test_an_agent_for_another_machine_is_named_and_rolled_back(world: Worl
     before = await world.deploy(second=False)
     history, led = await world.history(), await services(world)
     other = load_binary("amd64" if platform.machine() in ("arm64", "aarch64") else "arm64")
-    plan = await world.plan(digest=other.digest, chunks=other.chunks)
+    plan = await world.plan(digest=other.digest, chunks=other.chunks, doubt=render_doubt("arm64"))
     with pytest.raises(FailedError) as caught:
         await install(world.cluster, plan, other, Turn.of(90))
     assert "exec format error" in caught.value.message + caught.value.hint

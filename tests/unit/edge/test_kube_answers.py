@@ -138,3 +138,12 @@ async def test_a_login_page_is_no_api_server(serve: Callable[..., list[str]]) ->
         for question in (cluster.list("pod", "shop"), cluster.ping()):
             with pytest.raises(UnreachableError, match="not a Kubernetes API server"):
                 await question
+
+
+def test_a_refusal_keeps_the_apis_reason() -> None:
+    data = (
+        b'{"kind": "Status", "reason": "BadRequest", "message": "webhook \\"x\\" does not support dry run"}'
+    )
+    found = refusal(400, data, "patch", WHERE, "https://server")
+    assert isinstance(found, StatusError)
+    assert (found.status, found.reason) == (400, "BadRequest")

@@ -41,6 +41,7 @@ def test_choice(
 ) -> None:
     found = choose_machine(spec, nodes=nodes, running=running, image=image, shipped=SHIPPED)
     assert (found.architecture, found.pin) == expected
+    assert bool(found.doubt) == (found.source == "its image says so")
 
 
 def test_what_there_is_no_agent_for_is_refused_by_name() -> None:
