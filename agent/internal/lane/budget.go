@@ -22,8 +22,10 @@ func init() { budget.limit.Store(DefaultBudget) }
 
 // SetBudget sets how many bytes the windows of all lanes of this process may
 // reserve together. A stream always gets its first 256 KiB; beyond that its
-// window grows only while the budget lasts. When more than twice as much has
-// arrived and is not read, the stream that holds the most is reset.
+// window grows only while the budget lasts, and beyond the usual 4 MiB only
+// while a quarter of it is left for others: yamux never takes a window back.
+// When more than twice as much has arrived and is not read, the stream that
+// holds the most is reset.
 func SetBudget(bytes int64) { budget.limit.Store(bytes) }
 
 // Reserved is how much of the budget is promised to peers at this moment.
@@ -50,8 +52,12 @@ func (s *span) ReserveMemory(size int, priority uint8) error {
 	if s.done {
 		return errBudget
 	}
+	limit := budget.limit.Load()
+	if s.size+int64(size) > usualWindow {
+		limit -= limit / 4
+	}
 	used := budget.used.Add(int64(size))
-	if priority <= growth && used > budget.limit.Load() {
+	if priority <= growth && used > limit {
 		budget.used.Add(-int64(size))
 		return errBudget
 	}

@@ -47,7 +47,8 @@ const (
 	backlog          = 1024             // opened and not yet accepted
 	maxFrame         = 64 << 10
 	initialWindow    = 256 << 10
-	maxWindow        = 4 << 20
+	usualWindow      = 4 << 20
+	maxWindow        = 16 << 20 // over a distance, where the budget is large and nobody else needs it
 )
 
 // Session is one lane. All its methods may be called from any goroutine.

@@ -55,8 +55,15 @@ func tcpPair(t testing.TB) (client, server *net.TCPConn) {
 // lanePair is a lane on loopback.
 func lanePair(t testing.TB) (gateway, agent *Session) {
 	t.Helper()
+	return pairOver(t, func(conn net.Conn) net.Conn { return conn })
+}
+
+// pairOver is lanePair with something between each end and its connection.
+func pairOver(t testing.TB, way func(net.Conn) net.Conn) (gateway, agent *Session) {
+	t.Helper()
 	k := newKeys(t)
-	client, server := tcpPair(t)
+	one, other := tcpPair(t)
+	client, server := way(one), way(other)
 	done := make(chan error, 1)
 	go func() {
 		var err error
