@@ -48,7 +48,7 @@ class WriteSecret:
     undo: str = "deletes it"
 
     def __str__(self) -> str:
-        return f"write secret/{self.secret} (keys, settings, what stood there before)"
+        return f"write secret/{self.secret} (keys, settings, the original state)"
 
 
 @dataclass(frozen=True, slots=True)

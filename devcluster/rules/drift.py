@@ -57,9 +57,9 @@ def _other_image(originals: Originals, live: Json, title: str) -> tuple[Drift, .
         return (Drift(f"{title} has no container {originals.container} any more", "gone"),)
     if was == now:
         return ()
-    text = f"{title} runs {now} now, and {was} when the agent came"
+    text = f"{title} now runs {now}, and ran {was} when the agent was installed"
     if not find_container(originals.template, originals.container).get("command"):
-        text += "; the original would start by the former image's command until the next `devcluster up`"
+        text += "; until the next `devcluster up` the original would start with the former image's command"
     return (Drift(text, "none"),)
 
 

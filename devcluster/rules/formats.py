@@ -100,5 +100,9 @@ def _quoted(value: str) -> str:
 def _refuse(form: str, bad: Sequence[str], pairs: Sequence[tuple[str, str]]) -> None:
     shown = ", ".join(name.encode("unicode_escape").decode() for name in bad)
     able = [it for it in FORMATS if it != form and all(can_carry(it, name, value) for name, value in pairs)]
-    hint = f"--format {able[0]} can" if able else "no format can carry all: leave it out with env.exclude"
+    hint = (
+        f"--format {able[0]} can"
+        if able
+        else "no format can carry all of them: leave some out with `env: {exclude: […]}`"
+    )
     raise ConfigurationError(f"the format {form} can't carry {shown}", hint=hint)

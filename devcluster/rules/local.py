@@ -86,7 +86,7 @@ def _command(
     entrypoint = image_entrypoint if entrypoint is None else entrypoint
     if not entrypoint:
         raise ConfigurationError(
-            f"workloads.{workload.key}: the command is empty, and so is the entrypoint",
+            f"workloads.{workload.key}: both command and entrypoint are empty",
             hint="write what to run as `command:` or `entrypoint:`",
         )
     return entrypoint, None

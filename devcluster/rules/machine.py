@@ -44,7 +44,7 @@ def choose_machine(
     found = _choose(spec, nodes, running, image)
     if found.architecture not in shipped:
         raise ConfigurationError(
-            f"the pods run on {found.architecture} ({found.source}), and there is no agent for that",
+            f"the pods run on {found.architecture} ({found.source}), but there is no agent for it",
             hint=f"there is one for {' and '.join(sorted(shipped))}",
         )
     return found

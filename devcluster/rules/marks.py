@@ -102,8 +102,7 @@ def restore_template(originals: Originals, live: Json) -> Restored:
 def orphan(ref: WorkloadRef) -> LeftoverError:
     """An agent whose Secret somebody deleted: nothing says what stood there before."""
     return LeftoverError(
-        f"{ref.place} has an agent, but secret/{secret_name(ref)}, "
-        "which knows what stood there before, is gone",
+        f"{ref.place} has an agent, but secret/{secret_name(ref)}, which holds the original state, is gone",
         hint=f"kubectl rollout undo {ref} -n {ref.namespace}\nthen `devcluster down -n {ref.namespace}`",
     )
 

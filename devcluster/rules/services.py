@@ -168,8 +168,8 @@ def _next(free: Iterator[int], first: int) -> int:
     for number in free:
         return number
     raise ConfigurationError(
-        f"from port {first} on there are not enough free ones for the agent's fronts",
-        hint="let them begin lower: `agent: {fronts: …}`",
+        f"there are not enough free ports from {first} on for the agent's fronts",
+        hint="begin lower: `agent: {fronts: …}`",
     )
 
 

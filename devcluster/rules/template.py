@@ -85,8 +85,8 @@ def original_command(container: Json, image: ImageFacts | None) -> tuple[str, ..
     if image is None:
         raise ConfigurationError(
             f"the command of container {container['name']} is in its image {container.get('image', '')}, "
-            "and the laptop can't read that image",
-            hint="write it as `pod_command: [...]` in devcluster.yaml, or log docker in to its registry",
+            "but the laptop can't read that image",
+            hint="write it as `pod_command: [...]` in devcluster.yaml, or `docker login` to its registry",
         )
     parts = (*_doubled(image.entrypoint), *(args if args else _doubled(image.command)))
     if not parts:
@@ -123,8 +123,8 @@ def check_template(
     init = detect_init(command)
     if init:
         raise ConfigurationError(
-            f"container {container} is started by {init}, which must be process 1; the agent has to be that",
-            hint="a `command` of the pod's container that starts the application itself is the way on",
+            f"container {container} is started by {init}, which must be process 1, as must the agent",
+            hint="give the pod's container a `command` that starts the application itself",
         )
     if spec.get("shareProcessNamespace"):
         raise ConfigurationError(
@@ -139,7 +139,7 @@ def check_template(
     _check_places(template, container)
     if PortKey(agent_port) in pod_ports(spec) | set(routed):
         raise ConfigurationError(
-            f"port {agent_port} is one of the pod's own", hint="give the agent another: `agent: {port: …}`"
+            f"the pod itself uses port {agent_port}", hint="choose another for the agent: `agent: {port: …}`"
         )
 
 

@@ -172,5 +172,5 @@ def _check_paths(plans: Sequence[VolumePlan], where: str) -> None:
         if other != plan.volume.mount_path:
             raise ConfigurationError(
                 f"{where}: {other} and {plan.volume.mount_path} would share the folder {plan.path}",
-                hint="write a rule for each mount path, with a path of its own",
+                hint="give each mount path a rule with its own `path`",
             )

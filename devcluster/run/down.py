@@ -66,7 +66,7 @@ async def down(
         done: dict[tuple[str, str], WorkloadRef] = {}  # by the host processes: key and namespace
         keys: dict[str, tuple[str, ...]] = {}
         if unknown := await find_unknown(request, cluster, places, everywhere):
-            result["notes"].append(f"there is nothing of devcluster's for {', '.join(unknown)}")
+            result["notes"].append(f"devcluster has nothing to put back for {', '.join(unknown)}")
         for place in places:
             keys[place.id] = await find_keys(request, place)
             message = {"do": "down", "only": list(keys[place.id]), "timeout": request.deadline.left()}
@@ -103,7 +103,7 @@ async def down(
 def _theirs(trace: Trace) -> HeldError:
     return HeldError(
         f"{trace.ref} was left alone: {held(trace.record).message}",
-        hint="`devcluster down --takeover` puts it back all the same",
+        hint="`devcluster down --takeover` puts it back anyway",
     )
 
 
@@ -132,7 +132,7 @@ async def _places(request: Request, cluster: Cluster, everywhere: bool) -> tuple
 
 async def _remove(request: Request, cluster: Cluster, trace: Trace, turn: Turn) -> Json:
     removal = await remove(cluster, trace.ref, turn)
-    kept = [f"left as it is, changed by somebody else: {what}" for what in removal.kept]
+    kept = [f"left as it is, because somebody else changed it: {what}" for what in removal.kept]
     key = next((it.key for it in request.wanted if means(it.target, trace.ref)), trace.ref.name)
     return {"name": key, "outcome": "put back", "detail": [str(trace.ref), *kept]}
 

@@ -33,7 +33,7 @@ async def hold(socket: Path, *, patience: float) -> None:
             await _until_locked(descriptor)  # and never closed: the kernel does
     except TimeoutError as error:
         os.close(descriptor)
-        raise TakenError("another `devcluster up` of this project is at work", hint="try again") from error
+        raise TakenError("another `devcluster up` of this project is running", hint="try again") from error
 
 
 async def until_free(socket: Path, *, patience: float) -> None:

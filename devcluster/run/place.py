@@ -73,9 +73,7 @@ def make_private(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(
-            f"the folder {folder} can't be made: {error.strerror}", hint=_HINT
-        ) from error
+        raise ConfigurationError(f"can't create the folder {folder}: {error.strerror}", hint=_HINT) from error
     _check_writable(folder)
 
 
@@ -85,14 +83,14 @@ def check_home(environ: Mapping[str, str]) -> None:
     _check_writable(next(path for path in (folder, *folder.parents) if os.path.lexists(path)))
 
 
-_HINT = "devcluster keeps its state there; set XDG_STATE_HOME to a folder that you may write to"
+_HINT = "devcluster keeps its state there; set XDG_STATE_HOME to a folder that you can write to"
 
 
 def _check_writable(folder: Path) -> None:
     if not folder.is_dir():
-        raise ConfigurationError(f"{folder} is no folder", hint=_HINT)
+        raise ConfigurationError(f"{folder} is not a folder", hint=_HINT)
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigurationError(f"the folder {folder} can't be written to", hint=_HINT)
+        raise ConfigurationError(f"can't write to the folder {folder}", hint=_HINT)
 
 
 def _private_folder() -> Path:

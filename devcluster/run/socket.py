@@ -146,7 +146,7 @@ async def ask(path: Path, request: Json, report: Report, *, stop: asyncio.Event 
     log = path.with_name("session.log")  # beside the socket, unless that had to go elsewhere
     raise EndedError(
         "the host process ended before it answered",
-        hint=f"`devcluster down` takes away what it made; its log: {log if log.exists() else log.name}",
+        hint=f"`devcluster down` removes what it made; its log: {log if log.exists() else log.name}",
     )
 
 
@@ -202,7 +202,7 @@ def _bug(error: Exception) -> errors.LeftoverError:
     """It may have stopped half-way; nothing of its text, which may hold a value."""
     return errors.LeftoverError(
         f"a bug in devcluster's host process: {type(error).__name__}",
-        hint="`devcluster down` takes away what it made; please report it with session.log",
+        hint="`devcluster down` removes what it made; please report it with session.log",
     )
 
 

@@ -31,7 +31,7 @@ Json = dict[str, Any]
 
 _PERIOD = 0.5  # seconds between two looks of a watch
 _PATIENCE = {"ping": 5.0, "status": 5.0, "verify": 60.0}  # seconds for the host process
-_LOST = "the original serves again when the lease is over; `devcluster up` takes it again"
+_LOST = "the original serves again when the lease ends; `devcluster up` takes the traffic again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ async def _ask_host(place: Place, do: str) -> _Host:
         async with asyncio.timeout(_PATIENCE[do]):
             rows = (await ask(place.socket, {"do": do}, silent))["workloads"]
     except (AbsentError, EndedError):
-        return _Host({}, "the host process does not run any more")
+        return _Host({}, "the host process is no longer running")
     except TimeoutError:
         return _Host({}, "the host process does not answer")
     return _Host({row["name"]: row for row in rows})
@@ -116,7 +116,7 @@ def truly(row: Json, marks: Mapping[WorkloadRef, Mark], namespace: str) -> Json:
     mark = marks.get(parse_title(row["target"].rpartition("/")[0], namespace))
     if mark is None or mark.record.holder is None:
         state = "absent" if mark is None else "agent-installed"
-        return row | {"state": state, "holder": None, "reason": f"nobody holds it; was {row['reason']}"}
+        return row | {"state": state, "holder": None, "reason": f"nobody holds it; before: {row['reason']}"}
     return row | {"holder": holder_row(mark.record), "reason": held(mark.record).message}
 
 

@@ -170,7 +170,7 @@ async def _follow(session: Session, stop: asyncio.Future[Any], log: Callable[[st
     reasons = "; ".join(session.failures[key] for key in sorted(session.failures))
     if taken:
         raise HeldError("; ".join(taken), hint="`devcluster up --takeover` takes it back")
-    raise FailedError(reasons, hint="the original serves again; `devcluster up` starts it anew")
+    raise FailedError(reasons, hint="the original serves again; `devcluster up` starts the container again")
 
 
 @contextlib.asynccontextmanager

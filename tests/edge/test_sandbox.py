@@ -232,7 +232,7 @@ def test_another_port_where_its_own_is_taken(made: Sandbox, core: Any, engine: d
         made.kubeconfig.unlink(missing_ok=True)
         done = _cli(*words, "--name", ONE)
         assert (done.returncode, done.stdout) == (1, "")
-        assert "sandbox edge-one does not run\n  devcluster sandbox up --name edge-one\n" in done.stderr
+        assert "sandbox edge-one is not running\n  devcluster sandbox up --name edge-one\n" in done.stderr
     with socket.create_server(("127.0.0.1", port)):
         assert asyncio.run(sandbox_up(ONE)).outcome == "started"
         assert _status(ONE).port != port
@@ -269,7 +269,7 @@ def test_up_gives_up_on_a_program_that_never_runs(made: Sandbox) -> None:
     try:
         _until(lambda: _status(ONE).state, lambda state: state == "failed")
         with pytest.raises(
-            FailedError, match=r"sandbox edge-one: containerd ended \(exit status 1\) and said nothing"
+            FailedError, match=r"sandbox edge-one: containerd ended \(exit status 1\) without output"
         ):
             asyncio.run(sandbox_up(ONE))
         assert _cli("status", "--name", ONE).returncode == 1

@@ -98,7 +98,7 @@ async def test_a_machine_without_an_agent_is_refused_by_name(world: World) -> No
     body = deployment("web", world.app, strategy="RollingUpdate", replicas=1, container=None, pod=selector)
     await world.cluster.create("deployment", body, world.namespace)
     done = await world.devcluster("up", "-d", code=2)
-    assert "s390x (the pod's spec says so), and there is no agent for that" in done.stderr
+    assert "s390x (the pod's spec says so), but there is no agent for it" in done.stderr
     assert "there is one for amd64 and arm64" in done.stderr
     assert await world.cluster_leftovers() == []
     assert world.docker_leftovers() == []

@@ -54,7 +54,7 @@ async def test_a_teammates_fields_stay_and_are_named(world: World) -> None:
     done = await other_laptop(world).devcluster("down", "-n", world.namespace, "-o", "json")
     (row,) = done.json["workloads"]
     assert row["detail"][1:] == [
-        f"left as it is, changed by somebody else: {what}"
+        f"left as it is, because somebody else changed it: {what}"
         for what in (
             "deployment/web spec.containers[web].command",
             "deployment/web spec.containers[web].env[RELEASE].value",

@@ -204,7 +204,7 @@ def _client(host: str, tls: Any) -> Any:
             base_url=host, tls=tls or False, version="auto", timeout=_CONNECT, use_ssh_client=True
         )
     except ValueError as error:  # of the address, or of what answers there
-        raise EngineError(f"it is no address of an engine: {error}") from error
+        raise EngineError(f"it is not the address of an engine: {error}") from error
     api.timeout = _TIMEOUT
     return api
 
@@ -232,7 +232,7 @@ def _endpoint() -> tuple[str, str, Any]:
     return found.Host or "unix:///var/run/docker.sock", name, found.TLSConfig
 
 
-_CHOOSE = "`docker context ls` shows those that there are, `docker context use NAME` chooses one"
+_CHOOSE = "`docker context ls` lists them, `docker context use NAME` chooses one"
 
 
 def _context(name: str) -> Any:
@@ -254,7 +254,7 @@ def _tls() -> Any:
     ca, *pair = (os.path.join(folder, name) for name in ("ca.pem", "cert.pem", "key.pem"))
     if missing := [path for path in (ca, *pair) if not os.path.isfile(path)]:
         raise EngineError(
-            f"DOCKER_TLS_VERIFY is set, and there is no {', no '.join(missing)}",
-            hint="DOCKER_CERT_PATH names the folder with the three; without DOCKER_TLS_VERIFY none is needed",
+            f"DOCKER_TLS_VERIFY is set, but there is no {', no '.join(missing)}",
+            hint="set DOCKER_CERT_PATH to the folder with the three files, or unset DOCKER_TLS_VERIFY",
         )
     return TLSConfig(client_cert=tuple(pair), ca_cert=ca, verify=True)

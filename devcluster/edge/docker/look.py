@@ -216,7 +216,7 @@ async def remove_project(
     if not await list_project(calls, project):
         for name in await _networks(calls, project):
             if not await remove_network(calls, name):
-                left.append(f"network {name}: a container that is not ours uses it")
+                left.append(f"network {name}: somebody else's container uses it")
     return tuple(left)
 
 

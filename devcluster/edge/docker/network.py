@@ -52,7 +52,7 @@ async def ensure_network(
             return made
     raise EngineError(
         f"no private range is left for the Docker network {name}",
-        hint="`docker network prune` removes networks that nobody uses",
+        hint="`docker network prune` removes unused networks",
     )
 
 

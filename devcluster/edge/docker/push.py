@@ -6,7 +6,7 @@ from typing import Any
 
 from devcluster.edge.docker.call import Calls, RefusedError
 
-_HINT = "`docker login` as its owner says, or another --registry"
+_HINT = "run `docker login` for it, or use another --registry"
 
 
 async def push_image(calls: Calls, tag: str, target: str) -> None:

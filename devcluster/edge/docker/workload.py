@@ -70,7 +70,7 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True)
     except OSError as error:
         raise FailedError(
-            f"can't make {folder}: {error.strerror}", hint="make it, or mount another"
+            f"can't create {folder}: {error.strerror}", hint="create it, or mount another"
         ) from error
 
 
@@ -121,7 +121,7 @@ async def wait(calls: Calls, container: str) -> int:
         async for event in events:
             if event.what == "die":
                 return event.exit_code
-    raise EngineError(f"the engine stopped telling of container {container}")
+    raise EngineError(f"the engine stopped reporting on container {container}")
 
 
 async def run_in(

@@ -193,7 +193,7 @@ class Holdings:
 
     async def _remove_agent(self, ref: WorkloadRef, turn: Turn) -> list[str]:
         removed = await remove(self._site.cluster, ref, turn)
-        return [f"left as it is, changed by somebody else: {what}" for what in removed.kept]
+        return [f"left as it is, because somebody else changed it: {what}" for what in removed.kept]
 
     async def _remove_copies(self, key: str, turn: Turn) -> None:
         for note in await remove_copies(self._site.engine, self._site.place, (key,)):

@@ -66,7 +66,7 @@ async def _make(calls: Calls, folder: Path, report: Report) -> None:
         (folder / "Dockerfile").write_text(_DOCKERFILE, encoding="utf-8")
         await build_image(calls, BASE_IMAGE, folder)
         return
-    report(Progress("", "no registry answers: making a Debian base from packages (about 30 s)"))
+    report(Progress("", "no registry answers: building a Debian base from packages (about 30 s)"))
     await import_image(calls, BASE_IMAGE, await _bootstrap(folder))
 
 
@@ -98,8 +98,8 @@ def _sources() -> str:
 async def _bootstrap(folder: Path) -> Path:
     if not shutil.which("mmdebstrap"):
         raise FailedError(
-            f"the image {_UPSTREAM} can't be pulled, and mmdebstrap is not here to make one",
-            hint="apt-get install mmdebstrap, or `docker pull` it where a registry answers",
+            f"the image {_UPSTREAM} can't be pulled, and mmdebstrap is not installed to build one",
+            hint="run `apt-get install mmdebstrap`, or `docker pull` the image",
         )
     archive = folder / "debian.tar"
     hooks = (
@@ -123,5 +123,5 @@ async def _bootstrap(folder: Path) -> Path:
     said, _ = await process.communicate()
     if process.returncode:
         tail = "\n".join(f"  {line}" for line in said.decode(errors="replace").splitlines()[-10:])
-        raise FailedError(f"mmdebstrap could not make a Debian base:\n{tail}")
+        raise FailedError(f"mmdebstrap could not build a Debian base:\n{tail}")
     return archive

@@ -67,7 +67,7 @@ def sandbox_sources() -> Path:
         if (folder / "Dockerfile").is_file():
             return folder
     raise FailedError(
-        "this installation of devcluster came without the sandbox's sources",
+        "this installation of devcluster lacks the sandbox's sources",
         hint="install from a checkout, or use a cluster of your own with --context",
     )
 
@@ -204,6 +204,6 @@ async def _one_at_a_time(report: Report) -> AsyncIterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            report(Progress("", "another command builds the sandbox: waiting for it"))
+            report(Progress("", "another command is building the sandbox: waiting for it"))
             await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
         yield

@@ -112,13 +112,13 @@ async def _look(cluster: Cluster, wanted: Json) -> str:
     found = await cluster.find(kind, name, namespace)
     if found is not None and wanted["kind"] not in MADE_ONCE and not is_ours(found):
         raise FailedError(
-            f"namespace {namespace} has a {kind} {name} that is not this example's",
-            hint="choose another namespace by -n",
+            f"namespace {namespace} has a {kind} {name} that does not belong to this example",
+            hint="choose another namespace with -n",
         )
     outcome = outcome_of(wanted, found)
     if outcome == "held":
         raise HeldError(
-            f"{kind}/{name} in namespace {namespace} is to be changed, but devcluster's agent is in it",
+            f"can't change {kind}/{name} in namespace {namespace} while devcluster's agent is in it",
             hint=f"`devcluster -n {namespace} down` puts it back first",
         )
     return outcome
@@ -171,7 +171,7 @@ async def _tell_pods(cluster: Cluster, namespace: str, report: Report) -> None:
             if trouble is not None:
                 raise FailedError(
                     f"a node can't get the image {trouble[0]}: {trouble[1]}",
-                    hint="load it into the cluster's nodes, or push it by --registry PREFIX",
+                    hint="load it into the cluster's nodes, or push it with --registry PREFIX",
                 )
             if (line := describe_pods(pods)) != said:
                 report(Progress("", line))
@@ -198,7 +198,7 @@ async def _too_late(cluster: Cluster, namespace: str, timeout: float) -> FailedE
             lines += [f"{name}: {line}" for line in log.splitlines()]
     return FailedError(
         f"the front page does not answer after {timeout:.0f} s: {describe_pods(pods)}",
-        hint="\n".join([*lines, f"kubectl -n {namespace} describe pods; a longer wait: --timeout"]),
+        hint="\n".join([*lines, f"kubectl -n {namespace} describe pods; --timeout allows more time"]),
     )
 
 
@@ -222,7 +222,7 @@ async def example_down(
         except TimeoutError as error:
             raise FailedError(
                 f"namespace {namespace} is not empty after {timeout:.0f} s",
-                hint=f"kubectl get all,pvc -n {namespace}; then the same command again",
+                hint=f"kubectl get all,pvc -n {namespace}; then run the same command again",
             ) from error
 
 

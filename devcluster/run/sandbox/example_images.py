@@ -37,7 +37,7 @@ def example_folder() -> Path:
         if (folder / "wordpress" / "manifests").is_dir():
             return folder / "wordpress"
     raise FailedError(
-        "this installation of devcluster came without the example's sources", hint="install from a checkout"
+        "this installation of devcluster lacks the example's sources", hint="install from a checkout"
     )
 
 
@@ -73,7 +73,7 @@ async def _ensure_image(calls: Calls, folder: Path, report: Report) -> str:
     tag = image_tag(folder)
     if await image_id(calls, tag) is None:
         base = await ensure_base_image(calls, report=report)
-        report(Progress("", f"building {tag} (half a minute to some minutes, as fast as Debian's mirror is)"))
+        report(Progress("", f"building {tag} (half a minute to some minutes, depending on Debian's mirror)"))
         began = time.monotonic()
         await build_image(calls, tag, folder, args={"BASE": base})
         report(Progress("", f"built {tag} in {time.monotonic() - began:.0f} s"))

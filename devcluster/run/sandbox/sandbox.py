@@ -121,7 +121,11 @@ async def _ensure_container(
 ) -> Literal["created", "started", "unchanged"]:
     node = await engine.find(name)
     if node is not None and node.image != image:
-        report(Progress("", f"sandbox {name} is of another build: its container is made anew, its data stay"))
+        report(
+            Progress(
+                "", f"sandbox {name} was made by another build: replacing its container, keeping its data"
+            )
+        )
         await engine.remove(name)
         await engine.create(name, image, wish=node.port)
         return "created"
@@ -136,7 +140,7 @@ async def _ensure_container(
         await engine.start(name)
     except RefusedError as error:
         why = f"port {node.port} is taken" if await engine.is_taken(node.port) else error.explanation
-        report(Progress("", f"{why}: sandbox {name} gets a new container, its data stay"))
+        report(Progress("", f"{why}: sandbox {name} gets a new container and keeps its data"))
         await engine.remove(name)
         await engine.create(name, image)
     return "started"
@@ -269,7 +273,7 @@ def _running(node: NodeInfo) -> NodeInfo:
     """*node*, which can be asked."""
     if not node.running:
         raise FailedError(
-            f"sandbox {node.name} does not run", hint=f"devcluster sandbox up{name_option(node.name)}"
+            f"sandbox {node.name} is not running", hint=f"devcluster sandbox up{name_option(node.name)}"
         )
     return node
 
@@ -290,7 +294,7 @@ def _units(board: dict[str, Any]) -> tuple[Unit, ...]:
 
 def _story(unit: Unit) -> str:
     if not unit.lines:
-        return f"{unit.name} ended ({unit.exit}) and said nothing"
+        return f"{unit.name} ended ({unit.exit}) without output"
     lines = "".join(f"\n  {line}" for line in unit.lines)
     return f"{unit.name} ended ({unit.exit}); its last lines:{lines}"
 

@@ -47,11 +47,11 @@ _CASES: dict[str, tuple[Prepare, tuple[str, ...]]] = {
     ),
     "no certificates": (
         _tls,
-        ("DOCKER_TLS_VERIFY is set, and there is no ", "ca.pem", "key.pem", "DOCKER_CERT_PATH"),
+        ("DOCKER_TLS_VERIFY is set, but there is no ", "ca.pem", "key.pem", "DOCKER_CERT_PATH"),
     ),
     "a port that is none": (
         lambda folder: {"DOCKER_HOST": "tcp://127.0.0.1:abc"},
-        ("tcp://127.0.0.1:abc (DOCKER_HOST) can't be used", "no address", "DOCKER_HOST"),
+        ("tcp://127.0.0.1:abc (DOCKER_HOST) can't be used", "not the address", "DOCKER_HOST"),
     ),
     "an address that is none": (
         lambda folder: {"DOCKER_HOST": "tcp://[::1"},

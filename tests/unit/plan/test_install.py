@@ -72,7 +72,7 @@ def test_first_time_in_words() -> None:
         " 1. publish the agent as 2 ConfigMaps in namespace shop\n"
         "    because deployment/web has no agent; no image has to be pulled for it\n"
         "    `down` deletes them when no workload uses them any more\n"
-        " 2. write secret/devcluster-deployment-web (keys, settings, what stood there before)\n"
+        " 2. write secret/devcluster-deployment-web (keys, settings, the original state)\n"
         "    because `down` must work from any machine\n"
         "    `down` deletes it\n"
         " 3. start container web of deployment/web by the agent, with a roll-out\n"

@@ -71,10 +71,11 @@ def test_memory_costs_no_request() -> None:
 
 def test_another_image_is_told() -> None:
     """And what it means for a command that only the image has."""
-    text = "deployment/web runs web:2 now, and web:1 when the agent came"
+    text = "deployment/web now runs web:2, and ran web:1 when the agent was installed"
     assert drift(edited(image="web:2")) == (
         Drift(
-            f"{text}; the original would start by the former image's command until the next `devcluster up`",
+            f"{text}; until the next `devcluster up` the original would start with the former image's "
+            "command",
             "none",
         ),
     )

@@ -77,7 +77,7 @@ def test_command(container: Json, file: Json, expected: tuple[Any, Any]) -> None
 
 
 def test_nothing_to_run_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"workloads\.w: the command is empty"):
+    with pytest.raises(ConfigurationError, match=r"workloads\.w: both command and"):
         local({"command": ["/run.sh"]}, entrypoint=(), command=())
 
 

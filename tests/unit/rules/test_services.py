@@ -123,7 +123,7 @@ def test_fronts_avoid_what_any_container_declares_in_any_protocol() -> None:
 def test_fronts_end_at_the_highest_port() -> None:
     items = routes([service("a", {"port": 80}, {"port": 81})], TEMPLATE, container="web")
     assert {item.front for item in fronts_of(items, first=65534)} == {65534, 65535, None}
-    with pytest.raises(ConfigurationError, match="from port 65535 on there are not enough"):
+    with pytest.raises(ConfigurationError, match="not enough free ports from 65535 on"):
         fronts_of(items, first=65535)
 
 

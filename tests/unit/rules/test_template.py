@@ -237,7 +237,7 @@ def test_a_udp_port_of_the_agents_number_is_another_port() -> None:
     original = template(ports=[{"containerPort": 9900, "protocol": "UDP"}])
     check_template(original, container="web", agent_port=9900, command=("/app",))
     original = template(ports=[{"containerPort": 9900}])
-    with pytest.raises(ConfigurationError, match="port 9900 is one of the pod's own"):
+    with pytest.raises(ConfigurationError, match="the pod itself uses port 9900"):
         check_template(original, container="web", agent_port=9900, command=("/app",))
 
 

@@ -25,7 +25,7 @@ def test_the_socket_is_in_the_private_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("home", ["file", "file/below", "/proc/none"])
 def test_a_folder_that_can_not_be_made_is_a_wrong_setting(tmp_path: Path, home: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigurationError, match="can't be made") as caught:
+    with pytest.raises(ConfigurationError, match="can't create") as caught:
         _place(tmp_path / home)
     assert caught.value.exit_code == 2
     assert "XDG_STATE_HOME" in caught.value.hint
