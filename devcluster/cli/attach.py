@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
-
 import click
 
 from devcluster.cli.options import Options, common, pass_options
 from devcluster.cli.render import Printer
 from devcluster.cli.request import read_request
+from devcluster.cli.running import run, run_within
 
 
 @click.command()
@@ -26,10 +24,10 @@ def up(options: Options, workloads: tuple[str, ...], detach: bool, takeover: boo
     printer = Printer(options)
     request = read_request(options, workloads)
     if dry_run:
-        printer.plan(_run(planning.plan(request)))
+        printer.plan(run_within(request.deadline, planning.plan(request)))
         return 0
     if detach:
-        answer = _run(up.up_detached(request, takeover=takeover, report=printer.progress))
+        answer = run(up.up_detached(request, takeover=takeover, report=printer.progress))
         if answer is None:
             return up.INTERRUPTED
         printer.outcomes(answer)
@@ -40,8 +38,9 @@ def up(options: Options, workloads: tuple[str, ...], detach: bool, takeover: boo
         report=printer.progress,
         ready=printer.outcomes,
         log=printer.log,
+        verbose=options.verbose,
     )
-    return int(_run(foreground))
+    return int(run(foreground))
 
 
 @click.command()
@@ -53,7 +52,7 @@ def leave(options: Options, workloads: tuple[str, ...]) -> int:
     from devcluster.run import down
 
     printer = Printer(options)
-    printer.outcomes(_run(down.leave(read_request(options, workloads), report=printer.progress)))
+    printer.outcomes(run(down.leave(read_request(options, workloads), report=printer.progress)))
     return 0
 
 
@@ -75,13 +74,5 @@ def down(
     result = down.down(
         request, everywhere=everywhere, volumes=volumes, report=printer.progress, takeover=takeover
     )
-    printer.outcomes(_run(result))
+    printer.outcomes(run(result))
     return 0
-
-
-def _run(work: Any) -> Any:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(work)
-    return uvloop.run(work)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +9,7 @@ import click
 from devcluster.cli.options import Options, common, pass_options
 from devcluster.cli.render import Printer
 from devcluster.cli.request import read_request
+from devcluster.cli.running import run_within
 from devcluster.rules.rights import Subject
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def role(options: Options, user: str | None, group: str | None, service_account:
     from devcluster.run.role import role as render
 
     request = read_request(options, file_needed=False)
-    text = asyncio.run(render(request, _subject(user, group, service_account)))
+    text = run_within(request.deadline, render(request, _subject(user, group, service_account)))
     if options.json:
         Printer(options).document({"apiVersion": "v1", "kind": "List", "items": [*yaml.safe_load_all(text)]})
     else:
@@ -61,7 +61,8 @@ def doctor(options: Options) -> int:
     """
     from devcluster.run.doctor import examine
 
-    checks = asyncio.run(examine(read_request(options, file_needed=False)))
+    request = read_request(options, file_needed=False)
+    checks = run_within(request.deadline, examine(request))
     if options.json:
         Printer(options).document({"checks": [_document(check) for check in checks]})
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +10,7 @@ import click
 from devcluster.cli.options import Options, common, pass_options
 from devcluster.cli.render import Printer
 from devcluster.cli.request import read_request
+from devcluster.cli.running import run_within
 
 
 @click.command("list")
@@ -21,7 +21,8 @@ def list_(options: Options) -> int:
     from devcluster.run import inquiry
 
     printer = Printer(options)
-    namespace, rows = asyncio.run(inquiry.list_workloads(read_request(options, file_needed=False)))
+    request = read_request(options, file_needed=False)
+    namespace, rows = run_within(request.deadline, inquiry.list_workloads(request))
     if options.json:
         printer.document({"workloads": rows})
     elif not rows:
@@ -44,7 +45,8 @@ def plan(options: Options, workloads: tuple[str, ...]) -> int:
     """Print what `up` would do, each step with its cause; change nothing."""
     from devcluster.run import planning
 
-    Printer(options).plan(asyncio.run(planning.plan(read_request(options, workloads))))
+    request = read_request(options, workloads)
+    Printer(options).plan(run_within(request.deadline, planning.plan(request)))
     return 0
 
 
@@ -62,7 +64,7 @@ def env(options: Options, workload: str, form: str | None, raw: bool) -> int:
     if options.json and form not in (None, "json"):
         raise click.UsageError(f"--output json and --format {form} can't be combined")
     request = read_request(options, (workload,))
-    pairs = asyncio.run(inquiry.environment(request, raw=raw))
+    pairs = run_within(request.deadline, inquiry.environment(request, raw=raw))
     text = render_environment(pairs, form or ("json" if options.json else "docker"))
     click.echo(text.encode("utf-8", "surrogateescape"), nl=False)  # whatever the terminal's encoding is
     return 0

@@ -29,7 +29,8 @@ class Printer:
     def progress(self, progress: Progress) -> None:
         """A line of progress; one with a size is overwritten in place on a terminal.  Where nobody reads it
         the work goes on: it may be handing back."""
-        if not self._options.quiet:
+        ended = progress.seconds is not None
+        if not self._options.quiet and (self._options.verbose or not ended):
             with contextlib.suppress(BrokenPipeError):
                 self._progress(progress)
 
@@ -98,6 +99,8 @@ def size(count: float) -> str:
 
 def _progress_line(progress: Progress) -> str:
     head = f"[{progress.subject}] " if progress.subject else ""
+    if progress.seconds is not None:
+        return f"{head}{progress.text}: done in {progress.seconds:.2f} s"
     if not progress.total:
         return f"{head}{progress.text}"
     if progress.unit == "bytes":

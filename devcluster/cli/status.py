@@ -13,6 +13,7 @@ import click
 from devcluster.cli.options import Options, common, pass_options
 from devcluster.cli.render import Printer, size
 from devcluster.cli.request import read_request
+from devcluster.cli.running import run_within
 from devcluster.run.request import Request
 
 _CLEAR = "\033[H\033[2J"
@@ -39,7 +40,7 @@ def status(options: Options, verify: bool, watch: bool) -> int:
         options.streams = True
         asyncio.run(_watch(request, options))
         return 0
-    document = asyncio.run(read_status(request, verify=verify))
+    document = run_within(request.deadline, read_status(request, verify=verify))
     if options.json:
         Printer(options).document(document)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from devcluster.run.host.hosting import TAKEN, host, take
 from devcluster.run.host.logs import follow_session
 from devcluster.run.host.session import Session, open_session
 from devcluster.run.lock import TakenError
+from devcluster.run.log import log_to, logged
 from devcluster.run.place import Place, place_of
 from devcluster.run.report import Report
 from devcluster.run.request import Request
@@ -61,12 +63,14 @@ async def up_foreground(
     report: Report,
     ready: Callable[[Json], None],
     log: Callable[[str, str], None],
+    verbose: bool = False,
 ) -> int:
     """Attach, tell *ready*, follow the logs until ^C; then leave.  The exit code.
 
     Where a host process runs already it gets the new plan, and this command ends with its answer.
     """
     place = await _place(request)
+    log_to(place.log, stderr=logging.INFO if verbose else logging.WARNING)
 
     async def ask_it() -> int:
         async with _interrupts() as interrupted:
@@ -135,7 +139,7 @@ async def _leave(session: Session, timeout: float, report: Report) -> LeftoverEr
     if not session.live:
         return None
     try:
-        await session.leave((), Turn.of(timeout, report))
+        await session.leave((), Turn.of(timeout, logged(report)))
     except DevclusterError as error:
         hint = f"`devcluster down -n {session.site.place.namespace}` finishes it"
         return LeftoverError(f"handing back failed: {error}", hint=hint)
@@ -145,7 +149,7 @@ async def _leave(session: Session, timeout: float, report: Report) -> LeftoverEr
 async def _apply(session: Session, request: Request, takeover: bool, report: Report) -> Json:
     assert request.project is not None
     return await session.apply(
-        request.project, request.only, request.turn(report), takeover=takeover, whole=True
+        request.project, request.only, request.turn(logged(report)), takeover=takeover, whole=True
     )
 
 

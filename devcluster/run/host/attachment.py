@@ -43,6 +43,7 @@ from devcluster.run.host.executor import Executor
 from devcluster.run.host.links import Links
 from devcluster.run.host.podlink import Claim
 from devcluster.run.host.sides import ClusterSide, DriftSight, LocalSide
+from devcluster.run.log import to_log
 from devcluster.run.turn import Turn
 from devcluster.run.workload.wanted import Wanted
 
@@ -255,7 +256,6 @@ class Attachment:
                 raise
             text = f"the record still names this laptop ({error}); new pods wait for one lease"
             turn.say(self.key, text)
-            _log.warning("%s: %s", self.key, text)
 
     @contextlib.asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:
@@ -416,4 +416,4 @@ class Attachment:
 
 def _own_turn() -> Turn:
     """For what nobody asked for: it is told to the log."""
-    return Turn.of(_OWN)
+    return Turn.of(_OWN, to_log)

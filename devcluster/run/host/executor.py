@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 from typing import assert_never
 
@@ -36,7 +35,6 @@ from devcluster.run.workload.wanted import Wanted
 
 _HOLDING = 10.0  # seconds for the last agent to be held
 _LANES = 5.0  # seconds until the gateway has measured its lanes
-_log = logging.getLogger("devcluster.host")
 
 
 class Executor:
@@ -61,11 +59,9 @@ class Executor:
         for phase in phases:
             began = time.monotonic()
             turn.report(Progress(self._key, str(phase), phase=phase.name))
-            _log.info("%s: %s", self._key, phase)
             await self._perform(phase, turn, tolerant)
             took = time.monotonic() - began
             turn.report(Progress(self._key, str(phase), phase=phase.name, seconds=took))
-            _log.info("%s: %s: done in %.2f s", self._key, phase, took)
 
     async def _perform(self, phase: Phase, turn: Turn, tolerant: bool) -> None:
         match phase:
@@ -127,7 +123,6 @@ class Executor:
         for error in await self._links.tell(*requests, timeout=seconds, tolerant=tolerant, last=last):
             text = f"an agent could not be told to {requests[-1]} ({error}); its lease ends by itself"
             turn.say(self._key, text)
-            _log.warning("%s: %s", self._key, text)
 
     async def _hold_all(self) -> None:
         """A pod that can't be reached is not waited for longer than a moment."""

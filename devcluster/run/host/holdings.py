@@ -27,6 +27,7 @@ from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.marks import Holder
 from devcluster.run.host.attachment import Attachment
 from devcluster.run.host.failing import Attempt, told
+from devcluster.run.log import to_log
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
 from devcluster.run.volume.removing import remove_copies
@@ -70,7 +71,7 @@ class Holdings:
             reason = str(cause) if known else f"a bug: {type(cause).__name__}"
             _log.error("%s: %s", attachment.key, reason, exc_info=None if known else error)
             with contextlib.suppress(DevclusterError):
-                await attachment.hand_back(Turn.of(_OWN), failure=reason)
+                await attachment.hand_back(Turn.of(_OWN, to_log), failure=reason)
 
     async def detach(self, key: str, turn: Turn, *, remove_agent: bool, tolerant: bool = False) -> Json:
         """Let go of one: handed back, or with *remove_agent* as if nothing had been.  Its row, which tells

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine
-from typing import Any, TextIO
+from typing import Any
 
 from devcluster.config.codec import decode_project
 from devcluster.edge.docker.engine import open_engine
@@ -22,6 +22,7 @@ from devcluster.run.host.session import Session, open_session
 from devcluster.run.host.truth import session_status
 from devcluster.run.host.verify import session_verify
 from devcluster.run.lock import TakenError, hold
+from devcluster.run.log import log_to, logged, to_log
 from devcluster.run.place import Place, place_of
 from devcluster.run.report import Report
 from devcluster.run.site import Site, read_secret
@@ -44,7 +45,7 @@ async def host(session: Session) -> AsyncIterator[None]:
     """Answer on the project's socket while the block runs; for who holds the project (``take``)."""
 
     async def answer(request: Json, report: Report) -> Json:
-        turn = Turn.of(request.get("timeout", _QUICK), report)
+        turn = Turn.of(request.get("timeout", _QUICK), logged(report))
         match request["do"]:
             case "ping":
                 return {}
@@ -105,7 +106,7 @@ async def live(context: str, namespace: str, name: str) -> None:
             await asyncio.wait({over, stopped}, return_when=asyncio.FIRST_COMPLETED)
             session.ending = True
             if session.live:
-                await session.leave((), Turn.of(_LAST))
+                await session.leave((), Turn.of(_LAST, to_log))
             over.cancel()
             stopped.cancel()
 
@@ -118,20 +119,10 @@ async def _until_over(session: Session) -> None:
     await session.until_idle()
 
 
-def log_to(stream: TextIO) -> None:
-    """What the host process does by itself, and why, goes to *stream*: one line each, names only."""
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logger = logging.getLogger("devcluster")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-
-
 def main() -> None:
     """Ends at once: who asked for the end waits for it.  Python's own way takes a second more, many on a busy
     machine, to free memory that the kernel frees anyway, and waits for threads whose answers nobody needs."""
-    log_to(sys.stderr)  # the session's log file
+    log_to(None, stderr=logging.INFO)  # which leads to session.log
     code = _run()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

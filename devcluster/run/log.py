@@ -1,0 +1,58 @@
+"""Where the host process tells what it does, and why: a log of one line each, names only, never a value.
+
+``devcluster.host`` is what it does by itself, ``devcluster.told`` what somebody who asked was told at the
+same moment.  Both go to session.log.  Of the first, warnings stand on stderr of a foreground `up` as well,
+since somebody is there to read them, and all of it with ``--verbose``; the second stands there already."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from devcluster.run.report import Progress, Report
+
+_FORMAT = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+_host = logging.getLogger("devcluster.host")
+_told = logging.getLogger("devcluster.told")
+
+
+def log_to(file: Path | None, *, stderr: int) -> None:
+    """Write to *file*, ours alone (0600), and what is of level *stderr* or above to stderr; without a file,
+    all of it to stderr."""
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    handlers[0].setLevel(stderr)
+    if file is not None:
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+        handlers[0].addFilter(logging.Filter(_host.name))
+        handlers.append(logging.FileHandler(file))
+    logger = logging.getLogger("devcluster")
+    for handler in handlers:
+        handler.setFormatter(_FORMAT)
+    for former in logger.handlers:
+        former.close()
+    logger.handlers[:] = handlers
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+def to_log(progress: Progress) -> None:
+    """The report of what nobody asked for."""
+    if not progress.total:
+        _host.info("%s", _render(progress))
+
+
+def logged(report: Report) -> Report:
+    """*report*, and the log as well."""
+
+    def both(progress: Progress) -> None:
+        if not progress.total:  # how far a step is comes too often
+            _told.info("%s", _render(progress))
+        report(progress)
+
+    return both
+
+
+def _render(progress: Progress) -> str:
+    took = f": done in {progress.seconds:.2f} s" if progress.seconds is not None else ""
+    return f"{progress.subject}: {progress.text}{took}" if progress.subject else f"{progress.text}{took}"
