@@ -8,14 +8,17 @@
 //	app resolve NAME…
 //	app look PATH…
 //	app put PATH TEXT
+//	app signal NUMBER PID
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -45,11 +48,26 @@ func run(ctx context.Context, words []string) error {
 		return show(found, err)
 	case "put":
 		return put(words[1], strings.Join(words[2:], " "))
+	case "signal":
+		return signalTo(words[1:])
 	case "resolve":
 		return show(resolve(ctx, words[1:]), nil)
 	default:
 		return serve(ctx, []string{words[0] + "=" + words[1]})
 	}
+}
+
+// signalTo sends a signal, as kill(1) does, which a bare image has not.
+func signalTo(words []string) error {
+	if len(words) != 2 {
+		return fmt.Errorf("usage: app signal NUMBER PID")
+	}
+	number, numberErr := strconv.Atoi(words[0])
+	pid, pidErr := strconv.Atoi(words[1])
+	if err := errors.Join(numberErr, pidErr); err != nil {
+		return err
+	}
+	return syscall.Kill(pid, syscall.Signal(number))
 }
 
 // show prints a report as one line; err, if any, comes after it and makes the process fail.

@@ -111,8 +111,12 @@ type Answer struct {
 	Bytes    int64  `json:"bytes"`
 }
 
-// answer reads the whole body, writes a line of access log and tells who answered.
+// answer reads the whole body, writes a line of access log and tells who answered; after ?seconds=N of silence.
 func answer(w http.ResponseWriter, r *http.Request) {
+	if seconds, err := strconv.Atoi(r.URL.Query().Get("seconds")); err == nil {
+		fmt.Printf("%s is slow\n", r.RequestURI)
+		time.Sleep(time.Duration(seconds) * time.Second)
+	}
 	id := r.Header.Get("X-Request-Id")
 	size, err := io.Copy(io.Discard, r.Body)
 	if err != nil {
