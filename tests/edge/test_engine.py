@@ -24,6 +24,7 @@ from devcluster.edge.docker.engine import (
     Engine,
     NetnsInfo,
     NetworkInfo,
+    RefusedError,
     open_engine,
     spec_digest,
 )
@@ -355,6 +356,35 @@ async def test_a_container_that_cannot_start_is_the_users_to_solve(engine: Engin
     with pytest.raises(ConfigurationError, match="no-such-program"):
         await run(engine, netns, spec(entrypoint=("/no-such-program",)))
     assert await engine.look(container_name(PROJECT, "web")) is None
+
+
+async def test_what_several_remove_at_once_is_gone_for_each(engine: Engine, netns: NetnsInfo) -> None:
+    async def remove() -> None:
+        await engine.remove(netns.container_id)
+        assert await engine.look(netns.container_id) is None
+
+    await asyncio.gather(*(remove() for _ in range(4)))
+
+
+async def test_a_network_that_a_foreign_container_uses_stays(engine: Engine) -> None:
+    network = await engine.ensure_network(PROJECT)
+    command = ["docker", "run", "-d", "--rm", "--network", network.name, IMAGE, *SLEEP]
+    started = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    foreign = (await started.communicate())[0].decode().strip()
+    try:
+        (left,) = await engine.remove_project(PROJECT, volumes=False)
+        assert left == f"network {network.name}: a container that is not ours uses it"
+    finally:
+        await engine.remove(foreign)
+
+
+async def test_without_its_network_it_is_not_the_workload_that_can_not_be_started(
+    engine: Engine, netns: NetnsInfo
+) -> None:
+    """It is the engine that has to be asked again, and no file that has to be written anew."""
+    await engine.stop(netns.container_id)
+    with pytest.raises(RefusedError):
+        await run(engine, netns, spec())
 
 
 async def test_removal_is_idempotent_and_leaves_nothing(engine: Engine, netns: NetnsInfo) -> None:

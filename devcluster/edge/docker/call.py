@@ -189,7 +189,7 @@ async def connect() -> Calls:
 
 def _unreachable(host: str, context: str, error: EngineError) -> EngineError:
     hint = "start Docker, or choose another engine with `docker context use NAME` or DOCKER_HOST"
-    if "Permission denied" in str(error):
+    if isinstance(error.__cause__, PermissionError):
         hint = "your user may not use this socket: add it to the group `docker`, or use rootless Docker"
     via = f"context {context}" if context else "DOCKER_HOST"
     return EngineError(f"the Docker engine at {host} ({via}) can't be used: {error}", hint=hint)

@@ -14,12 +14,15 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, ip_network
+from itertools import islice
 from typing import Any
 
 from devcluster.edge.docker.call import Calls, GoneError, RefusedError
 from devcluster.errors import EngineError
 from devcluster.rules.naming import labels, network_name
 from devcluster.rules.ranges import meets, neighbourhood
+
+_TRIES = 4  # ranges that no network of the engine has and that are refused all the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +46,16 @@ async def ensure_network(
     if found is not None:
         await calls.call(f"remove network {name}, which overlaps the cluster", calls.api.remove_network, name)
     made = await _create(calls, project, None)
-    if made is not None and not meets(made.subnet, taken):
-        return made
-    if made is not None:
-        await calls.call(f"remove network {name}", calls.api.remove_network, name)
-    for subnet in candidates(taken):
-        if (made := await _create(calls, project, subnet)) is not None:
+    if isinstance(made, NetworkInfo):
+        if not meets(made.subnet, taken):
             return made
+        await calls.call(f"remove network {name}", calls.api.remove_network, name)
+    others = [IPv4Network(it.subnet) for it in await list_networks(calls)]
+    for subnet in islice(candidates((*taken, *others)), _TRIES):
+        if isinstance(made := await _create(calls, project, subnet), NetworkInfo):
+            return made
+    if isinstance(made, RefusedError):
+        raise made
     raise EngineError(
         f"no private range is left for the Docker network {name}",
         hint="`docker network prune` removes unused networks",
@@ -74,8 +80,8 @@ async def _look(calls: Calls, name: str) -> NetworkInfo | None:
     return _info(found)
 
 
-async def _create(calls: Calls, project: str, subnet: IPv4Network | None) -> NetworkInfo | None:
-    """None where the engine says that the range is taken."""
+async def _create(calls: Calls, project: str, subnet: IPv4Network | None) -> NetworkInfo | RefusedError:
+    """The engine's refusal is an answer: the range may be taken, in ways that only the engine knows."""
     name = network_name(project)
     ipam = None
     if subnet is not None:
@@ -90,14 +96,12 @@ async def _create(calls: Calls, project: str, subnet: IPv4Network | None) -> Net
             check_duplicate=True,
             labels=labels(project, "network"),
         )
-    except RefusedError as error:
-        if "already exists" in error.explanation:  # another `up` was faster
-            return await _look(calls, name)
-        words = ("overlap", "non-overlapping", "pool", "fully subnetted")
-        if any(word in error.explanation.lower() for word in words):
-            return None
-        raise
-    return await _look(calls, name)
+    except RefusedError as error:  # or another `up` was faster
+        return await _look(calls, name) or error
+    made = await _look(calls, name)
+    if made is None:
+        raise GoneError(f"network {name} was removed by somebody else while it was made")
+    return made
 
 
 def _info(found: dict[str, Any]) -> NetworkInfo:
@@ -118,7 +122,9 @@ async def list_networks(calls: Calls) -> tuple[NetworkInfo, ...]:
 
 
 async def remove_network(calls: Calls, name: str) -> bool:
-    """True when it is gone.  An endpoint of a container just removed may linger for a moment."""
+    """True when it is gone, False where a container uses it.  An endpoint of one that was just removed may
+    linger for a moment."""
+    refusal: RefusedError | None = None
     for pause in (0.0, 0.1, 0.3, 1.0):
         await asyncio.sleep(pause)
         try:
@@ -126,8 +132,14 @@ async def remove_network(calls: Calls, name: str) -> bool:
         except GoneError:
             return True
         except RefusedError as error:
-            if "active endpoints" not in error.explanation:
-                raise
+            refusal = error
         else:
             return True
+    assert refusal is not None
+    try:
+        found = await calls.call(f"inspect network {name}", calls.api.inspect_network, name)
+    except GoneError:
+        return True
+    if not found.get("Containers"):
+        raise refusal
     return False

@@ -10,8 +10,10 @@ Rules:
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Any
 
 from devcluster.config.model import Publish, Runtime
@@ -23,6 +25,7 @@ from devcluster.rules.naming import container_name, labels, network_name
 from devcluster.rules.ports import PortKey
 
 DOOR_PORT = 7900
+_REMOVAL = 30.0  # seconds
 _DOOR = PortKey(DOOR_PORT)
 
 
@@ -233,5 +236,13 @@ async def remove_container(calls: Calls, container: str) -> None:
     except GoneError:
         return
     except RefusedError as error:
-        if "already in progress" not in error.explanation:
+        if error.status != HTTPStatus.CONFLICT:  # then somebody else removes it at this moment
             raise
+        with contextlib.suppress(GoneError):
+            await calls.call(
+                f"await the removal of container {container}",
+                calls.api.wait,
+                container,
+                timeout=_REMOVAL,
+                condition="removed",
+            )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from devcluster.edge.docker.attach import STDERR, Attached, start_exec
 from devcluster.edge.docker.call import Calls, GoneError, RefusedError
-from devcluster.edge.docker.look import watch_container
+from devcluster.edge.docker.look import tell_absence, watch_container
 from devcluster.edge.docker.pod import remove_container
 from devcluster.edge.docker.spec import workload_config
 from devcluster.errors import ConfigurationError, EngineError, FailedError
@@ -58,9 +58,10 @@ async def run_workload(
         raise
     except RefusedError as error:
         await remove_container(calls, name)
-        if error.status != 400 and "runtime create failed" not in error.explanation:
+        if await tell_absence(calls, netns_id):
             raise
-        raise ConfigurationError(f"container {name} can't be started: {error.explanation}") from error
+        text = f"container {name} can't be started: {error.explanation}"  # by what the file or the image says
+        raise ConfigurationError(text) from error
     return str(created["Id"])
 
 

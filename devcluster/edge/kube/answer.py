@@ -14,7 +14,6 @@ from devcluster.errors import ChangedError, ClusterError, NotFoundError
 
 ROLE = "`devcluster role` prints the Role that is needed"
 _POLICY = "this is not about rights: a policy of the cluster refused it, and its message says why"
-_AUTHORIZER = re.compile(r"forbidden: User .* cannot \S+ (?:resource|path) ")
 
 
 class StatusError(ClusterError):
@@ -28,7 +27,12 @@ class StatusError(ClusterError):
 
 
 class ForbiddenError(ClusterError):
-    """A right is missing; the verb, the resource and the namespace are in the message."""
+    """A right is missing; the verb, the resource and the namespace are in the message.  ``said``: the
+    server's own words where it may have been a policy that said no to a write."""
+
+    def __init__(self, message: str, *, hint: str = "", said: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.said = said
 
 
 class UnreachableError(ClusterError):
@@ -53,10 +57,8 @@ def refusal(status: int, data: bytes, verb: str, where: Place, server: str) -> C
                 f"{server} does not accept the kubeconfig's credentials: cannot {verb} {plural}{space}",
                 hint="log in again, as your cluster's provider requires",
             )
-        case 403 if _is_admission(reason):
-            return StatusError(f"cannot {verb} {where}: {reason}", status=status, hint=_POLICY)
         case 403:
-            return ForbiddenError(f"cannot {verb} {plural}{space}", hint=ROLE)
+            return ForbiddenError(f"cannot {verb} {plural}{space}", hint=ROLE, said=reason)
         case 404:
             return NotFoundError(f"{where} does not exist")
         case 409:
@@ -66,15 +68,9 @@ def refusal(status: int, data: bytes, verb: str, where: Place, server: str) -> C
             return StatusError(text, status=status, reason=str(_told(data).get("reason") or ""))
 
 
-def _is_admission(reason: str) -> bool:
-    """Whether the rights were there and something else said no: a quota, PodSecurity, a webhook, a namespace
-    that is being deleted.  What an authorizer answers has the name of who asked and one form.
-
-    Source: k8s.io/apiserver pkg/endpoints/handlers/responsewriters/errors.go, forbiddenMessage
-    """
-    if "denied the request" in reason:
-        return True
-    return "forbidden: " in reason and not _AUTHORIZER.search(reason)
+def denied(error: ForbiddenError, verb: str, where: Place) -> StatusError:
+    """What *error* means where the right is there: a quota, PodSecurity, a webhook or the like said no."""
+    return StatusError(f"cannot {verb} {where}: {error.said}", status=403, hint=_POLICY)
 
 
 def unreachable(server: str, context: str, error: Exception) -> ClusterError:

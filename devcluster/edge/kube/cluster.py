@@ -19,7 +19,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal
 
-from devcluster.edge.kube.answer import StatusError, strange
+from devcluster.edge.kube.answer import ForbiddenError, StatusError, denied, strange
 from devcluster.edge.kube.context import Context, kubeconfig_files, read_context
 from devcluster.edge.kube.paths import RESOURCES, Place, place
 from devcluster.edge.kube.transport import READ_TIMEOUT, Ping, Transport, UpgradeTarget
@@ -36,6 +36,7 @@ PatchType = Literal["json-patch", "merge", "strategic"]
 
 FIELD_MANAGER = "devcluster"
 
+_REVIEWS = RESOURCES["selfsubjectaccessreview"].plural
 _JSON = "application/json"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _CONTENT = {
@@ -233,9 +234,14 @@ class Cluster:
         content: str = _JSON,
         accept: str = _JSON,
     ) -> Json:
-        data = await self.transport.request(
-            method, where, verb, query=query, body=body, content=content, accept=accept
-        )
+        try:
+            data = await self.transport.request(
+                method, where, verb, query=query, body=body, content=content, accept=accept
+            )
+        except ForbiddenError as error:
+            if method == "GET" or not await self._has_right(error, verb, where):
+                raise
+            raise denied(error, verb, where) from error
         try:
             answer = json.loads(data)
         except ValueError:
@@ -243,6 +249,15 @@ class Cluster:
         if not isinstance(answer, dict):  # a proxy's or a login's page
             raise strange(self.server, self.context, data)
         return answer
+
+    async def _has_right(self, error: ForbiddenError, verb: str, where: Place) -> bool:
+        """Whether it was not for want of the right that a write was refused: HTTP has one code for both, and
+        only their words differ, which change.  So it is asked."""
+        if not error.said or where.resource == _REVIEWS:
+            return False
+        with contextlib.suppress(ClusterError):
+            return await self.may(verb, where.group, where.resource, where.namespace or "", where.name)
+        return False
 
 
 def _selectors(selector: str, fields: str) -> dict[str, str]:

@@ -17,7 +17,6 @@ import base64
 import contextlib
 import datetime
 import json
-import re
 import socket
 import ssl
 import threading
@@ -281,8 +280,4 @@ def _words(error: Exception) -> str:
             return error.reason or "not readable by OpenSSL"
         case OSError():
             return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
-        case ConfigException() if missing := re.search(r"Expected key (\S+) in", str(error)):
-            return f"it lacks `{missing[1]}`"
-        case ConfigException() if "{" not in str(error):
-            return str(error)
     return f"a value that can't be read ({type(error).__name__})"

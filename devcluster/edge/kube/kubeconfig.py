@@ -22,6 +22,7 @@ Json = dict[str, Any]
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SECTIONS = {"contexts": "context", "clusters": "cluster", "users": "user"}
 _DATA = ("certificate-authority-data", "client-certificate-data", "client-key-data")
+_FILES = ("certificate-authority", "client-certificate", "client-key")
 
 
 def check_kubeconfig(files: str, wanted: str | None) -> None:
@@ -80,7 +81,16 @@ def _read(path: str) -> Json:
         raise ClusterError(f"{path} is not a kubeconfig: expected a map, found {seen}", hint=_WRITE)
     for section, key in _SECTIONS.items():
         _check_section(path, section, key, found.get(section))
+        for entry in found.get(section) or ():
+            _resolve(os.path.dirname(path), entry.get(key) or {})
     return found
+
+
+def _resolve(folder: str, entry: Json) -> None:
+    """Its files, which are named from where the kubeconfig is."""
+    for key in _FILES:
+        if isinstance(entry.get(key), str):
+            entry[key] = os.path.join(folder, entry[key])
 
 
 _WRITE = "get one from your cluster's provider, or name another file in KUBECONFIG"
@@ -132,6 +142,10 @@ def _check_server(name: str, cluster: Json) -> None:
 
 
 def _check_data(what: str, entry: Json) -> None:
+    for key in _FILES:
+        file = entry.get(key)
+        if isinstance(file, str) and not entry.get(f"{key}-data") and not os.path.isfile(file):
+            raise ClusterError(f"the kubeconfig's {what} is not usable: `{key}`: {file} does not exist")
     for key in _DATA:
         try:
             base64.standard_b64decode(entry.get(key) or "")

@@ -70,12 +70,13 @@ RESOURCES = {row.name: Resource(row.prefix, row.plural, row.title) for row in KI
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One address of the API, with the words a message needs."""
+    """One address of the API, with the words that a message, or the question for a right, needs."""
 
     path: str
     resource: str
     namespace: str | None
     name: str = ""
+    group: str = ""
 
     def __str__(self) -> str:
         where = f" in namespace {self.namespace}" if self.namespace else ""
@@ -92,4 +93,5 @@ def place(kind: str, namespace: str | None, name: str = "", subresource: str = "
     parts += [quote(name, safe="")] if name else []
     parts += [subresource] if subresource else []
     plural = f"{resource.plural}/{subresource}" if subresource else resource.plural
-    return Place("/".join(parts), plural, namespace if resource.namespaced else None, name)
+    space = namespace if resource.namespaced else None
+    return Place("/".join(parts), plural, space, name, resource.group)

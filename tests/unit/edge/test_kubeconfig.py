@@ -61,7 +61,11 @@ def config(
             ("cluster c", "`certificate-authority-data`", "base64"),
         ),
         (config(cluster={"certificate-authority-data": _GARBAGE}), ("CA certificate", "can't be used")),
-        (config(cluster={"certificate-authority": "/nonexistent/ca"}), ("context a", "/nonexistent/ca")),
+        (
+            config(cluster={"certificate-authority": "/nonexistent/ca"}),
+            ("cluster c is not usable", "`certificate-authority`: /nonexistent/ca does not exist"),
+        ),
+        (config(user={"client-certificate": "gone"}), ("user u is not usable", "/gone does not exist")),
         (
             config(user={"client-certificate-data": _GARBAGE, "client-key-data": _GARBAGE}),
             ("user's certificate and key", "can't be used"),
@@ -70,7 +74,7 @@ def config(
         (config(user={"exec": "planted"}), ("context a is not usable",)),
         (
             config(user={"auth-provider": {"name": "oidc", "config": {"client-secret": "planted"}}}),
-            ("context a is not usable", "it lacks `id-token`"),
+            ("context a is not usable",),
         ),
     ],
 )
