@@ -33,6 +33,15 @@ func serve(ctx context.Context, pairs []string) error {
 	}
 	for _, pair := range pairs {
 		mode, address, _ := strings.Cut(pair, "=")
+		if mode == "datagrams" {
+			packets, err := net.ListenPacket("udp", address)
+			if err != nil {
+				return err
+			}
+			defer packets.Close()
+			go func() { stop(repeat(packets)) }()
+			continue
+		}
 		if pages[mode] == nil && handlers[mode] == nil {
 			return fmt.Errorf("unknown mode %q", mode)
 		}
@@ -67,6 +76,20 @@ func fill(mib string) error {
 		ballast[page] = 1
 	}
 	return nil
+}
+
+// repeat sends each datagram back to its sender.
+func repeat(packets net.PacketConn) error {
+	buffer := make([]byte, 64<<10)
+	for {
+		n, from, err := packets.ReadFrom(buffer)
+		if err != nil {
+			return err
+		}
+		if _, err := packets.WriteTo(buffer[:n], from); err != nil {
+			return err
+		}
+	}
 }
 
 func serveOne(ctx context.Context, mode string, listener net.Listener) error {

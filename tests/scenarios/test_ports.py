@@ -59,6 +59,47 @@ async def test_two_workloads_cannot_write_the_same_port(world: World) -> None:
     assert await world.cluster_leftovers() == world.docker_leftovers() == []
 
 
+async def test_one_number_of_tcp_and_udp_is_two_ports(world: World) -> None:
+    """Both are published; the agent leads the first, the second is named and stays as it is."""
+    await world.deploy(
+        container={
+            "args": ["serve", "http=:8080", "datagrams=:8080", "echo=:7000", "reset=:7003"],
+            "ports": [
+                {"name": "udp", "containerPort": 8080, "protocol": "UDP"},
+                {"name": "http", "containerPort": 8080},
+                {"name": "echo", "containerPort": 7000},
+                {"name": "reset", "containerPort": 7003},
+            ],
+        }
+    )
+    ports = [
+        {"name": "one", "port": 80, "targetPort": "http"},
+        {"name": "two", "port": 80, "targetPort": "udp", "protocol": "UDP"},
+    ]
+    body = {"metadata": {"name": "both"}, "spec": {"selector": {"app": "web"}, "ports": ports}}
+    await world.cluster.create("service", body, world.namespace, manager="tester")
+    head = f"name: shop\nnamespace: {world.namespace}\n"
+    world.write(head + "workloads: {web: {environment: {IDENTITY: local}}}\n")
+    done = await world.devcluster("up", "-d")
+    assert "service/both port 80/UDP" in done.stderr
+
+    verified = await world.devcluster("status", "--verify", "-o", "json")
+    (row,) = verified.json["workloads"]
+    routes = {(it["port"], it["protocol"]): it["state"] for it in row["routes"] if it["service"] == "both"}
+    assert routes == {(80, "TCP"): "proven", (80, "UDP"): "skipped"}
+    assert await world.who(5, "both") == {"local": 5}
+    published = {(it["container"], it["protocol"]): it["host"] for it in row["ports"]}
+    assert published.keys() == {(8080, "TCP"), (8080, "UDP"), (7000, "TCP"), (7003, "TCP")}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(10)
+        client.sendto(b"ping", ("127.0.0.1", published[8080, "UDP"]))
+        assert client.recv(100) == b"ping"
+
+    await world.devcluster("down")
+    template = await world.template()
+    assert template["spec"]["containers"][0]["ports"][0]["name"] == "udp"
+
+
 @pytest.mark.slow
 async def test_what_the_project_itself_publishes_is_not_taken(world: World, taken: int) -> None:
     """Unchanged, edited, moved to a workload under another name, after `leave`: the same port each time."""
