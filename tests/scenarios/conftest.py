@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from tests.scenarios.python_world import load_python
 from tests.scenarios.world import World, load_app, open_world
 
 
@@ -14,6 +16,12 @@ from tests.scenarios.world import World, load_app, open_world
 def app(kubeconfig: Path) -> str:
     """The test application's image, in the cluster's node and in the local engine."""
     return load_app(kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def python(kubeconfig: Path) -> str:
+    """An image with Python, in the cluster's node and in the local engine."""
+    return asyncio.run(load_python(kubeconfig))
 
 
 @pytest.fixture

@@ -308,11 +308,16 @@ def load_app(kubeconfig: Path) -> str:
         (tag,) = build_test_images(client)
     finally:
         client.close()
+    give_to_node(kubeconfig, tag)
+    return tag
+
+
+def give_to_node(kubeconfig: Path, tag: str) -> None:
+    """*tag*, from the local engine to the cluster's node, without a registry."""
     node = node_of(kubeconfig)
     load = ["docker", "exec", "-i", node, "ctr", "-n", "k8s.io", "images", "import", "-"]
     with subprocess.Popen(["docker", "save", tag], stdout=subprocess.PIPE) as save:
         subprocess.run(load, stdin=save.stdout, check=True, timeout=120, stdout=subprocess.DEVNULL)
-    return tag
 
 
 @contextlib.asynccontextmanager
