@@ -19,6 +19,11 @@ def matches(path: str, patterns: Sequence[str]) -> bool:
     return any(_pattern(pattern).fullmatch(path) for pattern in patterns)
 
 
+def escape_glob(path: str) -> str:
+    """The pattern that matches *path* and nothing else."""
+    return re.sub(r"([*?\[\\])", r"\\\1", path)
+
+
 def check_glob(glob: str) -> None:
     """ValueError for one that is malformed."""
     _pattern(glob)

@@ -153,6 +153,7 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
         fronts=fronts,
         port=wish.port,
         lease=wish.lease,
+        admitted=observed.admitted,
     )
     moves = plan_moves(found, fronts) if wish.take == "front" else ()
     adopted = _fits(observed, wrapped, settings, pending=wish.pending)

@@ -22,7 +22,7 @@ class VolumeBind:
 class ContainerSpec:
     """The workload's container.  None: the image's own.
 
-    ``environment``: a value None removes the variable even where the image sets it.
+    ``environment``: over the image's own.
     ``health``: None when probed through the gateway or not at all; Docker's own else.
     ``memory_volumes``: (path, bytes or None) of memory-backed emptyDirs, as tmpfs.
     """
@@ -30,7 +30,7 @@ class ContainerSpec:
     image: str
     entrypoint: tuple[str, ...] | None
     command: tuple[str, ...] | None
-    environment: tuple[tuple[str, str | None], ...] = field(repr=False)
+    environment: tuple[tuple[str, str], ...] = field(repr=False)
     working_dir: str | None = None
     user: str | None = None
     groups: tuple[int, ...] = ()

@@ -40,10 +40,15 @@ def template_drift(originals: Originals, item: Json) -> tuple[Drift, ...]:
     if not is_wrapped(live):
         return (Drift(f"the template of {title} was put back{by}: its pods have no agent", "gone"),)
     found = [
-        Drift(f"{title}: {path} is not as `up` wrote it{by}", "none" if ".resources" in path else "part")
+        Drift(f"{title}: {path} is not as `up` wrote it{by}", _effect(path))
         for path in changed_of_ours(originals.template, originals.wrapped, live)
     ]
     return (*found, *_other_image(originals, live, title))
+
+
+def _effect(path: str) -> Literal["part", "none"]:
+    """Limits and variables move no request."""
+    return "none" if ".resources" in path or ".env[" in path else "part"
 
 
 def _other_image(originals: Originals, live: Json, title: str) -> tuple[Drift, ...]:

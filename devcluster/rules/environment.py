@@ -11,6 +11,8 @@ Rule 3: a name that is more than a way to an address stays, and the reason is to
         of the same words says so.
 Rule 4: NO_PROXY lists what was rewritten, too (``proxies``).
 Rule 5: what the file itself says is not rewritten.
+Rule 6: what the file excludes, and what is another image's affair (``image_environment``), is left out: then
+        Docker shows what the image says.  The naive way, to remove it, leaves a container without a PATH.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from devcluster.config.model import Workload
 from devcluster.errors import ConfigurationError
 from devcluster.rules.certificates import Ask, group_of, read_setting, reason_of
 from devcluster.rules.hosts import Host, find_hosts, is_list, qualify
+from devcluster.rules.image_environment import SAME_IMAGE, ImageEnvironment
 from devcluster.rules.proxies import extend_lists_in, extend_proxy_list
 from devcluster.rules.settings import asks_in_text, find_in_text
 from devcluster.rules.variables import (
@@ -50,7 +53,9 @@ class RewriteMade:
 
 @dataclass(frozen=True, slots=True)
 class LocalEnvironment:
-    variables: tuple[tuple[str, str | None], ...] = field(repr=False)
+    """What is handed to the container; what is not in it is the image's own affair."""
+
+    variables: tuple[tuple[str, str], ...] = field(repr=False)
     rewrites: tuple[RewriteMade, ...] = ()
 
 
@@ -146,14 +151,21 @@ def render_hint(environment: Sequence[RewriteMade], files: Sequence[RewriteMade]
 
 
 def local_environment(
-    facts_env: Sequence[tuple[str, str]], workload: Workload, services: Collection[str], namespace: str
+    facts_env: Sequence[tuple[str, str]],
+    workload: Workload,
+    services: Collection[str],
+    namespace: str,
+    images: ImageEnvironment = SAME_IMAGE,
 ) -> LocalEnvironment:
     """*facts_env* as the agent reports it; ConfigurationError names the variables Docker can't carry."""
     written = dict(workload.environment)
-    excluded = [
-        name for name, _ in facts_env if any(fnmatchcase(name, pattern) for pattern in workload.env_exclude)
-    ]
-    pod = {name: value for name, value in facts_env if name not in excluded and name not in written}
+    pod = {
+        name: value
+        for name, value in facts_env
+        if name not in written
+        and not any(fnmatchcase(name, pattern) for pattern in workload.env_exclude)
+        and not images.gives_way(name, value)
+    }
     _check(pod)
     made: tuple[RewriteMade, ...] = ()
     if workload.rewrite.environment:
@@ -166,8 +178,7 @@ def local_environment(
             beside=written,
             elsewhere=wanted if any(rule.rewrite for rule in workload.volumes) else (),
         )
-    removed = [(name, None) for name in dict.fromkeys(excluded) if name not in written]
-    return LocalEnvironment((*pod.items(), *removed, *written.items()), made)
+    return LocalEnvironment((*pod.items(), *written.items()), made)
 
 
 def wanted_services(workload: Workload, services: Collection[str], namespace: str) -> tuple[str, ...]:

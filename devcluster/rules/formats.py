@@ -30,13 +30,13 @@ _LONGEST = 64 * 1024 - 1
 _BLANKS = re.compile(r"\s")
 
 
-def render_environment(pairs: Iterable[tuple[str, str | None]], form: str) -> str:
-    """*pairs* as ``docker`` (--env-file), ``json``, ``sh`` or ``yaml``; a None is left out.  Bytes that are
-    no UTF-8 are lone surrogates (``surrogateescape``), before and after; only a shell carries them.
+def render_environment(pairs: Iterable[tuple[str, str]], form: str) -> str:
+    """*pairs* as ``docker`` (--env-file), ``json``, ``sh`` or ``yaml``.  Bytes that are no UTF-8 are lone
+    surrogates (``surrogateescape``), before and after; only a shell carries them.
 
     ConfigurationError names the variable and a format that can carry it, never the value.
     """
-    present = [(name, value) for name, value in pairs if value is not None]
+    present = list(pairs)
     bad = [name for name, value in present if not can_carry(form, name, value)]
     if bad:
         _refuse(form, bad, present)

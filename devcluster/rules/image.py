@@ -7,12 +7,12 @@ is known: neither the pod's command nor its stop signal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """An image as Docker's inspect gives it.  ``variables``: names only, never values."""
+    """An image as Docker's inspect gives it."""
 
     id: str
     entrypoint: tuple[str, ...]
@@ -21,7 +21,7 @@ class ImageFacts:
     user: str
     working_dir: str
     architecture: str
-    variables: tuple[str, ...]
+    variables: tuple[tuple[str, str], ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,14 +52,21 @@ def _without_share(limit: int, request: str | None, share: int) -> Admitted | No
     return Admitted(limit - share, asked - share if asked == limit else asked)
 
 
-def raise_memory(container: Json, admitted: Admitted | None) -> None:
-    """Add the share to *container*'s limit, which it has or was given; no limit: nothing to raise."""
-    resources = dict(container.get("resources") or {})
+def given_memory(container: Json, admitted: Admitted | None) -> tuple[Json, Json]:
+    """Limits and requests of *container*, with the memory that each of its pods is given."""
+    resources = container.get("resources") or {}
     limits, requests = dict(resources.get("limits") or {}), dict(resources.get("requests") or {})
     if "memory" not in limits and admitted is not None:
         limits["memory"] = render_bytes(admitted.limit)
         if admitted.request is not None:
             requests.setdefault("memory", render_bytes(admitted.request))
+    return limits, requests
+
+
+def raise_memory(container: Json, admitted: Admitted | None) -> None:
+    """Add the share to *container*'s limit, which it has or was given; no limit: nothing to raise."""
+    resources = dict(container.get("resources") or {})
+    limits, requests = given_memory(container, admitted)
     if "memory" not in limits:
         return
     limit = parse_quantity(limits["memory"])

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from devcluster.config.model import Delivery
 from devcluster.errors import ConfigurationError
+from devcluster.rules.figures import variable_figures, write_plain
 from devcluster.rules.image import ImageFacts
 from devcluster.rules.memory import MEMORY, Admitted, raise_memory
 from devcluster.rules.ports import PortKey, container_port, pod_ports
@@ -164,6 +165,7 @@ def wrap_template(template: Json, *, container: str, wrapping: Wrapping) -> Json
     _point_probes(target, wrapping.port)
     _drop_hooks(target)
     _move_names(target, wrapping.fronts)
+    write_plain(target, variable_figures(find_container(template, container), wrapping.admitted))
     raise_memory(target, wrapping.admitted)
     if wrapping.pin is not None:
         _pin(spec, wrapping.pin)
@@ -264,6 +266,7 @@ def agent_settings(
     fronts: Sequence[FrontPort],
     port: int,
     lease: float,
+    admitted: Admitted | None = None,
 ) -> Json:
     """``agent.json``, from the *original* template."""
     target = find_container(template, container)
@@ -287,7 +290,9 @@ def agent_settings(
         "readiness_probe": target.get("readinessProbe"),
         "liveness_probe": target.get("livenessProbe"),
     }
-    return settings | {key: _numbered(value, target) for key, value in parts.items() if value}
+    settings |= {key: _numbered(value, target) for key, value in parts.items() if value}
+    figures = [asdict(figure) for figure in variable_figures(target, admitted)]
+    return settings | ({"figures": figures} if figures else {})
 
 
 def _mount_settings(template: Json, target: Json) -> list[Json]:

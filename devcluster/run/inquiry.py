@@ -13,6 +13,7 @@ from devcluster.edge.lane.ways import Ways
 from devcluster.errors import ConfigurationError
 from devcluster.rules.environment import local_environment
 from devcluster.rules.identity import WorkloadRef
+from devcluster.rules.image_environment import SAME_IMAGE, ImageEnvironment
 from devcluster.rules.kinds.table import KINDS
 from devcluster.rules.marks import secret_file, secret_name
 from devcluster.rules.ports import PortKey, declared_ports
@@ -103,5 +104,18 @@ async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], 
         services = tuple(
             item["metadata"]["name"] for item in (await cluster.list("service", namespace)).items
         )
-    made = local_environment(facts.environment, workload, services=services, namespace=namespace)
-    return tuple((name, value) for name, value in made.variables if value is not None)
+        images = await _image_environment(cluster, request, namespace)
+    made = local_environment(facts.environment, workload, services, namespace, images)
+    return made.variables
+
+
+async def _image_environment(cluster: Cluster, request: Request, namespace: str) -> ImageEnvironment:
+    """Another image's variables are asked of Docker, and of nobody where the pod's own image runs."""
+    workload, project = request.wanted[0], request.project
+    if workload.image is None or project is None:
+        return SAME_IMAGE
+    from devcluster.edge.docker.engine import open_engine  # half of the time of `list`
+    from devcluster.run.workload.wanted import read_wanted
+
+    async with open_engine() as engine:
+        return (await read_wanted(cluster, engine, project, workload, namespace)).image_environment

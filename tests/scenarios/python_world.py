@@ -50,8 +50,8 @@ async def load_python(kubeconfig: Path) -> str:
 
 
 def build_image(kubeconfig: Path, folder: Path, name: str, **args: str) -> str:
-    """The tag of the image that *folder* makes, built where the engine has none of the same files, and given to
-    the node."""
+    """The tag of the image that *folder* makes: built where the engine has none of the same files, and given
+    to the node."""
     files = b"\0".join(file.read_bytes() for file in sorted(folder.iterdir()))
     tag = f"devcluster-test/{name}:{hashlib.sha256(files).hexdigest()[:12]}"
     client = docker.from_env()

@@ -66,6 +66,9 @@ func run(etc string, command []string) error {
 		return err
 	}
 	config.Command = command
+	if err := control.Correct(config.Settings.Figures); err != nil {
+		return fmt.Errorf("the application's environment: %w", err)
+	}
 	if config.Address, err = control.PodAddress(); err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 // Gather tells what the application has, as inspect answers it: the agent
 // runs as the application, so what it finds at itself is exact. command is
 // the argv behind "--", as kubelet expanded it.
-func Gather(command []string) (hold.Facts, error) {
+func Gather(command []string, figures []Figure) (hold.Facts, error) {
 	cwd, cwdErr := os.Getwd()
 	groups, groupsErr := os.Getgroups()
 	hostname, hostErr := os.Hostname()
@@ -24,7 +24,7 @@ func Gather(command []string) (hold.Facts, error) {
 		groups = []int{}
 	}
 	facts := hold.Facts{
-		Environment: coded(environment()), Command: coded(command), Cwd: cwd, UID: os.Getuid(), GID: os.Getgid(),
+		Environment: coded(corrected(environment(), figures)), Command: coded(command), Cwd: cwd, UID: os.Getuid(), GID: os.Getgid(),
 		Groups: groups, Hostname: hostname, Address: address, ResolvConf: string(resolv), Hosts: string(hosts),
 	}
 	return facts, errors.Join(cwdErr, groupsErr, hostErr, addressErr, absent(resolvErr), absent(hostsErr))

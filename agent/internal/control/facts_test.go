@@ -20,7 +20,7 @@ func TestGather(t *testing.T) {
 		}
 		return
 	}
-	facts, err := Gather([]string{"/bin/sh", "-c", "\xff'$(X)'"})
+	facts, err := Gather([]string{"/bin/sh", "-c", "\xff'$(X)'"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -118,7 +118,9 @@ func (g *Guard) State() hold.State {
 }
 
 // Inspect tells what the application has.
-func (g *Guard) Inspect(context.Context) (hold.Facts, error) { return control.Gather(g.config.Command) }
+func (g *Guard) Inspect(context.Context) (hold.Facts, error) {
+	return control.Gather(g.config.Command, g.config.Settings.Figures)
+}
 
 // Watch gets a token after each change.
 func (g *Guard) Watch(ctx context.Context) <-chan struct{} {

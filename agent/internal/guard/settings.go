@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"devcluster/agent/internal/control"
 	"devcluster/agent/internal/front"
 	"devcluster/agent/internal/hold"
 	"devcluster/agent/internal/probe"
@@ -39,6 +40,7 @@ type Settings struct {
 	Mounts []struct {
 		Path string `json:"path"`
 	} `json:"mounts"`
+	Figures []control.Figure `json:"figures"`
 
 	PostStart *probe.Action   `json:"post_start"`
 	PreStop   *probe.Action   `json:"pre_stop"`

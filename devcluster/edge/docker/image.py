@@ -193,6 +193,7 @@ async def _inspect(calls: Calls, name: str) -> ImageFacts | None:
 
 def _facts(found: dict[str, Any]) -> ImageFacts:
     config = found.get("Config") or {}
+    pairs = (item.partition("=") for item in config.get("Env") or ())
     return ImageFacts(
         id=found["Id"],
         entrypoint=tuple(config.get("Entrypoint") or ()),
@@ -201,7 +202,7 @@ def _facts(found: dict[str, Any]) -> ImageFacts:
         user=config.get("User") or "",
         working_dir=config.get("WorkingDir") or "",
         architecture=found.get("Architecture") or "",
-        variables=tuple(item.partition("=")[0] for item in config.get("Env") or ()),
+        variables=tuple((name, value) for name, _, value in pairs),
     )
 
 

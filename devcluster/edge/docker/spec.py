@@ -61,11 +61,11 @@ def _list(words: tuple[str, ...] | None) -> list[str] | None:
     return None if words is None else list(words) or [""]
 
 
-def environment_list(pairs: Sequence[tuple[str, str | None]]) -> list[str]:
-    """``NAME=value``; a bare ``NAME`` makes Docker drop the image's.  The API can carry only UTF-8."""
+def environment_list(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """``NAME=value``.  The API can carry only UTF-8."""
     result: list[str] = []
     for name, value in pairs:
-        text = name if value is None else f"{name}={value}"
+        text = f"{name}={value}"
         try:
             text.encode()
         except UnicodeEncodeError:

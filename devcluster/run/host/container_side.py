@@ -277,7 +277,11 @@ class ContainerSide:
 
 def _environment(wanted: Wanted, facts: PodFacts) -> LocalEnvironment:
     return local_environment(
-        facts.environment, wanted.workload, services=wanted.services, namespace=wanted.ref.namespace
+        facts.environment,
+        wanted.workload,
+        services=wanted.services,
+        namespace=wanted.ref.namespace,
+        images=wanted.image_environment,
     )
 
 

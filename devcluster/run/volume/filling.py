@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from devcluster.config.globs import matches
+from devcluster.config.globs import escape_glob, matches
 from devcluster.edge.agent.files import FolderTarget
 from devcluster.edge.agent.one_file import FileTarget
 from devcluster.edge.agent.ssh import AgentLink
@@ -18,6 +18,7 @@ from devcluster.edge.background import together
 from devcluster.edge.docker.files import VolumeTarget
 from devcluster.rules.container import VolumeBind
 from devcluster.rules.environment import RewriteMade, wanted_services
+from devcluster.rules.figures import mount_figures
 from devcluster.rules.volumes import VolumePlan, nested
 from devcluster.run.report import Progress, Report, silent
 from devcluster.run.site import Site
@@ -192,11 +193,15 @@ class Filling:
             report(Progress(self._wanted.workload.key, text))
 
     def _rewriting(self, plan: VolumePlan) -> Rewriting | None:
-        if not plan.rewrite:
+        wanted = self._wanted
+        figures = mount_figures(
+            wanted.container, wanted.pod_spec, plan.volume, wanted.install.observed.admitted
+        )
+        if not plan.rewrite and not figures:
             return None
-        namespace = self._wanted.ref.namespace
-        services = wanted_services(self._wanted.workload, self._wanted.services, namespace)
-        return Rewriting(plan.rewrite, services, namespace)
+        services = wanted_services(wanted.workload, wanted.services, wanted.ref.namespace)
+        patterns = (*plan.rewrite, *(escape_glob(figure.name) for figure in figures))
+        return Rewriting(patterns, services, wanted.ref.namespace, figures)
 
     def _say(self, report: Report, label: str, numbers: tuple[int, ...]) -> None:
         """Now and then, and the last of it once; *numbers* as ``run.one_fill`` reports them."""

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
+from devcluster.rules.figures import Figure
 from devcluster.rules.links import named_files
 from devcluster.rules.rewriting import LARGEST, RULES, LineRewrite, rewrite_text
 from devcluster.rules.tarstream import END, Member, TarReader, padding, render_head
@@ -18,18 +19,24 @@ Report = Callable[[int, int, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Rewriting:
-    """In files that match *patterns* (as ``exclude``) the hosts that name one of *services*."""
+    """In files that match *patterns* (as ``exclude``) the hosts that name one of *services*, and in files of
+    the memory's *figures* these."""
 
     patterns: tuple[str, ...]
     services: tuple[str, ...]
     namespace: str
+    figures: tuple[Figure, ...] = ()
 
     @property
     def digest(self) -> str:
         """Changes when a file would be rewritten otherwise."""
-        return hashlib.sha256(repr((RULES, sorted(self.services), self.namespace)).encode()).hexdigest()[:16]
+        seed = (RULES, sorted(self.services), self.namespace, *self.figures)
+        return hashlib.sha256(repr(seed).encode()).hexdigest()[:16]
 
-    def apply(self, content: bytes) -> tuple[bytes, tuple[LineRewrite, ...]]:
+    def apply(self, name: str, content: bytes) -> tuple[bytes, tuple[LineRewrite, ...]]:
+        for figure in self.figures:
+            if name == figure.name and content == figure.raised.encode():
+                return figure.plain.encode(), ()
         return rewrite_text(content, services=self.services, namespace=self.namespace)
 
 
@@ -109,7 +116,7 @@ class OneFill:
 
     def _rewritten(self, member: Member, content: bytes, rewrite: Rewriting) -> bytes:
         entry = member.entry
-        text, changes = rewrite.apply(content)
+        text, changes = rewrite.apply(self._named[entry.path], content)
         self._rewrites[entry.path] = tuple(
             FileRewrite(entry.path, change.line, change.service, change.to, change.kept) for change in changes
         )

@@ -23,12 +23,14 @@ from devcluster.rules.environment import wanted_services
 from devcluster.rules.health import HealthPlan, healthcheck_source
 from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.image import ImageFacts
+from devcluster.rules.image_environment import ImageEnvironment
 from devcluster.rules.kinds.table import kind_of
 from devcluster.rules.local import published_ports
 from devcluster.rules.memory import admitted_memory
 from devcluster.rules.template import find_container, is_wrapped
 from devcluster.rules.volumes import VolumePlan, covered_paths, pod_volumes, resolve_volumes
 from devcluster.rules.warnings import Caution
+from devcluster.run.workload.image_environment import read_image_environment
 from devcluster.run.workload.images import NOTHING, Images, Obtained, choose_images, pod_image
 from devcluster.run.workload.install import observe
 from devcluster.run.workload.machine import read_machine
@@ -54,6 +56,7 @@ class Wanted:
     volumes: tuple[VolumePlan, ...]
     health: HealthPlan
     services: tuple[str, ...]
+    image_environment: ImageEnvironment
     seen: tuple[str, ...]
     cautions: tuple[Caution, ...]
     container: Json = field(repr=False)
@@ -131,6 +134,7 @@ async def read_wanted(
     )
     install = plan_install(observed, wish)
     container = find_container(install.base, target.container)
+    ours = (one for pod in current for one in pod["spec"]["containers"] if one["name"] == target.container)
     cautions = await read_cautions(cluster, target, install, pods.items, workload)
     return Wanted(
         project=project,
@@ -144,6 +148,9 @@ async def read_wanted(
         volumes=_volumes(workload, target, install.base["spec"], current),
         health=healthcheck_source(container, workload),
         services=services,
+        image_environment=await read_image_environment(
+            cluster, workload, images, (container, *ours), namespace
+        ),
         seen=_addresses(pods.items, observed.services),
         cautions=cautions,
         container=container,

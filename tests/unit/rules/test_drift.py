@@ -69,6 +69,22 @@ def test_memory_costs_no_request() -> None:
     assert one.effect == "none"
 
 
+def test_a_variable_that_was_put_back_costs_no_request() -> None:
+    before = copy.deepcopy(BEFORE)
+    memory = {"name": "MEM", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}}
+    before["spec"]["containers"][0] |= {
+        "env": [memory, {"name": "OPTS", "value": "-Xmx$(MEM)"}],
+        "resources": {"limits": {"memory": "64Mi"}},
+    }
+    wrapped = wrap_template(before, container="web", wrapping=WRAPPING)
+    live = copy.deepcopy(wrapped)
+    live["spec"]["containers"][0]["env"] = before["spec"]["containers"][0]["env"]
+    (one,) = template_drift(
+        replace(ORIGINALS, template=before, wrapped=wrapped), {"spec": {"template": live}}
+    )
+    assert (one.effect, ".env[OPTS].value" in one.text) == ("none", True)
+
+
 def test_another_image_is_told() -> None:
     """And what it means for a command that only the image has."""
     text = "deployment/web now runs web:2, and ran web:1 when the agent was installed"

@@ -92,7 +92,3 @@ def test_nobody_carries_nul() -> None:
     for form in ("docker", "json", "sh", "yaml"):
         with pytest.raises(ConfigurationError, match=r"no format|can't carry X"):
             render_environment((("X", "a\0b"),), form)
-
-
-def test_removed_variables_are_left_out() -> None:
-    assert render_environment((("A", None), ("B", "1")), "docker") == "B=1\n"

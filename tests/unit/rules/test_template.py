@@ -9,6 +9,7 @@ import pytest
 
 from devcluster.errors import ConfigurationError
 from devcluster.rules.image import ImageFacts
+from devcluster.rules.memory import MEMORY
 from devcluster.rules.ports import PortKey
 from devcluster.rules.services import FrontPort
 from devcluster.rules.template import (
@@ -209,7 +210,21 @@ def test_settings() -> None:
     assert paths == ["/d", token]
     assert (settings["grace_ms"], settings["lease_ms"]) == (5000, 15000)
     assert settings["stop_signal"] == "SIGWINCH"
-    assert "liveness_probe" not in settings
+    assert {"liveness_probe", "figures"} & settings.keys() == set()
+
+
+def test_the_memory_is_told_as_it_was() -> None:
+    original = template(
+        command=["/app", "-m=$(MEM)"],
+        env=[{"name": "MEM", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}}],
+        resources={"limits": {"memory": "1000"}},
+    )
+    settings = agent_settings(original, container="web", image=IMAGE, fronts=(), port=9900, lease=15.0)
+    assert settings["figures"] == [{"name": "MEM", "raised": str(1000 + MEMORY), "plain": "1000"}]
+    wrapping = Wrapping("s", ("c",), original_command(web(original), IMAGE))
+    wrapped = web(wrap_template(original, container="web", wrapping=wrapping))
+    assert wrapped["env"] == web(original)["env"]
+    assert wrapped["command"][-2:] == ["/app", "-m=1000"]
 
 
 def test_every_name_of_a_port_moves() -> None:

@@ -18,14 +18,22 @@ PROBES = st.fixed_dictionaries(
     {"httpGet": st.fixed_dictionaries({"path": WORDS, "port": st.integers(1, 9000)})},
     optional={"periodSeconds": st.integers(1, 9)},
 )
+FIELD: dict[str, Any] = {"resourceFieldRef": {"resource": "limits.memory"}}
+VARIABLES: st.SearchStrategy[dict[str, Any]] = st.builds(
+    lambda name, rest: {"name": name} | rest,
+    WORDS,
+    st.one_of(
+        WORDS.map(lambda value: {"value": value}),
+        WORDS.map(lambda name: {"value": f"-m $({name})"}),
+        st.just({"valueFrom": FIELD}),
+    ),
+)
 CONTAINERS = st.fixed_dictionaries(
     {"name": st.just("web"), "image": WORDS},
     optional={
         "command": st.lists(WORDS, min_size=1),
         "args": st.lists(WORDS, min_size=1),
-        "env": st.lists(
-            st.fixed_dictionaries({"name": WORDS, "value": WORDS}), unique_by=lambda e: e["name"]
-        ),
+        "env": st.lists(VARIABLES, unique_by=lambda e: str(e["name"])),
         "ports": st.lists(
             st.fixed_dictionaries({"containerPort": st.integers(8080, 8083)}, optional={"name": WORDS}),
             unique_by=lambda p: p["containerPort"],

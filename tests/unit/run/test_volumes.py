@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from devcluster.rules.figures import Figure
 from devcluster.rules.tarstream import END, TarReader
 from devcluster.rules.tree import Entry, render_entry
 from devcluster.run.volume.manifest import (
@@ -16,6 +18,7 @@ from devcluster.run.volume.manifest import (
     save_manifest,
     settle_pending,
 )
+from devcluster.run.volume.one_fill import Rewriting
 from devcluster.run.volume.single import SingleSource
 from devcluster.run.volume.volumes import render_size, request_paths
 
@@ -30,6 +33,15 @@ def test_too_many_names_are_asked_for_by_their_directories() -> None:
     assert request_paths(paths, limit=1000) == ("a", "b", "c")
     assert request_paths(paths, limit=1) == (".",)
     assert request_paths(paths) == tuple(sorted(paths))
+
+
+def test_a_files_memory_is_told_without_the_agents_share() -> None:
+    plain = Rewriting(("mem",), (), "shop")
+    rewriting = replace(plain, figures=(Figure("mem", "304", "256"),))
+    assert rewriting.apply("mem", b"304") == (b"256", ())
+    assert rewriting.apply("mem", b"300") == (b"300", ())  # somebody gave it another limit meanwhile
+    assert rewriting.apply("other", b"304") == (b"304", ())
+    assert rewriting.digest != plain.digest
 
 
 def file(path: str, mtime: int, size: int = 1) -> Entry:
