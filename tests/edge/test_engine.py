@@ -246,7 +246,7 @@ async def test_stopping_follows_the_signal_and_is_watched(engine: Engine, netns:
             first = asyncio.ensure_future(anext(watching))
             if now:
                 await engine.stop(workload, 20)
-            assert await first == ContainerEvent("die", exit_code=7)
+            assert await first == ContainerEvent("die", exit_code=7, words="ended with exit code 7")
     assert await engine.wait(workload) == 7
     await engine.start(workload)
     found = await engine.look(workload)
@@ -356,6 +356,30 @@ async def test_a_container_that_cannot_start_is_the_users_to_solve(engine: Engin
     with pytest.raises(ConfigurationError, match="no-such-program"):
         await run(engine, netns, spec(entrypoint=("/no-such-program",)))
     assert await engine.look(container_name(PROJECT, "web")) is None
+
+
+_LIMIT = "out of memory (its limit is 32 MiB)"
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("exec tail /dev/zero", f"was killed: {_LIMIT}"),
+        ("tail /dev/zero; exit 3", f"ended with exit code 3 after one of its processes was killed: {_LIMIT}"),
+        ("kill -KILL $$", "ended with exit code 137"),
+    ],
+)
+async def test_an_end_for_want_of_memory_is_told_as_such(
+    engine: Engine, netns: NetnsInfo, script: str, words: str
+) -> None:
+    """The kernel's and anybody else's SIGKILL have one exit code.  (Process 1 can't kill itself.)"""
+    runtime = Runtime(mem_limit=32 << 20, init=True)
+    container = await run(engine, netns, spec(entrypoint=("/bin/sh", "-c", script), runtime=runtime))
+    async with asyncio.timeout(30), contextlib.aclosing(engine.watch_container(container)) as events:
+        async for event in events:
+            if event.what == "die":
+                assert event.words == words
+                break
 
 
 async def test_what_several_remove_at_once_is_gone_for_each(engine: Engine, netns: NetnsInfo) -> None:

@@ -6,8 +6,9 @@ Ours is what carries our labels, whatever its name; a removal is idempotent and 
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from devcluster.edge.docker.call import Calls, GoneError, RefusedError
@@ -16,11 +17,14 @@ from devcluster.edge.docker.pod import remove_container
 from devcluster.errors import EngineError
 from devcluster.rules.naming import PROJECT, ROLE, WORKLOAD
 
+_KILLED = 128 + signal.SIGKILL
+
 
 @dataclass(frozen=True, slots=True)
 class ContainerInfo:
     """``state``: Docker's word (created, running, exited …); ``health``: '' where nothing probes it;
-    ``netns``: the container whose network it uses, '' for netns itself; ``image``: the image's id."""
+    ``netns``: the container whose network it uses, '' for netns itself; ``image``: the image's id;
+    ``starved``: None unless a process of it was killed for want of memory; its limit in bytes, 0 for none."""
 
     id: str
     name: str
@@ -31,6 +35,7 @@ class ContainerInfo:
     exit_code: int
     image: str
     netns: str
+    starved: int | None
 
     @property
     def running(self) -> bool:
@@ -39,11 +44,13 @@ class ContainerInfo:
 
 @dataclass(frozen=True, slots=True)
 class ContainerEvent:
-    """``start``, ``die`` (with its exit code) or ``health`` (``healthy``, ``unhealthy``, ``starting``)."""
+    """``start``, ``die`` (with its exit code, and in ``words`` how it ended) or ``health`` (``healthy``,
+    ``unhealthy``, ``starting``)."""
 
     what: Literal["start", "die", "health"]
     exit_code: int = 0
     health: str = ""
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +133,7 @@ def _info(found: dict[str, Any]) -> ContainerInfo:
         exit_code=state["ExitCode"],
         image=found["Image"],
         netns=mode.partition("container:")[2],
+        starved=int(found["HostConfig"].get("Memory") or 0) if state.get("OOMKilled") else None,
     )
 
 
@@ -140,13 +148,29 @@ async def watch_container(calls: Calls, container: str) -> AsyncGenerator[Contai
     what = f"watch container {container}"
     events = await calls.call(what, open_)
     now = await look(calls, container)
-    if now is None or now.state in ("exited", "dead"):
-        yield ContainerEvent("die", now.exit_code if now else 0)
+    if now is None:
+        yield ContainerEvent("die", words="was removed")
+    elif now.state in ("exited", "dead"):
+        yield ContainerEvent("die", now.exit_code, words=describe_end(now.exit_code, now.starved))
     elif now.health:
         yield ContainerEvent("health", health=now.health)
     async for event in calls.items(what, events):
-        if (told := _event(event)) is not None:
+        if (told := _event(event)) is not None and told.what == "die":
+            now = await look(calls, container)  # the event itself does not say of what it died
+            starved = now.starved if now is not None else None
+            yield replace(told, words=describe_end(told.exit_code, starved))
+        elif told is not None:
             yield told
+
+
+def describe_end(exit_code: int, starved: int | None) -> str:
+    """How a container ended.  *starved*: as in ``ContainerInfo``."""
+    if starved is None:
+        return f"ended with exit code {exit_code}"
+    limit = f" (its limit is {starved / (1 << 20):.0f} MiB)" if starved else ""
+    if exit_code == _KILLED:
+        return f"was killed: out of memory{limit}"
+    return f"ended with exit code {exit_code} after one of its processes was killed: out of memory{limit}"
 
 
 def _event(event: dict[str, Any]) -> ContainerEvent | None:

@@ -66,7 +66,7 @@ class Outage:
         try:
             async for event in self._engine.watch_container(container):
                 if event.what == "die":
-                    return f"ended with exit code {event.exit_code}"
+                    return event.words
                 if event.health == "unhealthy":
                     return "turned unhealthy"
         except EngineError:

@@ -26,6 +26,7 @@ from devcluster.rules.image import ImageFacts
 from devcluster.rules.image_environment import ImageEnvironment
 from devcluster.rules.kinds.table import kind_of
 from devcluster.rules.local import published_ports
+from devcluster.rules.machine import Machine
 from devcluster.rules.memory import admitted_memory
 from devcluster.rules.template import find_container, is_wrapped
 from devcluster.rules.volumes import VolumePlan, covered_paths, pod_volumes, resolve_volumes
@@ -113,25 +114,13 @@ async def read_wanted(
     observed = replace(await observe(cluster, target), admitted=admitted)
     services = tuple(sorted(item["metadata"]["name"] for item in observed.services))
     wanted_services(workload, services, namespace)
-    image_id = _image_id(current, target.container)
     base = base_template(observed)
     original = find_container(base, target.container)
+    image_id = _image_id(current, target.container)
     images = await choose_images(engine, workload, original, image_id, obtained)
     facts = pod_image(images, workload, original)
     machine, binary = await read_machine(cluster, base["spec"], pods.items, facts)
-    wish = Wish(
-        digest=binary.digest,
-        chunks=binary.chunks,
-        image=facts,
-        pending=images.pending,
-        take=workload.take,
-        port=project.agent.port,
-        fronts=project.agent.fronts,
-        lease=project.agent.lease,
-        delivery=project.agent.delivery,
-        pin=machine.pin,
-        doubt=machine.doubt,
-    )
+    wish = replace(_wish(project, workload, machine, binary), image=facts, pending=images.pending)
     install = plan_install(observed, wish)
     container = find_container(install.base, target.container)
     ours = (one for pod in current for one in pod["spec"]["containers"] if one["name"] == target.container)
@@ -155,6 +144,21 @@ async def read_wanted(
         cautions=cautions,
         container=container,
         pod_spec=install.base["spec"],
+    )
+
+
+def _wish(project: Project, workload: Workload, machine: Machine, binary: AgentBinary) -> Wish:
+    """But for the pod's image."""
+    return Wish(
+        digest=binary.digest,
+        chunks=binary.chunks,
+        take=workload.take,
+        port=project.agent.port,
+        fronts=project.agent.fronts,
+        lease=project.agent.lease,
+        delivery=project.agent.delivery,
+        pin=machine.pin,
+        doubt=machine.doubt,
     )
 
 
