@@ -16,7 +16,6 @@ from devcluster.config.load import parse_project
 from devcluster.config.model import Project
 from devcluster.config.render import MASK, render_config
 from devcluster.config.schema import schema
-from devcluster.config.structures import Record
 from devcluster.errors import ConfigurationError
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference.md"
@@ -258,29 +257,6 @@ def test_rendering_masks_the_environment() -> None:
     text = render_config(read(FULL))
     assert "hush" not in text
     assert "TOKEN: '***'" in text
-
-
-def examples() -> list[str]:
-    return re.findall(r"```yaml\n(.*?)```", REFERENCE.read_text(), re.DOTALL)
-
-
-def test_every_example_of_the_reference_is_understood() -> None:
-    assert len(examples()) >= 5
-    for text in examples():
-        if re.search(r"^workloads:", text, re.MULTILINE):
-            read(text)
-        else:
-            read("workloads:\n  w:\n" + "".join(f"    {line}\n" for line in text.splitlines()))
-
-
-def test_every_key_stands_in_the_reference() -> None:
-    text = REFERENCE.read_text()
-
-    def names(record: Record) -> set[str]:
-        return {key.name for key in record.keys}
-
-    missing = {name for name in names(PROJECT) | names(WORKLOAD) if f"`{name}`" not in text}
-    assert not missing
 
 
 def test_patterns_are_those_that_an_editor_reads() -> None:
