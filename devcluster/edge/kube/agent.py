@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from devcluster.edge.kube.cluster import Cluster, Json
-from devcluster.errors import ChangedError, ClusterError, FailedError, NotFoundError
+from devcluster.edge.kube.swap import Create, Delete, Patch, Write, swap
+from devcluster.errors import ClusterError, FailedError
 from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.marks import MANAGED_BY, SELECTOR, chunk_name
 
 CHUNK = 1_000_000  # a ConfigMap holds at most 1 MiB
-_TRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,33 +67,25 @@ async def publish_agent(cluster: Cluster, namespace: str, binary: AgentBinary, o
 async def _publish(cluster: Cluster, namespace: str, name: str, data: dict[str, str], owner: Json) -> None:
     metadata = {"name": name, "labels": {MANAGED_BY: "devcluster"}, "ownerReferences": [owner]}
     body = {"metadata": metadata, "binaryData": data, "immutable": True}
-    for _ in range(_TRIES):
-        try:
-            found = await cluster.find("configmap", name, namespace)
-            if found is None:
-                await cluster.create("configmap", body, namespace)
-                return
-            if found.get("binaryData") != data or found.get("immutable") is not True:
-                raise ClusterError(
-                    f"configmap/{name} in namespace {namespace} does not hold the agent",
-                    hint=f"kubectl delete configmap {name} -n {namespace}",
-                )
-            owners = found["metadata"].get("ownerReferences") or []
-            if not any(item["uid"] == owner["uid"] for item in owners):
-                await _write_owners(cluster, found, [*owners, owner])
-            return
-        except (ChangedError, NotFoundError):
-            continue  # somebody else came or left at the same moment
-    raise ChangedError(f"configmap/{name} in namespace {namespace} keeps changing")
+
+    def join(live: Json | None) -> Write | None:
+        if live is None:
+            return Create(body)
+        if live.get("binaryData") != data or live.get("immutable") is not True:
+            raise ClusterError(
+                f"configmap/{name} in namespace {namespace} does not hold the agent",
+                hint=f"kubectl delete configmap {name} -n {namespace}",
+            )
+        owners = live["metadata"].get("ownerReferences") or []
+        if any(item["uid"] == owner["uid"] for item in owners):
+            return None
+        return _owned_by([*owners, owner])
+
+    await swap(cluster, ("configmap", name, namespace), join)
 
 
-async def _write_owners(cluster: Cluster, found: Json, owners: list[Json]) -> None:
-    metadata = found["metadata"]
-    body = {"metadata": {"ownerReferences": owners}}
-    version = metadata["resourceVersion"]
-    await cluster.patch(
-        "configmap", metadata["name"], metadata["namespace"], body, type="merge", resource_version=version
-    )
+def _owned_by(owners: list[Json]) -> Patch:
+    return Patch({"metadata": {"ownerReferences": owners}})
 
 
 async def list_owners(cluster: Cluster, namespace: str | None) -> tuple[WorkloadRef, ...]:
@@ -109,35 +101,17 @@ async def list_owners(cluster: Cluster, namespace: str | None) -> tuple[Workload
 
 async def release_agent(cluster: Cluster, namespace: str, uid: str) -> None:
     """The workload with *uid* uses no binary any more: delete those that nobody else uses."""
-    for _ in range(_TRIES):
-        listing = await cluster.list("configmap", namespace, selector=SELECTOR, metadata_only=True)
-        again = False
-        for item in listing.items:
-            try:
-                await _release(cluster, item, uid)
-            except ChangedError:
-                again = True
-        if not again:
-            return
-    raise ChangedError(f"the agent's configmaps in namespace {namespace} keep changing")
+    listing = await cluster.list("configmap", namespace, selector=SELECTOR, metadata_only=True)
+    for item in listing.items:
+        name = item["metadata"]["name"]
+        if name.startswith("devcluster-agent-"):
+            await swap(cluster, ("configmap", name, namespace), lambda live: _part(live, uid), first=item)
 
 
-async def _release(cluster: Cluster, item: Json, uid: str) -> None:
-    metadata = item["metadata"]
-    owners = metadata.get("ownerReferences") or []
+def _part(live: Json | None, uid: str) -> Write | None:
+    """The last one that leaves takes it away."""
+    owners = (live["metadata"].get("ownerReferences") or []) if live is not None else []
     rest = [owner for owner in owners if owner["uid"] != uid]
-    if not metadata["name"].startswith("devcluster-agent-") or rest == owners:
-        return
-    try:
-        if rest:
-            await _write_owners(cluster, item, rest)
-        else:
-            await cluster.delete(
-                "configmap",
-                metadata["name"],
-                metadata["namespace"],
-                uid=metadata["uid"],
-                resource_version=metadata["resourceVersion"],
-            )
-    except NotFoundError:
-        return
+    if rest == owners:
+        return None
+    return _owned_by(rest) if rest else Delete()

@@ -13,13 +13,14 @@ from typing import assert_never
 
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json, PatchType
-from devcluster.errors import ChangedError, LeftoverError, NotFoundError
+from devcluster.edge.kube.swap import Lost, Patch, Write, swap, until_won
+from devcluster.errors import ChangedError, NotFoundError
 from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.kinds.kind import Change, Delete, HistoryStep
 from devcluster.rules.kinds.table import kind_of
 from devcluster.rules.marks import Originals
 
-_TRIES = 10
+_LIMIT = "{} spec.revisionHistoryLimit"
 _SETTLE = 10.0  # seconds for the controller to copy a number to its workload
 _CONTROLLER = "kube-controller-manager"  # whose fields these are: our name would stay in their managedFields
 
@@ -48,17 +49,15 @@ def is_owned(item: Json, uid: str) -> bool:
 
 async def prune_history(cluster: Cluster, originals: Originals) -> Pruned:
     """As far as the rights go.  The limit is the workload's own, so it can be restored in any case."""
-    for _ in range(_TRIES):
+
+    async def attempt() -> Pruned | Lost:
         try:
-            pruned = await _restore_releases(cluster, originals)
-            kept = await _restore_limit(cluster, originals)
+            return await _restore_releases(cluster, originals)
         except (ChangedError, NotFoundError):
-            continue
-        return replace(pruned, kept=tuple(kept))
-    raise LeftoverError(
-        f"the history of {originals.ref.place} keeps changing",
-        hint=f"`devcluster down -n {originals.ref.namespace}` tries again",
-    )
+            return Lost.LOST
+
+    pruned = await until_won(attempt, f"the history of {originals.ref.place}")
+    return replace(pruned, kept=await _restore_limit(cluster, originals))
 
 
 async def _restore_releases(cluster: Cluster, originals: Originals) -> Pruned:
@@ -142,14 +141,17 @@ async def _await_number(cluster: Cluster, ref: WorkloadRef, label: str, newest: 
     await cluster.patch(*ref.path, body, manager=_CONTROLLER)
 
 
-async def _restore_limit(cluster: Cluster, originals: Originals) -> list[str]:
-    live = await cluster.get(*originals.ref.path)
-    limit = live["spec"].get("revisionHistoryLimit")
-    if limit == originals.history_limit:
-        return []
-    if limit != originals.raised_limit:
-        return [f"{originals.ref} spec.revisionHistoryLimit"]
-    body = {"spec": {"revisionHistoryLimit": originals.history_limit}}
-    version = live["metadata"]["resourceVersion"]
-    await cluster.patch(*originals.ref.path, body, resource_version=version)
-    return []
+async def _restore_limit(cluster: Cluster, originals: Originals) -> tuple[str, ...]:
+    """What was left alone, since it is no longer what we wrote."""
+    kept: tuple[str, ...] = ()
+
+    def lower(live: Json | None) -> Write | None:
+        nonlocal kept
+        limit = live["spec"].get("revisionHistoryLimit") if live is not None else originals.history_limit
+        ours = limit == originals.raised_limit
+        kept = () if ours or limit == originals.history_limit else (_LIMIT.format(originals.ref),)
+        body = {"spec": {"revisionHistoryLimit": originals.history_limit}}
+        return Patch(body) if ours and limit != originals.history_limit else None
+
+    await swap(cluster, originals.ref.path, lower)
+    return kept

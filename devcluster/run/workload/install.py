@@ -16,6 +16,7 @@ from typing import assert_never
 from devcluster.edge.kube.agent import AgentBinary, publish_agent
 from devcluster.edge.kube.answer import ForbiddenError, StatusError
 from devcluster.edge.kube.cluster import Cluster, Json
+from devcluster.edge.kube.swap import Create, Delete, Patch, Write, swap
 from devcluster.errors import ChangedError, DevclusterError, FailedError, LeftoverError
 from devcluster.plan.install import InstallPlan
 from devcluster.plan.steps import (
@@ -30,6 +31,7 @@ from devcluster.plan.steps import (
 from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.keys import generate_pair
 from devcluster.rules.marks import (
+    MANAGED_BY,
     Holder,
     Originals,
     Record,
@@ -55,8 +57,6 @@ from devcluster.run.workload.remove import remove
 from devcluster.run.workload.rollout import Written, await_rollout
 
 __all__ = ["BusyError", "Installed", "install", "observe", "parse_settings"]
-
-_TRIES = 10
 
 
 class BusyError(ChangedError):
@@ -167,38 +167,35 @@ class _Work:
     async def _write_secret(self) -> None:
         originals = self._originals
         assert originals is not None
-        for _ in range(_TRIES):
-            found = await self._cluster.find("secret", self._plan.secret, self._space)
-            try:
-                if found is None:
-                    await self._create_secret(originals)
-                elif found["metadata"].get("labels", {}).get("app.kubernetes.io/managed-by") != "devcluster":
-                    raise FailedError(f"secret/{self._plan.secret} in namespace {self._space} is not ours")
-                elif self._seen.originals is None and not self._written and not self._foreign(found):
-                    raise BusyError(self._elsewhere())
-                elif self._foreign(found):
-                    await self._cluster.delete(
-                        "secret", self._plan.secret, self._space, uid=found["metadata"]["uid"]
-                    )
-                    continue
-                else:
-                    await self._update_secret(found, originals)
-                self._written = True
-                return
-            except ChangedError:
-                continue
-        raise ChangedError(f"secret/{self._plan.secret} in namespace {self._space} keeps changing")
+        path = ("secret", self._plan.secret, self._space)
+
+        def drop_foreign(live: Json | None) -> Write | None:
+            return Delete() if live is not None and self._foreign(live) else None
+
+        def write(live: Json | None) -> Write | None:
+            if live is None:
+                return Create(self._new_secret(originals))
+            if self._seen.originals is None and not self._written:
+                raise BusyError(self._elsewhere())
+            return Patch({"data": encode_files(self._files(originals))})
+
+        await swap(self._cluster, path, drop_foreign)
+        await swap(self._cluster, path, write)
+        self._written = True
 
     def _elsewhere(self) -> str:
         return f"somebody else is putting an agent into {self._ref.place}"
 
     def _foreign(self, secret: Json) -> bool:
-        """Of a workload of the same name that was deleted, or cut by somebody."""
+        """Of a workload of the same name that was deleted, or cut by somebody.  FailedError where it is none
+        of devcluster's."""
+        if (secret["metadata"].get("labels") or {}).get(MANAGED_BY) != "devcluster":
+            raise FailedError(f"secret/{self._plan.secret} in namespace {self._space} is not ours")
         originals = parse_originals(secret)
         return originals is None or originals.uid != self._uid
 
-    async def _create_secret(self, originals: Originals) -> None:
-        body = render_secret(
+    def _new_secret(self, originals: Originals) -> Json:
+        return render_secret(
             originals,
             settings=self._plan.settings,
             agent=generate_pair(),
@@ -206,14 +203,13 @@ class _Work:
             owner=self._owner,
             record=Record(),
         )
-        await self._cluster.create("secret", body, self._space)
 
-    async def _update_secret(self, found: Json, originals: Originals) -> None:
-        """The keys and the record stay: agents that run already know them."""
-        files = {"agent.json": json.dumps(self._plan.settings), "originals.json": render_originals(originals)}
-        version = found["metadata"]["resourceVersion"]
-        body = {"data": encode_files(files)}
-        await self._cluster.patch("secret", self._plan.secret, self._space, body, resource_version=version)
+    def _files(self, originals: Originals) -> dict[str, str]:
+        """What changes in a Secret that is ours; keys and record stay: agents that run already know them."""
+        return {
+            "agent.json": json.dumps(self._plan.settings),
+            "originals.json": render_originals(originals),
+        }
 
     async def check_holder(self, holder: Holder | None, takeover: bool) -> None:
         """A roll-out under somebody's hands would cut their connections."""
@@ -247,34 +243,28 @@ class _Work:
 
     async def _send_template(self, *, dry_run: bool) -> Json:
         """With the precondition that nobody changed the template since we planned; the status may change."""
-        item = self._seen.object
-        raised = raised_limit(self._seen)
-        for _ in range(_TRIES):
-            body = [
-                {"op": "replace", "path": "/spec/template", "value": self._plan.wrapped},
-                {"op": "add", "path": "/spec/revisionHistoryLimit", "value": raised},
-            ]
-            version = item["metadata"]["resourceVersion"]
-            try:
-                return await self._cluster.patch(
-                    *self._ref.path,
-                    body,
-                    type="json-patch",
-                    resource_version=version,
-                    dry_run=dry_run,
-                )
-            except ChangedError:
-                item = await self._cluster.get(*self._ref.path)
-                if item["metadata"]["uid"] != self._uid:
-                    break
-                if item["spec"]["template"] != self._seen.object["spec"]["template"]:
-                    if is_wrapped(item["spec"]["template"]):
-                        raise BusyError(self._elsewhere()) from None
-                    break
-        raise ChangedError(
-            f"{self._ref.place} was changed by somebody else just now",
-            hint="run the command again",
-        )
+        seen = self._seen.object
+        body = [
+            {"op": "replace", "path": "/spec/template", "value": self._plan.wrapped},
+            {"op": "add", "path": "/spec/revisionHistoryLimit", "value": raised_limit(self._seen)},
+        ]
+
+        def wrap(live: Json | None) -> Write:
+            if live is None or live["metadata"]["uid"] != self._uid:
+                raise self._changed()
+            if live["spec"]["template"] == seen["spec"]["template"]:
+                return Patch(body, "json-patch")
+            if is_wrapped(live["spec"]["template"]):
+                raise BusyError(self._elsewhere())
+            raise self._changed()
+
+        answer = await swap(self._cluster, self._ref.path, wrap, first=seen, dry_run=dry_run)
+        assert answer is not None
+        return answer
+
+    def _changed(self) -> ChangedError:
+        text = f"{self._ref.place} was changed by somebody else just now"
+        return ChangedError(text, hint="run the command again")
 
     async def _await_pods(self) -> None:
         adopted = self._plan.adopted
@@ -291,20 +281,11 @@ class _Work:
         )
 
     async def _patch_service(self, service: str, change: Callable[[Json], list[Json]]) -> None:
-        for _ in range(_TRIES):
-            live = await self._cluster.find("service", service, self._space)
+        def lead(live: Json | None) -> Write | None:
             operations = change(live) if live is not None else []
-            if live is None or not operations:
-                return
-            version = live["metadata"]["resourceVersion"]
-            try:
-                await self._cluster.patch(
-                    "service", service, self._space, operations, type="json-patch", resource_version=version
-                )
-            except ChangedError:
-                continue
-            return
-        raise ChangedError(f"service/{service} in namespace {self._space} keeps changing")
+            return Patch(operations, "json-patch") if operations else None
+
+        await swap(self._cluster, ("service", service, self._space), lead)
 
     async def result(self) -> Installed:
         secret = await self._cluster.get("secret", self._plan.secret, self._space)

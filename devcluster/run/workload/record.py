@@ -15,7 +15,8 @@ from devcluster.config.model import Project
 from devcluster.edge.kube.agent import list_owners
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json
-from devcluster.errors import ChangedError, HeldError, NotFoundError
+from devcluster.edge.kube.swap import Patch, Write, swap
+from devcluster.errors import HeldError, NotFoundError
 from devcluster.rules.identity import WorkloadRef, means
 from devcluster.rules.marks import (
     KIND_LABEL,
@@ -31,7 +32,6 @@ from devcluster.rules.marks import (
     secret_name,
 )
 
-_TRIES = 10
 _Change = Callable[[Record], Record]
 
 
@@ -65,7 +65,7 @@ async def claim(cluster: Cluster, ref: WorkloadRef, holder: Holder, *, takeover:
             raise held(record)
         return Record(record.epoch + 1, holder, render_time(time.time()))
 
-    return await _swap(cluster, ref, change)
+    return await _write(cluster, ref, change)
 
 
 def held(record: Record) -> HeldError:
@@ -86,27 +86,25 @@ async def unclaim(cluster: Cluster, ref: WorkloadRef, epoch: int) -> None:
         return Record(record.epoch, last=record.holder or record.last)
 
     try:
-        await _swap(cluster, ref, change)
+        await _write(cluster, ref, change)
     except NotFoundError:
         return
 
 
-async def _swap(cluster: Cluster, ref: WorkloadRef, change: _Change) -> Record:
-    secret, namespace = secret_name(ref), ref.namespace
-    for _ in range(_TRIES):
-        found = await cluster.get("secret", secret, namespace)
-        old = parse_record(found)
+async def _write(cluster: Cluster, ref: WorkloadRef, change: _Change) -> Record:
+    """NotFoundError where nobody has put an agent in."""
+    path = ("secret", secret_name(ref), ref.namespace)
+
+    def decide(live: Json | None) -> Write | None:
+        if live is None:
+            raise NotFoundError(f"secret/{path[1]} in namespace {path[2]} does not exist")
+        old = parse_record(live)
         new = change(old)
-        if new == old:
-            return old
-        body = {"data": encode_files({"record.json": render_record(new)})}
-        version = found["metadata"]["resourceVersion"]
-        try:
-            await cluster.patch("secret", secret, namespace, body, resource_version=version)
-        except ChangedError:
-            continue
-        return new
-    raise ChangedError(f"secret/{secret} in namespace {namespace} keeps changing")
+        return None if new == old else Patch({"data": encode_files({"record.json": render_record(new)})})
+
+    written = await swap(cluster, path, decide)
+    assert written is not None
+    return parse_record(written)
 
 
 async def list_marks(cluster: Cluster, namespace: str | None) -> tuple[Mark, ...]:

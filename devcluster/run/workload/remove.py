@@ -11,14 +11,15 @@ leaves the Secret with its keys because a number in the history may not be writt
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
 from devcluster.edge.kube.agent import release_agent
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import FIELD_MANAGER, Cluster, Json
-from devcluster.errors import ChangedError, LeftoverError, NotFoundError, RemainsError
+from devcluster.edge.kube.swap import Delete, Patch, Write, swap
+from devcluster.errors import ChangedError, LeftoverError, RemainsError
 from devcluster.plan.remove import plan_remove
 from devcluster.plan.steps import (
     AwaitRollout,
@@ -40,13 +41,11 @@ from devcluster.rules.marks import (
 )
 from devcluster.rules.services import PortMove, noted_moves, noted_workload, undo_moves
 from devcluster.rules.template import is_wrapped
-from devcluster.rules.undo import restore_managers
+from devcluster.rules.undo import Restored, restore_managers
 from devcluster.run.turn import Turn
 from devcluster.run.workload.history import Pruned, drop_releases, prune_history
 from devcluster.run.workload.remaining import find_remaining, render_remedy
 from devcluster.run.workload.rollout import RolloutError, await_rollout
-
-_TRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,54 +152,48 @@ class _Work:
         live = await self._cluster.find(*self._ref.path)
         return live if live is not None and live["metadata"]["uid"] == self._uid else None
 
+    async def _swap(
+        self, kind: str, name: str, decide: Callable[[Json | None], Write | None], first: Json | None = None
+    ) -> Json | None:
+        try:
+            return await swap(self._cluster, (kind, name, self._space), decide, first=first)
+        except ChangedError as error:
+            raise LeftoverError(
+                f"{error.message}, so it could not be restored",
+                hint=f"`devcluster down -n {self._space}` tries again",
+            ) from error
+
     async def _restore_service(self, step: RestoreService) -> None:
-        for _ in range(_TRIES):
-            live = await self._cluster.find("service", step.service, self._space)
-            if live is None:
-                return
-            operations, kept = undo_moves(live, step.moves)
-            try:
-                if operations:
-                    version = live["metadata"]["resourceVersion"]
-                    live = await self._cluster.patch(
-                        "service",
-                        step.service,
-                        self._space,
-                        operations,
-                        type="json-patch",
-                        resource_version=version,
-                    )
-                await self._restore_managers("service", live)
-            except ChangedError:
-                continue
-            self.kept += kept
-            return
-        raise self._busy(f"service/{step.service}")
+        kept: tuple[str, ...] = ()
+
+        def lead_back(live: Json | None) -> Write | None:
+            nonlocal kept
+            operations, kept = undo_moves(live, step.moves) if live is not None else ([], ())
+            return Patch(operations, "json-patch") if operations else None
+
+        live = await self._swap("service", step.service, lead_back)
+        self.kept += kept
+        await self._restore_managers("service", step.service, live)
 
     async def _restore_template(self) -> None:
         assert self.originals is not None
-        for _ in range(_TRIES):
-            live = await self._workload()
-            if live is None:
-                return
+        originals, restored = self.originals, Restored({})
+
+        def unwrap(live: Json | None) -> Write | None:
+            nonlocal restored
+            if live is None or live["metadata"]["uid"] != self._uid:
+                return None
             template = live["spec"]["template"]
-            restored = restore_template(self.originals, template)
+            restored = restore_template(originals, template)
             if restored.template == template:
-                return
+                return None
             body = [{"op": "replace", "path": "/spec/template", "value": restored.template}]
-            version = live["metadata"]["resourceVersion"]
-            try:
-                answer = await self._cluster.patch(
-                    *self._ref.path, body, type="json-patch", resource_version=version
-                )
-            except ChangedError:
-                continue
-            self.kept += [f"{self._ref} {path}" for path in restored.kept]
-            self._restored = restored.template
-            if answer["spec"]["template"] != restored.template:
-                self._restored = answer["spec"]["template"]
-            return
-        raise self._busy(str(self._ref))
+            return Patch(body, "json-patch")
+
+        live = await self._swap(self._ref.kind, self._ref.name, unwrap)
+        self.kept += [f"{self._ref} {path}" for path in restored.kept]
+        if live is not None and restored.template:
+            self._restored = live["spec"]["template"]
 
     async def _await_rollout(self) -> None:
         assert self.originals is not None
@@ -241,69 +234,45 @@ class _Work:
             await drop_releases(self._cluster, self._ref, self._uid)
             return
         self._note(await prune_history(self._cluster, self.originals))
-        for _ in range(_TRIES):
-            live = await self._workload()
-            if live is None:
-                return
-            try:
-                await self._restore_managers(self._ref.kind, live)
-            except ChangedError:
-                continue
-            return
-        raise self._busy(str(self._ref))
+        await self._restore_managers(self._ref.kind, self._ref.name, await self._workload())
 
     def _note(self, pruned: Pruned) -> None:
         self.kept += pruned.kept
         self._left += pruned.left
         self._refused += pruned.refused
 
-    async def _restore_managers(self, kind: str, live: Json) -> None:
+    async def _restore_managers(self, kind: str, name: str, first: Json | None) -> None:
         """Who owned a field before us owns it again, for whoever applies on the server's side."""
-        metadata = live["metadata"]
-        now = metadata.get("managedFields") or []
         known = self.originals.managers if self.originals is not None else {}
-        before = known.get(f"{kind}/{metadata['name']}", [])
-        if not any(entry.get("manager") == FIELD_MANAGER for entry in now):
-            return
-        body = [
-            {
-                "op": "replace",
-                "path": "/metadata/managedFields",
-                "value": restore_managers(before, now, FIELD_MANAGER),
-            }
-        ]
-        await self._cluster.patch(
-            kind,
-            metadata["name"],
-            self._space,
-            body,
-            type="json-patch",
-            resource_version=metadata["resourceVersion"],
-        )
+        before = known.get(f"{kind}/{name}", [])
+
+        def hand_over(live: Json | None) -> Write | None:
+            now = (live["metadata"].get("managedFields") or []) if live is not None else []
+            if not any(entry.get("manager") == FIELD_MANAGER for entry in now):
+                return None
+            entries = restore_managers(before, now, FIELD_MANAGER)
+            return Patch(
+                [{"op": "replace", "path": "/metadata/managedFields", "value": entries}], "json-patch"
+            )
+
+        if first is not None:
+            await self._swap(kind, name, hand_over, first)
 
     async def _delete_secret(self) -> None:
         """Only as we read it: somebody who puts an agent in again at this moment needs it."""
-        for _ in range(_TRIES):
-            found = await self._cluster.find("secret", self._secret, self._space)
-            if found is None:
-                return
-            if (parse_originals(found), parse_record(found).epoch) != (self.originals, self._epoch):
+
+        def drop(live: Json | None) -> Write | None:
+            if live is None:
+                return None
+            if (parse_originals(live), parse_record(live).epoch) != (self.originals, self._epoch):
                 raise LeftoverError(
-                    f"somebody else puts an agent into {self._ref.place} "
-                    f"at this moment, so secret/{self._secret} stays",
+                    f"somebody else puts an agent into {self._ref.place} at this moment, "
+                    f"so secret/{self._secret} stays",
                     hint=f"`devcluster list -n {self._space}` says who; `devcluster down` then tries again",
                 )
-            version = found["metadata"]["resourceVersion"]
-            with contextlib.suppress(ChangedError, NotFoundError):
-                await self._cluster.delete("secret", self._secret, self._space, resource_version=version)
-                return
-        raise self._busy(f"secret/{self._secret}")
+            return Delete()
 
-    def _busy(self, what: str) -> LeftoverError:
-        return LeftoverError(
-            f"{what} in namespace {self._space} keeps changing, so it could not be restored",
-            hint=f"`devcluster down -n {self._space}` tries again",
-        )
+        await self._swap("secret", self._secret, drop)
 
     async def verify(self) -> None:
         """RemainsError for whatever of ours can still be seen, or could not be undone."""
