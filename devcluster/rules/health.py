@@ -12,13 +12,12 @@ traffic again to a pod that was slow for a moment, and nobody does to a laptop t
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from devcluster.config.model import Healthcheck, Workload
-from devcluster.rules.ports import declared_ports
+from devcluster.rules.ports import declared_ports, numbered
 
 Json = dict[str, Any]
 
@@ -52,7 +51,7 @@ def healthcheck_source(container: Json, workload: Workload) -> HealthPlan:
     if probe and "exec" in probe:
         return HealthPlan("docker", docker=_exec(probe, container.get("startupProbe")))
     if probe:
-        return _lasting(HealthPlan("probe", probe=_numbered(probe, container)), container)
+        return _lasting(HealthPlan("probe", probe=numbered(probe, container)), container)
     ports = tuple(key.number for key in declared_ports(container) if key.led)
     return _lasting(HealthPlan("ports", ports=ports) if ports else HealthPlan("none"), container)
 
@@ -63,7 +62,7 @@ def _lasting(plan: HealthPlan, container: Json) -> HealthPlan:
         return plan
     period = float(probe.get("periodSeconds") or 10)
     failures = max(probe.get("failureThreshold") or 3, math.ceil(_PATIENCE / period))
-    return replace(plan, lasting=_numbered(probe, container), period=period, failures=failures)
+    return replace(plan, lasting=numbered(probe, container), period=period, failures=failures)
 
 
 def _exec(probe: Json, startup: Json | None) -> Healthcheck:
@@ -85,13 +84,3 @@ def _allowance(startup: Json | None) -> float:
         return 0.0
     delay = startup.get("initialDelaySeconds") or 0
     return float(delay + (startup.get("periodSeconds") or 10) * (startup.get("failureThreshold") or 3))
-
-
-def _numbered(probe: Json, container: Json) -> Json:
-    names = {port["name"]: port["containerPort"] for port in container.get("ports") or [] if "name" in port}
-    result = copy.deepcopy(probe)
-    for handler in ("httpGet", "tcpSocket"):
-        port = (result.get(handler) or {}).get("port")
-        if isinstance(port, str):
-            result[handler]["port"] = names.get(port, int(port) if port.isdigit() else 0)
-    return result

@@ -14,6 +14,7 @@ Source: https://kubernetes.io/docs/reference/kubernetes-api/service-resources/se
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +59,17 @@ def serving_containers(spec: Json) -> list[Json]:
     """
     sidecars = [it for it in spec.get("initContainers") or [] if it.get("restartPolicy") == "Always"]
     return [*spec["containers"], *sidecars]
+
+
+def numbered(action: Json, container: Json) -> Json:
+    """A probe or hook of *container* with named ports resolved to numbers; 0 for a name that no port has."""
+    names = {port["name"]: port["containerPort"] for port in container.get("ports") or [] if "name" in port}
+    result = copy.deepcopy(action)
+    for handler in ("httpGet", "tcpSocket"):
+        port = (result.get(handler) or {}).get("port")
+        if isinstance(port, str):
+            result[handler]["port"] = names.get(port, int(port) if port.isdigit() else 0)
+    return result
 
 
 def pod_ports(spec: Json) -> frozenset[PortKey]:

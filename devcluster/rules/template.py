@@ -22,7 +22,7 @@ from devcluster.errors import ConfigurationError
 from devcluster.rules.figures import variable_figures, write_plain
 from devcluster.rules.image import ImageFacts
 from devcluster.rules.memory import MEMORY, Admitted, raise_memory
-from devcluster.rules.ports import PortKey, container_port, pod_ports
+from devcluster.rules.ports import PortKey, container_port, numbered, pod_ports
 from devcluster.rules.services import FrontPort
 
 Json = dict[str, Any]
@@ -290,7 +290,7 @@ def agent_settings(
         "readiness_probe": target.get("readinessProbe"),
         "liveness_probe": target.get("livenessProbe"),
     }
-    settings |= {key: _numbered(value, target) for key, value in parts.items() if value}
+    settings |= {key: numbered(value, target) for key, value in parts.items() if value}
     figures = [asdict(figure) for figure in variable_figures(target, admitted)]
     return settings | ({"figures": figures} if figures else {})
 
@@ -306,14 +306,3 @@ def _mount_settings(template: Json, target: Json) -> list[Json]:
 def _setting(item: FrontPort) -> Json:
     setting: Json = {"port": item.port.number, "protocol": item.port.protocol}
     return setting if item.front is None else setting | {"front": item.front}
-
-
-def _numbered(action: Json, container: Json) -> Json:
-    """A probe or hook with named ports resolved to numbers."""
-    names = {port["name"]: port["containerPort"] for port in container.get("ports") or [] if "name" in port}
-    result: Json = copy.deepcopy(action)
-    for kind in ("httpGet", "tcpSocket"):
-        if kind in result and isinstance(result[kind].get("port"), str):
-            name = result[kind]["port"]
-            result[kind]["port"] = names.get(name, int(name) if name.isdigit() else 0)
-    return result

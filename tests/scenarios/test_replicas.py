@@ -19,13 +19,39 @@ async def _scale(world: World, replicas: int) -> None:
     await world.cluster.patch("deployment", "web", world.namespace, {"spec": {"replicas": replicas}})
 
 
-async def _kill_pod(world: World) -> None:
+async def _kill_pod(world: World, pod: str = "") -> None:
     """As a node that breaks: at once, without a word to anybody."""
-    pod = (await world.status())["pods"][0]["name"]
+    pod = pod or (await world.status())["pods"][0]["name"]
     where = place("pod", world.namespace, pod)
     await world.cluster.transport.request(
         "DELETE", where, "delete", body={"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
     )
+
+
+async def _callers(world: World) -> set[str]:
+    """Which addresses `other` has seen so far."""
+    (pod,) = (await world.cluster.list("pod", world.namespace, selector="app=other")).items
+    name = pod["metadata"]["name"]
+    log = await world.cluster.pod_logs(name, world.namespace, container="other", lines=10_000)
+    lines = [line for line in log.splitlines() if line.startswith("echo opened ")]
+    return {line.split()[-1].rpartition(":")[0] for line in lines}
+
+
+async def test_connections_leave_by_one_pod_and_by_another_when_it_goes(world: World) -> None:
+    """Whoever is called knows its callers by their address."""
+    await world.deploy(replicas=3)
+    await world.deploy("other")
+    await world.devcluster("up", "-d")
+    call = ("web", "/app", "client", "echo", "-parallel", "40", "-mib", "1", "-address", "other:7000")
+    assert world.in_local(*call).returncode == 0
+    (first,) = await _callers(world)
+    pods = (await world.cluster.list("pod", world.namespace, selector="app=web")).items
+    (primary,) = [pod["metadata"]["name"] for pod in pods if pod["status"]["podIP"] == first]
+    await _kill_pod(world, primary)
+    await world.until_attached(3)
+    assert world.in_local(*call).returncode == 0
+    (second,) = await _callers(world) - {first}
+    assert second in {pod["status"]["podIP"] for pod in pods}
 
 
 async def test_four_replicas_and_none_answers_as_the_original(world: World) -> None:
