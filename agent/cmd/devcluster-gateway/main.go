@@ -1,25 +1,32 @@
-// Command devcluster-gateway is the laptop's side of devcluster inside Docker. Its first argument is its role:
+// Command devcluster-gateway is the laptop's side of devcluster. Its first argument is its role:
+//
+//	host      leads the cluster's connections to a process of this laptop; its settings are one line of JSON on
+//	          stdin, at whose end it ends
+//
+// and, inside Docker, where it runs in an image without anything else:
 //
 //	hold      keeps a network namespace: waits for SIGTERM
 //	gateway   the local pod's network; its settings are one line of JSON on stdin
 //	files     scans, packs and fills a volume
 //
-// It runs in images without anything else, so an error is one line on stderr: what failed and what to do.
+// An error is one line on stderr: what failed and what to do.
 package main
 
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
-	"runtime/debug"
+	"slices"
+	"strings"
 	"syscall"
 
-	"devcluster/agent/internal/gateway"
+	"devcluster/agent/internal/process"
 )
 
-// memoryGoal is where the garbage collector becomes eager; it is no limit.
-const memoryGoal = 192 << 20
+// roles are those of any system; Linux has more.
+var roles = map[string]func(args []string) error{"host": runHost}
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
@@ -29,36 +36,14 @@ func main() {
 }
 
 func run(args []string) error {
-	role := ""
-	if len(args) > 0 {
-		role = args[0]
+	if len(args) == 0 || roles[args[0]] == nil {
+		return fmt.Errorf("expected a role (%s)", strings.Join(slices.Sorted(maps.Keys(roles)), ", "))
 	}
-	switch role {
-	case "hold":
-		return hold()
-	case "gateway":
-		return runGateway()
-	case "files":
-		return runFiles(args[1:])
-	}
-	return fmt.Errorf("expected a role (hold, gateway or files), got %q", role)
+	return roles[args[0]](args[1:])
 }
 
-// hold is PID 1 of the netns container: the kernel discards signals that it does not ask for.
-func hold() error {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	<-signals
-	return nil
-}
-
-func runGateway() error {
+func runHost([]string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	settings, err := gateway.ReadSettings(os.Stdin)
-	if err != nil {
-		return err
-	}
-	debug.SetMemoryLimit(memoryGoal)
-	return gateway.Run(ctx, settings, os.Stdout)
+	return process.Run(ctx, os.Stdin, os.Stdout)
 }

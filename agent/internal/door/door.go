@@ -23,13 +23,22 @@ const (
 	maxUnknown = 64
 )
 
-// Backend takes what comes through the door. Both methods own conn and return when it is over.
+// Conn is a connection that can end its own direction alone.
+type Conn interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// Backend takes what comes through the door. Its methods own conn and return when it is over.
 type Backend interface {
 	// Lane gets the bytes of a lane to the agent of pod.
 	Lane(ctx context.Context, conn net.Conn, pod, id string)
 	// Control gets a conversation in JSON lines. It calls welcome before it writes anything, at a moment from
 	// which on the other side may count on being known.
 	Control(ctx context.Context, conn net.Conn, welcome func() error)
+	// Stream gets one connection of the laptop's, to an address (host:port) that the pod reaches. It calls
+	// welcome once that connection stands, or with the reason why it does not.
+	Stream(ctx context.Context, conn Conn, to string, welcome func(error) error)
 }
 
 // Door lets in who knows the token.
@@ -71,6 +80,7 @@ type knock struct {
 	Open  string `json:"open"`
 	Pod   string `json:"pod"`
 	Lane  string `json:"lane"`
+	To    string `json:"to"`
 }
 
 func (d *Door) serve(ctx context.Context, conn net.Conn) {
@@ -86,8 +96,18 @@ func (d *Door) serve(ctx context.Context, conn net.Conn) {
 		_, err := conn.Write([]byte("{\"ok\":true}\n"))
 		return err
 	}
-	if asked.Open == "control" {
+	switch asked.Open {
+	case "control":
 		d.backend.Control(ctx, rest, welcome)
+		return
+	case "stream":
+		d.backend.Stream(ctx, rest, asked.To, func(failed error) error {
+			if failed != nil {
+				refuse(conn, failed)
+				return nil
+			}
+			return welcome()
+		})
 		return
 	}
 	if welcome() != nil {
@@ -98,7 +118,7 @@ func (d *Door) serve(ctx context.Context, conn net.Conn) {
 }
 
 // admit reads the first line. What the other side sent behind it is in the connection that it returns.
-func (d *Door) admit(conn net.Conn) (knock, net.Conn, error) {
+func (d *Door) admit(conn net.Conn) (knock, Conn, error) {
 	select {
 	case d.unknown <- struct{}{}:
 		defer func() { <-d.unknown }()
@@ -125,15 +145,19 @@ func (d *Door) admit(conn net.Conn) (knock, net.Conn, error) {
 	if err := check(asked); err != nil {
 		return knock{}, nil, err
 	}
-	return asked, behind(conn, reader), conn.SetDeadline(time.Time{})
+	return asked, behind(conn.(*net.TCPConn), reader), conn.SetDeadline(time.Time{})
 }
 
 func check(asked knock) error {
 	switch {
 	case asked.Open == "control":
 		return nil
+	case asked.Open == "stream" && asked.To == "":
+		return errors.New("a stream needs to")
+	case asked.Open == "stream":
+		return nil
 	case asked.Open != "lane":
-		return errors.New("open: expected lane or control")
+		return errors.New("open: expected lane, stream or control")
 	case asked.Pod == "" || asked.Lane == "":
 		return errors.New("a lane needs pod and lane")
 	}
@@ -150,7 +174,7 @@ func refuse(conn net.Conn, reason error) {
 }
 
 // behind gives conn with what the reader has taken in already.
-func behind(conn net.Conn, reader *bufio.Reader) net.Conn {
+func behind(conn *net.TCPConn, reader *bufio.Reader) Conn {
 	early, _ := reader.Peek(reader.Buffered())
 	if len(early) == 0 {
 		return conn
@@ -159,7 +183,7 @@ func behind(conn net.Conn, reader *bufio.Reader) net.Conn {
 }
 
 type prefixed struct {
-	net.Conn
+	Conn
 	early []byte
 }
 

@@ -39,6 +39,21 @@ func (r room) Control(ctx context.Context, conn net.Conn, welcome func() error) 
 	lines.Run(ctx)
 }
 
+// Stream gives the bytes back behind the address; nothing is to be reached at "nowhere:1".
+func (room) Stream(_ context.Context, conn Conn, to string, welcome func(error) error) {
+	defer func() { _ = conn.Close() }()
+	if to == "nowhere:1" {
+		_ = welcome(errors.New("nobody is there"))
+		return
+	}
+	if welcome(nil) != nil {
+		return
+	}
+	_, _ = io.WriteString(conn, to+":")
+	_, _ = io.Copy(conn, conn)
+	_ = conn.CloseWrite()
+}
+
 func open(t *testing.T) (string, room) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -76,7 +91,7 @@ func TestOnlyTheTokenOpens(t *testing.T) {
 	at, _ := open(t)
 	for _, line := range []string{
 		`{"token":"wrong","open":"control"}`, `{"open":"control"}`, `{"token":"secret","open":"window"}`,
-		`{"token":"secret","open":"lane","pod":"p"}`, `GET / HTTP/1.1`, strings.Repeat("x", 2*maxKnock),
+		`{"token":"secret","open":"lane","pod":"p"}`, `{"token":"secret","open":"stream"}`, `GET / HTTP/1.1`, strings.Repeat("x", 2*maxKnock),
 	} {
 		_, reader := dial(t, at, line+"\n")
 		answer, err := reader.ReadString('\n')
@@ -97,6 +112,22 @@ func TestALaneGetsEveryByteBehindTheLine(t *testing.T) {
 	_ = conn.(*net.TCPConn).CloseWrite()
 	rest, err := io.ReadAll(reader)
 	if err != nil || string(rest) != "p/1:early late" {
+		t.Errorf("%q, %v", rest, err)
+	}
+}
+
+func TestAStreamIsWelcomedOnceItStands(t *testing.T) {
+	at, _ := open(t)
+	conn, reader := dial(t, at, `{"token":"secret","open":"stream","to":"db:3306"}`+"\nearly")
+	if answer, err := reader.ReadString('\n'); err != nil || answer != "{\"ok\":true}\n" {
+		t.Fatalf("%q, %v", answer, err)
+	}
+	_ = conn.(*net.TCPConn).CloseWrite()
+	if rest, err := io.ReadAll(reader); err != nil || string(rest) != "db:3306:early" {
+		t.Errorf("%q, %v", rest, err)
+	}
+	_, reader = dial(t, at, `{"token":"secret","open":"stream","to":"nowhere:1"}`+"\n")
+	if rest, err := io.ReadAll(reader); err != nil || string(rest) != "{\"error\":\"nobody is there\"}\n" {
 		t.Errorf("%q, %v", rest, err)
 	}
 }

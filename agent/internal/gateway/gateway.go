@@ -1,17 +1,14 @@
-// Package gateway is the laptop's end of the connections: it joins the local pod's TUN device, the lanes to the
-// agents, the DNS questions and the host process at the door.
+// Package gateway is the local pod's way in and out: it joins its TUN device, the lanes to the agents (laptop),
+// the DNS questions and the host process at the door.
 //
 // Rules:
 //   - what the local pod opens is opened in the cluster first and answered then;
 //   - what comes from the cluster is accepted only when the application has accepted;
-//   - without a lane new connections wait, then time out, as on a network that has gone: nothing takes another
-//     way;
-//   - the host process may go and come again; lanes and connections stay as long as their own ways do.
+//   - nothing takes another way where no lane stands.
 package gateway
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +20,7 @@ import (
 	"devcluster/agent/internal/dns"
 	"devcluster/agent/internal/door"
 	"devcluster/agent/internal/lane"
+	"devcluster/agent/internal/laptop"
 	"devcluster/agent/internal/tun"
 )
 
@@ -33,18 +31,13 @@ const budget = 128 << 20
 type Gateway struct {
 	ctx      context.Context
 	settings Settings
-	key      ed25519.PrivateKey
-	agent    ed25519.PublicKey
+	end      *laptop.End
 	ways     *ways
-	lanes    *lanes
 	resolver *dns.Resolver
 	asking   exchanges
 	stack    *tun.Stack
 
 	flows atomic.Int64
-
-	mu    sync.Mutex
-	hosts []*door.Lines // conversations with host processes, the newest last
 }
 
 // Run sets the local pod's network up, writes "ready" to stdout and serves until ctx ends.
@@ -61,20 +54,19 @@ func Run(ctx context.Context, settings Settings, stdout io.Writer) error {
 	if _, err := fmt.Fprintln(stdout, "ready"); err != nil {
 		return err
 	}
-	return door.New(settings.Token, gateway).Serve(ctx, listener)
+	return door.New(settings.Token, gateway.end).Serve(ctx, listener)
 }
 
 func newGateway(ctx context.Context, settings Settings) (*Gateway, error) {
-	key, err := lane.ParsePrivate([]byte(settings.Key))
+	g := &Gateway{ctx: ctx, settings: settings}
+	var err error
+	g.end, err = laptop.New(laptop.Config{
+		Key: settings.Key, Agent: settings.Agent, Epoch: settings.Epoch, Inbound: g.inbound, Answer: g.request,
+	})
 	if err != nil {
-		return nil, fmt.Errorf("settings: key: %w", err)
-	}
-	agent, err := lane.ParsePublic([]byte(settings.Agent))
-	if err != nil {
-		return nil, fmt.Errorf("settings: agent: %w", err)
+		return nil, err
 	}
 	conf := parseResolvConf(settings.ResolvConf)
-	g := &Gateway{ctx: ctx, settings: settings, key: key, agent: agent, lanes: newLanes()}
 	g.ways = newWays(settings.LocalNames, settings.LocalNetworks, conf.servers)
 	g.resolver = &dns.Resolver{
 		Upstream: g.askPod, Laptop: g.askLaptop, Remember: g.ways.remember, IsLocal: g.ways.isLocal,
@@ -140,13 +132,13 @@ func (g *Gateway) exchange(ctx context.Context) (*dns.Exchange, error) {
 		select {
 		case <-current.Done():
 		default:
-			if g.lanes.leadsBy(g.asking.pod) {
+			if g.end.LeadsBy(g.asking.pod) {
 				return current, nil
 			}
 			current.Close() // questions under way are asked again
 		}
 	}
-	stream, pod, err := g.lanes.open(ctx, lane.Header{Net: "dns"})
+	stream, pod, err := g.end.Open(ctx, lane.Header{Net: "dns"})
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"maps"
 	"net"
@@ -13,9 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"devcluster/agent/internal/dns"
 	"devcluster/agent/internal/door"
 	"devcluster/agent/internal/lane"
+	"devcluster/agent/internal/laptop"
 )
 
 // pods are the cluster's side of several pods: they note who was asked for what.
@@ -33,9 +38,30 @@ type pods struct {
 func newPods(t *testing.T) *pods {
 	t.Helper()
 	agent, key, _ := ed25519.GenerateKey(nil)
-	laptop, own, _ := ed25519.GenerateKey(nil)
-	g := &Gateway{ctx: t.Context(), key: own, agent: agent, lanes: newLanes()}
-	return &pods{gateway: g, key: key, laptop: laptop, t: t, asked: map[string]int{}}
+	public, own, _ := ed25519.GenerateKey(nil)
+	end, err := laptop.New(laptop.Config{Key: pemOf(t, own), Agent: sshLine(t, agent)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &pods{gateway: &Gateway{ctx: t.Context(), end: end}, key: key, laptop: public, t: t, asked: map[string]int{}}
+}
+
+func pemOf(t *testing.T, key ed25519.PrivateKey) string {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
+func sshLine(t *testing.T, key ed25519.PublicKey) string {
+	t.Helper()
+	public, err := ssh.NewPublicKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(ssh.MarshalAuthorizedKey(public))
 }
 
 // open opens a lane of a pod and returns when it is up; the result ends it.
@@ -45,25 +71,25 @@ func (p *pods) open(pod string) (drop func()) {
 	p.lanes++
 	id := strconv.Itoa(p.lanes)
 	go p.serve(pod, theirs)
-	go p.gateway.Lane(p.t.Context(), ours, pod, id)
-	up := func(s *standing) bool { return s.id == id }
-	p.until(func(standing []*standing) bool { return slices.ContainsFunc(standing, up) })
+	go p.gateway.end.Lane(p.t.Context(), ours, pod, id)
+	p.until(func(lanes []laptop.LaneState) bool { return slices.ContainsFunc(lanes, hasID(id)) })
 	return func() {
 		_ = theirs.Close()
-		p.until(func(standing []*standing) bool { return !slices.ContainsFunc(standing, up) })
+		p.until(func(lanes []laptop.LaneState) bool { return !slices.ContainsFunc(lanes, hasID(id)) })
 	}
 }
 
-func (p *pods) until(right func([]*standing) bool) {
+func hasID(id string) func(laptop.LaneState) bool {
+	return func(lane laptop.LaneState) bool { return lane.Lane == id }
+}
+
+func (p *pods) until(right func([]laptop.LaneState) bool) {
 	p.t.Helper()
-	guard := time.After(20 * time.Second)
-	for {
-		_, changed := p.gateway.lanes.choose()
-		if right(p.gateway.lanes.list()) {
-			return
-		}
+	guard, look := time.After(20*time.Second), time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for !right(p.gateway.end.State().Lanes) {
 		select {
-		case <-changed:
+		case <-look.C:
 		case <-guard:
 			p.t.Fatal("never")
 		}
@@ -171,7 +197,7 @@ func (p *pods) leaveBy(pod string) {
 
 func (p *pods) primary(pod string) {
 	p.t.Helper()
-	if _, err := p.gateway.request(p.t.Context(), "primary", []byte(`{"pod":"`+pod+`"}`)); err != nil {
+	if _, err := p.gateway.end.Request(p.t.Context(), "primary", []byte(`{"pod":"`+pod+`"}`)); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -207,9 +233,9 @@ func TestAPodWithTwoLanesIsItsOwnReserve(t *testing.T) {
 }
 
 func TestARefusalHasAKind(t *testing.T) {
-	p := newPods(t)
+	end := newPods(t).gateway.end
 	for do, kind := range map[string]string{"primary": "bad-request", "dance": "unknown-request"} {
-		_, err := p.gateway.request(t.Context(), do, []byte(`{}`))
+		_, err := end.Request(t.Context(), do, []byte(`{}`))
 		var refusal *door.Refusal
 		if !errors.As(err, &refusal) || refusal.Kind != kind {
 			t.Errorf("%s: %v", do, err)

@@ -17,8 +17,6 @@ import (
 )
 
 const (
-	// dialTime is longer than the agent's own patience, so that the agent's answer counts.
-	dialTime = 60 * time.Second
 	// localDialTime: the caller's kernel asks again.
 	localDialTime = 15 * time.Second
 	udpIdle       = 60 * time.Second
@@ -57,7 +55,7 @@ func (g *Gateway) reach(way way, to netip.AddrPort) (lane.Conn, error) {
 		}
 		return conn.(*net.TCPConn), nil
 	}
-	stream, _, err := g.lanes.open(g.ctx, lane.Header{Net: "tcp", To: to.String()})
+	stream, _, err := g.end.Open(g.ctx, lane.Header{Net: "tcp", To: to.String()})
 	return stream, err
 }
 
@@ -119,7 +117,7 @@ func (g *Gateway) UDP(flow *tun.Flow) {
 			relay(flow, conn, conn)
 		}
 	case byPod:
-		stream, _, err := g.lanes.open(g.ctx, lane.Header{Net: "udp", To: flow.To.String()})
+		stream, _, err := g.end.Open(g.ctx, lane.Header{Net: "udp", To: flow.To.String()})
 		if err == nil {
 			relay(flow, &framed{stream}, stream)
 		}

@@ -1,4 +1,4 @@
-package gateway
+package laptop
 
 import (
 	"context"
@@ -10,8 +10,12 @@ import (
 	"devcluster/agent/internal/lane"
 )
 
-// laneWait is how long a new connection waits where no lane stands.
-const laneWait = 10 * time.Second
+const (
+	// laneWait is how long a new connection waits where no lane stands.
+	laneWait = 10 * time.Second
+	// dialTime is longer than the agent's own patience, so that the agent's answer counts.
+	dialTime = 60 * time.Second
+)
 
 // errNoLane is a time-out to the application: its kernel asks again.
 var errNoLane = &lane.ErrnoError{Name: "ETIMEDOUT", Text: "no lane to the pod stands"}

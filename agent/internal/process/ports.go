@@ -1,0 +1,87 @@
+package process
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+
+	"devcluster/agent/internal/laptop"
+)
+
+// hosts are asked one after the other: what listens on "localhost" may have chosen either.
+var hosts = []string{"127.0.0.1", "::1"}
+
+// ports leads the pod's ports to the laptop's, and remembers who answered. It is safe for concurrent use.
+type ports struct {
+	locals map[uint16]uint16
+
+	mu       sync.Mutex
+	answered map[uint16]bool // by the pod's port: whether the last connection was accepted
+}
+
+func newPorts(locals map[uint16]uint16) *ports {
+	return &ports{locals: locals, answered: map[uint16]bool{}}
+}
+
+func (p *ports) local(port uint16) uint16 {
+	if local, known := p.locals[port]; known {
+		return local
+	}
+	return port
+}
+
+// dial connects to whoever serves port here.
+func (p *ports) dial(ctx context.Context, port uint16) (*net.TCPConn, error) {
+	local := strconv.Itoa(int(p.local(port)))
+	var first error
+	for _, host := range hosts {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(host, local))
+		if err == nil {
+			p.note(port, true)
+			return conn.(*net.TCPConn), nil
+		}
+		first = cmp.Or(first, err) // no IPv6 at all is no answer
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			break
+		}
+	}
+	p.note(port, false)
+	return nil, first
+}
+
+func (p *ports) note(port uint16, answered bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.answered[port] = answered
+}
+
+// silent tells the ports on which nobody listens: by the kernel's own list where it can be read, and else by
+// the last connection. One that was accepted shows somebody whom that list does not (a port that is forwarded).
+func (p *ports) silent() []laptop.Silent {
+	listening, known := listeners()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := map[uint16]bool{}
+	for port := range p.locals {
+		all[port] = true
+	}
+	for port := range p.answered {
+		all[port] = true
+	}
+	var found []laptop.Silent
+	for port := range all {
+		local := p.local(port)
+		answered, asked := p.answered[port]
+		if silent := asked && !answered; answered || (known && listening[local]) || (!known && !silent) {
+			continue
+		}
+		found = append(found, laptop.Silent{Port: port, Local: local})
+	}
+	slices.SortFunc(found, func(a, b laptop.Silent) int { return cmp.Compare(a.Port, b.Port) })
+	return found
+}
