@@ -27,7 +27,7 @@ from devcluster.errors import ConfigurationError
 from devcluster.rules.certificates import Ask, group_of, read_setting, reason_of
 from devcluster.rules.hosts import Host, find_hosts, is_list, qualify
 from devcluster.rules.image_environment import SAME_IMAGE, ImageEnvironment
-from devcluster.rules.proxies import extend_lists_in, extend_proxy_list
+from devcluster.rules.proxies import PROXY, extend_lists_in, extend_proxy_list
 from devcluster.rules.settings import asks_in_text, find_in_text
 from devcluster.rules.variables import (
     kept_by_name,
@@ -75,12 +75,14 @@ def rewrite_hosts(
     *elsewhere*: names that are rewritten in other places than the environment.
     """
     names = frozenset(services)
-    asks = _asks({**env, **(beside or {})})
+    beside = beside or {}
+    asks, listed = _asks({**env, **beside}), _listed(beside, names, namespace)
     result: dict[str, str] = {}
     made: dict[RewriteMade, None] = {}
     for key, value in env.items():
         if variables is None:
             hosts = _kept_by_others(key, hosts_of(key, value, names), asks)
+            hosts = tuple(_kept_by_file(value, host, listed) for host in hosts)
         else:
             hosts = chosen_hosts(value, names) if key in variables else ()
         result[key] = qualify(value, hosts, namespace)
@@ -128,6 +130,16 @@ def _kept_by_others(key: str, hosts: tuple[Host, ...], asks: Sequence[tuple[str,
     words = words_of(key)
     reason = reason_of(ask for other, ask in asks if other != key and ask.covers(words)) if hosts else ""
     return tuple(replace(host, kept=host.kept or reason) for host in hosts)
+
+
+def _kept_by_file(value: str, host: Host, listed: Collection[str]) -> Host:
+    return replace(host, kept=host.kept or (PROXY if value[host.start : host.end] in listed else ""))
+
+
+def _listed(beside: Mapping[str, str], names: Collection[str], namespace: str) -> frozenset[str]:
+    """Of *names* those that a list of the file's own leads past a proxy: it is not rewritten."""
+    lists = (_fit_proxies(key, value, names, namespace) for key, value in beside.items())
+    return frozenset(name for _, found in lists for name in found)
 
 
 def _fit_proxies(key: str, value: str, names: Collection[str], namespace: str) -> tuple[str, tuple[str, ...]]:

@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+PROXY = "the file's own NO_PROXY lists it"
+
 _LIST = re.compile(
     r"(?P<key>[A-Za-z_.-]*(?:no_?proxy|nonProxyHosts))[\"']?\s*[=:]\s*[\"']?(?P<value>[A-Za-z0-9.:*,|/_-]*)",
     re.ASCII | re.IGNORECASE,

@@ -358,7 +358,7 @@ def one_file(request: pytest.FixtureRequest, engine: Engine, tmp_path: Path) -> 
 async def test_a_root_that_is_one_file(pod: Pod, one_file: Target, tmp_path: Path) -> None:
     """By the last name of its mount path; what is promised of trees is promised of it."""
     pod.root = pod.root / "key"
-    pod.root.write_text("url = http://db:80\n")
+    pod.root.write_text("url = tcp://db:80\n")
     pod.root.chmod(0o440)
     os.chown(pod.root, 0, 2001)
     os.utime(pod.root, ns=(OLD, OLD))
@@ -377,7 +377,7 @@ async def test_a_root_that_is_one_file(pod: Pod, one_file: Target, tmp_path: Pat
     assert (await again(rewrite=rewriting)).rewrites == (FileRewrite("app.conf", 1, "db", "db.shop"),)
     assert await describe_local_changes(one_file, previous) == ()
     if isinstance(one_file, FileTarget):
-        assert one_file.path.read_text() == "url = http://db.shop:80\n"
+        assert one_file.path.read_text() == "url = tcp://db.shop:80\n"
         one_file.path.write_text("mine\n")
         pod.root.write_text("theirs\n")
         assert (await again(rewrite=rewriting)).kept_local == ("app.conf",)

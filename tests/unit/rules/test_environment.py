@@ -16,6 +16,7 @@ from devcluster.rules.environment import (
     render_hint,
     rewrite_hosts,
 )
+from devcluster.rules.proxies import PROXY
 from devcluster.rules.variables import COMPARED
 
 SERVICES = ("db", "web", "wordpress-mariadb", "a", "b")
@@ -240,6 +241,21 @@ def test_the_files_own_variables_speak_for_the_pods() -> None:
         "REDIS_HOST": "a",
         "NO_PROXY": "web",
     }
+
+
+@pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy", "JAVA_OPTS"])
+def test_a_host_that_the_files_own_list_leads_past_a_proxy_stays(name: str) -> None:
+    value = "-Dhttp.nonProxyHosts=web" if name == "JAVA_OPTS" else "localhost,web"
+    env = (("WEB_HOST", "web"), ("DB_HOST", "db"))
+    item = workload(environment=((name, value),))
+    got = local_environment(env, item, services=SERVICES, namespace="shop")
+    assert dict(got.variables) == {"WEB_HOST": "web", "DB_HOST": "db.shop", name: value}
+    assert got.rewrites[0] == RewriteMade("WEB_HOST", "web", "", PROXY)
+    both = workload(
+        environment=((name, f"{value},web.shop" if name != "JAVA_OPTS" else f"{value}|web.shop"),)
+    )
+    got = local_environment(env, both, services=SERVICES, namespace="shop")
+    assert dict(got.variables)["WEB_HOST"] == "web.shop"
 
 
 def test_a_name_that_is_rewritten_in_a_file_fits_the_proxies_too() -> None:
