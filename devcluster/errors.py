@@ -1,9 +1,8 @@
-"""Every error that devcluster expects, by whose fault it is; each has an exit code of its own.
+"""Every error that devcluster expects, by whose fault it is; each has its own exit code.
 
-A message says what is wrong and what was seen; the hint says what to do next.  A foreign
-exception (docker, kubernetes, asyncssh, OSError) is translated at the wall of its room in
-``edge``, with the object named, by ``raise … from``.  What is not one of these is a bug.
-No message ever holds a value of an environment: names only.
+A message says what is wrong and what was seen; the hint says what to do next.  A foreign exception (docker,
+kubernetes, asyncssh, OSError) is translated at the wall of its room in ``edge``, with the object named, by
+``raise … from``.  Any other exception is a bug.  No message ever holds a value of an environment, only names.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ class FailedError(DevclusterError):
 
 
 class ConfigurationError(DevclusterError):
-    """The file or the command line is wrong, or names what does not exist."""
+    """The file or the command line is wrong, or names something that does not exist."""
 
     exit_code = 2
 
 
 class FileError(ConfigurationError):
-    """Problems of the file: each begins a line with ``file:line:column:``, as editors and CI look for it."""
+    """Problems of the file: each begins a line with ``file:line:column:``, which editors and CI look for."""
 
 
 class ClusterError(DevclusterError):
@@ -66,17 +65,17 @@ class HeldError(DevclusterError):
 
 
 class LeftoverError(DevclusterError):
-    """Something of ours could not be undone; the message names it and the command that finishes."""
+    """What devcluster made could not be undone; the message names it and the command that finishes."""
 
     exit_code = 7
 
 
 class RemainsError(LeftoverError):
-    """What serves is as it was before us; only what the message names stays beside it."""
+    """The application is as it was before; only what the message names is left beside it."""
 
 
 def first_of(error: BaseException) -> BaseException:
-    """Of a group the first that is none."""
+    """The first exception of a group that is not a group itself."""
     return first_of(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
@@ -86,8 +85,8 @@ def kind_of(error: DevclusterError) -> type[DevclusterError]:
 
 
 def joined(errors: Sequence[DevclusterError]) -> DevclusterError:
-    """One for all: every message and every hint.  Its code is the gravest: what of ours is left over weighs
-    more than what was put back."""
+    """One error for all, with every message and every hint.  Its exit code is the gravest: something that is
+    left over is worse than something that was put back."""
     if len(errors) == 1:
         return errors[0]
     gravest = max(errors, key=lambda error: (error.exit_code, not isinstance(error, RemainsError)))

@@ -1,1 +1,1 @@
-"""The file: text to typed values, with every problem at once and the place of each."""
+"""The file: from text to typed values, with all problems at once and the place of each."""

@@ -1,4 +1,4 @@
-"""What was read, as the model's values: paths made absolute, variables of the shell filled in."""
+"""What was read, as values of the model: with absolute paths and the shell's variables filled in."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A Project as JSON and back, to hand it from one ``up`` to the host process of another.
 
-The shell that runs the second ``up`` resolved ``${VAR}`` and ``TOKEN:``; the host process has another
-environment, so it can't read the file again by itself.  The naive way, pickle, would run whatever
-stands in the message.
+The shell that runs the second ``up`` has resolved ``${VAR}`` and ``TOKEN:``; the host process has another
+environment, so it can't read the file again by itself.  The naive way, pickle, would run whatever is in the
+message.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from devcluster.config.model import Project
 
 
 def encode_project(project: Project) -> dict[str, Any]:
-    """Plain JSON; contains values of the environment, so it may travel on a private socket only."""
+    """Plain JSON.  It contains values of the environment, so it may travel only on a private socket."""
     encoded = _encode(project)
     assert isinstance(encoded, dict)
     return encoded

@@ -1,8 +1,9 @@
-"""When two written ports are one port of the laptop's, which Docker refuses half-way.
+"""When two written ports are one port of the laptop, which Docker refuses half-way.
 
-Rule: one question, asked of one workload's ports where the file is read and of all that an ``up`` starts
-together.  The naive way, to compare addresses as texts, lets ``0.0.0.0:80`` and ``127.0.0.1:80`` pass: the
-first is the second, too.  (``[::]`` is not ``0.0.0.0``: Docker binds each family by itself.)
+Rule: the same question is asked of one workload's ports when the file is read, and of all workloads that an
+``up`` starts together.  The naive way, to compare addresses as texts, accepts ``0.0.0.0:80`` beside
+``127.0.0.1:80``: the first includes the second.  (``[::]`` does not include ``0.0.0.0``: Docker binds each
+family separately.)
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from devcluster.config.model import Publish
 
 
 def exact_port(publish: Publish) -> int | None:
-    """The very port that was asked for; None where another will do: of several (``8000-8010:80``) Docker
-    takes the first that is free."""
+    """The port that has to be this one; None if another will do: of several (``8000-8010:80``) Docker takes
+    the first free one."""
     return publish.host if publish.written and publish.last is None else None
 
 
 def find_collisions(ports: Sequence[Publish]) -> list[tuple[int, int]]:
-    """Each of *ports* that an earlier one has already, as (index of the first, its own index)."""
+    """Each of *ports* that an earlier one already uses, as (index of the earlier one, its own index)."""
     seen: dict[tuple[str, int], list[int]] = {}
     result: list[tuple[int, int]] = []
     for index, publish in enumerate(ports):

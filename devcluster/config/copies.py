@@ -1,4 +1,4 @@
-"""``volumes``: what becomes of the pod's volumes."""
+"""``volumes``: what to do with the pod's volumes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VOLUME = Record(
 
 
 class Volumes:
-    """A table; Compose's list of binds gets an answer of its own."""
+    """A table.  Compose's list of binds gets its own answer."""
 
     table = Table(VOLUME)
 

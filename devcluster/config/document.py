@@ -1,9 +1,9 @@
-"""YAML text as a tree in which every value knows its place, and whether it stands under ``environment``.
+"""YAML text as a tree in which every value knows its place, and whether it is under ``environment``.
 
-``yaml.safe_load`` forgets lines, takes the last of two equal keys in silence, and turns ``off`` into
-False and ``22:22`` into 1342.  So: the composer's nodes, every scalar as the text that was written; the
+``yaml.safe_load`` forgets lines, silently takes the last of two equal keys, and turns ``off`` into False and
+``22:22`` into 1342.  So we take the composer's nodes, with every scalar as the text that was written; the
 shapes decide what it means.  Anchors, aliases and merge keys (``<<``) work as in Compose: a key written
-beside ``<<`` wins, and of several merged maps the first.
+beside ``<<`` wins, and the first of several merged maps.
 
 Source: https://yaml.org/spec/1.1/ and https://yaml.org/type/merge.html
 """
@@ -26,7 +26,7 @@ _TOKEN = re.compile(r"[,:?}\]-]|\\t|<[a-z ]+>")
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """``secret``: it stands under ``environment``."""
+    """``secret``: it is under ``environment``."""
 
     text: str = field(repr=False)
     null: bool
@@ -50,7 +50,7 @@ Item = Scalar | Sequence | Mapping
 
 
 def value_of(item: Item, name: str) -> Item | None:
-    """What stands behind *name* in a map."""
+    """The value of *name* in a map."""
     entries = item.entries if isinstance(item, Mapping) else ()
     return next((value for key, value in entries if key.text == name), None)
 
@@ -65,14 +65,14 @@ class Fault(Exception):  # noqa: N818 - never seen outside this room: it becomes
 
 
 def split_lines(text: str) -> list[str]:
-    """The lines as the composer counts them, so that a place meets the right one."""
+    """The lines as the composer counts them, so that a place refers to the right one."""
     return _BREAK.split(text)
 
 
 def compose(text: str) -> tuple[Item | None, tuple[Fault, ...], tuple[Span, ...]]:
     """The tree (None for an empty document), the faults in it, and where its values are.
 
-    Raises Fault where there is no tree.
+    Raises Fault if there is no tree.
     """
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -101,7 +101,7 @@ def _fault(error: yaml.MarkedYAMLError) -> Fault:
 
 
 def _harmless_token(found: re.Match[str]) -> str:
-    """PyYAML quotes what it found: a part of a secret, where the line holds one."""
+    """PyYAML quotes what it found, which may be a part of a secret."""
     return found[0] if _TOKEN.fullmatch(found[0].strip()[1:-1]) else ""
 
 
@@ -112,8 +112,8 @@ def _harmless(context: str | None) -> bool:
 class _Reader:
     """Turns nodes into items, once each: an alias gives the same item again.
 
-    What stands below ``x-…`` may hold whatever another program understands.  An alias takes it to where it
-    counts, so there it is looked at once more.
+    What is below ``x-…`` may be anything that another program understands.  An alias brings it to where it
+    matters, so it is read once more there.
     """
 
     def __init__(self, secrets: frozenset[Place]) -> None:
@@ -133,7 +133,7 @@ class _Reader:
             self.faults.append(Fault(start_of(node), text, ".".join(self._path)))
 
     def _note_twice(self, key: yaml.ScalarNode, first: int) -> None:
-        """Also below ``x-…``, since YAML itself forbids it; where an alias leads there again it was told."""
+        """Also below ``x-…``, since YAML itself forbids it; but once, however many aliases lead there."""
         if id(key) not in self._twice:
             self._twice.add(id(key))
             path = ".".join((*self._path, shown_key(key.value)))

@@ -1,8 +1,8 @@
 """``.env`` and ``env_file``: lines of ``NAME=value``, as Compose reads them.
 
-Single quotes: as it stands, over several lines too.  Double quotes: the same with ``\\n``, ``\\"`` and
-variables.  No quotes: up to `` #``, spaces around it cut, variables filled in.  A name alone is taken from
-the shell.  An error names the line and never the value.
+In single quotes a value is taken as it is, over several lines.  Double quotes add ``\\n``, ``\\"`` and
+variables.  Without quotes it ends at `` #``; spaces around it are cut and variables filled in.  A name alone
+gets its value from the shell.  An error names the line, never the value.
 
 Source: https://docs.docker.com/compose/how-tos/environment-variables/variable-interpolation/#env-file-syntax
 """
@@ -35,11 +35,11 @@ def parse_dotenv(
     fault: Callable[[int, str], None] = _fail,
     unset: Callable[[int, str], None] = _ignore,
 ) -> dict[str, str | None]:
-    """Names to values, None for a name alone.  *raw*: values as they stand, to the end of the line.
+    """Names to values, None for a name alone.  *raw*: values are taken as they are, to the end of the line.
 
-    *fault* is told of each line that is wrong; by default the first one is a ValueError.  Behind a quote that
-    is not closed nothing is looked at: a name there may be a piece of a secret.  *unset* is told of each
-    variable that a value needs and nobody has, with the line; '' where its name may be such a piece, too.
+    *fault* hears of each line that is wrong; by default the first one is a ValueError.  Nothing is read after
+    a quote that is not closed: a name there may be a piece of a secret.  *unset* hears of each variable that
+    a value needs and nobody has set, with the line; '' if its name, too, may be a piece of a secret.
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     result: dict[str, str | None] = {}

@@ -51,7 +51,7 @@ def parse_target(text: str) -> Target:
 
 def parse_ports(text: str) -> list[Publish]:
     """Compose's short form: ``8080``, ``80:8080``, ``127.0.0.1:80:8080/udp``, ``8000-8002:9000-9002``, and
-    ``8000-8010:80``, the first free one."""
+    ``8000-8010:80`` (the first free one)."""
     found = _PORT.fullmatch(text)
     if found is None:
         raise ValueError("expected [ADDRESS:][HOST:]CONTAINER[/udp]")
@@ -69,7 +69,7 @@ def parse_ports(text: str) -> list[Publish]:
 
 
 def parse_published(text: str) -> tuple[int | None, int | None]:
-    """The laptop's port, and the last one where any of several will do.  ``0``: any at all."""
+    """The laptop's port, and the last one if any of several will do.  ``0`` means any at all."""
     if not re.fullmatch(PUBLISHED, text, re.ASCII):
         raise ValueError("expected a port from 1 to 65535, or FIRST-LAST")
     if text == "0":
@@ -104,7 +104,7 @@ def _address(text: str | None) -> str:
 
 
 def parse_protocol(text: str) -> Literal["tcp", "udp"]:
-    """In any case, as Compose."""
+    """In upper or lower case, as in Compose."""
     if text.lower() not in ("tcp", "udp"):
         raise ValueError("expected tcp or udp")
     return "udp" if text.lower() == "udp" else "tcp"
@@ -191,9 +191,9 @@ def build_device(found: dict[str, Any]) -> str:
 
 
 def parse_cpus(text: str) -> float | None:
-    """None: 0, as many as there are."""
+    """None for 0, which means all of them."""
     number = float(text)
-    if not 0 <= number < 1 << 20 or "_" in text:  # NaN is refused, too
+    if not 0 <= number < 1 << 20 or "_" in text:  # NaN is refused as well
         raise ValueError
     return number or None
 

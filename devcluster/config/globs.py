@@ -1,7 +1,7 @@
 """Patterns of paths, as the agent's ``exclude`` reads them (Go's ``path.Match`` for each name, and ``**``).
 
-Both sides must mean the same: what the pod's side hides and the laptop's shows would look like work of the
-developer's.  So ``[^a-c]`` negates and ``[!a-c]`` does not, ``\\`` takes a letter as it is.
+Both sides must understand a pattern alike: a file that is excluded only in the pod would look like the
+developer's work.  So ``[^a-c]`` negates and ``[!a-c]`` does not, and ``\\`` takes a letter as it is.
 
 Source: https://pkg.go.dev/path#Match
 """
@@ -15,7 +15,7 @@ from functools import lru_cache
 
 
 def matches(path: str, patterns: Sequence[str]) -> bool:
-    """From the root, ``*`` within one name, ``**`` any number of names.  ValueError as ``check_glob``."""
+    """From the root; ``*`` within one name, ``**`` for any number of names.  ValueError as ``check_glob``."""
     return any(_pattern(pattern).fullmatch(path) for pattern in patterns)
 
 
@@ -25,7 +25,7 @@ def escape_glob(path: str) -> str:
 
 
 def check_glob(glob: str) -> None:
-    """ValueError for one that is malformed."""
+    """ValueError for a malformed pattern."""
     _pattern(glob)
 
 
@@ -61,7 +61,7 @@ def _element(glob: str) -> str:
 
 
 def _class(glob: str, at: int) -> tuple[str, int]:
-    """What stands behind ``[``, as a regular expression, and where it ends."""
+    """What follows ``[``, as a regular expression, and where it ends."""
     negated = glob[at : at + 1] == "^"
     at += negated
     ranges: list[str] = []

@@ -1,9 +1,9 @@
 """``${VAR}`` in the file's values, as Compose does it.
 
-Forms: ``$VAR``, ``${VAR}``, ``:-`` and ``-`` (default where empty or unset, where unset), ``:?`` and ``?``
-(an error with the text behind it), ``:+`` and ``+`` (another text where set); ``$$`` is a dollar.  What
-stands behind an operator may hold variables again.  The naive way, one regular expression, fails on
-``${A:-${B:-x}}``: so braces are counted.
+Forms: ``$VAR``, ``${VAR}``, ``:-`` and ``-`` (a default if it is empty or unset, if it is unset), ``:?`` and
+``?`` (an error with the text that follows), ``:+`` and ``+`` (another text if it is set); ``$$`` is a dollar
+sign.  What follows an operator may hold variables again.  The naive way, one regular expression, fails on
+``${A:-${B:-x}}``: so we count braces.
 
 Source: https://docs.docker.com/reference/compose-file/interpolation/
 """
@@ -24,9 +24,9 @@ be a password's ``$`` and what follows."""
 
 
 def interpolate(text: str, lookup: Lookup, *, unset: Unset = lambda name, braces: None) -> str:
-    """*text* with its variables.  *lookup* gives None for an unset one.
+    """*text* with its variables filled in.  *lookup* gives None for an unset one.
 
-    ValueError says what is wrong without any value.
+    ValueError says what is wrong, without any value.
     """
     return _expand(text, lookup, unset, 0) if "$" in text else text
 

@@ -1,6 +1,5 @@
-"""Every key of the file: its shape, and what it says.  Parser, JSON Schema and reference test read this.
-
-``Later`` marks what the contract names and nobody has built: checked, then refused.
+"""Every key of the file: its shape and its meaning.  The parser, the JSON Schema and a test of the reference
+read this.  ``Later`` marks a key that is not built yet: it is checked, then refused.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Find the file, read it, and say all that is wrong with it at once.
+"""Find the file, read it, and tell everything that is wrong with it at once.
 
-``parse_project`` is pure; ``load_project`` brings it the file, ``.env`` beside it and the env files.
+``parse_project`` is pure; ``load_project`` reads the file, ``.env`` beside it and the env files for it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def find_file(cwd: Path) -> Path | None:
     """``devcluster.yaml`` in *cwd* or the nearest parent that has one."""
     for folder in (cwd, *cwd.parents):
         for name in NAMES:
-            if os.path.isfile(folder / name):  # a folder that may not be looked into has none
+            if os.path.isfile(folder / name):  # a folder that can't be read has none
                 return folder / name
     return None
 
@@ -45,8 +45,8 @@ def load_project(
     environ: Mapping[str, str],
     warn: Callable[[str], None] = _ignore,
 ) -> Project:
-    """The project of *file* (relative to *cwd*); ConfigurationError with every problem.  *warn* gets what is
-    no error but may be a slip."""
+    """The project of *file* (relative to *cwd*); ConfigurationError with every problem.  *warn* hears of what
+    is not an error but may be a mistake."""
     path = _real(cwd / file)
     home = os.path.realpath(cwd)
     text, others, unset = _read_text(path), list[str](), _Unset(warn)
@@ -63,8 +63,8 @@ def load_project(
 
 
 class _Unset:
-    """Says of each variable once that nobody has set it: as with Compose that is an empty text, and a slip of
-    the pen as often as not.  What has a default is silent."""
+    """Warns once of each variable that nobody has set.  As with Compose it is empty then, which is often a
+    mistake.  A variable with a default is not one."""
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self._warn = warn
@@ -81,8 +81,9 @@ class _Unset:
 
 
 def _real(path: Path) -> Path:
-    """In the folder's real name: it is the project's, be one in it, say ``../devcluster.yaml`` or come by
-    a symbolic link.  A link that is the file itself belongs where it stands, as with Compose."""
+    """With the folder's real name, which names the project however one gets there: from within, by
+    ``../devcluster.yaml``, by a symbolic link.  A link in place of the file belongs to its own folder,
+    as with Compose."""
     return Path(os.path.realpath(path.parent)) / path.name
 
 
@@ -98,7 +99,7 @@ def _read_text(path: Path) -> str:
 def _read_dotenv(
     path: Path, home: str, environ: Mapping[str, str], others: list[str], unset: _Unset
 ) -> dict[str, str]:
-    """*others* gets what is wrong with it, to be told with all that is wrong with the file."""
+    """What is wrong with it goes to *others*, to be told together with what is wrong with the file."""
     if not path.is_file():
         return {}
     shown = os.path.relpath(path, home)
@@ -165,5 +166,5 @@ def _lookup(environ: Mapping[str, str], dotenv: Mapping[str, str]) -> Lookup:
 
 
 def normalise_name(folder: str) -> str:
-    """A folder's name as Compose makes a project's name of it."""
+    """The project's name that Compose makes of a folder's."""
     return re.sub(r"[^a-z0-9_-]", "", folder.lower()).lstrip("_-")[:63] or "devcluster"

@@ -1,5 +1,5 @@
 """What ``devcluster.yaml`` says, as values.  Defaults that need no cluster are filled in here;
-whatever only the live workload knows stays ``None`` and is derived later (``rules``).
+what only the live workload knows stays ``None`` and is derived later (``rules``).
 
 Durations are seconds (float), sizes are bytes (int), paths are absolute.
 """
@@ -43,7 +43,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """``kind/name/container``; None where the file leaves it to the cluster."""
+    """``kind/name/container``; None if the file leaves it to the cluster."""
 
     name: str
     kind: Kind | None = None
@@ -53,7 +53,7 @@ class Target:
 @dataclass(frozen=True, slots=True)
 class Publish:
     """One published port.  ``host`` None: any free one; with ``last``: the first free one from ``host`` up to
-    it.  ``written``: it stands in the file, so a taken port is an error."""
+    it.  ``written``: it is in the file, so a taken port is an error."""
 
     container: int
     host: int | None
@@ -89,7 +89,7 @@ class VolumeRule:
 class Mount:
     """One Compose bind or named volume under ``mounts``.
 
-    ``propagation`` '' is Docker's (rprivate); ``create``: a missing folder of the laptop is made;
+    ``propagation`` '' is Docker's (rprivate); ``create``: a missing folder of the laptop is created;
     ``copy``: an empty volume starts with the image's content; ``size`` (bytes), ``permissions``: a tmpfs'.
     """
 
@@ -119,7 +119,7 @@ class Healthcheck:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """Compose's keys that pass to ``docker run`` as they are; None or () where not written."""
+    """Compose's keys that pass to ``docker run`` as they are; None or () if not written."""
 
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()

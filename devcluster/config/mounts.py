@@ -50,7 +50,7 @@ _LONG_MOUNT = Record(
 
 
 class _LongMount:
-    """A bind needs a folder: without one it would be the project's."""
+    """A bind needs a source: without one it would be the project's folder."""
 
     def read(self, item: Item, where: Reading) -> Any:
         found = _LONG_MOUNT.read(item, where)
@@ -69,7 +69,7 @@ TMPFS_LIST = many(TMPFS, alone=True)
 
 
 def note_mounts(workload: Mapping, where: Reading) -> None:
-    """Each place where something stands already, at the later one."""
+    """Notes each mount at a place that an earlier one already has."""
     seen: set[str] = set()
     for target, item, inside in (*_mounted(workload, where), *_in_memory(workload, where)):
         if target in seen:

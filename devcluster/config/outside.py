@@ -1,7 +1,7 @@
-"""What the file names and another file says: ``env_file``, and a seccomp profile under ``security_opt``.
+"""What other files say: those of ``env_file``, and a seccomp profile of ``security_opt``.
 
-Read with the file, so that what is wrong there is told beside all else, at the place of the name.  No message
-shows a value of theirs.
+They are read with the file, so that what is wrong in them is told with everything else, at the place of their
+name.  No message shows a value of theirs.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _FILES = many(
 
 
 class EnvFiles:
-    """Paths; gives the variables of all of them, None for one without a value, the last one's first."""
+    """Paths; gives the variables of all files, None for one without a value.  A later file wins."""
 
     def read(self, item: Item, where: Reading) -> tuple[tuple[str, str | None], ...]:
         several = isinstance(item, Items)
@@ -82,7 +82,7 @@ def _read_file(entry: Any, item: Item, where: Reading, before: Variables) -> Var
 
 
 def _known(lookup: Lookup, before: Variables) -> Lookup:
-    """What an env file may use: the shell's, else what the files before it set."""
+    """What an env file may refer to: the shell's variables, then those that earlier files set."""
 
     def known(name: str) -> str | None:
         value = lookup(name)
@@ -92,7 +92,7 @@ def _known(lookup: Lookup, before: Variables) -> Lookup:
 
 
 class SecurityOptions:
-    """Docker's; a seccomp profile travels as its text, since the engine can't read the laptop's files."""
+    """Docker's.  A seccomp profile is sent as its text, since the engine can't read the laptop's files."""
 
     lines = many(TEXT)
 
@@ -125,7 +125,7 @@ class SecurityOptions:
 
 
 def absolute(path: str, folder: Path) -> Path:
-    """Relative to the file, as in Compose; ``..`` taken out without asking the disk."""
+    """Relative to the file, as in Compose; ``..`` is resolved without looking at the disk."""
     return Path(os.path.normpath(folder / os.path.expanduser(path)))
 
 

@@ -1,4 +1,4 @@
-"""Where in the file its values are, so that an error's source line shows none but the one that is wrong.
+"""Where the values are in the file, so that an error's source line shows only the one that is wrong.
 
 Rule: every value is hidden, whatever its key.  The naive way, to hide what is below ``environment:``, shows a
 password as soon as its line is indented wrongly; a guess which words may be secret is never finished.
@@ -25,14 +25,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A value's text from ``start`` up to ``end`` (excluded); ``secret``: it stands under ``environment``."""
+    """A value's text from ``start`` up to ``end`` (excluded); ``secret``: it is under ``environment``."""
 
     start: Place
     end: Place
     secret: bool = False
 
     def on(self, line: int, width: int) -> tuple[int, int]:
-        """The part of *line* in it, as indexes; (0, 0) where there is none."""
+        """The part of *line* in it, as indexes; (0, 0) if there is none."""
         if not self.start.line <= line <= self.end.line:
             return 0, 0
         first = self.start.column - 1 if line == self.start.line else 0

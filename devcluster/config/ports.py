@@ -1,4 +1,4 @@
-"""``ports``, in Compose's short and long form.  Two for one port of the laptop Docker refuses, too late."""
+"""``ports``, in Compose's short and long form.  Docker refuses two for one laptop's port too late."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with the file: every problem at once, each with its place and its line.
+"""What is wrong with the file: all problems at once, each with its place and its line.
 
 Rule: the source line shows only the value that is wrong, and under ``environment`` not even that one.
 """
@@ -22,7 +22,7 @@ _NEAR = 0.7  # of 1
 @dataclass(frozen=True, slots=True)
 class Problem:
     """``path``: dotted, '' for the whole file.  ``near``: what may have been meant, or ''.  ``shown``: the
-    value at ``place`` is what is wrong, and no secret."""
+    value at ``place`` is what is wrong, and not a secret."""
 
     place: Place
     path: str
@@ -41,7 +41,7 @@ class Invalid(Exception):  # noqa: N818 - never seen outside this room: it becom
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A slip of the pen's; '' where it may be a word of its own."""
+    """The known name of which *name* may be a typo; '' if it is not near to one."""
     found = get_close_matches(name.lower(), sorted(known), 1, _NEAR)
     return found[0] if found else ""
 
@@ -60,7 +60,7 @@ def refuse(
     others: Sequence[str] = (),
 ) -> None:
     """FileError with all *problems* in the order of the file, after *others*, which are of another file;
-    returns where there are none.  *lines*: none are shown where it is empty; *values*: where values are."""
+    returns if there are none.  *lines*: if empty, none is shown; *values*: where values are."""
     blocks = [*others, *(_block(problem, shown, lines, values) for problem in _sorted(problems))]
     if blocks:
         raise FileError("\n".join(blocks))
@@ -86,7 +86,7 @@ def _block(problem: Problem, shown: str, lines: Sequence[str], values: Sequence[
 
 
 def _window(source: str, caret: int) -> tuple[str, int]:
-    """Of a long line what stands around the caret; masked before, so that nothing is cut into view."""
+    """Of a long line the part around the caret.  It is masked already, so cutting reveals nothing."""
     if len(source) <= _WIDEST:
         return source, caret
     start = max(0, min(caret - 1 - _WIDEST // 2, len(source) - _WIDEST))
@@ -95,8 +95,8 @@ def _window(source: str, caret: int) -> tuple[str, int]:
 
 
 def _masked(source: str, column: int, spans: Sequence[tuple[int, int]]) -> tuple[str, int]:
-    """The line without what is in *spans* and without comments (one may hold a value's former self), and
-    where the caret stands in it."""
+    """The line without what is in *spans* and without comments (one may hold a former value), and
+    where the caret is in it."""
     result, at, caret = "", 0, column
     for start, end in (*sorted(spans), (len(source), len(source))):
         plain = source[at:start]

@@ -1,7 +1,7 @@
-"""The file as it was understood, defaults filled in; values of the environment are masked.
+"""The file as it was understood, with defaults; values of the environment are masked.
 
-What only the cluster knows is left out, so the text can be read again: it means the same, but for the
-values of the environment.
+What only the cluster knows is left out, so the text can be read again and means the same, except
+for the values of the environment.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _project(project: Project) -> dict[str, Any]:
 
 
 def _written(**values: Any) -> dict[str, Any]:
-    """Without what the file does not say; an empty list or map is something said."""
+    """Without what the file does not say.  An empty list or map counts as said."""
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -154,7 +154,7 @@ def _healthcheck(health: Healthcheck) -> Any:
 
 
 def _runtime(runtime: Runtime) -> dict[str, Any]:
-    """Only what differs from Docker's own."""
+    """Only what differs from Docker's defaults."""
     result: dict[str, Any] = {}
     plain = Runtime()
     for name in Runtime.__dataclass_fields__:

@@ -1,4 +1,4 @@
-"""The file's JSON Schema, from the very table that the parser reads.
+"""The file's JSON Schema, from the table that the parser reads.
 
 A key that is not built yet is in it as ``{"not": {}}``, so that an editor refuses it as the parser does.
 """

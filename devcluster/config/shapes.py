@@ -1,8 +1,8 @@
-"""What a key's value may look like: each shape reads an item of the file, and says itself as JSON Schema.
+"""What a key's value may look like: each shape reads an item of the file and gives its JSON Schema.
 
 Parser and schema come from the same values (``keys``), so they can't drift.  ``read`` never stops at the
-first problem: it notes it, with path and place, and goes on beside it.  What it returns is only used where
-nothing was noted.
+first problem: it notes it, with path and place, and goes on.  What it returns is used only if nothing was
+noted.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ LATER = "not built yet"
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What lies outside the file: ``folder`` where relative paths start; ``lookup``: a variable's value;
-    ``read``: another file's text, raising OSError or UnicodeDecodeError; ``unset``: told of a variable
-    without value and default ('': its name may be a piece of a secret), and where (in the file, or as
+    """What is outside the file.  ``folder``: where relative paths start; ``lookup``: a variable's value;
+    ``read``: another file's text, raising OSError or UnicodeDecodeError; ``unset`` hears of a variable
+    without value and default ('': its name may be a piece of a secret), and where it is (in the file, or
     ``FILE:LINE:1`` in another)."""
 
     folder: Path
@@ -57,17 +57,17 @@ class Reading:
         return replace(self, path=f"{self.path}[{index}]")
 
     def apart(self) -> Reading:
-        """To read once more what was read, and noted, before."""
+        """To read again what was read before, without noting its problems twice."""
         return replace(self, problems=[])
 
     def note(self, item: Item, text: str, near: str = "") -> None:
-        """The source line shows *item*, unless it stands under ``environment``."""
+        """The source line shows *item*, unless it is under ``environment``."""
         shown = isinstance(item, Scalar) and not item.secret
         self.problems.append(Problem(item.place, self.path, text, near, shown))
 
     def note_kind(self, item: Item, expected: str) -> None:
-        """*item* is no map or list.  A text in its place may be a variable that is indented wrongly, so it is
-        not shown."""
+        """*item* is not a map or list.  A text in its place may be a variable that is indented wrongly, so
+        it is not shown."""
         self.problems.append(Problem(item.place, self.path, f"expected {expected}, got {kind_of(item)}"))
 
     def text(self, item: Item, expected: str) -> str:
@@ -83,13 +83,13 @@ class Reading:
         self.around.unset("" if item.secret and not braces else name, item.place)
 
     def show(self, item: Item) -> str:
-        """What stands there, for a message: as written, so never what a variable holds."""
+        """The item for a message: as written, so never the value of a variable."""
         if isinstance(item, Scalar) and not item.null:
             return "***" if item.secret else f'"{_escaped(item)}"'
         return kind_of(item)
 
     def told(self, item: Item | None, value: object) -> str:
-        """*value*, which was read of *item*, for a message: as written where a variable filled it in."""
+        """*value*, which was read from *item*, for a message: as written if it came from a variable."""
         if not isinstance(item, Scalar):
             return str(value)
         if item.secret:
@@ -115,7 +115,7 @@ def _escaped(item: Scalar) -> str:
 
 
 def spelled(pattern: str, *others: Schema) -> Schema:
-    """As JSON Schema: a text that is like *pattern* (ECMA-262's) or holds a variable, or one of *others*."""
+    """The JSON Schema of a text that matches *pattern* (of ECMA-262) or holds a variable, or of *others*."""
     string: Schema = {"type": "string", "pattern": rf"^(?:{pattern})$|\$"}
     return {"anyOf": [string, *others]} if others else string
 
@@ -128,8 +128,8 @@ class Shape(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A scalar that *parse* turns into a value; its ValueError may say what was expected.  *json*: as far as
-    a schema can say it, and never less than *parse* takes."""
+    """A scalar that *parse* turns into a value; its ValueError may say what was expected.  *json*: the
+    schema, which accepts at least what *parse* takes."""
 
     parse: Callable[[str], Any]
     expected: str
@@ -159,7 +159,7 @@ def text(expected: str = "text", pattern: str = "") -> Parsed:
 
     if not pattern:
         return Parsed(parse, expected, ANY_SCALAR)
-    # What YAML takes for a number or a flag is the text that was written.
+    # What YAML takes for a number or a flag is read as the text that was written.
     like = {"type": "integer", "minimum": 0} if re.fullmatch(pattern, "1") else None
     json = spelled(pattern, *([like] if like else []))
     return Parsed(parse, expected, ANY_FILLED if pattern == FILLED else json)
@@ -186,7 +186,7 @@ def _flag(value: str) -> bool:
 
 
 def any_case(*words: str) -> str:
-    """A pattern for *words*; ECMA-262 has no flag within one."""
+    """A pattern for *words* in upper or lower case; ECMA-262 has no flag for that within one."""
     return "|".join("".join(f"[{it.upper()}{it}]" for it in word) for word in words)
 
 
@@ -195,8 +195,8 @@ FLAG = Parsed(_flag, "true or false", spelled(any_case(*_WORDS), {"type": "boole
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of some words; *later*: those that are understood and refused.  Where ``off`` is one, ``false`` is
-    the same: YAML 1.1 reads ``off`` so, and a program that writes the file leaves that."""
+    """One of some words; *later*: those that are understood and refused.  If ``off`` is one, ``false`` means
+    the same: YAML 1.1 reads ``off`` so, and a program that writes the file may write that."""
 
     now: tuple[str, ...]
     later: tuple[str, ...] = ()

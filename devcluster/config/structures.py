@@ -18,7 +18,7 @@ ANY = r"[\s\S]*"
 
 @dataclass(frozen=True, slots=True)
 class Many:
-    """A list; *alone*: one element may stand without the list."""
+    """A list; *alone*: a single element may be written without the list."""
 
     each: Shape
     alone: bool = False
@@ -40,8 +40,8 @@ class Many:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Compose's ``NAME=value`` list, or a map; *bare*: a name may stand without a value (then None);
-    *repeated*: it may stand several times, and have a list of values in a map; *value*: a pattern, for the
+    """Compose's ``NAME=value`` list, or a map; *bare*: a name may have no value (then None);
+    *repeated*: it may occur several times, and have a list of values in a map; *value*: a pattern, for the
     schema."""
 
     bare: bool = False
@@ -117,8 +117,8 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A command: a list, or a line that is split as a shell would (and not run by one).  Nothing is the
-    default, as if it had not been written: so one undoes what ``<<`` brought."""
+    """A command: a list, or a line that is split as a shell would (and not run by one).  Without a
+    value it is as if it had not been written, which undoes what ``<<`` brought."""
 
     def read(self, item: Item, where: Reading) -> Any:
         if isinstance(item, Scalar) and item.null:
@@ -140,7 +140,7 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Either:
-    """By what stands there: a scalar, a list or a map."""
+    """Different shapes for a scalar, a list and a map."""
 
     expected: str
     scalar: Shape | None = None
@@ -167,7 +167,7 @@ class Later:
 
     def read(self, item: Item, where: Reading) -> Any:
         self.shape.read(item, where)
-        where.note(item, LATER)  # also where it is wrong: to mend it first would be for nothing
+        where.note(item, LATER)  # also if it is wrong: correcting it first would be for nothing
         return None
 
     def schema(self) -> Schema:
@@ -185,8 +185,8 @@ class Anything:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key of a map; ``says``: its meaning in one line, for the schema and for people; ``unless``: where
-    one of these stands the key is not missed, since its answer says what to write."""
+    """One key of a map; ``says``: its meaning in one line, for the schema and for people; ``unless``: if
+    one of these is there the key is not missed, since its answer says what to write."""
 
     name: str
     shape: Shape
@@ -199,9 +199,8 @@ class Key:
 class Record:
     """A map with known keys; ``x-…`` is skipped.  ``build`` makes a value of what was read.
 
-    ``empty``: nothing behind the colon means no settings.  ``check`` notes what is wrong of several keys
-    together, whichever else is.  ``elsewhere``: keys that only another program has, and what to do about
-    each.
+    ``empty``: no value means no settings.  ``check`` notes what is wrong with several keys together, whatever
+    else is wrong.  ``elsewhere``: keys that only another program has, and what to do about each.
     """
 
     keys: tuple[Key, ...]
@@ -292,5 +291,5 @@ def many(each: Shape, *, alone: bool = False, expected: str = "a list") -> Many:
 
 
 def flatten(parts: Sequence[Any]) -> tuple[Any, ...]:
-    """Some elements of a list mean several things (a range of ports)."""
+    """For elements that stand for several values (a range of ports)."""
     return tuple(each for part in parts for each in (part if isinstance(part, list) else [part]))

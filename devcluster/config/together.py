@@ -1,6 +1,6 @@
-"""What several workloads say together: wrong only beside each other, and found whatever else is wrong.
+"""What is wrong only between several workloads, and must be found whatever else is wrong.
 
-So it is read anew from the file's nodes: a workload with a mistyped key has no value, and still a target.
+So it is read again from the file's nodes: a workload with a mistyped key has no value, but it has a target.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from devcluster.config.values import FILLED, TARGET
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One workload; ``where``: within it."""
+    """One workload; ``where`` is within it."""
 
     name: Scalar
     value: Item
@@ -47,7 +47,7 @@ class Workloads:
         return found
 
     def _note_name(self, entry: _Entry) -> None:
-        """It is the target, where none is written."""
+        """The name is the target if none is written."""
         name, empty = entry.name.text, isinstance(entry.value, Scalar) and entry.value.null
         nameless = empty or (isinstance(entry.value, Mapping) and value_of(entry.value, "target") is None)
         if nameless and re.fullmatch(self.table.names, name) and not re.fullmatch(forms.NAMED, name):
@@ -65,7 +65,7 @@ class Workloads:
 
 
 def _note_targets(entries: Iterable[_Entry]) -> None:
-    """One workload of the cluster has one agent, one Secret and one holder: also with several containers."""
+    """A workload of the cluster has one agent, one Secret and one holder, however many containers it has."""
     seen: dict[tuple[str | None, str], Scalar] = {}
     for entry in entries:
         place = value_of(entry.value, "target")
@@ -84,7 +84,7 @@ def _note_targets(entries: Iterable[_Entry]) -> None:
 
 
 def _note_folders(entries: Iterable[_Entry]) -> None:
-    """Of two copies in one folder, or one within the other's, each would remove what is not its own."""
+    """Of two copies in one folder, or in a folder within the other's, each would remove the other's files."""
     seen: list[tuple[Path, str, str]] = []
     for entry in entries:
         for item, folder, where in _folders(entry):
@@ -98,7 +98,7 @@ def _note_folders(entries: Iterable[_Entry]) -> None:
 
 
 def _folders(entry: _Entry) -> Iterator[tuple[Item, Path, Reading]]:
-    """Where its copies are to live, as far as that can be read."""
+    """The folders of its copies, as far as they can be read."""
     volumes = value_of(entry.value, "volumes")
     for name, rule in volumes.entries if isinstance(volumes, Mapping) else ():
         where = entry.where.into("volumes").into(name.text)
@@ -110,5 +110,5 @@ def _folders(entry: _Entry) -> Iterator[tuple[Item, Path, Reading]]:
 
 
 def _near(entry: _Entry, item: Item | None) -> Item:
-    """*item*, but for one that stands elsewhere, behind an alias."""
+    """*item*, or the workload's name if an alias leads elsewhere."""
     return entry.name if item is None or item.place < entry.name.place else item

@@ -28,7 +28,7 @@ def parse_duration(text: str) -> float:
 
 
 def parse_mode(text: str) -> int:
-    """Permissions as YAML writes them: octal behind ``0o`` or ``0``, else decimal."""
+    """Permissions as YAML writes them: octal after ``0o`` or ``0``, else decimal."""
     digits = text.strip().lower().replace("0o", "0", 1)
     try:
         mode = int(digits, 8 if digits.startswith("0") else 10)

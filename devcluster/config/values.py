@@ -1,4 +1,4 @@
-"""Single values of the file, by name: how each is read, and how a schema says it."""
+"""Single values of the file, by name: how each is read, and its schema."""
 
 from __future__ import annotations
 
