@@ -1,4 +1,4 @@
-"""``role`` and ``doctor``: what is needed, and whether it is there."""
+"""``role`` and ``doctor``: what devcluster needs, and whether it is there."""
 
 from __future__ import annotations
 

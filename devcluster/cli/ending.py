@@ -1,4 +1,4 @@
-"""The ways a command ends: done, an expected error, ^C, a bug.  Each has its exit code (CONTRACT)."""
+"""The ways a command ends: done, an expected error, ^C, a bug.  Each has an exit code (docs/reference.md)."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def run_to_the_end(command: click.Command) -> NoReturn:
 
 
 def _open_closed_streams() -> None:
-    """A stream that the shell closed (`>&-`) leads nowhere.  Left closed, its number would be that of the
-    next file or connection that is opened, and what is printed would go there."""
+    """Lead each stream that the shell closed (`>&-`) nowhere.  Left closed, its number would go to the next
+    file or connection that is opened, and what is printed would end up there."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:  # the lowest that is free
         os.set_inheritable(number, True)
     os.close(number)
@@ -51,13 +51,13 @@ def _code(command: click.Command, options: Options) -> int:
     except click.ClickException as error:
         return _usage(error, options)
     except (KeyboardInterrupt, click.Abort) as error:
-        # click takes an EOFError, which is also asyncio's word for a peer that hung up, for ^D.
+        # click takes an EOFError for ^D, but asyncio raises it for a peer that hung up, too.
         cause = error.__cause__
         return _bug(cause, options) if isinstance(cause, EOFError) else _interrupted(options)
     except SystemExit:
         if sys.stdout is stdout:
             raise
-        return 0  # click has seen a broken pipe: nothing has failed, nobody reads on
+        return 0  # click has seen a broken pipe: nothing has failed, but nobody reads any longer
     except DevclusterError as error:
         return _expected(error, options)
     except BaseExceptionGroup as group:
@@ -67,8 +67,8 @@ def _code(command: click.Command, options: Options) -> int:
 
 
 def _leave(code: int) -> NoReturn:
-    """Without the threads that still wait for an answer nobody needs any more: Python would join them, for as
-    long as a minute after ^C where the API server is silent."""
+    """Exit without waiting for threads whose answers nobody needs: Python would join them, for up to a minute
+    after ^C if the API server is silent."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -87,7 +87,7 @@ def _interrupted(options: Options) -> int:
 
 
 def _usage(error: click.ClickException, options: Options) -> int:
-    """A word that does not parse; the options before it may not have been stored yet."""
+    """For a word that does not parse.  The options before it may not have been stored yet."""
     if _asked_for_json(sys.argv[1:]):
         options.output = "json"
     _document(options, error.format_message(), "", error.exit_code)
@@ -103,7 +103,7 @@ def _asked_for_json(words: list[str]) -> bool:
 
 
 def _document(options: Options, message: str, hint: str, code: int) -> None:
-    """With ``-o json``; not where the result is told already, of which there is one."""
+    """With ``-o json``, unless the command's one document has been printed."""
     if options.json and not options.answered:
         problem = {"message": message, "hint": hint, "exit_code": code}
         click.echo(json.dumps({"error": problem}, ensure_ascii=False))
@@ -114,7 +114,7 @@ def _group(group: BaseExceptionGroup[BaseException], options: Options) -> int:
     if bugs is not None:
         return _bug(bugs, options)
     expected, _ = group.split(DevclusterError)
-    if expected is None:  # who read our output has gone
+    if expected is None:  # whoever read our output has gone
         return 0
     inner = first_of(expected)
     assert isinstance(inner, DevclusterError)
@@ -133,7 +133,7 @@ def _expected(error: DevclusterError, options: Options) -> int:
 
 
 def _say_where(error: BaseException) -> None:
-    """Where each error of the chain was raised.  Their texts stay out: a library's may hold a value."""
+    """Where each error of the chain was raised.  Their texts are left out: a library's may hold a value."""
     cause: BaseException | None = error
     while cause is not None:
         for frame in traceback.extract_tb(cause.__traceback__)[-3:]:

@@ -1,4 +1,4 @@
-"""``logs``, ``exec``, ``restart``: of the local containers."""
+"""``logs``, ``exec`` and ``restart``, for local containers."""
 
 from __future__ import annotations
 

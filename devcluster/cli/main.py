@@ -31,7 +31,7 @@ _LATER = ("completion", "diff", "init")
 
 
 class Lazy(click.Group):
-    """Imports a command's module when it is called or asked for its help."""
+    """Imports a command's module only when the command is called or its help is needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -69,7 +69,7 @@ def devcluster() -> None:
 
 
 def main() -> None:
-    """The console script's entry: one of the endings of ``cli.ending`` for each way out."""
+    """The console script's entry; ``cli.ending`` has an ending for each way out."""
     from devcluster.cli.ending import run_to_the_end
 
     run_to_the_end(devcluster)

@@ -1,4 +1,4 @@
-"""The options that every command knows, before the command's name or behind it."""
+"""The options that every command knows, before or after the command's name."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Options:
     """Filled by the options as they are parsed; the one nearest to the command wins.
 
-    ``answered``: the one document of ``-o json`` is printed.  ``streams``: there is none, but a line now and
-    then until ^C, or another program's output.
+    ``answered``: the one document of ``-o json`` has been printed.  ``streams``: there is none, but lines
+    until ^C, or another program's output.
     """
 
     file: Path | None = None
@@ -38,7 +38,7 @@ class Options:
 
     @property
     def color(self) -> bool | None:
-        """For click: False never, None where the output is a terminal."""
+        """For click: False for never, None for only on a terminal."""
         return False if self.no_color or os.environ.get("NO_COLOR") else None
 
 
@@ -56,7 +56,7 @@ def common(function: F) -> F:
 
 
 def common_but_f(function: F) -> F:
-    """The same for ``logs``, where ``-f`` is to follow, as everywhere: the file is ``--file`` behind it."""
+    """The same for ``logs``, where ``-f`` means to follow, as elsewhere; the file is ``--file`` there."""
     for declare in reversed((_option("--file", **_FILE), *_DECLARATIONS[1:])):
         function = declare(function)
     return function

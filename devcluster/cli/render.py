@@ -27,8 +27,8 @@ class Printer:
         self._began = time.monotonic()
 
     def progress(self, progress: Progress) -> None:
-        """A line of progress; one with a size is overwritten in place on a terminal.  Where nobody reads it
-        the work goes on: it may be handing back."""
+        """A line of progress; one with a size is overwritten in place on a terminal.  If nobody reads it
+        the work goes on, since it may be handing back."""
         ended = progress.seconds is not None
         if not self._options.quiet and (self._options.verbose or not ended):
             with contextlib.suppress(BrokenPipeError):
@@ -48,12 +48,12 @@ class Printer:
         self._open_line = live
 
     def log(self, subject: str, line: str) -> None:
-        """A line of a local container's log; beside a document it is no result."""
+        """A line of a local container's log.  With a document it is not the result, so it goes to stderr."""
         text = f"{click.style(subject, fg='blue')} | {line}"
         click.echo(text, err=self._options.json, color=self._options.color)
 
     def document(self, value: Any) -> None:
-        """The command's one document: an error that comes later is told on stderr alone."""
+        """The command's one document.  A later error is told only on stderr."""
         self._options.answered = True
         click.echo(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False))
 

@@ -18,8 +18,8 @@ from devcluster.run.request import Request, check_names
 def read_request(
     options: Options, workloads: tuple[str, ...] = (), *, file_needed: bool = True, checked: bool = True
 ) -> Request:
-    """Read the file (unless it may be absent and is) and check the named workloads against it, unless they
-    may have been taken out of it (*checked* False)."""
+    """Read the file, if there is one or *file_needed*, and check that it has the named workloads, unless they
+    may have been taken out of it (not *checked*)."""
     from devcluster.config.load import find_file, load_project
 
     cwd = _cwd()

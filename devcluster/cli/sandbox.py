@@ -1,4 +1,4 @@
-"""``devcluster sandbox``: a throwaway Kubernetes of one node."""
+"""``devcluster sandbox``: a throwaway Kubernetes with one node."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What ``doctor`` makes of what it saw: a line each, and a remedy if something is wrong.
 
-``bad``: `up` would fail.  ``warning``: it works, with less than it could have, or not for long.
+``bad``: `up` would fail.  ``warning``: it works, but not as well as it could, or not for long.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SOON = datetime.timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """``subject``: docker, cluster, credentials, rights, lane or clock.  ``exit_code``: where it is bad."""
+    """``subject``: docker, cluster, credentials, rights, lane or clock.  ``exit_code``: if it is bad."""
 
     subject: str
     state: State
@@ -55,7 +55,7 @@ def check_disk(free: int | None) -> Check:
 
 
 def check_networks(networks: Mapping[str, str], seen: Sequence[tuple[str, str]]) -> tuple[Check, ...]:
-    """*networks*: range by name.  *seen*: addresses and ranges of the cluster, each with what it is of."""
+    """*networks*: range by name.  *seen*: addresses and ranges of the cluster, each with its object."""
     known = [(IPv4Network(text) if "/" in text else IPv4Address(text), of) for text, of in seen]
     around: dict[IPv4Network, str] = {}
     for item, of in known:
@@ -106,7 +106,7 @@ def check_clock(skew: float | None) -> Check:
 
 
 def check_rights(missing: Iterable[Right], count: int, namespace: str) -> tuple[Check, ...]:
-    """*missing* of *count* rights.  Of the two kinds of lanes one is enough."""
+    """*missing* of *count* rights.  One of the two kinds of lanes is enough."""
     lost = tuple(missing)
     if not lost:
         return (Check("rights", "ok", f"all {count} in namespace {namespace}"),)

@@ -1,8 +1,8 @@
-"""NetworkPolicies that would let the application's port in, and not the agent's.
+"""NetworkPolicies that admit the application's port, but not the agent's.
 
-Traffic enters a pod by the agent's front port, which stands in no policy.  A policy that says the port's
-*name* is fine: the name moves with the port.  One that says its *number* shuts the front out, and whether
-the cluster enforces it can't be seen from outside: hence a warning and no refusal.
+Traffic enters a pod by the agent's front port, which is in no policy.  A policy with the port's *name* is
+fine: the name moves with the port.  One with its *number* shuts the front out, and whether the cluster
+enforces it can't be seen from outside: hence a warning and not a refusal.
 
 Policies are additive: a port is open when any rule of any policy that selects the pod lets it in.
 

@@ -1,7 +1,7 @@
 """What somebody would want to know before ``up``: said before anything happens, with names.
 
-A warning stops nothing.  Each says what will happen, to which object, and, where there is one, the way to
-avoid it.  What may not be read gives no warning.  Values of the environment are never in one; names are.
+A warning stops nothing.  Each says what will happen, to which object, and how to avoid it if that is
+possible.  What may not be read gives no warning.  Values of the environment are never in one; names are.
 
 The naive way, to warn of everything that may go wrong, teaches people to skip the list.  So a warning is for
 what is certain, and each rule here looks for its cause: the autoscaler that points at this very workload, the
@@ -27,12 +27,12 @@ from devcluster.rules.services import FrontPort, routes, selects
 Json = dict[str, Any]
 Subject = Literal["away", "autoscaler", "data", "controller", "policy", "datagrams"]
 
-_LONGEST = 600.0  # seconds; a start that took longer was not a start, but a readiness that came back
+_LONGEST = 600.0  # seconds; longer than that is not a start, but a readiness that came back
 
 
 @dataclass(frozen=True, slots=True)
 class Caution:
-    """One warning.  ``subject`` is for scripts, ``remedy`` a way out or ''."""
+    """One warning.  ``subject`` is for scripts, ``remedy`` is a way out or ''."""
 
     subject: Subject
     text: str
@@ -92,8 +92,8 @@ def _away(seen: Circumstances) -> list[Caution]:
 
 
 def _start_time(pods: Sequence[Json]) -> float | None:
-    """Seconds from a pod's creation to its readiness, of the quickest one that never started anew;
-    at least 1, since both times are told in whole seconds."""
+    """Seconds from a pod's creation to its readiness, of the quickest one that never restarted; at least 1,
+    since both times are given in whole seconds."""
     found = []
     for pod in pods:
         status = pod.get("status") or {}

@@ -46,7 +46,7 @@ async def examine(request: Request) -> tuple[Check, ...]:
 
 
 def _state(request: Request) -> list[Check]:
-    """A line where devcluster can't keep its own files."""
+    """A line if devcluster can't keep its own files."""
     try:
         check_home(request.environ)
     except ConfigurationError as error:
@@ -55,7 +55,7 @@ def _state(request: Request) -> list[Check]:
 
 
 async def _docker() -> tuple[list[Check], dict[str, str] | None]:
-    """Its lines, and the range of each network; None where nobody answers."""
+    """Docker's lines, and the range of each network; None if Docker does not answer."""
     try:
         async with open_engine() as engine:
             return await _engine(engine)
@@ -100,7 +100,7 @@ def _bad(subject: str, error: DevclusterError) -> Check:
 
 
 async def find_namespace(cluster: Cluster, namespace: str) -> tuple[Check, ...]:
-    """A line where it is not there: rights can be had in any, even in that."""
+    """A line if it does not exist: the API server grants rights in any namespace, even in that one."""
     try:
         await check_namespace(cluster, namespace)
     except ConfigurationError as error:
@@ -119,7 +119,7 @@ async def find_missing(cluster: Cluster, namespace: str) -> tuple[Right, ...]:
 
 
 async def _lane(cluster: Cluster, namespace: str, missing: tuple[Right, ...], seconds: float) -> Check:
-    """Of which kind lanes will be, and the round trip; to an agent, where one is installed."""
+    """Which kind the lanes will be, and the round trip: to an agent if one is installed."""
     lost = {(right.verb, right.resource) for right in missing}
     server = f"{seconds * 1000:.1f} ms to the API server and back"
     if ("get", "pods/proxy") in lost:
@@ -153,15 +153,15 @@ async def _agent(cluster: Cluster, namespace: str) -> tuple[str, int] | None:
 
 
 def agent_port(container: Json) -> int:
-    """Where kubelet asks whether the agent is alive; somebody may have changed that."""
+    """The port where kubelet checks that the agent lives; somebody may have changed the probe."""
     asked = (container.get("livenessProbe") or {}).get("httpGet") or {}
     return int(asked["port"]) if str(asked.get("port")).isdigit() else Agent().port
 
 
 async def find_addresses(cluster: Cluster, namespace: str) -> list[tuple[str, str]]:
-    """What is known of the cluster's IPv4 addresses and ranges, each with what it is of.
+    """What is known of the cluster's IPv4 addresses and ranges, each with the object it belongs to.
 
-    The namespace's pods and Services, and what more may be read: the API server's own Service, the nodes'
+    The namespace's pods and Services, and if they can be read the API server's own Service and the nodes'
     ranges.  Not the nodes' own addresses: a node may be a container in one of Docker's networks (kind's, a
     sandbox's).
     """
@@ -193,5 +193,5 @@ async def _api_server(cluster: Cluster) -> tuple[Json, ...]:
 async def _list(cluster: Cluster, kind: str, namespace: str | None) -> tuple[Json, ...]:
     try:
         return (await cluster.list(kind, namespace)).items
-    except ClusterError:  # a right that is needed and missing has a line of its own
+    except ClusterError:  # a right that is needed and missing has its own line
         return ()

@@ -1,4 +1,4 @@
-"""What can be asked without changing anything: ``list`` and ``env``.  Others have pages of their own."""
+"""What can be asked without changing anything: ``list`` and ``env``.  Others have modules of their own."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def list_titles(cluster: Cluster, namespace: str) -> list[str]:
 
 
 async def _list_kind(cluster: Cluster, kind: str, namespace: str) -> tuple[Json, ...]:
-    """The Role gives no more than what can be replaced: of other kinds nothing is known then."""
+    """The Role may show only what can be replaced; then nothing is known of other kinds."""
     try:
         return (await cluster.list(kind, namespace)).items
     except ForbiddenError:
@@ -73,7 +73,7 @@ def _list_row(ref: WorkloadRef, item: Json, mark: Mark | None) -> Json:
 
 
 def _fronts(mark: Mark) -> frozenset[PortKey]:
-    """Ports that the template has only because of the agent: nobody's but ours."""
+    """Ports that the template has only because of the agent."""
     before, wrapped = (
         {key for container in template["spec"]["containers"] for key in declared_ports(container)}
         for template in (mark.originals.template, mark.originals.wrapped)
@@ -110,7 +110,7 @@ async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], 
 
 
 async def _image_environment(cluster: Cluster, request: Request, namespace: str) -> ImageEnvironment:
-    """Another image's variables are asked of Docker, and of nobody where the pod's own image runs."""
+    """The variables of another image, from Docker; none if the pod's own image runs."""
     workload, project = request.wanted[0], request.project
     if workload.image is None or project is None:
         return SAME_IMAGE

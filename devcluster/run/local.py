@@ -25,7 +25,7 @@ async def find_place(request: Request) -> Place:
 
 
 async def logs(request: Request, *, follow: bool, show: Show) -> None:
-    """Of the workloads that are named; of all that have a container where none is."""
+    """Of the named workloads, or else of all that have a container."""
     place = await find_place(request)
     async with open_engine() as engine:
         here = {item.key for item in await engine.list_project(place.id) if item.role == "workload"}

@@ -1,4 +1,4 @@
-"""``role``: what a teammate needs, as yaml for whoever may give it.  The cluster is not asked."""
+"""``role``: what a teammate needs, as yaml for an administrator to apply.  The cluster is not asked."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def role(request: Request, subject: Subject) -> str:
 
 
 def _folder() -> Path:
-    """``templates``: of the checkout, or the copy that an installed package carries."""
+    """``templates``: the checkout's, or the copy in an installed package."""
     package = Path(__file__).resolve().parent.parent
     for folder in (package.parent / "templates", package / "_data" / "templates"):
         if (folder / _TEMPLATE).is_file():
