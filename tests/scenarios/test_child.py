@@ -36,3 +36,20 @@ async def test_a_request_that_takes_longer_than_a_drain(world: World) -> None:
     seen = await slow
     assert (seen["identity"], seen["errors"]) == ({"local": 1}, {})
     await world.devcluster("down")
+
+
+async def test_ports_that_nobody_declared_and_that_nobody_listens_on(world: World) -> None:
+    """The first are taken over by the pod's address, the second delay nothing."""
+    ports = [{"name": "http", "containerPort": 8080}, {"name": "dead", "containerPort": 81}]
+    ports += [{"name": "echo", "containerPort": 7000}, {"name": "reset", "containerPort": 7003}]
+    args = ["serve", "http=:8080", "echo=:7000", "reset=:7003", "http=:9102"]
+    await world.deploy(container={"args": args, "ports": ports, "readinessProbe": None})
+    await world.devcluster("up", "-d")
+    (pod,) = (await world.status())["pods"]
+    address = (await world.cluster.get("pod", pod["name"], world.namespace))["status"]["podIP"]
+    words = ("client", "http", "-n", "5", "-url", f"http://{address}:9102/")
+    assert (await world.ask(*words))["identity"] == {"local": 5}
+    async with asyncio.timeout(15):
+        await world.devcluster("leave")
+    assert (await world.ask(*words))["identity"] == {"original": 5}
+    await world.devcluster("down")

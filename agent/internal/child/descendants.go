@@ -24,6 +24,30 @@ func (r *Reaper) KillDescendants() int {
 	return hit
 }
 
+// Family is every process below this one: the application's, and those of
+// probes and hooks that run at the moment.
+func Family() []int {
+	parents := readParents()
+	self := os.Getpid()
+	var found []int
+	for pid := range parents {
+		if pid != self && isBelow(pid, self, parents) {
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+func isBelow(pid, top int, parents map[int]int) bool {
+	for range parents {
+		if pid == top {
+			return true
+		}
+		pid = parents[pid]
+	}
+	return false
+}
+
 // isLeftOver is whether the way up from pid comes to this process without
 // passing a program that the reaper knows.
 func (r *Reaper) isLeftOver(pid int, parents map[int]int) bool {

@@ -4,9 +4,9 @@
 //
 // A port that a Service names is never closed while the pod lives, so a
 // handover refuses nobody. Besides, while the application does not run, front
-// listens on the application's own ports, for those who come by the pod's
-// address; there a refusal is possible in the moment when the application
-// takes its ports back.
+// listens on the application's own ports, declared or not, for those who come by
+// the pod's address or from its other containers; there a refusal is possible in
+// the moment when the application takes its ports back.
 package front
 
 import (
@@ -81,11 +81,11 @@ func (f *Front) Listen() error {
 		if port.Front == 0 {
 			continue
 		}
-		listener, err := listen(port.Front)
+		listener, err := net.Listen("tcp", everywhere(port.Front))
 		if err != nil {
 			return fmt.Errorf("front port %d of the application's %d: %w", port.Front, port.Port, err)
 		}
-		go f.accept(listener, port.Port)
+		go f.accept(listener, entrance{port: port.Port})
 	}
 	return nil
 }
@@ -123,20 +123,6 @@ func (f *Front) Quiet(since time.Time) bool {
 	return f.arrived.Before(since)
 }
 
-// Accepts is whether somebody answers on one of the application's ports, and
-// whether on all of them.
-func (f *Front) Accepts(ctx context.Context) (some, all bool) {
-	found := 0
-	for _, port := range f.config.Ports {
-		if conn, err := f.dial(ctx, port.Port); err == nil {
-			_ = conn.Close()
-			found++
-		}
-	}
-	all = found == len(f.config.Ports)
-	return all || found > 0, all
-}
-
 func (f *Front) wake() {
 	close(f.changed)
 	f.changed = make(chan struct{})
@@ -153,7 +139,14 @@ func (f *Front) count(route Route) *int {
 	}
 }
 
-func (f *Front) accept(listener net.Listener, port int) {
+// entrance is where a connection came in: by a front, or by the application's
+// own port while it does not run.
+type entrance struct {
+	port int // the application's
+	own  bool
+}
+
+func (f *Front) accept(listener net.Listener, by entrance) {
 	for {
 		conn, err := listener.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -166,7 +159,7 @@ func (f *Front) accept(listener net.Listener, port int) {
 		f.mu.Lock()
 		f.arrived = time.Now()
 		f.mu.Unlock()
-		go f.serve(conn.(*net.TCPConn), port)
+		go f.serve(conn.(*net.TCPConn), by)
 	}
 }
 
@@ -211,7 +204,7 @@ func (f *Front) taken(placed *bool) {
 }
 
 // serve leads one connection to its end. Whoever can't be served is reset.
-func (f *Front) serve(conn *net.TCPConn, port int) {
+func (f *Front) serve(conn *net.TCPConn, by entrance) {
 	defer f.survive(conn)
 	guest, client := f.receive(conn)
 	deadline := time.NewTimer(f.config.QueueTime)
@@ -223,17 +216,17 @@ func (f *Front) serve(conn *net.TCPConn, port int) {
 		if !ok {
 			break
 		}
-		other, err := f.open(v, conn, port)
+		other, err := f.open(v, conn, by)
 		if err == nil {
 			f.taken(&placed)
-			guest.Meet(f.answer(port, v, nil), func() { cut(other) })
+			guest.Meet(f.answer(by.port, v, nil), func() { cut(other) })
 			f.carry(v.route, client, other)
 			f.leave(v)
 			return
 		}
 		final := f.final(v, err)
 		if guest.Look(patience(final)) {
-			guest.Tell(f.answer(port, v, err))
+			guest.Tell(f.answer(by.port, v, err))
 			f.leave(v)
 			return
 		}
@@ -263,14 +256,19 @@ func (f *Front) survive(conn *net.TCPConn) {
 
 var errQueued = errors.New("queued")
 
-func (f *Front) open(v visit, conn *net.TCPConn, port int) (lane.Conn, error) {
+// open reaches whoever serves. Who came by the application's own port is led to
+// the address that was called: there it listens, on loopback only, say.
+func (f *Front) open(v visit, conn *net.TCPConn, by entrance) (lane.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), f.config.QueueTime)
 	defer cancel()
 	switch v.route {
 	case Child:
-		return f.dial(ctx, port)
+		if by.own {
+			return dial(ctx, conn.LocalAddr().String())
+		}
+		return dial(ctx, f.target(by.port))
 	case Laptop:
-		return f.lanes.Open(ctx, v.epoch, conn.RemoteAddr().String(), f.target(port))
+		return f.lanes.Open(ctx, v.epoch, conn.RemoteAddr().String(), f.target(by.port))
 	default:
 		return nil, errQueued
 	}
@@ -304,8 +302,8 @@ func wait(changed <-chan struct{}, deadline *time.Timer) bool {
 	}
 }
 
-func (f *Front) dial(ctx context.Context, port int) (*net.TCPConn, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", f.target(port))
+func dial(ctx context.Context, address string) (lane.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
@@ -316,6 +314,4 @@ func (f *Front) target(port int) string {
 	return net.JoinHostPort(f.config.Address, strconv.Itoa(port))
 }
 
-func listen(port int) (net.Listener, error) {
-	return net.Listen("tcp", ":"+strconv.Itoa(port))
-}
+func everywhere(port int) string { return ":" + strconv.Itoa(port) }

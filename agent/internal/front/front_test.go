@@ -111,7 +111,7 @@ func TestTheOwnPortIsFreeAtOnce(t *testing.T) {
 	listener, port := listening(t)
 	_ = listener.Close()
 	f, _ := newFront(t, port, 8, time.Minute)
-	f.OpenOwn()
+	f.OpenOwn(nil)
 	held, err := net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(port))
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package front
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"syscall"
 	"time"
 )
@@ -16,37 +17,58 @@ type own struct {
 	listeners []net.Listener // guarded by Front.mu
 }
 
-// OpenOwn listens on the application's own ports, as far as it may. A port that
-// is taken is tried again: what an application leaves behind is dead a moment
-// before its ports are free, and without a front they are the only way in.
-func (f *Front) OpenOwn() {
+// OpenOwn listens on the application's own ports, as far as it may: where it
+// did itself, and on the declared ones besides. A port that is taken is tried
+// again: what an application leaves behind is dead a moment before its ports are
+// free, and without a front they are the only way in.
+func (f *Front) OpenOwn(heard []netip.AddrPort) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.own != nil {
 		return
 	}
 	f.own = &own{closed: make(chan struct{})}
-	for _, port := range f.config.Ports {
-		if err := f.openOwn(port.Port); errors.Is(err, syscall.EADDRINUSE) {
-			go f.insist(f.own, port.Port)
+	for address, port := range f.places(heard) {
+		if err := f.openOwn(address, port); errors.Is(err, syscall.EADDRINUSE) {
+			go f.insist(f.own, address, port)
 		} else if err != nil {
-			f.config.Log("port %d can't be held for the application: %v", port.Port, err)
+			f.config.Log("port %d can't be held for the application: %v", port, err)
 		}
 	}
 }
 
+// places are the addresses to listen on, each with its port.
+func (f *Front) places(heard []netip.AddrPort) map[string]int {
+	found, ports := map[string]int{}, map[int]bool{}
+	for _, at := range heard {
+		port := int(at.Port())
+		ports[port] = true
+		if at.Addr().IsUnspecified() {
+			found[everywhere(port)] = port
+		} else {
+			found[at.String()] = port
+		}
+	}
+	for _, declared := range f.config.Ports {
+		if !ports[declared.Port] {
+			found[everywhere(declared.Port)] = declared.Port
+		}
+	}
+	return found
+}
+
 // openOwn opens one; with mu.
-func (f *Front) openOwn(port int) error {
-	listener, err := listen(port)
+func (f *Front) openOwn(address string, port int) error {
+	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return err
 	}
 	f.own.listeners = append(f.own.listeners, listener)
-	go f.accept(listener, port)
+	go f.accept(listener, entrance{port: port, own: true})
 	return nil
 }
 
-func (f *Front) insist(mine *own, port int) {
+func (f *Front) insist(mine *own, address string, port int) {
 	ticker := time.NewTicker(again)
 	defer ticker.Stop()
 	for tries := 1; ; tries++ {
@@ -58,7 +80,7 @@ func (f *Front) insist(mine *own, port int) {
 		f.mu.Lock()
 		var err error
 		if f.own == mine {
-			err = f.openOwn(port)
+			err = f.openOwn(address, port)
 		}
 		f.mu.Unlock()
 		if err == nil {

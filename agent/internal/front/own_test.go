@@ -3,6 +3,7 @@ package front
 import (
 	"context"
 	"net"
+	"net/netip"
 	"strconv"
 	"testing"
 	"time"
@@ -14,7 +15,7 @@ import (
 func TestAPortThatIsFreeALittleLaterIsHeldToo(t *testing.T) {
 	leftOver, port := listening(t)
 	f, _ := newFront(t, port, 8, time.Minute)
-	f.OpenOwn()
+	f.OpenOwn(nil)
 	t.Cleanup(f.CloseOwn)
 	_ = leftOver.Close()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
@@ -26,6 +27,38 @@ func TestAPortThatIsFreeALittleLaterIsHeldToo(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A proxy of the pod calls the application at 127.0.0.1, another container has the port at the pod's address; here 127.0.0.2
+// and 127.0.0.1. Nobody declared it.
+func TestAnOwnPortIsHeldWhereTheApplicationListens(t *testing.T) {
+	neighbour, port := listening(t)
+	f, _ := newFront(t, 1, 8, time.Minute)
+	here := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), uint16(port))
+	f.OpenOwn([]netip.AddrPort{here})
+	waiting, err := net.Dial("tcp", here.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer waiting.Close()
+	f.CloseOwn()
+	application, err := net.Listen("tcp", here.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer application.Close()
+	f.Set(Child, 0)
+	served := make(chan string, 2)
+	for _, listener := range []net.Listener{neighbour, application} {
+		go func() {
+			if _, err := listener.Accept(); err == nil {
+				served <- listener.Addr().String()
+			}
+		}()
+	}
+	if by := <-served; by != here.String() {
+		t.Errorf("served by %s", by)
 	}
 }
 

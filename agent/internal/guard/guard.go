@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"devcluster/agent/internal/control"
 	"devcluster/agent/internal/front"
 	"devcluster/agent/internal/hold"
+	"devcluster/agent/internal/sockets"
 )
 
 // What the application is doing, as State says it.
@@ -30,6 +32,7 @@ type Guard struct {
 	reaper *child.Reaper
 	front  *front.Front
 	lanes  hold.Lanes
+	pod    *sockets.Table
 	exit   func(code int)
 	turn   chan struct{}
 
@@ -42,6 +45,9 @@ type Guard struct {
 	lease    *time.Timer
 	app      string
 	process  *child.Process
+	heard    []netip.AddrPort // where the application listens, or did when it was seen last
+	wanted   []netip.AddrPort // where it did before this start
+	others   []netip.AddrPort // where the pod's other containers listen
 	begun    time.Time
 	gone     chan struct{}      // closed when this start's end is dealt with
 	life     context.CancelFunc // ends the probes of this start
@@ -66,7 +72,7 @@ var _ hold.Keeper = (*Guard)(nil)
 // New makes a guard; Begin sets it going. exit ends this process.
 func New(config Config, reaper *child.Reaper, lanes hold.Lanes, exit func(code int)) *Guard {
 	g := &Guard{
-		config: config, reaper: reaper, lanes: lanes, exit: exit, turn: make(chan struct{}, 1),
+		config: config, reaper: reaper, lanes: lanes, pod: sockets.New(), exit: exit, turn: make(chan struct{}, 1),
 		epoch: config.Record.Epoch, app: waiting, watchers: map[chan struct{}]struct{}{},
 	}
 	g.front = front.New(front.Config{
@@ -88,6 +94,7 @@ func (g *Guard) Begin() error {
 	if err := g.front.Listen(); err != nil {
 		return err
 	}
+	go g.followPorts()
 	if !g.config.Held {
 		return g.start()
 	}
@@ -95,7 +102,7 @@ func (g *Guard) Begin() error {
 	defer g.mu.Unlock()
 	holder := g.config.Record.Holder
 	g.holder, g.since, g.reason = &holder, g.config.Record.Since, "waiting for the laptop that holds it"
-	g.front.OpenOwn()
+	g.front.OpenOwn(nil)
 	g.renew()
 	return nil
 }
@@ -108,7 +115,7 @@ func (g *Guard) State() hold.State {
 	ready, reason := g.ready(route)
 	state := hold.State{
 		Epoch: g.epoch, Holder: g.holder, Since: g.since, Route: string(route), Child: g.app, Started: g.started,
-		Ready: ready, Reason: reason,
+		Ready: ready, Reason: reason, Listeners: listeners(g.heard), Neighbours: listeners(g.others),
 	}
 	if g.holder != nil {
 		state.Lanes = g.lanes.Count(g.epoch)

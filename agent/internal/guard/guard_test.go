@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"devcluster/agent/internal/front"
 	"devcluster/agent/internal/hold"
 	"devcluster/agent/internal/probe"
 )
@@ -124,31 +123,6 @@ func TestAPodThatEndsServesForAsLongAsConnectionsCome(t *testing.T) {
 	}
 	if code := <-w.codes; code != 0 {
 		t.Errorf("ended with %d", code)
-	}
-}
-
-func TestAPortThatIsLateIsWaitedFor(t *testing.T) {
-	late, before := freePort(t), freePort(t)
-	w := newWorld(t, func(c *Config) {
-		c.Command = append(c.Command, fmt.Sprintf("127.0.0.1:%d", late))
-		c.Settings.Ports = append(c.Settings.Ports, front.Port{Port: late, Front: before})
-	})
-	w.hand(t)
-	w.do(t, "release", w.release)
-	w.front = fmt.Sprintf("127.0.0.1:%d", before)
-	if word := w.ask(t); word != "application\n" {
-		t.Errorf("%q", word)
-	}
-}
-
-func TestAPortThatNobodyListensOnIsNotWaitedForForEver(t *testing.T) {
-	w := newWorld(t, func(c *Config) {
-		c.Settings.Ports = append(c.Settings.Ports, front.Port{Port: freePort(t)})
-	})
-	w.hand(t)
-	w.do(t, "release", w.release)
-	if word := w.ask(t); word != "application\n" {
-		t.Errorf("%q", word)
 	}
 }
 

@@ -16,6 +16,7 @@ func (g *Guard) Hold(_ context.Context, claim hold.Claim) (hold.State, error) {
 	if err := g.claim(claim); err != nil {
 		return hold.State{}, err
 	}
+	g.look()
 	return g.State(), nil
 }
 

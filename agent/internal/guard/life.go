@@ -18,11 +18,6 @@ const (
 	notFound      = 127
 )
 
-const (
-	look     = 100 * time.Millisecond // between two looks at an application that starts
-	straggle = 3 * time.Second        // for the rest of its ports, once one of them answers
-)
-
 // start starts the application; its ports are given back to it first.
 func (g *Guard) start() error {
 	g.front.CloseOwn()
@@ -39,12 +34,12 @@ func (g *Guard) start() error {
 		if !held {
 			g.exit(code)
 		}
-		g.front.OpenOwn() // whoever holds it is told, and goes on serving
+		g.front.OpenOwn(g.places()) // whoever holds it is told, and goes on serving
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	g.mu.Lock()
-	g.begun = time.Now()
+	g.begun, g.wanted = time.Now(), g.heard
 	g.process, g.life, g.app = process, cancel, starting
 	g.gone = make(chan struct{})
 	gone := g.gone
@@ -177,7 +172,7 @@ func (g *Guard) follow(process *child.Process, gone chan<- struct{}) {
 		return
 	}
 	g.reaper.KillDescendants()
-	g.front.OpenOwn()
+	g.front.OpenOwn(g.places())
 	if leaving {
 		g.linger()
 		g.exit(process.Code())
@@ -205,6 +200,7 @@ func (g *Guard) die(reason string, spec *probe.Spec) {
 // halt stops the application as kubelet would, and returns when it is gone and
 // its ports are ours.
 func (g *Guard) halt() {
+	g.look()
 	g.mu.Lock()
 	process, gone := g.process, g.gone
 	if process == nil {
@@ -251,50 +247,4 @@ func (g *Guard) quit(process *child.Process, grace time.Duration) {
 		Log("the application did not end in %s; SIGKILL", grace)
 		g.reaper.Signal(process, 9)
 	}
-}
-
-// accepting returns when the application has started and can take connections:
-// its readiness probe succeeds; or without one all of its ports answer, or one
-// did and the others had their time. What has accepted once is not asked again:
-// if it can't at the moment, its readiness probe tells kubelet. False where it
-// ended or ctx did.
-func (g *Guard) accepting(ctx context.Context) bool {
-	var answered time.Time // when the first port did
-	for {
-		g.mu.Lock()
-		process, started, accepted := g.process, g.started, g.accepted
-		g.mu.Unlock()
-		if process == nil {
-			return false
-		}
-		if started && (accepted || g.answers(ctx, &answered)) {
-			g.mu.Lock()
-			g.accepted = g.process == process
-			g.mu.Unlock()
-			return true
-		}
-		timer := time.NewTimer(look)
-		select {
-		case <-timer.C:
-		case <-process.Done():
-			return false
-		case <-ctx.Done():
-			return false
-		}
-	}
-}
-
-func (g *Guard) answers(ctx context.Context, answered *time.Time) bool {
-	if g.config.Readiness != nil {
-		if err := probe.Run(ctx, g.config.Address, *g.config.Readiness, g.execute); err != nil {
-			return false
-		}
-		g.heed(true, nil)
-		return true
-	}
-	some, all := g.front.Accepts(ctx)
-	if some && answered.IsZero() {
-		*answered = time.Now()
-	}
-	return all || some && time.Since(*answered) >= straggle
 }

@@ -35,6 +35,17 @@ type State struct {
 	Reason  string  `json:"reason"`
 	Lanes   int     `json:"lanes"`
 	LeaseMS int64   `json:"lease_ms"`
+	// Listeners are where the application listens, or did before it was stopped;
+	// Neighbours where the pod's other containers do.
+	Listeners  []Listener `json:"listeners"`
+	Neighbours []Listener `json:"neighbours"`
+}
+
+// Listener is a TCP port that somebody listens on; the address is 0.0.0.0 or ::
+// where it is every one.
+type Listener struct {
+	Address string `json:"address"`
+	Port    int    `json:"port"`
 }
 
 // Facts is what the application has, as the JSON of `inspect`.
