@@ -97,7 +97,9 @@ class Tell:
 
     @property
     def cause(self) -> str:
-        return "never two of it run at once" if "stop" in self.requests else "no connection fails meanwhile"
+        return (
+            "two of it must never run at once" if "stop" in self.requests else "no connection fails meanwhile"
+        )
 
     @property
     def undo(self) -> str:
@@ -115,7 +117,7 @@ class HoldAll:
 
     @property
     def cause(self) -> str:
-        return "of two laptops never both hold a part"
+        return "two laptops must never each hold a part"
 
     @property
     def undo(self) -> str:
@@ -153,7 +155,7 @@ class Replace:
 
     @property
     def cause(self) -> str:
-        return "the file, the pod or a Service says something else than when it was started"
+        return "the file, the pod or a Service has changed since it was started"
 
     @property
     def undo(self) -> str:
@@ -191,7 +193,7 @@ class StopLocal:
 
     @property
     def cause(self) -> str:
-        return "nobody is sent to it any more"
+        return "it gets no more traffic"
 
     @property
     def undo(self) -> str:

@@ -218,7 +218,7 @@ def _steps(
     steps: list[InstallStep] = []
     if not adopted:
         again = observed.originals is not None and is_wrapped(observed.object["spec"]["template"])
-        cause = "the agent that is there was set up differently" if again else f"{ref} has no agent"
+        cause = "the installed agent has other settings" if again else f"{ref} has no agent"
         steps.append(PublishAgent(space, chunks, f"{cause}; no image has to be pulled for it"))
         steps.append(WriteSecret(space, secret_name(ref), "`down` must work from any machine"))
         steps += _stale(observed, moves)
@@ -261,13 +261,15 @@ def _led(service: Json, moves: Sequence[PortMove]) -> bool:
 
 def _notes(found: Sequence[Route], take: Take) -> tuple[str, ...]:
     if take == "direct":
-        return ("take: direct: while the child is stopped and started, connections may be refused",)
+        return ("connections may be refused while the original stops or starts (take: direct)",)
     notes = [
-        f"service/{route.service} port {route.port} does not pass the agent ({route.left_alone}); "
-        "while the child starts again a connection may be refused"
+        f"service/{route.service} port {route.port} bypasses the agent ({route.left_alone}): "
+        "connections may be refused while the original starts again"
         for route in found
         if route.left_alone and route.port.led
     ]
     if any(route.port.led for route in found):
-        notes.append("while nobody holds it, the application sees the pod's own address as its caller")
+        notes.append(
+            "while nobody holds the workload, the application sees the pod's own address as its caller"
+        )
     return tuple(notes)

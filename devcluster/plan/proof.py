@@ -107,7 +107,7 @@ def _missing(behind: Behind, name: str, port: PortKey) -> Verdict:
         selector = ",".join(f"{key}={value}" for key, value in terms) or "nothing"
         reason = f"service/{name} no longer selects the pods of {behind.title}, but {selector}"
     else:
-        reason = f"service/{name} has no port {port} any more"
+        reason = f"service/{name} no longer has a port {port}"
     return Verdict(name, port, "broken", "service", reason)
 
 
@@ -118,7 +118,7 @@ def _plan(behind: Behind, service: Json, item: Json) -> Attempt | Verdict | None
         return Verdict(name, port, "broken", hop, reason)
 
     if not port.led:
-        return Verdict(name, port, "skipped", reason=f"{port.protocol} does not pass the agent")
+        return Verdict(name, port, "skipped", reason=f"{port.protocol} bypasses the agent")
     mine = [
         pod for pod in behind.pods if _name(pod) in behind.own and _stays(pod) and _selected(service, pod)
     ]
@@ -232,7 +232,7 @@ def _answered(answer: Json, names: Mapping[str, str]) -> tuple[str, str]:
     if answer["route"] == "queue":
         return "agent", f"{pod} holds connections back at the moment"
     if errno in ("EAGAIN", "ESTALE"):
-        return "lane", f"no lane of {pod} stands"
+        return "lane", f"no lane to {pod} is open"
     if errno == "ECONNREFUSED":
         return "local container", f"nobody listens on port {port} of the local container"
     if errno:

@@ -34,8 +34,8 @@ def plan_remove(
         steps.append(RestoreTemplate(ref, originals.container, "it starts the application by the agent"))
         steps.append(AwaitRollout(ref, "the pods with an agent must be gone first"))
         steps.append(PruneHistory(ref, "`rollout undo` would bring the agent back"))
-        steps.append(DeleteSecret(ref.namespace, secret_name(ref), "it is not needed any more"))
+        steps.append(DeleteSecret(ref.namespace, secret_name(ref), "it is no longer needed"))
     else:
         steps.append(PruneHistory(ref, "`rollout undo` would bring the agent back"))
-    steps.append(DeleteAgent(ref.namespace, "it is not needed any more"))
+    steps.append(DeleteAgent(ref.namespace, "it is no longer needed"))
     return tuple(steps)

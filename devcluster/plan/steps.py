@@ -34,7 +34,7 @@ class PublishAgent:
     namespace: str
     chunks: tuple[str, ...]
     cause: str
-    undo: str = "deletes them when no workload uses them any more"
+    undo: str = "deletes them when no workload uses them"
 
     def __str__(self) -> str:
         return f"publish the agent as {len(self.chunks)} ConfigMaps in namespace {self.namespace}"
@@ -59,7 +59,7 @@ class PatchTemplate:
     undo: str = "restores the pod template, with a roll-out"
 
     def __str__(self) -> str:
-        return f"start container {self.container} of {self.ref} by the agent, with a roll-out"
+        return f"start container {self.container} of {self.ref} through the agent, with a roll-out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +78,11 @@ class PatchService:
     service: str
     moves: tuple[PortMove, ...]
     cause: str
-    undo: str = "restores the targetPort before the roll-out back"
+    undo: str = "restores the targetPort before it rolls back"
 
     def __str__(self) -> str:
         ports = ", ".join(f"{move.port}: {move.original} to {move.front}" for move in self.moves)
-        return f"lead service/{self.service} to the agent ({ports})"
+        return f"point service/{self.service} to the agent ({ports})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class RestoreService:
 
     def __str__(self) -> str:
         ports = ", ".join(f"{move.port}: {move.front} to {move.original}" for move in self.moves)
-        return f"lead service/{self.service} to the application ({ports})"
+        return f"point service/{self.service} to the application ({ports})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class PruneHistory:
     undo: str = ""
 
     def __str__(self) -> str:
-        return f"take our revisions out of the history of {self.ref}"
+        return f"remove devcluster's revisions from the history of {self.ref}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ def plan_pulls(absent: Iterable[ImageChoice]) -> tuple[PullImage, ...]:
 @dataclass(frozen=True, slots=True)
 class PutBack:
     title: str
-    cause: str = "it is not in devcluster.yaml any more"
+    cause: str = "it is no longer in devcluster.yaml"
     undo: str = ""
 
     def __str__(self) -> str:

@@ -27,7 +27,7 @@ async def test_another_workloads_pods_go_on_being_served_under_the_least_role(
 
     (row,) = (await world.devcluster("plan", "-o", "json")).json["workloads"]
     assert not [step for step in row["steps"] if "service/web" in step["step"]]
-    (note,) = [note for note in row["notes"] if "service/web port 80 does not pass the agent" in note]
+    (note,) = [note for note in row["notes"] if "service/web port 80 bypasses the agent" in note]
     assert "it also selects pods of other workloads" in note
     await world.devcluster("up", "-d")
     assert set(await world.who(40)) == {"local", "stateful"}

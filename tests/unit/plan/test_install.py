@@ -71,18 +71,18 @@ def test_first_time_in_words() -> None:
     assert render_steps(plan_install(seen, WISH).steps) == (
         " 1. publish the agent as 2 ConfigMaps in namespace shop\n"
         "    because deployment/web has no agent; no image has to be pulled for it\n"
-        "    `down` deletes them when no workload uses them any more\n"
+        "    `down` deletes them when no workload uses them\n"
         " 2. write secret/devcluster-deployment-web (keys, settings, the original state)\n"
         "    because `down` must work from any machine\n"
         "    `down` deletes it\n"
-        " 3. start container web of deployment/web by the agent, with a roll-out\n"
+        " 3. start container web of deployment/web through the agent, with a roll-out\n"
         "    because deployment/web has no agent\n"
         "    `down` restores the pod template, with a roll-out\n"
         " 4. wait until every pod of deployment/web runs its agent\n"
         "    because traffic is taken over pod by pod\n"
-        " 5. lead service/number to the agent (80: 8080 to 47100)\n"
+        " 5. point service/number to the agent (80: 8080 to 47100)\n"
         "    because it names the application's port by its number\n"
-        "    `down` restores the targetPort before the roll-out back"
+        "    `down` restores the targetPort before it rolls back"
     )
 
 
@@ -158,10 +158,10 @@ def test_remove_in_words() -> None:
     originals = installed(observed(service("number", 8080)), WISH).originals
     steps = plan_remove(originals, REF)
     assert [str(step) for step in steps] == [
-        "lead service/number to the application (80: 47100 to 8080)",
+        "point service/number to the application (80: 47100 to 8080)",
         "restore the pod template of deployment/web, with a roll-out",
         "wait until deployment/web is rolled out",
-        "take our revisions out of the history of deployment/web",
+        "remove devcluster's revisions from the history of deployment/web",
         "delete secret/devcluster-deployment-web",
         "delete the agent's ConfigMaps in namespace shop that nothing uses",
     ]
@@ -173,8 +173,8 @@ def test_remove_in_words() -> None:
     copied = (*moves, PortMove("copy", PortKey(80), 8080, 47100))
     every = plan_remove(originals, REF, noted=copied)
     assert [str(step) for step in every][:2] == [
-        "lead service/copy to the application (80: 47100 to 8080)",
-        "lead service/number to the application (80: 47100 to 8080)",
+        "point service/copy to the application (80: 47100 to 8080)",
+        "point service/number to the application (80: 47100 to 8080)",
     ]
 
 

@@ -160,7 +160,7 @@ def test_the_services_hop() -> None:
     assert (hop, "nosuch" in reason) == ("service", True)
     port_gone = plan_proofs(_behind(_service({"port": 81, "targetPort": "http"})))
     assert isinstance(port_gone[0], Verdict)
-    assert port_gone[0].reason == "service/web has no port 80 any more"
+    assert port_gone[0].reason == "service/web no longer has a port 80"
 
 
 @pytest.mark.parametrize(
