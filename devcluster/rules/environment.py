@@ -143,7 +143,7 @@ def _listed(beside: Mapping[str, str], names: Collection[str], namespace: str) -
 
 
 def _fit_proxies(key: str, value: str, names: Collection[str], namespace: str) -> tuple[str, tuple[str, ...]]:
-    if not names:
+    if not names or names_secret(key):
         return value, ()
     if names_proxy_list(key):
         return extend_proxy_list(value, names, namespace)
