@@ -33,7 +33,7 @@ func New(config Config) *Port {
 	if config.Memory > 0 {
 		lane.SetBudget(config.Memory)
 	}
-	return &Port{config: config, lanes: registry{lanes: map[*lane.Session]member{}}, resolve: podResolver}
+	return &Port{config: config, lanes: registry{lanes: map[*lane.Session]int64{}}, resolve: podResolver}
 }
 
 // Serve answers listener until ctx ends.

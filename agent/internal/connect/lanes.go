@@ -20,18 +20,13 @@ const partingTimeout = 2 * time.Second
 // registry is the lanes that have said hello.
 type registry struct {
 	mu    sync.Mutex
-	lanes map[*lane.Session]member
+	lanes map[*lane.Session]int64 // the epoch of each
 }
 
-type member struct {
-	epoch int64
-	name  string
-}
-
-func (r *registry) add(session *lane.Session, m member) {
+func (r *registry) add(session *lane.Session, epoch int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.lanes[session] = m
+	r.lanes[session] = epoch
 }
 
 func (r *registry) remove(session *lane.Session) {
@@ -45,8 +40,8 @@ func (r *registry) least(epoch int64) *lane.Session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var best *lane.Session
-	for session, m := range r.lanes {
-		if m.epoch == epoch && (best == nil || session.Streams() < best.Streams()) {
+	for session, its := range r.lanes {
+		if its == epoch && (best == nil || session.Streams() < best.Streams()) {
 			best = session
 		}
 	}
@@ -57,8 +52,8 @@ func (r *registry) count(epoch int64) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := 0
-	for _, m := range r.lanes {
-		if m.epoch == epoch {
+	for _, its := range r.lanes {
+		if its == epoch {
 			n++
 		}
 	}
@@ -70,8 +65,8 @@ func (r *registry) drop(below int64) []*lane.Session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var found []*lane.Session
-	for session, m := range r.lanes {
-		if m.epoch < below {
+	for session, its := range r.lanes {
+		if its < below {
 			found = append(found, session)
 			delete(r.lanes, session)
 		}
@@ -114,19 +109,19 @@ func (p *Port) serveLane(ctx context.Context, conn net.Conn, proved func(), keep
 	stop := context.AfterFunc(ctx, func() { _ = session.Close() })
 	defer stop()
 	proved()
-	hello, stream, ok := greet(ctx, session)
+	epoch, stream, ok := greet(ctx, session)
 	if !ok {
 		return
 	}
 	// Registered before its epoch is asked about, so that a drop of old epochs
 	// either finds it or is seen here; and before the answer, so that a `take`
 	// that follows it finds a lane.
-	p.lanes.add(session, hello)
+	p.lanes.add(session, epoch)
 	defer func() {
 		p.lanes.remove(session)
 		keeper.LanesChanged()
 	}()
-	if err := keeper.LaneUp(hello.epoch); err != nil {
+	if err := keeper.LaneUp(epoch); err != nil {
 		turnAway(session, stream, &lane.ErrnoError{Name: "ESTALE", Text: err.Error()})
 		return
 	}
@@ -141,19 +136,19 @@ func (p *Port) serveLane(ctx context.Context, conn net.Conn, proved func(), keep
 	p.streams(ctx, session)
 }
 
-// greet takes a lane's first stream, which must be hello.
-func greet(ctx context.Context, session *lane.Session) (member, *lane.Stream, bool) {
+// greet takes a lane's first stream, which must be hello, and gives its epoch.
+func greet(ctx context.Context, session *lane.Session) (int64, *lane.Stream, bool) {
 	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
 	header, stream, err := session.Accept(ctx)
 	if err != nil {
-		return member{}, nil, false
+		return 0, nil, false
 	}
 	if header.Net != "hello" {
 		turnAway(session, stream, &lane.ErrnoError{Name: "EINVAL", Text: "a lane begins with hello"})
-		return member{}, nil, false
+		return 0, nil, false
 	}
-	return member{epoch: header.Epoch, name: header.Lane}, stream, true
+	return header.Epoch, stream, true
 }
 
 // turnAway says why, and leaves the other side the time to read it.

@@ -90,7 +90,7 @@ func (w world) lane(t *testing.T, epoch int64) (*lane.Session, error) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { session.Close() })
-	_, err = session.Open(t.Context(), lane.Header{Net: "hello", Epoch: epoch, Lane: "one"})
+	_, err = session.Open(t.Context(), lane.Header{Net: "hello", Epoch: epoch})
 	return session, err
 }
 

@@ -55,9 +55,6 @@ type Entry struct {
 // Name is the path as it is, UTF-8 or not.
 func (e *Entry) Name() string { return e.name }
 
-// Target is Link as it is, UTF-8 or not.
-func (e *Entry) Target() string { return e.link }
-
 // Scan tells the tree below root in walk order, each directory before what is
 // in it and names sorted. Sockets and devices are left out, and what an
 // exclude pattern matches, with all below it. An error ends it.

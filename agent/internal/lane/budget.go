@@ -28,9 +28,6 @@ func init() { budget.limit.Store(DefaultBudget) }
 // holds the most is reset.
 func SetBudget(bytes int64) { budget.limit.Store(bytes) }
 
-// Reserved is how much of the budget is promised to peers at this moment.
-func Reserved() int64 { return budget.used.Load() }
-
 var errBudget = errors.New("the lanes' memory is spent")
 
 // growth is the priority with which yamux asks for a larger window; a new

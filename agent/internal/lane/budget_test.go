@@ -34,7 +34,7 @@ func TestALoneStreamGetsALargeWindowAndLeavesSomeForOthers(t *testing.T) {
 		"the gateway": {128 << 20, []int{16 << 20, 16 << 20, 16 << 20, 16 << 20, 16 << 20, 16 << 20, 4 << 20}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			base := Reserved()
+			base := reserved()
 			SetBudget(base + c.budget)
 			defer SetBudget(DefaultBudget)
 			for i, want := range c.windows {
@@ -45,7 +45,7 @@ func TestALoneStreamGetsALargeWindowAndLeavesSomeForOthers(t *testing.T) {
 			for range 64 {
 				grow(t)
 			}
-			if grown := Reserved() - base - int64(64+len(c.windows))*initialWindow; grown > c.budget {
+			if grown := reserved() - base - int64(64+len(c.windows))*initialWindow; grown > c.budget {
 				t.Errorf("%d MiB are promised", grown>>20)
 			}
 		})
@@ -114,7 +114,7 @@ func farPair(t *testing.T) (gateway, agent *Session) {
 }
 
 func TestAStreamOverADistanceGetsTheLargestWindow(t *testing.T) {
-	base := Reserved()
+	base := reserved()
 	gateway, agent := farPair(t)
 	opened, accepted := streamPair(t, gateway, agent)
 	const size = 128 << 20
@@ -123,8 +123,8 @@ func TestAStreamOverADistanceGetsTheLargestWindow(t *testing.T) {
 	if n, err := io.Copy(io.Discard, accepted); n != size || err != nil {
 		t.Fatalf("%d bytes, %v", n, err)
 	}
-	t.Logf("%.0f MB/s at 50 ms, %d MiB promised", size/1e6/time.Since(begin).Seconds(), (Reserved()-base)>>20)
-	if window := Reserved() - base; window < maxWindow {
+	t.Logf("%.0f MB/s at 50 ms, %d MiB promised", size/1e6/time.Since(begin).Seconds(), (reserved()-base)>>20)
+	if window := reserved() - base; window < maxWindow {
 		t.Errorf("only %d KiB of window", window>>10)
 	}
 }
@@ -133,7 +133,7 @@ func TestAStreamOverADistanceGetsTheLargestWindow(t *testing.T) {
 func TestManyStreamsOverADistanceStayInsideTheBudget(t *testing.T) {
 	const streams, share = 64, 48 << 20
 	const limit = share / 3
-	base := Reserved()
+	base := reserved()
 	SetBudget(base + limit)
 	defer SetBudget(DefaultBudget)
 	before := heap()
@@ -148,10 +148,10 @@ func TestManyStreamsOverADistanceStayInsideTheBudget(t *testing.T) {
 	}
 	read.Wait()
 	waitStill(t)
-	reserved, unread, used := Reserved()-base, Unread(), heap()-before
-	told := fmt.Sprintf("%d MiB promised, %d MiB unread, heap of both ends +%d MiB", reserved>>20, unread>>20, used>>20)
+	promised, held, used := reserved()-base, unreadBytes(), heap()-before
+	told := fmt.Sprintf("%d MiB promised, %d MiB unread, heap of both ends +%d MiB", promised>>20, held>>20, used>>20)
 	t.Log(told)
-	if first := int64(2 * streams * initialWindow); reserved > limit+first || unread > 2*limit || used > share {
+	if first := int64(2 * streams * initialWindow); promised > limit+first || held > 2*limit || used > share {
 		t.Error(told)
 	}
 	_, _ = gateway.Close(), agent.Close()
@@ -162,8 +162,8 @@ func TestManyStreamsOverADistanceStayInsideTheBudget(t *testing.T) {
 func waitStill(t *testing.T) {
 	t.Helper()
 	former := int64(-1)
-	for end := time.Now().Add(20 * time.Second); former != Unread(); time.Sleep(300 * time.Millisecond) {
-		if former = Unread(); time.Now().After(end) {
+	for end := time.Now().Add(20 * time.Second); former != unreadBytes(); time.Sleep(300 * time.Millisecond) {
+		if former = unreadBytes(); time.Now().After(end) {
 			t.Fatal("it does not end")
 		}
 	}

@@ -41,7 +41,7 @@ func TestADeadLaneIsFound(t *testing.T) {
 			t.Errorf("the %s still believes in its lane", name)
 		}
 	}
-	if _, err := opened.Read(make([]byte, 1)); !IsReset(err) {
+	if _, err := opened.Read(make([]byte, 1)); !isReset(err) {
 		t.Errorf("its streams end with %v", err)
 	}
 }

@@ -20,9 +20,8 @@ type Header struct {
 	To string `json:"to,omitempty"`
 	// From is the true caller of an inbound connection, host:port.
 	From string `json:"from,omitempty"`
-	// Epoch and Lane belong to hello.
-	Epoch int64  `json:"epoch,omitempty"`
-	Lane  string `json:"lane,omitempty"`
+	// Epoch belongs to hello.
+	Epoch int64 `json:"epoch,omitempty"`
 }
 
 // answer is what the other side says to a header.

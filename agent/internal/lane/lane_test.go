@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/libp2p/go-yamux/v5"
 )
 
 type keys struct {
@@ -190,7 +192,7 @@ func TestBytesCrossBothWaysAndAreCounted(t *testing.T) {
 
 func TestTheHeaderArrives(t *testing.T) {
 	gateway, agent := lanePair(t)
-	want := Header{Net: "hello", Epoch: 3, Lane: "x"}
+	want := Header{Net: "hello", Epoch: 3}
 	go func() { _, _ = gateway.Open(t.Context(), want) }()
 	got, stream, err := agent.Accept(t.Context())
 	if err != nil || got != want {
@@ -294,7 +296,7 @@ func TestAnEndedLaneIsToldAtBothEnds(t *testing.T) {
 	opened, _ := streamPair(t, gateway, agent)
 	_ = agent.Close()
 	<-gateway.Done()
-	if _, err := opened.Read(make([]byte, 1)); !IsReset(err) {
+	if _, err := opened.Read(make([]byte, 1)); !isReset(err) {
 		t.Errorf("a read on a lost lane: %v", err)
 	}
 	if _, err := gateway.OpenTCP(t.Context(), Header{To: "x"}); err == nil {
@@ -307,4 +309,18 @@ func TestRTTIsKnownAtOnce(t *testing.T) {
 	if rtt := gateway.RTT(); rtt <= 0 {
 		t.Errorf("RTT: %v", rtt)
 	}
+}
+
+// isReset tells whether err says that the other side aborted the stream, or
+// that its lane is gone.
+func isReset(err error) bool { return errors.Is(err, yamux.ErrStreamReset) }
+
+// reserved is how much of the budget is promised to peers at this moment.
+func reserved() int64 { return budget.used.Load() }
+
+// unreadBytes have arrived and were not read yet, on all lanes.
+func unreadBytes() int64 {
+	unread.mu.Lock()
+	defer unread.mu.Unlock()
+	return unread.total
 }

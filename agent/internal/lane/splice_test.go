@@ -129,7 +129,7 @@ func TestStalledStreamsCostLittleAndStopNobody(t *testing.T) {
 		t.Fatalf("%d bytes, %v", n, err)
 	}
 	t.Logf("beside %d stalled: %.0f MB/s, heap of both ends +%d MiB, reserved %d MiB", stalled,
-		size/1e6/time.Since(begin).Seconds(), (heap()-before)>>20, Reserved()>>20)
+		size/1e6/time.Since(begin).Seconds(), (heap()-before)>>20, reserved()>>20)
 }
 
 // fillUp writes until nothing moves any more.
@@ -160,11 +160,11 @@ func TestWhoHoldsTheMostGoesWhenMemoryIsSpent(t *testing.T) {
 		}()
 	}
 	for range cap(reset) - limit/initialWindow {
-		if err := <-reset; !IsReset(err) {
+		if err := <-reset; !isReset(err) {
 			t.Fatal(err)
 		}
 	}
-	if held := Unread(); held > limit {
+	if held := unreadBytes(); held > limit {
 		t.Errorf("%d bytes are held", held)
 	}
 	got := make([]byte, 4)
@@ -174,7 +174,7 @@ func TestWhoHoldsTheMostGoesWhenMemoryIsSpent(t *testing.T) {
 	_, _ = gateway.Close(), agent.Close()
 	<-gateway.Done()
 	<-agent.Done()
-	waitFor(t, func() bool { return Unread() == 0 })
+	waitFor(t, func() bool { return unreadBytes() == 0 })
 }
 
 // waitFor waits for what another goroutine is about to do.
@@ -189,7 +189,7 @@ func waitFor(t *testing.T, done func() bool) {
 
 func TestWindowsStopAtTheBudget(t *testing.T) {
 	const limit = 1 << 20
-	base := Reserved()
+	base := reserved()
 	SetBudget(base + limit)
 	defer SetBudget(DefaultBudget)
 	gateway, agent := lanePair(t)
@@ -199,12 +199,12 @@ func TestWindowsStopAtTheBudget(t *testing.T) {
 		t.Fatalf("%d bytes, %v", n, err)
 	}
 	_ = server.CloseWrite()
-	if reserved := Reserved() - base; reserved > limit {
-		t.Errorf("grew to %d bytes", reserved)
+	if promised := reserved() - base; promised > limit {
+		t.Errorf("grew to %d bytes", promised)
 	}
 	_ = gateway.Close()
 	_ = agent.Close()
-	if left := Reserved() - base; left != 0 {
+	if left := reserved() - base; left != 0 {
 		t.Errorf("%d bytes stay reserved", left)
 	}
 }

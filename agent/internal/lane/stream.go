@@ -26,8 +26,8 @@ func newStream(session *Session, mux *yamux.Stream) *Stream {
 
 var _ net.Conn = (*Stream)(nil)
 
-// Read reads what the other side sent. io.EOF is its CloseWrite; IsReset
-// tells an Abort.
+// Read reads what the other side sent. io.EOF is its CloseWrite, ErrStreamReset
+// of yamux an Abort.
 func (s *Stream) Read(b []byte) (int, error) {
 	n, err := s.mux.Read(b)
 	s.session.received.Add(int64(n))
@@ -129,7 +129,3 @@ func (s *Stream) SetReadDeadline(t time.Time) error { return s.mux.SetReadDeadli
 
 // SetWriteDeadline bounds writes.
 func (s *Stream) SetWriteDeadline(t time.Time) error { return s.mux.SetWriteDeadline(t) }
-
-// IsReset tells whether err says that the other side aborted the stream, or
-// that its lane is gone.
-func IsReset(err error) bool { return errors.Is(err, yamux.ErrStreamReset) }

@@ -20,13 +20,6 @@ var unread struct {
 	meters map[*meter]struct{}
 }
 
-// Unread is how many bytes have arrived and were not read yet, on all lanes.
-func Unread() int64 {
-	unread.mu.Lock()
-	defer unread.mu.Unlock()
-	return unread.total
-}
-
 // meter counts for one lane. It follows yamux' frames in what is read from the
 // wire; only the lane's one reader calls see.
 type meter struct {

@@ -71,7 +71,7 @@ func (e *End) LeadsBy(pod string) bool { return e.lanes.leadsBy(pod) }
 
 // Lane implements door.Backend: one lane's whole life.
 func (e *End) Lane(ctx context.Context, conn net.Conn, pod, id string) {
-	session, err := e.greet(ctx, conn, id)
+	session, err := e.greet(ctx, conn)
 	if err != nil {
 		e.announce(pod, id, "down", err.Error())
 		return
@@ -96,14 +96,14 @@ func (e *End) Lane(ctx context.Context, conn net.Conn, pod, id string) {
 }
 
 // greet proves the keys and says hello; the agent closes lanes of an epoch that is over.
-func (e *End) greet(ctx context.Context, conn net.Conn, id string) (*lane.Session, error) {
+func (e *End) greet(ctx context.Context, conn net.Conn) (*lane.Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, greetTime)
 	defer cancel()
 	session, err := lane.Client(ctx, conn, e.key, e.agent)
 	if err != nil {
 		return nil, err
 	}
-	hello, err := session.Open(ctx, lane.Header{Net: "hello", Epoch: e.config.Epoch, Lane: id})
+	hello, err := session.Open(ctx, lane.Header{Net: "hello", Epoch: e.config.Epoch})
 	if err != nil {
 		_ = session.Close()
 		return nil, fmt.Errorf("hello: %w", err)

@@ -152,7 +152,7 @@ func (a *agent) openLane(asked command) (map[string]any, error) {
 	a.sessions[asked.Lane] = session
 	a.mu.Unlock()
 	go serveLane(session)
-	return map[string]any{"net": header.Net, "epoch": header.Epoch, "lane": header.Lane}, nil
+	return map[string]any{"net": header.Net, "epoch": header.Epoch}, nil
 }
 
 type early struct {
