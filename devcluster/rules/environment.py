@@ -53,10 +53,12 @@ class RewriteMade:
 
 @dataclass(frozen=True, slots=True)
 class LocalEnvironment:
-    """What is handed to the container; what is not in it is the image's own affair."""
+    """What is handed to the container, or to a process on the laptop; what is not in it is the affair of the
+    image, or of the laptop.  ``notes``: what its user must write or know, a line each."""
 
     variables: tuple[tuple[str, str], ...] = field(repr=False)
     rewrites: tuple[RewriteMade, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def rewrite_hosts(
