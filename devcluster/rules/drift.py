@@ -59,7 +59,7 @@ def _other_image(originals: Originals, live: Json, title: str) -> tuple[Drift, .
             find_container(one, originals.container).get("image") for one in (originals.wrapped, live)
         )
     except KeyError:
-        return (Drift(f"{title} has no container {originals.container} any more", "gone"),)
+        return (Drift(f"{title} no longer has a container {originals.container}", "gone"),)
     if was == now:
         return ()
     text = f"{title} now runs {now}, and ran {was} when the agent was installed"
@@ -79,7 +79,7 @@ def _moved(move: PortMove, service: Json | None) -> list[Drift]:
         return [Drift(f"service/{move.service} is gone")]
     return [
         Drift(
-            f"service/{move.service} port {move.port} leads past the agent to {move.original}"
+            f"service/{move.service} port {move.port} bypasses the agent and leads to {move.original}"
             f"{_by(service, 'spec', 'ports')}"
         )
         for item in service["spec"].get("ports") or []

@@ -92,7 +92,7 @@ def see_pod(pod: PodSight, now: float) -> PodTruth:
         return PodTruth(pod.name, "reconnecting", "its agent can't be heard", pod.heard, quiet=True)
     since = max(pod.since, pod.bare)
     if not pod.lanes:
-        return PodTruth(pod.name, "reconnecting", "no lane to this laptop stands", since, quiet=True)
+        return PodTruth(pod.name, "reconnecting", "no lane to this laptop is open", since, quiet=True)
     return PodTruth(pod.name, "attached", "", since)
 
 

@@ -138,7 +138,7 @@ async def test_a_service_led_past_the_agent_is_seen_and_repaired(world: World) -
     await world.cluster.patch("service", "web", world.namespace, body, manager="kustomize-controller")
     row = await _until_drift(world)
     assert row["state"] == "partial"
-    assert "service/web port 80 leads past the agent to 8080" in row["reason"]
+    assert "service/web port 80 bypasses the agent and leads to 8080" in row["reason"]
     assert "kustomize-controller" in row["reason"]
 
     assert (await world.devcluster("up", "-d", "-o", "json")).json["workloads"][0]["outcome"] == "changed"

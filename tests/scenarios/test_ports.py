@@ -55,7 +55,7 @@ async def test_two_workloads_cannot_write_the_same_port(world: World) -> None:
     port = _free()
     _file(world, web=f"{port}:8080", api=f"{port}:7000")
     done = await world.devcluster("up", "-d", code=2)
-    assert f"port {port} of the laptop stands under `ports` twice: web and api" in done.stderr
+    assert f"port {port} of the laptop is under `ports` twice: web and api" in done.stderr
     assert await world.cluster_leftovers() == world.docker_leftovers() == []
 
 

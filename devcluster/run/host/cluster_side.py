@@ -58,7 +58,7 @@ class KubernetesSide:
         mark = await find_mark(self._cluster, self._workload.ref)
         if mark is not None and mark.record.epoch == self._epoch:
             return
-        text = "handed back by somebody else" if mark else "its agent was taken out by somebody else"
+        text = "somebody else handed it back" if mark else "somebody else removed its agent"
         if mark and mark.record.holder:
             text = held(mark.record).message
         raise RefusedError("held", text, {})

@@ -178,10 +178,10 @@ class ContainerNetwork:
             async with self._making:
                 if self.door is not door:  # we have closed it, or made another one
                     return
-                _log.warning("%s: the gateway ended; starting it anew", self._key)
+                _log.warning("%s: the gateway ended; starting it again", self._key)
                 self._set_door(None)
                 await self._start_another_gateway()
-                _log.info("%s: the gateway stands again", self._key)
+                _log.info("%s: the gateway is back", self._key)
         except EngineError:
             if not await self.outage.begins():
                 raise

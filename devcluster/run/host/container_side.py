@@ -226,7 +226,7 @@ class ContainerSide:
             lines = (await self._last_lines(container)).rstrip()
             raise FailedError(
                 f"the local container {self._name} {ended.result()} before it was healthy",
-                hint=f"the last it said:\n{lines}" if lines else "it said nothing",
+                hint=f"its last lines:\n{lines}" if lines else "it said nothing",
             )
 
     def _identity(self, spec: ContainerSpec) -> str:

@@ -121,7 +121,7 @@ class Executor:
         seconds = turn.deadline.left()
         last = "release" in requests
         for error in await self._links.tell(*requests, timeout=seconds, tolerant=tolerant, last=last):
-            text = f"an agent could not be told to {requests[-1]} ({error}); its lease ends by itself"
+            text = f"could not tell an agent to {requests[-1]} ({error}); its lease will end"
             turn.say(self._key, text)
 
     async def _hold_all(self) -> None:
@@ -137,7 +137,7 @@ class Executor:
                 await self._links.join(requests)
         except TimeoutError as error:
             raise FailedError(
-                f"not every agent of {self.wanted.title} could be told in {turn.deadline.span:.0f} s",
+                f"could not tell every agent of {self.wanted.title} within {turn.deadline.span:.0f} s",
                 hint=self._links.trouble,
             ) from error
         self.unless_taken()

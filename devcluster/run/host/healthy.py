@@ -42,7 +42,7 @@ class Health:
             last = f": {self._last}" if self._last else ""
             raise FailedError(
                 f"the local container is not healthy after {turn.deadline.span:.0f} s{last}",
-                hint="`healthcheck: off` in devcluster.yaml takes it as it is",
+                hint="`healthcheck: off` in devcluster.yaml turns the check off",
             ) from error
 
     async def until_unwell(self) -> str:
@@ -56,7 +56,7 @@ class Health:
             with contextlib.suppress(ConnectionError, RefusedError, TimeoutError):
                 failures = 0 if await self._well(self._plan.lasting) else failures + 1
         if failures:
-            return f"turned unhealthy: {self._last} ({failures} times in a row)"
+            return f"became unhealthy: {self._last} ({failures} times in a row)"
         never: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         return await never
 

@@ -68,7 +68,7 @@ class Outage:
                 if event.what == "die":
                     return event.words
                 if event.health == "unhealthy":
-                    return "turned unhealthy"
+                    return "became unhealthy"
         except EngineError:
             return ""
         return ""

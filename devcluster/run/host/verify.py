@@ -110,7 +110,7 @@ def _why(link: PodLink, refused: Mapping[str, str]) -> str:
     if link.state != "attached":
         return f"not held ({link.state}): {link.reason or 'the agent was not reached yet'}"
     if not link.connected:
-        return "not held: the conversation with its agent is broken"
+        return "not held: the connection to its agent is broken"
     if (route := link.agent_state.get("route", "laptop")) == "child":
         return f"not held: connections go to the original ({route})"
     return refused.get(link.pod.name, "")
@@ -144,7 +144,7 @@ async def _expect(links: Sequence[PodLink], key: str, span: float) -> dict[str, 
             await agent.call("expect", timeout=_CALL, key=key, ms=round(span * 1000))
         except RefusedError as refusal:
             if refusal.kind == "unknown-request":
-                return "its agent is older than `status --verify`: `devcluster down`, then `up`, renews it"
+                return "its agent is too old for `status --verify`; `devcluster down`, then `up`, replaces it"
             return f"its agent refused: {refusal.text}"
         except (ConnectionError, TimeoutError) as error:
             return f"not held: its agent does not answer ({error or type(error).__name__})"

@@ -40,7 +40,7 @@ def _collision(*both: tuple[str, Publish]) -> ConfigurationError:
     if publish.address != again.address:
         names = f"{key} ({publish.address}) and {other} ({again.address})"
     return ConfigurationError(
-        f"port {again.host} of the laptop stands under `ports` twice: {names}", hint=_other(again)
+        f"port {again.host} of the laptop is under `ports` twice: {names}", hint=_other(again)
     )
 
 

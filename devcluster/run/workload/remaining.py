@@ -49,7 +49,7 @@ async def find_remaining(cluster: Cluster, ref: WorkloadRef, uid: str) -> Remain
     for look, unseen in (
         (secrets, f"secret/{secret}"),
         (maps, _MAPS),
-        (releases, f"our {history.title}"),
+        (releases, f"devcluster's {history.title}"),
     ):
         try:
             found += await look()

@@ -266,7 +266,7 @@ class _Work:
                 return None
             if (parse_originals(live), parse_record(live).epoch) != (self.originals, self._epoch):
                 raise LeftoverError(
-                    f"somebody else puts an agent into {self._ref.place} at this moment, "
+                    f"somebody else is putting an agent into {self._ref.place}, "
                     f"so secret/{self._secret} stays",
                     hint=f"`devcluster list -n {self._space}` says who; `devcluster down` then tries again",
                 )

@@ -84,7 +84,7 @@ class Wanted:
             return ""
         return (
             f"until `up` has pulled image {self.images.pod.source}, its command and its stop signal are "
-            "unknown: `up` may still refuse it, or set an installed agent up anew"
+            "unknown: `up` may still refuse it, or replace an installed agent"
         )
 
     @property

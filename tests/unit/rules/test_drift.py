@@ -110,7 +110,7 @@ def test_services() -> None:
     assert service_drift([move], [service(9901)]) == ()
     assert service_drift([move], [service(1234)]) == ()  # theirs
     (past,) = service_drift([move], [service(8080)])
-    assert past.text == "service/web port 80 leads past the agent to 8080"
+    assert past.text == "service/web port 80 bypasses the agent and leads to 8080"
     assert service_drift([move], []) == (Drift("service/web is gone"),)
 
 

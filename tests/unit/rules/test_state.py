@@ -48,7 +48,7 @@ TABLE = [
     ("all well", seen(), "attached", "", 50.0),
     ("agent killed", seen(KILLED), "reconnecting", "a: the agent was lost", NOW),
     ("API server silent", seen(SILENT), "reconnecting", "a: its agent can't be heard", 90.0),
-    ("lanes cut", seen(BARE), "reconnecting", "a: no lane to this laptop stands", 95.0),
+    ("lanes cut", seen(BARE), "reconnecting", "a: no lane to this laptop is open", 95.0),
     ("engine away", seen(outage="the engine is away"), "reconnecting", "the engine is away", NOW),
     ("taken over", seen(phase="held", taken="held by bob"), "held", "held by bob", NOW),
     ("container ended", seen(phase="failed", failure="exit code 3"), "failed", "exit code 3", NOW),

@@ -45,7 +45,7 @@ async def check(*ports: Publish) -> None:
 async def test_an_address_that_means_all_meets_each(one: str, other: str, names: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         await check(Publish(80, 18080, one), Publish(81, 18080, other))
-    assert str(caught.value) == f"port 18080 of the laptop stands under `ports` twice: {names}"
+    assert str(caught.value) == f"port 18080 of the laptop is under `ports` twice: {names}"
     assert caught.value.hint == 'write another one under `ports`, e.g. "18081:81"'
 
 

@@ -121,7 +121,7 @@ _NUMBERS = "the numbers in the history of deployment/web"
             ["replicaset/web-2", _NUMBERS],
             "kubectl delete -n shop replicaset/web-2",
         ),
-        ("list replicaset", ["numbers", "web-2"], ["our ReplicaSets", _NUMBERS], ""),
+        ("list replicaset", ["numbers", "web-2"], ["devcluster's ReplicaSets", _NUMBERS], ""),
         (
             "delete secret",
             ["devcluster-deployment-web"],
@@ -188,7 +188,7 @@ async def test_a_secret_that_somebody_uses_again_stays() -> None:
             return await super().list(kind, namespace, **words)
 
     cluster = Busy()
-    with pytest.raises(LeftoverError, match="somebody else puts an agent into deployment/web"):
+    with pytest.raises(LeftoverError, match="somebody else is putting an agent into deployment/web"):
         await down(cluster)
     assert cluster.secret is not None
 

@@ -17,7 +17,7 @@ from devcluster.run.host.verify import _expect
     [
         (
             "unknown-request",
-            "its agent is older than `status --verify`: `devcluster down`, then `up`, renews it",
+            "its agent is too old for `status --verify`; `devcluster down`, then `up`, replaces it",
         ),
         ("bad-request", "its agent refused: some words"),
     ],
