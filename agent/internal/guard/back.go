@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"time"
 
@@ -35,8 +36,8 @@ func (g *Guard) giveBack(ctx context.Context, how back) error {
 // lead brings the connections back to the application.
 func (g *Guard) lead(ctx context.Context, how back, claims int, runs bool) error {
 	if !runs {
+		g.setTrial(!how.silent)
 		if err := g.start(); err != nil {
-			g.setHandover(false)
 			return &hold.Error{Kind: hold.ChildFailed, Text: err.Error()}
 		}
 	}
@@ -76,17 +77,20 @@ func (g *Guard) beginBack(silent bool) (claims int, runs bool, err error) {
 
 // toChild routes to the application, unless somebody has claimed the workload
 // before it accepts. One that has ended must not be routed to: its ports are
-// ours, and a connection would go round in circles.
+// ours, and a connection would go round in circles. The laptop serves on, or
+// connections wait on, until whoever holds it has made way for another pod: some
+// applications can't start twice in one container.
 func (g *Guard) toChild(claims int, accepts bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.process == nil {
-		g.handover = false
-		return &hold.Error{Kind: hold.ChildFailed, Text: "the application ended while it was starting"}
+		code := g.code
+		text := fmt.Sprintf("the application ended with %d while it was starting", code)
+		return &hold.Error{Kind: hold.ChildFailed, Text: text, Code: &code}
 	}
 	if g.claims == claims || accepts {
 		g.front.Set(front.Child, g.epoch)
-		g.handover = g.handover && !accepts
+		g.handover, g.trial = g.handover && !accepts, false
 		g.tell()
 	}
 	return nil

@@ -56,6 +56,8 @@ type Guard struct {
 	sick     string
 	accepted bool // this start has been seen to accept
 	beside   bool // it is to run on while the laptop serves
+	trial    bool // it was started while the laptop serves, and has not served since
+	code     int  // with which it ended last
 	handover bool // it began ready
 	leaving  bool // PID 1 was told to stop
 	bidden   bool // a hook, or the application itself, told it to end

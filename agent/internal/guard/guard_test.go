@@ -247,3 +247,34 @@ func TestATakeoverKeepsThePodReady(t *testing.T) {
 		t.Errorf("%q", word)
 	}
 }
+
+// A pid file that is left, a mkdir: such a one needs a new container.
+func TestAnApplicationThatStartsOnlyOnceLeavesTheLaptopServing(t *testing.T) {
+	for _, pause := range []bool{false, true} {
+		once := filepath.Join(t.TempDir(), "once")
+		w := newWorld(t, func(c *Config) {
+			script := fmt.Sprintf("mkdir %s || exit 3; exec /proc/%d/exe application %s", once, os.Getpid(), c.Command[2])
+			c.Command = []string{"sh", "-c", script}
+		})
+		w.untilAnswers(t)
+		w.hand(t)
+		if pause {
+			w.do(t, "pause", w.Pause)
+		}
+		var refusal *hold.Error
+		_, err := w.release(context.Background(), 1)
+		if !errors.As(err, &refusal) || refusal.Kind != hold.ChildFailed || refusal.Code == nil || *refusal.Code != 3 {
+			t.Fatalf("release: %v", err)
+		}
+		state := w.State()
+		if len(w.codes) != 0 || !state.Ready || state.Holder == nil || state.Child != stopped {
+			t.Errorf("%+v, %d exits", state, len(w.codes))
+		}
+		if pause {
+			w.do(t, "take", w.take)
+		}
+		if word := w.ask(t); word != "laptop\n" {
+			t.Errorf("%q", word)
+		}
+	}
+}

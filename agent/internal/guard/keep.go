@@ -238,9 +238,8 @@ func (g *Guard) setPausing(on bool) {
 	g.pausing = on
 }
 
-func (g *Guard) setHandover(on bool) {
+func (g *Guard) setTrial(on bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.handover = on
-	g.tell()
+	g.trial = on
 }

@@ -146,8 +146,8 @@ func (g *Guard) execute(ctx context.Context, argv []string) error {
 
 // follow waits for the application's end. One that ends by itself takes PID 1
 // along, so that kubelet gives a fresh container; not while the laptop serves
-// in its place, when nobody would miss it. One that runs beside the laptop is
-// missed.
+// in its place, or was to when it started, and nobody would miss it. One that
+// runs beside the laptop is missed.
 func (g *Guard) follow(process *child.Process, gone chan<- struct{}) {
 	defer close(gone)
 	<-process.Done()
@@ -157,14 +157,14 @@ func (g *Guard) follow(process *child.Process, gone chan<- struct{}) {
 		return
 	}
 	asked := g.app == stopping && !g.leaving
-	g.process, g.started, g.app = nil, false, stopped
+	g.process, g.started, g.app, g.code = nil, false, stopped, process.Code()
 	g.life()
 	served := g.front.Route() == front.Laptop && g.holder != nil
 	if served && g.beside && g.bidden && !asked { // a hook of kubelet's, as a rule: the pod ends
 		g.leaving = true
 	}
 	leaving := g.leaving
-	served = served && (leaving || !g.beside)
+	served = served && (leaving || !g.beside) || g.trial && g.holder != nil
 	g.tell()
 	g.mu.Unlock()
 	if !asked && !served {

@@ -15,6 +15,7 @@ const (
 	look     = 100 * time.Millisecond // between two looks at an application that starts
 	straggle = 3 * time.Second        // for the rest of its ports, once it listens on one
 	guess    = 5 * time.Second        // for ports that it may never listen on
+	settle   = time.Second            // for one that is expected on no port at all
 	watch    = time.Second            // between two looks at who listens in the pod
 	frugal   = 50                     // one look lasts at most this part of the time
 	chosen   = 32768                  // from here on the kernel gives ports to who asks for any
@@ -107,8 +108,6 @@ func (g *Guard) accepting(ctx context.Context) bool {
 		timer := time.NewTimer(look)
 		select {
 		case <-timer.C:
-		case <-process.Done():
-			return false
 		case <-ctx.Done():
 			return false
 		}
@@ -140,7 +139,7 @@ func (g *Guard) answers(ctx context.Context, heard *time.Time) bool {
 	}
 	switch {
 	case len(expected) == 0:
-		return true
+		return time.Since(g.began()) >= settle
 	case here > 0:
 		return time.Since(*heard) >= straggle
 	default:

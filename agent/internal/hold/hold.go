@@ -77,6 +77,7 @@ type Error struct {
 	Kind   string  `json:"kind"`
 	Text   string  `json:"text"`
 	Holder *Holder `json:"holder,omitempty"`
+	Code   *int    `json:"code,omitempty"` // with which the application ended
 }
 
 func (e *Error) Error() string { return e.Kind + ": " + e.Text }
