@@ -9,6 +9,21 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
+class PodMount:
+    """One of the container's own mounts, also of what admission added.  ``path``: where the kernel has it,
+    which is not the spec's where the image has a link there.  ``kind``: of its file system (``tmpfs`` is in
+    memory); ``size``: bytes that a ``tmpfs`` may have, or 0; ``projected``: kubelet writes it anew (a secret,
+    a token, a ConfigMap)."""
+
+    path: str
+    is_file: bool = False
+    read_only: bool = False
+    kind: str = ""
+    size: int = 0
+    projected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PodFacts:
     """The pod as its application sees it.
 
@@ -26,6 +41,7 @@ class PodFacts:
     address: str
     resolv_conf: str
     hosts: str
+    mounts: tuple[PodMount, ...] = ()
 
 
 def parse_facts(answer: Mapping[str, Any]) -> PodFacts:
@@ -42,6 +58,13 @@ def parse_facts(answer: Mapping[str, Any]) -> PodFacts:
         address=answer["address"],
         resolv_conf=answer["resolv_conf"],
         hosts=answer["hosts"],
+        mounts=tuple(_mount(item) for item in answer["mounts"]),
+    )
+
+
+def _mount(item: Mapping[str, Any]) -> PodMount:
+    return PodMount(
+        item["path"], item["file"], item["read_only"], item["kind"], item["size"], item["projected"]
     )
 
 

@@ -30,7 +30,6 @@ Json = dict[str, Any]
 PROTOCOL = 1
 ROOT = "/.devcluster"
 BIN, ETC, RUN = "devcluster-bin", "devcluster-etc", "devcluster-run"
-_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
 SECRET_FILES = ("agent.key", "laptop.pub", "agent.json", "record.json")
 
 _INITS = {
@@ -279,7 +278,6 @@ def agent_settings(
         "ports": [_setting(item) for item in fronts],
         "stop_signal": lifecycle.get("stopSignal") or (image.stop_signal if image else None) or "SIGTERM",
         "grace_ms": (30 if grace is None else grace) * 1000,
-        "mounts": _mount_settings(template, target),
         "queue": {"connections": 1024, "ms": 60000},
         "memory": MEMORY,
     }
@@ -293,14 +291,6 @@ def agent_settings(
     settings |= {key: numbered(value, target) for key, value in parts.items() if value}
     figures = [asdict(figure) for figure in variable_figures(target, admitted)]
     return settings | ({"figures": figures} if figures else {})
-
-
-def _mount_settings(template: Json, target: Json) -> list[Json]:
-    """What may be read: the mounts, and the service account's token, which only a pod's own spec shows."""
-    mounts = [{"path": mount["mountPath"]} for mount in target.get("volumeMounts") or []]
-    if template["spec"].get("automountServiceAccountToken") is not False:
-        mounts.append({"path": _TOKEN})
-    return mounts
 
 
 def _setting(item: FrontPort) -> Json:

@@ -14,7 +14,6 @@ import (
 type Config struct {
 	Key    ed25519.PrivateKey // the agent's
 	Laptop ed25519.PublicKey  // who may enter
-	Mounts []string           // what files may read
 	Memory int64              // bytes for the lanes' windows; 0: lane.DefaultBudget
 }
 
@@ -38,7 +37,7 @@ func New(config Config) *Port {
 
 // Serve answers listener until ctx ends.
 func (p *Port) Serve(ctx context.Context, listener net.Listener, keeper hold.Keeper) error {
-	server, err := control.New(p.config.Key, p.config.Laptop, keeper, p.config.Mounts)
+	server, err := control.New(p.config.Key, p.config.Laptop, keeper, control.Mounts)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@
 // Rules:
 //   - one key enters, the laptop's of the Secret; no password, no other method;
 //   - there is no shell, no command, no forwarding: two subsystems, of which
-//     files only reads, and only below the workload's mounts;
+//     files only reads, and only below the container's own mounts;
 //   - a client that does not read its answers holds up itself alone.
 package control
 
@@ -36,12 +36,12 @@ const (
 type Server struct {
 	config *ssh.ServerConfig
 	keeper hold.Keeper
-	mounts []string
+	mounts func() ([]hold.Mount, error)
 }
 
 // New makes a server with the agent's key that lets in the laptop's. mounts
-// are the paths that files may read.
-func New(key ed25519.PrivateKey, laptop ed25519.PublicKey, keeper hold.Keeper, mounts []string) (*Server, error) {
+// tells the container's own, which files may read.
+func New(key ed25519.PrivateKey, laptop ed25519.PublicKey, keeper hold.Keeper, mounts func() ([]hold.Mount, error)) (*Server, error) {
 	signer, err := ssh.NewSignerFromSigner(key)
 	if err != nil {
 		return nil, err

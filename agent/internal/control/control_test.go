@@ -74,7 +74,12 @@ func serve(t *testing.T, mounts ...string) served {
 	_, agent, _ := ed25519.GenerateKey(nil)
 	laptopPub, laptop, _ := ed25519.GenerateKey(nil)
 	k := newKeeper()
-	server, err := New(agent, laptopPub, k, mounts)
+	server, err := New(agent, laptopPub, k, func() (found []hold.Mount, err error) {
+		for _, path := range mounts {
+			found = append(found, hold.Mount{Path: path})
+		}
+		return found, nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,11 +23,12 @@ func Gather(command []string, figures []Figure) (hold.Facts, error) {
 	if groups == nil {
 		groups = []int{}
 	}
+	mounts, mountsErr := Mounts()
 	facts := hold.Facts{
 		Environment: coded(corrected(environment(), figures)), Command: coded(command), Cwd: cwd, UID: os.Getuid(), GID: os.Getgid(),
-		Groups: groups, Hostname: hostname, Address: address, ResolvConf: string(resolv), Hosts: string(hosts),
+		Groups: groups, Hostname: hostname, Address: address, ResolvConf: string(resolv), Hosts: string(hosts), Mounts: mounts,
 	}
-	return facts, errors.Join(cwdErr, groupsErr, hostErr, addressErr, absent(resolvErr), absent(hostsErr))
+	return facts, errors.Join(cwdErr, groupsErr, hostErr, addressErr, mountsErr, absent(resolvErr), absent(hostsErr))
 }
 
 // absent forgives a file that an image may lack.

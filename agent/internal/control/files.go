@@ -69,38 +69,21 @@ func scan(out io.Writer, root string, exclude []string) error {
 	return nil
 }
 
-// inside gives the real path of a root, which must lie in a mount.
+// inside gives the real path of a root, which must lie in one of the container's
+// own mounts. A mount's path may lead through the image's links.
 func (s *Server) inside(root string) (string, error) {
-	root = path.Clean("/" + root)
-	mount := s.mountOf(root)
-	if mount == "" {
-		return "", fmt.Errorf("%s is not a mount of this workload", root)
-	}
-	if root == mount {
-		return root, nil
-	}
-	top, err := filepath.EvalSymlinks(mount)
+	real, err := filepath.EvalSymlinks(path.Clean("/" + root))
 	if err != nil {
 		return "", err
 	}
-	real, err := filepath.EvalSymlinks(root)
+	mounts, err := s.mounts()
 	if err != nil {
 		return "", err
 	}
-	if real != top && !strings.HasPrefix(real, top+"/") {
-		return "", fmt.Errorf("%s leads out of its mount", root)
-	}
-	return real, nil
-}
-
-// mountOf is the mount that an absolute path belongs to, the deepest of several.
-func (s *Server) mountOf(name string) string {
-	best := ""
-	for _, mount := range s.mounts {
-		mount = path.Clean(mount)
-		if (name == mount || mount == "/" || strings.HasPrefix(name, mount+"/")) && len(mount) > len(best) {
-			best = mount
+	for _, mount := range mounts {
+		if real == mount.Path || strings.HasPrefix(real, mount.Path+"/") {
+			return real, nil
 		}
 	}
-	return best
+	return "", fmt.Errorf("%s is not in a mount of this container", root)
 }

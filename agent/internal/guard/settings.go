@@ -37,9 +37,6 @@ type Settings struct {
 		Connections int   `json:"connections"`
 		MS          int64 `json:"ms"`
 	} `json:"queue"`
-	Mounts []struct {
-		Path string `json:"path"`
-	} `json:"mounts"`
 	Figures []control.Figure `json:"figures"`
 
 	PostStart *probe.Action   `json:"post_start"`
@@ -162,15 +159,6 @@ func (s *Settings) grace() time.Duration {
 
 // atLeast is kubelet's least grace period.
 func atLeast(grace time.Duration) time.Duration { return max(grace, 2*time.Second) }
-
-// Folders are those that files may read.
-func (s *Settings) Folders() []string {
-	var folders []string
-	for _, mount := range s.Mounts {
-		folders = append(folders, mount.Path)
-	}
-	return folders
-}
 
 // parseSignal reads an image's STOPSIGNAL: a name with or without SIG, a
 // number, or SIGRTMIN+n.

@@ -60,6 +60,17 @@ type Facts struct {
 	Address     string   `json:"address"`
 	ResolvConf  string   `json:"resolv_conf"`
 	Hosts       string   `json:"hosts"`
+	Mounts      []Mount  `json:"mounts"`
+}
+
+// Mount is one of the container's own.
+type Mount struct {
+	Path      string `json:"path"`
+	File      bool   `json:"file"` // and no folder
+	ReadOnly  bool   `json:"read_only"`
+	Kind      string `json:"kind"`      // of its file system: tmpfs is in memory
+	Size      int64  `json:"size"`      // bytes that a tmpfs may have, or 0
+	Projected bool   `json:"projected"` // kubelet writes it anew: a secret, a token, a ConfigMap
 }
 
 // Kinds of Error.

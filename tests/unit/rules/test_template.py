@@ -194,10 +194,7 @@ def test_agents_port_must_be_free() -> None:
 
 def test_settings() -> None:
     probe = {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 7}
-    original = template(
-        readinessProbe=probe,
-        volumeMounts=[{"name": "d", "mountPath": "/d", "readOnly": True, "subPath": "x"}],
-    )
+    original = template(readinessProbe=probe)
     original["spec"]["terminationGracePeriodSeconds"] = 5
     settings = agent_settings(original, container="web", image=IMAGE, fronts=FRONTS, port=9900, lease=15.0)
     assert settings["ports"] == [
@@ -205,9 +202,6 @@ def test_settings() -> None:
         {"port": 8443, "protocol": "TCP", "front": 9902},
     ]
     assert settings["readiness_probe"] == {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 7}
-    token = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
-    paths = [mount["path"] for mount in settings["mounts"]]
-    assert paths == ["/d", token]
     assert (settings["grace_ms"], settings["lease_ms"]) == (5000, 15000)
     assert settings["stop_signal"] == "SIGWINCH"
     assert {"liveness_probe", "figures"} & settings.keys() == set()
