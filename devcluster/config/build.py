@@ -48,7 +48,7 @@ def _network(local: tuple[str, ...]) -> Network:
 
 
 _AS_READ = (
-    "mode", "take", "order", "image", "pull_policy",
+    "mode", "take", "order", "services", "image", "pull_policy",
     "pod_command", "entrypoint", "command", "working_dir", "user",
 )  # fmt: skip
 
@@ -58,6 +58,7 @@ def _workload(key: str, found: Found, around: Surroundings) -> Workload:
         key=key,
         target=found.get("target") or Target(key),
         ports=flatten(found["ports"]) if "ports" in found else None,
+        port_map=tuple((int(it) if it.isdigit() else it, to) for it, to in found.get("port_map", ())),
         environment=_environment(found, around.lookup),
         env_exclude=found.get("env", {}).get("exclude", ()),
         rewrite=_rewrite(found.get("rewrite", {})),

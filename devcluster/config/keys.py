@@ -10,6 +10,7 @@ from devcluster.config import compose, forms, manifest
 from devcluster.config.copies import Volumes
 from devcluster.config.document import Item, Mapping
 from devcluster.config.model import Agent
+from devcluster.config.modes import MODE, TAKE, note_modes
 from devcluster.config.mounts import MOUNTS, TMPFS_LIST, note_mounts
 from devcluster.config.outside import EnvFiles, SecurityOptions
 from devcluster.config.ports import Ports
@@ -197,18 +198,28 @@ RUNTIME: tuple[Key, ...] = (
     Key("ulimits", Table(ULIMIT), "limits of its processes"),
 )
 
+
+def _note_together(workload: Mapping, where: Reading) -> None:
+    note_mounts(workload, where)
+    note_modes(workload, where)
+
+
 WORKLOAD = Record(
     (
         Key("target", TARGET, "kind/name/container in the cluster; default: the local name"),
-        Key("mode", Choice(("replace",), ("intercept", "ingest")), "what happens to the original"),
-        Key("take", Choice(("front", "direct")), "how connections reach the agent"),
+        Key("mode", MODE, "what happens to the original"),
+        Key("take", TAKE, "how connections reach the agent"),
         Key(
             "order",
             Choice(("start-first", "stop-first")),
             "whether the local container starts before or after the original stops",
         ),
-        Key("services", Later(many(SERVICE)), "the Services that are taken over"),
-        Key("port_map", Later(Table(PORT, r"[0-9]+|.*\$.*", "a port")), "pod port to local port"),
+        Key("services", many(SERVICE), "intercept only these Services; default: every one that can be led"),
+        Key(
+            "port_map",
+            Table(PORT, r"[0-9]{1,5}|[a-z0-9-]{1,15}|.*\$.*", "a port of the pod, by number or name"),
+            "pod port to local port",
+        ),
         Key("run", Later(Choice(("container", "host"))), "a container, or a process on the laptop"),
         Key("image", FILLED, "default: the pod's"),
         Key(
@@ -226,7 +237,7 @@ WORKLOAD = Record(
         Key(
             "ports",
             Ports(),
-            "published on the laptop; default: each port of the container",
+            "published on the laptop, beside each port of the container; [] publishes none",
         ),
         Key("environment", Pairs(bare=True), "over the pod's; without a value: the shell's"),
         Key("env_file", EnvFiles(), "files of variables, over the pod's"),
@@ -246,7 +257,7 @@ WORKLOAD = Record(
         *RUNTIME,
     ),
     empty=True,
-    check=note_mounts,
+    check=_note_together,
     elsewhere=manifest.WORKLOAD | compose.WORKLOAD,
 )
 

@@ -141,7 +141,10 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One entry of ``workloads``; ``key`` is its local name."""
+    """One entry of ``workloads``; ``key`` is its local name.
+
+    ``services`` None: all that can be led.  ``port_map``: number or name of a port of the pod, and the local
+    port.  ``ports``: what is added to the default; (): none at all, None: nothing was written."""
 
     key: str
     target: Target
@@ -156,6 +159,8 @@ class Workload:
     command: tuple[str, ...] | None = None
     working_dir: str | None = None
     user: str | None = None
+    services: tuple[str, ...] | None = None
+    port_map: tuple[tuple[int | str, int], ...] = ()
     ports: tuple[Publish, ...] | None = None
     environment: tuple[tuple[str, str], ...] = ()  # resolved: env_file first, environment over it
     env_exclude: tuple[str, ...] = ()

@@ -75,6 +75,8 @@ def _workload(item: Workload) -> dict[str, Any]:
     written = _written(
         target=_target(item.target),
         mode=item.mode,
+        services=_list(item.services),
+        port_map={str(port): local for port, local in item.port_map} or None,
         take=item.take,
         order=item.order,
         image=item.image,

@@ -20,11 +20,13 @@ from typing import Literal
 
 from devcluster.config.model import Mode, Order, Run, Take
 
-Request = Literal["pause", "stop", "take", "release"]
+Request = Literal["pause", "stop", "take", "intercept", "ingest", "release"]
 _REQUESTS: dict[Request, str] = {
     "pause": "let its connections wait in the pods",
     "stop": "stop the original",
     "take": "lead its connections to the laptop",
+    "intercept": "lead its connections to the laptop, beside the original",
+    "ingest": "leave its connections to the original",
     "release": "lead its connections to the original",
 }
 
@@ -182,7 +184,7 @@ class Join:
 
     def __str__(self) -> str:
         texts = [_REQUESTS[one] for one in self.requests if one != "pause"]
-        return ", and ".join(texts) or "keep the agents; the original serves"
+        return ", and ".join(texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +235,7 @@ def plan_handover(mode: Mode, order: Order, take: Take, run: Run) -> Handover:
     stop_first = mode == "replace" and order == "stop-first"
     start: tuple[Phase, ...] = (StartLocal(),) if run == "container" else ()
     join = Join(_joining(mode, stop_first))
-    wait: tuple[Phase, ...] = (Tell(("pause",)),) if join.requests else ()
+    wait: tuple[Phase, ...] = (Tell(("pause",)),) if mode != "ingest" else ()
     release: Phase = Tell(("release",))
     prepare: tuple[Phase, ...] = (Hold(), Connect(run), Fill())
     if stop_first:
@@ -250,10 +252,8 @@ def plan_handover(mode: Mode, order: Order, take: Take, run: Run) -> Handover:
 
 
 def _joining(mode: Mode, stop_first: bool) -> tuple[Request, ...]:
-    if mode == "ingest":
-        return ()
-    if mode == "intercept":
-        return ("take",)
+    if mode != "replace":
+        return (mode,)
     return ("pause", "stop", "take") if stop_first else ("take", "stop")
 
 

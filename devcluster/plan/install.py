@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from devcluster.config.model import Delivery, Take
+from devcluster.config.model import Delivery, Mode, Take
 from devcluster.plan.steps import (
     AwaitPods,
     InstallStep,
@@ -65,6 +65,8 @@ class Wish:
     image: ImageFacts | None = None
     pending: bool = False
     take: Take = "front"
+    mode: Mode = "replace"
+    services: tuple[str, ...] | None = None
     port: int = 9900
     fronts: int = 47100
     lease: float = 15.0
@@ -126,7 +128,7 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
     base = base_template(observed)
     old_moves = observed.originals.moves if observed.originals else ()
     services = [unmoved(service, old_moves) for service in observed.services]
-    found = routes(services, base, container=observed.container, others=observed.others)
+    found = routes(services, base, container=observed.container, others=observed.others, only=wish.services)
     fronts = plan_fronts(
         found,
         base,
@@ -158,7 +160,7 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
     moves = plan_moves(found, fronts) if wish.take == "front" else ()
     adopted = _fits(observed, wrapped, settings, pending=wish.pending)
     steps = _steps(observed, chunks, moves, adopted)
-    notes = _notes(found, wish.take)
+    notes = _notes(found, wish)
     return InstallPlan(observed, wish, steps, base, wrapped, settings, fronts, moves, adopted, notes)
 
 
@@ -259,15 +261,21 @@ def _led(service: Json, moves: Sequence[PortMove]) -> bool:
     return all(targets.get(move.port) == move.front for move in moves)
 
 
-def _notes(found: Sequence[Route], take: Take) -> tuple[str, ...]:
-    if take == "direct":
+def _notes(found: Sequence[Route], wish: Wish) -> tuple[str, ...]:
+    if wish.take == "direct":
         return ("connections may be refused while the original stops or starts (take: direct)",)
+    if wish.mode == "ingest":
+        return ("every connection stays with the original (mode: ingest)",)
+    beside = wish.mode == "intercept"
+    goes = "stays with the original" if beside else "bypasses the agent"
+    gap = "" if beside else ": connections may be refused while the original starts again"
     notes = [
-        f"service/{route.service} port {route.port} bypasses the agent ({route.left_alone}): "
-        "connections may be refused while the original starts again"
+        f"service/{route.service} port {route.port} {goes} ({route.left_alone}){gap}"
         for route in found
         if route.left_alone and route.port.led
     ]
+    if beside:
+        notes.append("what calls the pod's own address, or 127.0.0.1 inside the pod, stays with the original")
     if any(route.port.led for route in found):
         notes.append(
             "while nobody holds the workload, the application sees the pod's own address as its caller"

@@ -13,6 +13,7 @@ traffic again to a pod that was slow for a moment, and nobody does to a laptop t
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -40,8 +41,11 @@ class HealthPlan:
     failures: int = 3
 
 
-def healthcheck_source(container: Json, workload: Workload) -> HealthPlan:
-    """*container* as it was before the agent."""
+def healthcheck_source(
+    container: Json, workload: Workload, port_map: Mapping[int, int] | None = None
+) -> HealthPlan:
+    """*container* as it was before the agent; *port_map*: where its ports are in the local container."""
+    mapped = port_map or {}
     match workload.healthcheck.source:
         case "off":
             return HealthPlan("none")
@@ -51,18 +55,18 @@ def healthcheck_source(container: Json, workload: Workload) -> HealthPlan:
     if probe and "exec" in probe:
         return HealthPlan("docker", docker=_exec(probe, container.get("startupProbe")))
     if probe:
-        return _lasting(HealthPlan("probe", probe=numbered(probe, container)), container)
-    ports = tuple(key.number for key in declared_ports(container) if key.led)
-    return _lasting(HealthPlan("ports", ports=ports) if ports else HealthPlan("none"), container)
+        return _lasting(HealthPlan("probe", probe=_mapped(probe, container, mapped)), container, mapped)
+    ports = tuple(mapped.get(key.number, key.number) for key in declared_ports(container) if key.led)
+    return _lasting(HealthPlan("ports", ports=ports) if ports else HealthPlan("none"), container, mapped)
 
 
-def _lasting(plan: HealthPlan, container: Json) -> HealthPlan:
+def _lasting(plan: HealthPlan, container: Json, mapped: Mapping[int, int]) -> HealthPlan:
     probe = container.get("readinessProbe") or container.get("livenessProbe")
     if not probe or "exec" in probe:
         return plan
     period = float(probe.get("periodSeconds") or 10)
     failures = max(probe.get("failureThreshold") or 3, math.ceil(_PATIENCE / period))
-    return replace(plan, lasting=numbered(probe, container), period=period, failures=failures)
+    return replace(plan, lasting=_mapped(probe, container, mapped), period=period, failures=failures)
 
 
 def _exec(probe: Json, startup: Json | None) -> Healthcheck:
@@ -84,3 +88,13 @@ def _allowance(startup: Json | None) -> float:
         return 0.0
     delay = startup.get("initialDelaySeconds") or 0
     return float(delay + (startup.get("periodSeconds") or 10) * (startup.get("failureThreshold") or 3))
+
+
+def _mapped(probe: Json, container: Json, mapped: Mapping[int, int]) -> Json:
+    """With the local container's numbers in place of the pod's names and numbers."""
+    result = numbered(probe, container)
+    for handler in ("httpGet", "tcpSocket", "grpc"):
+        if handler in result:
+            port = result[handler]["port"]
+            result[handler]["port"] = mapped.get(port, port)
+    return result

@@ -13,7 +13,7 @@ https://docs.docker.com/reference/compose-file/services/#entrypoint
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -166,13 +166,23 @@ def network_runtime(pod_spec: Json, workload: Workload) -> Runtime:
     return Runtime(extra_hosts=workload.runtime.extra_hosts, sysctls=sysctls)
 
 
-def published_ports(container: Json, workload: Workload) -> tuple[Publish, ...]:
-    """The file's, or each TCP and UDP port of the container with its own number, if that is free."""
-    if workload.ports is not None:
-        return workload.ports
+def published_ports(container: Json, workload: Workload, port_map: Mapping[int, int]) -> tuple[Publish, ...]:
+    """Each TCP and UDP port of the pod's container under its own number, if that is free, and what the file
+    adds.  What is written for a port of the local container stands in place of the default; [] publishes
+    none."""
+    written = workload.ports
+    if written == ():
+        return ()
     protocols: dict[str, Literal["tcp", "udp"]] = {"TCP": "tcp", "UDP": "udp"}
-    return tuple(
-        Publish(container=key.number, host=key.number, protocol=protocols[key.protocol], written=False)
+    said = {(publish.container, publish.protocol) for publish in written or ()}
+    default = (
+        Publish(
+            container=port_map.get(key.number, key.number) if key.led else key.number,
+            host=key.number,
+            protocol=protocols[key.protocol],
+            written=False,
+        )
         for key in declared_ports(container)
         if key.protocol in protocols
     )
+    return (*(written or ()), *(it for it in default if (it.container, it.protocol) not in said))

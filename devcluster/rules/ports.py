@@ -15,8 +15,11 @@ Source: https://kubernetes.io/docs/reference/kubernetes-api/service-resources/se
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from devcluster.errors import ConfigurationError
 
 Json = dict[str, Any]
 
@@ -76,3 +79,18 @@ def pod_ports(spec: Json) -> frozenset[PortKey]:
     """Every port that any container of a pod declares, one that only prepares it included."""
     containers = (*spec["containers"], *(spec.get("initContainers") or ()))
     return frozenset(port for container in containers for port in declared_ports(container))
+
+
+def resolve_port_map(written: Sequence[tuple[int | str, int]], container: Json) -> dict[int, int]:
+    """Port of the pod to local port, of `port_map`.  ConfigurationError for a name that *container* lacks."""
+    names = {item["name"]: item["containerPort"] for item in container.get("ports") or [] if "name" in item}
+    found = {}
+    for port, local in written:
+        if isinstance(port, str) and port not in names:
+            has = ", ".join(sorted(names)) or "none"
+            raise ConfigurationError(
+                f"port_map: container {container['name']} has no port named {port}",
+                hint=f"it names: {has}; a number works as well",
+            )
+        found[names[port] if isinstance(port, str) else port] = local
+    return found

@@ -6,8 +6,11 @@ roll-out.  A number stands in the Service itself; it is changed after the roll-o
 the roll-out of ``down``, so that at each moment the port that the Service names is open.
 
 Left alone, with a reason: a numeric port of a Service that selects pods of other workloads too (they have
-no agent), of a headless Service (its clients connect to the pod's own port), and whatever is not TCP: the
-agent does not lead it yet.
+no agent), every port of a headless Service (its clients connect to the pod's own port), a Service that
+`services` does not list, and whatever is not TCP: the agent does not lead it yet.
+
+A name that leads a Service which is left alone stays where it is.  Then the others that use it are led by the
+front's number, as those that name a number.
 
 Source: https://kubernetes.io/docs/reference/kubernetes-api/service-resources/service-v1/#ServiceSpec
 """
@@ -16,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from devcluster.errors import ConfigurationError
@@ -48,21 +51,23 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class PortMove:
-    """A numeric targetPort and what stands in its place while the agent is installed."""
+    """A targetPort and what stands in its place while the agent is installed."""
 
     service: str
     port: PortKey
-    original: int
+    original: Target
     front: int
 
 
 @dataclass(frozen=True, slots=True)
 class FrontPort:
-    """A port of the application that the agent can lead; ``front`` None: its connections don't pass it."""
+    """A port of the application that the agent can lead; ``front`` None: its connections don't pass it.
+    ``staying``: names that the port keeps; the others move to the front."""
 
     port: PortKey
     front: int | None = None
     name: str | None = None
+    staying: frozenset[str] = frozenset()
 
     @property
     def keys(self) -> tuple[PortKey, ...]:
@@ -83,16 +88,20 @@ def routes(
     *,
     container: str,
     others: Sequence[Mapping[str, str]] = (),
+    only: Collection[str] | None = None,
 ) -> tuple[Route, ...]:
-    """Every way into *container*; *others*: labels of pods that are not the workload's."""
+    """Every way into *container*; *others*: labels of pods that are not the workload's; *only*: the Services
+    that may be led (None: all)."""
     labels = template.get("metadata", {}).get("labels") or {}
     found = []
     for service in sorted(services, key=lambda item: str(item["metadata"]["name"])):
         if not selects(service, labels):
             continue
+        wanted = only is None or service["metadata"]["name"] in only
         shared = any(selects(service, other) for other in others)
         for item in service["spec"].get("ports") or []:
-            found += _route(service, item, template, container, shared)
+            for route in _route(service, item, template, container, shared):
+                found.append(route if wanted else replace(route, left_alone="`services` does not list it"))
     return tuple(found)
 
 
@@ -110,10 +119,10 @@ def _route(service: Json, item: Json, template: Json, container: str, shared: bo
 def _left_alone(service: Json, port: PortKey, target: Target, shared: bool) -> str:
     if not port.led:
         return f"the agent does not lead {port.protocol}"
-    if isinstance(target, str):
-        return ""
     if service["spec"].get("clusterIP") == "None":
         return "it is headless: its clients connect to the pod's own port"
+    if isinstance(target, str):
+        return ""
     return "it also selects pods of other workloads" if shared else ""
 
 
@@ -160,8 +169,17 @@ def plan_fronts(
     free = (number for number in range(first, _HIGHEST + 1) if number not in taken)
     ports = sorted(key for key in {*names, *routed} if key.led)
     return tuple(
-        FrontPort(key, _next(free, first) if key in wanted else None, names.get(key)) for key in ports
+        FrontPort(
+            key, _next(free, first) if key in wanted else None, names.get(key), _staying_names(found, key)
+        )
+        for key in ports
     )
+
+
+def _staying_names(found: Collection[Route], port: PortKey) -> frozenset[str]:
+    """Names of *port* by which a Service is led that is left alone."""
+    alone = (it.target for it in found if it.left_alone and it.container_port == port)
+    return frozenset(target for target in alone if isinstance(target, str))
 
 
 def _next(free: Iterator[int], first: int) -> int:
@@ -174,12 +192,14 @@ def _next(free: Iterator[int], first: int) -> int:
 
 
 def plan_moves(found: Collection[Route], fronts: Collection[FrontPort]) -> tuple[PortMove, ...]:
-    """The Services that must be patched; a name has moved in the template already."""
+    """The Services that must be patched; a name that does not stay has moved in the template already."""
     by_port = {item.port: item.front for item in fronts}
     moves = []
     for route in found:
         front = by_port.get(route.container_port)
-        if isinstance(route.target, int) and not route.left_alone and front is not None:
+        stays = _staying_names(found, route.container_port)
+        patched = isinstance(route.target, int) or route.target in stays
+        if patched and not route.left_alone and front is not None:
             moves.append(PortMove(route.service, route.port, route.target, front))
     return tuple(sorted(moves, key=lambda move: (move.service, move.port)))
 
@@ -202,8 +222,8 @@ def undo_moves(service: Json, moves: Collection[PortMove]) -> tuple[list[Json], 
 def unmoved(service: Json, moves: Collection[PortMove]) -> Json:
     """*service* as it would be without us; pure, for planning."""
     known = [move for move in (*moves, *noted_moves(service)) if move.service == service["metadata"]["name"]]
-    by_front: dict[Any, int] = {(move.port.protocol, move.front): move.original for move in known}
-    exact: dict[Any, int] = {(move.port, move.front): move.original for move in known}
+    by_front: dict[Any, Target] = {(move.port.protocol, move.front): move.original for move in known}
+    exact: dict[Any, Target] = {(move.port, move.front): move.original for move in known}
 
     def back(item: Json) -> Target | None:
         key, target = service_port(item), item.get("targetPort")
@@ -219,10 +239,14 @@ def noted_moves(service: Json) -> tuple[PortMove, ...]:
         rows = json.loads(_notes(service)[MOVED])["ports"]
         name = service["metadata"]["name"]
         return tuple(
-            PortMove(name, PortKey(int(port)), int(original), int(front)) for port, original, front in rows
+            PortMove(name, PortKey(int(port)), _target(target), int(front)) for port, target, front in rows
         )
     except (KeyError, TypeError, ValueError):
         return ()
+
+
+def _target(value: Target) -> Target:
+    return value if isinstance(value, str) else int(value)
 
 
 def noted_workload(service: Json) -> WorkloadRef | None:
@@ -240,7 +264,8 @@ def _notes(service: Json) -> dict[str, str]:
 
 def _note(service: Json, moves: Collection[PortMove], workload: WorkloadRef) -> list[Json]:
     name = service["metadata"]["name"]
-    ports = sorted([move.port.number, move.original, move.front] for move in moves if move.service == name)
+    mine = sorted((move for move in moves if move.service == name), key=lambda move: (move.port, move.front))
+    ports = [[move.port.number, move.original, move.front] for move in mine]
     text = json.dumps({"workload": str(workload), "ports": ports})
     if not _notes(service):
         return [{"op": "add", "path": "/metadata/annotations", "value": {MOVED: text}}]
@@ -257,7 +282,7 @@ def _forget(service: Json) -> list[Json]:
 def _replace(
     service: Json,
     moves: Collection[PortMove],
-    pair: Callable[[PortMove], tuple[int, int]],
+    pair: Callable[[PortMove], tuple[Target, Target]],
     *,
     renumbered: bool = False,
 ) -> tuple[list[Json], tuple[str, ...]]:

@@ -235,13 +235,13 @@ def _drop_hooks(container: Json) -> None:
 
 def _move_names(container: Json, fronts: Sequence[FrontPort]) -> None:
     """Every name of a port that has a front, since a Service may say any of them."""
-    moved = {item.port: item.front for item in fronts if item.front is not None}
+    moved = {item.port: item for item in fronts if item.front is not None}
     added = []
     for port in container.get("ports") or []:
         key = container_port(port)
         front = moved.get(key)
-        if front is not None and "name" in port:
-            added.append({"name": port.pop("name"), "containerPort": front, "protocol": key.protocol})
+        if front is not None and port.get("name", "") not in ("", *front.staying):
+            added.append({"name": port.pop("name"), "containerPort": front.front, "protocol": key.protocol})
     if added:
         ports = container["ports"]  # of one with several names no two are left that nothing tells apart
         bare = [port for index, port in enumerate(ports) if port not in ports[:index]]

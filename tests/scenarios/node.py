@@ -38,6 +38,10 @@ class AgentProcess:
         line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
         return int(line.split()[1]) * 1024
 
+    def end_child(self) -> None:
+        """Kill the application that the agent has started."""
+        _run(self.node, "sh", "-c", "kill -9 $(cat /proc/$0/task/*/children)", str(self.pid))
+
     def files(self, *paths: str) -> bytes:
         """What stands in all files below *paths*, of the container's own file system, one after another."""
         return _run(self.node, "sh", "-c", _READ, str(self.pid), *paths)

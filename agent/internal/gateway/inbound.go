@@ -42,7 +42,7 @@ func (g *Gateway) inject(header lane.Header) (*tun.Conn, error) {
 	ctx, cancel := context.WithTimeout(g.ctx, acceptTime)
 	defer cancel()
 	source := caller(from, g.settings.Address, g.settings.DockerNetwork)
-	target := netip.AddrPortFrom(g.settings.Address, to.Port())
+	target := netip.AddrPortFrom(g.settings.Address, g.settings.localPort(to.Port()))
 	conn, err := g.stack.Dial(ctx, source, target)
 	if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EADDRNOTAVAIL) {
 		// Two replicas may be called from the same address and port at once, and a caller may use a port again

@@ -26,6 +26,8 @@ type Settings struct {
 	LocalNetworks  networks     `json:"local_networks"`
 	DockerNetwork  netip.Prefix `json:"docker_network"`
 	DockerGateway  netip.Addr   `json:"docker_gateway"`
+	// PortMap says where the application listens: port of the pod to local port, the same where it is silent.
+	PortMap map[uint16]uint16 `json:"port_map"`
 }
 
 // maxSettings bounds the line; a key, a hosts file and lists of networks fit.
@@ -73,6 +75,14 @@ func (s Settings) check() error {
 			s.DockerNetwork, s.Address)
 	}
 	return nil
+}
+
+// localPort is where the application listens for what arrives at port of the pod.
+func (s Settings) localPort(port uint16) uint16 {
+	if local, mapped := s.PortMap[port]; mapped {
+		return local
+	}
+	return port
 }
 
 // networks are CIDR prefixes; a bare address is a network of one.

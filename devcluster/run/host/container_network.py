@@ -158,6 +158,7 @@ class ContainerNetwork:
             made.wanted.project.network,
             docker_network=subnet,
             docker_gateway=gateway,
+            port_map=made.wanted.port_map,
             extra_hosts=made.wanted.workload.runtime.extra_hosts,
         )
         project = self._site.place.id
@@ -189,7 +190,8 @@ class ContainerNetwork:
 
 def network_parts(wanted: Wanted) -> tuple[object, ...]:
     """What namespace and gateway are made of, besides what the pod says: to be compared."""
-    return wanted.publishes, wanted.project.network, network_runtime(wanted.pod_spec, wanted.workload)
+    runtime = network_runtime(wanted.pod_spec, wanted.workload)
+    return wanted.publishes, wanted.port_map, wanted.project.network, runtime
 
 
 def _avoid(seen: tuple[str, ...], facts: PodFacts) -> list[IPv4Address]:

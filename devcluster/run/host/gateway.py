@@ -6,6 +6,7 @@ import asyncio
 import json
 import secrets
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from devcluster.config.model import Network
@@ -36,6 +37,7 @@ def gateway_settings(
     *,
     docker_network: str,
     docker_gateway: str,
+    port_map: Mapping[int, int],
     extra_hosts: tuple[tuple[str, str], ...] = (),
 ) -> GatewaySettings:
     """The pod's names and address, our keys, and what the laptop answers itself."""
@@ -55,6 +57,7 @@ def gateway_settings(
         "local_networks": list(network.networks),
         "docker_network": docker_network,
         "docker_gateway": docker_gateway,
+        "port_map": {str(port): local for port, local in port_map.items()},
     }
     return GatewaySettings(token, json.dumps(settings).encode() + b"\n")
 

@@ -28,6 +28,7 @@ from devcluster.rules.kinds.table import kind_of
 from devcluster.rules.local import published_ports
 from devcluster.rules.machine import Machine
 from devcluster.rules.memory import admitted_memory
+from devcluster.rules.ports import resolve_port_map
 from devcluster.rules.template import find_container, is_wrapped
 from devcluster.rules.volumes import VolumePlan, covered_paths, pod_volumes, resolve_volumes
 from devcluster.rules.warnings import Caution
@@ -54,6 +55,7 @@ class Wanted:
     images: Images
     order: Order
     publishes: tuple[Publish, ...]
+    port_map: Mapping[int, int]
     volumes: tuple[VolumePlan, ...]
     health: HealthPlan
     services: tuple[str, ...]
@@ -123,6 +125,7 @@ async def read_wanted(
     wish = replace(_wish(project, workload, machine, binary), image=facts, pending=images.pending)
     install = plan_install(observed, wish)
     container = find_container(install.base, target.container)
+    port_map = resolve_port_map(workload.port_map, container)
     ours = (one for pod in current for one in pod["spec"]["containers"] if one["name"] == target.container)
     cautions = await read_cautions(cluster, target, install, pods.items, workload)
     return Wanted(
@@ -133,9 +136,10 @@ async def read_wanted(
         binary=binary,
         images=images,
         order=workload.order or kind_of(target.ref).order(target.object),
-        publishes=published_ports(container, workload),
+        publishes=published_ports(container, workload, port_map),
+        port_map=port_map,
         volumes=_volumes(workload, target, install.base["spec"], current),
-        health=healthcheck_source(container, workload),
+        health=healthcheck_source(container, workload, port_map),
         services=services,
         image_environment=await read_image_environment(
             cluster, workload, images, (container, *ours), namespace
@@ -153,6 +157,8 @@ def _wish(project: Project, workload: Workload, machine: Machine, binary: AgentB
         digest=binary.digest,
         chunks=binary.chunks,
         take=workload.take,
+        mode=workload.mode,
+        services=workload.services,
         port=project.agent.port,
         fronts=project.agent.fronts,
         lease=project.agent.lease,

@@ -152,6 +152,32 @@ def test_a_broken_dotenv_is_told_beside_all_else(tmp_path: Path) -> None:
         load_project(file=Path("devcluster.yaml"), cwd=tmp_path, environ={})
 
 
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("mode: intercept, take: direct", "w.take: direct needs an original that is stopped"),
+        ("services: [a]", "w.services: goes with `mode: intercept`; with replace nobody else can answer"),
+        (
+            "mode: ingest, services: [a]",
+            "w.services: goes with `mode: intercept`; with ingest no traffic comes",
+        ),
+        ("mode: steal", "w.mode: expected replace, intercept or ingest, got"),
+        ("port_map: {http: 0}", "w.port_map.http: expected"),
+        ("port_map: ['8080:3000']", "w.port_map: expected a map, got a list"),
+        ("mode: intercept, services: every", "w.services: expected a list, got text"),
+    ],
+)
+def test_what_goes_with_which_mode(setting: str, told: str) -> None:
+    assert told in problems(f"workloads: {{w: {{{setting}}}}}")
+
+
+def test_modes_and_ports_are_understood() -> None:
+    settings = "mode: intercept, services: [a], port_map: {8080: 3000, http: 3001}"
+    w, v = read(f"workloads: {{w: {{{settings}}}, v: {{mode: ingest}}}}").workloads
+    assert (w.mode, w.services, v.mode) == ("intercept", ("a",), "ingest")
+    assert w.port_map == ((8080, 3000), ("http", 3001))
+
+
 @pytest.mark.parametrize("key", ["tunnels: ['3306:db:3306']", "tunnels: {a: 1}", "tunnels:"])
 def test_project_keys_that_come_later(key: str) -> None:
     assert "not built yet" in problems(f"{key}\nworkloads: {{w: }}")
@@ -160,10 +186,6 @@ def test_project_keys_that_come_later(key: str) -> None:
 @pytest.mark.parametrize(
     "setting",
     [
-        "mode: intercept",
-        "mode: ingest",
-        "services: [a]",
-        "port_map: {8080: 3000}",
         "run: host",
         "run: container",
         "build: .",
@@ -171,8 +193,6 @@ def test_project_keys_that_come_later(key: str) -> None:
         "platform: linux/arm64",
         "env: {include: [A]}",
         "env: {export: ./x}",
-        "services: every",
-        "port_map: ['8080:3000']",
         "build:",
         "run: process",
         "volumes: {a: {mode: overlay}}",
@@ -628,12 +648,12 @@ def test_two_workloads_have_folders_of_their_own() -> None:
             "{ports: [{target: 1, published: $N}, {target: 2, published: $N}]}",
             "w.ports[1]: ports[0] already uses port $N of the laptop",
         ),
-        ("{mode: '$LATER'}", "w.mode: $LATER is not built yet"),
+        ("{volumes: {a: {mode: '$LATER'}}}", "w.volumes.a.mode: $LATER is not built yet"),
     ],
 )
 def test_what_a_variable_holds_is_not_told(text: str, message: str) -> None:
     told = problems(
-        f"workloads: {{w: {text}}}", P="hush", N="28123", BROKEN="broken", LOCAL="local", LATER="intercept"
+        f"workloads: {{w: {text}}}", P="hush", N="28123", BROKEN="broken", LOCAL="local", LATER="overlay"
     )
     assert message in told
     for value in ("hush", "28123", "broken", "local.env", "intercept"):

@@ -14,6 +14,7 @@ from devcluster.rules.environment import LocalEnvironment
 from devcluster.rules.facts import PodFacts
 from devcluster.rules.health import healthcheck_source
 from devcluster.rules.local import local_container, network_runtime, published_ports
+from devcluster.rules.ports import resolve_port_map
 
 Json = dict[str, Any]
 
@@ -162,11 +163,47 @@ def test_a_memory_volume_that_is_off() -> None:
 
 def test_ports() -> None:
     ports = [{"containerPort": 80}, {"containerPort": 53, "protocol": "UDP"}, {"containerPort": 80}]
-    assert published_ports({"ports": ports}, Workload("w", Target("w"))) == (
+    assert published_ports({"ports": ports}, Workload("w", Target("w")), {}) == (
         Publish(80, 80, written=False),
         Publish(53, 53, protocol="udp", written=False),
     )
-    assert published_ports({"ports": ports}, Workload("w", Target("w"), ports=())) == ()
+    assert published_ports({"ports": ports}, Workload("w", Target("w"), ports=()), {}) == ()
+
+
+def test_what_is_written_is_added_to_the_ports() -> None:
+    """A debugger's port does not take away the application's."""
+    container = {"ports": [{"containerPort": 80}, {"containerPort": 8443}]}
+    debugger, other = Publish(5678, 5678), Publish(80, 9000)
+    workload = Workload("w", Target("w"), ports=(debugger, other))
+    assert published_ports(container, workload, {}) == (debugger, other, Publish(8443, 8443, written=False))
+
+
+def test_a_mapped_port_is_published_under_the_pods_number() -> None:
+    container = {"ports": [{"containerPort": 80}]}
+    found = published_ports(container, Workload("w", Target("w")), {80: 3000})
+    assert found == (Publish(3000, 80, written=False),)
+    written = Workload("w", Target("w"), ports=(Publish(3000, 9000),))
+    assert published_ports(container, written, {80: 3000}) == (Publish(3000, 9000),)
+
+
+def test_the_pods_probes_ask_the_mapped_port() -> None:
+    container = {
+        "ports": [{"containerPort": 8080, "name": "http"}],
+        "readinessProbe": {"httpGet": {"path": "/", "port": "http"}},
+        "livenessProbe": {"grpc": {"port": 8080}},
+    }
+    plan = healthcheck_source(container, Workload("w", Target("w")), {8080: 3000})
+    assert plan.probe == {"httpGet": {"path": "/", "port": 3000}}
+    assert healthcheck_source(
+        {"ports": container["ports"]}, Workload("w", Target("w")), {8080: 3000}
+    ).ports == (3000,)
+
+
+def test_a_port_map_may_name_a_port() -> None:
+    container = {"name": "web", "ports": [{"containerPort": 8080, "name": "http"}]}
+    assert resolve_port_map((("http", 3000), (9000, 9001)), container) == {8080: 3000, 9000: 9001}
+    with pytest.raises(ConfigurationError, match="no port named grpc"):
+        resolve_port_map((("grpc", 1),), container)
 
 
 def test_health_comes_from_the_pod() -> None:

@@ -12,6 +12,7 @@ from devcluster.errors import ConfigurationError
 from devcluster.rules.identity import WorkloadRef
 from devcluster.rules.ports import PortKey
 from devcluster.rules.services import (
+    MOVED,
     FrontPort,
     PortMove,
     Route,
@@ -265,3 +266,52 @@ def test_a_port_with_several_names_has_one_front() -> None:
     targets = [{"port": 80, "targetPort": "http"}, {"port": 81, "targetPort": "metrics"}]
     items = routes([service("a", *targets)], template, container="web")
     assert fronts_of(items, template) == (FrontPort(PortKey(8080), 9901, "http"),)
+
+
+SHARED = (
+    service("a", {"port": 80, "targetPort": "http"}),
+    service("b", {"port": 80, "targetPort": "http"}),
+)
+
+
+def _install(*services: dict[str, Any], only: tuple[str, ...] | None = None) -> tuple[Any, Any]:
+    found = routes(services, TEMPLATE, container="web", only=only)
+    fronts = plan_fronts(found, TEMPLATE, container="web", agent_port=9900, first=47100)
+    return fronts, plan_moves(found, fronts)
+
+
+def test_a_service_that_is_not_listed_keeps_the_name_they_share() -> None:
+    """The listed one is led by the front's number, and its name comes back."""
+    fronts, moves = _install(*SHARED, only=("a",))
+    assert [(it.front, it.staying) for it in fronts if it.port == PortKey(8080)] == [
+        (47100, frozenset({"http"}))
+    ]
+    assert moves == (PortMove("a", PortKey(80), "http", 47100),)
+    ref = WorkloadRef("deployment", "n", "web")
+    led = apply_moves(SHARED[0], moves, ref)
+    assert led[1] == {"op": "replace", "path": "/spec/ports/0/targetPort", "value": 47100}
+    noted = SHARED[0] | {
+        "metadata": {"name": "a", "namespace": "n", "annotations": {MOVED: led[-1]["value"][MOVED]}}
+    }
+    assert noted_moves(noted) == moves
+    live = service("a", {"port": 80, "targetPort": 47100})
+    assert undo_moves(live, moves)[0][1] == {
+        "op": "replace",
+        "path": "/spec/ports/0/targetPort",
+        "value": "http",
+    }
+    assert unmoved(live, moves)["spec"]["ports"][0]["targetPort"] == "http"
+
+
+def test_where_all_are_led_the_name_moves_and_no_service_is_patched() -> None:
+    fronts, moves = _install(*SHARED)
+    assert [it.staying for it in fronts if it.front] == [frozenset()]
+    assert moves == ()
+
+
+def test_a_headless_service_keeps_its_name_and_the_others_are_patched() -> None:
+    """The mode does not matter for that: a change of it needs no roll-out."""
+    headless = service("h", {"port": 8080, "targetPort": "http"}, clusterIP="None")
+    fronts, moves = _install(SHARED[0], headless)
+    assert [it.staying for it in fronts if it.front] == [frozenset({"http"})]
+    assert moves == (PortMove("a", PortKey(80), "http", 47100),)

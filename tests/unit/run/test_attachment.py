@@ -41,11 +41,11 @@ async def test_stop_first_never_runs_two() -> None:
 
 
 async def test_intercept_lets_the_original_run() -> None:
-    assert (await _attach(Script("intercept")))[-2:] == ["laptop start", "a take"]
+    assert (await _attach(Script("intercept")))[-2:] == ["laptop start", "a intercept"]
 
 
 async def test_ingest_leads_nothing() -> None:
-    assert (await _attach(Script("ingest")))[-1] == "laptop start"
+    assert (await _attach(Script("ingest")))[-2:] == ["laptop start", "a ingest"]
 
 
 async def test_every_pod_is_told_and_one_that_comes_later_too() -> None:

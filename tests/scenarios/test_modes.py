@@ -1,0 +1,142 @@
+"""`intercept` and `ingest`: the original runs on, and what it keeps is its own.
+
+Judged from inside the cluster, under a load of which no request may fail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from tests.edge.cluster_world import node_of
+from tests.scenarios.load import steady_load
+from tests.scenarios.node import agent_process
+from tests.scenarios.world import World
+
+_RATE = 20  # requests a second
+# A pod that ends serves until kube-proxy sends nobody any more, as every application must that loses nothing.
+GRACEFUL = {"lifecycle": {"preStop": {"sleep": {"seconds": 3}}}}
+
+
+def _file(world: World, settings: str) -> None:
+    world.write(
+        f"name: shop\nnamespace: {world.namespace}\nworkloads:\n"
+        f"  web: {{environment: {{IDENTITY: local}}, {settings}}}\n"
+    )
+
+
+async def _restarts(world: World) -> list[int]:
+    pods = (await world.cluster.list("pod", world.namespace, selector="app=web")).items
+    return [pod["status"]["containerStatuses"][0]["restartCount"] for pod in pods]
+
+
+async def _by_address(world: World) -> str:
+    """Who answers at a pod's own address."""
+    (pod, *_) = (await world.cluster.list("pod", world.namespace, selector="app=web")).items
+    url = f"http://{pod['status']['podIP']}:8080/"
+    (identity,) = (await world.ask("client", "http", "-n", "1", "-url", url))["identity"]
+    return str(identity)
+
+
+async def test_intercept_of_two_replicas(world: World) -> None:
+    await world.deploy(replicas=2, container=GRACEFUL)
+    before = await world.template()
+    _file(world, "mode: intercept")
+    plan = (await world.devcluster("plan")).stdout
+    assert "lead its connections to the laptop, beside the original" in plan
+    assert "stop the original" not in plan
+    assert "stays with the original" in plan
+    async with steady_load(world, rate=_RATE) as load:
+        await world.devcluster("up", "-d")
+        assert await world.who(40) == {"local": 40}
+        assert await _by_address(world) == "original"
+        done = await world.devcluster("status", "--verify")
+        assert "proven" in done.stdout
+        await world.devcluster("restart", "web")
+        await world.devcluster("leave")
+        assert await world.who(40) == {"original": 40}
+        await world.devcluster("up", "-d")
+        await world.devcluster("down")
+    print(load)
+    assert load.errors == {}
+    assert load.unanswered == 0
+    assert set(load.identities) == {"original", "local"}
+    assert await world.template() == before
+    assert await world.cluster_leftovers() == world.docker_leftovers() == []
+
+
+async def test_from_one_mode_to_another_without_a_roll_out(world: World) -> None:
+    await world.deploy()
+    await world.devcluster("up", "-d")
+    wrapped = await world.template()
+    async with steady_load(world, rate=_RATE) as load:
+        for mode, answers, at_its_address in (
+            ("intercept", "local", "original"),
+            ("ingest", "original", "original"),
+            ("replace", "local", "local"),
+        ):
+            _file(world, f"mode: {mode}")
+            rows = (await world.devcluster("up", "-d", "-o", "json")).json["workloads"]
+            assert [row["outcome"] for row in rows] == ["changed"], mode
+            assert await world.who(10) == {answers: 10}, mode
+            assert await _by_address(world) == at_its_address, mode
+            assert (await world.status())["state"] == "attached", mode
+            assert (await world.status())["mode"] == mode
+    print(load)
+    assert load.errors == {}
+    assert load.unanswered == 0
+    assert await world.template() == wrapped
+    assert await _restarts(world) == [0]
+
+
+async def test_only_the_services_that_are_listed(world: World) -> None:
+    """They share a named port: the one that is left out keeps the name, the other one is led by a number."""
+    await world.deploy()
+    spec = {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]}
+    await world.cluster.create("service", {"metadata": {"name": "other"}, "spec": spec}, world.namespace)
+    headless = {"metadata": {"name": "peers"}, "spec": spec | {"clusterIP": "None"}}
+    await world.cluster.create("service", headless, world.namespace)
+    _file(world, "mode: intercept, services: [web]")
+    await world.devcluster("up", "-d")
+    assert await world.who(20) == {"local": 20}
+    assert await world.who(20, "other") == {"original": 20}
+    (peer,) = (await world.ask("client", "http", "-n", "1", "-url", "http://peers:8080/"))["identity"]
+    assert peer == "original"
+    plan = (await world.devcluster("status", "--verify", code=None)).stdout
+    assert "other" in plan
+    await world.devcluster("down")
+    for name in ("web", "other", "peers"):
+        service = await world.cluster.get("service", name, world.namespace)
+        assert service["spec"]["ports"][0]["targetPort"] == "http", name
+        assert "devcluster/moved" not in (service["metadata"].get("annotations") or {})
+
+
+async def test_a_mapped_port_and_a_debugger_beside_it(world: World) -> None:
+    """What arrives at 8080, and the pod's probe, go to 3000; `ports` adds to what is published anyway."""
+    await world.deploy()
+    _file(world, 'port_map: {http: 3000}, command: [serve, "http=:3000", "echo=:7000"], ports: ["0:7000"]')
+    await world.devcluster("up", "-d")
+    assert await world.who(20) == {"local": 20}
+    row = await world.status()
+    published = {port["container"] for port in row["ports"]}
+    assert published == {3000, 7000, 7003}
+    (mapped,) = (port for port in row["ports"] if port["container"] == 3000)
+    reader, writer = await asyncio.open_connection(mapped["address"], mapped["host"])
+    writer.write(b"GET / HTTP/1.0\r\n\r\n")
+    assert b"local" in await reader.read()
+    writer.close()
+    await world.devcluster("down")
+
+
+async def test_an_original_that_ends_beside_the_laptop_is_started_by_kubelet(
+    world: World, kubeconfig: Path
+) -> None:
+    await world.deploy()
+    _file(world, "mode: intercept")
+    await world.devcluster("up", "-d")
+    (pod,) = (await world.status())["pods"]
+    agent_process(node_of(kubeconfig), pod["name"]).end_child()
+    await world.until_status(lambda row: row["state"] != "attached")
+    await world.until_attached(1)
+    assert await world.who(20) == {"local": 20}
+    assert await _restarts(world) == [1]
