@@ -1,7 +1,7 @@
 """Where the values are in the file, so that an error's source line shows only the one that is wrong.
 
-Rule: every value is hidden, whatever its key.  The naive way, to hide what is below ``environment:``, shows a
-password as soon as its line is indented wrongly; a guess which words may be secret is never finished.
+Rule: every other value is hidden, whatever its key.  The naive way, to hide what is below ``environment:``,
+shows a password as soon as its line is indented wrongly; a guess which words may be secret never ends.
 """
 
 from __future__ import annotations

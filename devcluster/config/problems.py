@@ -1,6 +1,6 @@
 """What is wrong with the file: all problems at once, each with its place and its line.
 
-Rule: the source line shows only the value that is wrong, and under ``environment`` not even that one.
+Rule: the source line shows no value but the wrong one, or that of a mistyped key; none under ``environment``.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _NEAR = 0.7  # of 1
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """``path``: dotted, '' for the whole file.  ``near``: what may have been meant, or ''.  ``shown``: the
-    value at ``place`` is what is wrong, and not a secret."""
+    """``path``: dotted, '' for the whole file.  ``near``: what may have been meant, or ''.  ``shown``: where
+    the value is that the source line may show."""
 
     place: Place
     path: str
     text: str
     near: str = ""
-    shown: bool = False
+    shown: Place | None = None
 
 
 @dataclass(eq=False)
@@ -76,7 +76,7 @@ def _block(problem: Problem, shown: str, lines: Sequence[str], values: Sequence[
     path = f"{problem.path}: " if problem.path else ""
     text = [f"{shown}:{line}:{column}: {path}{problem.text}"]
     if 1 <= line <= len(lines) and lines[line - 1].strip():
-        hidden = [it for it in values if not (problem.shown and it.start == problem.place)]
+        hidden = [it for it in values if it.start != problem.shown]
         spans = [it.on(line, len(lines[line - 1])) for it in hidden]
         source, caret = _window(*_masked(lines[line - 1], column, spans))
         text += [f"  {source}", f"  {' ' * (caret - 1)}^"]

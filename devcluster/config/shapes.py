@@ -60,9 +60,10 @@ class Reading:
         """To read again what was read before, without noting its problems twice."""
         return replace(self, problems=[])
 
-    def note(self, item: Item, text: str, near: str = "") -> None:
-        """The source line shows *item*, unless it is under ``environment``."""
-        shown = isinstance(item, Scalar) and not item.secret
+    def note(self, item: Item, text: str, near: str = "", value: Item | None = None) -> None:
+        """The source line shows *value* (default: *item*), unless it is under ``environment``."""
+        value = value or item
+        shown = value.place if isinstance(value, Scalar) and not value.secret else None
         self.problems.append(Problem(item.place, self.path, text, near, shown))
 
     def note_kind(self, item: Item, expected: str) -> None:

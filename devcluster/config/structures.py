@@ -232,7 +232,9 @@ class Record:
             elif name.text in self.elsewhere:
                 inner.note(name, self.elsewhere[name.text])
             elif not name.text.startswith("x-"):
-                inner.note(name, "unknown key", nearest(name.text, known))
+                near = nearest(name.text, known)
+                typo = near and name.text.islower()  # else it may be a variable that is indented wrongly
+                inner.note(name, "unknown key", near, value if typo else None)
         return found
 
     def schema(self) -> Schema:

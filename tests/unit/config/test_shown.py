@@ -91,6 +91,7 @@ def test_a_letter_typed_wrongly_shows_no_secret(at: int, into: str) -> None:
         "environment:\n  A: | # hush\n   x\n  B: [x]",
         "environment:\n  A: 'x\n   x' # hush\n  B: [x]",
         "enviroment: {A: hush}",
+        "USER_: hush",
         "env: {A: hush}",
         "env: [A=hush]",
         "env: A=hush",
@@ -121,10 +122,10 @@ def test_the_wrong_value_is_shown_and_no_other() -> None:
         "      {image: ***, mode: steal, environment: {A: ***}}\n"
         "                         ^"
     )
-    assert of_workload("imgae: mine") == (
-        "devcluster.yaml:3:5: workloads.w.imgae: unknown key\n"
-        "      imgae: ***\n"
-        "      ^\n"
+    assert of_workload("{imgae: mine, user: me}") == (
+        "devcluster.yaml:3:6: workloads.w.imgae: unknown key\n"
+        "      {imgae: mine, user: ***}\n"
+        "       ^\n"
         "  did you mean image?"
     )
     assert "expected a map, got text" in message("workloads: {web: nginx}")
