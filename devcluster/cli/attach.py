@@ -19,7 +19,7 @@ from devcluster.cli.running import run, run_within
 @pass_options
 def up(options: Options, workloads: tuple[str, ...], detach: bool, takeover: bool, dry_run: bool) -> int:
     """Bring the cluster and Docker to what the file says; change only what differs."""
-    from devcluster.run import planning, up
+    from devcluster.run.commands import planning, up
 
     printer = Printer(options)
     request = read_request(options, workloads)
@@ -49,7 +49,7 @@ def up(options: Options, workloads: tuple[str, ...], detach: bool, takeover: boo
 @pass_options
 def leave(options: Options, workloads: tuple[str, ...]) -> int:
     """Hand the traffic back; keep the agent, the container and the volumes for the next `up`."""
-    from devcluster.run import down
+    from devcluster.run.commands import down
 
     printer = Printer(options)
     printer.outcomes(run(down.leave(read_request(options, workloads), report=printer.progress)))
@@ -67,7 +67,7 @@ def down(
     options: Options, workloads: tuple[str, ...], everywhere: bool, volumes: bool, takeover: bool
 ) -> int:
     """Put everything back and verify it; works without the file."""
-    from devcluster.run import down
+    from devcluster.run.commands import down
 
     printer = Printer(options)
     request = read_request(options, workloads, file_needed=False, checked=False)

@@ -10,10 +10,10 @@ from devcluster.cli.options import Options, common, pass_options
 from devcluster.cli.render import Printer
 from devcluster.cli.request import read_request
 from devcluster.cli.running import run_within
-from devcluster.rules.rights import Subject
+from devcluster.rules.cluster.rights import Subject
 
 if TYPE_CHECKING:
-    from devcluster.rules.checkup import Check
+    from devcluster.rules.advice.checkup import Check
 
 _COLORS = {"ok": "green", "warning": "yellow", "bad": "red"}
 
@@ -28,7 +28,7 @@ def role(options: Options, user: str | None, group: str | None, service_account:
     """Print the least Role for a teammate and a RoleBinding, for `kubectl apply -f -`."""
     import yaml
 
-    from devcluster.run.role import role as render
+    from devcluster.run.commands.role import role as render
 
     request = read_request(options, file_needed=False)
     text = run_within(request.deadline, render(request, _subject(user, group, service_account)))
@@ -59,7 +59,7 @@ def doctor(options: Options) -> int:
     The exit code is 0 if `up` can work, otherwise that of the first bad line: 5 for Docker, 4 for the
     cluster, 2 for a namespace that does not exist.
     """
-    from devcluster.run.doctor import examine
+    from devcluster.run.commands.doctor import examine
 
     request = read_request(options, file_needed=False)
     checks = run_within(request.deadline, examine(request))

@@ -28,7 +28,7 @@ def wordpress() -> None:
 @pass_options
 def up(options: Options, registry: str | None) -> int:
     """Build the images, deploy, and wait until the front page answers from inside the cluster."""
-    from devcluster.run.sandbox.example import NAMESPACE, example_up
+    from devcluster.sandbox.example import NAMESPACE, example_up
 
     printer = Printer(options)
     done = asyncio.run(
@@ -58,7 +58,7 @@ def up(options: Options, registry: str | None) -> int:
 @pass_options
 def down(options: Options) -> int:
     """Remove it with its data, and wait until it is gone."""
-    from devcluster.run.sandbox.example import NAMESPACE, example_down
+    from devcluster.sandbox.example import NAMESPACE, example_down
 
     printer = Printer(options)
     namespace = options.namespace or NAMESPACE

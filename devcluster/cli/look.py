@@ -18,7 +18,7 @@ from devcluster.cli.running import run_within
 @pass_options
 def list_(options: Options) -> int:
     """List the workloads of the namespace, and who holds them."""
-    from devcluster.run import inquiry
+    from devcluster.run.commands import inquiry
 
     printer = Printer(options)
     request = read_request(options, file_needed=False)
@@ -43,7 +43,7 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
 @pass_options
 def plan(options: Options, workloads: tuple[str, ...]) -> int:
     """Print what `up` would do, each step with its cause; change nothing."""
-    from devcluster.run import planning
+    from devcluster.run.commands import planning
 
     request = read_request(options, workloads)
     Printer(options).plan(run_within(request.deadline, planning.plan(request)))
@@ -58,8 +58,8 @@ def plan(options: Options, workloads: tuple[str, ...]) -> int:
 @pass_options
 def env(options: Options, workload: str, form: str | None, raw: bool) -> int:
     """Print the environment of a workload whose agent is installed."""
-    from devcluster.rules.formats import render_environment
-    from devcluster.run import inquiry
+    from devcluster.rules.container.formats import render_environment
+    from devcluster.run.commands import inquiry
 
     if options.json and form not in (None, "json"):
         raise click.UsageError(f"--output json and --format {form} can't be combined")

@@ -43,7 +43,7 @@ def read_request(
 
 def _missing(options: Options, cwd: Path, workloads: tuple[str, ...]) -> ConfigurationError:
     from devcluster.config.load import normalise_name
-    from devcluster.run.missing_file import missing_file
+    from devcluster.run.commands.missing_file import missing_file
 
     name = normalise_name(cwd.name)
     return asyncio.run(missing_file(name, options.context, options.namespace, workloads))

@@ -12,7 +12,7 @@ from devcluster.cli.options import Options, common, pass_options
 from devcluster.cli.render import Printer
 
 if TYPE_CHECKING:
-    from devcluster.run.sandbox.sandbox import SandboxStatus
+    from devcluster.sandbox.sandbox import SandboxStatus
 
 
 @click.group()
@@ -31,7 +31,7 @@ def _named(function: Callable[..., Any]) -> Callable[..., Any]:
 @pass_options
 def up(options: Options, name: str) -> int:
     """Create or start the sandbox, and wait until it works.  Building it the first time takes minutes."""
-    from devcluster.run.sandbox.sandbox import sandbox_up
+    from devcluster.sandbox.sandbox import sandbox_up
 
     printer = Printer(options)
     made = asyncio.run(sandbox_up(name, report=printer.progress, timeout=options.timeout))
@@ -58,7 +58,7 @@ def up(options: Options, name: str) -> int:
 @pass_options
 def down(options: Options, name: str) -> int:
     """Remove the sandbox with everything in it."""
-    from devcluster.run.sandbox.sandbox import sandbox_down
+    from devcluster.sandbox.sandbox import sandbox_down
 
     printer = Printer(options)
     removed = asyncio.run(sandbox_down(name, report=printer.progress))
@@ -73,7 +73,7 @@ def down(options: Options, name: str) -> int:
 @pass_options
 def status(options: Options, name: str) -> int:
     """Print the state of each of its programs.  The exit code is 1 if the sandbox does not work."""
-    from devcluster.run.sandbox.sandbox import sandbox_status
+    from devcluster.sandbox.sandbox import sandbox_status
 
     printer = Printer(options)
     found = asyncio.run(sandbox_status(name))
@@ -90,7 +90,7 @@ def status(options: Options, name: str) -> int:
 @pass_options
 def kubeconfig(options: Options, name: str) -> int:
     """Print the path of the sandbox's kubeconfig."""
-    from devcluster.run.sandbox.sandbox import sandbox_kubeconfig
+    from devcluster.sandbox.sandbox import sandbox_kubeconfig
 
     path = str(asyncio.run(sandbox_kubeconfig(name)))
     if options.json:
@@ -107,7 +107,7 @@ def kubeconfig(options: Options, name: str) -> int:
 @pass_options
 def load(options: Options, name: str, images: tuple[str, ...]) -> int:
     """Copy images of the Docker engine into the sandbox, under the same names."""
-    from devcluster.run.sandbox.sandbox import sandbox_load
+    from devcluster.sandbox.sandbox import sandbox_load
 
     printer = Printer(options)
     outcomes = asyncio.run(sandbox_load(images, name, report=printer.progress))

@@ -31,7 +31,7 @@ def status(options: Options, verify: bool, watch: bool) -> int:
     With --verify an agent opens a connection to each port of each Service of the attached workloads; the exit
     code is 1 if one of them does not reach the local container.
     """
-    from devcluster.run.status import read_status
+    from devcluster.run.commands.status import read_status
 
     if verify and watch:
         raise click.UsageError("--verify and --watch can't be combined")
@@ -51,7 +51,7 @@ def status(options: Options, verify: bool, watch: bool) -> int:
 
 async def _watch(request: Request, options: Options) -> None:
     """A line of JSON for each change, or the table again: in place on a terminal."""
-    from devcluster.run.status import watch_status
+    from devcluster.run.commands.status import watch_status
 
     first = True
     async with contextlib.aclosing(watch_status(request)) as documents:

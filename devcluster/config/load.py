@@ -11,15 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from devcluster.config.build import build_project
-from devcluster.config.document import Fault, Scalar, compose, split_lines
-from devcluster.config.dotenv import parse_dotenv
-from devcluster.config.interpolate import Lookup
-from devcluster.config.keys import PROJECT
+from devcluster.config.check.places import Place
+from devcluster.config.check.problems import Problem, refuse
 from devcluster.config.model import Project
-from devcluster.config.places import Place
-from devcluster.config.problems import Problem, refuse
-from devcluster.config.shapes import Reading, Surroundings
+from devcluster.config.read.build import build_project
+from devcluster.config.read.document import Fault, Scalar, compose, split_lines
+from devcluster.config.read.dotenv import parse_dotenv
+from devcluster.config.read.interpolate import Lookup
+from devcluster.config.read.keys import PROJECT
+from devcluster.config.read.shapes import Reading, Surroundings
 from devcluster.errors import ConfigurationError
 
 NAMES = ("devcluster.yaml", "devcluster.yml")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from devcluster.config.keys import PROJECT
+from devcluster.config.read.keys import PROJECT
 
 
 def schema() -> dict[str, Any]:

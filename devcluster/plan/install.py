@@ -20,12 +20,10 @@ from devcluster.plan.steps import (
     RestoreService,
     WriteSecret,
 )
-from devcluster.rules.identity import WorkloadRef
-from devcluster.rules.image import ImageFacts
-from devcluster.rules.marks import Originals, chunk_name, orphan, restore_template, secret_name
-from devcluster.rules.memory import Admitted
-from devcluster.rules.ports import PortKey, container_port, service_port
-from devcluster.rules.services import (
+from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.rules.cluster.marks import Originals, chunk_name, orphan, restore_template, secret_name
+from devcluster.rules.cluster.memory import Admitted
+from devcluster.rules.cluster.services import (
     FrontPort,
     PortMove,
     Route,
@@ -36,7 +34,7 @@ from devcluster.rules.services import (
     routes,
     unmoved,
 )
-from devcluster.rules.template import (
+from devcluster.rules.cluster.template import (
     BIN,
     ROOT,
     RUN,
@@ -48,6 +46,8 @@ from devcluster.rules.template import (
     original_command,
     wrap_template,
 )
+from devcluster.rules.container.image import ImageFacts
+from devcluster.rules.container.ports import PortKey, container_port, service_port
 
 Json = dict[str, Any]
 

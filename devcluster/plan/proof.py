@@ -17,8 +17,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from devcluster.rules.ports import PortKey, service_port
-from devcluster.rules.services import noted_moves, resolve_target, selects
+from devcluster.rules.cluster.services import noted_moves, resolve_target, selects
+from devcluster.rules.container.ports import PortKey, service_port
 
 Json = dict[str, Any]
 State = Literal["proven", "broken", "skipped"]

@@ -11,9 +11,9 @@ from devcluster.plan.steps import (
     RestoreService,
     RestoreTemplate,
 )
-from devcluster.rules.identity import WorkloadRef
-from devcluster.rules.marks import Originals, secret_name
-from devcluster.rules.services import PortMove
+from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.rules.cluster.marks import Originals, secret_name
+from devcluster.rules.cluster.services import PortMove
 
 
 def plan_remove(

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from devcluster.rules.identity import WorkloadRef
-from devcluster.rules.image import ImageChoice
-from devcluster.rules.services import PortMove
+from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.rules.cluster.services import PortMove
+from devcluster.rules.container.image import ImageChoice
 
 
 class Step(Protocol):

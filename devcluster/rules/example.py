@@ -22,7 +22,7 @@ from typing import Any
 import jinja2
 import yaml
 
-from devcluster.rules.template import is_wrapped
+from devcluster.rules.cluster.template import is_wrapped
 
 Json = dict[str, Any]
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from devcluster.rules.drift import Drift
+from devcluster.rules.cluster.drift import Drift
 
 Phase = Literal["starting", "attached", "held", "failed", "left"]
 State = Literal["starting", "attached", "partial", "reconnecting", "absent", "held", "failed", "left"]

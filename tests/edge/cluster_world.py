@@ -26,11 +26,11 @@ from devcluster.edge.kube.cluster import Cluster, Json, open_cluster
 from devcluster.edge.kube.workload import find_workload
 from devcluster.errors import FailedError
 from devcluster.plan.install import InstallPlan, Wish, plan_install
-from devcluster.rules.identity import WorkloadRef
-from devcluster.rules.image import ImageFacts
+from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.rules.container.image import ImageFacts
+from devcluster.run.cluster.install import observe
+from devcluster.run.cluster.rollout import await_rollout
 from devcluster.run.turn import Turn
-from devcluster.run.workload.install import observe
-from devcluster.run.workload.rollout import await_rollout
 
 APP = Path(__file__).parent / "apps" / "kube"
 IMAGE = "devcluster-test-kube"

@@ -25,7 +25,7 @@ from typing import Any, cast
 
 import docker
 
-from devcluster.run.sandbox.base_image import BASE_IMAGE, ensure_base_image
+from devcluster.sandbox.base_image import BASE_IMAGE, ensure_base_image
 
 AGENT = Path(__file__).parents[2] / "agent"
 LABEL = "devcluster.test.gateway"

@@ -29,10 +29,10 @@ from devcluster.edge.docker.engine import (
     spec_digest,
 )
 from devcluster.errors import ConfigurationError, EngineError
-from devcluster.rules.container import ContainerSpec, VolumeBind
-from devcluster.rules.keys import generate_pair
-from devcluster.rules.naming import SPEC, container_name, mount_name, network_name, volume_name
-from devcluster.run.sandbox.base_image import BASE_IMAGE, ensure_base_image
+from devcluster.rules.cluster.keys import generate_pair
+from devcluster.rules.cluster.naming import SPEC, container_name, mount_name, network_name, volume_name
+from devcluster.rules.container.container import ContainerSpec, VolumeBind
+from devcluster.sandbox.base_image import BASE_IMAGE, ensure_base_image
 from tests.edge.gateway_binary import gateway_binary
 
 PROJECT = "test-engine"

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from devcluster.run.host.hosting import TAKEN
-from devcluster.run.lock import hold
+from devcluster.run.host.lock import hold
+from devcluster.run.host.process import TAKEN
+from devcluster.run.host.socket import AbsentError, Json, ask, serve
 from devcluster.run.place import Place, place_of
 from devcluster.run.report import Report, silent
-from devcluster.run.socket import AbsentError, Json, ask, serve
 
 _GUARD = 20.0  # below the patience of a host process that nobody asks
 _KUBECONFIG = """\

@@ -13,8 +13,8 @@ import pytest
 from devcluster.edge.docker.engine import Engine, GoneError, Pulled, open_engine
 from devcluster.edge.docker.image import image_archive
 from devcluster.errors import ConfigurationError
-from devcluster.rules.image import ImageChoice
-from devcluster.run.sandbox.base_image import BASE_IMAGE, ensure_base_image
+from devcluster.rules.container.image import ImageChoice
+from devcluster.sandbox.base_image import BASE_IMAGE, ensure_base_image
 from tests.edge.gateway_binary import gateway_binary
 from tests.edge.registry import Registry, serve_registry
 

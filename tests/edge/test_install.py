@@ -19,13 +19,13 @@ from devcluster.edge.kube.agent import AgentBinary, load_binary
 from devcluster.edge.kube.cluster import open_cluster
 from devcluster.edge.kube.workload import agent_pods, find_workload
 from devcluster.errors import ClusterError, FailedError, HeldError, LeftoverError
-from devcluster.rules.machine import render_doubt
-from devcluster.rules.marks import Holder
+from devcluster.rules.cluster.machine import render_doubt
+from devcluster.rules.cluster.marks import Holder
+from devcluster.run.cluster.install import BusyError, install
+from devcluster.run.cluster.record import claim, find_mark, list_marks, unclaim
+from devcluster.run.cluster.remove import remove
 from devcluster.run.report import Progress
 from devcluster.run.turn import Turn
-from devcluster.run.workload.install import BusyError, install
-from devcluster.run.workload.record import claim, find_mark, list_marks, unclaim
-from devcluster.run.workload.remove import remove
 from tests.edge.cluster_world import (
     FACTS,
     IMAGE,

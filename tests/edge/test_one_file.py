@@ -8,10 +8,10 @@ import pytest
 
 from devcluster.edge.docker.engine import Engine, NetnsInfo, open_engine, spec_digest
 from devcluster.edge.docker.files import VolumeTarget
-from devcluster.rules.container import ContainerSpec, VolumeBind
-from devcluster.rules.tarstream import END, padding, render_head
-from devcluster.rules.tree import Entry, parse_tree
-from devcluster.run.sandbox.base_image import BASE_IMAGE, ensure_base_image
+from devcluster.rules.container.container import ContainerSpec, VolumeBind
+from devcluster.rules.volume.tarstream import END, padding, render_head
+from devcluster.rules.volume.tree import Entry, parse_tree
+from devcluster.sandbox.base_image import BASE_IMAGE, ensure_base_image
 from tests.edge.gateway_binary import gateway_binary
 
 PROJECT = "test-one-file"

@@ -13,7 +13,7 @@ import pytest
 from devcluster.config.model import Publish, Runtime
 from devcluster.edge.docker.engine import Engine, NetnsInfo, RefusedError, open_engine
 from devcluster.errors import ConfigurationError
-from devcluster.rules.naming import container_name
+from devcluster.rules.cluster.naming import container_name
 from tests.edge.gateway_binary import gateway_binary
 
 PROJECT = "test-ports"

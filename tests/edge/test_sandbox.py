@@ -25,8 +25,8 @@ from kubernetes import client, config
 
 from devcluster.edge.docker.sandbox import container_name
 from devcluster.errors import ConfigurationError, FailedError, NotFoundError
-from devcluster.run.sandbox.base_image import BASE_IMAGE
-from devcluster.run.sandbox.sandbox import (
+from devcluster.sandbox.base_image import BASE_IMAGE
+from devcluster.sandbox.sandbox import (
     Sandbox,
     SandboxStatus,
     sandbox_down,

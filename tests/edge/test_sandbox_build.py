@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from devcluster.run.report import Progress
-from devcluster.run.sandbox import build
+from devcluster.sandbox import build
 
 _PAUSE = build.Program("pause", "node", "./cmd/pause", "pause")
 

@@ -16,8 +16,8 @@ import pytest
 
 from devcluster.edge.agent.files import FolderTarget
 from devcluster.edge.agent.one_file import FileTarget
-from devcluster.rules.tarstream import END, padding, render_head
-from devcluster.rules.tree import Entry, render_entry
+from devcluster.rules.volume.tarstream import END, padding, render_head
+from devcluster.rules.volume.tree import Entry, render_entry
 from devcluster.run.volume.volumes import Target, fill_volume
 
 NOBODY = 65534

@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from devcluster.config.globs import check_glob
+from devcluster.config.read.globs import check_glob
 from devcluster.edge.agent.files import FolderTarget
 from devcluster.edge.agent.one_file import FileTarget
 from devcluster.edge.agent.walk import scan
 from devcluster.edge.docker.engine import Engine, open_engine
 from devcluster.edge.docker.files import VolumeTarget
 from devcluster.errors import ConfigurationError, FailedError
-from devcluster.rules.tree import parse_tree, render_entry
+from devcluster.rules.volume.tree import parse_tree, render_entry
 from devcluster.run.volume.manifest import FileRewrite
 from devcluster.run.volume.one_fill import FillResult, Rewriting
 from devcluster.run.volume.single import SingleSource

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from devcluster.edge.kube.cluster import Cluster, open_cluster
-from devcluster.run.sandbox.example_images import example_folder, image_tag
+from devcluster.sandbox.example_images import example_folder, image_tag
 
 NAMESPACE = "devcluster-example-test"
 _GET = """

@@ -27,8 +27,8 @@ from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.docker.call import Calls
 from devcluster.edge.kube.paths import Place
 from devcluster.edge.kube.transport import Transport
-from devcluster.run import up
-from devcluster.run.host import hosting
+from devcluster.run.commands import up
+from devcluster.run.host import process as hosting
 from devcluster.run.host.session import Session
 
 STEP = "FIRE_STEP"  # where to die: a step's name, or `PROCESS PHASE: !`, the next write to the cluster

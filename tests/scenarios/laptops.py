@@ -62,7 +62,7 @@ def host_process(world: World) -> int:
 
 def host_processes(world: World) -> list[int]:
     """Those of *world*'s context and namespace; none where nothing is attached by ``up -d``."""
-    words = [b"devcluster.run.host.hosting", world.cluster.context.encode(), world.namespace.encode()]
+    words = [b"devcluster.run.host.process", world.cluster.context.encode(), world.namespace.encode()]
     found = []
     for folder in Path("/proc").iterdir():
         with contextlib.suppress(OSError):

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from devcluster.rules.rights import Right
+from devcluster.rules.cluster.rights import Right
 from tests.edge.cluster_world import token_of, write_config
 from tests.scenarios.world import World
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import docker
 
-from devcluster.run.sandbox.base_image import BASE_IMAGE, ensure_base_image
+from devcluster.sandbox.base_image import BASE_IMAGE, ensure_base_image
 from tests.apps.build import SOURCES
 from tests.scenarios.world import World, give_to_node
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from devcluster.rules.rights import RIGHTS
+from devcluster.rules.cluster.rights import RIGHTS
 from tests.scenarios.limited import limit, missing, rules_of, take_away
 from tests.scenarios.world import World
 

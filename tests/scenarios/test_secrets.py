@@ -244,4 +244,4 @@ def _nothing_seen(world: World, planted: Planted, watch: Watch) -> None:
     assert {"netns", "gateway", "files", "workload"} <= watch.roles()
     assert [role for role in watch.roles() - {"workload"} if planted.find(watch.told(role))] == []
     assert set(planted.find(watch.told("workload"))) >= _ELSEWHERE  # as of any container
-    assert "devcluster.run.host.hosting" in (world.folder / "traces").read_text()
+    assert "devcluster.run.host.process" in (world.folder / "traces").read_text()

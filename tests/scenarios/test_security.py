@@ -18,8 +18,8 @@ from devcluster.edge.agent.ssh import Keys, open_agent
 from devcluster.edge.kube.agent import load_binary
 from devcluster.edge.lane.lanes import AgentAddress, LaneError
 from devcluster.edge.lane.ways import Ways
-from devcluster.rules.keys import generate_pair
-from devcluster.rules.marks import chunk_name
+from devcluster.rules.cluster.keys import generate_pair
+from devcluster.rules.cluster.marks import chunk_name
 from tests.edge.cluster_world import node_of
 from tests.scenarios.node import agent_process
 from tests.scenarios.world import World

@@ -20,7 +20,7 @@ import pytest
 from devcluster.edge.agent.ssh import AgentLink, Keys, open_agent
 from devcluster.edge.lane.lanes import AgentAddress
 from devcluster.edge.lane.ways import Ways
-from devcluster.rules.marks import parse_record, secret_file
+from devcluster.rules.cluster.marks import parse_record, secret_file
 from tests.edge.cluster_world import node_of
 from tests.scenarios.laptops import host_process
 from tests.scenarios.load import steady_load

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.rules.rights import RIGHTS, Right
+from devcluster.rules.cluster.rights import RIGHTS, Right
 from tests.scenarios.fire import FILE, assert_as_before, deploy_twice, snapshot
 from tests.scenarios.limited import give_back, limit, rules_of, take_away
 from tests.scenarios.world import World

@@ -24,8 +24,8 @@ from typing import Any
 
 from devcluster.edge.agent.walk import PART, scan
 from devcluster.errors import ConfigurationError, FailedError
-from devcluster.rules.tarstream import TarReader
-from devcluster.rules.tree import Entry, render_entry
+from devcluster.rules.volume.tarstream import TarReader
+from devcluster.rules.volume.tree import Entry, render_entry
 
 _SMALL = 1 << 20  # a file up to this size is one call of a thread
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -18,8 +18,8 @@ from typing import Any
 from devcluster.edge.agent.files import make_folder
 from devcluster.edge.agent.walk import PART
 from devcluster.errors import ConfigurationError, FailedError
-from devcluster.rules.tarstream import TarReader
-from devcluster.rules.tree import Entry, render_entry
+from devcluster.rules.volume.tarstream import TarReader
+from devcluster.rules.volume.tree import Entry, render_entry
 
 
 class FileTarget:

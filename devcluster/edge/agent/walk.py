@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from devcluster.config.globs import matches
-from devcluster.rules.tree import Entry, Kind
+from devcluster.config.read.globs import matches
+from devcluster.rules.volume.tree import Entry, Kind
 
 PART = ".devcluster-part-"
 """Begins the name of a file that is being written: no file yet."""

@@ -30,8 +30,8 @@ from devcluster.edge.docker.ports import PortRefusal, port_error
 from devcluster.edge.docker.spec import spec_digest
 from devcluster.edge.docker.workload import ExecResult
 from devcluster.errors import EngineError
-from devcluster.rules.container import ContainerSpec
-from devcluster.rules.image import ImageChoice, ImageFacts
+from devcluster.rules.container.container import ContainerSpec
+from devcluster.rules.container.image import ImageChoice, ImageFacts
 
 __all__ = [
     "DOOR_PORT",

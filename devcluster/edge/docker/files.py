@@ -19,7 +19,7 @@ from devcluster.edge.docker.call import GoneError
 from devcluster.edge.docker.engine import Engine
 from devcluster.edge.docker.pod import remove_container
 from devcluster.errors import EngineError
-from devcluster.rules.naming import labels, volume_name
+from devcluster.rules.cluster.naming import labels, volume_name
 
 _CHUNK = 256 << 10
 _QUIET = 300.0  # seconds in which the engine must take or give something

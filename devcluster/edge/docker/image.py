@@ -23,7 +23,7 @@ from typing import Any
 from devcluster.config.model import PullPolicy
 from devcluster.edge.docker.call import Calls, GoneError, RefusedError
 from devcluster.errors import ConfigurationError, EngineError
-from devcluster.rules.image import ImageChoice, ImageFacts
+from devcluster.rules.container.image import ImageChoice, ImageFacts
 
 _HERE = ("Already exists", "Pull complete")
 

@@ -19,8 +19,8 @@ from typing import Any
 
 from devcluster.edge.docker.call import Calls, GoneError, RefusedError
 from devcluster.errors import EngineError
-from devcluster.rules.naming import labels, network_name
-from devcluster.rules.ranges import meets, neighbourhood
+from devcluster.rules.advice.ranges import meets, neighbourhood
+from devcluster.rules.cluster.naming import labels, network_name
 
 _TRIES = 4  # ranges that no network of the engine has and that are refused all the same
 

@@ -21,8 +21,8 @@ from devcluster.edge.docker.attach import Attached, attach, until_line
 from devcluster.edge.docker.call import Calls, GoneError, RefusedError
 from devcluster.edge.docker.ports import find_refusals, port_error
 from devcluster.errors import ConfigurationError, EngineError
-from devcluster.rules.naming import container_name, labels, network_name
-from devcluster.rules.ports import PortKey
+from devcluster.rules.cluster.naming import container_name, labels, network_name
+from devcluster.rules.container.ports import PortKey
 
 DOOR_PORT = 7900
 _REMOVAL = 30.0  # seconds

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devcluster.config.collisions import addresses_meet
+from devcluster.config.check.collisions import addresses_meet
 from devcluster.config.model import Publish
 from devcluster.edge.docker.call import Calls
 from devcluster.errors import ConfigurationError

@@ -18,8 +18,8 @@ from typing import Any
 
 from devcluster.config.model import Healthcheck, Mount
 from devcluster.errors import ConfigurationError
-from devcluster.rules.container import ContainerSpec, VolumeBind
-from devcluster.rules.naming import SPEC, labels, mount_name
+from devcluster.rules.cluster.naming import SPEC, labels, mount_name
+from devcluster.rules.container.container import ContainerSpec, VolumeBind
 
 _SECOND = 1_000_000_000
 

@@ -19,8 +19,8 @@ from devcluster.edge.docker.look import tell_absence, watch_container
 from devcluster.edge.docker.pod import remove_container
 from devcluster.edge.docker.spec import workload_config
 from devcluster.errors import ConfigurationError, EngineError, FailedError
-from devcluster.rules.container import ContainerSpec, VolumeBind
-from devcluster.rules.naming import container_name
+from devcluster.rules.cluster.naming import container_name
+from devcluster.rules.container.container import ContainerSpec, VolumeBind
 
 _SUBPATH = (1, 45)  # the API's version that knows VolumeOptions.Subpath
 _START_INTERVAL = (1, 44)  # an older engine takes no notice of it

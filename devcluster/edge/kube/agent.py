@@ -16,8 +16,8 @@ from pathlib import Path
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.edge.kube.swap import Create, Delete, Patch, Write, swap
 from devcluster.errors import ClusterError, FailedError
-from devcluster.rules.identity import WorkloadRef
-from devcluster.rules.marks import MANAGED_BY, SELECTOR, chunk_name
+from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.rules.cluster.marks import MANAGED_BY, SELECTOR, chunk_name
 
 CHUNK = 1_000_000  # a ConfigMap holds at most 1 MiB
 

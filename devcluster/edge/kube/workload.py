@@ -12,9 +12,9 @@ from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.errors import ConfigurationError, NotFoundError
 from devcluster.plan.cluster import AgentPod
-from devcluster.rules.identity import WorkloadRef
+from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.rules.cluster.template import is_wrapped
 from devcluster.rules.kinds.table import KINDS, kind_of
-from devcluster.rules.template import is_wrapped
 
 LISTED = (*KINDS, *(kind for kind in ("statefulset", "daemonset") if kind not in KINDS))
 _SOUGHT = (*LISTED, "replicaset")

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from devcluster.config.model import Order
+from devcluster.rules.cluster.memory import MEMORY
 from devcluster.rules.kinds.kind import NO_PODS, Done, Kind, Refusal, Sight, Stuck, Verdict, Waiting
 from devcluster.rules.kinds.pods import ends, of_side, pod_failure, pod_wait, runs, staying
 from devcluster.rules.kinds.replicasets import REPLICASETS
-from devcluster.rules.memory import MEMORY
 
 Json = dict[str, Any]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from devcluster.config.model import Order
-from devcluster.rules.marks import Originals
+from devcluster.rules.cluster.marks import Originals
 
 Json = dict[str, Any]
 

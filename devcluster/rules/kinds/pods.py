@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from devcluster.rules.template import is_wrapped
+from devcluster.rules.cluster.template import is_wrapped
 
 Json = dict[str, Any]
 

@@ -12,10 +12,10 @@ import copy
 from collections.abc import Collection
 from typing import Any
 
-from devcluster.rules.history import Numbered, renumber
+from devcluster.rules.cluster.history import Numbered, renumber
+from devcluster.rules.cluster.marks import REVISION, REVISION_HISTORY, Originals, restore_template
+from devcluster.rules.cluster.template import is_wrapped
 from devcluster.rules.kinds.kind import Change, Delete, History, HistoryStep
-from devcluster.rules.marks import REVISION, REVISION_HISTORY, Originals, restore_template
-from devcluster.rules.template import is_wrapped
 
 Json = dict[str, Any]
 

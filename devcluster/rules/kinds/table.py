@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from devcluster.rules.identity import WorkloadRef
+from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.kinds.deployment import DEPLOYMENT
 from devcluster.rules.kinds.kind import Kind
 

@@ -23,18 +23,18 @@ from devcluster.errors import (
     RemainsError,
     first_of,
 )
-from devcluster.rules.identity import WorkloadRef
-from devcluster.rules.marks import Holder
-from devcluster.run.host.attachment import Attachment
-from devcluster.run.host.failing import Attempt, told
+from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.rules.cluster.marks import Holder
+from devcluster.run.attach.attachment import Attachment
+from devcluster.run.cluster.install import BusyError
+from devcluster.run.cluster.record import Mark, find_dropped
+from devcluster.run.cluster.remove import remove
+from devcluster.run.cluster.wanted import Wanted
+from devcluster.run.host.attempt import Attempt, told
 from devcluster.run.log import to_log
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
 from devcluster.run.volume.removing import remove_copies
-from devcluster.run.workload.install import BusyError
-from devcluster.run.workload.record import Mark, find_dropped
-from devcluster.run.workload.remove import remove
-from devcluster.run.workload.wanted import Wanted
 
 Json = dict[str, Any]
 _OWN = 300.0  # seconds for handing back what broke

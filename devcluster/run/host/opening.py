@@ -6,19 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from devcluster.edge.agent.ssh import Keys
-from devcluster.rules.marks import Holder
-from devcluster.run.host.attachment import Attachment
-from devcluster.run.host.changes import Changes
-from devcluster.run.host.cluster_side import KubernetesSide
-from devcluster.run.host.container_side import ContainerSide
-from devcluster.run.host.podlink import Claim
-from devcluster.run.host.sides import Entry
+from devcluster.rules.cluster.marks import Holder
+from devcluster.run.attach.agent_link import Claim
+from devcluster.run.attach.attachment import Attachment
+from devcluster.run.attach.changes import Changes
+from devcluster.run.attach.cluster_side import KubernetesSide
+from devcluster.run.attach.container_side import ContainerSide
+from devcluster.run.attach.sides import Entry
+from devcluster.run.cluster.holders import still_held
+from devcluster.run.cluster.install import Installed, install
+from devcluster.run.cluster.record import claim, find_mark
+from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
-from devcluster.run.workload.holding import still_held
-from devcluster.run.workload.install import Installed, install
-from devcluster.run.workload.record import claim, find_mark
-from devcluster.run.workload.wanted import Wanted
 
 
 @dataclass(frozen=True, slots=True)

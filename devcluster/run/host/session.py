@@ -19,23 +19,23 @@ from devcluster.errors import (
     FailedError,
     LeftoverError,
 )
-from devcluster.rules.identity import WorkloadRef
+from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.outcome import Comparison, Decision, decide
-from devcluster.run.host.attachment import Attachment
-from devcluster.run.host.changes import Changes
-from devcluster.run.host.failing import Attempt
+from devcluster.run.attach.attachment import Attachment
+from devcluster.run.attach.changes import Changes
+from devcluster.run.cluster.holders import own_holder
+from devcluster.run.cluster.images import NOTHING, Obtained, obtain_images
+from devcluster.run.cluster.install import BusyError, Installed
+from devcluster.run.cluster.laptop_ports import check_ports
+from devcluster.run.cluster.permission import check_rights
+from devcluster.run.cluster.wanted import Wanted, check_targets, read_wanted
+from devcluster.run.host.attempt import Attempt
 from devcluster.run.host.holdings import Holdings
 from devcluster.run.host.opening import Opening
 from devcluster.run.host.results import half_way, rows_of
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
 from devcluster.run.volume.folders import check_folders
-from devcluster.run.workload.holding import own_holder
-from devcluster.run.workload.images import NOTHING, Obtained, obtain_images
-from devcluster.run.workload.install import BusyError, Installed
-from devcluster.run.workload.permission import check_rights
-from devcluster.run.workload.ports import check_ports
-from devcluster.run.workload.wanted import Wanted, check_targets, read_wanted
 
 Json = dict[str, Any]
 

@@ -18,13 +18,13 @@ from typing import Any
 
 from devcluster.edge.lines import RefusedError
 from devcluster.plan.proof import Attempt, Behind, Try, Verdict, broken_everywhere, judge, plan_proofs
-from devcluster.rules.ports import PortKey
-from devcluster.rules.services import routes, unmoved
-from devcluster.run.host.attachment import Attachment
-from devcluster.run.host.podlink import PodLink
+from devcluster.rules.cluster.services import routes, unmoved
+from devcluster.rules.container.ports import PortKey
+from devcluster.run.attach.agent_link import PodLink
+from devcluster.run.attach.attachment import Attachment
+from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.host.session import Session
-from devcluster.run.host.truth import session_status
-from devcluster.run.workload.wanted import Wanted
+from devcluster.run.host.status_document import session_status
 
 Json = dict[str, Any]
 _EXPECT = 30.0  # seconds that agents look for proofs of this asking

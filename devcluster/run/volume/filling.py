@@ -10,16 +10,17 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from devcluster.config.globs import escape_glob, matches
+from devcluster.config.read.globs import escape_glob, matches
 from devcluster.edge.agent.files import FolderTarget
 from devcluster.edge.agent.one_file import FileTarget
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.background import together
 from devcluster.edge.docker.files import VolumeTarget
-from devcluster.rules.container import VolumeBind
-from devcluster.rules.environment import RewriteMade, wanted_services
-from devcluster.rules.figures import mount_figures
-from devcluster.rules.volumes import VolumePlan, nested
+from devcluster.rules.cluster.figures import mount_figures
+from devcluster.rules.container.container import VolumeBind
+from devcluster.rules.container.environment import RewriteMade, wanted_services
+from devcluster.rules.volume.volumes import VolumePlan, nested
+from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.report import Progress, Report, silent
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
@@ -33,7 +34,6 @@ from devcluster.run.volume.volumes import (
     fill_volume,
     manifest_path,
 )
-from devcluster.run.workload.wanted import Wanted
 
 Json = dict[str, object]
 _SAY_EVERY = 0.5  # seconds; a volume of a hundred thousand files has as many steps

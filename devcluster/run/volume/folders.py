@@ -13,11 +13,11 @@ from pathlib import Path
 
 from devcluster.edge.agent.files import FolderTarget
 from devcluster.errors import ConfigurationError
-from devcluster.rules.volumes import PodVolume
+from devcluster.rules.volume.volumes import PodVolume
+from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.place import Place
 from devcluster.run.volume.manifest import load_manifest
 from devcluster.run.volume.volumes import manifest_path
-from devcluster.run.workload.wanted import Wanted
 
 
 async def check_folders(place: Place, wanted: Sequence[Wanted]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devcluster.rules.tree import Entry, parse_tree, render_entry, same
+from devcluster.rules.volume.tree import Entry, parse_tree, render_entry, same
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
-from devcluster.rules.figures import Figure
-from devcluster.rules.links import named_files
-from devcluster.rules.rewriting import LARGEST, RULES, LineRewrite, rewrite_text
-from devcluster.rules.tarstream import END, Member, TarReader, padding, render_head
-from devcluster.rules.tree import Entry, FillPlan, local_changes, parents, same, tree_size
+from devcluster.rules.cluster.figures import Figure
+from devcluster.rules.names.rewriting import LARGEST, RULES, LineRewrite, rewrite_text
+from devcluster.rules.volume.links import named_files
+from devcluster.rules.volume.tarstream import END, Member, TarReader, padding, render_head
+from devcluster.rules.volume.tree import Entry, FillPlan, local_changes, parents, same, tree_size
 from devcluster.run.volume.manifest import FileRewrite, Manifest
 
 Report = Callable[[int, int, int, int], None]

@@ -16,9 +16,9 @@ from dataclasses import replace
 from typing import Any
 
 from devcluster.errors import FailedError
-from devcluster.rules.tarstream import END, TarReader, render_head
-from devcluster.rules.tree import parse_entry, parse_tree
-from devcluster.rules.volumes import PodVolume
+from devcluster.rules.volume.tarstream import END, TarReader, render_head
+from devcluster.rules.volume.tree import parse_entry, parse_tree
+from devcluster.rules.volume.volumes import PodVolume
 from devcluster.run.volume.volumes import TreeSource
 
 

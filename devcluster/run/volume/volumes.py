@@ -23,9 +23,9 @@ from typing import Any, Protocol
 
 from devcluster.edge.background import together
 from devcluster.errors import ConfigurationError
-from devcluster.rules.links import named_files
-from devcluster.rules.tarstream import END, render_head
-from devcluster.rules.tree import (
+from devcluster.rules.volume.links import named_files
+from devcluster.rules.volume.tarstream import END, render_head
+from devcluster.rules.volume.tree import (
     Entry,
     largest,
     local_changes,

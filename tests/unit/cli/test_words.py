@@ -149,7 +149,7 @@ def test_exec_leaves_the_commands_own_options_alone(monkeypatch: pytest.MonkeyPa
         seen.append(words)
         return 7
 
-    monkeypatch.setattr("devcluster.run.local.run_command", record)
+    monkeypatch.setattr("devcluster.run.commands.local.run_command", record)
     for words in (["web", "sort", "-n", "-o", "x"], ["web", "--", "sort", "-n", "-o", "x"]):
         assert exec_.main(words, standalone_mode=False, obj=Options()) == 7
     assert seen == [("sort", "-n", "-o", "x")] * 2

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from devcluster.config import compose, manifest
-from devcluster.config.keys import PROJECT, WORKLOAD
+from devcluster.config.check import compose, manifest
 from devcluster.config.load import find_file, load_project, normalise_name, parse_project
 from devcluster.config.model import (
     Agent,
@@ -24,6 +23,7 @@ from devcluster.config.model import (
     VolumeRule,
     Workload,
 )
+from devcluster.config.read.keys import PROJECT, WORKLOAD
 from devcluster.errors import ConfigurationError
 
 HOME = Path("/home/ann/My Shop")

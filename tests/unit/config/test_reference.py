@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from devcluster.config.keys import PROJECT, WORKLOAD
 from devcluster.config.load import parse_project
+from devcluster.config.read.keys import PROJECT, WORKLOAD
 from devcluster.config.schema import schema
 
 Json = dict[str, Any]

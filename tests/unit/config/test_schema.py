@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from devcluster.config.keys import PROJECT, WORKLOAD
 from devcluster.config.load import parse_project
 from devcluster.config.model import Project
+from devcluster.config.read.keys import PROJECT, WORKLOAD
 from devcluster.config.render import MASK, render_config
 from devcluster.config.schema import schema
 from devcluster.errors import ConfigurationError

@@ -12,11 +12,11 @@ from devcluster.errors import ConfigurationError, LeftoverError
 from devcluster.plan.install import Observed, Wish, plan_install
 from devcluster.plan.remove import plan_remove
 from devcluster.plan.steps import render_steps
-from devcluster.rules.identity import WorkloadRef
-from devcluster.rules.image import ImageFacts
-from devcluster.rules.marks import Originals
-from devcluster.rules.ports import PortKey
-from devcluster.rules.services import PortMove
+from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.rules.cluster.marks import Originals
+from devcluster.rules.cluster.services import PortMove
+from devcluster.rules.container.image import ImageFacts
+from devcluster.rules.container.ports import PortKey
 
 IMAGE = ImageFacts("sha256:1", ("/app",), (), None, "", "/", "amd64", ())
 WISH = Wish(digest="0123456789ab", chunks=2, image=IMAGE)

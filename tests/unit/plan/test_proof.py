@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from devcluster.plan.proof import Attempt, Behind, Try, Verdict, judge, plan_proofs
-from devcluster.rules.ports import PortKey
-from devcluster.rules.services import MOVED, routes
+from devcluster.rules.cluster.services import MOVED, routes
+from devcluster.rules.container.ports import PortKey
 
 Json = dict[str, Any]
 _LABELS = {"app": "web"}

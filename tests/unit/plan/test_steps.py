@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from devcluster.plan.steps import plan_pulls, render_steps
-from devcluster.rules.image import ImageChoice, ImageFacts
+from devcluster.rules.container.image import ImageChoice, ImageFacts
 
 HERE = ImageFacts("sha256:1", (), (), None, "", "/", "amd64", ())
 

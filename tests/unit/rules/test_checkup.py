@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devcluster.edge.docker.network import candidates
-from devcluster.rules.checkup import (
+from devcluster.rules.advice.checkup import (
     OLDEST_KUBERNETES,
     check_clock,
     check_disk,
@@ -19,8 +19,8 @@ from devcluster.rules.checkup import (
     check_rights,
     check_version,
 )
-from devcluster.rules.ranges import meets, neighbourhood
-from devcluster.rules.rights import RIGHTS
+from devcluster.rules.advice.ranges import meets, neighbourhood
+from devcluster.rules.cluster.rights import RIGHTS
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 

@@ -10,9 +10,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devcluster.rules.certificates import CERTIFICATE, HOST_KEY, HTTP
-from devcluster.rules.environment import rewrite_hosts
-from devcluster.rules.variables import COMPARED, OWN
+from devcluster.rules.container.environment import rewrite_hosts
+from devcluster.rules.names.certificates import CERTIFICATE, HOST_KEY, HTTP
+from devcluster.rules.names.variables import COMPARED, OWN
 
 TABLE = yaml.safe_load(Path(__file__).with_suffix("").with_name("connection_strings.yaml").read_text())
 REASONS = {"certificate": CERTIFICATE, "host-key": HOST_KEY, "http": HTTP, "compared": COMPARED, "own": OWN}

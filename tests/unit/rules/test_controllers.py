@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.rules.controllers import find_managers, last_writer, render_pause
+from devcluster.rules.advice.controllers import find_managers, last_writer, render_pause
 
 FLUX = "toolkit.fluxcd.io"
 

@@ -6,12 +6,12 @@ import copy
 from dataclasses import replace
 from typing import Any
 
-from devcluster.rules.drift import Drift, service_drift, template_drift
-from devcluster.rules.identity import WorkloadRef
-from devcluster.rules.marks import Originals
-from devcluster.rules.ports import PortKey
-from devcluster.rules.services import FrontPort, PortMove
-from devcluster.rules.template import Wrapping, wrap_template
+from devcluster.rules.cluster.drift import Drift, service_drift, template_drift
+from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.rules.cluster.marks import Originals
+from devcluster.rules.cluster.services import FrontPort, PortMove
+from devcluster.rules.cluster.template import Wrapping, wrap_template
+from devcluster.rules.container.ports import PortKey
 
 Json = dict[str, Any]
 CONTAINER = {

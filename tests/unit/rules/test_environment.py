@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 
 from devcluster.config.model import Rewrite, Target, VolumeRule, Workload
 from devcluster.errors import ConfigurationError
-from devcluster.rules.certificates import HTTP
-from devcluster.rules.environment import (
+from devcluster.rules.container.environment import (
     LocalEnvironment,
     RewriteMade,
     local_environment,
     render_hint,
     rewrite_hosts,
 )
-from devcluster.rules.proxies import PROXY
-from devcluster.rules.variables import COMPARED
+from devcluster.rules.names.certificates import HTTP
+from devcluster.rules.names.proxies import PROXY
+from devcluster.rules.names.variables import COMPARED
 
 SERVICES = ("db", "web", "wordpress-mariadb", "a", "b")
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from devcluster.rules.figures import Figure, mount_figures, variable_figures, write_plain
-from devcluster.rules.memory import Admitted
-from devcluster.rules.volumes import PodVolume
+from devcluster.rules.cluster.figures import Figure, mount_figures, variable_figures, write_plain
+from devcluster.rules.cluster.memory import Admitted
+from devcluster.rules.volume.volumes import PodVolume
 
 Json = dict[str, Any]
 MIB = 1 << 20

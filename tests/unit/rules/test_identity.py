@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from devcluster.config.model import Target
-from devcluster.rules.identity import WorkloadRef, find_meant, means, parse_title
-from devcluster.rules.marks import secret_name
+from devcluster.rules.cluster.identity import WorkloadRef, find_meant, means, parse_title
+from devcluster.rules.cluster.marks import secret_name
 
 DEPLOYED = WorkloadRef("deployment", "shop", "web")
 STATEFUL = WorkloadRef("statefulset", "shop", "web")

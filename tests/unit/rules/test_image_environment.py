@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from devcluster.config.model import Target, Workload
-from devcluster.rules.environment import local_environment
-from devcluster.rules.image import ImageFacts
-from devcluster.rules.image_environment import (
+from devcluster.rules.container.environment import local_environment
+from devcluster.rules.container.image import ImageFacts
+from devcluster.rules.container.image_environment import (
     SAME_IMAGE,
     ImageEnvironment,
     declared_names,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncssh
 
-from devcluster.rules.keys import generate_pair
+from devcluster.rules.cluster.keys import generate_pair
 
 
 def test_both_forms_are_one_key_and_stay_out_of_the_repr() -> None:

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from devcluster.config.model import Rewrite, Target, Workload
-from devcluster.rules.laptop import Surroundings, laptop_environment, service_sights
-from devcluster.rules.tunnels import OpenTunnel, ServiceSight
+from devcluster.rules.container.laptop import Surroundings, laptop_environment, service_sights
+from devcluster.rules.container.tunnels import OpenTunnel, ServiceSight
 
 AROUND = Surroundings(
     (ServiceSight("db", ("10.96.0.5",), (3306,)),),

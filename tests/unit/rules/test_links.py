@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from devcluster.rules.links import named_files, resolve
-from devcluster.rules.tree import Entry, Kind
+from devcluster.rules.volume.links import named_files, resolve
+from devcluster.rules.volume.tree import Entry, Kind
 
 
 def entry(path: str, kind: Kind, link: str = "") -> Entry:

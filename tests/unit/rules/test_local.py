@@ -9,12 +9,12 @@ import pytest
 
 from devcluster.config.model import Healthcheck, Publish, Runtime, Target, VolumeRule, Workload
 from devcluster.errors import ConfigurationError
-from devcluster.rules.container import ContainerSpec, VolumeBind
-from devcluster.rules.environment import LocalEnvironment
-from devcluster.rules.facts import PodFacts
-from devcluster.rules.health import healthcheck_source
-from devcluster.rules.local import local_container, network_runtime, published_ports
-from devcluster.rules.ports import resolve_port_map
+from devcluster.rules.container.container import ContainerSpec, VolumeBind
+from devcluster.rules.container.environment import LocalEnvironment
+from devcluster.rules.container.facts import PodFacts
+from devcluster.rules.container.health import healthcheck_source
+from devcluster.rules.container.local import local_container, network_runtime, published_ports
+from devcluster.rules.container.ports import resolve_port_map
 
 Json = dict[str, Any]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from devcluster.rules.identity import WorkloadRef
-from devcluster.rules.keys import generate_pair
-from devcluster.rules.marks import (
+from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.rules.cluster.keys import generate_pair
+from devcluster.rules.cluster.marks import (
     Holder,
     Originals,
     Record,
@@ -18,9 +18,9 @@ from devcluster.rules.marks import (
     render_secret,
     restore_template,
 )
-from devcluster.rules.ports import PortKey
-from devcluster.rules.services import PortMove
-from devcluster.rules.template import Wrapping, wrap_template
+from devcluster.rules.cluster.services import PortMove
+from devcluster.rules.cluster.template import Wrapping, wrap_template
+from devcluster.rules.container.ports import PortKey
 
 PLAIN = {"spec": {"containers": [{"name": "web", "image": "a"}]}}
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from devcluster.rules.memory import Admitted, admitted_memory, raise_memory
-from devcluster.rules.template import is_wrapped
+from devcluster.rules.cluster.memory import Admitted, admitted_memory, raise_memory
+from devcluster.rules.cluster.template import is_wrapped
 
 Json = dict[str, Any]
 MIB = 1 << 20

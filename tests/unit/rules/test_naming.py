@@ -7,8 +7,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devcluster.config.keys import LOCAL_NAME
-from devcluster.rules.naming import (
+from devcluster.config.read.keys import LOCAL_NAME
+from devcluster.rules.cluster.naming import (
     Role,
     container_name,
     labels,

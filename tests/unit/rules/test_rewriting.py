@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devcluster.rules.certificates import CERTIFICATE, HTTP
-from devcluster.rules.rewriting import LARGEST, LineRewrite, rewrite_text
-from devcluster.rules.variables import COMPARED
+from devcluster.rules.names.certificates import CERTIFICATE, HTTP
+from devcluster.rules.names.rewriting import LARGEST, LineRewrite, rewrite_text
+from devcluster.rules.names.variables import COMPARED
 
 SERVICES = ("wordpress-mariadb", "db", "redis", "a", "b")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from devcluster.rules.rights import RIGHTS, Subject, render_role, rules_of
+from devcluster.rules.cluster.rights import RIGHTS, Subject, render_role, rules_of
 
 TEMPLATE = (Path(__file__).resolve().parents[3] / "templates" / "role.yaml.j2").read_text()
 

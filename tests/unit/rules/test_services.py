@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from devcluster.errors import ConfigurationError
-from devcluster.rules.identity import WorkloadRef
-from devcluster.rules.ports import PortKey
-from devcluster.rules.services import (
+from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.rules.cluster.services import (
     MOVED,
     FrontPort,
     PortMove,
@@ -26,6 +25,7 @@ from devcluster.rules.services import (
     undo_moves,
     unmoved,
 )
+from devcluster.rules.container.ports import PortKey
 
 WEB = WorkloadRef("deployment", "shop", "web")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.rules.sharing import other_labels
+from devcluster.rules.cluster.sharing import other_labels
 
 Json = dict[str, Any]
 LABELS = {"app": "web"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.rules.drift import Drift
+from devcluster.rules.cluster.drift import Drift
 from devcluster.rules.state import (
     GiveUp,
     HandBack,

@@ -12,8 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devcluster.errors import FailedError
-from devcluster.rules.tarstream import END, Member, TarReader, padding, parse_time, render_head, render_time
-from devcluster.rules.tree import Entry
+from devcluster.rules.volume.tarstream import (
+    END,
+    Member,
+    TarReader,
+    padding,
+    parse_time,
+    render_head,
+    render_time,
+)
+from devcluster.rules.volume.tree import Entry
 
 RAW = st.binary(min_size=1, max_size=160).filter(lambda raw: b"\0" not in raw and not raw.endswith(b"/"))
 TEXTS = RAW.map(lambda raw: "x" + raw.decode("utf-8", "surrogateescape"))

@@ -8,11 +8,9 @@ from typing import Any
 import pytest
 
 from devcluster.errors import ConfigurationError
-from devcluster.rules.image import ImageFacts
-from devcluster.rules.memory import MEMORY
-from devcluster.rules.ports import PortKey
-from devcluster.rules.services import FrontPort
-from devcluster.rules.template import (
+from devcluster.rules.cluster.memory import MEMORY
+from devcluster.rules.cluster.services import FrontPort
+from devcluster.rules.cluster.template import (
     Wrapping,
     agent_settings,
     check_template,
@@ -20,6 +18,8 @@ from devcluster.rules.template import (
     original_command,
     wrap_template,
 )
+from devcluster.rules.container.image import ImageFacts
+from devcluster.rules.container.ports import PortKey
 
 IMAGE = ImageFacts("sha256:1", ("/entry", "$HOME"), ("run", "$(NAME)"), "SIGWINCH", "", "/", "amd64", ())
 FRONTS = (FrontPort(PortKey(8080), 9901, "http"), FrontPort(PortKey(8443), 9902, None))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devcluster.rules.tree import (
+from devcluster.rules.volume.tree import (
     Entry,
     FillPlan,
     Kind,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devcluster.rules.tunnels import OpenTunnel, ServiceSight, Tunnelled, use_tunnels
-from devcluster.rules.variables import COMPARED
+from devcluster.rules.container.tunnels import OpenTunnel, ServiceSight, Tunnelled, use_tunnels
+from devcluster.rules.names.variables import COMPARED
 
 DB = ServiceSight("db", ("10.96.0.5",), (3306,))
 WEB = ServiceSight("web", ("10.96.0.50", "fd00::5"), (80, 8443))

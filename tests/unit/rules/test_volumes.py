@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from devcluster.config.globs import matches
 from devcluster.config.model import Mount, Runtime, Target, VolumeRule, Workload
+from devcluster.config.read.globs import matches
 from devcluster.errors import ConfigurationError
-from devcluster.rules.volumes import DEFAULT_LIMIT, covered_paths, nested, pod_volumes, resolve_volumes
+from devcluster.rules.volume.volumes import DEFAULT_LIMIT, covered_paths, nested, pod_volumes, resolve_volumes
 
 VOLUMES: list[dict[str, Any]] = [
     {"name": "data", "persistentVolumeClaim": {"claimName": "c"}},

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devcluster.rules.identity import WorkloadRef
-from devcluster.rules.ports import PortKey
-from devcluster.rules.services import FrontPort
-from devcluster.rules.warnings import Circumstances, find_cautions
+from devcluster.rules.advice.warnings import Circumstances, find_cautions
+from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.rules.cluster.services import FrontPort
+from devcluster.rules.container.ports import PortKey
 
 Json = dict[str, Any]
 

@@ -20,13 +20,13 @@ from devcluster.edge.lines import RefusedError
 from devcluster.errors import FailedError
 from devcluster.plan.cluster import AgentPod
 from devcluster.plan.handover import plan_handover
-from devcluster.rules.facts import PodFacts
-from devcluster.run.host.attachment import Attachment
-from devcluster.run.host.changes import Changes
-from devcluster.run.host.podlink import Claim
-from devcluster.run.host.sides import DriftSight, LocalSight
+from devcluster.rules.container.facts import PodFacts
+from devcluster.run.attach.agent_link import Claim
+from devcluster.run.attach.attachment import Attachment
+from devcluster.run.attach.changes import Changes
+from devcluster.run.attach.sides import DriftSight, LocalSight
+from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.turn import Turn
-from devcluster.run.workload.wanted import Wanted
 
 Json = dict[str, Any]
 FACTS = PodFacts((), ("/app",), "/", 0, 0, (), "web", "10.0.0.9", "", "")

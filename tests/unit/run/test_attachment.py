@@ -8,9 +8,9 @@ import asyncio
 import pytest
 
 from devcluster.errors import FailedError, HeldError
-from devcluster.rules.drift import Drift
-from devcluster.run.host import attachment as module
-from devcluster.run.host.sides import DriftSight
+from devcluster.rules.cluster.drift import Drift
+from devcluster.run.attach import attachment as module
+from devcluster.run.attach.sides import DriftSight
 from devcluster.run.turn import Turn
 from tests.unit.run.scripted import Script, attached, running_attachment
 

@@ -10,7 +10,7 @@ import pytest
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.watch import Listing
 from devcluster.errors import ClusterError, NotFoundError
-from devcluster.run.doctor import agent_port, examine, find_addresses, find_namespace
+from devcluster.run.commands.doctor import agent_port, examine, find_addresses, find_namespace
 from devcluster.run.request import Request
 
 

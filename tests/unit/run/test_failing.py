@@ -13,8 +13,8 @@ from devcluster.errors import (
     HeldError,
     LeftoverError,
 )
-from devcluster.run.host.failing import told
-from devcluster.run.workload.install import BusyError
+from devcluster.run.cluster.install import BusyError
+from devcluster.run.host.attempt import told
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from devcluster.config.load import parse_project
-from devcluster.run.missing_file import render_advice
+from devcluster.run.commands.missing_file import render_advice
 
 WHERE = "namespace wordpress (context kind-dev)"
 

@@ -8,8 +8,8 @@ from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.watch import Listing
 from devcluster.edge.kube.workload import WorkloadObject
 from devcluster.plan.install import Observed, plan_install
-from devcluster.rules.identity import WorkloadRef
-from devcluster.run.workload.observe import observe
+from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.run.cluster.observe import observe
 from tests.unit.plan.test_install import WISH, observed, service
 
 Json = dict[str, Any]

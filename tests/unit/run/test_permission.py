@@ -9,8 +9,8 @@ import pytest
 from devcluster.edge.kube.answer import ForbiddenError, StatusError
 from devcluster.errors import ClusterError
 from devcluster.plan.install import plan_install
-from devcluster.rules.rights import RIGHTS, wanted_for_up
-from devcluster.run.workload.permission import check_rights
+from devcluster.rules.cluster.rights import RIGHTS, wanted_for_up
+from devcluster.run.cluster.permission import check_rights
 from tests.unit.plan.test_install import WISH, installed, observed, service
 
 

@@ -10,8 +10,8 @@ import pytest
 from devcluster.config.model import Publish
 from devcluster.edge.docker.engine import Engine
 from devcluster.errors import ConfigurationError
-from devcluster.run.workload.ports import check_ports
-from devcluster.run.workload.wanted import Wanted
+from devcluster.run.cluster.laptop_ports import check_ports
+from devcluster.run.cluster.wanted import Wanted
 
 ALL = "0.0.0.0"  # noqa: S104 - written, not bound
 

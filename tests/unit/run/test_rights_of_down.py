@@ -11,13 +11,13 @@ import pytest
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.watch import Listing
 from devcluster.errors import LeftoverError, RemainsError
-from devcluster.rules.identity import WorkloadRef
-from devcluster.rules.keys import KeyPair
-from devcluster.rules.marks import Originals, Record, render_secret
+from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.rules.cluster.keys import KeyPair
+from devcluster.rules.cluster.marks import Originals, Record, render_secret
+from devcluster.run.cluster.record import list_marks
+from devcluster.run.cluster.remove import remove
+from devcluster.run.cluster.traces import find_traces
 from devcluster.run.turn import Turn
-from devcluster.run.workload.record import list_marks
-from devcluster.run.workload.remove import remove
-from devcluster.run.workload.traces import find_traces
 
 Json = dict[str, Any]
 TEMPLATE: Json = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web"}]}}

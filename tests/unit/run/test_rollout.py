@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.run.workload.rollout import Written, find_revert
+from devcluster.run.cluster.rollout import Written, find_revert
 from tests.unit.rules.test_drift import BEFORE, ORIGINALS, WRAPPED, edited
 
 Json = dict[str, Any]

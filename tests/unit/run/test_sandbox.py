@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from devcluster.edge.docker import sandbox as sandbox_engine
-from devcluster.run.sandbox import base_image
-from devcluster.run.sandbox import build as sandbox_build
-from devcluster.run.sandbox import place as sandbox_place
+from devcluster.sandbox import base_image
+from devcluster.sandbox import build as sandbox_build
+from devcluster.sandbox import place as sandbox_place
 
 
 def _digest(folder: Path, *more: str) -> str:

@@ -10,15 +10,15 @@ import pytest
 from devcluster.config.model import Project, Target, Workload
 from devcluster.edge.kube.cluster import Listing
 from devcluster.errors import ConfigurationError
-from devcluster.rules.identity import WorkloadRef
-from devcluster.rules.keys import KeyPair
-from devcluster.rules.marks import Holder, Originals, Record, render_secret
-from devcluster.run import selection, status
+from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.rules.cluster.keys import KeyPair
+from devcluster.rules.cluster.marks import Holder, Originals, Record, render_secret
+from devcluster.run.cluster.holders import own_holder
+from devcluster.run.cluster.record import dropped, find_mark, list_marks
+from devcluster.run.cluster.traces import Trace, find_traces
+from devcluster.run.commands import selection, status
 from devcluster.run.place import place_of
 from devcluster.run.request import Request
-from devcluster.run.workload.holding import own_holder
-from devcluster.run.workload.record import dropped, find_mark, list_marks
-from devcluster.run.workload.traces import Trace, find_traces
 
 Json = dict[str, Any]
 DEPLOYED, STATEFUL = (WorkloadRef(kind, "shop", "web") for kind in ("deployment", "statefulset"))

@@ -11,9 +11,9 @@ import pytest
 
 from devcluster.edge.kube.answer import ForbiddenError, StatusError, UnreachableError
 from devcluster.errors import ConfigurationError, DevclusterError, EngineError, LeftoverError
-from devcluster.run.lock import TakenError, hold, until_free
+from devcluster.run.host.lock import TakenError, hold, until_free
+from devcluster.run.host.socket import AbsentError, BrokenOffError, EndedError, Json, ask, serve
 from devcluster.run.report import Report, silent
-from devcluster.run.socket import AbsentError, BrokenOffError, EndedError, Json, ask, serve
 
 
 async def _refused(folder: Path, error: Exception) -> DevclusterError:
@@ -57,8 +57,8 @@ async def test_who_asked_for_the_last_work_waits_for_the_process_to_end(tmp_path
     path, done = tmp_path / "session.sock", tmp_path / "done"
     last = f"""
 import asyncio, pathlib, time
-from devcluster.run.lock import hold
-from devcluster.run.socket import serve
+from devcluster.run.host.lock import hold
+from devcluster.run.host.socket import serve
 async def main():
     asked = asyncio.Event()
     async def answer(request, report):

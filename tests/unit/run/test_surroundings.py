@@ -12,8 +12,8 @@ from devcluster.edge.kube.watch import Listing
 from devcluster.edge.kube.workload import WorkloadObject
 from devcluster.errors import NotFoundError
 from devcluster.plan.install import plan_install
-from devcluster.rules.identity import WorkloadRef
-from devcluster.run.workload.surroundings import read_cautions
+from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.run.cluster.cautions import read_cautions
 from tests.unit.plan.test_install import WISH, observed
 
 SCALER: dict[str, Any] = {

@@ -8,8 +8,8 @@ from typing import cast
 import pytest
 
 from devcluster.errors import ConfigurationError
-from devcluster.rules.identity import WorkloadRef, parse_title
-from devcluster.run.workload.wanted import Wanted, check_targets
+from devcluster.rules.cluster.identity import WorkloadRef, parse_title
+from devcluster.run.cluster.wanted import Wanted, check_targets
 
 REF = WorkloadRef("deployment", "shop", "web")
 

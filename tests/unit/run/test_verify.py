@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from devcluster.edge.lines import RefusedError
-from devcluster.run.host.podlink import PodLink
+from devcluster.run.attach.agent_link import PodLink
 from devcluster.run.host.verify import _expect
 
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from devcluster.rules.figures import Figure
-from devcluster.rules.tarstream import END, TarReader
-from devcluster.rules.tree import Entry, render_entry
+from devcluster.rules.cluster.figures import Figure
+from devcluster.rules.volume.tarstream import END, TarReader
+from devcluster.rules.volume.tree import Entry, render_entry
 from devcluster.run.volume.manifest import (
     FileRewrite,
     Manifest,

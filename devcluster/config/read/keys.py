@@ -1,0 +1,287 @@
+"""Every key of the file: its shape and its meaning.  The parser, the JSON Schema and a test of the reference
+read this.  ``Later`` marks a key that is not built yet: it is checked, then refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from devcluster.config.check import compose, manifest
+from devcluster.config.check.copies import Volumes
+from devcluster.config.check.together import Workloads
+from devcluster.config.model import Agent
+from devcluster.config.read import forms
+from devcluster.config.read.document import Item, Mapping
+from devcluster.config.read.modes import MODE, TAKE, note_modes
+from devcluster.config.read.mounts import MOUNTS, TMPFS_LIST, note_mounts
+from devcluster.config.read.outside import EnvFiles, SecurityOptions
+from devcluster.config.read.published import Ports
+from devcluster.config.read.shapes import FLAG, Choice, Parsed, Reading, Schema, text, whole
+from devcluster.config.read.structures import (
+    Anything,
+    Either,
+    Key,
+    Later,
+    Pairs,
+    Record,
+    Table,
+    Words,
+    many,
+)
+from devcluster.config.read.values import (
+    CPUS,
+    DURATION,
+    FILLED,
+    LEASE,
+    LIMIT,
+    LOCAL,
+    NAMESPACE,
+    PORT,
+    SIZE,
+    TARGET,
+    TEXT,
+)
+
+TEXTS = many(TEXT)
+LINES = many(TEXT, alone=True)
+
+
+AGENT = Record(
+    (
+        Key("port", PORT, "the one port on which the agent listens in the pod"),
+        Key("fronts", PORT, "where the ports begin by which Services' connections enter the agent"),
+        Key(
+            "lease",
+            LEASE,
+            "silence after which the original serves again",
+        ),
+        Key("delivery", Choice(("memfd", "emptydir")), "how the agent's program reaches the container"),
+    ),
+    build=lambda found: Agent(**found),
+    empty=True,
+)
+
+NETWORK = Record(
+    (
+        Key(
+            "local",
+            many(LOCAL),
+            "names and networks to reach from the laptop instead of from the pod",
+        ),
+    ),
+    empty=True,
+)
+
+
+class _ExtraHosts:
+    """A name may stand several times, and have several addresses."""
+
+    pairs = Pairs(separators="=:", repeated=True, value=forms.HOST)
+
+    def read(self, item: Item, where: Reading) -> Any:
+        result = []
+        for name, address in self.pairs.read(item, where):
+            try:
+                result.append((name, forms.parse_host(address)))
+            except ValueError as error:
+                where.into(name).note(item, str(error))
+        return tuple(result)
+
+    def schema(self) -> Schema:
+        return self.pairs.schema()
+
+
+DEVICE = Either(
+    "a path, or {source: …, target: …}",
+    scalar=TEXT,
+    mapping=Record(
+        (
+            Key("source", FILLED, "the device on the machine of the Docker engine", needed=True),
+            Key("target", FILLED, "its path in the container; default: the same"),
+            Key("permissions", text("letters of rwm", "[rwm]{1,3}"), "r, w and m (make); default: all"),
+        ),
+        build=forms.build_device,
+    ),
+)
+ULIMIT = Either(
+    "a number, or {soft: …, hard: …}",
+    scalar=LIMIT,
+    mapping=Record(
+        (
+            Key("soft", whole(-1, 1 << 50), "the limit", needed=True),
+            Key("hard", whole(-1, 1 << 50), "how far it may be raised", needed=True),
+        ),
+        build=lambda found: (found["soft"], found["hard"]),
+    ),
+)
+ENV = Record(
+    (
+        Key("include", Later(LINES), "patterns: take only these variables from the pod"),
+        Key("exclude", LINES, "patterns: remove these variables"),
+        Key("export", Later(FILLED), "write the environment to this file"),
+    ),
+    empty=True,
+)
+SERVICE = text("a Service's name", r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+REWRITE = Record(
+    (
+        Key(
+            "environment",
+            Either("true, false or a list of variables", scalar=FLAG, items=TEXTS),
+            "whether, or in which variables, short names become name.namespace",
+        ),
+        Key("services", many(SERVICE), "which Services; default: all of the namespace"),
+    ),
+    empty=True,
+)
+_TESTS = ("NONE", "CMD", "CMD-SHELL")
+
+
+class _Healthcheck:
+    """``from-pod``, ``off``, or Compose's block."""
+
+    word = Choice(("from-pod", "off"))
+    block = Record(
+        (
+            Key("test", Either("a line or a list", scalar=TEXT, items=TEXTS), "the command"),
+            Key("interval", DURATION, "the time between two runs"),
+            Key("timeout", DURATION, "how long one run may take"),
+            Key("retries", whole(0, 10000), "failures in a row until unhealthy"),
+            Key("start_period", DURATION, "the time at first in which failures don't count"),
+            Key("start_interval", DURATION, "the interval during start_period (Docker 25)"),
+            Key("disable", FLAG, "true: the same as off"),
+        )
+    )
+
+    def read(self, item: Item, where: Reading) -> Any:
+        if not isinstance(item, Mapping):
+            return self.word.read(item, where)
+        before = len(where.problems)
+        found = self.block.read(item, where)
+        if len(where.problems) > before:
+            return None
+        test = found.get("test")
+        if isinstance(test, tuple) and (not test or test[0] not in _TESTS):
+            where.into("test").note(item, "expected a list that begins with CMD, CMD-SHELL or NONE")
+        elif test is None and not found.get("disable"):
+            where.note(item, "test is missing: a pod does not use the image's own healthcheck")
+        return found
+
+    def schema(self) -> Schema:
+        test = {
+            "required": ["test"],
+            "properties": {"test": {"prefixItems": [{"enum": list(_TESTS)}], "minItems": 1}},
+        }
+        off = {"required": ["disable"], "properties": {"disable": {"enum": [True, "true", "yes", "on"]}}}
+        return {"anyOf": [self.word.schema(), self.block.schema() | {"anyOf": [test, off]}]}
+
+
+RUNTIME: tuple[Key, ...] = (
+    Key("cap_add", TEXTS, "capabilities to add"),
+    Key("cap_drop", TEXTS, "capabilities to drop"),
+    Key("devices", many(DEVICE), "devices of the machine of the Docker engine"),
+    Key("extra_hosts", _ExtraHosts(), "names to add to the container's hosts file"),
+    Key("init", FLAG, "run a small init as process 1"),
+    Key("labels", Pairs(), "labels of the local container"),
+    Key("mem_limit", SIZE, "memory of the local container"),
+    Key("cpus", CPUS, "processors of the local container"),
+    Key("privileged", FLAG, "give the container every right on the machine of the Docker engine"),
+    Key("security_opt", SecurityOptions(), "Docker's security options"),
+    Key("shm_size", SIZE, "size of /dev/shm"),
+    Key("stdin_open", FLAG, "keep the standard input open"),
+    Key("sysctls", Pairs(), "kernel settings; those of net. apply to the gateway, too"),
+    Key(
+        "tmpfs",
+        TMPFS_LIST,
+        "folders in memory",
+    ),
+    Key("tty", FLAG, "give the container a terminal"),
+    Key("ulimits", Table(ULIMIT), "limits of its processes"),
+)
+
+
+def _note_together(workload: Mapping, where: Reading) -> None:
+    note_mounts(workload, where)
+    note_modes(workload, where)
+
+
+WORKLOAD = Record(
+    (
+        Key("target", TARGET, "kind/name/container in the cluster; default: the local name"),
+        Key("mode", MODE, "what happens to the original"),
+        Key("take", TAKE, "how connections reach the agent"),
+        Key(
+            "order",
+            Choice(("start-first", "stop-first")),
+            "whether the local container starts before or after the original stops",
+        ),
+        Key("services", many(SERVICE), "intercept only these Services; default: every one that can be led"),
+        Key(
+            "port_map",
+            Table(PORT, r"[0-9]{1,5}|[a-z0-9-]{1,15}|.*\$.*", "a port of the pod, by number or name"),
+            "pod port to local port",
+        ),
+        Key("run", Later(Choice(("container", "host"))), "a container, or a process on the laptop"),
+        Key("image", FILLED, "default: the pod's"),
+        Key(
+            "build",
+            Later(Either("a path or a map", scalar=FILLED, mapping=Table(Anything()))),
+            "as in Compose",
+        ),
+        Key("pull_policy", Choice(("always", "missing", "never")), "when the image is pulled"),
+        Key("platform", Later(FILLED), "as in Compose"),
+        Key("pod_command", Words(), "the pod's command, if its image can't be read"),
+        Key("entrypoint", Words(), "default: the pod's, then the image's"),
+        Key("command", Words(), "default: the pod's, then the image's"),
+        Key("working_dir", text("an absolute path in the container", "/.*"), "default: the pod's"),
+        Key("user", FILLED, "default: the pod's"),
+        Key(
+            "ports",
+            Ports(),
+            "published on the laptop, beside each port of the container; [] publishes none",
+        ),
+        Key("environment", Pairs(bare=True), "over the pod's; without a value: the shell's"),
+        Key("env_file", EnvFiles(), "files of variables, over the pod's"),
+        Key("env", ENV, "which of the pod's variables to take"),
+        Key("rewrite", REWRITE, "whether to change short names of Services to name.namespace"),
+        Key("volumes", Volumes(), "settings of the pod's volumes, by name or mount path"),
+        Key(
+            "mounts",
+            MOUNTS,
+            "folders of the laptop to mount in the container: Compose's binds",
+        ),
+        Key("healthcheck", _Healthcheck(), "how to check that the container is healthy"),
+        Key("depends_on", Later(Anything()), "as in Compose"),
+        Key("profiles", Later(Anything()), "as in Compose"),
+        Key("develop", Later(Anything()), "as in Compose"),
+        Key("extends", Later(Anything()), "as in Compose"),
+        *RUNTIME,
+    ),
+    empty=True,
+    check=_note_together,
+    elsewhere=manifest.WORKLOAD | compose.WORKLOAD,
+)
+
+LOCAL_NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+PROJECT = Record(
+    (
+        Key("name", text("lower case letters, digits, - and _", r"[a-z0-9][a-z0-9_-]{0,62}"), "the project"),
+        Key("context", FILLED, "a context of the kubeconfig; default: the current one"),
+        Key("namespace", NAMESPACE, "default: the context's"),
+        Key("agent", AGENT, "the agent in the pod"),
+        Key("network", NETWORK, "what does not go through the pod"),
+        Key(
+            "tunnels",
+            Later(many(Parsed(forms.parse_tunnel, "LOCAL:NAME:PORT", {"type": "string"}))),
+            "cluster addresses on the laptop's 127.0.0.1",
+        ),
+        Key(
+            "workloads",
+            Workloads(Table(WORKLOAD, LOCAL_NAME, "a name of letters, digits, . _ and -", filled=True)),
+            "local names and their settings",
+            needed=True,
+            unless=("services", "spec"),
+        ),
+    ),
+    elsewhere=manifest.PROJECT | compose.PROJECT,
+)

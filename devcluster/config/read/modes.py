@@ -1,0 +1,25 @@
+"""Which of a workload's keys go with which mode; each problem stands at the key that does not fit."""
+
+from __future__ import annotations
+
+from devcluster.config.read.document import Mapping, value_of
+from devcluster.config.read.shapes import Choice, Reading
+
+MODE = Choice(("replace", "intercept", "ingest"))
+TAKE = Choice(("front", "direct"))
+
+
+def note_modes(workload: Mapping, where: Reading) -> None:
+    """`take: direct` frees the original's own ports, and `services` leaves some to it: each needs the other
+    kind of original."""
+    written = value_of(workload, "mode")
+    mode = "replace" if written is None else MODE.read(written, where.into("mode").apart())
+    take = value_of(workload, "take")
+    if take is not None and mode == "intercept" and TAKE.read(take, where.apart()) == "direct":
+        where.into("take").note(
+            take, "direct needs an original that is stopped, and `mode: intercept` lets it run: leave it out"
+        )
+    services = value_of(workload, "services")
+    if services is not None and mode in ("replace", "ingest"):
+        why = "nobody else can answer" if mode == "replace" else "no traffic comes to the laptop"
+        where.into("services").note(services, f"goes with `mode: intercept`; with {mode} {why}")

@@ -1,0 +1,197 @@
+"""What somebody would want to know before ``up``: said before anything happens, with names.
+
+A warning stops nothing.  Each says what will happen, to which object, and how to avoid it if that is
+possible.  What may not be read gives no warning.  Values of the environment are never in one; names are.
+
+The naive way, to warn of everything that may go wrong, teaches people to skip the list.  So a warning is for
+what is certain, and each rule here looks for its cause: the autoscaler that points at this very workload, the
+database that a variable names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+from devcluster.rules.advice.controllers import find_managers
+from devcluster.rules.advice.databases import find_databases
+from devcluster.rules.advice.policies import find_closed
+from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.rules.cluster.services import FrontPort, routes, selects
+from devcluster.rules.container.ports import declared_ports
+from devcluster.rules.kinds.table import kind_of
+
+Json = dict[str, Any]
+Subject = Literal["away", "autoscaler", "data", "controller", "policy", "datagrams"]
+
+_LONGEST = 600.0  # seconds; longer than that is not a start, but a readiness that came back
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """One warning.  ``subject`` is for scripts, ``remedy`` is a way out or ''."""
+
+    subject: Subject
+    text: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text} ({self.remedy})" if self.remedy else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What is around the workload.  ``autoscalers``: HPAs, VPAs and ScaledObjects of the namespace;
+    ``policies``: its NetworkPolicies; ``moved``: names of Services that will be patched; ``rolls``: whether
+    there will be a roll-out; ``template``: without the agent; ``written`` and ``excluded``: what the file
+    says of the environment."""
+
+    ref: WorkloadRef
+    container: str
+    object: Json = field(repr=False)
+    template: Json = field(repr=False)
+    pods: tuple[Json, ...] = field(default=(), repr=False)
+    services: tuple[Json, ...] = field(default=(), repr=False)
+    autoscalers: tuple[Json, ...] = field(default=(), repr=False)
+    policies: tuple[Json, ...] = field(default=(), repr=False)
+    fronts: tuple[FrontPort, ...] = ()
+    moved: tuple[str, ...] = ()
+    rolls: bool = True
+    written: Mapping[str, str] = field(default_factory=dict, repr=False)
+    excluded: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        return str(self.ref)
+
+
+def find_cautions(seen: Circumstances) -> tuple[Caution, ...]:
+    """Every warning for this workload, the most surprising first."""
+    rules: tuple[Callable[[Circumstances], list[Caution]], ...] = (
+        _away,
+        _controllers,
+        _autoscalers,
+        _policies,
+        _datagrams,
+        _data,
+    )
+    return tuple(caution for rule in rules for caution in rule(seen))
+
+
+def _away(seen: Circumstances) -> list[Caution]:
+    why = kind_of(seen.ref).gap(seen.object)
+    if not why or not seen.rolls:
+        return []
+    took = _start_time(seen.pods)
+    last = f" ({took:.0f} s last time)" if took is not None else ""
+    text = f"{seen.title} will be down while it restarts{last}, because {why}. `down` restarts it again."
+    return [Caution("away", text)]
+
+
+def _start_time(pods: Sequence[Json]) -> float | None:
+    """Seconds from a pod's creation to its readiness, of the quickest one that never restarted; at least 1,
+    since both times are given in whole seconds."""
+    found = []
+    for pod in pods:
+        status = pod.get("status") or {}
+        ready = [one for one in status.get("conditions") or [] if one["type"] == "Ready"]
+        restarts = sum(one.get("restartCount", 0) for one in status.get("containerStatuses") or [])
+        made = (pod.get("metadata") or {}).get("creationTimestamp")
+        if made and ready and ready[0]["status"] == "True" and not restarts:
+            took = (_time(ready[0]["lastTransitionTime"]) - _time(made)).total_seconds()
+            found.append(max(took, 1.0))
+    return min((seconds for seconds in found if seconds <= _LONGEST), default=None)
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def _controllers(seen: Circumstances) -> list[Caution]:
+    moved = [one for one in seen.services if one["metadata"]["name"] in seen.moved]
+    objects = [(seen.title, seen.object)]
+    objects += [(f"service/{one['metadata']['name']}", one) for one in moved]
+    return [
+        Caution("controller", f"{manager.name} manages {title}: {manager.effect}", manager.advice)
+        for title, item in objects
+        for manager in find_managers(item)
+    ]
+
+
+def _autoscalers(seen: Circumstances) -> list[Caution]:
+    found = []
+    for item in sorted(seen.autoscalers, key=lambda one: (one["kind"], one["metadata"]["name"])):
+        spec = item.get("spec") or {}
+        target = spec.get("scaleTargetRef") or spec.get("targetRef") or {}
+        kind = str(target.get("kind") or "Deployment").lower()
+        owners = item["metadata"].get("ownerReferences") or []
+        behind = any(owner.get("kind") == "ScaledObject" for owner in owners)
+        if (kind, target.get("name")) == (seen.ref.kind, seen.ref.name) and not behind:
+            found.append(Caution("autoscaler", _scales(item, spec, seen.title)))
+    return found
+
+
+def _scales(item: Json, spec: Json, title: str) -> str:
+    name = item["metadata"]["name"]
+    idle = "its pods look idle while the laptop answers"
+    match item["kind"]:
+        case "HorizontalPodAutoscaler":
+            least = spec.get("minReplicas", 1)
+            return f"horizontalpodautoscaler/{name} may scale {title} down to {least}: {idle}"
+        case "VerticalPodAutoscaler":
+            mode = (spec.get("updatePolicy") or {}).get("updateMode", "Auto")
+            does = "recommend too little for" if mode == "Off" else "restart pods to give less to"
+            return f"verticalpodautoscaler/{name} may {does} {title}: {idle}"
+        case _:
+            least = spec.get("minReplicaCount", 0)
+            end = ", which ends the attachment" if least == 0 else ""
+            return f"scaledobject/{name} (KEDA) may scale {title} down to {least}{end}: {idle}"
+
+
+def _policies(seen: Circumstances) -> list[Caution]:
+    return [
+        Caution(
+            "policy",
+            f"networkpolicy/{name} admits port {port} but not {front}, where the agent takes the connections "
+            "of its Services: a cluster that enforces policies will refuse them",
+            "write `take: direct`, or use the port's name instead of its number in the policy",
+        )
+        for name, port, front in find_closed(seen.policies, seen.template, seen.fronts)
+    ]
+
+
+def _datagrams(seen: Circumstances) -> list[Caution]:
+    """The original stops, and only TCP is brought to the local container."""
+    found = routes(seen.services, seen.template, container=seen.container)
+    lost = [route for route in found if not route.port.led]
+    target = next(one for one in seen.template["spec"]["containers"] if one["name"] == seen.container)
+    bare = {key for key in declared_ports(target) if not key.led} - {route.container_port for route in lost}
+    names = [f"service/{route.service} port {route.port}" for route in lost]
+    names += [f"port {key} of container {seen.container}" for key in sorted(bare)]
+    return [
+        Caution("datagrams", f"nobody will answer {name}: only TCP reaches the local container")
+        for name in names
+    ]
+
+
+def _data(seen: Circumstances) -> list[Caution]:
+    target = next(one for one in seen.template["spec"]["containers"] if one["name"] == seen.container)
+    values = {one["name"]: str(one.get("value") or "") for one in target.get("env") or []}
+    kept = {name: value for name, value in values.items() if not _excluded(name, seen.excluded)}
+    others = [one for one in seen.services if not selects(one, _labels(seen))]
+    namespace = seen.object["metadata"].get("namespace", "")
+    return [
+        Caution("data", f"the local container uses the real database service/{name} (see {', '.join(keys)})")
+        for name, keys in find_databases({**kept, **seen.written}, others, namespace)
+    ]
+
+
+def _excluded(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _labels(seen: Circumstances) -> dict[str, str]:
+    return (seen.template.get("metadata") or {}).get("labels") or {}

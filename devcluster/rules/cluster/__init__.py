@@ -1,0 +1,1 @@
+"""What stands in the cluster, and what is made of it. Pure."""

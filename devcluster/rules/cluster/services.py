@@ -1,0 +1,309 @@
+"""Which Services lead to a workload, and how their connections are led to the agent first.
+
+A Service sends to a port *name* or a port *number* of the pod.  A name simply moves, in the pod's
+template, to the agent's front port: kube-proxy follows pod by pod, so no connection is lost during the
+roll-out.  A number stands in the Service itself; it is changed after the roll-out and changed back before
+the roll-out of ``down``, so that at each moment the port that the Service names is open.
+
+Left alone, with a reason: a numeric port of a Service that selects pods of other workloads too (they have
+no agent), every port of a headless Service (its clients connect to the pod's own port), a Service that
+`services` does not list, and whatever is not TCP: the agent does not lead it yet.
+
+A name that leads a Service which is left alone stays where it is.  Then the others that use it are led by the
+front's number, as those that name a number.
+
+Source: https://kubernetes.io/docs/reference/kubernetes-api/service-resources/service-v1/#ServiceSpec
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from devcluster.errors import ConfigurationError
+from devcluster.rules.cluster.identity import WorkloadRef, parse_title
+from devcluster.rules.container.ports import (
+    PortKey,
+    container_port,
+    pod_ports,
+    service_port,
+    serving_containers,
+)
+
+Json = dict[str, Any]
+Target = int | str
+
+# On a Service that was changed, what stood there: the Secret goes with its workload, the Service stays.
+MOVED = "devcluster/moved"
+_NOTE = f"/metadata/annotations/{MOVED.replace('/', '~1')}"
+_HIGHEST = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One port of a Service that leads to *container_port*, which speaks the same protocol.
+
+    ``target``: targetPort as it stands.  ``left_alone``: why its connections don't pass the agent, or ''.
+    """
+
+    service: str
+    port: PortKey
+    target: Target
+    container_port: PortKey
+    left_alone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PortMove:
+    """A targetPort and what stands in its place while the agent is installed."""
+
+    service: str
+    port: PortKey
+    original: Target
+    front: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrontPort:
+    """A port of the application that the agent can lead; ``front`` None: its connections don't pass it.
+    ``staying``: names that the port keeps; the others move to the front."""
+
+    port: PortKey
+    front: int | None = None
+    name: str | None = None
+    staying: frozenset[str] = frozenset()
+
+    @property
+    def keys(self) -> tuple[PortKey, ...]:
+        """Every port of the pod at which the agent may take its connections."""
+        front = () if self.front is None else (PortKey(self.front, self.port.protocol),)
+        return (self.port, *front)
+
+
+def selects(service: Json, labels: Mapping[str, str]) -> bool:
+    """Whether *service* sends to pods with *labels*.  No selector: to none that it knows."""
+    selector = service["spec"].get("selector") or {}
+    return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
+
+
+def routes(
+    services: Sequence[Json],
+    template: Json,
+    *,
+    container: str,
+    others: Sequence[Mapping[str, str]] = (),
+    only: Collection[str] | None = None,
+) -> tuple[Route, ...]:
+    """Every way into *container*; *others*: labels of pods that are not the workload's; *only*: the Services
+    that may be led (None: all)."""
+    labels = template.get("metadata", {}).get("labels") or {}
+    found = []
+    for service in sorted(services, key=lambda item: str(item["metadata"]["name"])):
+        if not selects(service, labels):
+            continue
+        wanted = only is None or service["metadata"]["name"] in only
+        shared = any(selects(service, other) for other in others)
+        for item in service["spec"].get("ports") or []:
+            for route in _route(service, item, template, container, shared):
+                found.append(route if wanted else replace(route, left_alone="`services` does not list it"))
+    return tuple(found)
+
+
+def _route(service: Json, item: Json, template: Json, container: str, shared: bool) -> list[Route]:
+    port = service_port(item)
+    target: Target = item.get("targetPort") or port.number
+    owner, number = resolve_target(target, port.protocol, template["spec"], container)
+    if number is None or owner != container:
+        return []
+    reason = _left_alone(service, port, target, shared)
+    key = PortKey(number, port.protocol)
+    return [Route(service["metadata"]["name"], port, target, key, reason)]
+
+
+def _left_alone(service: Json, port: PortKey, target: Target, shared: bool) -> str:
+    if not port.led:
+        return f"the agent does not lead {port.protocol}"
+    if service["spec"].get("clusterIP") == "None":
+        return "it is headless: its clients connect to the pod's own port"
+    if isinstance(target, str):
+        return ""
+    return "it also selects pods of other workloads" if shared else ""
+
+
+def resolve_target(target: Target, protocol: str, spec: Json, container: str) -> tuple[str, int | None]:
+    """The container of a pod (*spec*: its own or its template's) that *target* means, and the port.
+
+    Of several containers that have a port of one name the first is meant, sidecars last.  A number leads to
+    the pod, whoever listens there: to *container* where it, or nobody, declares it.  ('', None): a name that
+    no port of that *protocol* has.
+    Source: k8s.io/kubernetes pkg/api/v1/pod/util.go, FindPort
+    """
+    declared = [
+        (one["name"], item.get("name"), key.number)
+        for one in serving_containers(spec)
+        for item in one.get("ports") or []
+        if (key := container_port(item)).protocol == protocol
+    ]
+    if isinstance(target, str):
+        return next(((owner, number) for owner, name, number in declared if name == target), ("", None))
+    owners = [owner for owner, _, number in declared if number == target]
+    return (container if container in owners or not owners else owners[0]), target
+
+
+def plan_fronts(
+    found: Collection[Route],
+    template: Json,
+    *,
+    container: str,
+    agent_port: int,
+    first: int,
+    front: bool = True,
+) -> tuple[FrontPort, ...]:
+    """A front, from *first* on, for each port that a Service leads to; the others as they are.  By port.
+
+    ConfigurationError where no number is left.
+    """
+    spec = next(item for item in template["spec"]["containers"] if item["name"] == container)
+    names: dict[PortKey, str | None] = {}
+    for item in spec.get("ports") or []:
+        names[container_port(item)] = names.get(container_port(item)) or item.get("name")
+    routed = {route.container_port for route in found}
+    wanted = {route.container_port for route in found if front and not route.left_alone}
+    taken = {agent_port} | {key.number for key in (*pod_ports(template["spec"]), *routed)}
+    free = (number for number in range(first, _HIGHEST + 1) if number not in taken)
+    ports = sorted(key for key in {*names, *routed} if key.led)
+    return tuple(
+        FrontPort(
+            key, _next(free, first) if key in wanted else None, names.get(key), _staying_names(found, key)
+        )
+        for key in ports
+    )
+
+
+def _staying_names(found: Collection[Route], port: PortKey) -> frozenset[str]:
+    """Names of *port* by which a Service is led that is left alone."""
+    alone = (it.target for it in found if it.left_alone and it.container_port == port)
+    return frozenset(target for target in alone if isinstance(target, str))
+
+
+def _next(free: Iterator[int], first: int) -> int:
+    for number in free:
+        return number
+    raise ConfigurationError(
+        f"there are not enough free ports from {first} on for the agent's fronts",
+        hint="begin lower: `agent: {fronts: …}`",
+    )
+
+
+def plan_moves(found: Collection[Route], fronts: Collection[FrontPort]) -> tuple[PortMove, ...]:
+    """The Services that must be patched; a name that does not stay has moved in the template already."""
+    by_port = {item.port: item.front for item in fronts}
+    moves = []
+    for route in found:
+        front = by_port.get(route.container_port)
+        stays = _staying_names(found, route.container_port)
+        patched = isinstance(route.target, int) or route.target in stays
+        if patched and not route.left_alone and front is not None:
+            moves.append(PortMove(route.service, route.port, route.target, front))
+    return tuple(sorted(moves, key=lambda move: (move.service, move.port)))
+
+
+def apply_moves(service: Json, moves: Collection[PortMove], workload: WorkloadRef) -> list[Json]:
+    """A JSON patch that leads *service* to the fronts of *workload*; [] where it does."""
+    operations, _ = _replace(service, moves, lambda move: (move.original, move.front))
+    return [*operations, *_note(service, moves, workload)] if operations else []
+
+
+def undo_moves(service: Json, moves: Collection[PortMove]) -> tuple[list[Json], tuple[str, ...]]:
+    """The inverse, and the ports that somebody has changed meanwhile and that are left alone.
+
+    A port that was given another number meanwhile is known by the front that it leads to.
+    """
+    operations, kept = _replace(service, moves, lambda move: (move.front, move.original), renumbered=True)
+    return [*operations, *_forget(service)], kept
+
+
+def unmoved(service: Json, moves: Collection[PortMove]) -> Json:
+    """*service* as it would be without us; pure, for planning."""
+    known = [move for move in (*moves, *noted_moves(service)) if move.service == service["metadata"]["name"]]
+    by_front: dict[Any, Target] = {(move.port.protocol, move.front): move.original for move in known}
+    exact: dict[Any, Target] = {(move.port, move.front): move.original for move in known}
+
+    def back(item: Json) -> Target | None:
+        key, target = service_port(item), item.get("targetPort")
+        return exact.get((key, target)) or by_front.get((key.protocol, target)) or target
+
+    ports = [item | {"targetPort": back(item)} for item in service["spec"].get("ports") or []]
+    return service | {"spec": service["spec"] | {"ports": ports}}
+
+
+def noted_moves(service: Json) -> tuple[PortMove, ...]:
+    """What the note on *service* says; () where there is none that can be read."""
+    try:
+        rows = json.loads(_notes(service)[MOVED])["ports"]
+        name = service["metadata"]["name"]
+        return tuple(
+            PortMove(name, PortKey(int(port)), _target(target), int(front)) for port, target, front in rows
+        )
+    except (KeyError, TypeError, ValueError):
+        return ()
+
+
+def _target(value: Target) -> Target:
+    return value if isinstance(value, str) else int(value)
+
+
+def noted_workload(service: Json) -> WorkloadRef | None:
+    """The workload to whose agent *service* is led; None where there is no note."""
+    try:
+        title = json.loads(_notes(service)[MOVED])["workload"]
+        return parse_title(title, service["metadata"]["namespace"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _notes(service: Json) -> dict[str, str]:
+    return service["metadata"].get("annotations") or {}
+
+
+def _note(service: Json, moves: Collection[PortMove], workload: WorkloadRef) -> list[Json]:
+    name = service["metadata"]["name"]
+    mine = sorted((move for move in moves if move.service == name), key=lambda move: (move.port, move.front))
+    ports = [[move.port.number, move.original, move.front] for move in mine]
+    text = json.dumps({"workload": str(workload), "ports": ports})
+    if not _notes(service):
+        return [{"op": "add", "path": "/metadata/annotations", "value": {MOVED: text}}]
+    return [{"op": "add", "path": _NOTE, "value": text}]
+
+
+def _forget(service: Json) -> list[Json]:
+    notes = _notes(service)
+    if MOVED not in notes:
+        return []
+    return [{"op": "remove", "path": _NOTE if len(notes) > 1 else "/metadata/annotations"}]
+
+
+def _replace(
+    service: Json,
+    moves: Collection[PortMove],
+    pair: Callable[[PortMove], tuple[Target, Target]],
+    *,
+    renumbered: bool = False,
+) -> tuple[list[Json], tuple[str, ...]]:
+    operations: list[Json] = []
+    kept = []
+    name = service["metadata"]["name"]
+    for index, item in enumerate(service["spec"].get("ports") or []):
+        key, mine = service_port(item), [move for move in moves if move.service == name]
+        pairs = [pair(move) for move in mine if move.port == key]
+        target, path = item.get("targetPort"), f"/spec/ports/{index}/targetPort"
+        others = [pair(move) for move in mine if renumbered and move.port.protocol == key.protocol]
+        found = [after for before, after in (*pairs, *others) if before == target]
+        if found:
+            operations.append({"op": "test", "path": path, "value": target})
+            operations.append({"op": "replace", "path": path, "value": found[0]})
+        elif pairs and target not in [after for _, after in pairs]:
+            kept.append(f"service/{name} port {key}: targetPort")
+    return operations, tuple(kept)

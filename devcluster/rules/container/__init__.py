@@ -1,0 +1,1 @@
+"""What the local side is made of. Pure."""

@@ -1,0 +1,100 @@
+"""What to wait for until a local container counts as healthy.
+
+The pod's readiness probe (else its startup probe), asked through the gateway, as kubelet would ask it; an
+exec probe becomes Docker's own healthcheck, since only Docker can run something inside.  Without a probe:
+its TCP ports accept.  Docker asks for the first time after one interval, so that is kept short, and the
+threshold grows by as much.
+
+As long as it runs it is asked on: the readiness probe, else the liveness probe, never the startup probe.
+It has failed after as many failures in a row as the probe says, but not within a few seconds: kubelet sends
+traffic again to a pod that was slow for a moment, and nobody does to a laptop that has handed back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from devcluster.config.model import Healthcheck, Workload
+from devcluster.rules.container.ports import declared_ports, numbered
+
+Json = dict[str, Any]
+
+_LONGEST = 2.0
+_PATIENCE = 5.0  # seconds of failures, at least
+
+
+@dataclass(frozen=True, slots=True)
+class HealthPlan:
+    """``probe``: a v1.Probe with numbers for ports; ``docker``: the block that Docker runs; ``ports``: TCP
+    ports that must accept; ``lasting``: the probe that is asked on, each ``period`` seconds, until
+    ``failures`` in a row."""
+
+    kind: Literal["probe", "docker", "ports", "none"]
+    probe: Json | None = None
+    docker: Healthcheck | None = None
+    ports: tuple[int, ...] = ()
+    lasting: Json | None = None
+    period: float = 10.0
+    failures: int = 3
+
+
+def healthcheck_source(
+    container: Json, workload: Workload, port_map: Mapping[int, int] | None = None
+) -> HealthPlan:
+    """*container* as it was before the agent; *port_map*: where its ports are in the local container."""
+    mapped = port_map or {}
+    match workload.healthcheck.source:
+        case "off":
+            return HealthPlan("none")
+        case "block":
+            return HealthPlan("docker", docker=workload.healthcheck)
+    probe = container.get("readinessProbe") or container.get("startupProbe")
+    if probe and "exec" in probe:
+        return HealthPlan("docker", docker=_exec(probe, container.get("startupProbe")))
+    if probe:
+        return _lasting(HealthPlan("probe", probe=_mapped(probe, container, mapped)), container, mapped)
+    ports = tuple(mapped.get(key.number, key.number) for key in declared_ports(container) if key.led)
+    return _lasting(HealthPlan("ports", ports=ports) if ports else HealthPlan("none"), container, mapped)
+
+
+def _lasting(plan: HealthPlan, container: Json, mapped: Mapping[int, int]) -> HealthPlan:
+    probe = container.get("readinessProbe") or container.get("livenessProbe")
+    if not probe or "exec" in probe:
+        return plan
+    period = float(probe.get("periodSeconds") or 10)
+    failures = max(probe.get("failureThreshold") or 3, math.ceil(_PATIENCE / period))
+    return replace(plan, lasting=_mapped(probe, container, mapped), period=period, failures=failures)
+
+
+def _exec(probe: Json, startup: Json | None) -> Healthcheck:
+    period = float(probe.get("periodSeconds") or 10)
+    interval = min(period, _LONGEST)
+    return Healthcheck(
+        source="block",
+        test=("CMD", *(probe["exec"].get("command") or ())),
+        interval=interval,
+        timeout=float(probe.get("timeoutSeconds") or 1),
+        retries=math.ceil((probe.get("failureThreshold") or 3) * period / interval),
+        start_period=float(probe.get("initialDelaySeconds") or 0) + _allowance(startup),
+    )
+
+
+def _allowance(startup: Json | None) -> float:
+    """The seconds that a startup probe gives the application to come up."""
+    if not startup:
+        return 0.0
+    delay = startup.get("initialDelaySeconds") or 0
+    return float(delay + (startup.get("periodSeconds") or 10) * (startup.get("failureThreshold") or 3))
+
+
+def _mapped(probe: Json, container: Json, mapped: Mapping[int, int]) -> Json:
+    """With the local container's numbers in place of the pod's names and numbers."""
+    result = numbered(probe, container)
+    for handler in ("httpGet", "tcpSocket", "grpc"):
+        if handler in result:
+            port = result[handler]["port"]
+            result[handler]["port"] = mapped.get(port, port)
+    return result

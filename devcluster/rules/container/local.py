@@ -1,0 +1,188 @@
+"""The local container, from the pod's container, what the agent reports, and the file over both.
+
+The two worlds differ in small things that matter:
+- Kubernetes' ``command`` replaces the image's ENTRYPOINT *and* CMD, ``args`` only the CMD; the words come
+  from the agent, since kubelet has expanded ``$(NAME)`` in them;
+- Compose's ``entrypoint`` without ``command`` drops the pod's args and the CMD, an empty ``command`` the CMD;
+- the user is the process' own, as numbers: securityContext, image and fsGroup have been counted in;
+- a memory-backed emptyDir is a tmpfs; ``privileged`` is never taken over: it would be the laptop's.
+
+Sources: https://kubernetes.io/docs/tasks/inject-data-application/define-command-argument-container/
+https://docs.docker.com/reference/compose-file/services/#entrypoint
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from devcluster.config.model import Publish, Runtime, Workload
+from devcluster.errors import ConfigurationError
+from devcluster.rules.container.container import ContainerSpec, VolumeBind
+from devcluster.rules.container.environment import LocalEnvironment
+from devcluster.rules.container.facts import PodFacts
+from devcluster.rules.container.health import healthcheck_source
+from devcluster.rules.container.ports import declared_ports
+from devcluster.rules.volume.volumes import PodVolume, covered_paths, pod_volumes, resolve_volumes
+
+Json = dict[str, Any]
+
+_SHM = "/dev/shm"  # noqa: S108 - Docker has a setting of its own for it
+_SHM_SIZE = 1 << 30
+
+
+def local_container(
+    *,
+    container: Json,
+    pod_spec: Json,
+    facts: PodFacts,
+    workload: Workload,
+    image: str,
+    environment: LocalEnvironment,
+    volumes: tuple[VolumeBind, ...],
+    image_stop_signal: str | None,
+    image_entrypoint: tuple[str, ...],
+) -> ContainerSpec:
+    """*container* and *pod_spec* as they were before the agent; *volumes*: where the copies are."""
+    entrypoint, command = _command(container, facts, workload, image_entrypoint)
+    memory = _memory_volumes(container, pod_spec, workload, volumes)
+    return ContainerSpec(
+        image=image,
+        entrypoint=entrypoint,
+        command=command,
+        environment=environment.variables,
+        working_dir=workload.working_dir or facts.cwd,
+        user=workload.user or f"{facts.uid}:{facts.gid}",
+        groups=() if workload.user else facts.groups,
+        volumes=volumes,
+        memory_volumes=tuple(
+            (item.mount_path, item.size_limit) for item in memory if item.mount_path != _SHM
+        ),
+        mounts=workload.mounts,
+        health=healthcheck_source(container, workload).docker,
+        stop_signal=(container.get("lifecycle") or {}).get("stopSignal") or image_stop_signal,
+        stop_grace=_grace(pod_spec),
+        read_only_root=bool((container.get("securityContext") or {}).get("readOnlyRootFilesystem")),
+        runtime=_runtime(container, pod_spec, workload, memory),
+    )
+
+
+def _command(
+    container: Json, facts: PodFacts, workload: Workload, image_entrypoint: tuple[str, ...]
+) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    """Entrypoint and command for Docker; None: the image's."""
+    words = len(container.get("command") or ())
+    tail = len(container.get("args") or ())
+    entrypoint, command = workload.entrypoint, workload.command
+    if entrypoint is None and words:
+        entrypoint = facts.command[:words]
+        command = facts.command[words:] if command is None else command
+    elif entrypoint is None and command is None and tail:
+        command = facts.command[-tail:]
+    if command != ():
+        return entrypoint, command
+    # No words at all: to Docker that is the image's CMD, except beside an entrypoint.
+    entrypoint = image_entrypoint if entrypoint is None else entrypoint
+    if not entrypoint:
+        raise ConfigurationError(
+            f"workloads.{workload.key}: both command and entrypoint are empty",
+            hint="write what to run as `command:` or `entrypoint:`",
+        )
+    return entrypoint, None
+
+
+def _memory_volumes(
+    container: Json, pod_spec: Json, workload: Workload, volumes: tuple[VolumeBind, ...]
+) -> tuple[PodVolume, ...]:
+    """Those that nobody wants copied (or off)."""
+    found = pod_volumes(container, pod_spec.get("volumes") or [])
+    names = {item.name for item in found} | {item.mount_path for item in found}
+    rules = [rule for rule in workload.volumes if rule.key.rstrip("/") in names]
+    plans = resolve_volumes(found, rules, covered=covered_paths(workload))
+    bound = {item.target for item in volumes}
+    return tuple(
+        plan.volume
+        for plan in plans
+        if plan.volume.kind == "memory" and plan.mode == "empty" and plan.volume.mount_path not in bound
+    )
+
+
+def _grace(pod_spec: Json) -> float:
+    seconds = pod_spec.get("terminationGracePeriodSeconds")
+    return 30.0 if seconds is None else float(seconds)
+
+
+def _runtime(container: Json, pod_spec: Json, workload: Workload, memory: Sequence[PodVolume]) -> Runtime:
+    written, security = workload.runtime, container.get("securityContext") or {}
+    add, drop = _capabilities(security.get("capabilities") or {}, written)
+    shm = next((item.size_limit or _SHM_SIZE for item in memory if item.mount_path == _SHM), None)
+    return replace(
+        written,
+        cap_add=add,
+        cap_drop=drop,
+        extra_hosts=(),
+        security_opt=_security_options(security, written),
+        shm_size=shm if written.shm_size is None else written.shm_size,
+        stdin_open=written.stdin_open or bool(container.get("stdin")),
+        sysctls=tuple(item for item in _sysctls(pod_spec, written) if not _is_network(item[0])),
+        tty=written.tty or bool(container.get("tty")),
+    )
+
+
+def _capabilities(pod: Json, written: Runtime) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The pod's, and the file's over them: what the file adds is not dropped, and the other way round."""
+    file_add, file_drop = _names(written.cap_add), _names(written.cap_drop)
+    add = [name for name in _names(pod.get("add") or ()) if name not in file_drop and "ALL" not in file_drop]
+    drop = [name for name in _names(pod.get("drop") or ()) if name not in file_add]
+    return tuple(dict.fromkeys([*add, *file_add])), tuple(dict.fromkeys([*drop, *file_drop]))
+
+
+def _names(capabilities: Sequence[str]) -> list[str]:
+    return [name.upper().removeprefix("CAP_") for name in capabilities]
+
+
+def _security_options(security: Json, written: Runtime) -> tuple[str, ...]:
+    options = written.security_opt
+    said = written.privileged or any(option.startswith("no-new-privileges") for option in options)
+    if security.get("allowPrivilegeEscalation") is False and not said:
+        return (*options, "no-new-privileges:true")
+    return options
+
+
+def _sysctls(pod_spec: Json, written: Runtime) -> tuple[tuple[str, str], ...]:
+    listed = (pod_spec.get("securityContext") or {}).get("sysctls") or []
+    pod = {item["name"].replace("/", "."): str(item["value"]) for item in listed}
+    return tuple((pod | dict(written.sysctls)).items())
+
+
+def _is_network(sysctl: str) -> bool:
+    return sysctl.startswith("net.")
+
+
+def network_runtime(pod_spec: Json, workload: Workload) -> Runtime:
+    """What belongs to the network namespace, which another container owns: hosts and ``net.`` settings."""
+    sysctls = tuple(item for item in _sysctls(pod_spec, workload.runtime) if _is_network(item[0]))
+    return Runtime(extra_hosts=workload.runtime.extra_hosts, sysctls=sysctls)
+
+
+def published_ports(container: Json, workload: Workload, port_map: Mapping[int, int]) -> tuple[Publish, ...]:
+    """Each TCP and UDP port of the pod's container under its own number, if that is free, and what the file
+    adds.  What is written for a port of the local container stands in place of the default; [] publishes
+    none."""
+    written = workload.ports
+    if written == ():
+        return ()
+    protocols: dict[str, Literal["tcp", "udp"]] = {"TCP": "tcp", "UDP": "udp"}
+    said = {(publish.container, publish.protocol) for publish in written or ()}
+    default = (
+        Publish(
+            container=port_map.get(key.number, key.number) if key.led else key.number,
+            host=key.number,
+            protocol=protocols[key.protocol],
+            written=False,
+        )
+        for key in declared_ports(container)
+        if key.protocol in protocols
+    )
+    return (*(written or ()), *(it for it in default if (it.container, it.protocol) not in said))

@@ -1,0 +1,1 @@
+"""Which names of Services are rewritten, and which stay. Pure."""

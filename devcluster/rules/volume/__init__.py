@@ -1,0 +1,1 @@
+"""Trees of files: what is there, what changed. Pure."""

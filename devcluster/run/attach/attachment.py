@@ -1,0 +1,419 @@
+"""One workload, from the claim to the hand-back.
+
+An attachment joins two sides (``sides``): the pods' agents and what serves on the laptop.  What is done in
+which order is the handover's (``plan.handover``), how it is done the executor's, and what is true the
+snapshot's (``rules.state``).  Left for here is what happens beside that: pods come and go, and each gets a
+link of its own; somebody else takes the workload; the local container ends; the Docker engine goes away and
+comes back.
+
+What must be done then is decided by one function of the snapshot, asked after each change.  The naive way, a
+callback for each thing that may happen, meets in states that nobody has thought of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator
+from typing import assert_never
+
+from devcluster.edge.background import running, together
+from devcluster.edge.kube.answer import ForbiddenError
+from devcluster.edge.lines import RefusedError
+from devcluster.errors import DevclusterError, EngineError, FailedError
+from devcluster.plan.handover import Phase
+from devcluster.rules.advice.controllers import render_pause
+from devcluster.rules.state import (
+    GiveUp,
+    HandBack,
+    Reaction,
+    Recover,
+    Snapshot,
+    Truth,
+    judge,
+    react,
+    render_gone,
+    render_repair,
+)
+from devcluster.rules.state import Phase as Progressed
+from devcluster.run.attach.agent_link import Claim
+from devcluster.run.attach.changes import Changes
+from devcluster.run.attach.executor import Executor
+from devcluster.run.attach.links import Links
+from devcluster.run.attach.sides import ClusterSide, DriftSight, LocalSide
+from devcluster.run.cluster.wanted import Wanted
+from devcluster.run.log import to_log
+from devcluster.run.turn import Turn
+
+_ASK = 5.0  # seconds for the record, when something else has failed already
+_LINGER = 32.0  # seconds for the pods' last connections: a common grace period and some
+_REPAIRED = 10.0  # seconds until what `up` wrote again is seen
+_OWN = 300.0  # seconds for what an attachment does by itself
+_AGAIN = 1.0  # seconds until agents are asked again that could not be asked before
+_TELL = 30.0  # seconds for an agent's answer: the application's start
+_TOKENS = 60.0  # seconds; the shortest token lives 600, and is renewed 120 before its end
+_TOKENS_AGAIN = 2.0  # seconds after a pod or the engine failed to answer
+_log = logging.getLogger("devcluster.host")
+
+
+class Attachment:
+    """See the module.  ``run`` lives as long as the attachment; the session owns its task."""
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        claim: Claim,
+        cluster: ClusterSide,
+        local: LocalSide,
+        changes: Changes,
+    ) -> None:
+        self.claim = claim
+        self.local = local
+        self.changes = changes
+        self.links = Links(claim, cluster, local, changes)
+        self.handover = wanted.handover  # by which it is given back, whatever the file says by then
+        self._cluster = cluster
+        self._executor = Executor(wanted, self.links, local, changes)
+        self._phase: Progressed = "starting"
+        self._failure = ""
+        self._unrecovered = ""  # why the local side did not come back after an outage
+        self._traffic = ""  # where it is in an outage
+        self._leaving = False  # by ourselves: whoever else holds a part then takes nothing from us
+        self._drift = DriftSight(replicas=wanted.replicas)
+        self._removing = False  # what drifts now is our own doing
+        self._truth = Truth("starting", since=time.time())
+
+    @property
+    def wanted(self) -> Wanted:
+        """What it serves as."""
+        return self._executor.wanted
+
+    @property
+    def key(self) -> str:
+        return self.wanted.workload.key
+
+    @property
+    def ways_kind(self) -> str:
+        """How its agents are reached."""
+        return self._cluster.ways.kind
+
+    @property
+    def taken(self) -> str:
+        """Who has it now, and since when; '' while it is ours."""
+        return self._executor.taken
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """All that is known at this moment."""
+        local = self.local.sight
+        traffic = f"; {self._traffic}" if self._traffic else ""
+        return Snapshot(
+            self.key,
+            self.wanted.title,
+            self._phase,
+            pods=tuple(link.sight for link in self.links.staying),
+            pods_wanted=self._drift.replicas,
+            failure=self._failure,
+            taken=self.taken,
+            lost="" if self.taken else self.links.lost,
+            outage=f"{local.outage}{traffic}" if local.outage else "",
+            ended=self._unrecovered or local.ended,
+            drift=() if self._removing else self._drift.found,
+            leaving=self._leaving,
+            now=time.time(),
+        )
+
+    @property
+    def truth(self) -> Truth:
+        """State, reason and since when."""
+        self._truth = judge(self.snapshot, self._truth)
+        return self._truth
+
+    async def run(self) -> None:
+        """Follow the pods and hold each of them, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._supervise(), name=f"supervise {self.key}")
+            tasks.create_task(self._keep_tokens(), name=f"tokens {self.key}")
+            tasks.create_task(self._keep_primary(), name=f"primary {self.key}")
+            tasks.create_task(self._follow_drift(), name=f"drift {self.key}")
+            tasks.create_task(self.local.run(), name=f"local {self.key}")
+            async with contextlib.aclosing(self._cluster.watch_pods()) as states:
+                async for pods in states:
+                    self.links.follow(pods, tasks)
+
+    async def attach(self, turn: Turn) -> None:
+        """From held agents to a laptop that serves.
+
+        Raises FailedError and what the edge raises; the caller hands back.
+        """
+        async with self._translated():
+            await together(self._attach(turn), self._watch_template(), name=f"attach {self.key}")
+
+    async def _attach(self, turn: Turn) -> None:
+        await self._executor.agent(turn)
+        ways = self._cluster.ways
+        if ways.kind != "proxy":
+            turn.say(self.key, f"lanes by {ways.kind}, which is slower: {ways.reason}")
+        await self._perform(self.handover.there, turn)
+        self._set("attached")
+
+    async def _watch_template(self) -> None:
+        """One that is put back before all is ready is the end of it: no pod will have an agent."""
+        await self.changes.until(lambda: self._phase != "starting" or bool(render_gone(self.snapshot)))
+        if self._phase == "starting":
+            hint = render_pause(self.wanted.object.object)
+            raise FailedError(render_gone(self.snapshot), hint=hint)
+
+    async def check(self, wanted: Wanted) -> None:
+        """ConfigurationError where an edit's volumes can't be had, while what runs goes on serving."""
+        if held := self.links.held:
+            async with self._translated():
+                await self.local.check(wanted, await held[0].link())
+
+    def is_taken_as(self, wanted: Wanted) -> bool:
+        """Whether *wanted* is this very workload, taken in the same way."""
+        return wanted.ref == self.wanted.ref and wanted.handover == self.handover
+
+    async def differs(self, wanted: Wanted, turn: Turn) -> bool:
+        """Whether ``change`` would do anything."""
+        async with self._translated():
+            return self.local.differs(wanted, await self._executor.read_facts(turn))
+
+    async def change(self, wanted: Wanted, turn: Turn) -> None:
+        """Take up an edit that needs no new pods."""
+        async with self._translated():
+            self._set("starting")
+            self._executor.wanted = wanted
+            await self._perform(self.handover.edit, turn)
+            self._set("attached")
+
+    async def restart(self, turn: Turn) -> None:
+        """Stop and start the local side; connections wait in the agents meanwhile."""
+        async with self._translated():
+            await self.until_engine(turn)
+            self._set("starting")
+            await self._perform(self.handover.restart, turn)
+            self._set("attached")
+
+    async def hand_back(self, turn: Turn, *, failure: str = "") -> None:
+        """Give the traffic back to the original and stop the local side."""
+        self._failure = failure
+        self._let_go()
+        self.links.disengage()
+        try:
+            await self._perform(self.handover.back, turn, tolerant=True)
+            self.links.close()
+            await self._unclaim(turn)
+        finally:
+            if failure:
+                self._set("failed")
+        self._set("failed" if failure else "left")
+
+    async def yield_first(self, turn: Turn) -> None:
+        """Before the template is restored: what must never run twice stops here first."""
+        self._removing = True
+        self._let_go()
+        if self.handover.before_removal:
+            self.links.disengage()
+        await self._perform(self.handover.before_removal, turn, tolerant=True)
+
+    async def end_removed(self, turn: Turn) -> None:
+        """After the template was restored.  Agents that end serve on by us until nobody is sent to them any
+        more; that is bounded, since a connection may stay open for ever."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER):
+                await self.changes.until(lambda: not self.links)
+        await self._perform(self.handover.after_removal, turn, tolerant=True)
+
+    async def give_up(self, turn: Turn) -> None:
+        """Somebody else has it: nothing is told to agents that are theirs."""
+        await self._perform(self.handover.loss, turn, tolerant=True)
+
+    async def until_engine(self, turn: Turn) -> None:
+        """In an outage: until it is over; EngineError where it is not in time."""
+        try:
+            async with turn.deadline.bound():
+                await self.changes.until(lambda: not self.local.sight.outage)
+        except TimeoutError as error:
+            raise EngineError(self.local.sight.outage) from error
+
+    async def until_repaired(self) -> None:
+        """After `up` wrote it again: until that was seen."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_REPAIRED):
+                await self.changes.until(lambda: not render_repair(self.snapshot))
+
+    async def _perform(self, phases: tuple[Phase, ...], turn: Turn, *, tolerant: bool = False) -> None:
+        await self._executor.perform(phases, turn, tolerant=tolerant)
+
+    async def _unclaim(self, turn: Turn) -> None:
+        try:
+            await self._cluster.unclaim()
+        except DevclusterError as error:
+            if not self._failure and not isinstance(error, ForbiddenError):
+                raise
+            text = f"the record still names this laptop ({error}); new pods wait for one lease"
+            turn.say(self.key, text)
+
+    @contextlib.asynccontextmanager
+    async def _translated(self) -> AsyncIterator[None]:
+        """An agent that refuses or is lost in the middle is a failure of this command, not a bug."""
+        try:
+            yield
+        except (DevclusterError, RefusedError, ConnectionError, TimeoutError) as error:
+            await self._unless_lost()
+            if isinstance(error, DevclusterError):
+                raise
+            if isinstance(error, RefusedError):
+                raise FailedError(f"the agent refused: {error.text}") from error
+            raise FailedError(f"the agent was lost: {error or type(error).__name__}") from error
+
+    async def _unless_lost(self) -> None:
+        """HeldError where somebody else has it now.  The record knows it first: an agent that is taken ends
+        what we had open before it says to whom, and what is theirs must not be put back."""
+        self._executor.unless_taken()
+        with contextlib.suppress(DevclusterError, OSError, TimeoutError):
+            try:
+                async with asyncio.timeout(_ASK):
+                    await self._cluster.verify()
+            except RefusedError as refusal:
+                self._lose(refusal.text)
+        self._executor.unless_taken()
+
+    def _lose(self, reason: str) -> None:
+        """Who lost a part has lost all: of two laptops never both hold something."""
+        self._executor.taken = reason
+        self.links.give_up(reason)
+        self.changes.notify()
+
+    def _let_go(self) -> None:
+        self._leaving = True
+        self.changes.notify()
+
+    def _set(self, phase: Progressed) -> None:
+        self._phase = phase
+        _log.info("%s: %s", self.key, self.truth.state)
+        self.changes.notify()
+
+    def _next(self) -> Reaction | None:
+        """What is to be done by itself; and what is true is noted, which says since when."""
+        return react(self.snapshot) if self.truth else None
+
+    async def _supervise(self) -> None:
+        """Do what ``react`` says, as soon as it says it."""
+        while True:
+            await self.changes.until(lambda: self._next() is not None)
+            reaction = self._next()
+            assert reaction is not None
+            _log.warning("%s: %s", self.key, reaction.reason)
+            match reaction:
+                case GiveUp(reason):
+                    await self._react_to_loss(reason)
+                case HandBack(reason):
+                    _log.warning("%s: handing back to the original", self.key)
+                    await self.hand_back(_own_turn(), failure=reason)
+                case Recover():
+                    async with running(self._recover(), name=f"recover {self.key}") as task:
+                        await self.changes.until(
+                            lambda task=task: task.done() or self._is_overtaken()  # type: ignore[misc]
+                        )
+                case _:
+                    assert_never(reaction)
+
+    def _is_overtaken(self) -> bool:
+        """Whether there is something to do that makes a recovery needless."""
+        return self._leaving or isinstance(self._next(), GiveUp | HandBack)
+
+    async def _react_to_loss(self, reason: str) -> None:
+        attached = self._phase == "attached"
+        self._lose(reason)
+        if attached:
+            await self.give_up(_own_turn())
+            self._set("held")
+
+    async def _recover(self) -> None:
+        """The Docker engine is away.  Connections wait in the agents for one lease, as they do for a laptop
+        that is silent; then the original serves, and the hold stays with this laptop.  An engine that answers
+        again gets its containers started and, once they are healthy, the traffic back: nobody has to say
+        `up`."""
+        joins = self.links.joins or self.handover.joins
+        self._traffic = "connections wait in the pods"
+        try:
+            async with running(self._without_engine(), name=f"agents without {self.key}"):
+                await self.local.recover(_own_turn())
+        except (DevclusterError, RefusedError, ConnectionError, TimeoutError) as error:
+            self._unrecovered = f"not again after an outage of the Docker engine: {error}"
+            self.changes.notify()
+            return
+        finally:
+            self._traffic = ""
+        _log.info("%s: the Docker engine is back", self.key)
+        with contextlib.suppress(ConnectionError, RefusedError, TimeoutError):  # the link says it again
+            async with asyncio.timeout(_TELL):
+                await self.links.join(joins)
+        self.changes.notify()
+
+    async def _without_engine(self) -> None:
+        lease = self.claim.lease  # what is under way to us by then is lost
+        await asyncio.gather(self._tell_serving("pause", timeout=lease), asyncio.sleep(lease))
+        self._traffic = "the original serves meanwhile"
+        self.links.disengage()
+        self.changes.notify()
+        while True:
+            await self._tell_serving("release")
+            await asyncio.sleep(_AGAIN)
+
+    async def _tell_serving(self, request: str, *, timeout: float = _TELL) -> None:
+        """Whoever serves by the original already has nothing to release."""
+        await self.links.tell(request, timeout=timeout, tolerant=True, unless="child")
+
+    async def _follow_drift(self) -> None:
+        async with contextlib.aclosing(self._cluster.watch_drift()) as sights:
+            async for sight in sights:
+                self._drift = sight
+                if self._phase == "attached" and (repair := render_repair(self.snapshot)):
+                    _log.warning("%s: %s", self.key, repair)
+                self.changes.notify()
+
+    async def _keep_primary(self) -> None:
+        """Outbound connections go by one pod: the world knows the laptop by one address."""
+        told = ""
+        while True:
+            await self.changes.until(lambda told=told: self.links.primary != told)  # type: ignore[misc]
+            told = self.links.primary
+            _log.info("%s: outbound connections go by %s", self.key, told)
+            self.local.lead(told)
+
+    async def _keep_tokens(self) -> None:
+        """The kubelet writes a new token into the pod some time before the old one ends, and a token ends
+        with the pod that it was made for.  A copy knows of neither: it is compared with the pod's file now
+        and then, and at once when the pod that it came from is there no longer.
+
+        Source:
+        https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#launch-a-pod-using-service-account-token-projection
+        """
+        while True:
+            await self.changes.until(self._has_tokens)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TOKENS):
+                    await self.changes.until(lambda: not self._has_source())
+            if not self._has_tokens():
+                continue
+            try:
+                await self.local.refresh(await self.links.held[0].link())
+            except (DevclusterError, RefusedError, ConnectionError, TimeoutError):
+                await asyncio.sleep(_TOKENS_AGAIN)
+
+    def _has_tokens(self) -> bool:
+        kept = self._phase == "attached" and not self._leaving and not self.taken
+        return kept and self.local.sight.tokens and bool(self.links.held)
+
+    def _has_source(self) -> bool:
+        return any(link.pod.name == self.local.sight.source for link in self.links.held)
+
+
+def _own_turn() -> Turn:
+    """For what nobody asked for: it is told to the log."""
+    return Turn.of(_OWN, to_log)

@@ -1,0 +1,304 @@
+"""What serves on the laptop, as a container: its network, its volumes, its container.
+
+The order of things: the network first (``container_network``), the volumes, then the container.  Each can be
+replaced without the ones before it; what comes after it has to be made anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from devcluster.edge.agent.ssh import AgentLink
+from devcluster.edge.background import running
+from devcluster.edge.docker.engine import GoneError, spec_digest
+from devcluster.edge.docker.engine import RefusedError as EngineRefusedError
+from devcluster.edge.lane.door import Door
+from devcluster.edge.lines import RefusedError
+from devcluster.errors import EngineError, FailedError
+from devcluster.rules.cluster.naming import container_name
+from devcluster.rules.container.container import ContainerSpec
+from devcluster.rules.container.environment import (
+    LocalEnvironment,
+    RewriteMade,
+    local_environment,
+    render_hint,
+)
+from devcluster.rules.container.facts import PodFacts
+from devcluster.rules.container.local import local_container
+from devcluster.run.attach.changes import Changes
+from devcluster.run.attach.container_network import ContainerNetwork, network_parts
+from devcluster.run.attach.health import Health
+from devcluster.run.attach.sides import Entry, LocalSight
+from devcluster.run.cluster.wanted import Wanted
+from devcluster.run.site import Site
+from devcluster.run.turn import Turn
+from devcluster.run.volume.filling import Filling
+
+
+class ContainerSide:
+    """A ``LocalSide``."""
+
+    def __init__(self, site: Site, wanted: Wanted, entry: Entry, changes: Changes) -> None:
+        self._site = site
+        self._wanted = wanted
+        self._changes = changes
+        self._network = ContainerNetwork(site, wanted.workload.key, entry, changes)
+        self._outage = self._network.outage
+        self._filling = Filling(site, wanted)
+        self._filled = asyncio.Lock()
+        self._facts: PodFacts | None = None  # which the container was made by
+        self._digest = ""
+        self._container: str | None = None
+        self._rewrites: tuple[RewriteMade, ...] = ()
+        self._ended = ""
+        self._well: Health | None = None  # of the container that was healthy once
+
+    @property
+    def sight(self) -> LocalSight:
+        netns = self._network.netns
+        return LocalSight(
+            name=self._name,
+            container=self._serving,
+            outage=self._outage.reason,
+            ended=self._ended,
+            ports=netns.ports if netns is not None else (),
+            lanes=self._network.lanes,
+            volumes=tuple(self._filling.status()),
+            rewrites=(*self._rewrites, *self._filling.rewrites()),
+            source=self._filling.source,
+            tokens=self._filling.has_tokens,
+        )
+
+    @property
+    def door(self) -> Door | None:
+        return self._network.door
+
+    @property
+    def _key(self) -> str:
+        return self._wanted.workload.key
+
+    @property
+    def _name(self) -> str:
+        return container_name(self._site.place.id, self._key)
+
+    @property
+    def _serving(self) -> str | None:
+        """The container, unless the engine took it along."""
+        return None if self._outage.reason else self._container
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._network.run(), name=f"network {self._key}")
+            tasks.create_task(self._watch_container(), name=f"watch {self._key}")
+            tasks.create_task(self._watch_health(), name=f"health {self._key}")
+
+    async def check(self, wanted: Wanted, agent: AgentLink) -> None:
+        """The next fill takes what was seen, unless *wanted* asks for other volumes than those that are
+        there."""
+        if wanted is self._wanted:
+            await self._filling.check(agent)
+        elif self._filling.differs(wanted):
+            await Filling(self._site, wanted).check(agent)
+
+    def differs(self, wanted: Wanted, facts: PodFacts) -> bool:
+        spec = _spec(wanted, facts, _environment(wanted, facts), self._filling)
+        return (
+            network_parts(wanted) != network_parts(self._wanted)
+            or self._identity(spec) != self._digest
+            or self._filling.differs(wanted)
+        )
+
+    async def open(self, facts: PodFacts, turn: Turn) -> None:
+        await self._network.open(self._wanted, facts)
+
+    async def fill(self, agent: AgentLink, turn: Turn) -> None:
+        async with self._filled:
+            await self._filling.fill(agent, turn)
+
+    async def refresh(self, agent: AgentLink) -> None:
+        async with self._filled:
+            await self._filling.refresh(agent)
+
+    async def start(self, facts: PodFacts, turn: Turn) -> None:
+        await self._start(facts)
+        try:
+            await self._wait_healthy(turn)
+        except FailedError as error:
+            error.hint = "\n".join(
+                filter(None, (error.hint, render_hint(self._rewrites, self._filling.rewrites())))
+            )
+            raise
+
+    async def restart(self, turn: Turn) -> None:
+        container = self._container
+        assert container is not None
+        self._set(None)
+        await self._site.engine.restart(container)
+        self._set(container)
+        await self._wait_healthy(turn)
+
+    async def replace(self, wanted: Wanted, facts: PodFacts, turn: Turn) -> None:
+        former, self._wanted = self._wanted, wanted
+        container = self._container
+        self._set(None)
+        if container is not None:
+            await self._site.engine.stop(container)
+            await self._site.engine.remove(container)
+        self._filling = Filling(self._site, wanted)
+        if network_parts(wanted) != network_parts(former):
+            await self._network.open(wanted, facts)
+
+    async def stop(self) -> None:
+        """The container stays; the gateway goes, since it has no lanes any more."""
+        container = self._container
+        self._set(None)
+        async with self._filled:  # whoever stops us may remove the volumes next
+            try:
+                if container is not None:
+                    await self._site.engine.stop(container)
+                await self._network.close()
+            except EngineError:
+                if not self._outage.reason:  # in an outage nothing runs
+                    raise
+
+    async def recover(self, turn: Turn) -> None:
+        """However often the engine goes away meanwhile."""
+        while True:
+            await self._outage.until_engine()
+            try:
+                await self._recover(turn)
+            except (EngineError, FailedError, RefusedError, ConnectionError, TimeoutError):
+                if not await self._network.is_gone():
+                    raise
+            else:
+                return
+
+    def lead(self, pod: str) -> None:
+        self._network.lead(pod)
+
+    def _set(self, container: str | None) -> None:
+        self._container, self._ended = container, ""
+        self._changes.notify()
+
+    async def _start(self, facts: PodFacts) -> None:
+        assert self._network.netns is not None
+        self._facts = facts
+        environment = _environment(self._wanted, facts)
+        self._rewrites = environment.rewrites
+        spec = _spec(self._wanted, facts, environment, self._filling)
+        self._digest = self._identity(spec)
+        netns = self._network.netns.container_id
+        self._set(
+            await self._site.engine.run_workload(self._site.place.id, self._key, netns, spec, self._digest)
+        )
+
+    async def _recover(self, turn: Turn) -> None:
+        """The same containers again where they can be started, else new ones; healthy."""
+        assert self._facts is not None
+        try:
+            await self._start_again()
+        except (GoneError, EngineRefusedError):
+            await self._network.open_again()
+            await self._start(self._facts)
+        await self._wait_healthy(turn)
+        self._outage.end()  # from now on it is watched and asked again
+
+    async def _start_again(self) -> None:
+        await self._network.start_again()
+        if self._container is None:
+            raise GoneError("no container was left")
+        await self._site.engine.start(self._container)
+        self._set(self._container)
+
+    async def _wait_healthy(self, turn: Turn) -> None:
+        """FailedError where it ends before, or is not healthy in time."""
+        assert self._container is not None
+        container = self._container
+        health = Health(self._site.engine, self._wanted.health, container, self._network.probe)
+        async with contextlib.AsyncExitStack() as stack:
+            ended = asyncio.get_running_loop().create_future()
+            ending = self._until_end(container, ended)
+            await stack.enter_async_context(running(ending, name=f"end of {self._key}"))
+            healthy = asyncio.ensure_future(health.wait(turn))
+            stack.callback(healthy.cancel)
+            await asyncio.wait({healthy, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if healthy.done():
+                healthy.result()
+                self._well = health
+                self._changes.notify()
+                return
+            lines = (await self._last_lines(container)).rstrip()
+            raise FailedError(
+                f"the local container {self._name} {ended.result()} before it was healthy",
+                hint=f"its last lines:\n{lines}" if lines else "it said nothing",
+            )
+
+    def _identity(self, spec: ContainerSpec) -> str:
+        return spec_digest(spec, self._site.secret)
+
+    async def _watch_container(self) -> None:
+        while True:
+            await self._changes.until(lambda: self._serving is not None)
+            container = self._container
+            assert container is not None
+            reason = await self._outage.until_end_of(container)
+            if not reason:
+                await self._outage.until_over()
+                continue
+            self._end(container, reason)
+            await self._changes.until(lambda container=container: self._container != container)  # type: ignore[misc]
+
+    async def _watch_health(self) -> None:
+        """By the pod's probe, from when it was healthy once until another container is."""
+        while True:
+            await self._changes.until(lambda: self._well is not None and not self._outage.reason)
+            health, self._well = self._well, None
+            assert health is not None
+            async with running(self._ask_on(health), name=f"probe {self._key}") as asking:
+                await self._changes.until(
+                    lambda health=health, asking=asking: (  # type: ignore[misc]
+                        asking.done() or self._serving != health.container
+                    )
+                )
+
+    async def _ask_on(self, health: Health) -> None:
+        self._end(health.container, await health.until_unwell())
+        self._changes.notify()
+
+    def _end(self, container: str, reason: str) -> None:
+        if self._container == container:
+            self._ended = f"the local container {self._name} {reason}"
+            self._changes.notify()
+
+    async def _until_end(self, container: str, ended: asyncio.Future[str]) -> None:
+        reason = await self._outage.until_end_of(container)
+        ended.set_result(reason or f"went away ({self._outage.reason})")
+
+    async def _last_lines(self, container: str) -> str:
+        parts = [part async for part in self._site.engine.follow_logs(container, follow=False, tail=8)]
+        return b"".join(parts).decode("utf-8", "replace")
+
+
+def _environment(wanted: Wanted, facts: PodFacts) -> LocalEnvironment:
+    return local_environment(
+        facts.environment,
+        wanted.workload,
+        services=wanted.services,
+        namespace=wanted.ref.namespace,
+        images=wanted.image_environment,
+    )
+
+
+def _spec(wanted: Wanted, facts: PodFacts, environment: LocalEnvironment, filling: Filling) -> ContainerSpec:
+    return local_container(
+        container=wanted.container,
+        pod_spec=wanted.pod_spec,
+        facts=facts,
+        workload=wanted.workload,
+        image=wanted.image.id,
+        environment=environment,
+        volumes=filling.binds,
+        image_stop_signal=wanted.image.stop_signal,
+        image_entrypoint=wanted.image.entrypoint,
+    )

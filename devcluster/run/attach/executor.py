@@ -1,0 +1,154 @@
+"""The phases of a handover, performed.
+
+``plan.handover`` says what is done in which order; here is how each phase is done, and nowhere else.  A phase
+is told when it begins and, with the time that it took, when it has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import assert_never
+
+from devcluster.edge.agent.ssh import AgentLink
+from devcluster.errors import FailedError, HeldError
+from devcluster.plan.handover import (
+    Connect,
+    Fill,
+    Hold,
+    HoldAll,
+    Join,
+    Phase,
+    Replace,
+    Request,
+    StartLocal,
+    StopLocal,
+    Tell,
+)
+from devcluster.rules.container.facts import PodFacts
+from devcluster.run.attach.changes import Changes
+from devcluster.run.attach.links import Links
+from devcluster.run.attach.sides import LocalSide
+from devcluster.run.cluster.wanted import Wanted
+from devcluster.run.report import Progress
+from devcluster.run.turn import Turn
+
+_HOLDING = 10.0  # seconds for the last agent to be held
+_LANES = 5.0  # seconds until the gateway has measured its lanes
+
+
+class Executor:
+    """One attachment's.  ``wanted``: what the file asks for, as last set by who edits; ``taken``: who has it
+    now."""
+
+    def __init__(self, wanted: Wanted, links: Links, local: LocalSide, changes: Changes) -> None:
+        self.wanted = wanted
+        self.taken = ""
+        self._links = links
+        self._local = local
+        self._changes = changes
+        self._facts: PodFacts | None = None
+
+    @property
+    def _key(self) -> str:
+        return self.wanted.workload.key
+
+    async def perform(self, phases: tuple[Phase, ...], turn: Turn, *, tolerant: bool = False) -> None:
+        """One after the other.  *tolerant*: an agent that can't be told is named, and its lease ends by
+        itself."""
+        for phase in phases:
+            began = time.monotonic()
+            turn.report(Progress(self._key, str(phase), phase=phase.name))
+            await self._perform(phase, turn, tolerant)
+            took = time.monotonic() - began
+            turn.report(Progress(self._key, str(phase), phase=phase.name, seconds=took))
+
+    async def _perform(self, phase: Phase, turn: Turn, tolerant: bool) -> None:
+        match phase:
+            case Hold():
+                await self.read_facts(turn)
+                await self._local.check(self.wanted, await self.agent(turn))
+            case Connect():
+                await self._local.open(await self._known(turn), turn)
+            case Fill():
+                await self._local.fill(await self.agent(turn), turn)
+            case Tell(requests):
+                await self._tell(requests, turn, tolerant)
+            case HoldAll():
+                await self._hold_all()
+            case StartLocal(again):
+                if again:
+                    await self._local.restart(turn)
+                else:
+                    await self._local.start(await self._known(turn), turn)
+            case Replace():
+                await self._local.replace(self.wanted, await self.read_facts(turn), turn)
+            case Join(requests):
+                await self._join(requests, turn)
+            case StopLocal():
+                await self._local.stop()
+            case _:
+                assert_never(phase)
+
+    async def agent(self, turn: Turn) -> AgentLink:
+        """The control conversation with one that is held.  FailedError where none can be reached in time."""
+        try:
+            async with turn.deadline.bound():
+                await self._changes.until(lambda: bool(self._links.held or self.taken))
+        except TimeoutError as error:
+            title = self.wanted.title
+            raise FailedError(
+                f"no agent of {title} could be reached in {turn.deadline.span:.0f} s",
+                hint=self._links.trouble or f"kubectl describe {title} may say why",
+            ) from error
+        self.unless_taken()
+        return await self._links.held[0].link()
+
+    async def read_facts(self, turn: Turn) -> PodFacts:
+        """What the pod has, asked anew."""
+        self._facts = await (await self.agent(turn)).inspect()
+        return self._facts
+
+    async def _known(self, turn: Turn) -> PodFacts:
+        return self._facts or await self.read_facts(turn)
+
+    def unless_taken(self) -> None:
+        """HeldError where somebody else has it."""
+        if self.taken:
+            raise HeldError(self.taken, hint="`devcluster up --takeover` takes it back")
+
+    async def _tell(self, requests: tuple[Request, ...], turn: Turn, tolerant: bool) -> None:
+        seconds = turn.deadline.left()
+        last = "release" in requests
+        for error in await self._links.tell(*requests, timeout=seconds, tolerant=tolerant, last=last):
+            text = f"could not tell an agent to {requests[-1]} ({error}); its lease will end"
+            turn.say(self._key, text)
+
+    async def _hold_all(self) -> None:
+        """A pod that can't be reached is not waited for longer than a moment."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_HOLDING):
+                await self._changes.until(lambda: all(it.state != "connecting" for it in self._links.live))
+
+    async def _join(self, requests: tuple[Request, ...], turn: Turn) -> None:
+        self.unless_taken()
+        try:
+            async with turn.deadline.bound():
+                await self._links.join(requests)
+        except TimeoutError as error:
+            raise FailedError(
+                f"could not tell every agent of {self.wanted.title} within {turn.deadline.span:.0f} s",
+                hint=self._links.trouble,
+            ) from error
+        self.unless_taken()
+        if ended := self._local.sight.ended:  # while the original stopped, nobody listened for it
+            raise FailedError(ended)
+        with contextlib.suppress(TimeoutError):
+            async with turn.deadline.part(_LANES).bound():
+                await self._changes.until(self._are_measured)
+
+    def _are_measured(self) -> bool:
+        """Whether each pod has a lane whose round trip is known: `status` shows both from the first moment
+        on."""
+        measured = {lane["pod"] for lane in self._local.sight.lanes if lane["rtt_ms"]}
+        return all(link.pod.name in measured for link in self._links.live)

@@ -1,0 +1,98 @@
+"""The conversation with one local side's gateway: what it has of lanes, the probes it runs, the pod it goes
+by.
+
+It is opened anew with each door.  A probe waits for the conversation, so that a gateway that is being
+replaced is never taken for an application that is not well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from devcluster.edge.background import running, unless_cancelled
+from devcluster.edge.lane.door import Door, open_control
+from devcluster.edge.lines import Json, Lines, RefusedError
+from devcluster.errors import DevclusterError
+from devcluster.run.attach.changes import Changes
+from devcluster.run.attach.gateway_settings import answer_gateway
+
+_AGAIN = 0.2  # seconds, before the gateway is spoken to anew
+_ASK = 1.0  # seconds between two questions after its lanes
+_MEASURE = 0.1  # the same while a lane's round trip is not known yet
+
+
+class GatewayTalk:
+    """``door``: the gateway's, None while it is away; whoever sets it announces it.  ``lanes``: the last
+    answer."""
+
+    def __init__(self, key: str, changes: Changes) -> None:
+        self.door: Door | None = None
+        self.lanes: tuple[Json, ...] = ()
+        self._key = key
+        self._changes = changes
+        self._lines: Lines | None = None
+        self._primary = ""
+        self._lane_came = asyncio.Event()
+
+    @property
+    def stands(self) -> bool:
+        """Whether the gateway talks to us at this moment."""
+        return self._lines is not None
+
+    async def run(self) -> None:
+        """Keep it, until cancelled."""
+        while True:
+            await self._changes.until(lambda: self.door is not None)
+            door = self.door
+            assert door is not None
+            with contextlib.suppress(DevclusterError, OSError, RefusedError):
+                await self._talk(door)
+            unless_cancelled()
+            await asyncio.sleep(_AGAIN)
+
+    async def probe(self, probe: Json) -> Json:
+        """``healthy`` and ``text`` of a v1.Probe, run once.  Raises RefusedError, ConnectionError and
+        TimeoutError."""
+        await self._changes.until(lambda: self._lines is not None)
+        assert self._lines is not None
+        return await self._lines.call("probe", probe=probe)
+
+    def lead(self, pod: str) -> None:
+        """Outbound connections and names go by *pod*, the others are the reserve."""
+        self._primary = pod
+        self._changes.notify()
+
+    async def _talk(self, door: Door) -> None:
+        async with open_control(door, on_event=self._hear, on_request=answer_gateway) as lines:
+            self._lines = lines
+            self._changes.notify()
+            try:
+                async with (
+                    running(self._ask_lanes(lines), name=f"lanes of {self._key}"),
+                    running(self._tell_primary(lines), name=f"primary of {self._key}"),
+                ):
+                    await lines.ended()
+            finally:
+                self._lines = None
+
+    async def _tell_primary(self, lines: Lines) -> None:
+        told = ""
+        while True:
+            await self._changes.until(lambda told=told: self._primary != told)  # type: ignore[misc]
+            told = self._primary
+            await lines.call("primary", pod=told)
+
+    async def _ask_lanes(self, lines: Lines) -> None:
+        """Now and then; often while a lane is new, since `status` shows its round trip."""
+        while True:
+            self._lane_came.clear()
+            self.lanes = tuple((await lines.call("state", timeout=10))["lanes"])
+            self._changes.notify()
+            fresh = any(not lane["rtt_ms"] for lane in self.lanes)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_MEASURE if fresh else _ASK):
+                    await self._lane_came.wait()
+
+    def _hear(self, event: Json) -> None:
+        self._lane_came.set()

@@ -1,0 +1,138 @@
+"""The agents of one workload: a link for each pod, as pods come and go, and what is said to all of them.
+
+A pod that came after the others were engaged is engaged as soon as it is held.  Pods that end keep their
+link: they serve on by us for as long as somebody is sent to them, but nobody waits for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from devcluster.edge.background import running
+from devcluster.edge.lines import RefusedError
+from devcluster.plan.cluster import AgentPod
+from devcluster.plan.handover import Request
+from devcluster.run.attach.agent_link import Claim, PodLink
+from devcluster.run.attach.changes import Changes
+from devcluster.run.attach.sides import ClusterSide, LocalSide
+
+
+class Links:
+    """See the module.  ``joins``: what every agent is told once a lane of it stands; None: they are only
+    held."""
+
+    def __init__(self, claim: Claim, cluster: ClusterSide, local: LocalSide, changes: Changes) -> None:
+        self.joins: tuple[Request, ...] | None = None
+        self._of: dict[str, PodLink] = {}  # by the pod's uid
+        self._claim = claim
+        self._cluster = cluster
+        self._local = local
+        self._changes = changes
+        self._primary = ""
+        self._closed = False
+
+    def __bool__(self) -> bool:
+        return bool(self._of)
+
+    @property
+    def staying(self) -> list[PodLink]:
+        """Without the pods that end."""
+        return [link for link in self._of.values() if not link.pod.ending]
+
+    @property
+    def live(self) -> list[PodLink]:
+        return [link for link in self.staying if not link.over]
+
+    @property
+    def held(self) -> list[PodLink]:
+        return [link for link in self.staying if link.state in ("held", "attached")]
+
+    @property
+    def trouble(self) -> str:
+        """Why agents are not held, by pod; '' where nothing is known."""
+        return "; ".join(f"{it.pod.name}: {it.reason}" for it in self.staying if it.reason)
+
+    @property
+    def primary(self) -> str:
+        """The pod that outbound connections go by: one stays so for as long as it is held; '' for none."""
+        held = [link.pod.name for link in self.held]
+        if held and self._primary not in held:
+            self._primary = held[0]
+        return self._primary
+
+    @property
+    def lost(self) -> str:
+        """Who has taken one of them; '' while nobody has."""
+        return next((link.reason for link in self._of.values() if link.state == "lost"), "")
+
+    def follow(self, pods: tuple[AgentPod, ...], tasks: asyncio.TaskGroup) -> None:
+        """A link for each of *pods*, none for others; new ones live in *tasks*."""
+        if self._closed:
+            return
+        ours = {pod.uid: pod for pod in pods if pod.ip and pod.phase == "Running"}
+        for uid in self._of.keys() - ours.keys():
+            self._of.pop(uid).forget()
+        for uid, pod in ours.items():
+            if uid in self._of:
+                self._of[uid].pod = pod
+            elif not pod.ending:
+                link = PodLink(pod, self._claim, self._cluster, self._local, self._changes)
+                self._of[uid] = link
+                tasks.create_task(self._hold(link), name=f"link {pod.name}")
+        self._changes.notify()
+
+    async def _hold(self, link: PodLink) -> None:
+        """Those that are there when ``join`` is called are joined by it."""
+        if self.joins is None:
+            return await link.run()
+        async with running(self._join(link, self.joins), name=f"join {link.pod.name}"):
+            await link.run()
+
+    async def _join(self, link: PodLink, requests: tuple[Request, ...]) -> None:
+        with contextlib.suppress(ConnectionError, RefusedError, TimeoutError):  # the link says it again
+            await link.join(requests)
+
+    async def join(self, requests: tuple[Request, ...]) -> None:
+        """Tell every agent *requests*, those that come later, too; return when all of now did so."""
+        self.joins = requests
+        self._changes.notify()
+        await asyncio.gather(*(link.join(requests) for link in self.live))
+
+    def disengage(self) -> None:
+        self.joins = None
+        for link in self._of.values():
+            link.disengage()
+
+    def close(self) -> None:
+        """Nothing is wished of any agent any more, of none to come either.  A link that is merely no longer
+        engaged would hold again what was released, and the original would wait for us."""
+        self._closed = True
+        for link in self._of.values():
+            link.let_go()
+        self._of.clear()
+
+    def give_up(self, reason: str) -> None:
+        """Somebody else has taken one: of two laptops never both hold something."""
+        self.disengage()
+        for link in self._of.values():
+            link.give_up(reason)
+
+    async def tell(
+        self, *requests: str, timeout: float, tolerant: bool = False, unless: str = "", last: bool = False
+    ) -> list[BaseException]:
+        """The same requests to every agent, one after the other each, all agents at once.  What failed; with
+        *tolerant* only those that are connected are asked, else the first failure is raised.  *unless*: a
+        route; an agent that has it is not asked.  *last*: an agent that did so is let go."""
+
+        async def ask(link: PodLink) -> None:
+            async with asyncio.timeout(timeout):
+                for request in requests:
+                    await link.call(request)
+            if last:
+                link.let_go()
+
+        links = [link for link in self.live if link.connected or not tolerant]
+        links = [link for link in links if not unless or link.agent_state.get("route") != unless]
+        results = await asyncio.gather(*(ask(link) for link in links), return_exceptions=tolerant)
+        return [result for result in results if isinstance(result, BaseException)]

@@ -1,0 +1,93 @@
+"""The Docker engine was away: what it ran has ended, and not by itself.
+
+An engine that is restarted or updated ends every container, each with an exit code like one that failed.
+The naive way, to take that for the application's own end, hands everything back for good.  So whoever ends
+is looked at beside its network namespace, by a new connection: an engine on its way out still serves the
+old ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from devcluster.edge.docker.engine import Engine
+from devcluster.errors import EngineError
+from devcluster.run.attach.changes import Changes
+
+_LOOK = 0.3  # seconds between two questions: an engine that is away can't be watched
+
+
+class Standing(Protocol):
+    """The network that an outage takes along."""
+
+    @property
+    def standing(self) -> str | None:
+        """The namespace's container; None while we make another one."""
+
+    @property
+    def talks(self) -> bool:
+        """Whether its gateway answers at this moment."""
+
+
+class Outage:
+    """One local side's.  ``reason``: why nothing of it runs, '' while it does; *changes* are told of both."""
+
+    def __init__(self, engine: Engine, network: Standing, changes: Changes) -> None:
+        self.reason = ""
+        self._engine = engine
+        self._network = network
+        self._changes = changes
+
+    async def begins(self) -> bool:
+        """Whether the network namespace has ended, or its engine.  A gateway that talks shows that an engine
+        that does not answer has only left its containers to themselves; it is asked again."""
+        while (netns := self._network.standing) and (absence := await self._engine.tell_absence(netns)):
+            if self.reason:
+                return True
+            if self._network.standing == netns and not self._network.talks:  # else it was we who replaced it
+                self._set(absence)
+                return True
+            await asyncio.sleep(_LOOK)
+        return False
+
+    async def until_end_of(self, container: str) -> str:
+        """Why *container* can't serve any more, once that is so; '' where everything went with it."""
+        while True:
+            told = await self._told(container)
+            if await self.begins():
+                return ""
+            if told:
+                return told
+            await asyncio.sleep(_LOOK)
+
+    async def _told(self, container: str) -> str:
+        """What the engine says of its end; '' where the engine stopped telling."""
+        try:
+            async for event in self._engine.watch_container(container):
+                if event.what == "die":
+                    return event.words
+                if event.health == "unhealthy":
+                    return "became unhealthy"
+        except EngineError:
+            return ""
+        return ""
+
+    async def until_engine(self) -> None:
+        """Until the engine answers again."""
+        while True:
+            if await self._engine.answers():
+                return
+            await asyncio.sleep(_LOOK)
+
+    async def until_over(self) -> None:
+        """Until what it took is back."""
+        await self._changes.until(lambda: not self.reason)
+
+    def end(self) -> None:
+        """What it took is back."""
+        self._set("")
+
+    def _set(self, reason: str) -> None:
+        self.reason = reason
+        self._changes.notify()

@@ -1,0 +1,141 @@
+"""The two sides that an attachment joins, as it sees them: the workload's cluster, and the laptop.
+
+An attachment decides; what it decides about is behind these two.  Nobody reaches through them to what they
+are made of: they tell by a frozen sight, and announce by the attachment's ``Changes`` that it has changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from devcluster.edge.agent.ssh import AgentLink
+from devcluster.edge.docker.engine import PublishedPort
+from devcluster.edge.lane.door import Door
+from devcluster.edge.lane.ways import Ways
+from devcluster.plan.cluster import AgentPod
+from devcluster.rules.cluster.drift import Drift
+from devcluster.rules.container.environment import RewriteMade
+from devcluster.rules.container.facts import PodFacts
+from devcluster.run.cluster.wanted import Wanted
+from devcluster.run.turn import Turn
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DriftSight:
+    """What of ours somebody has taken back, and how many pods the workload wants."""
+
+    found: tuple[Drift, ...] = ()
+    replicas: int = 1
+
+
+class ClusterSide(Protocol):
+    """One claimed workload."""
+
+    @property
+    def ways(self) -> Ways:
+        """How its agents are reached."""
+
+    def watch_pods(self) -> AsyncGenerator[tuple[AgentPod, ...], None]:
+        """Its pods with an agent, at once and after each change."""
+
+    def watch_drift(self) -> AsyncGenerator[DriftSight, None]:
+        """The same of what drifts."""
+
+    def open_agent(
+        self, pod: str, on_state: Callable[[Json], None], *, timeout: float
+    ) -> AbstractAsyncContextManager[AgentLink]:
+        """The control conversation with one agent; see ``edge.agent.ssh.open_agent``."""
+
+    async def open_lane(self, pod: str, door: Door, name: str) -> asyncio.Future[None]:
+        """A lane from *pod* to the gateway; done when it is gone."""
+
+    async def verify(self) -> None:
+        """RefusedError where the claim is not the newest: a pod that has just started can't know."""
+
+    async def unclaim(self) -> None:
+        """Nobody holds it any more: pods that start from now on wait for nobody."""
+
+    def distrust(self, moment: float) -> None:
+        """End what was opened to the API server before *moment* of the monotonic clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSight:
+    """``name``: of what answers, for people; ``container``: its id while it runs; ``outage``: why nothing of
+    it can run now; ``ports``: of the pod, and address and port on the laptop; ``ended``: why it can't serve
+    any more; ``source``: the pod that the volumes came from; ``tokens``: whether there are some to be
+    renewed."""
+
+    name: str
+    container: str | None = None
+    outage: str = ""
+    ended: str = ""
+    ports: tuple[PublishedPort, ...] = ()
+    lanes: tuple[Json, ...] = ()
+    volumes: tuple[Json, ...] = ()
+    rewrites: tuple[RewriteMade, ...] = ()
+    source: str = ""
+    tokens: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """With what the local side enters the pod's network.  ``key``: the laptop's, PEM; ``agent``: the agents'
+    public one, an OpenSSH line."""
+
+    epoch: int
+    key: bytes = field(repr=False)
+    agent: str
+
+
+class LocalSide(Protocol):
+    """What serves on the laptop in the workload's place."""
+
+    @property
+    def sight(self) -> LocalSight: ...
+
+    @property
+    def door(self) -> Door | None:
+        """Where lanes end; None while nothing takes them."""
+
+    async def run(self) -> None:
+        """Keep and watch it, until cancelled."""
+
+    async def check(self, wanted: Wanted, agent: AgentLink) -> None:
+        """ConfigurationError where *wanted*'s volumes can't be had; nothing changes."""
+
+    def differs(self, wanted: Wanted, facts: PodFacts) -> bool:
+        """Whether *wanted* needs another container, port or volume than what is there."""
+
+    async def open(self, facts: PodFacts, turn: Turn) -> None:
+        """The pod's network, made anew."""
+
+    async def fill(self, agent: AgentLink, turn: Turn) -> None:
+        """Copy the pod's volumes, or what changed of them since the last time."""
+
+    async def refresh(self, agent: AgentLink) -> None:
+        """Copy the tokens again, where the pod has others now."""
+
+    async def start(self, facts: PodFacts, turn: Turn) -> None:
+        """What serves, new and healthy.  FailedError where it ends before, or is not healthy in time."""
+
+    async def restart(self, turn: Turn) -> None:
+        """The same, stopped and started, and healthy."""
+
+    async def replace(self, wanted: Wanted, facts: PodFacts, turn: Turn) -> None:
+        """As *wanted* says, up to what ``start`` starts."""
+
+    async def stop(self) -> None:
+        """Nothing serves any more; what was made is kept."""
+
+    async def recover(self, turn: Turn) -> None:
+        """After an outage, which is waited for: healthy again."""
+
+    def lead(self, pod: str) -> None:
+        """Outbound connections go by *pod* from now on."""

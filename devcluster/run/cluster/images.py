@@ -1,0 +1,157 @@
+"""A workload's images: which they are, and how they get here.
+
+Rules:
+- to choose an image asks no registry and changes nothing (``choose_images``);
+- `up` pulls what is not here before it changes anything in the cluster, and says how far it is;
+- the pod's own image is needed where the local container runs it, or where only it says the pod's command.
+  Else it only says how the pod's process is stopped: `up` goes on where it can't be had.
+
+The naive way, to pull where an image is looked for, makes `plan` fetch a gigabyte without a word.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from devcluster.config.model import Workload
+from devcluster.edge.docker.engine import Engine, Pulled
+from devcluster.errors import ConfigurationError, FailedError
+from devcluster.rules.container.image import ImageChoice, ImageFacts
+from devcluster.run.report import Progress
+from devcluster.run.site import gateway_binary
+from devcluster.run.turn import Turn
+
+Json = dict[str, Any]
+Obtained = Mapping[str, ImageFacts | None]
+"""What was pulled, by its source; None where it could not be had and nobody needs it."""
+
+NOTHING: Obtained = MappingProxyType({})
+_SAY_EVERY = 1.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """``local``: what the local container runs; ``pod``: the pod's own, None where it can't be had;
+    ``needed``: whether nothing goes on without the pod's; ``obtained``: what was pulled for them."""
+
+    local: ImageChoice
+    pod: ImageChoice | None
+    needed: bool
+    obtained: Obtained = field(default_factory=dict)
+
+    @property
+    def absent(self) -> tuple[ImageChoice, ...]:
+        """What has to be pulled, each once."""
+        found = {it.source: it for it in (self.local, self.pod) if it is not None and it.source}
+        return tuple(found.values())
+
+    @property
+    def pending(self) -> bool:
+        """Whether it is not known yet what the pod's image says."""
+        return self.pod is not None and self.pod.facts is None
+
+
+async def choose_images(
+    engine: Engine, workload: Workload, container: Json, image_id: str, obtained: Obtained
+) -> Images:
+    """*container*: of the template, without the agent; *image_id*: what its pods report, or ''.
+
+    ConfigurationError where an image is not here and must not be pulled, or where its name is none.
+    """
+    needed = needs_pod_image(workload, container)
+    policy = "missing" if workload.image is not None else workload.pull_policy
+    pod: ImageChoice | None
+    try:
+        pod = await engine.choose_image(container["image"], image_id or None, policy)
+    except ConfigurationError:
+        if needed:
+            raise
+        pod = None
+    if pod is not None:
+        pod = _after(pod, obtained)
+    if workload.image is None:
+        assert pod is not None
+        return Images(pod, pod, needed, obtained)
+    local = _after(await engine.choose_image(workload.image, None, workload.pull_policy), obtained)
+    assert local is not None
+    return Images(local, pod, needed, obtained)
+
+
+def needs_pod_image(workload: Workload, container: Json) -> bool:
+    """Whether `up` ends where the pod's image can't be had."""
+    return workload.image is None or not (container.get("command") or workload.pod_command)
+
+
+def _after(choice: ImageChoice, obtained: Obtained) -> ImageChoice | None:
+    """The same once *obtained*."""
+    if not choice.source or choice.source not in obtained:
+        return choice
+    facts = obtained[choice.source]
+    return None if facts is None else replace(choice, facts=facts, source="")
+
+
+def pod_image(images: Images, workload: Workload, container: Json) -> ImageFacts | None:
+    """What the pod's image says, or ``pod_command`` in its place; None where neither is known."""
+    if images.pod is not None:
+        return images.pod.facts
+    if container.get("command"):
+        return None
+    assert workload.pod_command is not None
+    return ImageFacts("", workload.pod_command, (), None, "", "", "", ())  # the template's args stay
+
+
+async def obtain_images(engine: Engine, wanted: Iterable[tuple[str, Images]], turn: Turn) -> Obtained:
+    """Everything that is not here, the gateway's image too; *wanted*: by the workload's key.
+
+    ConfigurationError where one can't be had that is needed, FailedError where the time is over.
+    """
+    facts = await engine.describe()
+    await engine.ensure_gateway_image(gateway_binary(facts.architecture))
+    obtained: dict[str, ImageFacts | None] = {}
+    for key, images in wanted:
+        for choice in images.absent:
+            if obtained.get(choice.source) is None:
+                needed = images.needed or choice is images.local
+                obtained[choice.source] = await _obtain(engine, key, choice, needed, turn)
+    return obtained
+
+
+async def _obtain(
+    engine: Engine, key: str, choice: ImageChoice, needed: bool, turn: Turn
+) -> ImageFacts | None:
+    turn.say(key, f"pulling {choice.source}")
+    try:
+        async with turn.deadline.bound():
+            facts = await engine.obtain_image(choice, _Telling(key, choice.source, turn))
+    except ConfigurationError as error:
+        if needed:
+            raise
+        turn.say(key, f"{error.message}; going on without it")
+        return None
+    except TimeoutError as error:
+        raise FailedError(
+            f"image {choice.source} was not pulled within {turn.deadline.span:.0f} s",
+            hint="try again with a longer --timeout: what was pulled is kept",
+        ) from error
+    turn.say(key, f"pulled {choice.source}")
+    return facts
+
+
+class _Telling:
+    """A line now and then, called from the loop."""
+
+    def __init__(self, key: str, source: str, turn: Turn) -> None:
+        self._key, self._source, self._turn = key, source, turn
+        self._when = time.monotonic()
+
+    def __call__(self, pulled: Pulled) -> None:
+        now = time.monotonic()
+        if now - self._when < _SAY_EVERY:
+            return
+        self._when = now
+        text = f"pulling {self._source} ({pulled.size / (1 << 20):.0f} MiB)"
+        self._turn.report(Progress(self._key, text, pulled.layers, pulled.known, "layers"))

@@ -1,0 +1,49 @@
+"""Ports of the laptop that stand in the file: found taken before anything is changed.
+
+Docker binds them later and has the last word; this only spares a roll-out for nothing.  What the project's
+own containers publish is not taken: they are replaced, be it after ``leave``, after a host process that was
+killed, or because the file was edited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from devcluster.config.check.collisions import exact_port, find_collisions
+from devcluster.config.model import Publish
+from devcluster.edge.docker.engine import Engine, port_error
+from devcluster.errors import ConfigurationError
+from devcluster.run.cluster.wanted import Wanted
+
+
+async def check_ports(
+    engine: Engine, project: str, wanted: Sequence[Wanted], only: Sequence[str] = ()
+) -> None:
+    """ConfigurationError for a written port that somebody else has, or that stands in the file twice.
+
+    *only*: the workloads that change, and so let go of their ports; none: all of the project.
+    """
+    claims = [(item.workload.key, publish) for item in wanted for publish in item.publishes]
+    for first, second in find_collisions([publish for _, publish in claims]):
+        raise _collision(claims[first], claims[second])
+    exact = [publish for _, publish in claims if exact_port(publish) is not None]
+    if exact:
+        own = await engine.list_published(project, only)
+        others = [it for it in exact if (it.protocol, it.host) not in own]
+        for refusal in await engine.find_refusals(others):
+            raise port_error(refusal)
+
+
+def _collision(*both: tuple[str, Publish]) -> ConfigurationError:
+    (key, publish), (other, again) = both
+    names = key if key == other else f"{key} and {other}"
+    if publish.address != again.address:
+        names = f"{key} ({publish.address}) and {other} ({again.address})"
+    return ConfigurationError(
+        f"port {again.host} of the laptop is under `ports` twice: {names}", hint=_other(again)
+    )
+
+
+def _other(publish: Publish) -> str:
+    assert publish.host is not None
+    return f'write another one under `ports`, e.g. "{publish.host + 1}:{publish.container}"'

@@ -1,0 +1,129 @@
+"""What ``up`` must know of the cluster before it plans, and what ``down`` must know of it afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+
+from devcluster.edge.kube.answer import ForbiddenError
+from devcluster.edge.kube.cluster import Cluster, Json
+from devcluster.edge.kube.workload import WorkloadObject
+from devcluster.plan.install import InstallPlan, Observed
+from devcluster.rules.cluster.marks import (
+    Originals,
+    parse_originals,
+    secret_file,
+    secret_name,
+)
+from devcluster.rules.cluster.sharing import TEMPLATED, other_labels
+from devcluster.rules.kinds.table import kind_of
+from devcluster.run.cluster.history import list_releases
+
+_LIVING = "status.phase!=Failed,status.phase!=Succeeded"
+_MORE_HISTORY = 10  # room for our roll-outs and for the releases made meanwhile
+
+
+async def observe(cluster: Cluster, workload: WorkloadObject) -> Observed:
+    """Everything that ``plan_install`` wants to know of the cluster, read once."""
+    space = workload.ref.namespace
+    services = await cluster.list("service", space)
+    secret = await cluster.find("secret", secret_name(workload.ref), space)
+    originals = parse_originals(secret) if secret is not None else None
+    if originals is not None and originals.uid != workload.uid:
+        originals = None  # of a workload of the same name that was deleted
+    settings = None
+    if secret is not None and originals is not None:
+        with contextlib.suppress(ValueError):
+            settings = parse_settings(secret)
+    return Observed(
+        ref=workload.ref,
+        container=workload.container,
+        object=workload.object,
+        services=services.items,
+        others=await _others(cluster, workload),
+        originals=originals,
+        settings=settings,
+    )
+
+
+async def _others(cluster: Cluster, workload: WorkloadObject) -> tuple[Mapping[str, str], ...]:
+    """Labels of everybody else's pods.
+
+    Pods first: whoever made one that is listed is listed, too.
+    """
+    space = workload.ref.namespace
+    pods = (await cluster.list("pod", space, fields=_LIVING, metadata_only=True)).items
+    read = await asyncio.gather(*(_templated(cluster, kind, space) for kind in TEMPLATED))
+    if read[TEMPLATED.index("replicaset")] is None:  # nobody can say whose a pod is; `up` is refused then
+        pods = ()
+    made = [item for items in read for item in items or ()]
+    return other_labels(workload.uid, pods, made)
+
+
+async def _templated(cluster: Cluster, kind: str, namespace: str) -> tuple[Json, ...] | None:
+    """None where they may not be read."""
+    try:
+        return (await cluster.list(kind, namespace)).items
+    except ForbiddenError:
+        return None
+
+
+def parse_settings(secret: Json) -> Json:
+    """``agent.json`` of a Secret.  ValueError where there is none."""
+    settings = json.loads(secret_file(secret, "agent.json"))
+    if not isinstance(settings, dict):
+        raise ValueError("agent.json is not an object")
+    return settings
+
+
+def raised_limit(seen: Observed) -> int:
+    """The revisionHistoryLimit while the agent is installed."""
+    if seen.originals is not None:
+        return seen.originals.raised_limit
+    return int(seen.object["spec"].get("revisionHistoryLimit", 10)) + _MORE_HISTORY
+
+
+def was_available(seen: Observed) -> bool:
+    """Whether a pod of it answered when we came."""
+    return kind_of(seen.ref).available(seen.object) > 0
+
+
+async def build_originals(cluster: Cluster, plan: InstallPlan, wrapped: Json) -> Originals:
+    """What the Secret must hold; *wrapped* as the API server gives it back."""
+    seen, old = plan.observed, plan.observed.originals
+    if old is not None:
+        former: Json | None = None
+        moves = tuple(sorted({*old.moves, *plan.moves}, key=lambda one: (one.service, one.port, one.front)))
+        if old.wrapped != wrapped:
+            former = {"template": old.template, "wrapped": old.wrapped}
+        return replace(old, template=plan.base, wrapped=wrapped, moves=moves, former=former)
+    item, history = seen.object, kind_of(seen.ref).history
+    releases = await list_releases(cluster, seen.ref, item["metadata"]["uid"])
+    return Originals(
+        ref=seen.ref,
+        uid=item["metadata"]["uid"],
+        container=seen.container,
+        template=plan.base,
+        wrapped=wrapped,
+        history_limit=int(item["spec"].get("revisionHistoryLimit", 10)),
+        raised_limit=raised_limit(seen),
+        revision=history.current(item, releases),
+        revisions=history.numbers(releases),
+        moves=plan.moves,
+        managers=_managers(plan),
+        available=was_available(seen),
+    )
+
+
+def _managers(plan: InstallPlan) -> dict[str, list[Json]]:
+    seen = plan.observed
+    moved = {move.service for move in plan.moves}
+    found = {str(seen.ref): seen.object["metadata"].get("managedFields") or []}
+    for service in seen.services:
+        name = service["metadata"]["name"]
+        if name in moved:
+            found[f"service/{name}"] = service["metadata"].get("managedFields") or []
+    return found

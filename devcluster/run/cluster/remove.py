@@ -1,0 +1,293 @@
+"""Taking the agent out again, from the Secret alone: no file, any machine.
+
+The order is that of ``plan_remove``; each step looks at what stands there now, so that it may run again
+after a crash, and after somebody else did a part of it.  What a teammate changed meanwhile is left and
+named.  At the end everything is read once more: only what is seen to be gone counts as gone.
+
+A right that is missing keeps one step from being done, not those after it: once the template is restored
+and rolled out, each of the rest is better done than left.  The naive way, to stop at the first refusal,
+leaves the Secret with its keys because a number in the history may not be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+from devcluster.edge.kube.agent import release_agent
+from devcluster.edge.kube.answer import ForbiddenError
+from devcluster.edge.kube.cluster import FIELD_MANAGER, Cluster, Json
+from devcluster.edge.kube.swap import Delete, Patch, Write, swap
+from devcluster.errors import ChangedError, LeftoverError, RemainsError
+from devcluster.plan.remove import plan_remove
+from devcluster.plan.steps import (
+    AwaitRollout,
+    DeleteAgent,
+    DeleteSecret,
+    PruneHistory,
+    RemoveStep,
+    RestoreService,
+    RestoreTemplate,
+)
+from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.rules.cluster.marks import (
+    Originals,
+    orphan,
+    parse_originals,
+    parse_record,
+    restore_template,
+    secret_name,
+)
+from devcluster.rules.cluster.services import PortMove, noted_moves, noted_workload, undo_moves
+from devcluster.rules.cluster.template import is_wrapped
+from devcluster.rules.cluster.undo import Restored, restore_managers
+from devcluster.run.cluster.history import Pruned, drop_releases, prune_history
+from devcluster.run.cluster.remaining import find_remaining, render_remedy
+from devcluster.run.cluster.rollout import RolloutError, await_rollout
+from devcluster.run.turn import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What was done.  ``kept``: a teammate's changes that were left alone.  ``found``: whether there was
+    anything of ours."""
+
+    found: bool
+    kept: tuple[str, ...] = ()
+
+
+async def remove(
+    cluster: Cluster,
+    ref: WorkloadRef,
+    turn: Turn,
+) -> Removal:
+    """LeftoverError names what remains and the command that finishes it, RemainsError where all else is done.
+    ForbiddenError where the template may not even be restored."""
+    work = _Work(cluster, ref, turn)
+    await work.read()
+    steps = plan_remove(work.originals, ref, noted=work.noted)
+    for step in steps:
+        turn.say(ref.name, str(step))
+        await work.attempt(step)
+    await work.verify()
+    return Removal(work.originals is not None, tuple(sorted(set(work.kept))))
+
+
+class _Work:
+    """The steps for one workload."""
+
+    def __init__(self, cluster: Cluster, ref: WorkloadRef, turn: Turn) -> None:
+        self._cluster = cluster
+        self._ref = ref
+        self._space = ref.namespace
+        self._turn = turn
+        self._uid = ""
+        self._epoch = 0
+        self._restored: Json | None = None
+        self._secret = secret_name(ref)
+        self._refused: list[ForbiddenError] = []
+        self._left: list[str] = []  # of ours, for want of a right; seen by nobody who looks for objects
+        self.originals: Originals | None = None
+        self.noted: tuple[PortMove, ...] = ()
+        self.kept: list[str] = []
+        self._again = f"`devcluster down -n {ref.namespace}` finishes it"
+
+    async def read(self) -> None:
+        secret = await self._cluster.find("secret", self._secret, self._space)
+        live = await self._cluster.find(*self._ref.path)
+        self.originals = parse_originals(secret) if secret is not None else None
+        self.noted = await self._noted()
+        if secret is not None and self.originals is not None:
+            self._uid = self.originals.uid
+            self._epoch = parse_record(secret).epoch
+            return
+        if live is not None:
+            self._uid = live["metadata"]["uid"]
+            if is_wrapped(live["spec"]["template"]):
+                raise orphan(self._ref)
+
+    async def _noted(self) -> tuple[PortMove, ...]:
+        """What the Services themselves know: of a workload that was deleted, and its Secret with it, or of a
+        Service that somebody made from one of ours."""
+        services = await self._cluster.list("service", self._space)
+        ours = [item for item in services.items if noted_workload(item) == self._ref]
+        return tuple(move for item in ours for move in noted_moves(item))
+
+    async def attempt(self, step: RemoveStep) -> None:
+        """As ``apply``, but what is not allowed is noted, unless the steps after it would do harm
+        without it: Services that lead to nobody, an agent's pods without what they run from."""
+        try:
+            await self.apply(step)
+        except ForbiddenError as error:
+            if isinstance(step, RestoreService | RestoreTemplate):
+                raise
+            if isinstance(step, AwaitRollout | PruneHistory):  # the Secret alone knows what it was
+                raise LeftoverError(
+                    f"the template of {self._ref.place} is restored, and then: {error.message}",
+                    hint=f"{error.hint}\nthen {self._again}",
+                ) from error
+            self._refused.append(error)
+
+    async def apply(self, step: RemoveStep) -> None:
+        match step:
+            case RestoreService():
+                await self._restore_service(step)
+            case RestoreTemplate():
+                await self._restore_template()
+            case AwaitRollout():
+                await self._await_rollout()
+            case PruneHistory():
+                await self._prune()
+            case DeleteSecret():
+                await self._delete_secret()
+            case DeleteAgent():
+                if self._uid:
+                    await release_agent(self._cluster, self._space, self._uid)
+            case _:
+                assert_never(step)
+
+    async def _workload(self) -> Json | None:
+        """The very workload that we changed; None where it is gone."""
+        live = await self._cluster.find(*self._ref.path)
+        return live if live is not None and live["metadata"]["uid"] == self._uid else None
+
+    async def _swap(
+        self, kind: str, name: str, decide: Callable[[Json | None], Write | None], first: Json | None = None
+    ) -> Json | None:
+        try:
+            return await swap(self._cluster, (kind, name, self._space), decide, first=first)
+        except ChangedError as error:
+            raise LeftoverError(
+                f"{error.message}, so it could not be restored",
+                hint=f"`devcluster down -n {self._space}` tries again",
+            ) from error
+
+    async def _restore_service(self, step: RestoreService) -> None:
+        kept: tuple[str, ...] = ()
+
+        def lead_back(live: Json | None) -> Write | None:
+            nonlocal kept
+            operations, kept = undo_moves(live, step.moves) if live is not None else ([], ())
+            return Patch(operations, "json-patch") if operations else None
+
+        live = await self._swap("service", step.service, lead_back)
+        self.kept += kept
+        await self._restore_managers("service", step.service, live)
+
+    async def _restore_template(self) -> None:
+        assert self.originals is not None
+        originals, restored = self.originals, Restored({})
+
+        def unwrap(live: Json | None) -> Write | None:
+            nonlocal restored
+            if live is None or live["metadata"]["uid"] != self._uid:
+                return None
+            template = live["spec"]["template"]
+            restored = restore_template(originals, template)
+            if restored.template == template:
+                return None
+            body = [{"op": "replace", "path": "/spec/template", "value": restored.template}]
+            return Patch(body, "json-patch")
+
+        live = await self._swap(self._ref.kind, self._ref.name, unwrap)
+        self.kept += [f"{self._ref} {path}" for path in restored.kept]
+        if live is not None and restored.template:
+            self._restored = live["spec"]["template"]
+
+    async def _await_rollout(self) -> None:
+        assert self.originals is not None
+        live = await self._workload()
+        if live is None:
+            return
+        try:
+            await await_rollout(
+                self._cluster,
+                self._ref,
+                container=self.originals.container,
+                wrapped=False,
+                ready=self.originals.available,
+                turn=self._turn,
+            )
+        except RolloutError as error:
+            pods = await self._cluster.list("pod", self._space)
+            staying = [pod for pod in pods.items if not pod["metadata"].get("deletionTimestamp")]
+            names = [pod["metadata"]["name"] for pod in staying if self._has_agent(pod)]
+            if names:
+                raise LeftoverError(
+                    f"{error.message}; still with an agent: {', '.join(sorted(names))}",
+                    hint=f"{error.hint}\nthen `devcluster down -n {self._space}` finishes it".strip(),
+                ) from error
+            self.kept.append(f"{self._ref} is restored but not available: {error.message}")
+
+    def _has_agent(self, pod: Json) -> bool:
+        for volume in pod["spec"].get("volumes") or []:
+            if (volume.get("secret") or {}).get("secretName") == self._secret:
+                return True
+        return False
+
+    async def _prune(self) -> None:
+        live = await self._workload()
+        if live is None:
+            return
+        if self.originals is None:
+            await drop_releases(self._cluster, self._ref, self._uid)
+            return
+        self._note(await prune_history(self._cluster, self.originals))
+        await self._restore_managers(self._ref.kind, self._ref.name, await self._workload())
+
+    def _note(self, pruned: Pruned) -> None:
+        self.kept += pruned.kept
+        self._left += pruned.left
+        self._refused += pruned.refused
+
+    async def _restore_managers(self, kind: str, name: str, first: Json | None) -> None:
+        """Who owned a field before us owns it again, for whoever applies on the server's side."""
+        known = self.originals.managers if self.originals is not None else {}
+        before = known.get(f"{kind}/{name}", [])
+
+        def hand_over(live: Json | None) -> Write | None:
+            now = (live["metadata"].get("managedFields") or []) if live is not None else []
+            if not any(entry.get("manager") == FIELD_MANAGER for entry in now):
+                return None
+            entries = restore_managers(before, now, FIELD_MANAGER)
+            return Patch(
+                [{"op": "replace", "path": "/metadata/managedFields", "value": entries}], "json-patch"
+            )
+
+        if first is not None:
+            await self._swap(kind, name, hand_over, first)
+
+    async def _delete_secret(self) -> None:
+        """Only as we read it: somebody who puts an agent in again at this moment needs it."""
+
+        def drop(live: Json | None) -> Write | None:
+            if live is None:
+                return None
+            if (parse_originals(live), parse_record(live).epoch) != (self.originals, self._epoch):
+                raise LeftoverError(
+                    f"somebody else is putting an agent into {self._ref.place}, "
+                    f"so secret/{self._secret} stays",
+                    hint=f"`devcluster list -n {self._space}` says who; `devcluster down` then tries again",
+                )
+            return Delete()
+
+        await self._swap("secret", self._secret, drop)
+
+    async def verify(self) -> None:
+        """RemainsError for whatever of ours can still be seen, or could not be undone."""
+        agent = await self._seen_agent()
+        seen = await find_remaining(self._cluster, self._ref, self._uid)
+        refused = [*self._refused, *seen.refused]
+        if left := sorted([*agent, *seen.found, *self._left]):
+            kind = LeftoverError if agent else RemainsError
+            words = [f"left over in namespace {self._space}: {', '.join(left)}"]
+            words += dict.fromkeys(error.message for error in refused)
+            raise kind("; ".join(words), hint=render_remedy(self._space, seen.found, refused))
+
+    async def _seen_agent(self) -> list[str]:
+        live = await self._cluster.find(*self._ref.path)
+        if self._restored is not None and live is not None and live["spec"]["template"] != self._restored:
+            self.kept.append(f"{self._ref}: its template was changed while it was restored")
+        wrapped = live is not None and is_wrapped(live["spec"]["template"])
+        return [f"the agent in {self._ref}"] if wrapped else []

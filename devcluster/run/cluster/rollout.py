@@ -1,0 +1,156 @@
+"""Waiting for a roll-out, and knowing early that it will not come.
+
+The workload and its pods are watched together and judged after each change, by the workload's kind
+(``rules.kinds``).  Where a pod fails the roll-out its last words are asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+
+from devcluster.edge.background import running
+from devcluster.edge.kube.cluster import Cluster, Json
+from devcluster.edge.kube.workload import render_selector
+from devcluster.errors import DevclusterError, FailedError
+from devcluster.rules.advice.controllers import last_writer, render_pause
+from devcluster.rules.cluster.drift import template_drift
+from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.rules.cluster.marks import Originals
+from devcluster.rules.kinds.kind import Done, Sight, Stuck, Waiting
+from devcluster.rules.kinds.table import kind_of
+from devcluster.run.turn import Turn
+
+
+class RolloutError(FailedError):
+    """The roll-out will not come to its end; the pod's reason is in the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What `up` wrote.  ``generation``: the workload's since then; one below it is from before.  ``whole``:
+    all of it was written just now, so that a part that is gone has just been taken back, too.  ``doubt``:
+    what may be wrong with the agent where its pod ends by itself, in words, or ''."""
+
+    originals: Originals = field(repr=False)
+    generation: int
+    whole: bool
+    doubt: str = ""
+
+
+async def await_rollout(
+    cluster: Cluster,
+    ref: WorkloadRef,
+    *,
+    container: str,
+    wrapped: bool,
+    ready: bool,
+    turn: Turn,
+    written: Written | None = None,
+) -> None:
+    """Until every pod is of the newest template; with *ready* also available.
+
+    *wrapped*: which pods are the new ones, those with an agent or those without.  *written*: what must stay.
+    RolloutError where it fails or takes longer than *turn* may.
+    """
+    waiting = "nothing was seen"
+    stale: tuple[Json, ...] | None = None
+    try:
+        async with turn.deadline.bound(), contextlib.aclosing(_states(cluster, ref)) as states:
+            async for item, pods in states:
+                if written is not None and (reverted := find_revert(item, written)):
+                    raise RolloutError(reverted, hint=render_pause(item))
+                if stale is None:
+                    stale = tuple((item.get("status") or {}).get("conditions") or ())
+                verdict = kind_of(ref).judge_rollout(Sight(item, pods, container, wrapped, ready, stale))
+                match verdict:
+                    case Done():
+                        return
+                    case Waiting():
+                        waiting = verdict.what
+                    case Stuck():
+                        doubt = written.doubt if written is not None else ""
+                        raise await _explained(cluster, ref, container, verdict, doubt, pods)
+                    case _:
+                        assert_never(verdict)
+    except TimeoutError as error:
+        raise RolloutError(
+            f"{ref.place} is not rolled out after {turn.deadline.span:.0f} s: {waiting}",
+            hint=f"kubectl describe pods -n {ref.namespace}",
+        ) from error
+    raise RolloutError(f"{ref.place} is gone")
+
+
+async def _states(cluster: Cluster, ref: WorkloadRef) -> AsyncGenerator[tuple[Json, tuple[Json, ...]], None]:
+    """Workload and pods, whenever one of them changes; ends where the workload is gone."""
+    queue: asyncio.Queue[tuple[str, Any] | DevclusterError] = asyncio.Queue()
+    first = await cluster.get(*ref.path)
+    selector = render_selector(first["spec"]["selector"])
+
+    async def listen(what: str, states: AsyncGenerator[Any, None]) -> None:
+        try:
+            async with contextlib.aclosing(states):
+                async for state in states:
+                    queue.put_nowait((what, state))
+        except DevclusterError as error:
+            queue.put_nowait(error)
+
+    workloads = cluster.watch_one(*ref.path)
+    pods = cluster.watch_all("pod", ref.namespace, selector=selector)
+    seen: dict[str, Any] = {}
+    async with (
+        running(listen("workload", workloads), name=f"watch {ref}"),
+        running(listen("pods", pods), name=f"watch pods of {ref}"),
+    ):
+        while True:
+            item = await queue.get()
+            if isinstance(item, DevclusterError):
+                raise item
+            seen[item[0]] = item[1]
+            if len(seen) == 2:
+                if seen["workload"] is None:
+                    return
+                yield seen["workload"], seen["pods"]
+
+
+def find_revert(item: Json, written: Written) -> str:
+    """What of ours somebody has taken back, and who; '' where it stands.  Then no roll-out ends well: of the
+    former template nothing is missing, so the controllers have nothing to tell.
+
+    A part that nobody else wrote is another laptop's agent: the record decides between the two."""
+    if item["metadata"]["generation"] < written.generation:
+        return ""
+    foreign = written.whole and last_writer(item, "spec", "template")
+    effects = ("gone", "part") if foreign else ("gone",)
+    found = [one.text for one in template_drift(written.originals, item) if one.effect in effects]
+    return f"{found[0]}, nor are {len(found) - 1} more of its fields" if found[1:] else "".join(found)
+
+
+async def _explained(
+    cluster: Cluster, ref: WorkloadRef, container: str, stuck: Stuck, doubt: str, pods: tuple[Json, ...]
+) -> RolloutError:
+    """With the last lines of the pod's log, since those say what kubelet can't."""
+    if not stuck.pod:
+        hint = ref.kubectl(stuck.command) if stuck.command else stuck.hint
+        return RolloutError(f"{ref.place}: {stuck.why}", hint=hint)
+    message = f"pod {stuck.pod} in namespace {ref.namespace} does not start: {stuck.why}"
+    pod = next(one for one in pods if one["metadata"]["name"] == stuck.pod)
+    log = await _last_lines(cluster, ref.namespace, pod, container)
+    hints = [*([f"its last lines:\n{log}"] if log else []), *([doubt] if doubt else [])]
+    return RolloutError(message, hint="\n".join(hints))
+
+
+async def _last_lines(cluster: Cluster, namespace: str, pod: Json, container: str) -> str:
+    """Of the container that ended last: the former one where it runs again.  '' where nothing can be read."""
+    statuses = (pod.get("status") or {}).get("containerStatuses") or []
+    state = next((item.get("state") or {} for item in statuses if item["name"] == container), {})
+    name = pod["metadata"]["name"]
+    for previous in ("running" in state, "running" not in state):
+        with contextlib.suppress(DevclusterError):
+            log = await cluster.pod_logs(name, namespace, container=container, lines=8, previous=previous)
+            if log.strip():
+                return log.rstrip()
+    return ""

@@ -1,0 +1,228 @@
+"""One workload of the file, with everything that was read of cluster and engine.  Nothing is changed here.
+
+All of it is read before the first change, so that a mistake in the file, an image that can't be found or a
+taken port ends the command with nothing to put back.  An image that is not here yet is obtained later
+(``images``); until then some of it is not known, which ``unknown`` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from devcluster.config.model import Order, Project, Publish, Workload
+from devcluster.edge.docker.engine import Engine
+from devcluster.edge.kube.agent import AgentBinary
+from devcluster.edge.kube.cluster import Cluster
+from devcluster.edge.kube.workload import WorkloadObject, find_workload
+from devcluster.errors import ConfigurationError
+from devcluster.plan.handover import Handover, plan_handover
+from devcluster.plan.install import InstallPlan, Wish, base_template, plan_install
+from devcluster.rules.advice.warnings import Caution
+from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.rules.cluster.machine import Machine
+from devcluster.rules.cluster.memory import admitted_memory
+from devcluster.rules.cluster.template import find_container, is_wrapped
+from devcluster.rules.container.environment import wanted_services
+from devcluster.rules.container.health import HealthPlan, healthcheck_source
+from devcluster.rules.container.image import ImageFacts
+from devcluster.rules.container.image_environment import ImageEnvironment
+from devcluster.rules.container.local import published_ports
+from devcluster.rules.container.ports import resolve_port_map
+from devcluster.rules.kinds.table import kind_of
+from devcluster.rules.volume.volumes import VolumePlan, covered_paths, pod_volumes, resolve_volumes
+from devcluster.run.cluster.agent_binary import read_machine
+from devcluster.run.cluster.cautions import read_cautions
+from devcluster.run.cluster.image_environment import read_image_environment
+from devcluster.run.cluster.images import NOTHING, Images, Obtained, choose_images, pod_image
+from devcluster.run.cluster.install import observe
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """``images``: of the local container and of the pod; ``services``: names of all of the namespace's
+    Services; ``seen``: addresses of the cluster, which Docker's network must not cover; ``cautions``: what
+    somebody should know before anything happens."""
+
+    project: Project
+    workload: Workload
+    object: WorkloadObject
+    install: InstallPlan
+    binary: AgentBinary
+    images: Images
+    order: Order
+    publishes: tuple[Publish, ...]
+    port_map: Mapping[int, int]
+    volumes: tuple[VolumePlan, ...]
+    health: HealthPlan
+    services: tuple[str, ...]
+    image_environment: ImageEnvironment
+    seen: tuple[str, ...]
+    cautions: tuple[Caution, ...]
+    container: Json = field(repr=False)
+    pod_spec: Json = field(repr=False)
+
+    @property
+    def ref(self) -> WorkloadRef:
+        return self.object.ref
+
+    @property
+    def title(self) -> str:
+        return str(self.ref)
+
+    @property
+    def image(self) -> ImageFacts:
+        """What the local container runs, once it is here."""
+        assert self.images.local.facts is not None, "obtain_images comes first"
+        return self.images.local.facts
+
+    @property
+    def unknown(self) -> str:
+        """What only the pull of the pod's image will tell, in words; '' where nothing is left to tell."""
+        if self.images.pod is None or not self.images.pending:
+            return ""
+        return (
+            f"until `up` has pulled image {self.images.pod.source}, its command and its stop signal are "
+            "unknown: `up` may still refuse it, or replace an installed agent"
+        )
+
+    @property
+    def handover(self) -> Handover:
+        """How it is taken and given back."""
+        wish = self.workload
+        return plan_handover(wish.mode, self.order, wish.take, wish.run)
+
+    @property
+    def replicas(self) -> int:
+        return self.object.replicas
+
+
+async def read_wanted(
+    cluster: Cluster,
+    engine: Engine,
+    project: Project,
+    workload: Workload,
+    namespace: str,
+    obtained: Obtained = NOTHING,
+) -> Wanted:
+    """*obtained*: what ``obtain_images`` pulled.  Raises ConfigurationError and ClusterError."""
+    target = await find_workload(cluster, workload.target, namespace)
+    pods = await cluster.list("pod", namespace, selector=target.selector)
+    current = _current(pods.items, target)
+    admitted = admitted_memory(pods.items, target.container, wrapped=is_wrapped)
+    observed = replace(await observe(cluster, target), admitted=admitted)
+    services = tuple(sorted(item["metadata"]["name"] for item in observed.services))
+    wanted_services(workload, services, namespace)
+    base = base_template(observed)
+    original = find_container(base, target.container)
+    image_id = _image_id(current, target.container)
+    images = await choose_images(engine, workload, original, image_id, obtained)
+    facts = pod_image(images, workload, original)
+    machine, binary = await read_machine(cluster, base["spec"], pods.items, facts)
+    wish = replace(_wish(project, workload, machine, binary), image=facts, pending=images.pending)
+    install = plan_install(observed, wish)
+    container = find_container(install.base, target.container)
+    port_map = resolve_port_map(workload.port_map, container)
+    ours = (one for pod in current for one in pod["spec"]["containers"] if one["name"] == target.container)
+    cautions = await read_cautions(cluster, target, install, pods.items, workload)
+    return Wanted(
+        project=project,
+        workload=workload,
+        object=target,
+        install=install,
+        binary=binary,
+        images=images,
+        order=workload.order or kind_of(target.ref).order(target.object),
+        publishes=published_ports(container, workload, port_map),
+        port_map=port_map,
+        volumes=_volumes(workload, target, install.base["spec"], current),
+        health=healthcheck_source(container, workload, port_map),
+        services=services,
+        image_environment=await read_image_environment(
+            cluster, workload, images, (container, *ours), namespace
+        ),
+        seen=_addresses(pods.items, observed.services),
+        cautions=cautions,
+        container=container,
+        pod_spec=install.base["spec"],
+    )
+
+
+def _wish(project: Project, workload: Workload, machine: Machine, binary: AgentBinary) -> Wish:
+    """But for the pod's image."""
+    return Wish(
+        digest=binary.digest,
+        chunks=binary.chunks,
+        take=workload.take,
+        mode=workload.mode,
+        services=workload.services,
+        port=project.agent.port,
+        fronts=project.agent.fronts,
+        lease=project.agent.lease,
+        delivery=project.agent.delivery,
+        pin=machine.pin,
+        doubt=machine.doubt,
+    )
+
+
+def check_targets(wanted: Sequence[Wanted], attached: Mapping[str, WorkloadRef]) -> None:
+    """ConfigurationError where two keys mean one workload of the cluster, by words that the file alone can't
+    compare (``web`` and ``deployment/web``): the second would take the first one's agent for its own.
+
+    *attached*: other keys, and what they hold.
+    """
+    owners = {ref: key for key, ref in attached.items()}
+    for item in wanted:
+        first = owners.setdefault(item.ref, item.workload.key)
+        if first != item.workload.key:
+            held = first in attached
+            raise ConfigurationError(
+                f"workloads.{item.workload.key}: {item.ref} is the target of {first} already",
+                hint=f"`devcluster down {first}` gives it back" if held else "leave one of them out",
+            )
+
+
+def _current(pods: tuple[Json, ...], target: WorkloadObject) -> tuple[Json, ...]:
+    """Those that stay, the newest first; with the template's image, if there are any: others may tell of
+    another release (or of a webhook that writes images anew)."""
+    image = find_container(target.template, target.container)["image"]
+
+    def images(pod: Json) -> list[str]:
+        return [it["image"] for it in pod["spec"]["containers"] if it["name"] == target.container]
+
+    def stays(pod: Json) -> bool:
+        ended = (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
+        return bool(images(pod)) and not ended and not pod["metadata"].get("deletionTimestamp")
+
+    staying = sorted(filter(stays, pods), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+    exact = [pod for pod in staying if image in images(pod)]
+    return tuple(reversed(exact or staying))
+
+
+def _volumes(
+    workload: Workload, target: WorkloadObject, pod_spec: Json, pods: tuple[Json, ...]
+) -> tuple[VolumePlan, ...]:
+    """From a pod that runs, since only there the service account's token is mounted; else the template."""
+    spec = pods[0]["spec"] if pods else pod_spec
+    mounted = next(item for item in spec["containers"] if item["name"] == target.container)
+    found = pod_volumes(mounted, spec.get("volumes") or [])
+    covered = covered_paths(workload)
+    return resolve_volumes(found, workload.volumes, workload=workload.key, covered=covered)
+
+
+def _image_id(pods: tuple[Json, ...], container: str) -> str:
+    for pod in pods:
+        for status in (pod.get("status") or {}).get("containerStatuses") or []:
+            if status["name"] == container and status.get("imageID"):
+                return str(status["imageID"])
+    return ""
+
+
+def _addresses(pods: tuple[Json, ...], services: tuple[Json, ...]) -> tuple[str, ...]:
+    found = {(pod.get("status") or {}).get("podIP") for pod in pods}
+    found |= {(pod.get("status") or {}).get("hostIP") for pod in pods}
+    found |= {service["spec"].get("clusterIP") for service in services}
+    return tuple(sorted(address for address in found if address and address != "None"))

@@ -1,0 +1,121 @@
+"""What can be asked without changing anything: ``list`` and ``env``.  Others have modules of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from devcluster.edge.agent.ssh import Keys, open_agent
+from devcluster.edge.kube.answer import ForbiddenError
+from devcluster.edge.kube.cluster import Cluster, open_cluster
+from devcluster.edge.kube.workload import LISTED, agent_pods, check_namespace, find_workload
+from devcluster.edge.lane.lanes import AgentAddress
+from devcluster.edge.lane.ways import Ways
+from devcluster.errors import ConfigurationError
+from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.rules.cluster.marks import secret_file, secret_name
+from devcluster.rules.container.environment import local_environment
+from devcluster.rules.container.image_environment import SAME_IMAGE, ImageEnvironment
+from devcluster.rules.container.ports import PortKey, declared_ports
+from devcluster.rules.kinds.table import KINDS
+from devcluster.run.cluster.observe import parse_settings
+from devcluster.run.cluster.record import Mark, holder_row, list_marks
+from devcluster.run.request import Request
+
+Json = dict[str, Any]
+
+
+async def list_workloads(request: Request) -> tuple[str, list[Json]]:
+    """The namespace, and of every workload ``kind``, ``name``, ``state``, ``holder`` (as in ``status``, or
+    None) and ``ports``."""
+    async with open_cluster(request.context, timeout=request.timeout) as cluster:
+        namespace = request.namespace or cluster.namespace
+        marks = {mark.ref: mark for mark in await list_marks(cluster, namespace)}
+        rows = []
+        for kind in LISTED:
+            for item in await _list_kind(cluster, kind, namespace):
+                ref = WorkloadRef(kind, namespace, item["metadata"]["name"])
+                rows.append(_list_row(ref, item, marks.get(ref)))
+        if not rows:
+            await check_namespace(cluster, namespace)
+    return namespace, rows
+
+
+async def list_titles(cluster: Cluster, namespace: str) -> list[str]:
+    """KIND/NAME of every workload that may be listed."""
+    return [
+        f"{kind}/{item['metadata']['name']}"
+        for kind in KINDS
+        for item in await _list_kind(cluster, kind, namespace)
+    ]
+
+
+async def _list_kind(cluster: Cluster, kind: str, namespace: str) -> tuple[Json, ...]:
+    """The Role may show only what can be replaced; then nothing is known of other kinds."""
+    try:
+        return (await cluster.list(kind, namespace)).items
+    except ForbiddenError:
+        if kind in KINDS:
+            raise
+        return ()
+
+
+def _list_row(ref: WorkloadRef, item: Json, mark: Mark | None) -> Json:
+    containers = item["spec"]["template"]["spec"]["containers"]
+    fronts = _fronts(mark) if mark is not None else frozenset()
+    declared = [key for container in containers for key in declared_ports(container)]
+    ports = list(dict.fromkeys(key.number for key in declared if key not in fronts))
+    state, holder = "ready (no agent)", None
+    if mark is not None:
+        state, holder = "ready (agent installed)", holder_row(mark.record)
+    if mark is not None and holder is not None:
+        state = f"held by {mark.record.holder} since {mark.record.since}"
+    return {"kind": ref.kind, "name": ref.name, "state": state, "holder": holder, "ports": ports}
+
+
+def _fronts(mark: Mark) -> frozenset[PortKey]:
+    """Ports that the template has only because of the agent."""
+    before, wrapped = (
+        {key for container in template["spec"]["containers"] for key in declared_ports(container)}
+        for template in (mark.originals.template, mark.originals.wrapped)
+    )
+    return frozenset(wrapped - before)
+
+
+async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], ...]:
+    """The environment of one workload, from its agent."""
+    workload = request.wanted[0]
+    async with open_cluster(request.context, timeout=request.timeout) as cluster:
+        namespace = request.namespace or cluster.namespace
+        found = await find_workload(cluster, workload.target, namespace)
+        pods = [pod for pod in await agent_pods(cluster, found) if pod.phase == "Running"]
+        if not pods:
+            raise ConfigurationError(
+                f"{found.ref} has no agent, and only the agent knows the whole environment",
+                hint=f"`devcluster up {workload.key}` installs it",
+            )
+        secret = await cluster.get("secret", secret_name(found.ref), namespace)
+        keys = Keys(secret_file(secret, "laptop.key").encode(), secret_file(secret, "agent.pub"))
+        port = parse_settings(secret)["port"]  # the file may say another one by now
+        address = AgentAddress(namespace, pods[0].name, port)
+        async with open_agent(Ways(), cluster.upgrade_target, address, keys, timeout=15) as link:
+            facts = await link.inspect()
+        if raw:
+            return facts.environment
+        services = tuple(
+            item["metadata"]["name"] for item in (await cluster.list("service", namespace)).items
+        )
+        images = await _image_environment(cluster, request, namespace)
+    made = local_environment(facts.environment, workload, services, namespace, images)
+    return made.variables
+
+
+async def _image_environment(cluster: Cluster, request: Request, namespace: str) -> ImageEnvironment:
+    """The variables of another image, from Docker; none if the pod's own image runs."""
+    workload, project = request.wanted[0], request.project
+    if workload.image is None or project is None:
+        return SAME_IMAGE
+    from devcluster.edge.docker.engine import open_engine  # half of the time of `list`
+    from devcluster.run.cluster.wanted import read_wanted
+
+    async with open_engine() as engine:
+        return (await read_wanted(cluster, engine, project, workload, namespace)).image_environment

@@ -1,0 +1,69 @@
+"""``logs``, ``exec``, ``restart``: they need Docker and, for ``restart``, the host process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from devcluster.edge.docker.engine import ContainerInfo, Engine, open_engine
+from devcluster.edge.kube.cluster import open_cluster
+from devcluster.errors import ConfigurationError
+from devcluster.run.host.logs import Show, follow_container
+from devcluster.run.host.socket import AbsentError, ask
+from devcluster.run.place import Place, place_of
+from devcluster.run.report import Report
+from devcluster.run.request import Request
+
+
+async def find_place(request: Request) -> Place:
+    """The place of the file's project."""
+    assert request.project is not None
+    async with open_cluster(request.context, timeout=request.timeout) as cluster:
+        namespace = request.namespace or cluster.namespace
+        return place_of(cluster.context, namespace, request.project.name, request.environ)
+
+
+async def logs(request: Request, *, follow: bool, show: Show) -> None:
+    """Of the named workloads, or else of all that have a container."""
+    place = await find_place(request)
+    async with open_engine() as engine:
+        here = {item.key for item in await engine.list_project(place.id) if item.role == "workload"}
+        wanted = [it.key for it in request.wanted if it.key in here or request.only or not here]
+        containers = [await _container(engine, place, key) for key in wanted]
+        await asyncio.gather(
+            *(follow_container(engine, item.id, item.key, show, follow=follow) for item in containers)
+        )
+
+
+async def run_command(request: Request, words: Sequence[str], *, terminal: bool) -> int:
+    """CMD's own exit code."""
+    place = await find_place(request)
+    async with open_engine() as engine:
+        container = await _container(engine, place, request.only[0])
+        if not container.running:
+            raise ConfigurationError(
+                f"the local container of {container.key} is not running ({container.state})"
+            )
+        return await engine.exec_in(container.id, words, tty=terminal)
+
+
+async def restart(request: Request, report: Report) -> dict[str, Any]:
+    place = await find_place(request)
+    try:
+        return await ask(
+            place.socket,
+            {"do": "restart", "workload": request.only[0], "timeout": request.deadline.left()},
+            report,
+        )
+    except AbsentError as error:
+        raise ConfigurationError(
+            f"{request.only[0]} is not attached", hint=f"`devcluster up {request.only[0]}` starts it"
+        ) from error
+
+
+async def _container(engine: Engine, place: Place, key: str) -> ContainerInfo:
+    for item in await engine.list_project(place.id):
+        if item.key == key and item.role == "workload":
+            return item
+    raise ConfigurationError(f"{key} has no local container", hint=f"`devcluster up {key}` creates one")

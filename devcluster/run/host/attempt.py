@@ -1,0 +1,29 @@
+"""What is told of a failure: of one that changed nothing the cause alone, else that everything was put back.
+
+What stops an `up` half-way and was put back ends with 1, whoever is to blame: a script that sees 4 or 5 may
+take it that nothing had begun.  The cause is in the text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from devcluster.errors import DevclusterError, FailedError, HeldError, LeftoverError
+from devcluster.run.cluster.install import BusyError
+
+
+@dataclass(slots=True)
+class Attempt:
+    """``begun``: something may have been changed, so that there is something to put back."""
+
+    begun: bool
+
+    def begin(self) -> None:
+        self.begun = True
+
+
+def told(cause: DevclusterError, put_back: str) -> DevclusterError:
+    """*cause* and that *put_back*; a conflict says itself what became of it."""
+    if isinstance(cause, HeldError | BusyError | LeftoverError):
+        return cause
+    return FailedError(f"{cause}; {put_back}", hint=cause.hint)

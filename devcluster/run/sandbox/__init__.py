@@ -1,1 +1,0 @@
-"""The throwaway Kubernetes: its image, its place, its start and end; the example in it."""

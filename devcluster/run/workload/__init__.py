@@ -1,1 +1,0 @@
-"""The cluster's half of one workload: what was read, agent in, agent out, who holds it."""

@@ -1,0 +1,1 @@
+"""A throwaway Kubernetes, and the examples in it."""
