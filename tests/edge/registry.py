@@ -78,11 +78,15 @@ def unpacked(archive: bytes) -> list[bytes]:
         return [read(name) for name in (manifest["Config"], *manifest["Layers"])]
 
 
-def renamed(archive: bytes, tag: str, label: str) -> bytes:
-    """The same image with a label more, and so with another id, called *tag*."""
+def renamed(archive: bytes, tag: str, label: str, layer: bytes = b"") -> bytes:
+    """The same image with a label more, and so with another id, called *tag*; *layer*: a tar on top of it."""
     config, *layers = unpacked(archive)
     changed = json.loads(config)
     changed["config"]["Labels"] = {"test": label}
+    if layer:
+        layers.append(layer)
+        changed["rootfs"]["diff_ids"].append(f"sha256:{hashlib.sha256(layer).hexdigest()}")
+        changed.pop("history", None)
     text = json.dumps(changed).encode()
     name = f"{hashlib.sha256(text).hexdigest()}.json"
     names = [f"{number}.tar" for number in range(len(layers))]

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
-
-from tests.edge.cluster_world import node_of
-from tests.edge.registry import renamed, serve_registry
+from tests.edge.registry import serve_registry
+from tests.scenarios.own_image import is_here, own_image
 from tests.scenarios.world import World
 
 
@@ -61,42 +58,23 @@ async def test_a_plan_is_what_up_does_then(world: World) -> None:
 
 async def test_an_image_that_is_not_here_is_pulled_by_up_and_by_nothing_else(world: World) -> None:
     """The pod's, of which the laptop knows nothing but the name; the node has it."""
-    node = node_of(Path(world.environ["KUBECONFIG"]))
-    images = ("exec", "-i", node, "ctr", "-n", "k8s.io", "images")
-    with serve_registry() as registry:
+    with serve_registry() as registry, own_image(world, registry.reference, here=False) as archive:
         image = registry.reference
-        archive = renamed((await _docker("save", world.app))[1], image, world.namespace)
-        assert (await _docker(*images, "import", "-", given=archive))[0] == 0
         await world.deploy(container={"image": image, "imagePullPolicy": "IfNotPresent"})
         registry.put(archive)
-        try:
-            await _pulled_by_up_alone(world, image)
-        finally:
-            await _docker("rmi", image)
-            await _docker(*images, "rm", image)
-        assert registry.asked
+        row = (await world.devcluster("plan", "-o", "json")).json["workloads"][0]
+        steps = [it["step"] for it in row["steps"]]
+        assert steps[0] == f"pull image {image}"
+        assert steps[1].startswith("publish the agent")
+        said = f"until `up` has pulled image {image}, its command and its stop signal are unknown"
+        assert said in row["notes"][-1]
+        assert not is_here(image)
+        assert registry.asked == []
 
-
-async def _pulled_by_up_alone(world: World, image: str) -> None:
-    row = (await world.devcluster("plan", "-o", "json")).json["workloads"][0]
-    steps = [it["step"] for it in row["steps"]]
-    assert steps[0] == f"pull image {image}"
-    assert steps[1].startswith("publish the agent")
-    said = f"until `up` has pulled image {image}, its command and its stop signal are unknown"
-    assert said in row["notes"][-1]
-    assert (await _docker("image", "inspect", image))[0] != 0
-    done = await world.devcluster("up", "-d")
-    assert f"[web] pulling {image}\n" in done.stderr
-    assert f"[web] pulled {image}\n" in done.stderr
-    assert done.stderr.index("pulled") < done.stderr.index("publish the agent")
-    await world.until_who("local")
-    assert await _plan(world) == {"web": ("unchanged", 0)}
-    await world.devcluster("down")
-
-
-async def _docker(*words: str, given: bytes = b"") -> tuple[int | None, bytes]:
-    """Its exit code and output."""
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec("docker", *words, stdin=pipe, stdout=pipe, stderr=pipe)
-    out, _ = await process.communicate(given)
-    return process.returncode, out
+        done = await world.devcluster("up", "-d")
+        assert f"[web] pulling {image}\n" in done.stderr
+        assert f"[web] pulled {image}\n" in done.stderr
+        assert done.stderr.index("pulled") < done.stderr.index("publish the agent")
+        await world.until_who("local")
+        assert await _plan(world) == {"web": ("unchanged", 0)}
+        await world.devcluster("down")

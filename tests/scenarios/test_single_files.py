@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from tests.edge.cluster_world import node_of
+from tests.scenarios.own_image import own_image
 from tests.scenarios.trees import local_look, pod_files
 from tests.scenarios.world import Json, World
 
@@ -139,3 +142,72 @@ async def test_a_single_file_in_every_mode(world: World, kubeconfig: Path) -> No
     await world.devcluster("down", "-v")
     assert world.docker_leftovers() == []
     assert mine.read_text().endswith("color: mine\n")
+
+
+_LINKS = {
+    "opt/link.conf": "real.conf",
+    "opt/absolute": "/opt/link.conf2",
+    "opt/link.conf2": "../opt/deep/er.conf",
+    "opt/enabled": "/opt/available",
+    "opt/out": "../../../../opt/outside.conf",
+    "opt/dangling": "nowhere/at/all.conf",
+}
+_FILES = ("opt/real.conf", "opt/deep/er.conf", "opt/available/000.conf", "opt/outside.conf")
+_MOUNTS = ("link.conf", "absolute", "enabled/000.conf", "out", "dangling")
+
+
+def _layer() -> bytes:
+    """What an image has where its pod mounts single files: links, to files, over a directory, to nowhere."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name in _FILES:
+            entry = tarfile.TarInfo(name)
+            entry.size = len("the image's")
+            tar.addfile(entry, io.BytesIO(b"the image's"))
+        for name, target in _LINKS.items():
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = tarfile.SYMTYPE, target
+            tar.addfile(entry)
+    return buffer.getvalue()
+
+
+@pytest.mark.slow
+async def test_a_file_mounted_where_the_image_has_a_link_is_that_file(world: World, kubeconfig: Path) -> None:
+    image = f"registry.test/links:{world.namespace}"
+    with own_image(world, image, layer=_layer()):
+        await _mount_over_links(world, image)
+        theirs = (await pod_files(world, node_of(kubeconfig))).look("/opt")
+        here = await local_look(world, "/opt")
+        await world.devcluster("down")
+    facts = ("mode", "link", "sha256")
+    assert [{name: seen.get(name) for name in facts} for seen in here.values()] == [
+        {name: seen.get(name) for name in facts} for seen in theirs.values()
+    ]
+    texts = {path: seen["sha256"] for path, seen in here.items() if "sha256" in seen}
+    assert texts == {
+        f"/opt/{path}": _hash(f"mounted at {name}")
+        for path, name in {
+            "real.conf": "link.conf",
+            "deep/er.conf": "absolute",
+            "available/000.conf": "enabled/000.conf",
+            "outside.conf": "out",
+            "nowhere/at/all.conf": "dangling",
+        }.items()
+    }
+    assert {path: seen["link"] for path, seen in here.items() if "link" in seen} == {
+        f"/{path}": target for path, target in _LINKS.items()
+    }
+
+
+async def _mount_over_links(world: World, image: str) -> None:
+    keys = {name: name.replace("/", "-") for name in _MOUNTS}
+    data = {key: f"mounted at {name}" for name, key in keys.items()}
+    await world.cluster.create(
+        "configmap", {"metadata": {"name": "settings"}, "data": data}, world.namespace, manager="tester"
+    )
+    mounts = [{"name": "c", "mountPath": f"/opt/{name}", "subPath": key} for name, key in keys.items()]
+    container = {"image": image, "imagePullPolicy": "Never", "volumeMounts": mounts}
+    await world.deploy(
+        container=container, pod={"volumes": [{"name": "c", "configMap": {"name": "settings"}}]}
+    )
+    await world.devcluster("up", "-d")

@@ -75,6 +75,33 @@ func TestFilesScan(t *testing.T) {
 	}
 }
 
+func TestFilesFollowsTheLinksToAMount(t *testing.T) {
+	base := t.TempDir()
+	for _, err := range []error{
+		os.MkdirAll(filepath.Join(base, "etc/real"), 0o755),
+		os.WriteFile(filepath.Join(base, "etc/real/app.conf"), []byte("mounted"), 0o644),
+		os.Symlink(filepath.Join(base, "etc/real"), filepath.Join(base, "etc/enabled")),
+		os.Symlink("enabled/app.conf", filepath.Join(base, "etc/link")),
+		os.Symlink(filepath.Join(base, "etc/link"), filepath.Join(base, "link")),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	mounted := serve(t, filepath.Join(base, "etc/real/app.conf"))
+	for _, mount := range []string{"link", "etc/link", "etc/enabled/app.conf"} {
+		root := filepath.Join(base, mount)
+		out, reason, status := mounted.files(t, `{"do":"scan","root":"`+root+`"}`)
+		if !strings.Contains(out, `"path":".","type":"f"`) || status != 0 {
+			t.Errorf("%s: scan %s, status %d %s", mount, out, status, reason)
+		}
+		out, reason, status = mounted.files(t, `{"do":"pack","root":"`+root+`"}`)
+		if !strings.Contains(out, "mounted") || status != 0 {
+			t.Errorf("%s: %d bytes, status %d %s", mount, len(out), status, reason)
+		}
+	}
+}
+
 func TestFilesPacksWhatHasNoUTF8Name(t *testing.T) {
 	root := mount(t)
 	if err := os.WriteFile(filepath.Join(root, "caf\xe9"), []byte("coffee"), 0o644); err != nil {
