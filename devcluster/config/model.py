@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["deployment", "statefulset", "daemonset", "replicaset"]
+KindName = Literal["deployment", "statefulset", "daemonset"]
 Order = Literal["start-first", "stop-first"]
 Take = Literal["front", "direct"]
 Mode = Literal["replace", "intercept", "ingest"]
@@ -46,7 +46,7 @@ class Target:
     """``kind/name/container``; None if the file leaves it to the cluster."""
 
     name: str
-    kind: Kind | None = None
+    kind: KindName | None = None
     container: str | None = None
 
 

@@ -17,6 +17,7 @@ from devcluster.plan.steps import (
     PatchService,
     PatchTemplate,
     PublishAgent,
+    RestoreFields,
     RestoreService,
     WriteSecret,
 )
@@ -48,6 +49,8 @@ from devcluster.rules.cluster.template import (
 )
 from devcluster.rules.container.image import ImageFacts
 from devcluster.rules.container.ports import PortKey, container_port, service_port
+from devcluster.rules.kinds.table import kind_of
+from devcluster.rules.rolling import is_held
 
 Json = dict[str, Any]
 
@@ -107,6 +110,7 @@ class InstallPlan:
     fronts: tuple[FrontPort, ...]
     moves: tuple[PortMove, ...]
     adopted: bool
+    rolling: Json = field(default_factory=dict)  # fields of its spec that the roll-out needs otherwise
     notes: tuple[str, ...] = ()
 
     @property
@@ -159,9 +163,10 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
     )
     moves = plan_moves(found, fronts) if wish.take == "front" else ()
     adopted = _fits(observed, wrapped, settings, pending=wish.pending)
-    steps = _steps(observed, chunks, moves, adopted)
+    rolling = {} if adopted else kind_of(observed.ref).rolling(observed.object)
+    steps = _steps(observed, chunks, moves, adopted, rolling)
     notes = _notes(found, wish)
-    return InstallPlan(observed, wish, steps, base, wrapped, settings, fronts, moves, adopted, notes)
+    return InstallPlan(observed, wish, steps, base, wrapped, settings, fronts, moves, adopted, rolling, notes)
 
 
 def base_template(observed: Observed) -> Json:
@@ -214,7 +219,7 @@ def _volumes(template: Json) -> set[str]:
 
 
 def _steps(
-    observed: Observed, chunks: tuple[str, ...], moves: tuple[PortMove, ...], adopted: bool
+    observed: Observed, chunks: tuple[str, ...], moves: tuple[PortMove, ...], adopted: bool, rolling: Json
 ) -> tuple[InstallStep, ...]:
     ref, space = observed.ref, observed.ref.namespace
     steps: list[InstallStep] = []
@@ -226,6 +231,8 @@ def _steps(
         steps += _stale(observed, moves)
         steps.append(PatchTemplate(ref, observed.container, cause))
     steps.append(AwaitPods(ref, "traffic is taken over pod by pod"))
+    if fields := _set_fields(observed, rolling):
+        steps.append(RestoreFields(ref, fields, "it was set so that every pod is replaced"))
     live = {service["metadata"]["name"]: service for service in observed.services}
     for service in sorted({move.service for move in moves}):
         mine = tuple(move for move in moves if move.service == service)
@@ -233,6 +240,13 @@ def _steps(
             continue
         steps.append(PatchService(space, service, mine, "it names the application's port by its number"))
     return tuple(steps)
+
+
+def _set_fields(observed: Observed, rolling: Json) -> tuple[str, ...]:
+    """Those that the roll-out sets, or that one before it left."""
+    known = observed.originals.rolling if observed.originals is not None else {}
+    left = known if is_held(observed.object["spec"], known) else {}
+    return tuple(sorted({*rolling, *left}))
 
 
 def _stale(observed: Observed, moves: Collection[PortMove]) -> list[RestoreService]:

@@ -8,6 +8,7 @@ from devcluster.plan.steps import (
     DeleteSecret,
     PruneHistory,
     RemoveStep,
+    RestoreFields,
     RestoreService,
     RestoreTemplate,
 )
@@ -33,6 +34,8 @@ def plan_remove(
     if originals is not None:
         steps.append(RestoreTemplate(ref, originals.container, "it starts the application by the agent"))
         steps.append(AwaitRollout(ref, "the pods with an agent must be gone first"))
+        if originals.rolling:
+            steps.append(RestoreFields(ref, tuple(sorted(originals.rolling)), "every pod has been replaced"))
         steps.append(PruneHistory(ref, "`rollout undo` would bring the agent back"))
         steps.append(DeleteSecret(ref.namespace, secret_name(ref), "it is no longer needed"))
     else:

@@ -73,6 +73,17 @@ class AwaitPods:
 
 
 @dataclass(frozen=True, slots=True)
+class RestoreFields:
+    ref: WorkloadRef
+    fields: tuple[str, ...]
+    cause: str
+    undo: str = ""
+
+    def __str__(self) -> str:
+        return f"put {' and '.join(self.fields)} of {self.ref} back"
+
+
+@dataclass(frozen=True, slots=True)
 class PatchService:
     namespace: str
     service: str
@@ -180,8 +191,18 @@ class PutBack:
         return f"put {self.title} back, as `down` does"
 
 
-InstallStep = PublishAgent | WriteSecret | RestoreService | PatchTemplate | AwaitPods | PatchService
-RemoveStep = RestoreService | RestoreTemplate | AwaitRollout | PruneHistory | DeleteSecret | DeleteAgent
+InstallStep = (
+    PublishAgent | WriteSecret | RestoreService | PatchTemplate | AwaitPods | RestoreFields | PatchService
+)
+RemoveStep = (
+    RestoreService
+    | RestoreTemplate
+    | AwaitRollout
+    | RestoreFields
+    | PruneHistory
+    | DeleteSecret
+    | DeleteAgent
+)
 
 
 def render_steps(steps: Iterable[Step]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from devcluster.config.model import Target
-from devcluster.edge.kube.agent import AgentBinary, load_binary
+from devcluster.edge.kube.agent import load_binary
 from devcluster.edge.kube.cluster import open_cluster
 from devcluster.edge.kube.workload import agent_pods, find_workload
 from devcluster.errors import ClusterError, FailedError, HeldError, LeftoverError
@@ -31,9 +31,6 @@ from tests.edge.cluster_world import (
     IMAGE,
     World,
     deployment,
-    find_binary,
-    load_images,
-    open_world,
     token_of,
     write_config,
 )
@@ -55,25 +52,6 @@ def kill_at(step: int) -> Callable[[Progress], None]:
             raise Killed
 
     return report
-
-
-@pytest.fixture(scope="session")
-def binary() -> AgentBinary:
-    return find_binary()
-
-
-@pytest.fixture(scope="session")
-def images(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    load_images(kubeconfig, tmp_path_factory.mktemp("images"))
-
-
-@pytest.fixture
-async def world(
-    kubeconfig: Path, images: None, binary: AgentBinary, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[World]:
-    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
-    async with open_world(binary) as world:
-        yield world
 
 
 def owners(item: Json) -> str:

@@ -7,11 +7,22 @@ from pathlib import Path
 import yaml
 
 from devcluster.rules.cluster.rights import RIGHTS
+from devcluster.rules.kinds.table import KINDS
 from tests.scenarios.limited import limit, missing, rules_of, take_away
 from tests.scenarios.world import World
 
 # Upgrades, which are no requests of this kind; and what is asked for only where a pod does not start.
 _OTHERWISE = {"get pods/proxy", "get pods/portforward", "create pods/portforward", "get pods/log"}
+# For workloads of other kinds, which have scenarios of their own.
+_OTHERWISE |= {
+    f"{verb} {row.plural}"
+    for row in KINDS.values()
+    if row.name != "deployment"
+    for verb in ("patch", "watch")
+}
+_OTHERWISE |= {f"{verb} controllerrevisions" for verb in ("list", "patch", "delete", "create")} | {
+    "delete pods"
+}
 # Asked for where they may be, for a warning or a check alone, or granted to everybody by the API server.
 _EXTRA = {
     "list nodes",
@@ -19,8 +30,6 @@ _EXTRA = {
     "list verticalpodautoscalers",
     "list scaledobjects",
     "list networkpolicies",
-    "list statefulsets",
-    "list daemonsets",
     "list jobs",
     "list cronjobs",
     "create selfsubjectaccessreviews",

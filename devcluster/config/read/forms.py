@@ -9,18 +9,17 @@ import ipaddress
 import re
 from typing import Any, Literal
 
-from devcluster.config.model import Kind, Mount, Publish, Target
+from devcluster.config.model import KindName, Mount, Publish, Target
 
-_KINDS: dict[str, Kind] = {
+_KINDS: dict[str, KindName] = {
     "deployment": "deployment",
     "deploy": "deployment",
     "statefulset": "statefulset",
     "sts": "statefulset",
     "daemonset": "daemonset",
     "ds": "daemonset",
-    "replicaset": "replicaset",
-    "rs": "replicaset",
 }
+_REFUSED = ("replicaset", "rs", "pod", "po", "job", "cronjob", "cj")
 KINDS = tuple(_KINDS)
 KIND_NAMES = tuple(dict.fromkeys(_KINDS.values()))
 NAMED = r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?"
@@ -44,8 +43,11 @@ def parse_target(text: str) -> Target:
         raise ValueError("expected kind/name/container, kind/name or name")
     if len(parts) == 1:
         return Target(parts[0])
+    known = f"{', '.join(KIND_NAMES[:-1])} or {KIND_NAMES[-1]}"
+    if parts[0] in _REFUSED:
+        raise ValueError(f"expected the {known} that it belongs to: a {parts[0]} can have no agent")
     if parts[0] not in _KINDS:
-        raise ValueError("expected deployment, statefulset, daemonset or replicaset before the first /")
+        raise ValueError(f"expected {known} before the first /")
     return Target(parts[1], _KINDS[parts[0]], parts[2] if len(parts) == 3 else None)
 
 

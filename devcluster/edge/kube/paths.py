@@ -43,8 +43,6 @@ RESOURCES = {row.name: Resource(row.prefix, row.plural, row.title) for row in KI
     "namespace": Resource("/api/v1", "namespaces", "Namespace", namespaced=False),
     "node": Resource("/api/v1", "nodes", "Node", namespaced=False),
     "replicaset": Resource("/apis/apps/v1", "replicasets", "ReplicaSet"),
-    "statefulset": Resource("/apis/apps/v1", "statefulsets", "StatefulSet"),
-    "daemonset": Resource("/apis/apps/v1", "daemonsets", "DaemonSet"),
     "controllerrevision": Resource("/apis/apps/v1", "controllerrevisions", "ControllerRevision"),
     "job": Resource("/apis/batch/v1", "jobs", "Job"),
     "cronjob": Resource("/apis/batch/v1", "cronjobs", "CronJob"),

@@ -10,15 +10,13 @@ from dataclasses import dataclass, field
 from devcluster.config.model import Target
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json
+from devcluster.edge.kube.paths import RESOURCES
 from devcluster.errors import ConfigurationError, NotFoundError
 from devcluster.plan.cluster import AgentPod
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.template import is_wrapped
+from devcluster.rules.kinds.refused import REFUSED, why_refused
 from devcluster.rules.kinds.table import KINDS, kind_of
-
-LISTED = (*KINDS, *(kind for kind in ("statefulset", "daemonset") if kind not in KINDS))
-_SOUGHT = (*LISTED, "replicaset")
-_BARE = ("pod", "job", "cronjob")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ def render_selector(selector: Json) -> str:
 
 async def find_workload(cluster: Cluster, target: Target, namespace: str) -> WorkloadObject:
     """The workload that *target* names.  ConfigurationError where there is none, where it can't be said
-    which is meant, or where its kind is not built yet."""
+    which is meant, or where it can have no agent."""
     found = await _candidates(cluster, target, namespace)
     if not found:
         raise await _not_found(cluster, target, namespace)
@@ -68,24 +66,25 @@ async def find_workload(cluster: Cluster, target: Target, namespace: str) -> Wor
             hint=f"say which: `target: {found[0][0]}`",
         )
     ref, item = found[0]
-    if ref.kind in _BARE:
-        raise ConfigurationError(
-            f"{ref.place} can't be replaced: nothing starts its pods anew",
-            hint=f"devcluster replaces {_built()}; put the pod into one",
-        )
-    _refuse(ref, item)
+    if ref.kind not in KINDS:
+        message, hint = why_refused(ref, await _owner(cluster, ref, item))
+        raise ConfigurationError(message, hint=hint)
+    if (refusal := kind_of(ref).refuse(item)) is not None:
+        raise ConfigurationError(f"{ref.place} {refusal.why}", hint=ref.kubectl(refusal.command))
     return WorkloadObject(ref, item["metadata"]["uid"], _container(item, target, ref), item)
 
 
-def _refuse(ref: WorkloadRef, item: Json) -> None:
-    if ref.kind not in KINDS:
-        raise ConfigurationError(f"{ref.place} is a {item['kind']}: not built yet, only {_built()} are")
-    if (refusal := kind_of(ref).refuse(item)) is not None:
-        raise ConfigurationError(f"{ref.place} {refusal.why}", hint=ref.kubectl(refusal.command))
-
-
-def _built() -> str:
-    return " and ".join(f"{row.title}s" for row in KINDS.values())
+async def _owner(cluster: Cluster, ref: WorkloadRef, item: Json) -> WorkloadRef | None:
+    """What controls it in the end; None where nothing does that is known here."""
+    owners = item["metadata"].get("ownerReferences") or []
+    owner = next((one for one in owners if one.get("controller")), None)
+    if owner is None or (kind := owner["kind"].lower()) not in RESOURCES:
+        return None
+    above = WorkloadRef(kind, ref.namespace, owner["name"])
+    with contextlib.suppress(ForbiddenError):
+        if kind not in KINDS and (found := await cluster.find(*above.path)) is not None:
+            return await _owner(cluster, above, found) or above
+    return above
 
 
 async def find_kinds(cluster: Cluster, target: Target, namespace: str) -> tuple[WorkloadRef, ...]:
@@ -100,16 +99,20 @@ async def _candidates(cluster: Cluster, target: Target, namespace: str) -> list[
         ref = WorkloadRef(target.kind, namespace, target.name)
         item = await cluster.find(*ref.path)
         return [(ref, item)] if item is not None else []
-    found = []
-    for kind in (*_SOUGHT, *_BARE):
+    found: list[tuple[WorkloadRef, Json]] = []
+    refused: list[ForbiddenError] = []
+    for kind in (*KINDS, *REFUSED):
+        if kind in REFUSED and found:
+            break
         try:
             item = await cluster.find(kind, target.name, namespace)
-        except ForbiddenError:
-            if kind in KINDS:  # the Role gives no more than what can be replaced
-                raise
+        except ForbiddenError as error:  # a Role may be for one kind alone
+            refused += [error] if kind in KINDS else []
             continue
         if item is not None:
             found.append((WorkloadRef(kind, namespace, target.name), item))
+    if refused and not found:
+        raise refused[0]
     return found
 
 
@@ -118,7 +121,7 @@ async def _not_found(cluster: Cluster, target: Target, namespace: str) -> Config
     wanted = f"{target.kind}/{target.name}" if target.kind else target.name
     if not names:
         await check_namespace(cluster, namespace)
-    kinds = target.kind or ", ".join(_SOUGHT)
+    kinds = target.kind or ", ".join(KINDS)
     short = {name.partition("/")[2]: name for name in names}
     near = [short[name] for name in difflib.get_close_matches(target.name, list(short), n=3, cutoff=0.5)]
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(names[:10]) or 'none'}"
@@ -138,13 +141,26 @@ async def check_namespace(cluster: Cluster, namespace: str) -> None:
             ) from error
 
 
+async def list_all(cluster: Cluster, namespace: str) -> list[tuple[WorkloadRef, Json]]:
+    """Every workload that can have an agent, kind by kind.  ForbiddenError where no kind may be listed."""
+    found: list[tuple[WorkloadRef, Json]] = []
+    refused: list[ForbiddenError] = []
+    for kind in KINDS:
+        try:
+            items = (await cluster.list(kind, namespace)).items
+        except ForbiddenError as error:  # a Role may be for one kind alone
+            refused.append(error)
+            continue
+        found += [(WorkloadRef(kind, namespace, item["metadata"]["name"]), item) for item in items]
+    if len(refused) == len(KINDS):
+        raise refused[0]
+    return found
+
+
 async def _names(cluster: Cluster, namespace: str) -> list[str]:
-    names = []
-    for kind in LISTED:
-        with contextlib.suppress(ForbiddenError):
-            listing = await cluster.list(kind, namespace)
-            names += [f"{kind}/{item['metadata']['name']}" for item in listing.items]
-    return sorted(names)
+    with contextlib.suppress(ForbiddenError):
+        return sorted(str(ref) for ref, _ in await list_all(cluster, namespace))
+    return []
 
 
 def _container(item: Json, target: Target, ref: WorkloadRef) -> str:

@@ -25,7 +25,7 @@ from devcluster.rules.container.ports import declared_ports
 from devcluster.rules.kinds.table import kind_of
 
 Json = dict[str, Any]
-Subject = Literal["away", "autoscaler", "data", "controller", "policy", "datagrams"]
+Subject = Literal["away", "mixed", "autoscaler", "data", "controller", "policy", "datagrams"]
 
 _LONGEST = 600.0  # seconds; longer than that is not a start, but a readiness that came back
 
@@ -72,6 +72,7 @@ def find_cautions(seen: Circumstances) -> tuple[Caution, ...]:
     """Every warning for this workload, the most surprising first."""
     rules: tuple[Callable[[Circumstances], list[Caution]], ...] = (
         _away,
+        _mixed,
         _controllers,
         _autoscalers,
         _policies,
@@ -89,6 +90,17 @@ def _away(seen: Circumstances) -> list[Caution]:
     last = f" ({took:.0f} s last time)" if took is not None else ""
     text = f"{seen.title} will be down while it restarts{last}, because {why}. `down` restarts it again."
     return [Caution("away", text)]
+
+
+def _mixed(seen: Circumstances) -> list[Caution]:
+    held = kind_of(seen.ref).mixed(seen.object) if seen.rolls else ""
+    if not held:
+        return []
+    text = (
+        f"{seen.title} keeps some of its pods on a former template ({held}): `up` gives all of them the "
+        "newest one, and they stay on it after `down`"
+    )
+    return [Caution("mixed", text)]
 
 
 def _start_time(pods: Sequence[Json]) -> float | None:

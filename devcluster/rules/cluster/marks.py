@@ -21,6 +21,7 @@ from devcluster.rules.cluster.services import PortMove
 from devcluster.rules.cluster.template import is_wrapped
 from devcluster.rules.cluster.undo import Restored, restore
 from devcluster.rules.container.ports import PortKey
+from devcluster.rules.rolling import Rolling
 
 Json = dict[str, Any]
 
@@ -84,6 +85,7 @@ class Originals:
     moves: tuple[PortMove, ...] = ()
     managers: Mapping[str, list[Json]] = field(default_factory=dict)
     available: bool = True  # whether it answered before us; what did not need not afterwards
+    rolling: Rolling = field(default_factory=dict)  # what else was set while roll-outs of ours ran
     former: Json | None = None  # template and wrapped of the wrapping before this one
 
 
@@ -193,6 +195,7 @@ def parse_originals(secret: Json) -> Originals | None:
     data = json.loads(text)
     ref = WorkloadRef(data.pop("kind"), secret["metadata"]["namespace"], data.pop("name"))
     data.pop("namespace", None)
+    data["rolling"] = {name: (pair[0], pair[1]) for name, pair in data.get("rolling", {}).items()}
     data["revisions"] = {name: (pair[0], pair[1]) for name, pair in data["revisions"].items()}
     data["moves"] = tuple(PortMove(**move | {"port": PortKey(move["port"])}) for move in data["moves"])
     return Originals(ref=ref, **data)

@@ -14,6 +14,9 @@ from typing import Any
 
 import jinja2
 
+from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.rules.kinds.table import KINDS, kind_of
+
 Json = dict[str, Any]
 
 
@@ -36,6 +39,7 @@ class Right:
 _ALL = "everything"
 _LATER = "changes are seen a second later"  # it is read again and again
 _SETS = "devcluster's ReplicaSets and the history's numbers"
+_OTHERS = "workloads of other kinds"
 _LOOK = "status, logs, exec, env and leave, for what is already attached"
 
 
@@ -53,7 +57,7 @@ RIGHTS: tuple[Right, ...] = (
     *_rights(
         "apps",
         "deployments",
-        ("list", "find the workloads", f"{_ALL} except list; {_LATER}"),
+        ("list", "find the workloads", f"{_ALL}, but list leaves them out; {_LATER}"),
         ("watch", "wait for roll-outs, notice changes of the template", f"{_ALL}; {_LATER}"),
         needed=False,
     ),
@@ -64,10 +68,39 @@ RIGHTS: tuple[Right, ...] = (
         ("patch", "keep the history as it was", "up and leave; down leaves the history's numbers"),
         ("delete", "leave no trace in the history", f"up and leave; down leaves {_SETS}"),
     ),
+    *(
+        right
+        for row in KINDS.values()
+        if row.plural != "deployments"
+        for right in _rights(
+            "apps",
+            row.plural,
+            ("get", "read the workload", _OTHERS),
+            ("patch", "install and remove the agent", _OTHERS),
+            ("list", "find the workloads", f"{_ALL}, but list leaves them out; {_LATER}"),
+            ("watch", "wait for roll-outs, notice changes of the template", f"{_ALL}; {_LATER}"),
+            needed=False,
+        )
+    ),
+    *_rights(
+        "apps",
+        "controllerrevisions",
+        ("list", "know the history of StatefulSets and DaemonSets", _OTHERS),
+        ("patch", "keep the history as it was", _OTHERS),
+        ("delete", "leave no trace in the history", _OTHERS),
+        ("create", "keep a release that was made meanwhile in the history", _OTHERS),
+        needed=False,
+    ),
     *_rights(
         "",
         "pods",
         ("list", "find the pods", "list"),
+    ),
+    *_rights(
+        "",
+        "pods",
+        ("delete", "replace a pod of a StatefulSet that is not ready: its controller does not", _OTHERS),
+        needed=False,
     ),
     *_rights(
         "",
@@ -143,9 +176,6 @@ RIGHTS: tuple[Right, ...] = (
 
 _WORKLOAD, _SECRET, _ANY = "workload", "secret", ""
 _UP = {  # what `up` uses each time before traffic flows, and of which object
-    "get deployments": _WORKLOAD,
-    "patch deployments": _WORKLOAD,
-    "list replicasets": _ANY,
     "list pods": _ANY,
     "list services": _ANY,
     "get secrets": _SECRET,
@@ -164,10 +194,12 @@ class Wanted:
     name: str = ""
 
 
-def wanted_for_up(workload: str, secret: str, services: Iterable[str]) -> tuple[Wanted, ...]:
+def wanted_for_up(ref: WorkloadRef, secret: str, services: Iterable[str]) -> tuple[Wanted, ...]:
     """Without one of them ``up`` would stop half-way.  *services*: those that it patches."""
-    names = {_WORKLOAD: workload, _SECRET: secret, _ANY: ""}
-    found = [Wanted(right, names[_UP[str(right)]]) for right in RIGHTS if str(right) in _UP]
+    names, row = {_WORKLOAD: ref.name, _SECRET: secret, _ANY: ""}, kind_of(ref)
+    uses = _UP | {f"{verb} {row.plural}": _WORKLOAD for verb in ("get", "patch")}
+    uses |= {f"list {row.history.resource}s": _ANY}
+    found = [Wanted(right, names[uses[str(right)]]) for right in RIGHTS if str(right) in uses]
     patching = [right for right in RIGHTS if str(right) in ("get services", "patch services")]
     return (*found, *(Wanted(right, name) for name in services for right in patching))
 

@@ -21,8 +21,7 @@ from devcluster.rules.kinds.table import KINDS
 
 Json = dict[str, Any]
 
-_OTHERS = ("statefulset", "daemonset", "replicaset", "job", "cronjob")
-TEMPLATED = (*KINDS, *(kind for kind in _OTHERS if kind not in KINDS))
+TEMPLATED = (*KINDS, "replicaset", "job", "cronjob")
 _SPOKEN_FOR = ("Deployment", "CronJob")  # who made it has a template of its own
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from devcluster.config.model import Order
 from devcluster.rules.cluster.memory import MEMORY
 from devcluster.rules.kinds.kind import NO_PODS, Done, Kind, Refusal, Sight, Stuck, Verdict, Waiting
-from devcluster.rules.kinds.pods import ends, of_side, pod_failure, pod_wait, runs, staying
+from devcluster.rules.kinds.pods import find_failed, is_seen, of_side, runs, share, staying, tell_waiting
 from devcluster.rules.kinds.replicasets import REPLICASETS
 
 Json = dict[str, Any]
@@ -46,18 +46,10 @@ def _gap(item: Json) -> str:
     if strategy.get("type") == "Recreate":
         return "its strategy is Recreate"
     rolling, replicas = strategy.get("rollingUpdate") or {}, _replicas(item)
-    surge = _share(rolling.get("maxSurge", "25%"), replicas, up=True)
-    gone = _share(rolling.get("maxUnavailable", "25%"), replicas, up=False)
+    surge = share(rolling.get("maxSurge", "25%"), replicas, up=True)
+    gone = share(rolling.get("maxUnavailable", "25%"), replicas, up=False)
     gone = gone or (surge == 0)  # or it could not go on at all: the controller's rule
     return "its maxUnavailable lets all of its pods stop at once" if gone >= replicas and not surge else ""
-
-
-def _share(value: int | str, of: int, *, up: bool) -> int:
-    """An absolute number or a percentage, rounded as the controller does."""
-    if isinstance(value, int) or not value.endswith("%"):
-        return int(value)
-    part = int(value[:-1]) * of
-    return -(-part // 100) if up else part // 100
 
 
 def judge_deployment(sight: Sight) -> Verdict:
@@ -67,15 +59,9 @@ def judge_deployment(sight: Sight) -> Verdict:
     return _stuck(sight) or Waiting(_waits_for(sight))
 
 
-def _seen(sight: Sight) -> bool:
-    """Whether the controller's words are about what was written last."""
-    observed = (sight.object.get("status") or {}).get("observedGeneration", 0)
-    return bool(observed >= sight.object["metadata"]["generation"])
-
-
 def _done(sight: Sight) -> bool:
     status, wanted = sight.object.get("status") or {}, _replicas(sight.object)
-    if not _seen(sight) or status.get("updatedReplicas", 0) != wanted:
+    if not is_seen(sight.object) or status.get("updatedReplicas", 0) != wanted:
         return False
     live = staying(sight.pods)
     new = of_side(live, sight.wrapped)
@@ -87,11 +73,9 @@ def _done(sight: Sight) -> bool:
 def _stuck(sight: Sight) -> Stuck | None:
     if sight.object["spec"].get("paused"):
         return Stuck("it is paused", command="rollout resume")
-    for pod in of_side(sight.pods, sight.wrapped):
-        reason = "" if ends(pod) else pod_failure(pod, sight.container, patient=not sight.ready)
-        if reason:
-            return Stuck(reason, pod["metadata"]["name"])
-    for item in conditions(sight.object) if _seen(sight) else ():
+    if (failed := find_failed(sight, of_side(sight.pods, sight.wrapped))) is not None:
+        return failed
+    for item in conditions(sight.object) if is_seen(sight.object) else ():
         # "too late" is taken away only when something has moved; a refusal of before may be of our own pods
         if item in sight.stale and (item["type"] == "Progressing" or not sight.wrapped):
             continue
@@ -109,19 +93,14 @@ def conditions(item: Json) -> tuple[Json, ...]:
 
 
 def _waits_for(sight: Sight) -> str:
-    wanted = _replicas(sight.object)
-    new = of_side(staying(sight.pods), sight.wrapped)
-    if not _seen(sight):
+    if not is_seen(sight.object):
         return "its controller has not seen the change yet"
-    parts = [f"{len(new)} of {wanted} new pods are there"] if len(new) < wanted else []
-    waits = [(pod["metadata"]["name"], pod_wait(pod)) for pod in new]
-    parts += [f"pod {name} {wait}" for name, wait in waits if wait]
-    parts += [str(it["message"]) for it in conditions(sight.object) if _complains(it) and not new]
-    old = sorted(pod["metadata"]["name"] for pod in of_side(sight.pods, not sight.wrapped))
-    parts += [f"the old pods are still there ({', '.join(old)})"] if old and not parts else []
-    least = sight.object["spec"].get("minReadySeconds")
-    parts += [f"new pods must have been ready for {least} s (minReadySeconds)"] if least and not parts else []
-    return "; ".join(parts) or "its controller has not counted the new pods yet"
+    live = staying(sight.pods)
+    new, old = of_side(live, sight.wrapped), of_side(live, not sight.wrapped)
+    told = tell_waiting(sight, new, old, _replicas(sight.object))
+    return "; ".join(
+        [told, *(str(it["message"]) for it in conditions(sight.object) if _complains(it) and not new)]
+    )
 
 
 def _complains(condition: Json) -> bool:

@@ -41,9 +41,11 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """``what``: is waited for, as a sentence without its full stop."""
+    """``what`` is waited for, as a sentence without its full stop.  ``blocked``: a pod that its controller
+    will never replace, so that it must be deleted; '' for none."""
 
     what: str
+    blocked: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,15 @@ class Change:
     version: str
 
 
-HistoryStep = Delete | Change
+@dataclass(frozen=True, slots=True)
+class Make:
+    """A release that is made anew, where there is none of this name yet."""
+
+    name: str
+    body: Json = field(repr=False)
+
+
+HistoryStep = Delete | Change | Make
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +124,14 @@ class History:
 @dataclass(frozen=True, slots=True)
 class Kind:
     """``name`` as a target says it, ``title`` as Kubernetes does; ``prefix`` and ``plural``: where the API
-    has it.  ``order``: of a handover that the file does not order.  ``replicas``: pods wanted; ``available``:
-    pods that answer.  ``gap``: why no pod serves during a roll-out, '' where one does.  ``refuse``:  None
-    where it can have an agent."""
+    has it.
+
+    ``order``: of a handover that the file does not order.  ``replicas``: pods wanted; ``available``: pods
+    that answer.  ``gap``: why no pod serves during a roll-out, '' where one does.  ``refuse``:  None where it
+    can have an agent.  ``rolling``: fields of its spec that must say something else while a roll-out of ours
+    runs, or it would not reach every pod; {} for none.  ``mixed``: what keeps some of its pods on a former
+    template now, '' for nothing.  ``volumes``: what its controller adds to those of the template.
+    """
 
     name: str
     title: str
@@ -128,4 +143,7 @@ class Kind:
     refuse: Callable[[Json], Refusal | None]
     judge_rollout: Callable[[Sight], Verdict]
     history: History
+    rolling: Callable[[Json], Json] = lambda item: {}
+    mixed: Callable[[Json], str] = lambda item: ""
+    volumes: Callable[[Json], list[Json]] = lambda item: []
     prefix: str = "/apis/apps/v1"

@@ -8,10 +8,11 @@ Source: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from devcluster.rules.cluster.template import is_wrapped
+from devcluster.rules.kinds.kind import Sight, Stuck
 
 Json = dict[str, Any]
 
@@ -48,6 +49,41 @@ def runs(pod: Json) -> bool:
 
 def is_ready(pod: Json) -> bool:
     return _condition(pod, "Ready").get("status") == "True"
+
+
+def is_seen(item: Json) -> bool:
+    """Whether the controller's words in *item* are about what was written last."""
+    observed = (item.get("status") or {}).get("observedGeneration", 0)
+    return bool(observed >= item["metadata"]["generation"])
+
+
+def find_failed(sight: Sight, new: Iterable[Json]) -> Stuck | None:
+    """The first of the *new* pods that will not come; None where all may."""
+    for pod in new:
+        if reason := "" if ends(pod) else pod_failure(pod, sight.container, patient=not sight.ready):
+            return Stuck(reason, pod["metadata"]["name"])
+    return None
+
+
+def tell_waiting(sight: Sight, new: Collection[Json], old: Collection[Json], wanted: int) -> str:
+    """What a roll-out waits for, as a sentence; *new* and *old*: of the pods that stay."""
+    parts = [f"{len(new)} of {wanted} new pods are there"] if len(new) < wanted else []
+    waits = [(pod["metadata"]["name"], pod_wait(pod)) for pod in new]
+    parts += [f"pod {name} {wait}" for name, wait in waits if wait]
+    leaving = sorted(pod["metadata"]["name"] for pod in (*old, *filter(ends, sight.pods)))
+    if leaving and not parts:
+        return f"the old pods are still there ({', '.join(leaving)})"
+    if (least := sight.object["spec"].get("minReadySeconds")) and not parts:
+        return f"new pods must have been ready for {least} s (minReadySeconds)"
+    return "; ".join(parts) or "its controller has not counted the new pods yet"
+
+
+def share(value: int | str, of: int, *, up: bool) -> int:
+    """An absolute number or a percentage, rounded as the controllers do."""
+    if isinstance(value, int) or not value.endswith("%"):
+        return int(value)
+    part = int(value[:-1]) * of
+    return -(-part // 100) if up else part // 100
 
 
 def pod_failure(pod: Json, container: str, *, patient: bool) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.rules.kinds.daemonset import DAEMONSET
 from devcluster.rules.kinds.deployment import DEPLOYMENT
 from devcluster.rules.kinds.kind import Kind
+from devcluster.rules.kinds.statefulset import STATEFULSET
 
-KINDS: dict[str, Kind] = {row.name: row for row in (DEPLOYMENT,)}
+KINDS: dict[str, Kind] = {row.name: row for row in (DEPLOYMENT, STATEFULSET, DAEMONSET)}
 
 
 def kind_of(ref: WorkloadRef) -> Kind:

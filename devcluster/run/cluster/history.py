@@ -17,7 +17,7 @@ from devcluster.edge.kube.swap import Lost, Patch, Write, swap, until_won
 from devcluster.errors import ChangedError, NotFoundError
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import Originals
-from devcluster.rules.kinds.kind import Change, Delete, HistoryStep
+from devcluster.rules.kinds.kind import Change, Delete, HistoryStep, Make
 from devcluster.rules.kinds.table import kind_of
 
 _LIMIT = "{} spec.revisionHistoryLimit"
@@ -111,6 +111,9 @@ async def _step(cluster: Cluster, ref: WorkloadRef, step: HistoryStep) -> None:
                 resource_version=step.version,
                 manager=_CONTROLLER,
             )
+        case Make():
+            with contextlib.suppress(ChangedError):  # it is there already
+                await cluster.create(resource, step.body, space)
         case _:
             assert_never(step)
 

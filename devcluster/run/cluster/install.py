@@ -25,6 +25,7 @@ from devcluster.plan.steps import (
     PatchService,
     PatchTemplate,
     PublishAgent,
+    RestoreFields,
     RestoreService,
     WriteSecret,
 )
@@ -44,6 +45,7 @@ from devcluster.rules.cluster.marks import (
 )
 from devcluster.rules.cluster.services import apply_moves, undo_moves
 from devcluster.rules.cluster.template import is_wrapped
+from devcluster.rules.rolling import restore_fields, write_fields
 from devcluster.run.cluster.observe import (
     build_originals,
     observe,
@@ -157,6 +159,8 @@ class _Work:
                 await self._patch_template()
             case AwaitPods():
                 await self._await_pods()
+            case RestoreFields():
+                await self._restore_fields()
             case PatchService():
                 await self._patch_service(step.service, lambda live: apply_moves(live, step.moves, self._ref))
             case RestoreService():
@@ -247,6 +251,7 @@ class _Work:
         body = [
             {"op": "replace", "path": "/spec/template", "value": self._plan.wrapped},
             {"op": "add", "path": "/spec/revisionHistoryLimit", "value": raised_limit(self._seen)},
+            *write_fields(self._plan.rolling),
         ]
 
         def wrap(live: Json | None) -> Write:
@@ -279,6 +284,17 @@ class _Work:
             turn=self._turn,
             written=Written(originals, self._generation, not adopted, self._plan.wish.doubt),
         )
+
+    async def _restore_fields(self) -> None:
+        originals = self._originals or self._seen.originals
+        assert originals is not None
+        rolling = originals.rolling
+
+        def give_back(live: Json | None) -> Write | None:
+            operations = restore_fields(live["spec"], rolling)[0] if live is not None else []
+            return Patch(operations, "json-patch") if operations else None
+
+        await swap(self._cluster, self._ref.path, give_back)
 
     async def _patch_service(self, service: str, change: Callable[[Json], list[Json]]) -> None:
         def lead(live: Json | None) -> Write | None:

@@ -20,6 +20,7 @@ from devcluster.rules.cluster.marks import (
 )
 from devcluster.rules.cluster.sharing import TEMPLATED, other_labels
 from devcluster.rules.kinds.table import kind_of
+from devcluster.rules.rolling import remember
 from devcluster.run.cluster.history import list_releases
 
 _LIVING = "status.phase!=Failed,status.phase!=Succeeded"
@@ -57,8 +58,9 @@ async def _others(cluster: Cluster, workload: WorkloadObject) -> tuple[Mapping[s
     space = workload.ref.namespace
     pods = (await cluster.list("pod", space, fields=_LIVING, metadata_only=True)).items
     read = await asyncio.gather(*(_templated(cluster, kind, space) for kind in TEMPLATED))
-    if read[TEMPLATED.index("replicaset")] is None:  # nobody can say whose a pod is; `up` is refused then
-        pods = ()
+    history = kind_of(workload.ref).history.resource
+    if history in TEMPLATED and read[TEMPLATED.index(history)] is None:
+        pods = ()  # nobody can say which of them are the workload's; `up` is refused then
     made = [item for items in read for item in items or ()]
     return other_labels(workload.uid, pods, made)
 
@@ -94,12 +96,13 @@ def was_available(seen: Observed) -> bool:
 async def build_originals(cluster: Cluster, plan: InstallPlan, wrapped: Json) -> Originals:
     """What the Secret must hold; *wrapped* as the API server gives it back."""
     seen, old = plan.observed, plan.observed.originals
+    rolling = remember(seen.object["spec"], plan.rolling, old.rolling if old is not None else {})
     if old is not None:
         former: Json | None = None
         moves = tuple(sorted({*old.moves, *plan.moves}, key=lambda one: (one.service, one.port, one.front)))
         if old.wrapped != wrapped:
             former = {"template": old.template, "wrapped": old.wrapped}
-        return replace(old, template=plan.base, wrapped=wrapped, moves=moves, former=former)
+        return replace(old, template=plan.base, wrapped=wrapped, moves=moves, rolling=rolling, former=former)
     item, history = seen.object, kind_of(seen.ref).history
     releases = await list_releases(cluster, seen.ref, item["metadata"]["uid"])
     return Originals(
@@ -115,6 +118,7 @@ async def build_originals(cluster: Cluster, plan: InstallPlan, wrapped: Json) ->
         moves=plan.moves,
         managers=_managers(plan),
         available=was_available(seen),
+        rolling=rolling,
     )
 
 

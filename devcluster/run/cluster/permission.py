@@ -22,7 +22,7 @@ async def check_rights(cluster: Cluster, plan: InstallPlan) -> None:
         return
     seen = plan.observed
     services = sorted({move.service for move in plan.moves})
-    asked = wanted_for_up(seen.ref.name, plan.secret, services)
+    asked = wanted_for_up(seen.ref, plan.secret, services)
     try:
         granted = await _granted(cluster, seen.ref.namespace, (*asked, *lanes()))
     except ClusterError:

@@ -12,7 +12,7 @@ leaves the Secret with its keys because a number in the history may not be writt
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from devcluster.edge.kube.agent import release_agent
@@ -27,21 +27,26 @@ from devcluster.plan.steps import (
     DeleteSecret,
     PruneHistory,
     RemoveStep,
+    RestoreFields,
     RestoreService,
     RestoreTemplate,
 )
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import (
     Originals,
+    encode_files,
     orphan,
     parse_originals,
     parse_record,
+    render_originals,
     restore_template,
     secret_name,
 )
 from devcluster.rules.cluster.services import PortMove, noted_moves, noted_workload, undo_moves
 from devcluster.rules.cluster.template import is_wrapped
 from devcluster.rules.cluster.undo import Restored, restore_managers
+from devcluster.rules.kinds.table import kind_of
+from devcluster.rules.rolling import remember, restore_fields, write_fields
 from devcluster.run.cluster.history import Pruned, drop_releases, prune_history
 from devcluster.run.cluster.remaining import find_remaining, render_remedy
 from devcluster.run.cluster.rollout import RolloutError, await_rollout
@@ -85,6 +90,7 @@ class _Work:
         self._uid = ""
         self._epoch = 0
         self._restored: Json | None = None
+        self._fields: Json = {}  # of its spec, that the roll-out needs otherwise
         self._secret = secret_name(ref)
         self._refused: list[ForbiddenError] = []
         self._left: list[str] = []  # of ours, for want of a right; seen by nobody who looks for objects
@@ -101,6 +107,10 @@ class _Work:
         if secret is not None and self.originals is not None:
             self._uid = self.originals.uid
             self._epoch = parse_record(secret).epoch
+            if live is not None and live["metadata"]["uid"] == self._uid:
+                self._fields = kind_of(self._ref).rolling(live)
+                rolling = remember(live["spec"], self._fields, self.originals.rolling)
+                self.originals = replace(self.originals, rolling=rolling)
             return
         if live is not None:
             self._uid = live["metadata"]["uid"]
@@ -122,7 +132,9 @@ class _Work:
         except ForbiddenError as error:
             if isinstance(step, RestoreService | RestoreTemplate):
                 raise
-            if isinstance(step, AwaitRollout | PruneHistory):  # the Secret alone knows what it was
+            if isinstance(
+                step, AwaitRollout | RestoreFields | PruneHistory
+            ):  # the Secret alone knows what it was
                 raise LeftoverError(
                     f"the template of {self._ref.place} is restored, and then: {error.message}",
                     hint=f"{error.hint}\nthen {self._again}",
@@ -137,6 +149,8 @@ class _Work:
                 await self._restore_template()
             case AwaitRollout():
                 await self._await_rollout()
+            case RestoreFields():
+                await self._restore_fields()
             case PruneHistory():
                 await self._prune()
             case DeleteSecret():
@@ -177,6 +191,7 @@ class _Work:
 
     async def _restore_template(self) -> None:
         assert self.originals is not None
+        await self._remember(self.originals)
         originals, restored = self.originals, Restored({})
 
         def unwrap(live: Json | None) -> Write | None:
@@ -187,13 +202,40 @@ class _Work:
             restored = restore_template(originals, template)
             if restored.template == template:
                 return None
-            body = [{"op": "replace", "path": "/spec/template", "value": restored.template}]
-            return Patch(body, "json-patch")
+            body = {"op": "replace", "path": "/spec/template", "value": restored.template}
+            return Patch([body, *write_fields(self._fields)], "json-patch")
 
         live = await self._swap(self._ref.kind, self._ref.name, unwrap)
         self.kept += [f"{self._ref} {path}" for path in restored.kept]
         if live is not None and restored.template:
             self._restored = live["spec"]["template"]
+
+    async def _remember(self, originals: Originals) -> None:
+        """Somebody may have set a field since `up`, which the Secret must know before we do."""
+        if not self._fields:
+            return
+
+        def note(live: Json | None) -> Write | None:
+            if live is None or parse_originals(live) == originals:
+                return None
+            return Patch({"data": encode_files({"originals.json": render_originals(originals)})})
+
+        await self._swap("secret", self._secret, note)
+
+    async def _restore_fields(self) -> None:
+        assert self.originals is not None
+        rolling = self.originals.rolling
+        kept: tuple[str, ...] = ()
+
+        def give_back(live: Json | None) -> Write | None:
+            nonlocal kept
+            if live is None or live["metadata"]["uid"] != self._uid:
+                return None
+            operations, kept = restore_fields(live["spec"], rolling)
+            return Patch(operations, "json-patch") if operations else None
+
+        await self._swap(self._ref.kind, self._ref.name, give_back)
+        self.kept += [f"{self._ref} {name}" for name in kept]
 
     async def _await_rollout(self) -> None:
         assert self.originals is not None

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from devcluster.edge.background import running
+from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.edge.kube.workload import render_selector
-from devcluster.errors import DevclusterError, FailedError
+from devcluster.errors import ChangedError, DevclusterError, FailedError, NotFoundError
 from devcluster.rules.advice.controllers import last_writer, render_pause
 from devcluster.rules.cluster.drift import template_drift
 from devcluster.rules.cluster.identity import WorkloadRef
@@ -58,6 +59,7 @@ async def await_rollout(
     """
     waiting = "nothing was seen"
     stale: tuple[Json, ...] | None = None
+    deleted: set[str] = set()
     try:
         async with turn.deadline.bound(), contextlib.aclosing(_states(cluster, ref)) as states:
             async for item, pods in states:
@@ -71,6 +73,10 @@ async def await_rollout(
                         return
                     case Waiting():
                         waiting = verdict.what
+                        if verdict.blocked and verdict.blocked not in deleted:
+                            turn.say(ref.name, f"delete pod {verdict.blocked}: {verdict.what}")
+                            deleted.add(verdict.blocked)
+                            await _delete(cluster, ref, verdict.blocked, pods)
                     case Stuck():
                         doubt = written.doubt if written is not None else ""
                         raise await _explained(cluster, ref, container, verdict, doubt, pods)
@@ -79,9 +85,23 @@ async def await_rollout(
     except TimeoutError as error:
         raise RolloutError(
             f"{ref.place} is not rolled out after {turn.deadline.span:.0f} s: {waiting}",
-            hint=f"kubectl describe pods -n {ref.namespace}",
+            hint=f"{ref.kubectl('describe')}\nkubectl describe pods -n {ref.namespace}",
         ) from error
     raise RolloutError(f"{ref.place} is gone")
+
+
+async def _delete(cluster: Cluster, ref: WorkloadRef, name: str, pods: tuple[Json, ...]) -> None:
+    """A pod that its controller does not replace."""
+    uid = next(pod["metadata"]["uid"] for pod in pods if pod["metadata"]["name"] == name)
+    try:
+        with contextlib.suppress(NotFoundError, ChangedError):
+            await cluster.delete("pod", name, ref.namespace, uid=uid)
+    except ForbiddenError as error:
+        raise RolloutError(
+            f"pod {name} in namespace {ref.namespace} is not ready, so its controller does not replace it, "
+            f"and: {error.message}",
+            hint=f"kubectl delete pod {name} -n {ref.namespace}",
+        ) from error
 
 
 async def _states(cluster: Cluster, ref: WorkloadRef) -> AsyncGenerator[tuple[Json, tuple[Json, ...]], None]:

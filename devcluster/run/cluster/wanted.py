@@ -208,7 +208,8 @@ def _volumes(
     """From a pod that runs, since only there the service account's token is mounted; else the template."""
     spec = pods[0]["spec"] if pods else pod_spec
     mounted = next(item for item in spec["containers"] if item["name"] == target.container)
-    found = pod_volumes(mounted, spec.get("volumes") or [])
+    added = kind_of(target.ref).volumes(target.object)
+    found = pod_volumes(mounted, [*added, *(spec.get("volumes") or [])])
     covered = covered_paths(workload)
     return resolve_volumes(found, workload.volumes, workload=workload.key, covered=covered)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from devcluster.edge.agent.ssh import Keys, open_agent
-from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, open_cluster
-from devcluster.edge.kube.workload import LISTED, agent_pods, check_namespace, find_workload
+from devcluster.edge.kube.workload import agent_pods, check_namespace, find_workload, list_all
 from devcluster.edge.lane.lanes import AgentAddress
 from devcluster.edge.lane.ways import Ways
 from devcluster.errors import ConfigurationError
@@ -16,7 +15,6 @@ from devcluster.rules.cluster.marks import secret_file, secret_name
 from devcluster.rules.container.environment import local_environment
 from devcluster.rules.container.image_environment import SAME_IMAGE, ImageEnvironment
 from devcluster.rules.container.ports import PortKey, declared_ports
-from devcluster.rules.kinds.table import KINDS
 from devcluster.run.cluster.observe import parse_settings
 from devcluster.run.cluster.record import Mark, holder_row, list_marks
 from devcluster.run.request import Request
@@ -30,11 +28,8 @@ async def list_workloads(request: Request) -> tuple[str, list[Json]]:
     async with open_cluster(request.context, timeout=request.timeout) as cluster:
         namespace = request.namespace or cluster.namespace
         marks = {mark.ref: mark for mark in await list_marks(cluster, namespace)}
-        rows = []
-        for kind in LISTED:
-            for item in await _list_kind(cluster, kind, namespace):
-                ref = WorkloadRef(kind, namespace, item["metadata"]["name"])
-                rows.append(_list_row(ref, item, marks.get(ref)))
+        found = await list_all(cluster, namespace)
+        rows = [_list_row(ref, item, marks.get(ref)) for ref, item in found]
         if not rows:
             await check_namespace(cluster, namespace)
     return namespace, rows
@@ -42,21 +37,7 @@ async def list_workloads(request: Request) -> tuple[str, list[Json]]:
 
 async def list_titles(cluster: Cluster, namespace: str) -> list[str]:
     """KIND/NAME of every workload that may be listed."""
-    return [
-        f"{kind}/{item['metadata']['name']}"
-        for kind in KINDS
-        for item in await _list_kind(cluster, kind, namespace)
-    ]
-
-
-async def _list_kind(cluster: Cluster, kind: str, namespace: str) -> tuple[Json, ...]:
-    """The Role may show only what can be replaced; then nothing is known of other kinds."""
-    try:
-        return (await cluster.list(kind, namespace)).items
-    except ForbiddenError:
-        if kind in KINDS:
-            raise
-        return ()
+    return [str(ref) for ref, _ in await list_all(cluster, namespace)]
 
 
 def _list_row(ref: WorkloadRef, item: Json, mark: Mark | None) -> Json:

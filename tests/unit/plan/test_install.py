@@ -190,3 +190,35 @@ def test_a_number_of_two_protocols_is_led_once() -> None:
     dns["spec"]["ports"] = [{"port": 53, "targetPort": 53}, {"port": 53, "targetPort": 53, "protocol": "UDP"}]
     assert names(observed(dns), WISH)[-1] == "PatchService"
     assert names(installed(observed(dns), WISH), WISH) == ["AwaitPods"]
+
+
+def test_a_strategy_that_keeps_pods_back_is_put_back_after_each_roll_out() -> None:
+    seen = observed()
+    seen.object["spec"]["updateStrategy"] = {"type": "OnDelete"}
+    seen = replace(seen, ref=WorkloadRef("statefulset", "shop", "web"))
+    plan = plan_install(seen, WISH)
+    assert plan.rolling == {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}}
+    assert [str(step) for step in plan.steps][-2:] == [
+        "wait until every pod of statefulset/web runs its agent",
+        "put updateStrategy of statefulset/web back",
+    ]
+    originals = installed(seen, WISH).originals
+    assert originals is not None
+    rolling = {"updateStrategy": ({"type": "OnDelete"}, plan.rolling["updateStrategy"])}
+    steps = [str(step) for step in plan_remove(replace(originals, rolling=rolling), seen.ref)]
+    assert steps[1:3] == [
+        "wait until statefulset/web is rolled out",
+        "put updateStrategy of statefulset/web back",
+    ]
+
+
+def test_what_a_killed_up_left_set_is_put_back_by_the_next() -> None:
+    seen = replace(observed(), ref=WorkloadRef("statefulset", "shop", "web"))
+    after = installed(seen, WISH)
+    assert after.originals is not None
+    ours = {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}
+    after.object["spec"]["updateStrategy"] = ours
+    left = replace(after.originals, rolling={"updateStrategy": ({"type": "OnDelete"}, ours)})
+    plan = plan_install(replace(after, originals=left), WISH)
+    assert plan.adopted
+    assert "put updateStrategy of statefulset/web back" in [str(step) for step in plan.steps]

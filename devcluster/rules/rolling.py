@@ -1,0 +1,50 @@
+"""Fields that keep a roll-out from reaching every pod: said otherwise while one of ours runs, then as before.
+
+A StatefulSet whose strategy is OnDelete, or that has a partition, would go on with its old pods for ever.
+What the field said stands in the workload's Secret before it is written.  A field that somebody changed
+meanwhile is left alone, and named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Json = dict[str, Any]
+Rolling = Mapping[str, tuple[Any, Any]]
+"""By the field of ``spec``: what it said before us (None: nothing), and what we write."""
+
+
+def remember(spec: Json, fields: Json, known: Rolling) -> Rolling:
+    """What *fields* take the place of in *spec*, beside what is *known* from a roll-out before."""
+    return {**known, **{name: (spec.get(name), ours) for name, ours in fields.items()}}
+
+
+def write_fields(fields: Json) -> list[Json]:
+    """As operations of a JSON patch."""
+    return [{"op": "add", "path": f"/spec/{name}", "value": ours} for name, ours in sorted(fields.items())]
+
+
+def is_held(spec: Json, rolling: Rolling) -> bool:
+    """Whether any field still says what we wrote."""
+    return any(_holds(spec.get(name), ours) for name, (_, ours) in rolling.items())
+
+
+def restore_fields(spec: Json, rolling: Rolling) -> tuple[list[Json], tuple[str, ...]]:
+    """The operations that give them back, and the fields that are left alone."""
+    operations, kept = [], []
+    for name, (before, ours) in sorted(rolling.items()):
+        if _holds(spec.get(name), ours):
+            path = {"path": f"/spec/{name}"}
+            gone = before is None
+            operations.append({"op": "remove"} | path if gone else {"op": "replace", "value": before} | path)
+        elif spec.get(name) != before:
+            kept.append(f"spec.{name}")
+    return operations, tuple(kept)
+
+
+def _holds(live: Any, ours: Any) -> bool:
+    """The API server adds its defaults to what we wrote."""
+    if isinstance(ours, dict) and isinstance(live, dict):
+        return all(_holds(live.get(key), value) for key, value in ours.items())
+    return bool(live == ours)

@@ -1,0 +1,92 @@
+"""A StatefulSet: its pods roll whatever its strategy, its peers find each other, and all is as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.scenarios.kinds import deploy, history, release, rolled_out, set_strategy, spec_of, statefulset
+from tests.scenarios.limited import limit, rules_of
+from tests.scenarios.world import World
+
+Json = dict[str, Any]
+KIND = "statefulset"
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        {"type": "OnDelete"},
+        pytest.param({"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}, marks=pytest.mark.slow),
+        pytest.param({"type": "RollingUpdate"}, marks=pytest.mark.slow),
+    ],
+    ids=["OnDelete", "partition", "RollingUpdate"],
+)
+async def test_there_and_back(world: World, kubeconfig: Path, strategy: Json) -> None:
+    await deploy(world, KIND, statefulset(world.app, replicas=2))
+    await release(world, KIND, "2")
+    await rolled_out(world, KIND)
+    await set_strategy(world, KIND, strategy)
+    before, releases = await spec_of(world, KIND), await history(world)
+    assert [number for _, number in releases] == ["", "2"]
+    await limit(world, kubeconfig, await rules_of(world))  # by the least Role
+
+    await world.devcluster("up", "-d")
+    assert await world.who() == {"local": 20}
+    assert (await spec_of(world, KIND))["updateStrategy"] == before["updateStrategy"]
+    row = await world.status()
+    assert (row["target"], row["state"], row["pods_wanted"]) == ("statefulset/web/web", "attached", 2)
+    assert ("/data", "copy") in [(volume["path"], volume["mode"]) for volume in row["volumes"]]
+    for ordinal in ("web-0", "web-1"):  # by its name: the peers' way
+        assert await world.who(2, f"{ordinal}.peers:8080") == {"local": 2}
+    await world.devcluster("status", "--verify")
+    await world.devcluster("leave")
+    assert await world.who() == {"original": 20}
+    await world.devcluster("up", "-d")
+    assert await world.who() == {"local": 20}
+
+    await world.devcluster("down")
+    assert await world.who() == {"original": 20}
+    assert await spec_of(world, KIND) == before
+    assert await history(world) == releases
+    assert world.docker_leftovers() == []
+    assert await world.cluster_leftovers() == []
+
+
+async def test_beside_a_deployment_of_its_name(world: World) -> None:
+    """Two workloads `web`: each has its own mark, and goes and comes alone."""
+    await deploy(world, KIND, statefulset(world.app))
+    body = statefulset(world.app)["spec"]["template"]["spec"]["containers"][0] | {"volumeMounts": []}
+    template = {"metadata": {"labels": {"app": "other"}}, "spec": {"containers": [body]}}
+    spec = {"selector": {"matchLabels": {"app": "other"}}, "template": template}
+    await world.cluster.create("deployment", {"metadata": {"name": "web"}, "spec": spec}, world.namespace)
+    await world.available("web")
+    told = await world.devcluster("plan", code=None)
+    world.write(
+        f"name: shop\nnamespace: {world.namespace}\n"
+        "workloads:\n  set: {target: statefulset/web}\n  web: {target: deployment/web}\n"
+    )
+    assert told.code == 0
+    await world.devcluster("up", "-d")
+    listed = (await world.devcluster("list", "-o", "json")).json["workloads"]
+    assert {(one["kind"], one["name"], one["ports"][0]) for one in listed if one["holder"]} == {
+        ("deployment", "web", 8080),
+        ("statefulset", "web", 8080),
+    }
+    await world.devcluster("leave")
+    await world.devcluster("down", "set")
+    assert (await world.status("set"))["state"] == "absent"
+    assert (await world.status("web"))["state"] == "agent-installed"
+    assert await world.cluster_leftovers() != []
+    await world.devcluster("down")
+    assert await world.cluster_leftovers() == []
+    assert world.docker_leftovers() == []
+
+
+async def test_what_has_no_pod_says_what_to_type(world: World) -> None:
+    await deploy(world, KIND, statefulset(world.app, replicas=0))
+    done = await world.devcluster("up", "-d", code=2)
+    assert f"statefulset/web in namespace {world.namespace} has 0 replicas" in done.stderr
+    assert f"kubectl scale --replicas=1 statefulset/web -n {world.namespace}" in done.stderr
