@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,45 +56,15 @@ async def serve(
     replaced.  *may_break_off*: whether the handler of a request is cancelled when its asker goes away.
     *ends*: whether this process ends now that the request has been worked on, which its asker waits for."""
     path.unlink(missing_ok=True)
+    desk = _Desk(handler, may_break_off, ends)
     talks: set[asyncio.Task[None]] = set()
-
-    async def answer(request: Json, reader: asyncio.StreamReader, report: Report) -> Json:
-        async with _working(handler(request, report)) as work:
-            if may_break_off(request):
-                await _first(work, reader.read())
-                work.cancel()
-            await asyncio.wait({work})
-            return {"broken_off": True} if work.cancelled() else {"ok": work.result()}
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         talks.add(task)
         task.add_done_callback(talks.discard)
-
-        request: Json = {"do": ""}
-
-        def send(message: Json) -> None:
-            if not writer.is_closing():
-                writer.write(json.dumps(message).encode() + b"\n")
-
-        def end(message: Json) -> None:
-            send(message | {"ends": ends(request)})
-
-        try:
-            if not (line := await reader.readline()).endswith(b"\n"):
-                return  # whoever it was has gone before it asked
-            request = json.loads(line)
-            end(await answer(request, reader, lambda it: send({"progress": dataclasses.asdict(it)})))
-        except errors.DevclusterError as error:
-            end({"error": render_error(error)})
-        except Exception as bug:  # raised again, so that the log has it; whoever waits is told the truth
-            end({"error": render_error(_bug(bug))})
-            raise
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+        await desk.serve_one(reader, writer)
 
     server = await asyncio.start_unix_server(talk, path, limit=_LINE)
     path.chmod(0o600)
@@ -106,6 +76,48 @@ async def serve(
         path.unlink(missing_ok=True)
         if talks:
             await asyncio.wait(talks, timeout=_LAST_WORDS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """Answers one connection at a time; the fields are ``serve``'s parameters."""
+
+    handler: Handler
+    may_break_off: Callable[[Json], bool]
+    ends: Callable[[Json], bool]
+
+    async def serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request: Json = {"do": ""}
+
+        def send(message: Json) -> None:
+            if not writer.is_closing():
+                writer.write(json.dumps(message).encode() + b"\n")
+
+        def end(message: Json) -> None:
+            send(message | {"ends": self.ends(request)})
+
+        try:
+            if not (line := await reader.readline()).endswith(b"\n"):
+                return  # whoever it was left before asking
+            request = json.loads(line)
+            end(await self._answer(request, reader, lambda it: send({"progress": asdict(it)})))
+        except errors.DevclusterError as error:
+            end({"error": render_error(error)})
+        except Exception as bug:  # raised again, so that the log has it; whoever waits is told the truth
+            end({"error": render_error(_bug(bug))})
+            raise
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def _answer(self, request: Json, reader: asyncio.StreamReader, report: Report) -> Json:
+        async with _working(self.handler(request, report)) as work:
+            if self.may_break_off(request):
+                await _first(work, reader.read())
+                work.cancel()
+            await asyncio.wait({work})
+            return {"broken_off": True} if work.cancelled() else {"ok": work.result()}
 
 
 @contextlib.asynccontextmanager
