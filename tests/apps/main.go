@@ -1,7 +1,7 @@
 // Command app is an application for tests: a server of several kinds that tells who answered, and a bounded
 // client that runs in pods and prints one JSON document of what it saw.
 //
-//	app serve http=:8080 echo=:7000 sink=:7001 source=:7002 reset=:7003 datagrams=:7004
+//	app serve http=:8080 echo=:7000 sink=:7001 source=:7002 reset=:7003 gate=:4180 datagrams=:7004
 //	app http|ask|echo|sink|source|reset ADDRESS
 //	app client http|echo|halfclose|reset|hold|idle FLAGS
 //	app attack lane|garbage|header|silent FLAGS

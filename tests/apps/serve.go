@@ -20,6 +20,7 @@ var handlers = map[string]func(context.Context, *net.TCPConn) error{
 	"sink":   sink,
 	"source": source,
 	"reset":  reset,
+	"gate":   gate,
 }
 
 var pages = map[string]http.HandlerFunc{"http": answer, "ask": ask}
@@ -162,6 +163,21 @@ func echo(_ context.Context, conn *net.TCPConn) error {
 		return err
 	}
 	return conn.CloseWrite()
+}
+
+// gate is a proxy that stands before what listens at $BEHIND.
+func gate(ctx context.Context, conn *net.TCPConn) error {
+	behind, err := new(net.Dialer).DialContext(ctx, "tcp", os.Getenv("BEHIND"))
+	if err != nil {
+		return errors.Join(err, conn.SetLinger(0))
+	}
+	defer behind.Close()
+	go func() {
+		_, _ = io.Copy(behind, conn)
+		_ = behind.(*net.TCPConn).CloseWrite()
+	}()
+	_, err = io.Copy(conn, behind)
+	return err
 }
 
 // sink never reads.

@@ -17,7 +17,7 @@ import secrets
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,6 +213,13 @@ class LocalPod:
             words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, check=False
         )
         return done.stdout.decode()
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def wait_for_log(container: Any, word: str, seconds: float = 20) -> str:

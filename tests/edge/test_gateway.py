@@ -25,6 +25,7 @@ from tests.edge.local_pod import (
     engine_gateway,
     local_pod,
     wait_for_log,
+    wait_until,
 )
 
 
@@ -165,11 +166,63 @@ def test_a_reset_arrives_as_a_reset(pod: LocalPod) -> None:
     assert line["end"] == "ECONNRESET"
 
 
-@pytest.mark.parametrize("caller", [ADDRESS, "127.0.0.1", "docker"])
+@pytest.mark.parametrize("caller", [ADDRESS, "docker"])
 def test_a_caller_that_can_not_be_shown_still_gets_in(pod: LocalPod, caller: str) -> None:
     source = str(pod.subnet[200]) if caller == "docker" else caller
     answer = pod.call(f"{source}:5000", 8100, send="x")
     assert answer["text"].startswith("169.254.77.1:")
+
+
+def test_what_the_pods_other_containers_ask_of_localhost_comes_from_there(pod: LocalPod) -> None:
+    assert pod.call("127.0.0.1:5000", 8100, send="x")["text"].startswith("127.0.0.1:")
+
+
+def test_an_application_on_loopback_is_reached_there(pod: LocalPod) -> None:
+    pod.application.exec_run(["/testagent", "app", "serve", "127.0.0.1:8200"], detach=True)
+    wait_until(lambda: "text" in pod.call("127.0.0.1:5001", 8200, send="x"))
+    for caller in ("127.0.0.1:5002", "10.99.7.5:5003"):
+        assert pod.call(caller, 8200, send="x")["text"].startswith("127.0.0.1:")
+
+
+@pytest.fixture
+def neighbours(pod: LocalPod, host: Host) -> Iterator[dict[str, int]]:
+    """The services of the cluster, as the pod's other containers."""
+    ports = pod.cluster.ports
+    listeners = [{"address": "::", "port": port, "protocol": "TCP"} for port in ports.values()]
+    listeners += [{"address": "127.0.0.1", "port": ports["udp"], "protocol": "UDP"}]
+    assert "ok" in host.ask("neighbours", neighbours=listeners)
+    yield ports
+    assert "ok" in host.ask("neighbours", neighbours=[])
+
+
+def test_the_pods_other_containers_are_at_localhost_and_at_its_address(
+    pod: LocalPod, neighbours: dict[str, int]
+) -> None:
+    for address in ("127.0.0.1", ADDRESS):
+        answer = pod.run("half", f"{address}:{neighbours['echo']}", "hello")
+        assert answer["text"].endswith("|hello")
+        assert pod.run("reset", f"{address}:{neighbours['reset']}")["error"] == "ECONNRESET"
+        assert pod.run("dial", f"{address}:1")["error"] == "ECONNREFUSED"
+    assert pod.run("udp", f"127.0.0.1:{neighbours['udp']}", "ping")["text"] == "ping"
+    nobody = pod.run("dial", f"127.0.0.1:{neighbours['udp']}")  # is led to the pod, where none listens
+    assert nobody["error"] == "ECONNREFUSED"
+
+
+def test_the_application_may_have_the_port_of_another_container(
+    pod: LocalPod, neighbours: dict[str, int]
+) -> None:
+    port = neighbours["sink"]
+    pod.application.exec_run(["/testagent", "app", "serve", f"0.0.0.0:{port}"], detach=True)
+    wait_until(lambda: "text" in pod.call("10.99.7.6:5004", port, send="x"))
+
+
+def test_who_is_no_neighbour_any_more_is_not_reached(pod: LocalPod, host: Host) -> None:
+    to = {"address": ADDRESS, "port": pod.cluster.ports["accept"], "protocol": "TCP"}
+    assert "ok" in host.ask("neighbours", neighbours=[to])
+    assert "from" in pod.run("dial", f"{ADDRESS}:{to['port']}")
+    assert pod.run("dial", f"127.0.0.1:{to['port']}")["error"] == "ECONNREFUSED"
+    assert "ok" in host.ask("neighbours", neighbours=[])
+    assert pod.run("dial", f"{ADDRESS}:{to['port']}")["error"] == "ECONNREFUSED"
 
 
 def test_nobody_listens_is_refused_to_the_cluster(pod: LocalPod) -> None:

@@ -27,10 +27,24 @@ type probeResult struct {
 
 // request answers what only a gateway is asked.
 func (g *Gateway) request(ctx context.Context, do string, body []byte) (any, error) {
-	if do != "probe" {
-		return nil, &door.Refusal{Kind: "unknown-request", Text: "do: expected state, primary or probe"}
+	switch do {
+	case "probe":
+		return g.probe(ctx, body)
+	case "neighbours":
+		return g.lead(body)
 	}
-	return g.probe(ctx, body)
+	return nil, &door.Refusal{Kind: "unknown-request", Text: "do: expected probe or neighbours"}
+}
+
+// lead takes the pod's other containers as they are now.
+func (g *Gateway) lead(body []byte) (any, error) {
+	var asked struct {
+		Neighbours listeners `json:"neighbours"`
+	}
+	if err := json.Unmarshal(body, &asked); err != nil {
+		return nil, bad("neighbours: " + err.Error())
+	}
+	return struct{}{}, g.neighbours.Lead(asked.Neighbours)
 }
 
 func bad(text string) error { return &door.Refusal{Kind: "bad-request", Text: text} }

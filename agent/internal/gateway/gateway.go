@@ -37,6 +37,8 @@ type Gateway struct {
 	asking   exchanges
 	stack    *tun.Stack
 
+	neighbours *tun.Neighbours
+
 	flows atomic.Int64
 }
 
@@ -81,17 +83,24 @@ func (g *Gateway) setUp(files files) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	docker, err := tun.Configure(tun.Network{
+	network := tun.Network{
 		Device: tun.DeviceName, Address: g.settings.Address,
 		DockerNetwork: g.settings.DockerNetwork, DockerGateway: g.settings.DockerGateway,
-	})
+	}
+	docker, err := tun.Configure(network)
 	if err != nil {
+		return nil, err
+	}
+	if g.neighbours, err = tun.NewNeighbours(network); err != nil {
 		return nil, err
 	}
 	if err := files.write(g.settings); err != nil {
 		return nil, err
 	}
 	if g.stack, err = tun.NewStack(fd, g); err != nil {
+		return nil, err
+	}
+	if err := g.neighbours.Lead(g.settings.Neighbours); err != nil {
 		return nil, err
 	}
 	// Only on the docker network's address: 0.0.0.0 would take the port from the application.

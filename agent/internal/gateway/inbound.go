@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 
 	"devcluster/agent/internal/lane"
-	"devcluster/agent/internal/tun"
 )
 
 // acceptTime is how long the application may take to accept; its kernel has a queue of its own.
@@ -17,20 +18,22 @@ const acceptTime = 10 * time.Second
 
 // inbound injects a connection that came to the workload in the cluster.
 func (g *Gateway) inbound(header lane.Header, stream *lane.Stream) {
-	conn, err := g.inject(header)
+	conn, err := g.arrive(header)
 	if err != nil {
 		_ = stream.Answer(err)
 		return
 	}
 	if stream.Answer(nil) != nil {
-		conn.Abort()
+		lane.Abort(conn)
 		stream.Abort()
 		return
 	}
 	lane.Splice(stream, conn)
 }
 
-func (g *Gateway) inject(header lane.Header) (*tun.Conn, error) {
+// arrive reaches the application: at the pod's address, and where it listens on loopback only, there. What another
+// container of the pod asked of 127.0.0.1 comes from there, and arrives there first.
+func (g *Gateway) arrive(header lane.Header) (lane.Conn, error) {
 	from, err := netip.ParseAddrPort(header.From)
 	if err != nil {
 		return nil, fmt.Errorf("from: %w", syscall.EINVAL)
@@ -41,13 +44,42 @@ func (g *Gateway) inject(header lane.Header) (*tun.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(g.ctx, acceptTime)
 	defer cancel()
+	port := g.settings.localPort(to.Port())
+	ways := []func() (lane.Conn, error){
+		func() (lane.Conn, error) { return g.inject(ctx, from, port) },
+		func() (lane.Conn, error) { return dialLoopback(ctx, port) },
+	}
+	if from.Addr().IsLoopback() {
+		slices.Reverse(ways)
+	}
+	conn, err := ways[0]()
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		conn, err = ways[1]()
+	}
+	return conn, err
+}
+
+func dialLoopback(ctx context.Context, port uint16) (lane.Conn, error) {
+	to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp4", to.String())
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*net.TCPConn), nil
+}
+
+// inject opens a connection to the pod's address, from its true caller.
+func (g *Gateway) inject(ctx context.Context, from netip.AddrPort, port uint16) (lane.Conn, error) {
 	source := caller(from, g.settings.Address, g.settings.DockerNetwork)
-	target := netip.AddrPortFrom(g.settings.Address, g.settings.localPort(to.Port()))
+	target := netip.AddrPortFrom(g.settings.Address, port)
 	conn, err := g.stack.Dial(ctx, source, target)
 	if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EADDRNOTAVAIL) {
 		// Two replicas may be called from the same address and port at once, and a caller may use a port again
 		// before our side has forgotten it. The caller's address matters more than its port.
 		conn, err = g.stack.Dial(ctx, netip.AddrPortFrom(source.Addr(), 0), target)
 	}
-	return conn, err
+	if err != nil {
+		return nil, err
+	}
+	return conn, nil
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+
+	"devcluster/agent/internal/tun"
 )
 
 // Settings is what the host process hands the gateway, one line of JSON on stdin: it holds keys, and what is
@@ -28,6 +30,8 @@ type Settings struct {
 	DockerGateway  netip.Addr   `json:"docker_gateway"`
 	// PortMap says where the application listens: port of the pod to local port, the same where it is silent.
 	PortMap map[uint16]uint16 `json:"port_map"`
+	// Neighbours are where the pod's other containers listen.
+	Neighbours listeners `json:"neighbours"`
 }
 
 // maxSettings bounds the line; a key, a hosts file and lists of networks fit.
@@ -83,6 +87,25 @@ func (s Settings) localPort(port uint16) uint16 {
 		return local
 	}
 	return port
+}
+
+// listeners are where somebody listens, as the agent tells it.
+type listeners []tun.Listener
+
+func (l *listeners) UnmarshalJSON(text []byte) error {
+	var told []struct {
+		Address  netip.Addr `json:"address"`
+		Port     uint16     `json:"port"`
+		Protocol string     `json:"protocol"`
+	}
+	if err := json.Unmarshal(text, &told); err != nil {
+		return err
+	}
+	*l = nil
+	for _, one := range told {
+		*l = append(*l, tun.Listener{AddrPort: netip.AddrPortFrom(one.Address, one.Port), UDP: one.Protocol == "UDP"})
+	}
+	return nil
 }
 
 // networks are CIDR prefixes; a bare address is a network of one.

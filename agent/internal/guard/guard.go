@@ -47,7 +47,7 @@ type Guard struct {
 	process  *child.Process
 	heard    []netip.AddrPort // where the application listens, or did when it was seen last
 	wanted   []netip.AddrPort // where it did before this start
-	others   []netip.AddrPort // where the pod's other containers listen
+	others   []hold.Listener  // where the pod's other containers listen
 	begun    time.Time
 	gone     chan struct{}      // closed when this start's end is dealt with
 	life     context.CancelFunc // ends the probes of this start
@@ -117,7 +117,7 @@ func (g *Guard) State() hold.State {
 	ready, reason := g.ready(route)
 	state := hold.State{
 		Epoch: g.epoch, Holder: g.holder, Since: g.since, Route: string(route), Child: g.app, Started: g.started,
-		Ready: ready, Reason: reason, Listeners: listeners(g.heard), Neighbours: listeners(g.others),
+		Ready: ready, Reason: reason, Listeners: listeners(g.heard, "TCP"), Neighbours: append([]hold.Listener{}, g.others...),
 	}
 	if g.holder != nil {
 		state.Lanes = g.lanes.Count(g.epoch)
@@ -128,7 +128,11 @@ func (g *Guard) State() hold.State {
 
 // Inspect tells what the application has.
 func (g *Guard) Inspect(context.Context) (hold.Facts, error) {
-	return control.Gather(g.config.Command, g.config.Settings.Figures)
+	facts, err := control.Gather(g.config.Command, g.config.Settings.Figures)
+	g.look()
+	state := g.State()
+	facts.Listeners, facts.Neighbours = state.Listeners, state.Neighbours
+	return facts, err
 }
 
 // Watch gets a token after each change.

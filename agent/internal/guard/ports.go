@@ -9,6 +9,7 @@ import (
 	"devcluster/agent/internal/child"
 	"devcluster/agent/internal/hold"
 	"devcluster/agent/internal/probe"
+	"devcluster/agent/internal/sockets"
 )
 
 const (
@@ -52,12 +53,12 @@ func (g *Guard) look() []netip.AddrPort {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	heard := g.heard
+	heard, others := g.heard, neighbours(found)
 	if g.process != nil && len(found.Child) > 0 {
 		heard = found.Child
 	}
-	if !slices.Equal(heard, g.heard) || !slices.Equal(found.Neighbours, g.others) {
-		g.heard, g.others = heard, found.Neighbours
+	if !slices.Equal(heard, g.heard) || !slices.Equal(others, g.others) {
+		g.heard, g.others = heard, others
 		g.tell()
 	}
 	return found.Child
@@ -79,10 +80,14 @@ func (g *Guard) places() []netip.AddrPort {
 	return g.heard
 }
 
-func listeners(addresses []netip.AddrPort) []hold.Listener {
+func neighbours(found sockets.Found) []hold.Listener {
+	return append(listeners(found.Neighbours, "TCP"), listeners(found.Datagrams, "UDP")...)
+}
+
+func listeners(addresses []netip.AddrPort, protocol string) []hold.Listener {
 	found := make([]hold.Listener, 0, len(addresses))
 	for _, at := range addresses {
-		found = append(found, hold.Listener{Address: at.Addr().String(), Port: int(at.Port())})
+		found = append(found, hold.Listener{Address: at.Addr().String(), Port: int(at.Port()), Protocol: protocol})
 	}
 	return found
 }

@@ -39,7 +39,7 @@ func texts[T fmt.Stringer](values []T) (found []string) {
 func TestWhatTheApplicationListensOnIsTakenOver(t *testing.T) {
 	w, address := undeclared(t)
 	w.hand(t)
-	if found := fmt.Sprint(w.State().Listeners); found != fmt.Sprint(listeners(w.heard)) || len(w.heard) != 2 {
+	if found := fmt.Sprint(w.State().Listeners); found != fmt.Sprint(listeners(w.heard, "TCP")) || len(w.heard) != 2 {
 		t.Errorf("told %s, seen %v", found, w.heard)
 	}
 	before := w.front

@@ -41,11 +41,12 @@ type State struct {
 	Neighbours []Listener `json:"neighbours"`
 }
 
-// Listener is a TCP port that somebody listens on; the address is 0.0.0.0 or ::
-// where it is every one.
+// Listener is a port that somebody listens on; the address is 0.0.0.0 or :: where
+// it is every one.
 type Listener struct {
-	Address string `json:"address"`
-	Port    int    `json:"port"`
+	Address  string `json:"address"`
+	Port     int    `json:"port"`
+	Protocol string `json:"protocol"` // TCP or UDP
 }
 
 // Facts is what the application has, as the JSON of `inspect`.
@@ -61,6 +62,9 @@ type Facts struct {
 	ResolvConf  string   `json:"resolv_conf"`
 	Hosts       string   `json:"hosts"`
 	Mounts      []Mount  `json:"mounts"`
+	// As State has them.
+	Listeners  []Listener `json:"listeners"`
+	Neighbours []Listener `json:"neighbours"`
 }
 
 // Mount is one of the container's own.

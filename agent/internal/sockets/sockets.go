@@ -1,4 +1,4 @@
-// Package sockets tells who listens in the pod: on TCP ports of this network
+// Package sockets tells who listens in the pod: on ports of this network
 // namespace, and whose they are.
 //
 // The problem: applications listen on ports that nobody declared, on loopback
@@ -8,7 +8,8 @@
 //
 // Rules:
 //   - a socket is its inode: /proc/net/tcp has the address of each that listens,
-//     and /proc/PID/fd whose it is;
+//     and /proc/PID/fd whose it is; for UDP it is one without a peer, on a port that
+//     the kernel gives to nobody who only asks;
 //   - processes are looked through only for a socket not seen before: there may be
 //     thousands of connections;
 //   - a socket that no process here has is another container's. One of a process
@@ -52,8 +53,9 @@ type Table struct {
 // New knows no socket yet.
 func New() *Table { return &Table{known: map[string]Owner{}} }
 
-// Found is who listens where, each list sorted, without duplicates.
-type Found struct{ Child, Neighbours, Unsure []netip.AddrPort }
+// Found is who listens where, each list sorted, without duplicates. Datagrams are
+// the neighbours' UDP.
+type Found struct{ Child, Neighbours, Unsure, Datagrams []netip.AddrPort }
 
 // Look tells who listens now. family gives the application's processes.
 func (t *Table) Look(family func() []int) (Found, error) {
@@ -64,15 +66,29 @@ func (t *Table) Look(family func() []int) (Found, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.attribute(listening, family)
-	found := map[Owner][]netip.AddrPort{}
-	for inode, address := range listening {
-		found[t.known[inode]] = append(found[t.known[inode]], address)
+	var found Found
+	for inode, at := range listening {
+		owner := t.known[inode]
+		switch {
+		case owner == Agent, at.udp && owner == Child:
+		case at.udp:
+			found.Datagrams = append(found.Datagrams, at.AddrPort)
+		case owner == Child:
+			found.Child = append(found.Child, at.AddrPort)
+		case owner == Unsure:
+			found.Unsure = append(found.Unsure, at.AddrPort)
+		default:
+			found.Neighbours = append(found.Neighbours, at.AddrPort)
+		}
 	}
-	return Found{sorted(found[Child]), sorted(found[Neighbour]), sorted(found[Unsure])}, nil
+	for _, list := range []*[]netip.AddrPort{&found.Child, &found.Neighbours, &found.Unsure, &found.Datagrams} {
+		*list = sorted(*list)
+	}
+	return found, nil
 }
 
 // attribute finds out whose the new ones are, and forgets those that are gone.
-func (t *Table) attribute(listening map[string]netip.AddrPort, family func() []int) {
+func (t *Table) attribute(listening map[string]place, family func() []int) {
 	maps.DeleteFunc(t.known, func(inode string, _ Owner) bool { return !listening[inode].IsValid() })
 	fresh := map[string]Owner{}
 	for inode := range listening {
@@ -124,11 +140,17 @@ func sorted(addresses []netip.AddrPort) []netip.AddrPort {
 	return slices.Compact(addresses)
 }
 
-// read gives the address of each socket that listens, by inode.
-func read() (map[string]netip.AddrPort, error) {
-	found := map[string]netip.AddrPort{}
-	for _, path := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		err := readTable(path, found)
+// place is where a socket listens.
+type place struct {
+	netip.AddrPort
+	udp bool
+}
+
+// read gives the place of each socket that listens, by inode.
+func read() (map[string]place, error) {
+	found := map[string]place{}
+	for _, name := range []string{"tcp", "tcp6", "udp", "udp6"} {
+		err := readTable("/proc/net/"+name, strings.HasPrefix(name, "udp"), found)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a kernel without IPv6
 			return nil, err
 		}
@@ -136,9 +158,17 @@ func read() (map[string]netip.AddrPort, error) {
 	return found, nil
 }
 
-const stateListen = "0A"
+const (
+	listens  = "0A"  // TCP_LISTEN
+	peerless = "07"  // TCP_CLOSE, which a UDP socket without a peer is in
+	chosen   = 32768 // from here on the kernel gives ports to who asks for any
+)
 
-func readTable(path string, found map[string]netip.AddrPort) error {
+func readTable(path string, udp bool, found map[string]place) error {
+	state := listens
+	if udp {
+		state = peerless
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return err
@@ -147,11 +177,11 @@ func readTable(path string, found map[string]netip.AddrPort) error {
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
-		if len(fields) < 10 || fields[3] != stateListen {
+		if len(fields) < 10 || fields[3] != state {
 			continue
 		}
-		if address, ok := parse(fields[1]); ok {
-			found[fields[9]] = address
+		if address, ok := parse(fields[1]); ok && (!udp || address.Port() < chosen) {
+			found[fields[9]] = place{address, udp}
 		}
 	}
 	return lines.Err()

@@ -53,7 +53,10 @@ func NewStack(fd int, handler Handler) (*Stack, error) {
 		return nil, fmt.Errorf("attach the TUN device: %w", err)
 	}
 	s := stack.New(stack.Options{
-		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol},
+		// Connections to 127.0.0.1 are those to the pod's other containers (Neighbours).
+		NetworkProtocols: []stack.NetworkProtocolFactory{
+			ipv4.NewProtocolWithOptions(ipv4.Options{AllowExternalLoopbackTraffic: true}),
+		},
 		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol},
 	})
 	if err := setOptions(s); err != nil {

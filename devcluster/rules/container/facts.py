@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,15 @@ class PodMount:
     kind: str = ""
     size: int = 0
     projected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where somebody in the pod listens; *address* is ``0.0.0.0`` or ``::`` where it is every one."""
+
+    address: str
+    port: int
+    protocol: str = "TCP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +51,8 @@ class PodFacts:
     resolv_conf: str
     hosts: str
     mounts: tuple[PodMount, ...] = ()
+    listeners: tuple[Listener, ...] = ()  # the application, or before it was stopped
+    neighbours: tuple[Listener, ...] = ()  # the pod's other containers
 
 
 def parse_facts(answer: Mapping[str, Any]) -> PodFacts:
@@ -59,7 +70,14 @@ def parse_facts(answer: Mapping[str, Any]) -> PodFacts:
         resolv_conf=answer["resolv_conf"],
         hosts=answer["hosts"],
         mounts=tuple(_mount(item) for item in answer["mounts"]),
+        listeners=parse_listeners(answer["listeners"]),
+        neighbours=parse_listeners(answer["neighbours"]),
     )
+
+
+def parse_listeners(told: Iterable[Mapping[str, Any]]) -> tuple[Listener, ...]:
+    """``listeners`` or ``neighbours`` of an agent's State as values."""
+    return tuple(Listener(item["address"], item["port"], item["protocol"]) for item in told)
 
 
 def _mount(item: Mapping[str, Any]) -> PodMount:

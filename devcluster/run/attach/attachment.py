@@ -25,6 +25,7 @@ from devcluster.edge.lines import RefusedError
 from devcluster.errors import DevclusterError, EngineError, FailedError
 from devcluster.plan.handover import Phase
 from devcluster.rules.advice.controllers import render_pause
+from devcluster.rules.container.facts import Listener
 from devcluster.rules.state import (
     GiveUp,
     HandBack,
@@ -380,11 +381,17 @@ class Attachment:
     async def _keep_primary(self) -> None:
         """Outbound connections go by one pod: the world knows the laptop by one address."""
         told = ""
+        neighbours: tuple[Listener, ...] = ()
         while True:
-            await self.changes.until(lambda told=told: self.links.primary != told)  # type: ignore[misc]
-            told = self.links.primary
-            _log.info("%s: outbound connections go by %s", self.key, told)
-            self.local.lead(told)
+            await self.changes.until(
+                lambda told=told, known=neighbours: (  # type: ignore[misc]
+                    (self.links.primary, self.links.neighbours) != (told, known)
+                )
+            )
+            if self.links.primary != told:
+                _log.info("%s: outbound connections go by %s", self.key, self.links.primary)
+            told, neighbours = self.links.primary, self.links.neighbours
+            self.local.lead(told, neighbours)
 
     async def _keep_tokens(self) -> None:
         """The kubelet writes a new token into the pod some time before the old one ends, and a token ends

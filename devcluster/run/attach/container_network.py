@@ -16,7 +16,7 @@ from devcluster.edge.lane.door import Door
 from devcluster.edge.lines import Json
 from devcluster.errors import EngineError
 from devcluster.rules.cluster.naming import container_name
-from devcluster.rules.container.facts import PodFacts
+from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.rules.container.local import network_runtime
 from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.gateway_settings import gateway_settings
@@ -83,9 +83,9 @@ class ContainerNetwork:
         """``healthy`` and ``text`` of a v1.Probe, run once in the namespace; see ``GatewayTalk.probe``."""
         return await self._talk.probe(probe)
 
-    def lead(self, pod: str) -> None:
-        """Outbound connections go by *pod*."""
-        self._talk.lead(pod)
+    def lead(self, pod: str, neighbours: tuple[Listener, ...]) -> None:
+        """Outbound connections go by *pod*; *neighbours* are its other containers."""
+        self._talk.lead(pod, neighbours)
 
     async def open(self, wanted: Wanted, facts: PodFacts) -> None:
         """Network namespace and gateway, made anew."""

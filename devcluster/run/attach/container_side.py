@@ -24,7 +24,7 @@ from devcluster.rules.container.environment import (
     local_environment,
     render_hint,
 )
-from devcluster.rules.container.facts import PodFacts
+from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.rules.container.local import local_container
 from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.container_network import ContainerNetwork, network_parts
@@ -174,8 +174,8 @@ class ContainerSide:
             else:
                 return
 
-    def lead(self, pod: str) -> None:
-        self._network.lead(pod)
+    def lead(self, pod: str, neighbours: tuple[Listener, ...]) -> None:
+        self._network.lead(pod, neighbours)
 
     def _set(self, container: str | None) -> None:
         self._container, self._ended = container, ""

@@ -6,12 +6,12 @@ import asyncio
 import json
 import secrets
 import socket
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
 from devcluster.config.model import Network
 from devcluster.edge.lines import Json, RefusedError
-from devcluster.rules.container.facts import PodFacts
+from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.run.attach.sides import Entry
 
 DOOR_PORT = 7900
@@ -58,8 +58,14 @@ def gateway_settings(
         "docker_network": docker_network,
         "docker_gateway": docker_gateway,
         "port_map": {str(port): local for port, local in port_map.items()},
+        "neighbours": render_listeners(facts.neighbours),
     }
     return GatewaySettings(token, json.dumps(settings).encode() + b"\n")
+
+
+def render_listeners(listeners: Sequence[Listener]) -> list[Json]:
+    """As the gateway reads them."""
+    return [asdict(listener) for listener in listeners]
 
 
 def _render_hosts(extra_hosts: tuple[tuple[str, str], ...], docker_gateway: str) -> str:

@@ -14,8 +14,9 @@ from devcluster.edge.background import running, unless_cancelled
 from devcluster.edge.lane.door import Door, open_control
 from devcluster.edge.lines import Json, Lines, RefusedError
 from devcluster.errors import DevclusterError
+from devcluster.rules.container.facts import Listener
 from devcluster.run.attach.changes import Changes
-from devcluster.run.attach.gateway_settings import answer_gateway
+from devcluster.run.attach.gateway_settings import answer_gateway, render_listeners
 
 _AGAIN = 0.2  # seconds, before the gateway is spoken to anew
 _ASK = 1.0  # seconds between two questions after its lanes
@@ -32,7 +33,7 @@ class GatewayTalk:
         self._key = key
         self._changes = changes
         self._lines: Lines | None = None
-        self._primary = ""
+        self._led: tuple[str, tuple[Listener, ...]] = ("", ())
         self._lane_came = asyncio.Event()
 
     @property
@@ -58,9 +59,10 @@ class GatewayTalk:
         assert self._lines is not None
         return await self._lines.call("probe", probe=probe)
 
-    def lead(self, pod: str) -> None:
-        """Outbound connections and names go by *pod*, the others are the reserve."""
-        self._primary = pod
+    def lead(self, pod: str, neighbours: tuple[Listener, ...]) -> None:
+        """Outbound connections and names go by *pod*, the others are the reserve; at localhost *neighbours*
+        are its other containers."""
+        self._led = (pod, neighbours)
         self._changes.notify()
 
     async def _talk(self, door: Door) -> None:
@@ -77,11 +79,12 @@ class GatewayTalk:
                 self._lines = None
 
     async def _tell_primary(self, lines: Lines) -> None:
-        told = ""
+        told: tuple[str, tuple[Listener, ...]] = ("", ())
         while True:
-            await self._changes.until(lambda told=told: self._primary != told)  # type: ignore[misc]
-            told = self._primary
-            await lines.call("primary", pod=told)
+            await self._changes.until(lambda told=told: self._led != told)  # type: ignore[misc]
+            told = self._led
+            await lines.call("primary", pod=told[0])
+            await lines.call("neighbours", neighbours=render_listeners(told[1]))
 
     async def _ask_lanes(self, lines: Lines) -> None:
         """Now and then; often while a lane is new, since `status` shows its round trip."""

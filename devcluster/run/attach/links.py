@@ -13,6 +13,7 @@ from devcluster.edge.background import running
 from devcluster.edge.lines import RefusedError
 from devcluster.plan.cluster import AgentPod
 from devcluster.plan.handover import Request
+from devcluster.rules.container.facts import Listener, parse_listeners
 from devcluster.run.attach.agent_link import Claim, PodLink
 from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.sides import ClusterSide, LocalSide
@@ -30,6 +31,7 @@ class Links:
         self._local = local
         self._changes = changes
         self._primary = ""
+        self._neighbours: tuple[Listener, ...] = ()
         self._closed = False
 
     def __bool__(self) -> bool:
@@ -60,6 +62,14 @@ class Links:
         if held and self._primary not in held:
             self._primary = held[0]
         return self._primary
+
+    @property
+    def neighbours(self) -> tuple[Listener, ...]:
+        """Where the other containers of that pod listen, as it was heard last."""
+        for link in self.held:
+            if link.pod.name == self.primary:
+                self._neighbours = parse_listeners(link.agent_state.get("neighbours", ()))
+        return self._neighbours
 
     @property
     def lost(self) -> str:

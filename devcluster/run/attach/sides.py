@@ -19,7 +19,7 @@ from devcluster.edge.lane.ways import Ways
 from devcluster.plan.cluster import AgentPod
 from devcluster.rules.cluster.drift import Drift
 from devcluster.rules.container.environment import RewriteMade
-from devcluster.rules.container.facts import PodFacts
+from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.turn import Turn
 
@@ -137,5 +137,5 @@ class LocalSide(Protocol):
     async def recover(self, turn: Turn) -> None:
         """After an outage, which is waited for: healthy again."""
 
-    def lead(self, pod: str) -> None:
-        """Outbound connections go by *pod* from now on."""
+    def lead(self, pod: str, neighbours: tuple[Listener, ...]) -> None:
+        """Outbound connections go by *pod* from now on; *neighbours* are its other containers."""

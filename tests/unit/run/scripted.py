@@ -20,7 +20,7 @@ from devcluster.edge.lines import RefusedError
 from devcluster.errors import FailedError
 from devcluster.plan.cluster import AgentPod
 from devcluster.plan.handover import plan_handover
-from devcluster.rules.container.facts import PodFacts
+from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.run.attach.agent_link import Claim
 from devcluster.run.attach.attachment import Attachment
 from devcluster.run.attach.changes import Changes
@@ -206,7 +206,7 @@ class ScriptedLocal:
         self._did.append("laptop recover")
         self.become(outage="")
 
-    def lead(self, pod: str) -> None:
+    def lead(self, pod: str, neighbours: tuple[Listener, ...]) -> None:
         self.led = pod
 
 
