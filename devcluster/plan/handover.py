@@ -89,7 +89,7 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """Each agent that is held now is told *requests*, one after the other."""
+    """Sends *requests*, one after the other, to each agent that is held now."""
 
     requests: tuple[Request, ...]
 
@@ -224,7 +224,7 @@ class Handover:
 
     @property
     def joins(self) -> tuple[Request, ...]:
-        """What an agent is told that comes later."""
+        """What to tell an agent that comes later."""
         return next((it.requests for it in self.there if isinstance(it, Join)), ())
 
 

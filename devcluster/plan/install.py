@@ -80,7 +80,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What stands in the cluster.  ``services``: all of the namespace; ``others``: labels of pods that are
+    """What is in the cluster.  ``services``: all of the namespace; ``others``: labels of pods that are
     not the workload's.  ``originals`` and ``settings``: from the Secret, if there is one.  ``admitted``:
     the memory of its pods, wherever that was said."""
 
@@ -195,7 +195,7 @@ def _fits(observed: Observed, wrapped: Json, settings: Json, *, pending: bool) -
 
 
 def _vital(container: Json) -> tuple[Any, ...]:
-    """What of ours must stand there or the agent does not work: somebody may have taken a part of it back."""
+    """What the agent needs in the template: somebody may have taken a part of it back."""
     mounts = {mount["mountPath"] for mount in container.get("volumeMounts") or []}
     asked = tuple(_asked(container, probe) for probe in ("startupProbe", "readinessProbe", "livenessProbe"))
     command = (tuple(container.get("command") or ()), tuple(container.get("args") or ()))

@@ -27,7 +27,7 @@ _UNREADY = "the pod is not Ready"
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """A workload as it stands now.  ``labels``: its pods'; ``ports``: those that the agents lead on, fronts
+    """A workload as it is now.  ``labels``: its pods'; ``ports``: those that the agents lead on, fronts
     and the application's own; ``pods``: of the whole namespace; ``own``: names of the workload's pods;
     ``agents``: name of each pod that we speak to, and why it is not ours ('' if it is); ``expected``:
     (Service, port) that the agents led on at the time of ``up``."""
@@ -70,7 +70,7 @@ class Try:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The connections that prove one Service port; ``note`` is told even if they succeed."""
+    """The connections that prove one Service port; ``note`` is shown even if they succeed."""
 
     service: str
     port: PortKey

@@ -1,7 +1,7 @@
-"""Fields that keep a roll-out from reaching every pod: said otherwise while one of ours runs, then as before.
+"""Fields that keep a roll-out from reaching every pod: changed while one of ours runs, then restored.
 
 A StatefulSet whose strategy is OnDelete, or that has a partition, would go on with its old pods for ever.
-What the field said stands in the workload's Secret before it is written.  A field that somebody changed
+What the field said is in the workload's Secret before it is written.  A field that somebody changed
 meanwhile is left alone, and named.
 """
 

@@ -167,7 +167,7 @@ class HandBack:
 
 @dataclass(frozen=True, slots=True)
 class Recover:
-    """The Docker engine is away: the agents are told, and it is waited for."""
+    """The Docker engine is away: the agents are told, and we wait for it."""
 
     reason: str
 

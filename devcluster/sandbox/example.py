@@ -66,7 +66,7 @@ async def example_up(
     report: Report = silent,
     timeout: float = 300.0,
 ) -> ExampleOutcome:
-    """Deploy it, or what of it is missing; *timeout* is for the wait, not for building images.
+    """Deploy it, or what is missing of it; *timeout* is for the wait, not for building images.
 
     :raises FailedError: the front page does not answer in time, or a node can't get an image.
     :raises HeldError: a workload that should be changed is being worked on; nothing was changed.
@@ -140,7 +140,7 @@ def _identity(wanted: Json) -> tuple[str, str, str | None]:
 
 
 async def _await_pods(cluster: Cluster, namespace: str, report: Report) -> None:
-    """Both workloads rolled out, not just pods ready: those may be old ones.  Each change is told."""
+    """Both workloads rolled out, not just pods ready: those may be old ones.  Each change is reported."""
     ready = asyncio.gather(
         *(_await_rollout(cluster, parse_title(title, namespace)) for title in _WORKLOADS),
     )

@@ -56,5 +56,5 @@ def _write_private(file: Path, content: bytes) -> None:
 
 
 def _cluster(text: bytes) -> bytes:
-    """What a kubeconfig of ours says about the cluster: all before its user."""
+    """What the sandbox's kubeconfig says about the cluster: everything before its user."""
     return text.partition(b"\nusers:")[0]

@@ -52,7 +52,7 @@ class FolderTarget:
             )
 
     async def identity(self) -> str:
-        """'' when there is no folder; what is in it is told by ``scan``."""
+        """'' if there is no folder; ``scan`` says what is in it."""
         return "folder" if self.folder.is_dir() else ""
 
     async def ensure(self) -> str:

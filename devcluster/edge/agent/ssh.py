@@ -1,7 +1,7 @@
 """An agent's control and files, by SSH over a lane.
 
 The agent accepts one public key, the laptop's, and shows one host key; both were made by the first
-``up`` and stand in the workload's Secret, so that neither side trusts anything on first use.
+``up`` and kept in the workload's Secret, so that neither side trusts anything on first use.
 
 asyncssh takes a third of a second to import, and most commands talk to no agent: it is imported where one
 is talked to.
@@ -158,7 +158,7 @@ async def _read(lines: Lines) -> None:
     try:
         await lines.run()
     except* asyncssh.Error:
-        pass  # an end like any other: whoever waits for an answer was told
+        pass  # an end like any other: whoever waits for an answer knows
 
 
 async def _connect(sock: Any, keys: Keys) -> asyncssh.SSHClientConnection:

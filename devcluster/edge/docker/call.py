@@ -7,7 +7,7 @@ Rules:
 - the engine is the one that ``docker`` itself would use: DOCKER_HOST, else DOCKER_CONTEXT, else the
   current context of the docker configuration;
 - a call has a finite time-out; a stream has a thread of its own and ends when its reader goes away;
-- an engine's refusal keeps the engine's words, with the object named.  Nothing that is sent is told.
+- an engine's refusal keeps the engine's words, with the object named.  What was sent is never shown.
 
 Source: https://docs.docker.com/engine/manage-resources/contexts/
 """

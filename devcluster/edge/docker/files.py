@@ -1,4 +1,4 @@
-"""A private Docker volume as a tree: told and filled by a container of ours that has nothing else.
+"""A private Docker volume as a tree: read and filled by a container that has nothing else.
 
 Docker itself can neither list a volume nor keep times below the second when it copies into one; the
 gateway's binary does both (role ``files``).  The tar passes through this process in constant memory.
@@ -156,7 +156,7 @@ def _start(calls: Any, container: str) -> Attached:
 
 
 def _collect(attached: Attached, name: str) -> bytes:
-    """stdout to its end; what stands on stderr is an error."""
+    """stdout to its end; any text on stderr is an error."""
     out: list[bytes] = []
     words: list[bytes] = []
     started = time.monotonic()

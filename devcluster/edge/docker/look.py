@@ -89,7 +89,7 @@ async def list_published(
 
 
 async def list_projects(calls: Calls) -> tuple[str, ...]:
-    """Every project of which anything is left, be it a container, a network or a volume."""
+    """Every project of which a container, a network or a volume is left."""
     filters = {"label": PROJECT}
     containers = await calls.call("list containers", calls.api.containers, all=True, filters=filters)
     networks = await calls.call("list networks", calls.api.networks, filters=filters)

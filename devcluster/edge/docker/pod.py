@@ -1,4 +1,4 @@
-"""The local pod's two containers of ours: who owns the network namespace, and the gateway in it.
+"""The local pod's two extra containers: one owns the network namespace, the other is the gateway in it.
 
 Rules:
 - published ports belong to netns.  A port is never looked for and then bound: Docker binds it or refuses the

@@ -5,7 +5,7 @@ release to release.  The naive way reads them, and `up` fails with the next engi
 would do.
 
 Rules:
-- a bind of ours counts only where the engine runs on this machine; what it publishes, it tells itself;
+- our own bind counts only if the engine runs on this machine; what it publishes, the engine says;
 - a port below 1024 may be the engine's to bind and not ours, so only "in use" and "no such address" count;
 - what nothing is found about may still be refused: the caller tries, and goes by whether it was started.
 """
@@ -46,7 +46,7 @@ async def find_refusals(calls: Calls, publishes: Iterable[Publish]) -> tuple[Por
 
 
 def port_error(refusal: PortRefusal) -> ConfigurationError:
-    """Of a port that stands in the file."""
+    """For a port that is in the file."""
     publish = refusal.publish
     assert publish.host is not None
     if refusal.foreign:

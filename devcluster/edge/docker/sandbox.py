@@ -251,6 +251,6 @@ def _port(found: dict[str, Any]) -> int:
 
 
 def _candidates(name: str) -> list[int]:
-    """Every port of ours, from one on that only the name decides; ``default`` has the first."""
+    """Every port for sandboxes, beginning with one that the name decides; ``default`` has the first."""
     first = 0 if name == "default" else zlib.crc32(name.encode()) % len(_PORTS)
     return [*_PORTS[first:], *_PORTS[:first]]

@@ -1,4 +1,4 @@
-"""The cluster: every object a plain dict, every error one of ours.
+"""The cluster: every object is a plain dict, every error one of ``errors``.
 
 The ``kubernetes`` package's typed models drop the fields that they don't know, so that reading a
 template and writing it back would change it.  Here only its credentials and its connection pool are

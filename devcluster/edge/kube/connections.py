@@ -1,4 +1,4 @@
-"""The connections to the API server that stand, so that those can be ended that nobody answers any more.
+"""The open connections to the API server, so that those can be ended that nobody answers any longer.
 
 Where the laptop gets another address, or a NAT or a VPN forgets what it carried, no packet says so: a watch
 listens for minutes, and the next request goes out on an idle connection and waits for its time-out.  The
@@ -63,7 +63,7 @@ class Connections:
 
 
 def _noted(base: type[HTTPConnection], note: Callable[[HTTPConnection], None]) -> type[HTTPConnection]:
-    """A connection that tells when it stands, and knows the ``method`` of its last request."""
+    """A connection that says when it is open, and knows the ``method`` of its last request."""
 
     class Noted(base):  # type: ignore[misc, valid-type]
         def connect(self) -> None:

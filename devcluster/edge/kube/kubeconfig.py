@@ -1,7 +1,7 @@
 """What is wrong with a kubeconfig, said before the ``kubernetes`` package reads it.
 
 That trips over what it does not expect (a list, a text that is no YAML, data that is not base64), and has one
-word for an entry that is missing and a context that is missing.  Nothing of a value is told: keys and names
+word for an entry that is missing and a context that is missing.  No value is shown: keys and names
 only, since tokens and keys are among the values.
 
 Source: https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/

@@ -96,7 +96,7 @@ def _run(command: str, words: list[str], environment: dict[str, str], folder: st
 
 
 def _answer(command: str, config: Json, text: str) -> Json:
-    """Nothing of *text* is told: it holds the credentials."""
+    """Nothing of *text* is shown: it holds the credentials."""
     try:
         answer = json.loads(text)
         version, status = answer["apiVersion"], answer["status"]

@@ -2,11 +2,11 @@
 changed.
 
 Rules:
-1. *decide* is a pure function of the object as it stands (None: there is none); it answers what to write, or
+1. *decide* is a pure function of the object as it is (None: there is none); it answers what to write, or
    None where nothing is to be written.  It is asked again with each new state, and what it raises ends it
    all.
 2. Each write has a precondition, the version that was read, so nobody's change is ever written over.
-3. Tries are bounded: an object that keeps changing is told as such.
+3. Tries are bounded: an object that keeps changing is an error that says so.
 
 Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
 """
@@ -62,7 +62,7 @@ async def swap(
     first: Json | None = None,
     dry_run: bool = False,
 ) -> Json | None:
-    """The object as it stands afterwards, None where it does not exist (any more).
+    """The object as it is afterwards, None if it does not exist (any longer).
 
     *path*: kind, name and namespace.  *first*: the object, where it was read a moment ago.  ChangedError
     where it keeps changing.

@@ -1,7 +1,7 @@
 """Following objects without polling, and without missing what happened in between.
 
 A watch begins at the version of a list.  It ends by itself after some minutes, and the server forgets
-old versions; so what was seen last is remembered, and after a new list the difference is told.  A server
+old versions; so what was seen last is remembered, and after a new list the difference is reported.  A server
 that is away is waited for, since it comes back; whoever can't wait has a time-out of their own.  The naive
 way, to start a watch without a version, loses whatever changed between list and watch.
 

@@ -21,7 +21,7 @@ from devcluster.rules.kinds.table import KINDS, kind_of
 
 @dataclass(frozen=True, slots=True)
 class WorkloadObject:
-    """A workload as it stands in the cluster.  ``object``: raw; it may hold values, so no repr."""
+    """A workload as it is in the cluster.  ``object``: raw; it may hold values, so no repr."""
 
     ref: WorkloadRef
     uid: str

@@ -24,7 +24,7 @@ from devcluster.edge.kube.cluster import UpgradeTarget
 from devcluster.errors import ClusterError, NotFoundError
 
 _HEAD_LIMIT = 64 * 1024
-_ANOTHER = 1.0  # seconds until another connection is tried beside one that does not come to stand
+_ANOTHER = 1.0  # seconds until another connection is tried beside one that is not established
 HTTP_END = b"\r\n\r\n"
 _CONNECT_PATH = "/.devcluster/connect"
 
@@ -162,7 +162,7 @@ async def timed(target: UpgradeTarget, agent: AgentAddress, seconds: float) -> A
 
 
 async def dial(target: UpgradeTarget, make: Callable[[], Side]) -> Side:
-    """A connection to the API server, nothing said yet; the first of several that stands.
+    """A connection to the API server, nothing said yet; the first of several that is established.
 
     What was lost on its way in an outage the kernel sends again ever more rarely, so that a network that is
     back would not be noticed for seconds.  Hence another one is tried beside it each second; a slow one is
@@ -183,7 +183,7 @@ async def dial(target: UpgradeTarget, make: Callable[[], Side]) -> Side:
 
 
 def _give_up(attempt: asyncio.Task[Side]) -> None:
-    """One that was not needed: it may have come to stand just now."""
+    """One that was not needed: it may have been established just now."""
     if not attempt.cancelled() and attempt.exception() is None:
         attempt.result().abort()
 
@@ -235,7 +235,7 @@ def request_head(
     path: str,
     headers: tuple[tuple[str, str], ...] = (),
 ) -> bytes:
-    """The request that turns the connection into *protocol*; *path* is what stands before the agent's own."""
+    """The request that turns the connection into *protocol*; *path* comes before the agent's own."""
     lines = [
         f"GET {path.rstrip('/')}{_CONNECT_PATH} HTTP/1.1",
         f"Host: {target.host}:{target.port}",

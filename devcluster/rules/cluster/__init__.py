@@ -1,1 +1,1 @@
-"""What stands in the cluster, and what is made of it. Pure."""
+"""What is in the cluster, and what to make of it. Pure."""

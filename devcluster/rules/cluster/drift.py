@@ -1,4 +1,4 @@
-"""What of ours somebody has taken back: the template under the agent, the Services that lead to it.
+"""What somebody has changed back: the template with the agent, the Services that lead to it.
 
 Compared are what stood there before us, what we wrote (as the API server gave it back) and what stands
 there now.  A field that we changed and that does not hold our value any more is drift; a field that we
@@ -34,7 +34,7 @@ class Drift:
 
 
 def template_drift(originals: Originals, item: Json) -> tuple[Drift, ...]:
-    """What is no longer as we wrote it in *item*, the workload as it stands; () where all of it is."""
+    """What is no longer as we wrote it in *item*, the workload as it is; () if all of it is."""
     title, live = str(originals.ref), item["spec"]["template"]
     by = _by(item, "spec", "template")
     if not is_wrapped(live):

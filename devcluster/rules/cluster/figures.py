@@ -1,4 +1,4 @@
-"""The container's memory as its application is told it: as if no agent took a share of it.
+"""The container's memory as the application sees it: as if no agent took a share of it.
 
 Kubernetes writes limit and request of memory into variables (``resourceFieldRef``) and into files (a
 ``downwardAPI`` volume); applications size their heaps by them.  With the share on top (``memory``) one that

@@ -66,7 +66,7 @@ def render_time(seconds: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Originals:
-    """``originals.json``: what stood there before us, and what we made of it.
+    """``originals.json``: the original state, and what we made of it.
 
     ``wrapped``: the template as the API server gave it back.  ``history_limit``: the original
     revisionHistoryLimit, ``raised_limit`` ours.  ``revisions``: of each ReplicaSet, by name, its two
@@ -85,7 +85,7 @@ class Originals:
     moves: tuple[PortMove, ...] = ()
     managers: Mapping[str, list[Json]] = field(default_factory=dict)
     available: bool = True  # whether it answered before us; what did not need not afterwards
-    rolling: Rolling = field(default_factory=dict)  # what else was set while roll-outs of ours ran
+    rolling: Rolling = field(default_factory=dict)  # what else was set while our roll-outs ran
     former: Json | None = None  # template and wrapped of the wrapping before this one
 
 
@@ -102,7 +102,7 @@ def restore_template(originals: Originals, live: Json) -> Restored:
 
 
 def orphan(ref: WorkloadRef) -> LeftoverError:
-    """An agent whose Secret somebody deleted: nothing says what stood there before."""
+    """An agent whose Secret somebody deleted: nothing else holds the original state."""
     return LeftoverError(
         f"{ref.place} has an agent, but secret/{secret_name(ref)}, which holds the original state, is gone",
         hint=f"kubectl rollout undo {ref} -n {ref.namespace}\nthen `devcluster down -n {ref.namespace}`",
@@ -181,14 +181,14 @@ def _parse_holder(data: Json | None) -> Holder | None:
 
 
 def render_originals(originals: Originals) -> str:
-    """A Service's port stands there by its number: only TCP is led elsewhere."""
+    """A Service's port is there by its number: only TCP is led elsewhere."""
     moves = [asdict(move) | {"port": move.port.number} for move in originals.moves]
     data = asdict(originals)
     return json.dumps(data | data.pop("ref") | {"moves": moves}, sort_keys=True)
 
 
 def parse_originals(secret: Json) -> Originals | None:
-    """None where the Secret does not hold them (it is not one of ours, or somebody cut it)."""
+    """None where the Secret does not hold them (it is not devcluster's, or somebody cut it)."""
     text = secret_file(secret, "originals.json")
     if not text:
         return None

@@ -1,6 +1,6 @@
 """The agent's share of the container's memory: added to the limit, or the application is killed for it.
 
-A limit need not stand in the template.  A LimitRange (or a webhook) gives one to each pod that has none, when
+A limit need not be in the template.  A LimitRange (or a webhook) gives one to each pod that has none, when
 the pod is made; then the template says nothing, and an application that nearly fills the default dies of the
 agent.  What was given can be read in any pod of it, so it is written into the template, with the share on
 top.  Where request and limit are equal both grow, or the pod would lose its QoS class.

@@ -5,7 +5,7 @@ sets of objects; names are for people, labels are for us (``docs/architecture.md
 laptop"): what is ours is found by its labels alone.  Yet a name is one object's: whoever makes a container
 or a volume takes what has its name already for an older one of its own.
 
-``__`` parts a workload's key from what belongs to it, and stands in no part.  The naive ``KEY-ROLE`` is two
+``__`` separates a workload's key from what belongs to it, and is in neither.  The naive ``KEY-ROLE`` is two
 things at once, the gateway of ``api`` and the application ``api-gateway``; so is ``KEY-VOLUME``.
 """
 
@@ -62,7 +62,7 @@ def mount_name(project: str, key: str, source: str) -> str:
 
 
 def labels(project: str, role: Role, key: str | None = None) -> dict[str, str]:
-    """What every object of ours carries; *key* None: it belongs to the whole project."""
+    """What every object of devcluster carries; *key* None: it belongs to the whole project."""
     result = {PROJECT: project, ROLE: role}
     return result if key is None else result | {WORKLOAD: key}
 

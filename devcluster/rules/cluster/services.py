@@ -2,7 +2,7 @@
 
 A Service sends to a port *name* or a port *number* of the pod.  A name simply moves, in the pod's
 template, to the agent's front port: kube-proxy follows pod by pod, so no connection is lost during the
-roll-out.  A number stands in the Service itself; it is changed after the roll-out and changed back before
+roll-out.  A number is in the Service itself; it is changed after the roll-out and changed back before
 the roll-out of ``down``, so that at each moment the port that the Service names is open.
 
 Left alone, with a reason: a numeric port of a Service that selects pods of other workloads too (they have
@@ -35,7 +35,7 @@ from devcluster.rules.container.ports import (
 Json = dict[str, Any]
 Target = int | str
 
-# On a Service that was changed, what stood there: the Secret goes with its workload, the Service stays.
+# On a Service that was changed, its original ports: the Secret goes with its workload, the Service stays.
 MOVED = "devcluster/moved"
 _NOTE = f"/metadata/annotations/{MOVED.replace('/', '~1')}"
 _HIGHEST = 65535
@@ -45,7 +45,7 @@ _HIGHEST = 65535
 class Route:
     """One port of a Service that leads to *container_port*, which speaks the same protocol.
 
-    ``target``: targetPort as it stands.  ``left_alone``: why its connections don't pass the agent, or ''.
+    ``target``: targetPort as it is.  ``left_alone``: why its connections don't pass the agent, or ''.
     """
 
     service: str
@@ -57,7 +57,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class PortMove:
-    """A targetPort and what stands in its place while the agent is installed."""
+    """A targetPort and what replaces it while the agent is installed."""
 
     service: str
     port: PortKey

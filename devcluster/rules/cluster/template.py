@@ -44,7 +44,7 @@ _INITS = {
 
 @dataclass(frozen=True, slots=True)
 class Wrapping:
-    """How a container is wrapped.  ``command``: what stands behind ``--``, as the spec must say it.
+    """How a container is wrapped.  ``command``: what follows ``--``, as the spec must say it.
 
     ``pin``: value of kubernetes.io/arch that the pod must be scheduled to, or None; ``admitted``: the memory
     that a pod gets where the template says nothing.
@@ -70,7 +70,7 @@ def find_container(template: Json, name: str) -> Json:
 
 
 def is_wrapped(template: Json) -> bool:
-    """Whether an agent of ours is in it: our volume tells."""
+    """Whether it has an agent, which our volume shows."""
     return any(volume["name"] == BIN for volume in template["spec"].get("volumes") or [])
 
 

@@ -6,7 +6,7 @@ another program, or looks it up elsewhere, needs ``db.shop``.
 Rule 1: only names of Services that exist are touched (``hosts`` says where).
 Rule 2: a name that is the whole value counts only where its variable says that it is a host; variables
         that name users, passwords, databases or images are left alone (``variables``).
-Rule 3: a name that is more than a way to an address stays, and the reason is told: it is compared, a
+Rule 3: a name that is more than a way to an address stays, with the reason: it is compared, a
         certificate holds it, an HTTP server is told of it (``certificates``), also where another variable
         of the same words says so.
 Rule 4: NO_PROXY lists what was rewritten, too (``proxies``).

@@ -168,7 +168,7 @@ def network_runtime(pod_spec: Json, workload: Workload) -> Runtime:
 
 def published_ports(container: Json, workload: Workload, port_map: Mapping[int, int]) -> tuple[Publish, ...]:
     """Each TCP and UDP port of the pod's container under its own number, if that is free, and what the file
-    adds.  What is written for a port of the local container stands in place of the default; [] publishes
+    adds.  What is written for a port of the local container replaces the default; [] publishes
     none."""
     written = workload.ports
     if written == ():

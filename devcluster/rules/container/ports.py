@@ -3,7 +3,7 @@
 8080/TCP and 8080/UDP are two ports: a DNS server has both, often under two names and in one Service.
 
 Rules:
-- a port is compared by both, wherever it stands: in a Service, a container, a front, a published port;
+- a port is compared by both, wherever it occurs: in a Service, a container, a front, a published port;
 - only TCP passes the agent so far; what speaks something else is named where it is left alone.
 
 The naive way, to keep the numbers and drop what is not TCP, loses the other port without a word, and finds

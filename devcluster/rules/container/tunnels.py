@@ -5,13 +5,13 @@ leads to the Service its ``127.0.0.1:PORT`` takes the place of the name and of t
 
 Rules:
 - a host counts where it is dialled (``hosts``), http and TLS included: the wrong name is better than none;
-- where the port stands beside the host, both are replaced; a URL without a port gets one;
-- a port that stands in a variable of its own (``DB_PORT``) is not changed: the tunnel must have its number;
-- what is dialled and has no tunnel is told, with the line to write.
+- where the port is beside the host, both are replaced; a URL without a port gets one;
+- a port in a variable of its own (``DB_PORT``) is not changed: the tunnel must have its number;
+- what is dialled and has no tunnel is named, with the line to write.
 
-The naive way, to replace the name wherever it stands, breaks issuers, passwords and databases.  So hosts are
+The naive way, to replace the name wherever it occurs, breaks issuers, passwords and databases.  So hosts are
 found by the rule that rewrites names in a container, which knows short names alone.  Before it looks, every
-other way to write a Service becomes a word of the same length: what it finds stands at the same place.
+other way to write a Service becomes a word of the same length: what it finds is at the same place.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ class _Work:
         return chosen_hosts(text, names) if key in self._only else ()
 
     def _dialled(self, key: str, value: str, host: Host, name: str) -> tuple[int, str]:
-        """Where what is replaced ends, and what stands there from now on."""
+        """Where what is replaced ends, and what replaces it."""
         found = _PORT.match(value, host.end)
         end, port = (found.end(), int(found[1])) if found else (host.end, None)
         scheme = _scheme_of(value, host)
@@ -237,7 +237,7 @@ def _no_tunnel(line: str, keys: tuple[str, ...]) -> str:
 
 
 def _scheme_of(text: str, host: Host) -> str | None:
-    """Of the URL as whose host *host* stands; None elsewhere, also in a query (``?host=db``)."""
+    """Of the URL whose host *host* is; None elsewhere, also in a query (``?host=db``)."""
     for scheme, start, end in find_urls(text):
         if start <= host.start < end and not re.search(r"[/?#;]", text[start : host.start]):
             return text[scheme : start - 3].lower().rpartition(":")[2]

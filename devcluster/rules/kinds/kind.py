@@ -23,7 +23,7 @@ class Sight:
 
     ``wrapped``: whether the new pods are those with an agent.  ``ready``: whether they must be available; of
     an application that did not answer before us it is enough that it runs.  ``stale``: the conditions that
-    stood there at the beginning: the roll-out before this one may have left them.
+    there at the beginning: the roll-out before this one may have left them.
     """
 
     object: Json = field(repr=False)

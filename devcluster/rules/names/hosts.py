@@ -1,4 +1,4 @@
-"""Where in a text a short Service name stands as a host.
+"""Where in a text a short Service name is a host.
 
 The rules, and nothing else is touched:
 1. after ``://`` and any login, up to the path; each of a comma list (``mongodb://u:p@db,db:1/x``);
@@ -7,7 +7,7 @@ The rules, and nothing else is touched:
 4. where the text as a whole is known to name hosts (``whole``): each of a list.
 
 Never a login, a path, a query, a database, nor a name with a dot in it.  The naive way, replacing the
-word wherever it stands, locks one out of ``mysql://db:db@db/db``.  Logins are the difficulty: a password may
+word wherever it occurs, locks one out of ``mysql://db:db@db/db``.  Logins are the difficulty: a password may
 hold any letter, so behind ``://`` everything up to the next blank belongs to that one address, and where
 it could be read in two ways (``x://db:1/w@db``: is ``1/w`` a password?) it stays as it is.
 
@@ -136,7 +136,7 @@ def is_list(text: str) -> bool:
 
 
 def mentions(text: str, services: Collection[str]) -> bool:
-    """Whether one of *services* stands in *text* at all; quick, however many there are."""
+    """Whether one of *services* occurs in *text* at all; quick, however many there are."""
     return any(word in services for word in _WORD.findall(text))
 
 
@@ -185,7 +185,7 @@ def _in_url(text: str, scheme: int, start: int, end: int) -> Iterator[tuple[int,
 
 
 def _members(text: str, at: int, close: int, marks: str = ",") -> list[tuple[int, str]]:
-    """Each of a list, and where it stands."""
+    """Each element of a list, and where it is."""
     at += text.startswith("[", at)
     found = []
     for part in re.split(f"[{marks}]", text[at:close]):

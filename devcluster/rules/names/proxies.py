@@ -21,7 +21,7 @@ _LIST = re.compile(
 
 
 def proxy_lists(text: str) -> tuple[tuple[int, int], ...]:
-    """Where such lists stand within a text: ``-Dhttp.nonProxyHosts=localhost|db``."""
+    """Where such lists are within a text: ``-Dhttp.nonProxyHosts=localhost|db``."""
     return tuple(match.span("value") for match in _LIST.finditer(text))
 
 

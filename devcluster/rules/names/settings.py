@@ -124,7 +124,7 @@ def _depth(line: str) -> int:
 
 
 def _find_in_line(line: str, services: frozenset[str]) -> list[tuple[Host, str]]:
-    """Each host, and the words of the key that it stands behind ('' for none)."""
+    """Each host, and the words of its key ('' for none)."""
     if not mentions(line, services):
         return []
     found: dict[int, Host] = {}
@@ -154,7 +154,7 @@ def _behind_key(host: Host, key: str) -> tuple[Host, str]:
 
 
 def _settings(line: str) -> Iterator[tuple[str, int, int]]:
-    """Each key, and where its value stands, without quotes."""
+    """Each key, and where its value is, without quotes."""
     urls = tuple(find_urls(line))
     for form in _FORMS:
         for match in form.finditer(line):

@@ -26,7 +26,7 @@ _OTHER_KEY = re.compile(
     r"DATABASE|DBNAME|DB_NAME|SCHEMA|IMAGE|TAG|VERSION)_?[0-9]*$"
 )
 _NAME_KEY = re.compile(r"(?:^|_)NAME[0-9]*$")
-# Words that are long enough count wherever they stand: ISSUERURI is one word in Spring's variables.
+# Words that are long enough count wherever they are: ISSUERURI is one word in Spring's variables.
 _COMPARED_KEY = re.compile(
     r"ISSUER|AUDIENCE|CALLBACK|REDIRECT|REFERR?ER|ALLOWED|ALLOWLIST|WHITELIST|TRUSTED|COOKIE|CSRF|ENTITY_?ID|"
     r"(?:^|_)(?:ISS|AUD|REALMS?|ORIGINS?|CORS[A-Z]*|DOMAINS?|RP_?ID|RELYING_PARTY|PRINCIPALS?|SANS?|SNI|"

@@ -79,7 +79,7 @@ class VolumePlan:
 
 
 def pod_volumes(container: Json, volumes: Sequence[Json]) -> tuple[PodVolume, ...]:
-    """The mounts of *container*, by path, so that an outer one comes before what stands within it."""
+    """The mounts of *container*, by path, so that an outer one comes before those within it."""
     by_name = {volume["name"]: volume for volume in volumes}
     found = []
     for mount in container.get("volumeMounts") or []:

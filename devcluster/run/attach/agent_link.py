@@ -56,7 +56,7 @@ class PodLink:
         self.agent_state: Json = {}
         self._since = time.time()
         self._heard = time.monotonic()
-        self._bare = time.time()  # since when no lane stands, or one does
+        self._bare = time.time()  # since when there is no lane, or one
         self._claim = claim
         self._cluster = cluster
         self._local = local

@@ -229,7 +229,7 @@ class Attachment:
         await self._perform(self.handover.after_removal, turn, tolerant=True)
 
     async def give_up(self, turn: Turn) -> None:
-        """Somebody else has it: nothing is told to agents that are theirs."""
+        """Somebody else has it: we tell their agents nothing."""
         await self._perform(self.handover.loss, turn, tolerant=True)
 
     async def until_engine(self, turn: Turn) -> None:

@@ -31,7 +31,7 @@ _log = logging.getLogger("devcluster.host")
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """What the network that stands was made of."""
+    """What the present network was made of."""
 
     wanted: Wanted
     facts: PodFacts

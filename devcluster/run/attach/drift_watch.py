@@ -1,6 +1,6 @@
-"""What of ours somebody takes back while it is attached: watched, since the lanes can't tell.
+"""What somebody changes back while the workload is attached: watched, since the lanes can't tell.
 
-A lane stands as long as its pod does; whether Services and template still lead to it is for others to change
+A lane lasts as long as its pod; whether Services and template still lead to it is for others to change
 at any time.  The template is watched.  So are the Services, where one was patched.  What we wrote is read
 from the Secret anew for each template that was not seen before.
 """

@@ -1,6 +1,6 @@
 """Whether this laptop has slept: then nothing of what it had open can be trusted.
 
-A connection that stood before the lid was closed looks well until somebody writes to it and waits: its
+A connection that was open before the lid was closed looks well until somebody writes to it and waits: its
 address, the NAT's entry or the VPN may be gone, and no packet says so.  The clock by which time-outs run
 stands still during sleep, another one goes on; where the two have parted more than before, the laptop slept.
 

@@ -61,7 +61,7 @@ async def prune_history(cluster: Cluster, originals: Originals) -> Pruned:
 
 
 async def _restore_releases(cluster: Cluster, originals: Originals) -> Pruned:
-    """Numbers that are set while one of ours stays would be raised above it by the controller again."""
+    """The controller would raise numbers again that are set while one of our revisions stays."""
     ref, history = originals.ref, kind_of(originals.ref).history
     try:
         steps = history.clean(originals, await list_releases(cluster, ref, originals.uid))

@@ -1,4 +1,4 @@
-"""Who we are to the others, and whether somebody who stands in a record is still there.
+"""Who we are to the others, and whether somebody whom a record names is still there.
 
 The record is a note; the lease is the truth.  A laptop that was closed for good leaves its name in the
 record, and agents that serve the original again: nobody has to ask for its permission.  Asked are the
@@ -33,7 +33,7 @@ _BEATS = 0.5  # of a lease; a laptop that is there renews it five times as often
 
 
 def own_holder(place: Place) -> Holder:
-    """This laptop, for this project.  Two of the same user and host name are told apart by their state."""
+    """This laptop, for this project.  Two of the same user and host name differ by their state."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container whose user has no name

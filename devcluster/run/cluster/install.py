@@ -104,7 +104,7 @@ async def install(
             turn.say(plan.observed.ref.name, str(step))
             await work.apply(step)
     except BusyError:
-        raise  # what stands there is theirs
+        raise  # what is there is theirs
     except DevclusterError as error:
         if plan.adopted:
             raise

@@ -1,4 +1,4 @@
-"""Ports of the laptop that stand in the file: found taken before anything is changed.
+"""Ports of the laptop that the file names: found taken before anything is changed.
 
 Docker binds them later and has the last word; this only spares a roll-out for nothing.  What the project's
 own containers publish is not taken: they are replaced, be it after ``leave``, after a host process that was
@@ -19,7 +19,7 @@ from devcluster.run.cluster.wanted import Wanted
 async def check_ports(
     engine: Engine, project: str, wanted: Sequence[Wanted], only: Sequence[str] = ()
 ) -> None:
-    """ConfigurationError for a written port that somebody else has, or that stands in the file twice.
+    """ConfigurationError for a written port that somebody else has, or that is in the file twice.
 
     *only*: the workloads that change, and so let go of their ports; none: all of the project.
     """

@@ -1,6 +1,6 @@
-"""What of ours is still in the namespace when the agent was taken out, and what then helps.
+"""What devcluster has left in the namespace when the agent was removed, and what then helps.
 
-Only what is seen to be gone counts as gone: what may not be looked for is told as if it were there.
+Only what is seen to be gone counts as gone: what may not be looked for is reported as if it were there.
 """
 
 from __future__ import annotations

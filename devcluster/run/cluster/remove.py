@@ -1,6 +1,6 @@
 """Taking the agent out again, from the Secret alone: no file, any machine.
 
-The order is that of ``plan_remove``; each step looks at what stands there now, so that it may run again
+The order is that of ``plan_remove``; each step looks at what is there now, so that it may run again
 after a crash, and after somebody else did a part of it.  What a teammate changed meanwhile is left and
 named.  At the end everything is read once more: only what is seen to be gone counts as gone.
 
@@ -317,7 +317,7 @@ class _Work:
         await self._swap("secret", self._secret, drop)
 
     async def verify(self) -> None:
-        """RemainsError for whatever of ours can still be seen, or could not be undone."""
+        """RemainsError for whatever is still there, or could not be undone."""
         agent = await self._seen_agent()
         seen = await find_remaining(self._cluster, self._ref, self._uid)
         refused = [*self._refused, *seen.refused]

@@ -137,7 +137,7 @@ async def _states(cluster: Cluster, ref: WorkloadRef) -> AsyncGenerator[tuple[Js
 
 
 def find_revert(item: Json, written: Written) -> str:
-    """What of ours somebody has taken back, and who; '' where it stands.  Then no roll-out ends well: of the
+    """What somebody has changed back, and who; '' if nothing was.  Then no roll-out ends well: of the
     former template nothing is missing, so the controllers have nothing to tell.
 
     A part that nobody else wrote is another laptop's agent: the record decides between the two."""

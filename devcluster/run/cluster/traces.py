@@ -1,4 +1,4 @@
-"""What of ours there is, found by its marks alone: without the file, on any machine.
+"""What devcluster has made, found by its marks alone: without the file, on any machine.
 
 An installation is known by its Secret.  That is not enough: ``up`` publishes the agent's binary before it
 writes the Secret, and ``down`` deletes it after, so a process that is killed there leaves ConfigMaps that
@@ -33,7 +33,7 @@ from devcluster.run.place import Place, known_projects, place_of
 
 @dataclass(frozen=True, slots=True, order=True)
 class Trace:
-    """A workload in the cluster with something of ours.  ``record``: who holds it, and since when."""
+    """A workload in the cluster with something of devcluster's.  ``record``: who holds it, and since when."""
 
     ref: WorkloadRef
     record: Record = field(default=Record(), compare=False)

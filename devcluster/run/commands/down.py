@@ -56,8 +56,8 @@ async def leave(request: Request, *, report: Report) -> Json:
 async def down(
     request: Request, *, everywhere: bool, volumes: bool, report: Report, takeover: bool = False
 ) -> Json:
-    """Everything of ours away, verified.  LeftoverError names what stays; HeldError, at the end, what
-    somebody else holds (with *takeover* it is put back, too)."""
+    """Remove everything that devcluster made, and verify it.  LeftoverError names what stays; HeldError, at
+    the end, what somebody else holds (with *takeover* it is put back, too)."""
     turn = request.turn(report)
     async with open_cluster(request.context, timeout=request.timeout) as cluster:
         places = await _places(request, cluster, everywhere)

@@ -73,7 +73,7 @@ def _target(name: str) -> Target:
 
 
 def _taken_out(request: Request) -> set[str]:
-    """Names that do not stand in the file, or not any more."""
+    """Names that are not in the file, or no longer."""
     written = request.project.workloads if request.project is not None else ()
     return set(request.only) - {workload.key for workload in written}
 

@@ -1,4 +1,4 @@
-"""``status``: what the host process holds, and of the other workloads what stands in the cluster.
+"""``status``: what the host process holds, and of the other workloads what the cluster shows.
 
 The host process knows most and answers at once; the cluster is asked only for what it does not hold, and for
 what somebody else has taken.  A host process that was killed can't say so: its record in the cluster, and

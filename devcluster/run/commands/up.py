@@ -242,7 +242,7 @@ async def _spawn(place: Place, interrupted: asyncio.Event) -> bool:
                 if await answers(place.socket):
                     return True
                 if process.poll() not in (None, TAKEN):  # another `up` was first: it will answer
-                    async with open_engine():  # what it could not reach is told here, not in its log
+                    async with open_engine():  # what it could not reach is said here, not in its log
                         raise FailedError(f"the host process ended at once; its log: {place.log}")
                 await asyncio.sleep(0.05)
     except TimeoutError as error:

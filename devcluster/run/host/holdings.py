@@ -148,7 +148,7 @@ class Holdings:
         """After a failure: as it was before.  The error to raise: LeftoverError where it is not."""
         turn = turn.to_undo()
         attachment = self.attachments.get(wanted.workload.key)
-        conflict = isinstance(error, HeldError | BusyError)  # what stands there is theirs
+        conflict = isinstance(error, HeldError | BusyError)  # what is there is theirs
         turn.say(wanted.workload.key, f"putting back: {error}")
         try:
             if attachment is not None:
