@@ -43,6 +43,14 @@ async def test_a_plan_is_what_up_does_then(world: World) -> None:
     assert await _plan(world) == {"web": ("unchanged", 0), "api": ("unchanged", 0)}
     assert "web (deployment/web): unchanged\n" in (await world.devcluster("plan")).stdout
 
+    seen = (await world.status())["rewrites"]
+    world.write(
+        f"name: shop\nnamespace: {world.namespace}\nworkloads:\n"
+        "  web: {environment: {API_HOST: api}}\n  api: {}\n"
+    )
+    await _plan(world)
+    assert (await world.status())["rewrites"] == seen  # of what runs, whatever was asked since
+
     _file(world, web="edited", api="local")
     assert await _plan(world) == {"web": ("changed", 5), "api": ("unchanged", 0)}
     assert await world.who() == {"local": 20}

@@ -42,6 +42,9 @@ async def test_replace_and_put_back(world: World, kubeconfig: Path) -> None:
     before = await world.template()
     done = await _timed(world, "up with a roll-out", "up", "-d", "-o", "json")
     assert [row["outcome"] for row in done.json["workloads"]] == ["created"]
+    (pod,) = (await world.status())["pods"]
+    assert pod["lane"]
+    assert pod["rtt_ms"] > 0  # from the first moment on
     assert await world.who(100) == {"local": 100}
 
     request = secrets.token_hex(8)
