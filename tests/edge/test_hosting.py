@@ -40,7 +40,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 
 def _start(place: Place, code: str = "hosting.main()") -> subprocess.Popen[bytes]:
-    program = f"from devcluster.run.host import hosting\n{code}"
+    program = f"from devcluster.run.host import process as hosting\n{code}"
     words = (place.context, place.namespace, place.name)
     return subprocess.Popen([sys.executable, "-c", program, *words], stdin=subprocess.DEVNULL)
 
