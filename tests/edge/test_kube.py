@@ -284,12 +284,12 @@ async def test_workloads_that_are_refused(world: World) -> None:
     await cluster.create("deployment", none, space)
     text = await refused(cluster, Target("none"), space)
     assert "has 0 replicas" in text
-    assert f"kubectl scale deployment/none -n {space} --replicas=1" in text
+    assert f"kubectl scale --replicas=1 deployment/none -n {space}" in text
 
     stateful = deployment("db", "Recreate")
     del stateful["spec"]["strategy"]
     await cluster.create("statefulset", stateful, space)
-    assert "not built yet" in await refused(cluster, Target("db"), space)
+    assert str((await find_workload(cluster, Target("db"), space)).ref) == "statefulset/db"
     pod = {"metadata": {"name": "bare"}, "spec": {"containers": [{"name": "web", "image": "x"}]}}
     await cluster.create("pod", pod, space)
     assert "pod/bare in namespace" in await refused(cluster, Target("bare"), space)

@@ -123,7 +123,7 @@ _CASES = {
     "a value of the environment is not shown": Case(
         2, ("devcluster.yaml:4:", "workloads.web.environment"), "web: {environment: {IDENTITY: [planted-9]}}"
     ),
-    "not built yet": Case(2, ("workloads.web.mode", "not built yet"), "web: {mode: intercept}"),
+    "not built yet": Case(2, ("workloads.web.platform", "not built yet"), "web: {platform: linux/arm64}"),
     "no file": Case(2, ("devcluster.yaml",), words=("up", "-d", "-f", "elsewhere/devcluster.yaml")),
     "a workload that the cluster does not have": Case(
         2,
