@@ -22,8 +22,8 @@ class Sight:
     """A workload and its pods at one moment, and what they are waited for.
 
     ``wrapped``: whether the new pods are those with an agent.  ``ready``: whether they must be available; of
-    an application that did not answer before us it is enough that it runs.  ``stale``: the conditions that
-    there at the beginning: the roll-out before this one may have left them.
+    an application that did not answer before us it is enough that it runs.  ``stale``: the conditions of
+    the beginning: the roll-out before this one may have left them.
     """
 
     object: Json = field(repr=False)
