@@ -1,8 +1,9 @@
-"""``devcluster example``: an application to try devcluster with."""
+"""``devcluster example``: applications to try devcluster with."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import click
 
@@ -13,7 +14,7 @@ from devcluster.cli.render import Printer
 @click.group()
 @common
 def example() -> None:
-    """An application to try devcluster with."""
+    """Applications to try devcluster with."""
 
 
 @example.group()
@@ -22,54 +23,84 @@ def wordpress() -> None:
     """WordPress with its MariaDB, in the namespace wordpress (or -n)."""
 
 
-@wordpress.command()
-@click.option("--registry", metavar="PREFIX", help="Push the images to this registry.")
+@example.group()
 @common
-@pass_options
-def up(options: Options, registry: str | None) -> int:
-    """Build the images, deploy, and wait until the front page answers from inside the cluster."""
-    from devcluster.sandbox.example import NAMESPACE, example_up
+def hello() -> None:
+    """An echo server as kubectl create and expose make it, in the namespace default (or -n)."""
 
-    printer = Printer(options)
+
+def _up(name: str) -> Callable[..., int]:
+    @click.option("--registry", metavar="PREFIX", help="Push the images to this registry.")
+    @common
+    @pass_options
+    def up(options: Options, registry: str | None) -> int:
+        """Build the images, deploy, and wait until the front page answers from inside the cluster."""
+        return _deploy(name, options, registry)
+
+    return up
+
+
+def _down(name: str) -> Callable[..., int]:
+    @common
+    @pass_options
+    def down(options: Options) -> int:
+        """Remove it with its data, and wait until it is gone."""
+        return _remove(name, options)
+
+    return down
+
+
+for _group in (wordpress, hello):
+    _group.command()(_up(str(_group.name)))
+    _group.command()(_down(str(_group.name)))
+
+
+def _deploy(name: str, options: Options, registry: str | None) -> int:
+    from devcluster.rules.example import EXAMPLES
+    from devcluster.sandbox.example import example_up
+
+    printer, chosen = Printer(options), EXAMPLES[name]
     done = asyncio.run(
         example_up(
+            chosen,
             context=options.context,
-            namespace=options.namespace or NAMESPACE,
+            namespace=options.namespace or chosen.namespace,
             registry=registry,
             report=printer.progress,
             timeout=options.timeout,
         )
     )
     if options.json:
-        objects = [{"name": name, "outcome": outcome} for name, outcome in done.objects]
-        images = [done.images.wordpress, done.images.mariadb]
+        objects = [{"name": object_, "outcome": outcome} for object_, outcome in done.objects]
         place = {"context": done.context, "namespace": done.namespace}
+        images = list(done.images.values())
         printer.document(place | {"objects": objects, "images": images, "seconds": round(done.seconds, 1)})
         return 0
     changed = any(outcome != "unchanged" for _, outcome in done.objects)
-    what = "deployed" if changed else "unchanged"
-    click.echo(f"WordPress is {what}; its front page answers in the cluster ({done.seconds:.1f} s)", err=True)
-    click.echo(f"http://wordpress.{done.namespace}.svc.cluster.local/")
+    what = f"{chosen.title} is {'deployed' if changed else 'unchanged'}"
+    click.echo(f"{what}; its front page answers in the cluster ({done.seconds:.1f} s)", err=True)
+    click.echo(f"http://{name}.{done.namespace}.svc.cluster.local/")
     return 0
 
 
-@wordpress.command()
-@common
-@pass_options
-def down(options: Options) -> int:
-    """Remove it with its data, and wait until it is gone."""
-    from devcluster.sandbox.example import NAMESPACE, example_down
+def _remove(name: str, options: Options) -> int:
+    from devcluster.rules.example import EXAMPLES
+    from devcluster.sandbox.example import example_down
 
-    printer = Printer(options)
-    namespace = options.namespace or NAMESPACE
+    printer, chosen = Printer(options), EXAMPLES[name]
+    namespace = options.namespace or chosen.namespace
     removed = asyncio.run(
         example_down(
-            context=options.context, namespace=namespace, report=printer.progress, timeout=options.timeout
+            chosen,
+            context=options.context,
+            namespace=namespace,
+            report=printer.progress,
+            timeout=options.timeout,
         )
     )
     if options.json:
         printer.document({"namespace": namespace, "removed": removed})
     else:
         what = "was removed" if removed else "was not there"
-        click.echo(f"WordPress in namespace {namespace} {what}", err=True)
+        click.echo(f"{chosen.title} in namespace {namespace} {what}", err=True)
     return 0

@@ -1,9 +1,9 @@
-"""The example's manifests: templates and values in, objects out, each marked with its own content.
+"""The examples: what each is made of, and its manifests, from templates and values to marked objects.
 
 Rules:
-- every object carries the label PART_OF, so that ``down`` knows what the example made, and CONTENT, a digest
-  of what was asked for: where it is the same in the cluster, nothing is written.  (Labels, because a
-  Deployment's annotations are copied into its history.)
+- every object carries the label PART_OF with the example's name, so that ``down`` knows what it made, and
+  CONTENT, a digest of what was asked for: where it is the same in the cluster, nothing is written.  (Labels,
+  because a Deployment's annotations are copied into its history.)
 - what holds state of its own (Secrets, claims, the namespace) is made once and never changed: a new
   password would not be the database's.
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,7 @@ from devcluster.rules.cluster.template import is_wrapped
 
 Json = dict[str, Any]
 
-PART_OF = ("app.kubernetes.io/part-of", "devcluster-example-wordpress")
+PART_OF = "app.kubernetes.io/part-of"
 CONTENT = "devcluster.example/content"
 BLOG_NAME = "User's Blog!"
 MADE_ONCE = frozenset(("Namespace", "Secret", "PersistentVolumeClaim"))
@@ -34,38 +34,87 @@ _NO_IMAGE = frozenset(("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", 
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """An application to try devcluster with; its sources are in ``examples/NAME``.
+
+    ``namespace``: where it goes unless another one is named.  ``images``: a build folder each.
+    ``templates``: in ``manifests``, in the order of creation.  ``workloads``: KIND/NAME, all awaited.
+    ``pods``: their selector.  ``page``: NAME:PORT of the Service that must answer GET /, with
+    ``page_text`` in the answer.
+    """
+
+    name: str
+    title: str
+    namespace: str
+    images: tuple[str, ...]
+    templates: tuple[str, ...]
+    workloads: tuple[str, ...]
+    pods: str
+    page: str
+    page_text: str
+
+    @property
+    def part_of(self) -> str:
+        """The value of PART_OF."""
+        return f"devcluster-example-{self.name}"
+
+
+WORDPRESS = Example(
+    name="wordpress",
+    title="WordPress",
+    namespace="wordpress",
+    images=("wordpress", "mariadb"),
+    templates=("namespace.yaml.j2", "mariadb.yaml.j2", "wordpress.yaml.j2"),
+    workloads=("statefulset/wordpress-mariadb", "deployment/wordpress"),
+    pods="app.kubernetes.io/instance=wordpress,app.kubernetes.io/name in (wordpress,mariadb)",
+    page="wordpress:http",
+    page_text=f"<title>{BLOG_NAME}</title>",
+)
+HELLO = Example(
+    name="hello",
+    title="hello",
+    namespace="default",
+    images=("hello",),
+    templates=("namespace.yaml.j2", "hello.yaml.j2"),
+    workloads=("deployment/hello",),
+    pods="app=hello",
+    page="hello:80",
+    page_text="",  # who is attached answers something else
+)
+EXAMPLES = {example.name: example for example in (WORDPRESS, HELLO)}
+
+
+@dataclass(frozen=True, slots=True)
 class ExampleValues:
-    """What varies.  The three passwords matter only where their Secrets don't exist yet."""
+    """What varies: the templates' variables, ``images`` as ``NAME_image``.  ``passwords`` matter only where
+    their Secrets don't exist yet."""
 
     namespace: str
-    wordpress_image: str
-    mariadb_image: str
-    my_cnf: str
-    wordpress_password: str = field(repr=False)
-    mariadb_password: str = field(repr=False)
-    mariadb_root_password: str = field(repr=False)
-    blog_name: str = BLOG_NAME
+    images: Mapping[str, str]
+    texts: Mapping[str, str] = field(default_factory=dict)
+    passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-def render_example(templates: Iterable[str], values: ExampleValues) -> tuple[Json, ...]:
+def render_example(example: Example, templates: Iterable[str], values: ExampleValues) -> tuple[Json, ...]:
     """The objects of *templates* (texts of jinja2 and yaml), in their order, in the values' namespace."""
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - yaml
-    context = {name: getattr(values, name) for name in ExampleValues.__dataclass_fields__}
+    images = {f"{name}_image": image for name, image in values.images.items()}
+    context = {"namespace": values.namespace, **images, **values.texts, **values.passwords}
     texts = [environment.from_string(text).render(context) for text in templates]
     return tuple(
-        _marked(document, values.namespace)
+        _marked(example, document, values.namespace)
         for text in texts
         for document in yaml.safe_load_all(text)
         if document
     )
 
 
-def _marked(document: Json, namespace: str) -> Json:
+def _marked(example: Example, document: Json, namespace: str) -> Json:
     digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:12]
     metadata = dict(document["metadata"])
     if document["kind"] != "Namespace":
         metadata["namespace"] = namespace
-    labels = {PART_OF[0]: PART_OF[1]}
+    labels = {PART_OF: example.part_of}
     if document["kind"] not in MADE_ONCE:  # no trace of a Secret's content
         labels[CONTENT] = digest
     metadata["labels"] = metadata.get("labels", {}) | labels
@@ -85,9 +134,9 @@ def outcome_of(wanted: Json, found: Json | None) -> str:
     return "held" if template and is_wrapped(template) else "changed"
 
 
-def is_ours(found: Json) -> bool:
-    """Whether the example made it."""
-    return bool(found["metadata"].get("labels", {}).get(PART_OF[0]) == PART_OF[1])
+def is_ours(example: Example, found: Json) -> bool:
+    """Whether *example* made it."""
+    return bool(found["metadata"].get("labels", {}).get(PART_OF) == example.part_of)
 
 
 def image_trouble(pods: Iterable[Json]) -> tuple[str, str] | None:

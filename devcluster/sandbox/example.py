@@ -1,7 +1,7 @@
-"""``example wordpress up|down``: a known application for a cluster that has none.
+"""``example NAME up|down``: a known application for a cluster that has none.
 
-``up`` ends when the front page answers from inside the cluster, asked through the API server's own proxy to
-the Service: ready pods alone would not show that Service, names and database fit together.  ``down`` deletes
+``up`` ends when its page answers from inside the cluster, asked through the API server's own proxy to the
+Service: ready pods alone would not show that Services, names and a database fit together.  ``down`` deletes
 the namespace where the example made it, and else only the example's objects in it.
 """
 
@@ -12,8 +12,8 @@ import contextlib
 import html
 import secrets
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from devcluster.edge.kube.cluster import Cluster, open_cluster
@@ -23,6 +23,8 @@ from devcluster.rules.example import (
     BLOG_NAME,
     MADE_ONCE,
     PART_OF,
+    WORDPRESS,
+    Example,
     ExampleValues,
     describe_pods,
     image_trouble,
@@ -32,77 +34,70 @@ from devcluster.rules.example import (
     render_example,
 )
 from devcluster.run.report import Progress, Report, silent
-from devcluster.sandbox.example_images import ExampleImages, ensure_images, example_folder
+from devcluster.sandbox.example_images import ensure_images, example_folder
 
 Json = dict[str, Any]
 
-NAMESPACE = "wordpress"
-_TEMPLATES = ("namespace.yaml.j2", "mariadb.yaml.j2", "wordpress.yaml.j2")
-_PODS = "app.kubernetes.io/instance=wordpress,app.kubernetes.io/name in (wordpress,mariadb)"
-_WORKLOADS = ("statefulset/wordpress-mariadb", "deployment/wordpress")
-_KINDS = (
-    *(title.partition("/")[0] for title in _WORKLOADS),
-    *("service", "configmap", "secret", "persistentvolumeclaim"),
-)
+_KINDS = ("statefulset", "deployment", "service", "configmap", "secret", "persistentvolumeclaim")
 _ASK_EVERY = 0.5  # a Service's address can't be watched, only asked
 
 
 @dataclass(frozen=True, slots=True)
 class ExampleOutcome:
-    """``objects``: (kind/name, created | changed | unchanged), in the order of the manifests."""
+    """``objects``: (kind/name, created | changed | unchanged), in the order of the manifests.
+    ``images``: the reference of each, by its name, as the cluster must say it."""
 
     context: str
     namespace: str
     objects: tuple[tuple[str, str], ...]
-    images: ExampleImages
+    images: Mapping[str, str]
     seconds: float
 
 
 async def example_up(
+    example: Example,
     *,
     context: str | None = None,
-    namespace: str = NAMESPACE,
+    namespace: str,
     registry: str | None = None,
     report: Report = silent,
     timeout: float = 300.0,
 ) -> ExampleOutcome:
     """Deploy it, or what is missing of it; *timeout* is for the wait, not for building images.
 
-    :raises FailedError: the front page does not answer in time, or a node can't get an image.
+    :raises FailedError: its page does not answer in time, or a node can't get an image.
     :raises HeldError: a workload that should be changed is being worked on; nothing was changed.
     """
     began = time.monotonic()
     async with open_cluster(context, timeout=timeout) as cluster:
         await cluster.ping()  # before minutes are spent on images
-        images = await ensure_images(cluster.context, registry, report)
-        planned = [(wanted, await _look(cluster, wanted)) for wanted in _objects(namespace, images)]
-        objects = [await _apply(cluster, wanted, outcome, report) for wanted, outcome in planned]
+        images = await ensure_images(example, cluster.context, registry, report)
+        wanted = _objects(example, namespace, images)
+        planned = [(one, await _look(cluster, example, one)) for one in wanted]
+        objects = [await _apply(cluster, one, outcome, report) for one, outcome in planned]
         try:
             async with asyncio.timeout(timeout):
-                await _await_pods(cluster, namespace, report)
+                await _await_pods(cluster, example, namespace, report)
                 report(Progress("", "asking for the front page from inside the cluster"))
-                await _await_front_page(cluster, namespace)
+                await _await_front_page(cluster, example, namespace)
         except TimeoutError as error:
-            raise await _too_late(cluster, namespace, timeout) from error
+            raise await _too_late(cluster, example, namespace, timeout) from error
         return ExampleOutcome(cluster.context, namespace, tuple(objects), images, time.monotonic() - began)
 
 
-def _objects(namespace: str, images: ExampleImages) -> tuple[Json, ...]:
-    folder = example_folder()
-    values = ExampleValues(
-        namespace=namespace,
-        wordpress_image=images.wordpress,
-        mariadb_image=images.mariadb,
-        my_cnf=(folder / "mariadb" / "my.cnf").read_text(encoding="utf-8"),
-        wordpress_password=secrets.token_urlsafe(12),
-        mariadb_password=secrets.token_urlsafe(12),
-        mariadb_root_password=secrets.token_urlsafe(12),
-    )
-    texts = [(folder / "manifests" / name).read_text(encoding="utf-8") for name in _TEMPLATES]
-    return render_example(texts, values)
+def _objects(example: Example, namespace: str, images: Mapping[str, str]) -> tuple[Json, ...]:
+    folder = example_folder(example)
+    values = ExampleValues(namespace, images)
+    if example is WORDPRESS:
+        my_cnf = (folder / "mariadb" / "my.cnf").read_text(encoding="utf-8")
+        names = ("wordpress_password", "mariadb_password", "mariadb_root_password")
+        passwords = {name: secrets.token_urlsafe(12) for name in names}
+        values = replace(values, texts={"my_cnf": my_cnf, "blog_name": BLOG_NAME}, passwords=passwords)
+    texts = [(folder / "manifests" / name).read_text(encoding="utf-8") for name in example.templates]
+    return render_example(example, texts, values)
 
 
-async def _look(cluster: Cluster, wanted: Json) -> str:
+async def _look(cluster: Cluster, example: Example, wanted: Json) -> str:
     """What is to be done for *wanted*; nothing is written yet.
 
     :raises FailedError: the object is somebody else's.
@@ -110,7 +105,7 @@ async def _look(cluster: Cluster, wanted: Json) -> str:
     """
     kind, name, namespace = _identity(wanted)
     found = await cluster.find(kind, name, namespace)
-    if found is not None and wanted["kind"] not in MADE_ONCE and not is_ours(found):
+    if found is not None and wanted["kind"] not in MADE_ONCE and not is_ours(example, found):
         raise FailedError(
             f"namespace {namespace} has a {kind} {name} that does not belong to this example",
             hint="choose another namespace with -n",
@@ -139,12 +134,12 @@ def _identity(wanted: Json) -> tuple[str, str, str | None]:
     return wanted["kind"].lower(), metadata["name"], metadata.get("namespace")
 
 
-async def _await_pods(cluster: Cluster, namespace: str, report: Report) -> None:
-    """Both workloads rolled out, not just pods ready: those may be old ones.  Each change is reported."""
+async def _await_pods(cluster: Cluster, example: Example, namespace: str, report: Report) -> None:
+    """Its workloads rolled out, not just pods ready: those may be old ones.  Each change is reported."""
     ready = asyncio.gather(
-        *(_await_rollout(cluster, parse_title(title, namespace)) for title in _WORKLOADS),
+        *(_await_rollout(cluster, parse_title(title, namespace)) for title in example.workloads),
     )
-    telling = asyncio.ensure_future(_tell_pods(cluster, namespace, report))
+    telling = asyncio.ensure_future(_tell_pods(cluster, example.pods, namespace, report))
     try:
         await asyncio.wait((ready, telling), return_when=asyncio.FIRST_COMPLETED)
         if telling.done():
@@ -163,9 +158,9 @@ async def _await_rollout(cluster: Cluster, ref: WorkloadRef) -> None:
                 return
 
 
-async def _tell_pods(cluster: Cluster, namespace: str, report: Report) -> None:
+async def _tell_pods(cluster: Cluster, selector: str, namespace: str, report: Report) -> None:
     said = ""
-    async with contextlib.aclosing(cluster.watch_all("pod", namespace, selector=_PODS)) as states:
+    async with contextlib.aclosing(cluster.watch_all("pod", namespace, selector=selector)) as states:
         async for pods in states:
             trouble = image_trouble(pods)
             if trouble is not None:
@@ -178,18 +173,18 @@ async def _tell_pods(cluster: Cluster, namespace: str, report: Report) -> None:
                 said = line
 
 
-async def _await_front_page(cluster: Cluster, namespace: str) -> None:
-    path = f"/api/v1/namespaces/{namespace}/services/wordpress:http/proxy/"
+async def _await_front_page(cluster: Cluster, example: Example, namespace: str) -> None:
+    path = f"/api/v1/namespaces/{namespace}/services/{example.page}/proxy/"
     while True:
         answer = await asyncio.to_thread(cluster.transport.send, "GET", path, accept="text/html")
         text = html.unescape(answer.data.decode("utf-8", "replace"))
-        if answer.status == 200 and f"<title>{BLOG_NAME}</title>" in text:
+        if answer.status == 200 and example.page_text in text:
             return
         await asyncio.sleep(_ASK_EVERY)
 
 
-async def _too_late(cluster: Cluster, namespace: str, timeout: float) -> FailedError:
-    pods = (await cluster.list("pod", namespace, selector=_PODS)).items
+async def _too_late(cluster: Cluster, example: Example, namespace: str, timeout: float) -> FailedError:
+    pods = (await cluster.list("pod", namespace, selector=example.pods)).items
     lines: list[str] = []
     for pod in pods:
         for container in pod["spec"]["containers"]:
@@ -203,9 +198,10 @@ async def _too_late(cluster: Cluster, namespace: str, timeout: float) -> FailedE
 
 
 async def example_down(
+    example: Example,
     *,
     context: str | None = None,
-    namespace: str = NAMESPACE,
+    namespace: str,
     report: Report = silent,
     timeout: float = 300.0,
 ) -> bool:
@@ -216,9 +212,9 @@ async def example_down(
             return False
         try:
             async with asyncio.timeout(timeout):
-                if is_ours(home):
+                if is_ours(example, home):
                     return await _delete_namespace(cluster, home, report)
-                return await _delete_objects(cluster, namespace, report)
+                return await _delete_objects(cluster, example, namespace, report)
         except TimeoutError as error:
             raise FailedError(
                 f"namespace {namespace} is not empty after {timeout:.0f} s",
@@ -235,9 +231,9 @@ async def _delete_namespace(cluster: Cluster, home: Json, report: Report) -> boo
     return True
 
 
-async def _delete_objects(cluster: Cluster, namespace: str, report: Report) -> bool:
+async def _delete_objects(cluster: Cluster, example: Example, namespace: str, report: Report) -> bool:
     """Somebody else's namespace: only what carries the example's label, and the database's claim."""
-    selector = "=".join(PART_OF)
+    selector = f"{PART_OF}={example.part_of}"
     removed = False
     for kind in _KINDS:
         found: Sequence[Json] = (await cluster.list(kind, namespace, selector=selector)).items

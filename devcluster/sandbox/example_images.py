@@ -1,4 +1,4 @@
-"""The example's two images: built where they are absent, brought to where the cluster finds them.
+"""The images of an example: built where they are absent, brought to where the cluster finds them.
 
 A tag names its content (the build folder's files), so an edit makes another image and the same sources are
 never built twice.  How an image gets to a node differs: a sandbox takes it from the Docker engine, any
@@ -9,33 +9,25 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from devcluster.edge.docker.call import Calls, connect
 from devcluster.edge.docker.push import push_image
 from devcluster.edge.docker.sandbox_image import build_image, image_id
 from devcluster.errors import FailedError
+from devcluster.rules.example import Example
 from devcluster.run.report import Progress, Report
 from devcluster.sandbox.base_image import ensure_base_image
 
 _SANDBOX = "sandbox-"
 
 
-@dataclass(frozen=True, slots=True)
-class ExampleImages:
-    """References as the cluster must say them."""
-
-    wordpress: str
-    mariadb: str
-
-
-def example_folder() -> Path:
-    """``examples/wordpress``: of the checkout, or the copy that an installed package carries."""
+def example_folder(example: Example) -> Path:
+    """``examples/NAME``: of the checkout, or the copy that an installed package carries."""
     package = Path(__file__).resolve().parent.parent
     for folder in (package.parent / "examples", package / "_data" / "examples"):
-        if (folder / "wordpress" / "manifests").is_dir():
-            return folder / "wordpress"
+        if (folder / example.name / "manifests").is_dir():
+            return folder / example.name
     raise FailedError(
         "this installation of devcluster lacks the example's sources", hint="install from a checkout"
     )
@@ -50,12 +42,17 @@ def image_tag(folder: Path) -> str:
     return f"devcluster/example-{folder.name}:1-{digest.hexdigest()[:12]}"
 
 
-async def ensure_images(context: str, registry: str | None, report: Report) -> ExampleImages:
-    """Build what is absent, then load (a sandbox) or push (*registry*: a prefix such as ``ghcr.io/me``)."""
-    folder = example_folder()
+async def ensure_images(
+    example: Example, context: str, registry: str | None, report: Report
+) -> dict[str, str]:
+    """Build what is absent, then load (a sandbox) or push (*registry*: a prefix such as ``ghcr.io/me``).
+
+    Returns the reference of each image, by its name, as the cluster must say it.
+    """
+    folder = example_folder(example)
     calls = await connect()
     try:
-        tags = [await _ensure_image(calls, folder / name, report) for name in ("wordpress", "mariadb")]
+        tags = [await _ensure_image(calls, folder / name, report) for name in example.images]
         if registry:
             tags = [await _push(calls, tag, registry.rstrip("/"), report) for tag in tags]
     finally:
@@ -66,7 +63,7 @@ async def ensure_images(context: str, registry: str | None, report: Report) -> E
         await sandbox_load(tags, context.removeprefix(_SANDBOX), report=report)
     elif not registry:
         report(Progress("", f"the nodes must have {' and '.join(tags)}: load them, or use --registry"))
-    return ExampleImages(*tags)
+    return dict(zip(example.images, tags, strict=True))
 
 
 async def _ensure_image(calls: Calls, folder: Path, report: Report) -> str:

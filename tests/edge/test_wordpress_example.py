@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from devcluster.edge.kube.cluster import Cluster, open_cluster
+from devcluster.rules.example import WORDPRESS
 from devcluster.sandbox.example_images import example_folder, image_tag
 
 NAMESPACE = "devcluster-example-test"
@@ -201,7 +202,7 @@ def test_without_its_database_it_gives_up_and_says_so(world: World) -> None:
     ]
     for name in ("DATABASE_NAME", "DATABASE_USER", "DATABASE_PASSWORD"):
         words += ["-e", f"WORDPRESS_{name}=x"]
-    tag = image_tag(example_folder() / "wordpress")
+    tag = image_tag(example_folder(WORDPRESS) / "wordpress")
     done = subprocess.run([*words, tag], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "database db:3306 can't be reached: gave up after 1 s" in done.stdout
@@ -209,7 +210,7 @@ def test_without_its_database_it_gives_up_and_says_so(world: World) -> None:
 
 
 def test_apache_is_told_to_finish_by_the_image_s_stop_signal(world: World) -> None:
-    tag = image_tag(example_folder() / "wordpress")
+    tag = image_tag(example_folder(WORDPRESS) / "wordpress")
     words = ["docker", "inspect", "-f", "{{.Config.StopSignal}} {{json .Config.Entrypoint}}", tag]
     said = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
     assert said.strip() == 'SIGWINCH ["/opt/example/entrypoint.sh"]'

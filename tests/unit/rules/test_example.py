@@ -12,6 +12,9 @@ import pytest
 from devcluster.rules.example import (
     BLOG_NAME,
     CONTENT,
+    HELLO,
+    WORDPRESS,
+    Example,
     ExampleValues,
     describe_pods,
     image_trouble,
@@ -21,22 +24,25 @@ from devcluster.rules.example import (
     render_example,
 )
 
-FOLDER = Path(__file__).parents[3] / "examples" / "wordpress"
+FOLDER = Path(__file__).parents[3] / "examples"
 VALUES = ExampleValues(
     namespace="blog",
-    wordpress_image="registry.example/wordpress:1",
-    mariadb_image="registry.example/mariadb:1",
-    my_cnf='[mariadbd]\nport = 3306\n# "quoted" \\ and {{ braces }}\n',
-    wordpress_password="p\"a's: $x",  # noqa: S106
-    mariadb_password="{{ 1 }}",  # noqa: S106
-    mariadb_root_password="root",  # noqa: S106
+    images={"wordpress": "registry.example/wordpress:1", "mariadb": "registry.example/mariadb:1"},
+    texts={"my_cnf": '[mariadbd]\nport = 3306\n# "quoted" \\ and {{ braces }}\n', "blog_name": BLOG_NAME},
+    passwords={
+        "wordpress_password": "p\"a's: $x",
+        "mariadb_password": "{{ 1 }}",
+        "mariadb_root_password": "root",
+    },
 )
+OTHER_IMAGE = replace(VALUES, images={**VALUES.images, "wordpress": "registry.example/wordpress:2"})
+OTHER_PASSWORD = replace(VALUES, passwords={**VALUES.passwords, "wordpress_password": "another"})
 Objects = dict[str, dict[str, Any]]
 
 
-def render(values: ExampleValues = VALUES) -> Objects:
-    texts = [path.read_text() for path in sorted((FOLDER / "manifests").glob("*.yaml.j2"))]
-    return {f"{it['kind']}/{it['metadata']['name']}": it for it in render_example(texts, values)}
+def render(values: ExampleValues = VALUES, example: Example = WORDPRESS) -> Objects:
+    texts = [(FOLDER / example.name / "manifests" / name).read_text() for name in example.templates]
+    return {f"{it['kind']}/{it['metadata']['name']}": it for it in render_example(example, texts, values)}
 
 
 def container(objects: Objects) -> dict[str, Any]:
@@ -57,7 +63,7 @@ def test_everything_is_in_the_namespace_and_marked() -> None:
         "Service/wordpress-mariadb",
         "StatefulSet/wordpress-mariadb",
     ]
-    assert all(is_ours(it) for it in objects.values())
+    assert all(is_ours(WORDPRESS, it) for it in objects.values())
     assert {it["metadata"].get("namespace") for name, it in objects.items() if "Namespace" not in name} == {
         "blog"
     }
@@ -65,9 +71,15 @@ def test_everything_is_in_the_namespace_and_marked() -> None:
 
 def test_values_arrive_as_they_are_whatever_is_in_them() -> None:
     objects = render()
-    assert objects["ConfigMap/wordpress-mariadb"]["data"]["my.cnf"] == VALUES.my_cnf
-    assert objects["Secret/wordpress"]["stringData"]["wordpress-password"] == VALUES.wordpress_password
-    assert objects["Secret/wordpress-mariadb"]["stringData"]["mariadb-password"] == VALUES.mariadb_password
+    assert objects["ConfigMap/wordpress-mariadb"]["data"]["my.cnf"] == VALUES.texts["my_cnf"]
+    assert (
+        objects["Secret/wordpress"]["stringData"]["wordpress-password"]
+        == VALUES.passwords["wordpress_password"]
+    )
+    assert (
+        objects["Secret/wordpress-mariadb"]["stringData"]["mariadb-password"]
+        == VALUES.passwords["mariadb_password"]
+    )
 
 
 def test_the_deployment_has_the_chart_s_shape() -> None:
@@ -102,13 +114,26 @@ def test_selectors_meet_only_their_own_pods() -> None:
 
 def test_a_value_that_is_missing_is_an_error() -> None:
     with pytest.raises(jinja2.UndefinedError):
-        render_example(["kind: {{ nobody }}"], VALUES)
+        render_example(WORDPRESS, ["kind: {{ nobody }}"], VALUES)
+
+
+def test_hello_is_what_kubectl_create_and_expose_make() -> None:
+    objects = render(ExampleValues("default", {"hello": "hello:1"}), HELLO)
+    assert sorted(objects) == ["Deployment/hello", "Namespace/default", "Service/hello"]
+    (only,) = objects["Deployment/hello"]["spec"]["template"]["spec"]["containers"]
+    assert only == {"name": "example-hello", "image": "hello:1"}
+    assert objects["Service/hello"]["spec"]["ports"] == [{"port": 80, "protocol": "TCP", "targetPort": 8080}]
+
+
+def test_one_example_takes_nothing_of_another_for_its_own() -> None:
+    objects = render(ExampleValues("default", {"hello": "hello:1"}), HELLO).values()
+    assert all(is_ours(HELLO, it) and not is_ours(WORDPRESS, it) for it in objects)
 
 
 def test_only_what_differs_is_written() -> None:
     before, again = render(), render()
     assert {outcome_of(again[name], before[name]) for name in again} == {"unchanged"}
-    after = render(replace(VALUES, wordpress_image="registry.example/wordpress:2"))
+    after = render(OTHER_IMAGE)
     changed = [name for name in after if outcome_of(after[name], before[name]) == "changed"]
     assert changed == ["Deployment/wordpress"]
     assert outcome_of(after["Service/wordpress"], None) == "created"
@@ -116,16 +141,16 @@ def test_only_what_differs_is_written() -> None:
 
 def test_a_new_password_never_replaces_the_one_in_use_nor_leaves_a_trace() -> None:
     before = render()["Secret/wordpress"]
-    after = render(replace(VALUES, wordpress_password="another"))["Secret/wordpress"]  # noqa: S106
+    after = render(OTHER_PASSWORD)["Secret/wordpress"]
     assert outcome_of(after, before) == "unchanged"
     assert CONTENT not in after["metadata"]["labels"]
-    assert "another" not in repr(replace(VALUES, wordpress_password="another"))  # noqa: S106
+    assert "another" not in repr(OTHER_PASSWORD)
 
 
 def test_a_workload_that_is_being_worked_on_is_never_patched() -> None:
     held = render()["Deployment/wordpress"]
     held["spec"]["template"]["spec"]["volumes"].append({"name": "devcluster-bin"})
-    after = render(replace(VALUES, wordpress_image="registry.example/wordpress:2"))["Deployment/wordpress"]
+    after = render(OTHER_IMAGE)["Deployment/wordpress"]
     assert outcome_of(after, held) == "held"
     assert outcome_of(render()["Deployment/wordpress"], held) == "unchanged"
 
