@@ -49,8 +49,8 @@ from devcluster.rules.cluster.template import (
 )
 from devcluster.rules.container.image import ImageFacts
 from devcluster.rules.container.ports import PortKey, container_port, service_port
+from devcluster.rules.kinds.rolling import is_held
 from devcluster.rules.kinds.table import kind_of
-from devcluster.rules.rolling import is_held
 
 Json = dict[str, Any]
 

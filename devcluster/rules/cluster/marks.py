@@ -21,7 +21,7 @@ from devcluster.rules.cluster.services import PortMove
 from devcluster.rules.cluster.template import is_wrapped
 from devcluster.rules.cluster.undo import Restored, restore
 from devcluster.rules.container.ports import PortKey
-from devcluster.rules.rolling import Rolling
+from devcluster.rules.kinds.rolling import Rolling
 
 Json = dict[str, Any]
 

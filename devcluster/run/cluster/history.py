@@ -13,14 +13,14 @@ from typing import assert_never
 
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json, PatchType
-from devcluster.edge.kube.swap import Lost, Patch, Write, swap, until_won
+from devcluster.edge.kube.swap import Lost, until_won
 from devcluster.errors import ChangedError, NotFoundError
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import Originals
 from devcluster.rules.kinds.kind import Change, Delete, HistoryStep, Make
 from devcluster.rules.kinds.table import kind_of
+from devcluster.run.cluster.fields import restore_limit
 
-_LIMIT = "{} spec.revisionHistoryLimit"
 _SETTLE = 10.0  # seconds for the controller to copy a number to its workload
 _CONTROLLER = "kube-controller-manager"  # whose fields these are: our name would stay in their managedFields
 
@@ -57,7 +57,7 @@ async def prune_history(cluster: Cluster, originals: Originals) -> Pruned:
             return Lost.LOST
 
     pruned = await until_won(attempt, f"the history of {originals.ref.place}")
-    return replace(pruned, kept=await _restore_limit(cluster, originals))
+    return replace(pruned, kept=await restore_limit(cluster, originals))
 
 
 async def _restore_releases(cluster: Cluster, originals: Originals) -> Pruned:
@@ -142,19 +142,3 @@ async def _await_number(cluster: Cluster, ref: WorkloadRef, label: str, newest: 
                         return
     body = {"metadata": {"annotations": {label: newest}}}
     await cluster.patch(*ref.path, body, manager=_CONTROLLER)
-
-
-async def _restore_limit(cluster: Cluster, originals: Originals) -> tuple[str, ...]:
-    """What was left alone, since it is no longer what we wrote."""
-    kept: tuple[str, ...] = ()
-
-    def lower(live: Json | None) -> Write | None:
-        nonlocal kept
-        limit = live["spec"].get("revisionHistoryLimit") if live is not None else originals.history_limit
-        ours = limit == originals.raised_limit
-        kept = () if ours or limit == originals.history_limit else (_LIMIT.format(originals.ref),)
-        body = {"spec": {"revisionHistoryLimit": originals.history_limit}}
-        return Patch(body) if ours and limit != originals.history_limit else None
-
-    await swap(cluster, originals.ref.path, lower)
-    return kept

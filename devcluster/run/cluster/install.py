@@ -45,7 +45,8 @@ from devcluster.rules.cluster.marks import (
 )
 from devcluster.rules.cluster.services import apply_moves, undo_moves
 from devcluster.rules.cluster.template import is_wrapped
-from devcluster.rules.rolling import restore_fields, write_fields
+from devcluster.rules.kinds.rolling import write_fields
+from devcluster.run.cluster.fields import restore_rolling
 from devcluster.run.cluster.observe import (
     build_originals,
     observe,
@@ -160,7 +161,9 @@ class _Work:
             case AwaitPods():
                 await self._await_pods()
             case RestoreFields():
-                await self._restore_fields()
+                originals = self._originals or self._seen.originals
+                assert originals is not None
+                await restore_rolling(self._cluster, originals)
             case PatchService():
                 await self._patch_service(step.service, lambda live: apply_moves(live, step.moves, self._ref))
             case RestoreService():
@@ -284,17 +287,6 @@ class _Work:
             turn=self._turn,
             written=Written(originals, self._generation, not adopted, self._plan.wish.doubt),
         )
-
-    async def _restore_fields(self) -> None:
-        originals = self._originals or self._seen.originals
-        assert originals is not None
-        rolling = originals.rolling
-
-        def give_back(live: Json | None) -> Write | None:
-            operations = restore_fields(live["spec"], rolling)[0] if live is not None else []
-            return Patch(operations, "json-patch") if operations else None
-
-        await swap(self._cluster, self._ref.path, give_back)
 
     async def _patch_service(self, service: str, change: Callable[[Json], list[Json]]) -> None:
         def lead(live: Json | None) -> Write | None:

@@ -19,8 +19,8 @@ from devcluster.rules.cluster.marks import (
     secret_name,
 )
 from devcluster.rules.cluster.sharing import TEMPLATED, other_labels
+from devcluster.rules.kinds.rolling import remember
 from devcluster.rules.kinds.table import kind_of
-from devcluster.rules.rolling import remember
 from devcluster.run.cluster.history import list_releases
 
 _LIVING = "status.phase!=Failed,status.phase!=Succeeded"

@@ -11,13 +11,12 @@ leaves the Secret with its keys because a number in the history may not be writt
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
 from devcluster.edge.kube.agent import release_agent
 from devcluster.edge.kube.answer import ForbiddenError
-from devcluster.edge.kube.cluster import FIELD_MANAGER, Cluster, Json
+from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.edge.kube.swap import Delete, Patch, Write, swap
 from devcluster.errors import ChangedError, LeftoverError, RemainsError
 from devcluster.plan.remove import plan_remove
@@ -44,9 +43,10 @@ from devcluster.rules.cluster.marks import (
 )
 from devcluster.rules.cluster.services import PortMove, noted_moves, noted_workload, undo_moves
 from devcluster.rules.cluster.template import is_wrapped
-from devcluster.rules.cluster.undo import Restored, restore_managers
+from devcluster.rules.cluster.undo import Restored
+from devcluster.rules.kinds.rolling import remember, write_fields
 from devcluster.rules.kinds.table import kind_of
-from devcluster.rules.rolling import remember, restore_fields, write_fields
+from devcluster.run.cluster.fields import hand_over, restore_rolling
 from devcluster.run.cluster.history import Pruned, drop_releases, prune_history
 from devcluster.run.cluster.remaining import find_remaining, render_remedy
 from devcluster.run.cluster.rollout import RolloutError, await_rollout
@@ -62,11 +62,7 @@ class Removal:
     kept: tuple[str, ...] = ()
 
 
-async def remove(
-    cluster: Cluster,
-    ref: WorkloadRef,
-    turn: Turn,
-) -> Removal:
+async def remove(cluster: Cluster, ref: WorkloadRef, turn: Turn) -> Removal:
     """LeftoverError names what remains and the command that finishes it, RemainsError where all else is done.
     ForbiddenError where the template may not even be restored."""
     work = _Work(cluster, ref, turn)
@@ -132,14 +128,18 @@ class _Work:
         except ForbiddenError as error:
             if isinstance(step, RestoreService | RestoreTemplate):
                 raise
-            if isinstance(
-                step, AwaitRollout | RestoreFields | PruneHistory
-            ):  # the Secret alone knows what it was
+            # the Secret alone knows what it was
+            if isinstance(step, AwaitRollout | RestoreFields | PruneHistory):
                 raise LeftoverError(
                     f"the template of {self._ref.place} is restored, and then: {error.message}",
                     hint=f"{error.hint}\nthen {self._again}",
                 ) from error
             self._refused.append(error)
+        except ChangedError as error:
+            raise LeftoverError(
+                f"{error.message}, so it could not be restored",
+                hint=f"`devcluster down -n {self._space}` tries again",
+            ) from error
 
     async def apply(self, step: RemoveStep) -> None:
         match step:
@@ -150,7 +150,8 @@ class _Work:
             case AwaitRollout():
                 await self._await_rollout()
             case RestoreFields():
-                await self._restore_fields()
+                assert self.originals is not None
+                self.kept += await restore_rolling(self._cluster, self.originals)
             case PruneHistory():
                 await self._prune()
             case DeleteSecret():
@@ -166,17 +167,6 @@ class _Work:
         live = await self._cluster.find(*self._ref.path)
         return live if live is not None and live["metadata"]["uid"] == self._uid else None
 
-    async def _swap(
-        self, kind: str, name: str, decide: Callable[[Json | None], Write | None], first: Json | None = None
-    ) -> Json | None:
-        try:
-            return await swap(self._cluster, (kind, name, self._space), decide, first=first)
-        except ChangedError as error:
-            raise LeftoverError(
-                f"{error.message}, so it could not be restored",
-                hint=f"`devcluster down -n {self._space}` tries again",
-            ) from error
-
     async def _restore_service(self, step: RestoreService) -> None:
         kept: tuple[str, ...] = ()
 
@@ -185,9 +175,9 @@ class _Work:
             operations, kept = undo_moves(live, step.moves) if live is not None else ([], ())
             return Patch(operations, "json-patch") if operations else None
 
-        live = await self._swap("service", step.service, lead_back)
+        live = await swap(self._cluster, ("service", step.service, self._space), lead_back)
         self.kept += kept
-        await self._restore_managers("service", step.service, live)
+        await self._hand_over("service", step.service, live)
 
     async def _restore_template(self) -> None:
         assert self.originals is not None
@@ -205,7 +195,7 @@ class _Work:
             body = {"op": "replace", "path": "/spec/template", "value": restored.template}
             return Patch([body, *write_fields(self._fields)], "json-patch")
 
-        live = await self._swap(self._ref.kind, self._ref.name, unwrap)
+        live = await swap(self._cluster, self._ref.path, unwrap)
         self.kept += [f"{self._ref} {path}" for path in restored.kept]
         if live is not None and restored.template:
             self._restored = live["spec"]["template"]
@@ -220,22 +210,7 @@ class _Work:
                 return None
             return Patch({"data": encode_files({"originals.json": render_originals(originals)})})
 
-        await self._swap("secret", self._secret, note)
-
-    async def _restore_fields(self) -> None:
-        assert self.originals is not None
-        rolling = self.originals.rolling
-        kept: tuple[str, ...] = ()
-
-        def give_back(live: Json | None) -> Write | None:
-            nonlocal kept
-            if live is None or live["metadata"]["uid"] != self._uid:
-                return None
-            operations, kept = restore_fields(live["spec"], rolling)
-            return Patch(operations, "json-patch") if operations else None
-
-        await self._swap(self._ref.kind, self._ref.name, give_back)
-        self.kept += [f"{self._ref} {name}" for name in kept]
+        await swap(self._cluster, ("secret", self._secret, self._space), note)
 
     async def _await_rollout(self) -> None:
         assert self.originals is not None
@@ -276,29 +251,17 @@ class _Work:
             await drop_releases(self._cluster, self._ref, self._uid)
             return
         self._note(await prune_history(self._cluster, self.originals))
-        await self._restore_managers(self._ref.kind, self._ref.name, await self._workload())
+        await self._hand_over(self._ref.kind, self._ref.name, await self._workload())
 
     def _note(self, pruned: Pruned) -> None:
         self.kept += pruned.kept
         self._left += pruned.left
         self._refused += pruned.refused
 
-    async def _restore_managers(self, kind: str, name: str, first: Json | None) -> None:
-        """Who owned a field before us owns it again, for whoever applies on the server's side."""
+    async def _hand_over(self, kind: str, name: str, live: Json | None) -> None:
         known = self.originals.managers if self.originals is not None else {}
-        before = known.get(f"{kind}/{name}", [])
-
-        def hand_over(live: Json | None) -> Write | None:
-            now = (live["metadata"].get("managedFields") or []) if live is not None else []
-            if not any(entry.get("manager") == FIELD_MANAGER for entry in now):
-                return None
-            entries = restore_managers(before, now, FIELD_MANAGER)
-            return Patch(
-                [{"op": "replace", "path": "/metadata/managedFields", "value": entries}], "json-patch"
-            )
-
-        if first is not None:
-            await self._swap(kind, name, hand_over, first)
+        if live is not None:
+            await hand_over(self._cluster, (kind, name, self._space), known.get(f"{kind}/{name}", []), live)
 
     async def _delete_secret(self) -> None:
         """Only as we read it: somebody who puts an agent in again at this moment needs it."""
@@ -314,7 +277,7 @@ class _Work:
                 )
             return Delete()
 
-        await self._swap("secret", self._secret, drop)
+        await swap(self._cluster, ("secret", self._secret, self._space), drop)
 
     async def verify(self) -> None:
         """RemainsError for whatever is still there, or could not be undone."""

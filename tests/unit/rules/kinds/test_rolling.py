@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.rules.rolling import is_held, remember, restore_fields, write_fields
+from devcluster.rules.kinds.rolling import is_held, remember, restore_fields, write_fields
 
 OURS: Any = {"type": "RollingUpdate"}
 ROLLING: Any = {"updateStrategy": ({"type": "OnDelete"}, OURS), "minReadySeconds": (None, 0)}
