@@ -87,14 +87,14 @@ func told(more bool) error {
 type tree struct {
 	root  *os.Root
 	base  string // "." or, of a root that is one file or can't be read, its name in root
-	skip  globs
+	skip  Globs
 	first map[inode]string // of files with several names
 }
 
 type inode struct{ device, number uint64 }
 
 func open(root string, exclude []string) (*tree, error) {
-	skip, err := compile(exclude)
+	skip, err := Compile(exclude)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +135,7 @@ func (t *tree) at(name string) place {
 
 // walk calls see for a place and all below it.
 func (t *tree) walk(at place, see func(place, Entry) error) error {
-	if at.name != "." && (t.base != "." || t.skip.match(at.name)) {
+	if at.name != "." && (t.base != "." || t.skip.Match(at.name)) {
 		return nil
 	}
 	entry, ok, err := t.entry(at)

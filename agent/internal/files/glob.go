@@ -6,14 +6,15 @@ import (
 	"strings"
 )
 
-// globs are exclude patterns: as path.Match for each element, and ** for any
+// Globs are exclude patterns: as path.Match for each element, and ** for any
 // number of elements, none included. A pattern is matched from the root; a
 // directory that matches hides all below it. "cache/**" hides what is in
 // cache and keeps the directory.
-type globs [][]string
+type Globs [][]string
 
-func compile(patterns []string) (globs, error) {
-	compiled := make(globs, 0, len(patterns))
+// Compile reads patterns as the file writes them.
+func Compile(patterns []string) (Globs, error) {
+	compiled := make(Globs, 0, len(patterns))
 	for _, pattern := range patterns {
 		elements := strings.Split(strings.Trim(path.Clean("/"+pattern), "/"), "/")
 		for _, element := range elements {
@@ -26,7 +27,8 @@ func compile(patterns []string) (globs, error) {
 	return compiled, nil
 }
 
-func (g globs) match(name string) bool {
+// Match is whether a path from the root fits one of them.
+func (g Globs) Match(name string) bool {
 	if len(g) == 0 {
 		return false
 	}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
+	"unicode/utf8"
 )
 
 // Names is a JSON list of file names as Python writes it (PEP 383): a byte that
@@ -31,6 +33,43 @@ func (n *Names) UnmarshalJSON(text []byte) error {
 	}
 	*n = names
 	return nil
+}
+
+// MarshalJSON writes them as they are read.
+func (n Names) MarshalJSON() ([]byte, error) {
+	quoted := make([]Name, len(n))
+	for i, name := range n {
+		quoted[i] = Name(name)
+	}
+	return json.Marshal(quoted)
+}
+
+// Name is one of Names.
+type Name string
+
+// MarshalJSON writes a string that Python reads as a file name.
+func (n Name) MarshalJSON() ([]byte, error) {
+	quoted := []byte{'"'}
+	for rest := string(n); rest != ""; {
+		valid := 0
+		for valid < len(rest) {
+			letter, size := utf8.DecodeRuneInString(rest[valid:])
+			if letter == utf8.RuneError && size == 1 {
+				break
+			}
+			valid += size
+		}
+		text, err := json.Marshal(rest[:valid])
+		if err != nil {
+			return nil, err
+		}
+		quoted = append(quoted, text[1:len(text)-1]...)
+		if rest = rest[valid:]; rest != "" {
+			quoted = fmt.Appendf(quoted, `\udc%02x`, rest[0])
+			rest = rest[1:]
+		}
+	}
+	return append(quoted, '"'), nil
 }
 
 func unquote(quoted []byte) (string, error) {

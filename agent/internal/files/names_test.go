@@ -2,6 +2,7 @@ package files
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 )
 
@@ -14,6 +15,15 @@ func TestNames(t *testing.T) {
 		if err := json.Unmarshal([]byte(text), &got); err != nil || len(got) != 1 || got[0] != want {
 			t.Errorf("%s: got %q, %v", text, got, err)
 		}
+	}
+	odd := Names{"a\"b\n", "\xff", "caf\xe9/ä\xf0\x9f\x98\x80", `\udce9`, "", "\ufffd<&>"}
+	var again Names
+	written, err := json.Marshal(odd)
+	if err == nil {
+		err = json.Unmarshal(written, &again)
+	}
+	if err != nil || !slices.Equal(odd, again) {
+		t.Errorf("%s: got %q, %v", written, again, err)
 	}
 	var none struct{ Paths Names }
 	if err := json.Unmarshal([]byte(`{"Paths":null}`), &none); err != nil || none.Paths != nil {
