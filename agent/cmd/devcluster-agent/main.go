@@ -90,7 +90,7 @@ func run(etc string, command []string) error {
 		return fmt.Errorf("the agent's port: %w", err)
 	}
 	port := connect.New(connect.Config{
-		Key: key, Laptop: laptop, Memory: config.Settings.Memory / 3,
+		Key: key, Laptop: laptop, Memory: config.Settings.Memory / 3, Writable: config.Settings.Sync,
 	})
 	keeper := guard.New(config, reaper, port, os.Exit)
 	signals, err := origin.Listen(append(forwarded, config.Stop)...)

@@ -14,7 +14,7 @@ import (
 const memoryGoal = 192 << 20
 
 func init() {
-	roles["hold"], roles["gateway"], roles["files"] = hold, runGateway, runFiles
+	roles["hold"], roles["gateway"], roles["files"], roles["sync"] = hold, runGateway, runFiles, runSync
 }
 
 // hold is PID 1 of the netns container: the kernel discards signals that it does not ask for.

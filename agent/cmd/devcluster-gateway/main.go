@@ -8,6 +8,7 @@
 //	hold      keeps a network namespace: waits for SIGTERM
 //	gateway   the local pod's network; its settings are one line of JSON on stdin
 //	files     scans, packs and fills a volume
+//	sync      keeps a volume and the pod's equal
 //
 // An error is one line on stderr: what failed and what to do.
 package main

@@ -15,6 +15,8 @@ type Config struct {
 	Key    ed25519.PrivateKey // the agent's
 	Laptop ed25519.PublicKey  // who may enter
 	Memory int64              // bytes for the lanes' windows; 0: lane.DefaultBudget
+	// Writable are the mounts in which the laptop may change files.
+	Writable []string
 }
 
 // Port is the agent's port and its lanes; it implements hold.Lanes.
@@ -37,7 +39,7 @@ func New(config Config) *Port {
 
 // Serve answers listener until ctx ends.
 func (p *Port) Serve(ctx context.Context, listener net.Listener, keeper hold.Keeper) error {
-	server, err := control.New(p.config.Key, p.config.Laptop, keeper, control.Mounts)
+	server, err := control.New(p.config.Key, p.config.Laptop, keeper, control.Mounts, p.config.Writable)
 	if err != nil {
 		return err
 	}

@@ -6,8 +6,9 @@
 //
 // Rules:
 //   - one key enters, the laptop's of the Secret; no password, no other method;
-//   - there is no shell, no command, no forwarding: two subsystems, of which
-//     files only reads, and only below the container's own mounts;
+//   - there is no shell, no command, no forwarding: three subsystems, of which
+//     two read, and only below the container's own mounts; sync also writes, in
+//     those that the agent's own settings name, whatever the laptop asks for;
 //   - a client that does not read its answers holds up itself alone.
 package control
 
@@ -37,11 +38,18 @@ type Server struct {
 	config *ssh.ServerConfig
 	keeper hold.Keeper
 	mounts func() ([]hold.Mount, error)
+
+	writable []string
+	mu       sync.Mutex
+	syncing  map[string]*syncing // by the folder
 }
 
 // New makes a server with the agent's key that lets in the laptop's. mounts
-// tells the container's own, which files may read.
-func New(key ed25519.PrivateKey, laptop ed25519.PublicKey, keeper hold.Keeper, mounts func() ([]hold.Mount, error)) (*Server, error) {
+// tells the container's own, which files and sync may read; writable names those
+// that sync may write.
+func New(
+	key ed25519.PrivateKey, laptop ed25519.PublicKey, keeper hold.Keeper, mounts func() ([]hold.Mount, error), writable []string,
+) (*Server, error) {
 	signer, err := ssh.NewSignerFromSigner(key)
 	if err != nil {
 		return nil, err
@@ -63,7 +71,7 @@ func New(key ed25519.PrivateKey, laptop ed25519.PublicKey, keeper hold.Keeper, m
 	}
 	config.Ciphers = []string{"aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"}
 	config.AddHostKey(signer)
-	return &Server{config: config, keeper: keeper, mounts: mounts}, nil
+	return &Server{config: config, keeper: keeper, mounts: mounts, writable: writable, syncing: map[string]*syncing{}}, nil
 }
 
 // Serve speaks SSH on conn until it ends or ctx does. proved is called once
@@ -170,6 +178,8 @@ func (s *Server) subsystem(request *ssh.Request) subsystem {
 		return s.control
 	case "files":
 		return s.files
+	case "sync":
+		return s.sync
 	default:
 		return nil
 	}

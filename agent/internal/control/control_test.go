@@ -74,12 +74,16 @@ func serve(t *testing.T, mounts ...string) served {
 	_, agent, _ := ed25519.GenerateKey(nil)
 	laptopPub, laptop, _ := ed25519.GenerateKey(nil)
 	k := newKeeper()
-	server, err := New(agent, laptopPub, k, func() (found []hold.Mount, err error) {
-		for _, path := range mounts {
-			found = append(found, hold.Mount{Path: path})
+	var found []hold.Mount
+	var writable []string
+	for _, path := range mounts {
+		name, writes := strings.CutPrefix(path, "write:")
+		found = append(found, hold.Mount{Path: name})
+		if writes {
+			writable = append(writable, name)
 		}
-		return found, nil
-	})
+	}
+	server, err := New(agent, laptopPub, k, func() ([]hold.Mount, error) { return found, nil }, writable)
 	if err != nil {
 		t.Fatal(err)
 	}

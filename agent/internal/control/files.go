@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"devcluster/agent/internal/files"
+	"devcluster/agent/internal/hold"
 )
 
 // maxFilesRequest bounds the line that asks for files; paths may be many.
@@ -36,7 +37,7 @@ func (s *Server) files(_ context.Context, channel ssh.Channel) error {
 	if json.Unmarshal(line, &asked) != nil {
 		return fmt.Errorf("files: not a JSON object")
 	}
-	root, err := s.inside(asked.Root)
+	root, _, err := s.inside(asked.Root)
 	if err != nil {
 		return err
 	}
@@ -70,20 +71,23 @@ func scan(out io.Writer, root string, exclude []string) error {
 }
 
 // inside gives the real path of a root, which must lie in one of the container's
-// own mounts. A mount's path may lead through the image's links.
-func (s *Server) inside(root string) (string, error) {
-	real, err := filepath.EvalSymlinks(path.Clean("/" + root))
-	if err != nil {
-		return "", err
+// own mounts, and the deepest of those. A mount's path may lead through the
+// image's links.
+func (s *Server) inside(root string) (real string, within hold.Mount, err error) {
+	if real, err = filepath.EvalSymlinks(path.Clean("/" + root)); err != nil {
+		return "", within, err
 	}
 	mounts, err := s.mounts()
 	if err != nil {
-		return "", err
+		return "", within, err
 	}
 	for _, mount := range mounts {
-		if real == mount.Path || strings.HasPrefix(real, mount.Path+"/") {
-			return real, nil
+		if (real == mount.Path || strings.HasPrefix(real, mount.Path+"/")) && len(mount.Path) > len(within.Path) {
+			within = mount
 		}
 	}
-	return "", fmt.Errorf("%s is not in a mount of this container", root)
+	if within.Path == "" {
+		return "", within, fmt.Errorf("%s is not in a mount of this container", root)
+	}
+	return real, within, nil
 }

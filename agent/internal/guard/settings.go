@@ -38,6 +38,7 @@ type Settings struct {
 		MS          int64 `json:"ms"`
 	} `json:"queue"`
 	Figures []control.Figure `json:"figures"`
+	Sync    []string         `json:"sync"` // mounts in which the laptop may change files
 
 	PostStart *probe.Action   `json:"post_start"`
 	PreStop   *probe.Action   `json:"pre_stop"`

@@ -368,3 +368,11 @@ func TestWhatWasOnItsWayWhenAllWasCutOff(t *testing.T) {
 		}
 	}
 }
+
+func TestASideWithoutARootHasDeletedNothing(t *testing.T) {
+	tree := tree(t, "a=A", "a=A", "a=A")
+	tree.Tell(Laptop, volume.Told{Path: "."})
+	if plan := tree.Plan(anything); len(plan.Steps) > 0 {
+		t.Error(text(tree, plan))
+	}
+}

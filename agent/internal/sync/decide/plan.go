@@ -81,6 +81,11 @@ const (
 // Plan decides about everything that was told or done since the last one.
 func (t *Tree) Plan(options Options) Plan {
 	p := &planner{tree: t, options: options, pending: map[*Node]bool{}, putting: map[*Node]bool{}}
+	for _, view := range t.root.View { // a side without its root has told nothing yet
+		if view.Item.Kind != volume.Dir {
+			return Plan{}
+		}
+	}
 	p.visit(t.root)
 	var plan Plan
 	for _, side := range []Side{Pod, Laptop} {

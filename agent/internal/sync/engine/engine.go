@@ -37,6 +37,8 @@ type Config struct {
 	OneWay   bool     // the pod's side is never changed
 	NoOwners bool     // the laptop's files belong to one user
 	Rescan   time.Duration
+
+	trace func(decide.Step, error) // of tests
 }
 
 // staged is a file on its way to a side.
@@ -63,7 +65,7 @@ func (l local) stage(change volume.Change) (staged, error) { return l.Stage(chan
 type engine struct {
 	config Config
 	ctx    context.Context
-	host   *host
+	host   *Host
 	tree   *decide.Tree
 	memory *memory.Memory
 	inputs chan func()
@@ -87,7 +89,7 @@ type engine struct {
 }
 
 // Run keeps both sides equal until ctx or the host's stream ends.
-func Run(ctx context.Context, config Config, host *host) error {
+func Run(ctx context.Context, config Config, host *Host) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	e, known, err := prepare(ctx, config, host)
@@ -97,7 +99,7 @@ func Run(ctx context.Context, config Config, host *host) error {
 	defer func() { _ = e.memory.Close() }()
 	e.recall(known)
 	mine, err := volume.Open(config.Root, volume.Settings{
-		Exclude: config.Exclude, Write: true, NoOwners: config.NoOwners, Rescan: config.Rescan,
+		Exclude: config.Exclude, Write: true, NoOwners: config.NoOwners, Rescan: config.Rescan, Tell: e.hear(decide.Laptop, 0),
 	})
 	if err != nil {
 		return err
@@ -106,7 +108,7 @@ func Run(ctx context.Context, config Config, host *host) error {
 	e.sides[decide.Laptop] = local{mine}
 	watched, heard := make(chan error, 1), make(chan error, 1)
 	go func() {
-		watched <- mine.Run(ctx, e.hear(decide.Laptop, 0), func() { e.post(func() { e.ready(decide.Laptop) }) })
+		watched <- mine.Run(ctx, func() { e.post(func() { e.ready(decide.Laptop) }) })
 	}()
 	go func() { heard <- host.listen(e) }()
 	var ended bool
@@ -120,7 +122,7 @@ func Run(ctx context.Context, config Config, host *host) error {
 	return err
 }
 
-func prepare(ctx context.Context, config Config, host *host) (*engine, map[string]memory.Known, error) {
+func prepare(ctx context.Context, config Config, host *Host) (*engine, map[string]memory.Known, error) {
 	rewrites, err := files.Compile(config.Rewrite)
 	if err != nil {
 		return nil, nil, err

@@ -20,8 +20,8 @@ const (
 	maxPart = 64 << 10
 )
 
-// host is the process that started us: it gives us connections, asks and answers.
-type host struct {
+// Host is the process that started us: it gives us connections, asks and answers.
+type Host struct {
 	in  *bufio.Reader
 	mu  sync.Mutex
 	out *bufio.Writer
@@ -34,9 +34,9 @@ type host struct {
 	links   map[int]*link
 }
 
-// Host speaks over the streams of a process.
-func Host(in io.Reader, out io.Writer) *host {
-	return &host{
+// NewHost speaks over the streams of a process.
+func NewHost(in io.Reader, out io.Writer) *Host {
+	return &Host{
 		in: bufio.NewReaderSize(in, maxPart), out: bufio.NewWriterSize(out, maxPart),
 		answers: map[int]chan answer{}, links: map[int]*link{},
 	}
@@ -72,7 +72,7 @@ type answer struct {
 }
 
 // send writes one frame.
-func (h *host) send(channel byte, body []byte) error {
+func (h *Host) send(channel byte, body []byte) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	head := binary.BigEndian.AppendUint32([]byte{channel}, uint32(len(body)))
@@ -86,14 +86,14 @@ func (h *host) send(channel byte, body []byte) error {
 }
 
 // say sends a JSON object.
-func (h *host) say(value any) {
+func (h *Host) say(value any) {
 	if body, err := json.Marshal(value); err == nil {
 		_ = h.send(control, body) // a lost host ends the listening side
 	}
 }
 
 // listen does what the host says until its stream ends.
-func (h *host) listen(e *engine) error {
+func (h *Host) listen(e *engine) error {
 	defer h.hangUp()
 	for {
 		var head [5]byte
@@ -134,7 +134,7 @@ func unlessEnd(err error) error {
 	return err
 }
 
-func (h *host) obey(e *engine, asked order) (end bool) {
+func (h *Host) obey(e *engine, asked order) (end bool) {
 	switch asked.Do {
 	case "link":
 		h.hangUp()
@@ -166,7 +166,7 @@ func (h *host) obey(e *engine, asked order) (end bool) {
 }
 
 // hangUp ends the connections there are.
-func (h *host) hangUp() {
+func (h *Host) hangUp() {
 	h.linking.Lock()
 	defer h.linking.Unlock()
 	for number, link := range h.links {
@@ -176,7 +176,7 @@ func (h *host) hangUp() {
 }
 
 // rewrite asks for the bytes of a file on the other side.
-func (h *host) rewrite(ctx context.Context, asked question) ([]byte, error) {
+func (h *Host) rewrite(ctx context.Context, asked question) ([]byte, error) {
 	waiting := make(chan answer, 1)
 	h.asking.Lock()
 	h.asked++
@@ -197,13 +197,13 @@ func (h *host) rewrite(ctx context.Context, asked question) ([]byte, error) {
 
 // link is a connection to the agent, carried by the host's stream.
 type link struct {
-	host   *host
+	host   *Host
 	number int
 	in     *io.PipeReader
 	to     *io.PipeWriter
 }
 
-func newLink(h *host, number int) *link {
+func newLink(h *Host, number int) *link {
 	in, to := io.Pipe()
 	return &link{host: h, number: number, in: in, to: to}
 }

@@ -16,6 +16,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"devcluster/agent/internal/sync/decide"
+	"devcluster/agent/internal/sync/volume"
 )
 
 // TestNothingIsEverLost lets both sides do whatever comes to their minds while the connection is cut and the
@@ -59,6 +62,7 @@ type users struct {
 func oneLife(t *testing.T, seed uint64, span time.Duration) {
 	w := newWorld(t)
 	u := &users{world: w, outside: realFolder(t), wrote: map[string]int{}, gone: map[string]bool{}}
+	w.config.trace = u.trace
 	w.start()
 	over := make(chan struct{})
 	var group sync.WaitGroup
@@ -84,6 +88,18 @@ func oneLife(t *testing.T, seed uint64, span time.Duration) {
 	if t.Failed() {
 		t.Log(strings.Join(u.log, "\n"))
 	}
+}
+
+func (u *users) trace(step decide.Step, err error) {
+	text := ""
+	if step.Verb == decide.Put {
+		raw, _ := os.ReadFile(u.path(int(step.To), step.Path))
+		text = fmt.Sprintf("%q", raw)
+	}
+	verb := [...]string{"ask", "clear", "make", "put", "tie", "dress", "remove", "settle"}[step.Verb]
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.log = append(u.log, fmt.Sprintf("%s      %s %s in the %s: %v %s", time.Now().Format("05.000"), verb, step.Path, sideNames[step.To], err, text))
 }
 
 func (u *users) live(over <-chan struct{}, side int, random *rand.Rand) {
@@ -257,10 +273,13 @@ func (u *users) take(path string) error {
 
 func (u *users) forgetAll(path string) {
 	check(u.t, filepath.WalkDir(path, func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.Type().IsRegular() {
+		if err == nil && entry.Type().IsRegular() && !strings.HasPrefix(entry.Name(), volume.Part) {
 			text, err := os.ReadFile(path)
 			check(u.t, err)
 			u.forget(text)
+		}
+		if errors.Is(err, fs.ErrNotExist) { // a part that the engine has taken out of a folder that was moved here
+			return nil
 		}
 		return err
 	}))

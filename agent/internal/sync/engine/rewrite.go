@@ -91,8 +91,8 @@ func (w *worker) putRewritten(step decide.Step) outcome {
 		return outcome{err: failure{step.To, err}}
 	}
 	counted := &counting{Sink: arriving, traffic: &w.moved, to: step.To}
-	if err := counted.Begin(item); err == nil {
-		_, err = counted.Write(other)
+	if counted.Begin(item) == nil {
+		_, _ = counted.Write(other)
 	}
 	if counted.err != nil {
 		arriving.Drop()

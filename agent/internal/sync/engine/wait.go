@@ -55,7 +55,7 @@ func (e *engine) failed(step decide.Step, err error, now time.Time) {
 	w.tries++
 	w.to, w.again = step.To, true
 	pause := min(firstPause<<min(w.tries-1, 10), lastPause)
-	if errors.Is(err, volume.ErrChanged) || errors.Is(err, volume.ErrBusy) {
+	if passes(err) {
 		if w.tries < manyChanges {
 			w.until, n.Waits = now.Add(time.Duration(w.tries)*shortPause), true
 			return
@@ -67,6 +67,16 @@ func (e *engine) failed(step decide.Step, err error, now time.Time) {
 		}
 	}
 	w.until, w.why, n.Waits = now.Add(pause), explainAt(err, step.To), true
+}
+
+// passes is whether an error only says that somebody was faster: what there is now is told, or will be.
+func passes(err error) bool {
+	for _, known := range []error{volume.ErrChanged, volume.ErrBusy, unix.ENOENT, unix.ENOTDIR, unix.EEXIST, unix.ESTALE} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
 }
 
 // worked ends a wait. A file that took long to send is not sent again at once.

@@ -120,6 +120,9 @@ func (e *engine) concluded(step decide.Step, result outcome, link int) {
 	if link != e.link && result.err == nil {
 		result.err = wire.ErrLink // it may have been about another volume
 	}
+	if e.config.trace != nil {
+		e.config.trace(step, result.err)
+	}
 	var refused refusal
 	if errors.As(result.err, &refused) {
 		n.Stuck = string(refused)

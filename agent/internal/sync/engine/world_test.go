@@ -82,7 +82,7 @@ func (w *world) begin() {
 	w.in, w.stop, w.over = in, cancel, make(chan error, 1)
 	over := w.over
 	go func() {
-		err := Run(ctx, w.config, Host(theirs, mine))
+		err := Run(ctx, w.config, NewHost(theirs, mine))
 		_ = mine.Close()
 		_ = theirs.Close()
 		over <- err
@@ -315,7 +315,7 @@ func (w *world) tree(side int) []string {
 	var lines []string
 	for entry, err := range files.Scan(w.folder[side], nil) {
 		check(w.t, err)
-		line := fmt.Sprintf("%s %q %o %d:%d %q", entry.Type, entry.Name(), entry.Mode, entry.UID, entry.GID, entry.Target())
+		line := fmt.Sprintf("%s %q %o %d:%d %q", entry.Type, entry.Name(), entry.Mode, entry.UID, entry.GID, entry.Link+entry.Link64)
 		if entry.Type == "f" {
 			line += fmt.Sprintf(" %d %q", entry.MtimeNS, w.read(side, entry.Name()))
 		}

@@ -292,11 +292,21 @@ func (v *Volume) place(ctx context.Context, at int, base, part string, change Ch
 		discard(at, part)
 		return Item{}, err
 	}
-	return v.placed(at, base, made, change)
+	return v.placed(made, change)
 }
 
-// placed gives what the name is now, if it still is what was made.
-func (v *Volume) placed(at int, base string, made Item, change Change) (Item, error) {
+// placed gives what the name is now, if it still is what was made: asked by its path, for the folder that was
+// opened may be somewhere else by now, with what was put into it.
+func (v *Volume) placed(made Item, change Change) (Item, error) {
+	parent, base := split(change.Path)
+	at, err := v.open(parent)
+	if gone(err) {
+		return Item{}, ErrChanged
+	}
+	if err != nil {
+		return Item{}, err
+	}
+	defer func() { _ = unix.Close(at) }()
 	now, err := v.stat(at, change.Path, base)
 	if err == nil && !now.survived(made) {
 		err = ErrChanged
@@ -321,23 +331,33 @@ func (v *Volume) exchange(ctx context.Context, at int, base, part string, made I
 	err = rename(at, part, base, unix.RENAME_EXCHANGE)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
 		if err = unix.Renameat(at, part, at, base); err == nil {
-			return v.placed(at, base, made, change)
+			return v.placed(made, change)
 		}
 	}
 	if err != nil {
 		discard(at, part)
 		return Item{}, err
 	}
-	after, failed := v.placed(at, base, made, change)
+	after, failed := v.placed(made, change)
 	if err := v.Look(ctx, change.Path); err != nil && failed == nil {
 		failed = err
 	}
 	if failed == nil && !v.untouched(ctx, at, part, change.Expect) {
-		_ = rename(at, part, base, unix.RENAME_EXCHANGE)
+		v.giveBack(at, base, part, made)
 		failed = ErrChanged
 	}
 	discard(at, part)
 	return after, failed
+}
+
+// giveBack puts back what was taken, unless there is something newer by now.
+func (v *Volume) giveBack(at int, base, part string, made Item) {
+	if rename(at, part, base, unix.RENAME_EXCHANGE) != nil {
+		return
+	}
+	if taken, err := v.stat(at, part, part); err != nil || !taken.survived(made) {
+		_ = rename(at, part, base, unix.RENAME_EXCHANGE)
+	}
 }
 
 // untouched waits a moment and is whether what was taken from its place is still what it was there.

@@ -49,6 +49,7 @@ type Settings struct {
 	NoOwners bool          // this side can't give files away
 	Watches  int           // at most so many folders are watched, the others looked at now and then
 	Rescan   time.Duration // how often everything is looked at; 0: 30 s
+	Tell     func([]Told)  // hears everything, in the order in which it was seen, and may not call back
 }
 
 // Volume is an opened side.
@@ -63,8 +64,8 @@ type Volume struct {
 	rescan   time.Duration
 	scans    sync.Mutex // one walk at a time
 
-	mu      sync.Mutex // what is told is told in the order in which it was seen
-	tell    func([]Told)
+	mu      sync.Mutex   // what is told is told in the order in which it was seen
+	tell    func([]Told) // there from the first look on: what was seen and not told is never told again
 	batch   []Told
 	folders map[string]*folder
 	top     uint64 // the root's own print
@@ -91,7 +92,7 @@ func Open(path string, settings Settings) (*Volume, error) {
 	_, _ = rand.Read(token)
 	v := &Volume{
 		path: path, root: root, hidden: hidden, mounted: mounted, noOwners: settings.NoOwners, rescan: settings.Rescan,
-		parts: Part + hex.EncodeToString(token) + "-", folders: map[string]*folder{}, watch: newWatcher(settings.Watches),
+		tell: settings.Tell, parts: Part + hex.EncodeToString(token) + "-", folders: map[string]*folder{}, watch: newWatcher(settings.Watches),
 	}
 	if v.rescan <= 0 {
 		v.rescan = 30 * time.Second
@@ -128,10 +129,7 @@ func (v *Volume) Identity() (string, error) {
 }
 
 // Run tells everything that is there, calls scanned, and tells each change until ctx ends.
-func (v *Volume) Run(ctx context.Context, tell func([]Told), scanned func()) error {
-	v.mu.Lock()
-	v.tell = tell
-	v.mu.Unlock()
+func (v *Volume) Run(ctx context.Context, scanned func()) error {
 	if err := v.Rescan(ctx); err != nil {
 		return err
 	}

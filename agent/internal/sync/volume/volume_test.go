@@ -35,13 +35,14 @@ func start(t *testing.T, settings Settings, prepare func(root string)) *world {
 	if prepare != nil {
 		prepare(root)
 	}
-	settings.Write = true
+	w := &world{t: t, root: root, items: map[string]Item{}, news: make(chan struct{}, 1)}
+	settings.Write, settings.Tell = true, w.hear
 	v, err := Open(root, settings)
 	check(t, err)
-	w := &world{t: t, root: root, Volume: v, items: map[string]Item{}, news: make(chan struct{}, 1)}
+	w.Volume = v
 	ctx, cancel := context.WithCancel(context.Background())
 	scanned, done := make(chan struct{}), make(chan error, 1)
-	go func() { done <- v.Run(ctx, w.hear, func() { close(scanned) }) }()
+	go func() { done <- v.Run(ctx, func() { close(scanned) }) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
@@ -300,6 +301,36 @@ func TestWhatIsStillBeingWrittenIsPutBack(t *testing.T) {
 		w.until("told again", func(items map[string]Item) bool { return items["a"] == w.now("a") })
 	}
 	w.noParts()
+}
+
+func TestWhatIsNewerIsNotReplacedByWhatIsPutBack(t *testing.T) {
+	w := start(t, Settings{}, func(root string) { check(t, os.WriteFile(root+"/a", []byte("one"), 0o644)) })
+	opened, err := os.OpenFile(w.path("a"), os.O_WRONLY|os.O_APPEND, 0)
+	check(t, err)
+	done := make(chan error)
+	go func() { done <- w.put("a", "theirs", w.now("a")) }()
+	w.until("replaced", func(map[string]Item) bool { return w.read("a") == "theirs" })
+	_, err = opened.WriteString(" and late")
+	check(t, err)
+	check(t, opened.Close())
+	w.write("b", "newest")
+	check(t, os.Rename(w.path("b"), w.path("a")))
+	if err := <-done; !errors.Is(err, ErrChanged) || w.read("a") != "newest" {
+		t.Errorf("%v, %q", err, w.read("a"))
+	}
+	w.noParts()
+}
+
+func TestWhatIsPutIntoAFolderThatIsMovedAwayIsNotThere(t *testing.T) {
+	w := start(t, Settings{}, func(root string) { check(t, os.Mkdir(root+"/d", 0o755)) })
+	outside, err := filepath.EvalSymlinks(t.TempDir())
+	check(t, err)
+	staged, err := w.Stage(Change{Path: "d/a"})
+	check(t, err)
+	check(t, os.Rename(w.path("d"), outside+"/d"))
+	if _, err := staged.Commit(context.Background(), Item{Kind: File, Mode: 0o600, UID: NoOwner}); !errors.Is(err, ErrChanged) {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestChanges(t *testing.T) {

@@ -26,18 +26,20 @@ func Serve(ctx context.Context, conn io.ReadWriter, root string, settings volume
 	if settings.Exclude, err = parseBegin(first); err != nil {
 		return err
 	}
+	s := &server{
+		out: newWriter(conn), staged: map[uint32]*volume.Staged{}, cancels: map[uint32]context.CancelFunc{},
+		underWay: make(chan struct{}, maxUnderWay), reading: make(chan struct{}, maxReading),
+	}
+	settings.Tell = s.tell
 	v, err := volume.Open(root, settings)
 	if err != nil {
 		return err
 	}
 	defer v.Close()
+	s.Volume = v
 	identity, err := v.Identity()
 	if err != nil {
 		return err
-	}
-	s := &server{
-		Volume: v, out: newWriter(conn), staged: map[uint32]*volume.Staged{}, cancels: map[uint32]context.CancelFunc{},
-		underWay: make(chan struct{}, maxUnderWay), reading: make(chan struct{}, maxReading),
 	}
 	if err := s.out.send(hello, 0, appendHello(identity, v.Writable())); err != nil {
 		return err
@@ -88,7 +90,7 @@ func (s *server) run(ctx context.Context, in *reader) error {
 	ctx, cancel := context.WithCancel(ctx)
 	watching := make(chan error, 1)
 	go func() {
-		err := s.Run(ctx, s.tell, s.scanned)
+		err := s.Run(ctx, s.scanned)
 		cancel()
 		watching <- err
 	}()
