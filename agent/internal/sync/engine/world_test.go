@@ -34,7 +34,7 @@ type world struct {
 	mu      sync.Mutex
 	writing sync.Mutex
 	link    int
-	conn    net.Conn // to the agent
+	conn    io.WriteCloser // to the agent
 	served  chan struct{}
 	asked   int
 	answers map[string]chan json.RawMessage
