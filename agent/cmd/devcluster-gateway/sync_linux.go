@@ -50,5 +50,6 @@ func runSync(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	debug.SetMemoryLimit(memoryGoal)
+	debug.SetGCPercent(50) // what is known of the files is most of the heap, and stays
 	return engine.Run(ctx, config, engine.NewHost(os.Stdin, os.Stdout))
 }
