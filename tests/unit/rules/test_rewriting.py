@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devcluster.rules.names.certificates import CERTIFICATE, HTTP
-from devcluster.rules.names.rewriting import LARGEST, LineRewrite, rewrite_text
+from devcluster.rules.names.rewriting import LARGEST, LineRewrite, restore_text, rewrite_text
 from devcluster.rules.names.variables import COMPARED
 
 SERVICES = ("wordpress-mariadb", "db", "redis", "a", "b")
@@ -133,3 +133,57 @@ def test_twice_is_once_and_only_names_grow(data: bytes) -> None:
 @given(st.binary(max_size=200))
 def test_no_bytes_crash(data: bytes) -> None:
     rewrite_text(b"host=db " + data, services=SERVICES, namespace="shop")
+
+
+def restore(local: str, pod: str = "", *, force: bool = False) -> str | None:
+    restored = restore_text(local.encode(), pod.encode(), services=SERVICES, namespace="shop", force=force)
+    return None if restored is None else restored.decode()
+
+
+@pytest.mark.parametrize(
+    ("what", "pod", "local", "restored"),
+    [
+        ("nothing changed", "host = db\n", "host = db.shop\n", "host = db\n"),
+        ("another line", "host = db\nx = 1\n", "host = db.shop\nx = 2\n", "host = db\nx = 2\n"),
+        ("the same line", "host = db # old\n", "host = db.shop # new\n", "host = db # new\n"),
+        ("another service", "host = db\n", "host = redis.shop\n", "host = redis\n"),
+        ("a short name", "host = db\n", "host = redis\n", "host = redis\n"),
+        ("a new file", "", "host = db.shop\n", "host = db\n"),
+        ("no host at all", "", "text\n", "text\n"),
+        ("qualified in the pod", "host = db.shop\nx = 1", "host = db.shop\nx = 2", "host = db.shop\nx = 2"),
+        ("qualified in the pod, changed", "host = db.shop # 1", "host = db.shop # 2", "host = db.shop # 2"),
+        ("a URL that stays", "", "WP_HOME=http://a.shop/\n", "WP_HOME=http://a.shop/\n"),
+        (
+            "short and long",
+            "",
+            "host = db.shop\nWP_HOME=http://a.shop/\n",
+            "host = db\nWP_HOME=http://a.shop/\n",
+        ),
+        ("lines in between", "a\nhost = db\nz", "a\nb\nhost = db.shop\nz", "a\nb\nhost = db\nz"),
+    ],
+)
+def test_what_was_edited_gets_its_short_names_back(what: str, pod: str, local: str, restored: str) -> None:
+    assert restore(local, pod) == restored, what
+
+
+def test_what_is_not_certain_is_not_guessed() -> None:
+    pod = "[database]\nhost = db\n"
+    local = "[database]\nhost = db.shop\nssl_mode = verify-full\n"  # rewriting would not touch it any more
+    assert restore(local, pod) is None
+    assert restore(local, pod, force=True) == "[database]\nhost = db\nssl_mode = verify-full\n"
+
+
+@given(
+    st.lists(st.sampled_from(WORDS)).map(lambda parts: "".join(parts).encode("latin-1")),
+    st.lists(st.sampled_from([*WORDS, "db.shop", "\n"])).map(lambda parts: "".join(parts).encode("latin-1")),
+)
+def test_what_is_restored_is_rewritten_into_what_was_edited(pod: bytes, more: bytes) -> None:
+    shown, _ = rewrite_text(pod, services=SERVICES, namespace="shop")
+    assert restore_text(shown, pod, services=SERVICES, namespace="shop") == pod
+    local = shown + b"\n" + more
+    restored = restore_text(local, pod, services=SERVICES, namespace="shop")
+    if restored is not None:
+        assert (
+            rewrite_text(restored, services=SERVICES, namespace="shop")[0]
+            == rewrite_text(local, services=SERVICES, namespace="shop")[0]
+        )
