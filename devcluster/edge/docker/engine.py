@@ -1,7 +1,7 @@
 """The Docker engine, as the rest of devcluster sees it.
 
 One object, opened once; each method says what it makes or finds.  All that it makes carries our labels
-(``rules/naming.py``).  Blocking calls run in threads (``engine_call``); errors are EngineError (exit 5),
+(``rules/cluster/naming.py``).  Blocking calls run in threads (``engine_call``); errors are EngineError (exit 5),
 or ConfigurationError (exit 2) where the file asked for what the engine can't give.  docker-py is
 imported when the engine is opened and not before: it costs a third of a second.
 """

@@ -6,7 +6,7 @@ any moment: the next one goes on.
 
 Rules:
 - what is to come is written down before it comes (``pending``), and what the two trees are afterwards
-  (``rules/tree.py`` decides from it); the file is ours alone (0600): names can tell secrets too;
+  (``rules/volume/tree.py`` decides from it); the file is ours alone (0600): names can tell secrets too;
 - the size is known, and may be refused, before the first byte moves;
 - rewriting happens in the stream: the pod's own files are only read;
 - what the stream really brought is what counts, not what the scan had promised.
