@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from devcluster.config.check.places import Place
+from devcluster.config.check.places import Position
 from devcluster.config.check.problems import Problem, refuse
 from devcluster.config.model import Project
 from devcluster.config.read.build import build_project
@@ -19,7 +19,7 @@ from devcluster.config.read.document import Fault, Scalar, compose, split_lines
 from devcluster.config.read.dotenv import parse_dotenv
 from devcluster.config.read.interpolate import Lookup
 from devcluster.config.read.keys import PROJECT
-from devcluster.config.read.shapes import Reading, Surroundings
+from devcluster.config.read.shapes import FileSurroundings, Reading
 from devcluster.errors import ConfigurationError
 
 NAMES = ("devcluster.yaml", "devcluster.yml")
@@ -135,7 +135,7 @@ def parse_project(
 ) -> Project:
     """*text* as a Project.  *path*: absolute, for the default name and relative paths; not read.
     *env_files* gives an env file's text (OSError, UnicodeDecodeError); *shown*: the path for messages;
-    *others*: what is wrong with another file; *unset*: see Surroundings."""
+    *others*: what is wrong with another file; *unset*: see FileSurroundings."""
     shown, lines = shown or path.name, split_lines(text)
     near = os.path.dirname(shown)
     try:
@@ -145,15 +145,15 @@ def parse_project(
         raise AssertionError from fault
     problems = [Problem(fault.place, fault.path, fault.text) for fault in faults]
 
-    def told(name: str, at: Place | str) -> None:
-        here = f"{shown}:{at.line}:{at.column}" if isinstance(at, Place) else os.path.join(near, at)
+    def told(name: str, at: Position | str) -> None:
+        here = f"{shown}:{at.line}:{at.column}" if isinstance(at, Position) else os.path.join(near, at)
         unset(name, here)
 
-    around = Surroundings(path.parent, _lookup(environ, dotenv), env_files, told)
+    around = FileSurroundings(path.parent, _lookup(environ, dotenv), env_files, told)
     reading = Reading(problems, around)
     found: Any = None
     if item is None or (isinstance(item, Scalar) and item.null):
-        problems.append(Problem(Place(), "", "the file is empty: workloads is missing"))
+        problems.append(Problem(Position(), "", "the file is empty: workloads is missing"))
     else:
         found = PROJECT.read(item, reading)
     refuse(problems, shown=shown, lines=lines, values=values, others=others)

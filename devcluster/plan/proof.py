@@ -69,7 +69,7 @@ class Try:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class Trial:
     """The connections that prove one Service port; ``note`` is shown even if they succeed."""
 
     service: str
@@ -78,9 +78,9 @@ class Attempt:
     note: str = ""
 
 
-def plan_proofs(behind: Behind) -> tuple[Attempt | Verdict, ...]:
+def plan_proofs(behind: Behind) -> tuple[Trial | Verdict, ...]:
     """By Service and port: what is to be tried, or what is certain without trying."""
-    found: dict[tuple[str, PortKey], Attempt | Verdict] = {
+    found: dict[tuple[str, PortKey], Trial | Verdict] = {
         (name, port): _missing(behind, name, port) for name, port in behind.expected
     }
     for service in behind.services:
@@ -111,7 +111,7 @@ def _missing(behind: Behind, name: str, port: PortKey) -> Verdict:
     return Verdict(name, port, "broken", "service", reason)
 
 
-def _plan(behind: Behind, service: Json, item: Json) -> Attempt | Verdict | None:
+def _plan(behind: Behind, service: Json, item: Json) -> Trial | Verdict | None:
     name, port = service["metadata"]["name"], service_port(item)
 
     def broken(hop: str, reason: str) -> Verdict:
@@ -144,7 +144,7 @@ def _plan(behind: Behind, service: Json, item: Json) -> Attempt | Verdict | None
 
 def _lead(
     behind: Behind, service: Json, port: PortKey, pods: Sequence[Json], numbers: Mapping[str, int]
-) -> Attempt | Verdict:
+) -> Trial | Verdict:
     name = service["metadata"]["name"]
     unknown = sorted({PortKey(number, port.protocol) for number in numbers.values()} - behind.ports)
     if unknown:
@@ -168,7 +168,7 @@ def _lead(
     tries = [Try(_join(pod["status"]["podIP"], numbers[_name(pod)]), _name(pod)) for pod in pods]
     if cluster_ip != "None" and not others:
         tries = [Try(_join(cluster_ip, port.number)), *(tries if len(tries) > 1 else ())]
-    return Attempt(name, port, tuple(tries), note)
+    return Trial(name, port, tuple(tries), note)
 
 
 def _moved(service: Json, port: PortKey) -> bool:
@@ -207,7 +207,7 @@ def _join(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def judge(attempt: Attempt, outcomes: Sequence[Json], names: Mapping[str, str]) -> Verdict:
+def judge(attempt: Trial, outcomes: Sequence[Json], names: Mapping[str, str]) -> Verdict:
     """*outcomes*: what ``prove`` answered to each of the tries, in order; *names*: pods by address."""
     pods: set[str] = set()
     for one, outcome in zip(attempt.tries, outcomes, strict=True):

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from devcluster.edge.docker.call import RefusedError
+from devcluster.edge.docker.call import EngineRefusedError
 from devcluster.edge.docker.sandbox import (
     NodeInfo,
     SandboxEngine,
@@ -138,7 +138,7 @@ async def _ensure_container(
     report(Progress("", f"starting sandbox {name} again (about 10 s)"))
     try:
         await engine.start(name)
-    except RefusedError as error:
+    except EngineRefusedError as error:
         why = f"port {node.port} is taken" if await engine.is_taken(node.port) else error.explanation
         report(Progress("", f"{why}: sandbox {name} gets a new container and keeps its data"))
         await engine.remove(name)

@@ -22,9 +22,9 @@ from devcluster.config.model import Healthcheck, Mount, Runtime
 from devcluster.edge.docker.engine import (
     ContainerEvent,
     Engine,
+    EngineRefusedError,
     NetnsInfo,
     NetworkInfo,
-    RefusedError,
     open_engine,
     spec_digest,
 )
@@ -407,7 +407,7 @@ async def test_without_its_network_it_is_not_the_workload_that_can_not_be_starte
 ) -> None:
     """It is the engine that has to be asked again, and no file that has to be written anew."""
     await engine.stop(netns.container_id)
-    with pytest.raises(RefusedError):
+    with pytest.raises(EngineRefusedError):
         await run(engine, netns, spec())
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 import pytest
 
 from devcluster.config.model import Publish, Runtime
-from devcluster.edge.docker.engine import Engine, NetnsInfo, RefusedError, open_engine
+from devcluster.edge.docker.engine import Engine, EngineRefusedError, NetnsInfo, open_engine
 from devcluster.errors import ConfigurationError
 from devcluster.rules.cluster.naming import container_name
 from tests.edge.gateway_binary import gateway_binary
@@ -148,6 +148,6 @@ async def test_a_start_that_is_refused_for_another_reason_blames_no_port(engine:
     runtime = Runtime(sysctls=(("net.ipv4.no_such_thing", "1"),))
     with occupied() as free:
         pass
-    with pytest.raises(RefusedError, match="no_such_thing"):
+    with pytest.raises(EngineRefusedError, match="no_such_thing"):
         await start(engine, "web", Publish(80, free), Publish(81, free, "127.0.0.2"), runtime=runtime)
     assert await engine.look(container_name(PROJECT, "web", "netns")) is None

@@ -18,7 +18,7 @@ from devcluster.edge.agent.files import FolderTarget
 from devcluster.edge.agent.one_file import FileTarget
 from devcluster.rules.volume.tarstream import END, padding, render_head
 from devcluster.rules.volume.tree import Entry, render_entry
-from devcluster.run.volume.volumes import Target, fill_volume
+from devcluster.run.volume.volumes import FillTarget, fill_volume
 
 NOBODY = 65534
 OLD = 1_600_000_000_123_456_789
@@ -68,7 +68,7 @@ def as_nobody(work: Callable[[], None]) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def fill_twice(pod: Pod, target: Target, folder: Path) -> None:
+def fill_twice(pod: Pod, target: FillTarget, folder: Path) -> None:
     """The owners are others for ever: that alone must not be a change."""
 
     async def both() -> list[int]:

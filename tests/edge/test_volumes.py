@@ -27,7 +27,7 @@ from devcluster.run.volume.manifest import FileRewrite
 from devcluster.run.volume.one_fill import FillResult, Rewriting
 from devcluster.run.volume.single import SingleSource
 from devcluster.run.volume.volumes import (
-    Target,
+    FillTarget,
     describe_local_changes,
     empty_volume,
     fill_volume,
@@ -108,7 +108,7 @@ async def engine() -> AsyncIterator[Engine]:
 
 
 @pytest.fixture(params=["volume", "folder"])
-def target(request: pytest.FixtureRequest, engine: Engine, tmp_path: Path) -> Target:
+def target(request: pytest.FixtureRequest, engine: Engine, tmp_path: Path) -> FillTarget:
     if request.param == "folder":
         return FolderTarget(tmp_path / "laptop" / "copy")
     return VolumeTarget(engine, PROJECT, "web", "data")
@@ -121,7 +121,7 @@ def pod(tmp_path: Path) -> Pod:
     return Pod(gateway_binary(), root)
 
 
-async def fill(pod: Pod, target: Target, tmp_path: Path, **more: Any) -> FillResult:
+async def fill(pod: Pod, target: FillTarget, tmp_path: Path, **more: Any) -> FillResult:
     previous = tmp_path / "state" / "data.json"
     return await fill_volume(source=pod, root="/data", target=target, previous=previous, label="data", **more)
 
@@ -150,7 +150,7 @@ def make_odd_tree(root: Path) -> None:
     os.utime(root, ns=(OLD, OLD))
 
 
-async def test_the_copy_is_what_the_pod_has(pod: Pod, target: Target, tmp_path: Path) -> None:
+async def test_the_copy_is_what_the_pod_has(pod: Pod, target: FillTarget, tmp_path: Path) -> None:
     make_odd_tree(pod.root)
     seen: list[tuple[int, int, int, int]] = []
     result = await fill(pod, target, tmp_path, report=lambda *now: seen.append(now))
@@ -159,7 +159,7 @@ async def test_the_copy_is_what_the_pod_has(pod: Pod, target: Target, tmp_path: 
     assert seen[-1] == (result.bytes, result.files, result.bytes, result.files)
 
 
-async def test_only_what_changed_travels(pod: Pod, target: Target, tmp_path: Path) -> None:
+async def test_only_what_changed_travels(pod: Pod, target: FillTarget, tmp_path: Path) -> None:
     make_odd_tree(pod.root)
     (pod.root / "large").write_bytes(os.urandom(300_000))
     await fill(pod, target, tmp_path)
@@ -225,7 +225,7 @@ async def test_what_changed_here_stays_and_is_told(pod: Pod, tmp_path: Path) -> 
         assert changes == ("both", "folder/added", "gone", "mine")
 
 
-async def test_a_copy_that_was_removed_is_filled_anew(pod: Pod, target: Target, tmp_path: Path) -> None:
+async def test_a_copy_that_was_removed_is_filled_anew(pod: Pod, target: FillTarget, tmp_path: Path) -> None:
     (pod.root / "a").write_text("x")
     await fill(pod, target, tmp_path)
     if isinstance(target, FolderTarget):
@@ -240,7 +240,7 @@ async def test_a_copy_that_was_removed_is_filled_anew(pod: Pod, target: Target, 
     assert parse_tree(await target.scan(())) == parse_tree(await pod.scan("", ()))
 
 
-async def test_a_fill_that_broke_off_goes_on(pod: Pod, target: Target, tmp_path: Path) -> None:
+async def test_a_fill_that_broke_off_goes_on(pod: Pod, target: FillTarget, tmp_path: Path) -> None:
     for number in range(20):
         (pod.root / f"{number:02}").write_bytes(os.urandom(200_000))
     pod.cut = 2_400_000
@@ -267,7 +267,7 @@ async def test_no_part_of_a_file_is_left_in_a_folder(pod: Pod, tmp_path: Path) -
     assert sorted(target.folder.rglob("*")) == [target.folder / "d", target.folder / "large"]
 
 
-async def test_beyond_the_limit_nothing_moves(pod: Pod, target: Target, tmp_path: Path) -> None:
+async def test_beyond_the_limit_nothing_moves(pod: Pod, target: FillTarget, tmp_path: Path) -> None:
     (pod.root / "cache").mkdir()
     (pod.root / "cache" / "big").write_bytes(bytes(3 << 20))
     (pod.root / "small").write_text("x")
@@ -306,7 +306,7 @@ async def test_rewriting_is_in_the_copy_alone(pod: Pod, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_what_exclude_hides_stays_where_the_pod_removes_its_directory(
-    pod: Pod, target: Target, tmp_path: Path
+    pod: Pod, target: FillTarget, tmp_path: Path
 ) -> None:
     for name in ("cache/theirs", "cache/old/x", "other/x"):
         (pod.root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -349,13 +349,13 @@ async def test_a_config_maps_file_is_rewritten_by_the_name_it_is_known_by(pod: P
 
 
 @pytest.fixture(params=["volume", "file"])
-def one_file(request: pytest.FixtureRequest, engine: Engine, tmp_path: Path) -> Target:
+def one_file(request: pytest.FixtureRequest, engine: Engine, tmp_path: Path) -> FillTarget:
     if request.param == "file":
         return FileTarget(tmp_path / "laptop" / "mine.conf", "app.conf")
     return VolumeTarget(engine, PROJECT, "web", "config")
 
 
-async def test_a_root_that_is_one_file(pod: Pod, one_file: Target, tmp_path: Path) -> None:
+async def test_a_root_that_is_one_file(pod: Pod, one_file: FillTarget, tmp_path: Path) -> None:
     """By the last name of its mount path; what is promised of trees is promised of it."""
     pod.root = pod.root / "key"
     pod.root.write_text("url = tcp://db:80\n")
@@ -396,7 +396,7 @@ async def test_a_file_of_somebody_else_is_refused(pod: Pod, tmp_path: Path) -> N
     assert (tmp_path / "mine.conf").read_text() == "mine"
 
 
-async def test_an_empty_one_has_the_pods_top(pod: Pod, target: Target, tmp_path: Path) -> None:
+async def test_an_empty_one_has_the_pods_top(pod: Pod, target: FillTarget, tmp_path: Path) -> None:
     (pod.root / "a").write_text("x")
     pod.root.chmod(0o2770)
     os.chown(pod.root, 1001, 2001)

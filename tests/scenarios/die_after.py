@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.docker.call import Calls
-from devcluster.edge.kube.paths import Place
+from devcluster.edge.kube.paths import ApiPath
 from devcluster.edge.kube.transport import Transport
 from devcluster.run.commands import up
 from devcluster.run.host import process as hosting
@@ -97,7 +97,7 @@ def watch_cluster(fire: Fire) -> None:
     real = Transport.request
 
     @functools.wraps(real)
-    async def request(self: Transport, method: str, where: Place, verb: str, **words: Any) -> bytes:
+    async def request(self: Transport, method: str, where: ApiPath, verb: str, **words: Any) -> bytes:
         work = real(self, method, where, verb, **words)
         if method == "GET" or where.resource == _REVIEW or "dryRun" in (words.get("query") or {}):
             return await work

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from devcluster.edge.kube.answer import StatusError
-from devcluster.edge.kube.paths import Place
+from devcluster.edge.kube.paths import ApiPath
 from tests.scenarios.world import Json, World
 
 _GROUP = "admissionregistration.k8s.io/v1"
@@ -86,9 +86,9 @@ async def _no_agents(world: World) -> AsyncIterator[None]:
             await world.cluster.transport.request("DELETE", _place(kind, name), "delete")
 
 
-def _place(kind: str, name: str = "") -> Place:
+def _place(kind: str, name: str = "") -> ApiPath:
     plural = "validatingadmissionpolicies" if kind.endswith("Policy") else "validatingadmissionpolicybindings"
-    return Place(f"/apis/{_GROUP}/{plural}/{name}".rstrip("/"), plural, None)
+    return ApiPath(f"/apis/{_GROUP}/{plural}/{name}".rstrip("/"), plural, None)
 
 
 async def _is_denied(world: World) -> bool:

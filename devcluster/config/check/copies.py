@@ -7,12 +7,12 @@ from typing import Any
 from devcluster.config.read.document import Item
 from devcluster.config.read.document import Sequence as Items
 from devcluster.config.read.shapes import Choice, Reading, Schema
-from devcluster.config.read.structures import Key, Record, Table, many
+from devcluster.config.read.structures import Fields, Key, Table, many
 from devcluster.config.read.values import FILLED, GLOB, SIZE
 
 _GLOBS = many(GLOB, alone=True)
 MODE = Choice(("copy", "empty", "off"), ("overlay", "read", "write"))
-VOLUME = Record(
+VOLUME = Fields(
     (
         Key("mode", MODE, "what the container has at the volume's path"),
         Key("path", FILLED, "keep the copy in this folder of the laptop"),

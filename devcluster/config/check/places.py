@@ -16,7 +16,7 @@ _NAME = re.compile(r"[\w./*<-]*")
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Position:
     """Line and column as editors count: from 1."""
 
     line: int = 1
@@ -27,8 +27,8 @@ class Place:
 class Span:
     """A value's text from ``start`` up to ``end`` (excluded); ``secret``: it is under ``environment``."""
 
-    start: Place
-    end: Place
+    start: Position
+    end: Position
     secret: bool = False
 
     def on(self, line: int, width: int) -> tuple[int, int]:
@@ -40,8 +40,8 @@ class Span:
         return min(first, width), min(last, width)
 
 
-def start_of(node: yaml.Node) -> Place:
-    return Place(node.start_mark.line + 1, node.start_mark.column + 1)
+def start_of(node: yaml.Node) -> Position:
+    return Position(node.start_mark.line + 1, node.start_mark.column + 1)
 
 
 def shown_key(key: str) -> str:
@@ -80,4 +80,4 @@ def _name(key: str) -> str:
 
 def _span(node: yaml.Node, secret: bool, skipped: int = 0) -> Span:
     start, end = start_of(node), node.end_mark
-    return Span(Place(start.line, start.column + skipped), Place(end.line + 1, end.column + 1), secret)
+    return Span(Position(start.line, start.column + skipped), Position(end.line + 1, end.column + 1), secret)

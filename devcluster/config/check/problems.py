@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from devcluster.config.check.places import Place, Span
+from devcluster.config.check.places import Position, Span
 from devcluster.config.read.document import Item
 from devcluster.errors import FileError
 
@@ -24,11 +24,11 @@ class Problem:
     """``path``: dotted, '' for the whole file.  ``near``: what may have been meant, or ''.  ``shown``: where
     the value is that the source line may show."""
 
-    place: Place
+    place: Position
     path: str
     text: str
     near: str = ""
-    shown: Place | None = None
+    shown: Position | None = None
 
 
 @dataclass(eq=False)

@@ -22,13 +22,13 @@ from devcluster.config.read import forms
 from devcluster.config.read.interpolate import Lookup
 from devcluster.config.read.keys import RUNTIME
 from devcluster.config.read.outside import absolute
-from devcluster.config.read.shapes import Surroundings
+from devcluster.config.read.shapes import FileSurroundings
 from devcluster.config.read.structures import flatten
 
 Found = dict[str, Any]
 
 
-def build_project(found: Found, name: str, file: Path, around: Surroundings) -> Project:
+def build_project(found: Found, name: str, file: Path, around: FileSurroundings) -> Project:
     return Project(
         name=name,
         file=file,
@@ -53,7 +53,7 @@ _AS_READ = (
 )  # fmt: skip
 
 
-def _workload(key: str, found: Found, around: Surroundings) -> Workload:
+def _workload(key: str, found: Found, around: FileSurroundings) -> Workload:
     return Workload(
         key=key,
         target=found.get("target") or Target(key),

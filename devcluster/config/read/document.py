@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from devcluster.config.check.places import Place, Span, shown_key, start_of, value_spans
+from devcluster.config.check.places import Position, Span, shown_key, start_of, value_spans
 
 _MERGE = "tag:yaml.org,2002:merge"
 _NULL = "tag:yaml.org,2002:null"
@@ -30,20 +30,20 @@ class Scalar:
 
     text: str = field(repr=False)
     null: bool
-    place: Place
+    place: Position
     secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
     items: tuple[Item, ...]
-    place: Place
+    place: Position
 
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
     entries: tuple[tuple[Scalar, Item], ...]
-    place: Place
+    place: Position
 
 
 Item = Scalar | Sequence | Mapping
@@ -59,7 +59,7 @@ def value_of(item: Item, name: str) -> Item | None:
 class Fault(Exception):  # noqa: N818 - never seen outside this room: it becomes a Problem
     """A fault of the YAML itself."""
 
-    place: Place
+    place: Position
     text: str
     path: str = ""
 
@@ -85,15 +85,15 @@ def compose(text: str) -> tuple[Item | None, tuple[Fault, ...], tuple[Span, ...]
         raise _fault(error) from None
     except yaml.reader.ReaderError as error:
         before = split_lines(text[: error.position])
-        place = Place(len(before), len(before[-1]) + 1)
+        place = Position(len(before), len(before[-1]) + 1)
         raise Fault(place, "a character that YAML does not allow") from None
     except RecursionError:
-        raise Fault(Place(), "nested too deeply") from None
+        raise Fault(Position(), "nested too deeply") from None
 
 
 def _fault(error: yaml.MarkedYAMLError) -> Fault:
     mark = error.problem_mark or error.context_mark
-    place = Place(mark.line + 1, mark.column + 1) if mark else Place()
+    place = Position(mark.line + 1, mark.column + 1) if mark else Position()
     words = re.sub(r"\s*(?:'[^']*'|\"[^\"]*\")", _harmless_token, error.problem or "can't be read")
     if "\\t" in words:
         return Fault(place, "not YAML: a tab where spaces are expected")
@@ -116,7 +116,7 @@ class _Reader:
     matters, so it is read once more there.
     """
 
-    def __init__(self, secrets: frozenset[Place]) -> None:
+    def __init__(self, secrets: frozenset[Position]) -> None:
         self.faults: list[Fault] = []
         self._secrets = secrets
         self._done: dict[tuple[int, bool], Item] = {}

@@ -20,10 +20,10 @@ from devcluster.config.read.shapes import FLAG, Choice, Parsed, Reading, Schema,
 from devcluster.config.read.structures import (
     Anything,
     Either,
+    Fields,
     Key,
     Later,
     Pairs,
-    Record,
     Table,
     Words,
     many,
@@ -46,7 +46,7 @@ TEXTS = many(TEXT)
 LINES = many(TEXT, alone=True)
 
 
-AGENT = Record(
+AGENT = Fields(
     (
         Key("port", PORT, "the one port on which the agent listens in the pod"),
         Key("fronts", PORT, "where the ports begin by which Services' connections enter the agent"),
@@ -61,7 +61,7 @@ AGENT = Record(
     empty=True,
 )
 
-NETWORK = Record(
+NETWORK = Fields(
     (
         Key(
             "local",
@@ -94,7 +94,7 @@ class _ExtraHosts:
 DEVICE = Either(
     "a path, or {source: …, target: …}",
     scalar=TEXT,
-    mapping=Record(
+    mapping=Fields(
         (
             Key("source", FILLED, "the device on the machine of the Docker engine", needed=True),
             Key("target", FILLED, "its path in the container; default: the same"),
@@ -106,7 +106,7 @@ DEVICE = Either(
 ULIMIT = Either(
     "a number, or {soft: …, hard: …}",
     scalar=LIMIT,
-    mapping=Record(
+    mapping=Fields(
         (
             Key("soft", whole(-1, 1 << 50), "the limit", needed=True),
             Key("hard", whole(-1, 1 << 50), "how far it may be raised", needed=True),
@@ -114,7 +114,7 @@ ULIMIT = Either(
         build=lambda found: (found["soft"], found["hard"]),
     ),
 )
-ENV = Record(
+ENV = Fields(
     (
         Key("include", Later(LINES), "patterns: take only these variables from the pod"),
         Key("exclude", LINES, "patterns: remove these variables"),
@@ -123,7 +123,7 @@ ENV = Record(
     empty=True,
 )
 SERVICE = text("a Service's name", r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
-REWRITE = Record(
+REWRITE = Fields(
     (
         Key(
             "environment",
@@ -141,7 +141,7 @@ class _Healthcheck:
     """``from-pod``, ``off``, or Compose's block."""
 
     word = Choice(("from-pod", "off"))
-    block = Record(
+    block = Fields(
         (
             Key("test", Either("a line or a list", scalar=TEXT, items=TEXTS), "the command"),
             Key("interval", DURATION, "the time between two runs"),
@@ -205,7 +205,7 @@ def _note_together(workload: Mapping, where: Reading) -> None:
     note_modes(workload, where)
 
 
-WORKLOAD = Record(
+WORKLOAD = Fields(
     (
         Key("target", TARGET, "kind/name/container in the cluster; default: the local name"),
         Key("mode", MODE, "what happens to the original"),
@@ -263,7 +263,7 @@ WORKLOAD = Record(
 )
 
 LOCAL_NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
-PROJECT = Record(
+PROJECT = Fields(
     (
         Key("name", text("lower case letters, digits, - and _", r"[a-z0-9][a-z0-9_-]{0,62}"), "the project"),
         Key("context", FILLED, "a context of the kubeconfig; default: the current one"),

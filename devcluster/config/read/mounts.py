@@ -10,10 +10,10 @@ from devcluster.config.model import Mount
 from devcluster.config.read import forms
 from devcluster.config.read.document import Item, Mapping, Sequence, value_of
 from devcluster.config.read.shapes import FLAG, Choice, Reading, Schema, text
-from devcluster.config.read.structures import Either, Key, Record, many
+from devcluster.config.read.structures import Either, Fields, Key, many
 from devcluster.config.read.values import FILLED, MOUNT, PERMISSIONS, SIZE, TEXT, TMPFS
 
-_LONG_MOUNT = Record(
+_LONG_MOUNT = Fields(
     (
         Key("type", Choice(("bind", "volume", "tmpfs")), "what is mounted", needed=True),
         Key("source", FILLED, "a folder of the laptop, or a volume's name"),
@@ -21,7 +21,7 @@ _LONG_MOUNT = Record(
         Key("read_only", FLAG, "not writable"),
         Key(
             "bind",
-            Record(
+            Fields(
                 (
                     Key("propagation", Choice(forms.PROPAGATIONS), "of mounts below it"),
                     Key("create_host_path", FLAG, "create a missing folder; default true"),
@@ -32,12 +32,12 @@ _LONG_MOUNT = Record(
         ),
         Key(
             "volume",
-            Record((Key("nocopy", FLAG, "start empty, without the image's content"),), empty=True),
+            Fields((Key("nocopy", FLAG, "start empty, without the image's content"),), empty=True),
             "settings of a volume",
         ),
         Key(
             "tmpfs",
-            Record(
+            Fields(
                 (Key("size", SIZE, "how much it holds"), Key("mode", PERMISSIONS, "its permissions")),
                 empty=True,
             ),

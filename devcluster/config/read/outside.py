@@ -16,7 +16,7 @@ from devcluster.config.read.document import Sequence as Items
 from devcluster.config.read.dotenv import parse_dotenv
 from devcluster.config.read.interpolate import Lookup
 from devcluster.config.read.shapes import FLAG, Choice, Reading, Schema
-from devcluster.config.read.structures import Either, Key, Record, many
+from devcluster.config.read.structures import Either, Fields, Key, many
 from devcluster.config.read.values import FILLED, TEXT
 
 Variables = dict[str, str | None]
@@ -25,7 +25,7 @@ _FILES = many(
     Either(
         "a path, or {path: …, required: …}",
         scalar=FILLED,
-        mapping=Record(
+        mapping=Fields(
             (
                 Key("path", FILLED, "the file", needed=True),
                 Key("required", FLAG, "false: the file may be missing"),

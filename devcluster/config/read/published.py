@@ -9,10 +9,10 @@ from devcluster.config.read import forms
 from devcluster.config.read.document import Item, Mapping, value_of
 from devcluster.config.read.document import Sequence as Items
 from devcluster.config.read.shapes import Choice, Reading, Schema
-from devcluster.config.read.structures import Either, Key, Record, many
+from devcluster.config.read.structures import Either, Fields, Key, many
 from devcluster.config.read.values import HOST_IP, PORT, PROTOCOL, PUBLISHED, SHORT_PORT, TEXT
 
-LONG_PORT = Record(
+LONG_PORT = Fields(
     (
         Key("target", PORT, "the container's port", needed=True),
         Key("published", PUBLISHED, "the laptop's port, or FIRST-LAST"),

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from devcluster.config.check.places import Place, shown_key
+from devcluster.config.check.places import Position, shown_key
 from devcluster.config.check.problems import Invalid, Problem, nearest, one_of
 from devcluster.config.read.document import Item, Mapping, Scalar
 from devcluster.config.read.document import Sequence as Items
@@ -29,7 +29,7 @@ LATER = "not built yet"
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class FileSurroundings:
     """What is outside the file.  ``folder``: where relative paths start; ``lookup``: a variable's value;
     ``read``: another file's text, raising OSError or UnicodeDecodeError; ``unset`` hears of a variable
     without value and default ('': its name may be a piece of a secret), and where it is (in the file, or
@@ -38,7 +38,7 @@ class Surroundings:
     folder: Path
     lookup: Lookup
     read: Callable[[Path], str]
-    unset: Callable[[str, Place | str], None] = lambda name, place: None
+    unset: Callable[[str, Position | str], None] = lambda name, place: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Reading:
     """Where we are in the file.  ``problems`` is shared by all that read one file."""
 
     problems: list[Problem]
-    around: Surroundings
+    around: FileSurroundings
     path: str = ""
 
     def into(self, name: str) -> Reading:

@@ -196,7 +196,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class Fields:
     """A map with known keys; ``x-…`` is skipped.  ``build`` makes a value of what was read.
 
     ``empty``: no value means no settings.  ``check`` notes what is wrong with several keys together, whatever

@@ -38,7 +38,7 @@ class GoneError(EngineError):
     """The object is not in the engine (any more)."""
 
 
-class RefusedError(EngineError):
+class EngineRefusedError(EngineError):
     """The engine said no; ``explanation`` is its own sentence, ``status`` its HTTP code."""
 
     def __init__(self, message: str, *, explanation: str, status: int, hint: str = "") -> None:
@@ -163,7 +163,7 @@ def translated(what: str, function: Callable[..., T], *args: Any, **kwargs: Any)
     except docker.errors.APIError as error:
         text = _explain(error)
         status = int(error.status_code or 0)
-        raise RefusedError(f"can't {what}: {text}", explanation=text, status=status) from error
+        raise EngineRefusedError(f"can't {what}: {text}", explanation=text, status=status) from error
     except docker.errors.DockerException as error:
         raise EngineError(f"can't {what}: {error}", hint=_HINT) from error
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:

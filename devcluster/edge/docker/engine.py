@@ -1,10 +1,9 @@
 """The Docker engine, as the rest of devcluster sees it.
 
 One object, opened once; each method says what it makes or finds.  All that it makes carries our labels
-(``rules/cluster/naming.py``).  Blocking calls run in threads (``engine_call``); errors are EngineError (exit 5),
-or ConfigurationError (exit 2) where the file asked for what the engine can't give.  docker-py is
-imported when the engine is opened and not before: it costs a third of a second.
-"""
+(``rules/cluster/naming.py``).  Blocking calls run in threads (``engine_call``); errors are EngineError (exit
+5), or ConfigurationError (exit 2) where the file asked for what the engine can't give.  docker-py is imported
+when the engine is opened and not before: it costs a third of a second."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ from devcluster.edge.docker import network as engine_network
 from devcluster.edge.docker import pod as engine_pod
 from devcluster.edge.docker import ports as engine_ports
 from devcluster.edge.docker import workload as engine_workload
-from devcluster.edge.docker.call import Calls, GoneError, RefusedError, connect
+from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError, connect
 from devcluster.edge.docker.image import Progress, Pulled
 from devcluster.edge.docker.look import ContainerEvent, ContainerInfo, EngineFacts
 from devcluster.edge.docker.network import NetworkInfo
@@ -39,6 +38,7 @@ __all__ = [
     "ContainerInfo",
     "Engine",
     "EngineFacts",
+    "EngineRefusedError",
     "ExecResult",
     "GoneError",
     "NetnsInfo",
@@ -46,7 +46,6 @@ __all__ = [
     "PortRefusal",
     "PublishedPort",
     "Pulled",
-    "RefusedError",
     "open_engine",
     "port_error",
     "spec_digest",

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from devcluster.config.model import PullPolicy
-from devcluster.edge.docker.call import Calls, GoneError, RefusedError
+from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError
 from devcluster.errors import ConfigurationError, EngineError
 from devcluster.rules.container.image import ImageChoice, ImageFacts
 
@@ -147,7 +147,7 @@ async def obtain_image(calls: Calls, choice: ImageChoice, progress: Progress | N
         return choice.facts
     try:
         await _pull(calls, choice.source, progress)
-    except (GoneError, RefusedError) as error:
+    except (GoneError, EngineRefusedError) as error:
         raise _absent(choice, str(error)) from error
     found = await _inspect(calls, choice.source)
     if found is None:
@@ -184,7 +184,7 @@ async def _inspect(calls: Calls, name: str) -> ImageFacts | None:
         found = await calls.call(f"inspect image {name}", calls.api.inspect_image, name)
     except GoneError:
         return None
-    except RefusedError as error:
+    except EngineRefusedError as error:
         if error.status != 400:  # what no image can be called
             raise
         raise _absent(ImageChoice(name, "", None), error.explanation) from error
@@ -217,7 +217,7 @@ async def _pull(calls: Calls, reference: str, progress: Progress | None) -> None
     async for line in calls.stream(what, start):
         if "error" in line:
             text = str(line["error"])
-            raise RefusedError(f"can't {what}: {text}", explanation=text, status=0)
+            raise EngineRefusedError(f"can't {what}: {text}", explanation=text, status=0)
         if "progressDetail" in line:
             layers[line["id"]] = _told(layers.get(line["id"], _Layer()), line)
         if progress is not None and layers:

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from devcluster.edge.docker.call import Calls, GoneError, RefusedError
+from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError
 from devcluster.edge.docker.network import remove_network
 from devcluster.edge.docker.pod import remove_container
 from devcluster.errors import EngineError
@@ -247,7 +247,7 @@ async def remove_project(
 async def _try(left: list[str], what: str, removal: Any) -> None:
     try:
         await removal
-    except RefusedError as error:
+    except EngineRefusedError as error:
         left.append(f"{what}: {error.explanation}")
     except EngineError as error:
         left.append(f"{what}: {error}")

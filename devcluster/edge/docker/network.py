@@ -17,7 +17,7 @@ from ipaddress import IPv4Address, IPv4Network, ip_network
 from itertools import islice
 from typing import Any
 
-from devcluster.edge.docker.call import Calls, GoneError, RefusedError
+from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError
 from devcluster.errors import EngineError
 from devcluster.rules.advice.ranges import meets, neighbourhood
 from devcluster.rules.cluster.naming import labels, network_name
@@ -54,7 +54,7 @@ async def ensure_network(
     for subnet in islice(candidates((*taken, *others)), _TRIES):
         if isinstance(made := await _create(calls, project, subnet), NetworkInfo):
             return made
-    if isinstance(made, RefusedError):
+    if isinstance(made, EngineRefusedError):
         raise made
     raise EngineError(
         f"no private range is left for the Docker network {name}",
@@ -80,7 +80,7 @@ async def _look(calls: Calls, name: str) -> NetworkInfo | None:
     return _info(found)
 
 
-async def _create(calls: Calls, project: str, subnet: IPv4Network | None) -> NetworkInfo | RefusedError:
+async def _create(calls: Calls, project: str, subnet: IPv4Network | None) -> NetworkInfo | EngineRefusedError:
     """The engine's refusal is an answer: the range may be taken, in ways that only the engine knows."""
     name = network_name(project)
     ipam = None
@@ -96,7 +96,7 @@ async def _create(calls: Calls, project: str, subnet: IPv4Network | None) -> Net
             check_duplicate=True,
             labels=labels(project, "network"),
         )
-    except RefusedError as error:  # or another `up` was faster
+    except EngineRefusedError as error:  # or another `up` was faster
         return await _look(calls, name) or error
     made = await _look(calls, name)
     if made is None:
@@ -124,14 +124,14 @@ async def list_networks(calls: Calls) -> tuple[NetworkInfo, ...]:
 async def remove_network(calls: Calls, name: str) -> bool:
     """True when it is gone, False where a container uses it.  An endpoint of one that was just removed may
     linger for a moment."""
-    refusal: RefusedError | None = None
+    refusal: EngineRefusedError | None = None
     for pause in (0.0, 0.1, 0.3, 1.0):
         await asyncio.sleep(pause)
         try:
             await calls.call(f"remove network {name}", calls.api.remove_network, name)
         except GoneError:
             return True
-        except RefusedError as error:
+        except EngineRefusedError as error:
             refusal = error
         else:
             return True

@@ -18,7 +18,7 @@ from typing import Any
 
 from devcluster.config.model import Publish, Runtime
 from devcluster.edge.docker.attach import Attached, attach, until_line
-from devcluster.edge.docker.call import Calls, GoneError, RefusedError
+from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError
 from devcluster.edge.docker.ports import find_refusals, port_error
 from devcluster.errors import ConfigurationError, EngineError
 from devcluster.rules.cluster.naming import container_name, labels, network_name
@@ -52,7 +52,7 @@ class NetnsInfo:
 
 
 _Ports = tuple[Publish, ...]
-_Start = Callable[[_Ports], Awaitable[NetnsInfo | RefusedError]]
+_Start = Callable[[_Ports], Awaitable[NetnsInfo | EngineRefusedError]]
 
 
 async def start_netns(
@@ -69,7 +69,7 @@ async def start_netns(
     to the network: ``net.*`` sysctls and extra hosts."""
     name = container_name(project, key, "netns")
 
-    async def start(ports: _Ports) -> NetnsInfo | RefusedError:
+    async def start(ports: _Ports) -> NetnsInfo | EngineRefusedError:
         config = _netns_config(project, key, image, hostname, ports, runtime or Runtime())
         return await _start_netns(calls, name, config)
 
@@ -78,7 +78,7 @@ async def start_netns(
     return found if isinstance(found, NetnsInfo) else await _start_elsewhere(calls, start, wanted, found)
 
 
-async def _start_netns(calls: Calls, name: str, config: dict[str, Any]) -> NetnsInfo | RefusedError:
+async def _start_netns(calls: Calls, name: str, config: dict[str, Any]) -> NetnsInfo | EngineRefusedError:
     """The engine's refusal to start it is an answer; nothing is left then."""
     await remove_container(calls, name)
     created = await calls.make(
@@ -86,13 +86,15 @@ async def _start_netns(calls: Calls, name: str, config: dict[str, Any]) -> Netns
     )
     try:
         await calls.make(f"start container {name}", calls.api.start, created["Id"])
-    except RefusedError as error:
+    except EngineRefusedError as error:
         await remove_container(calls, name)
         return error
     return await netns_info(calls, created["Id"])
 
 
-async def _start_elsewhere(calls: Calls, start: _Start, wanted: _Ports, refusal: RefusedError) -> NetnsInfo:
+async def _start_elsewhere(
+    calls: Calls, start: _Start, wanted: _Ports, refusal: EngineRefusedError
+) -> NetnsInfo:
     """On other ports where these may be what was refused; ConfigurationError where a written one was."""
     refused = await find_refusals(calls, wanted)
     if written := [it for it in refused if it.publish.written]:
@@ -235,7 +237,7 @@ async def remove_container(calls: Calls, container: str) -> None:
         )
     except GoneError:
         return
-    except RefusedError as error:
+    except EngineRefusedError as error:
         if error.status != HTTPStatus.CONFLICT:  # then somebody else removes it at this moment
             raise
         with contextlib.suppress(GoneError):

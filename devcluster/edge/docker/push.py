@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from devcluster.edge.docker.call import Calls, RefusedError
+from devcluster.edge.docker.call import Calls, EngineRefusedError
 
 _HINT = "run `docker login` for it, or use another --registry"
 
@@ -12,7 +12,7 @@ _HINT = "run `docker login` for it, or use another --registry"
 async def push_image(calls: Calls, tag: str, target: str) -> None:
     """Push *tag* as *target* (``registry.example/team/name:tag``).
 
-    :raises RefusedError: the registry said no, in its own words.
+    :raises EngineRefusedError: the registry said no, in its own words.
     """
     repository, _, version = target.rpartition(":")
     await calls.call(f"tag image {tag} as {target}", calls.api.tag, tag, repository, version)
@@ -24,4 +24,4 @@ async def push_image(calls: Calls, tag: str, target: str) -> None:
     async for line in calls.stream(what, start):
         if "error" in line:
             text = str(line["error"])
-            raise RefusedError(f"can't {what}: {text}", explanation=text, status=0, hint=_HINT)
+            raise EngineRefusedError(f"can't {what}: {text}", explanation=text, status=0, hint=_HINT)

@@ -20,7 +20,7 @@ from typing import Any
 
 from devcluster.config.model import Publish
 from devcluster.edge.docker.attach import Attached, start_exec
-from devcluster.edge.docker.call import Calls, GoneError, RefusedError, connect
+from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError, connect
 from devcluster.edge.docker.ports import find_refusals
 from devcluster.edge.docker.workload import run_in
 from devcluster.errors import EngineError
@@ -101,7 +101,7 @@ class SandboxEngine:
             await self.calls.call(f"create sandbox {name}", self._create, name, image, port)
             try:
                 await self.start(name)
-            except RefusedError as error:  # by a port that nobody here knows of, or for another reason
+            except EngineRefusedError as error:  # by a port that nobody here knows of, or for another reason
                 await self.remove(name)
                 refusal, tries = error, tries + 1
             else:
@@ -139,7 +139,7 @@ class SandboxEngine:
         )
 
     async def start(self, name: str) -> None:
-        """Start its container; :raises RefusedError: if the port that it was made for is taken, or else."""
+        """Start its container.  EngineRefusedError where its port is taken, or else."""
         await self.calls.call(f"start sandbox {name}", self.calls.api.start, container_name(name))
 
     async def remove(self, name: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from devcluster.edge.docker.call import Calls, GoneError, RefusedError
+from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError
 from devcluster.errors import EngineError
 
 
@@ -32,7 +32,7 @@ async def build_image(
 ) -> None:
     """Build *folder* (with its Dockerfile) as *tag*.
 
-    :raises RefusedError: a step failed; the message has the builder's last lines.
+    :raises EngineRefusedError: a step failed; the message has the builder's last lines.
     """
     what = f"build image {tag}"
     said: list[str] = []
@@ -49,7 +49,9 @@ async def build_image(
         if "error" in item:
             tail = "\n".join(f"  {text}" for text in said[-10:])
             explanation = str(item["error"]).strip()
-            raise RefusedError(f"can't {what}: {explanation}\n{tail}", explanation=explanation, status=0)
+            raise EngineRefusedError(
+                f"can't {what}: {explanation}\n{tail}", explanation=explanation, status=0
+            )
 
 
 async def import_image(calls: Calls, tag: str, archive: Path) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devcluster.edge.docker.attach import STDERR, Attached, start_exec
-from devcluster.edge.docker.call import Calls, GoneError, RefusedError
+from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError
 from devcluster.edge.docker.look import tell_absence, watch_container
 from devcluster.edge.docker.pod import remove_container
 from devcluster.edge.docker.spec import workload_config
@@ -56,7 +56,7 @@ async def run_workload(
     except asyncio.CancelledError:  # nobody knows of it yet who could stop it
         await remove_container(calls, name)
         raise
-    except RefusedError as error:
+    except EngineRefusedError as error:
         await remove_container(calls, name)
         if await tell_absence(calls, netns_id):
             raise

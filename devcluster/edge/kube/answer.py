@@ -9,7 +9,7 @@ import json
 import re
 from typing import Any
 
-from devcluster.edge.kube.paths import Place
+from devcluster.edge.kube.paths import ApiPath
 from devcluster.errors import ChangedError, ClusterError, NotFoundError
 
 ROLE = "`devcluster role` prints the Role that is needed"
@@ -46,7 +46,7 @@ def is_passing(error: ClusterError) -> bool:
     )
 
 
-def refusal(status: int, data: bytes, verb: str, where: Place, server: str) -> ClusterError:
+def refusal(status: int, data: bytes, verb: str, where: ApiPath, server: str) -> ClusterError:
     """The error for an answer of 400 or more to *verb* at *where*."""
     reason = _reason(data)
     plural = where.resource
@@ -68,7 +68,7 @@ def refusal(status: int, data: bytes, verb: str, where: Place, server: str) -> C
             return StatusError(text, status=status, reason=str(_told(data).get("reason") or ""))
 
 
-def denied(error: ForbiddenError, verb: str, where: Place) -> StatusError:
+def denied(error: ForbiddenError, verb: str, where: ApiPath) -> StatusError:
     """What *error* means where the right is there: a quota, PodSecurity, a webhook or the like said no."""
     return StatusError(f"cannot {verb} {where}: {error.said}", status=403, hint=_POLICY)
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from devcluster.edge.kube.answer import ForbiddenError, StatusError, denied, strange
 from devcluster.edge.kube.context import Context, kubeconfig_files, read_context
-from devcluster.edge.kube.paths import RESOURCES, Place, place
+from devcluster.edge.kube.paths import RESOURCES, ApiPath, place
 from devcluster.edge.kube.transport import READ_TIMEOUT, Ping, Transport, UpgradeTarget
 from devcluster.edge.kube.watch import Listing, follow_all, follow_one
 from devcluster.errors import ClusterError, NotFoundError
@@ -206,7 +206,7 @@ class Cluster:
 
     async def pod_live(self, name: str, namespace: str, port: int) -> float:
         """Seconds for one request to an agent by the pod proxy."""
-        where = Place(
+        where = ApiPath(
             place("pod", namespace, f"{name}:{port}", "proxy").path + "/.devcluster/live",
             "pods/proxy",
             namespace,
@@ -226,7 +226,7 @@ class Cluster:
     async def _json(
         self,
         method: str,
-        where: Place,
+        where: ApiPath,
         verb: str,
         *,
         query: dict[str, str] | None = None,
@@ -250,7 +250,7 @@ class Cluster:
             raise strange(self.server, self.context, data)
         return answer
 
-    async def _has_right(self, error: ForbiddenError, verb: str, where: Place) -> bool:
+    async def _has_right(self, error: ForbiddenError, verb: str, where: ApiPath) -> bool:
         """Whether it was not for want of the right that a write was refused: HTTP has one code for both, and
         only their words differ, which change.  So it is asked."""
         if not error.said or where.resource == _REVIEWS:

@@ -67,7 +67,7 @@ RESOURCES = {row.name: Resource(row.prefix, row.plural, row.title) for row in KI
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ApiPath:
     """One address of the API, with the words that a message, or the question for a right, needs."""
 
     path: str
@@ -81,7 +81,7 @@ class Place:
         return f"{self.resource}{'/' if self.name else ''}{self.name}{where}"
 
 
-def place(kind: str, namespace: str | None, name: str = "", subresource: str = "") -> Place:
+def place(kind: str, namespace: str | None, name: str = "", subresource: str = "") -> ApiPath:
     """Where *kind* (singular, lower case) lives; *namespace* None: every namespace."""
     resource = RESOURCES[kind]
     parts = [resource.prefix]
@@ -92,4 +92,4 @@ def place(kind: str, namespace: str | None, name: str = "", subresource: str = "
     parts += [subresource] if subresource else []
     plural = f"{resource.plural}/{subresource}" if subresource else resource.plural
     space = namespace if resource.namespaced else None
-    return Place("/".join(parts), plural, space, name, resource.group)
+    return ApiPath("/".join(parts), plural, space, name, resource.group)

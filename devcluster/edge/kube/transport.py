@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from devcluster.edge.kube.answer import refusal, strange, unreachable
-from devcluster.edge.kube.paths import Place
+from devcluster.edge.kube.paths import ApiPath
 
 if TYPE_CHECKING:
     from devcluster.edge.kube.credentials import Access, Credentials
@@ -111,7 +111,7 @@ class Transport:
         return await self._in_thread(self._ping)
 
     def _ping(self) -> Ping:
-        where = Place("/version", "/version", None)
+        where = ApiPath("/version", "/version", None)
         began, asked = time.monotonic(), time.time()
         response = self.send("GET", where.path)
         seconds = time.monotonic() - began
@@ -130,7 +130,7 @@ class Transport:
     async def request(
         self,
         method: str,
-        where: Place,
+        where: ApiPath,
         verb: str,
         *,
         query: dict[str, str] | None = None,

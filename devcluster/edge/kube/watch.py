@@ -24,7 +24,7 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import urlencode
 
 from devcluster.edge.kube.answer import ForbiddenError, is_passing, refusal
-from devcluster.edge.kube.paths import Place, place
+from devcluster.edge.kube.paths import ApiPath, place
 from devcluster.edge.kube.transport import Transport
 from devcluster.errors import ClusterError
 
@@ -205,7 +205,7 @@ async def _one_watch(
     }
     where = place(kind, namespace)
     path = f"{where.path}?{urlencode({key: value for key, value in query.items() if value})}"
-    reader = _Reader(cluster, path)
+    reader = _WatchReader(cluster, path)
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[Json | ClusterError | None] = asyncio.Queue()
 
@@ -224,7 +224,7 @@ async def _one_watch(
         reader.close()
 
 
-class _Reader:
+class _WatchReader:
     """The blocking side of one watch."""
 
     def __init__(self, cluster: Source, path: str) -> None:
@@ -234,7 +234,7 @@ class _Reader:
         self._closed = False
         self._lock = threading.Lock()
 
-    def run(self, tell: Callable[[Json | ClusterError | None], None], where: Place) -> None:
+    def run(self, tell: Callable[[Json | ClusterError | None], None], where: ApiPath) -> None:
         import urllib3
 
         send = self._cluster.transport.send

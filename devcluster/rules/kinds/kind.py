@@ -72,7 +72,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Delete:
+class Remove:
     """A release that goes.  ``uid``: only this very object."""
 
     name: str
@@ -96,7 +96,7 @@ class Make:
     body: Json = field(repr=False)
 
 
-HistoryStep = Delete | Change | Make
+HistoryStep = Remove | Change | Make
 
 
 @dataclass(frozen=True, slots=True)

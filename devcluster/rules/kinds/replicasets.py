@@ -15,7 +15,7 @@ from typing import Any
 from devcluster.rules.cluster.history import Numbered, renumber
 from devcluster.rules.cluster.marks import REVISION, REVISION_HISTORY, Originals, restore_template
 from devcluster.rules.cluster.template import is_wrapped
-from devcluster.rules.kinds.kind import Change, Delete, History, HistoryStep
+from devcluster.rules.kinds.kind import Change, History, HistoryStep, Remove
 
 Json = dict[str, Any]
 
@@ -64,7 +64,7 @@ def clean_sets(originals: Originals, items: Collection[Json]) -> tuple[HistorySt
     for item in filter(_wrapped, sets):
         plain = restore_template(originals, _bare(item["spec"]["template"])).template
         if plain in known or _used(item):
-            steps.append(Delete(item["metadata"]["name"], item["metadata"]["uid"]))
+            steps.append(Remove(item["metadata"]["name"], item["metadata"]["uid"]))
             continue
         known.append(plain)
         steps.append(_unwrap(item, plain))

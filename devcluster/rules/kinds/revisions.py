@@ -16,7 +16,7 @@ from typing import Any
 from devcluster.rules.cluster.history import Numbered, renumber
 from devcluster.rules.cluster.marks import Originals, restore_template
 from devcluster.rules.cluster.template import is_wrapped
-from devcluster.rules.kinds.kind import Change, Delete, History, HistoryStep, Make
+from devcluster.rules.kinds.kind import Change, History, HistoryStep, Make, Remove
 
 Json = dict[str, Any]
 
@@ -62,7 +62,7 @@ def clean_revisions(originals: Originals, items: Collection[Json]) -> tuple[Hist
     numbers = {number.name: number.revision for number in _numbered(originals, [*kept, *made])}
     makes = [_anew(item, plain, numbers.get(_name_anew(item), _revision(item))) for item, plain in anew]
     ours = filter(_wrapped, revisions)
-    return (*makes, *(Delete(item["metadata"]["name"], item["metadata"]["uid"]) for item in ours))
+    return (*makes, *(Remove(item["metadata"]["name"], item["metadata"]["uid"]) for item in ours))
 
 
 def _name_anew(item: Json) -> str:

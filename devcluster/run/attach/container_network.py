@@ -22,7 +22,7 @@ from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.gateway_settings import gateway_settings
 from devcluster.run.attach.gateway_talk import GatewayTalk
 from devcluster.run.attach.outage import Outage
-from devcluster.run.attach.sides import Entry
+from devcluster.run.attach.sides import GatewayKeys
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.site import Site
 
@@ -41,7 +41,7 @@ class ContainerNetwork:
     """One workload's.  ``netns``: None before ``open``; ``outage``: whether the engine took all of it
     along."""
 
-    def __init__(self, site: Site, key: str, entry: Entry, changes: Changes) -> None:
+    def __init__(self, site: Site, key: str, entry: GatewayKeys, changes: Changes) -> None:
         self.netns: NetnsInfo | None = None
         self._site = site
         self._key = key

@@ -11,8 +11,7 @@ import contextlib
 
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.background import running
-from devcluster.edge.docker.engine import GoneError, spec_digest
-from devcluster.edge.docker.engine import RefusedError as EngineRefusedError
+from devcluster.edge.docker.engine import EngineRefusedError, GoneError, spec_digest
 from devcluster.edge.lane.door import Door
 from devcluster.edge.lines import RefusedError
 from devcluster.errors import EngineError, FailedError
@@ -29,7 +28,7 @@ from devcluster.rules.container.local import local_container
 from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.container_network import ContainerNetwork, network_parts
 from devcluster.run.attach.health import Health
-from devcluster.run.attach.sides import Entry, LocalSight
+from devcluster.run.attach.sides import GatewayKeys, LocalSight
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
@@ -39,7 +38,7 @@ from devcluster.run.volume.filling import Filling
 class ContainerSide:
     """A ``LocalSide``."""
 
-    def __init__(self, site: Site, wanted: Wanted, entry: Entry, changes: Changes) -> None:
+    def __init__(self, site: Site, wanted: Wanted, entry: GatewayKeys, changes: Changes) -> None:
         self._site = site
         self._wanted = wanted
         self._changes = changes

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from devcluster.config.model import Network
 from devcluster.edge.lines import Json, RefusedError
 from devcluster.rules.container.facts import Listener, PodFacts
-from devcluster.run.attach.sides import Entry
+from devcluster.run.attach.sides import GatewayKeys
 
 DOOR_PORT = 7900
 _TTL = 5  # seconds; the laptop's resolver does not tell
@@ -32,7 +32,7 @@ class GatewaySettings:
 
 def gateway_settings(
     facts: PodFacts,
-    entry: Entry,
+    entry: GatewayKeys,
     network: Network,
     *,
     docker_network: str,

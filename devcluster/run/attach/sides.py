@@ -85,7 +85,7 @@ class LocalSight:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class GatewayKeys:
     """With what the local side enters the pod's network.  ``key``: the laptop's, PEM; ``agent``: the agents'
     public one, an OpenSSH line."""
 

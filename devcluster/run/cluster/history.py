@@ -17,7 +17,7 @@ from devcluster.edge.kube.swap import Lost, until_won
 from devcluster.errors import ChangedError, NotFoundError
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import Originals
-from devcluster.rules.kinds.kind import Change, Delete, HistoryStep, Make
+from devcluster.rules.kinds.kind import Change, HistoryStep, Make, Remove
 from devcluster.rules.kinds.table import kind_of
 from devcluster.run.cluster.fields import restore_limit
 
@@ -79,7 +79,7 @@ async def drop_releases(cluster: Cluster, ref: WorkloadRef, uid: str) -> None:
     history = kind_of(ref).history
     for item in await list_releases(cluster, ref, uid):
         if history.wrapped(item) and not history.used(item):
-            await _step(cluster, ref, Delete(item["metadata"]["name"], item["metadata"]["uid"]))
+            await _step(cluster, ref, Remove(item["metadata"]["name"], item["metadata"]["uid"]))
 
 
 async def _apply(
@@ -97,7 +97,7 @@ async def _apply(
 async def _step(cluster: Cluster, ref: WorkloadRef, step: HistoryStep) -> None:
     resource, space = kind_of(ref).history.resource, ref.namespace
     match step:
-        case Delete():
+        case Remove():
             with contextlib.suppress(NotFoundError):
                 await cluster.delete(resource, step.name, space, uid=step.uid)
         case Change():

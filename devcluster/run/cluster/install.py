@@ -95,7 +95,7 @@ async def install(
 
     Where it fails half-way everything is put back (FailedError, or LeftoverError where
     even that failed).  A cancelled call puts nothing back: the Secret knows what to do."""
-    work = _Work(cluster, plan, binary, turn)
+    work = _InstallWork(cluster, plan, binary, turn)
     if not plan.adopted:
         await work.check_holder(holder, takeover)
         await work.rehearse()
@@ -133,7 +133,7 @@ async def _put_back(
     return FailedError(error.message, hint=error.hint)  # that it was put back is said by who asked
 
 
-class _Work:
+class _InstallWork:
     """The steps of one plan."""
 
     def __init__(self, cluster: Cluster, plan: InstallPlan, binary: AgentBinary, turn: Turn) -> None:

@@ -12,7 +12,7 @@ from devcluster.edge.kube.answer import ROLE, ForbiddenError
 from devcluster.edge.kube.cluster import Cluster
 from devcluster.errors import ClusterError
 from devcluster.plan.install import InstallPlan
-from devcluster.rules.cluster.rights import Wanted, lanes, wanted_for_up
+from devcluster.rules.cluster.rights import WantedRight, lanes, wanted_for_up
 
 
 async def check_rights(cluster: Cluster, plan: InstallPlan) -> None:
@@ -34,8 +34,8 @@ async def check_rights(cluster: Cluster, plan: InstallPlan) -> None:
         raise ForbiddenError(f"cannot {', '.join(missing)} in namespace {seen.ref.namespace}", hint=ROLE)
 
 
-async def _granted(cluster: Cluster, namespace: str, asked: tuple[Wanted, ...]) -> set[Wanted]:
-    async def may(it: Wanted) -> bool:
+async def _granted(cluster: Cluster, namespace: str, asked: tuple[WantedRight, ...]) -> set[WantedRight]:
+    async def may(it: WantedRight) -> bool:
         return await cluster.may(it.right.verb, it.right.group, it.right.resource, namespace, it.name)
 
     answers = await asyncio.gather(*map(may, asked))

@@ -65,7 +65,7 @@ class Removal:
 async def remove(cluster: Cluster, ref: WorkloadRef, turn: Turn) -> Removal:
     """LeftoverError names what remains and the command that finishes it, RemainsError where all else is done.
     ForbiddenError where the template may not even be restored."""
-    work = _Work(cluster, ref, turn)
+    work = _RemoveWork(cluster, ref, turn)
     await work.read()
     steps = plan_remove(work.originals, ref, noted=work.noted)
     for step in steps:
@@ -75,7 +75,7 @@ async def remove(cluster: Cluster, ref: WorkloadRef, turn: Turn) -> Removal:
     return Removal(work.originals is not None, tuple(sorted(set(work.kept))))
 
 
-class _Work:
+class _RemoveWork:
     """The steps for one workload."""
 
     def __init__(self, cluster: Cluster, ref: WorkloadRef, turn: Turn) -> None:

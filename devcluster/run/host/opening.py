@@ -12,7 +12,7 @@ from devcluster.run.attach.attachment import Attachment
 from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.cluster_side import KubernetesSide
 from devcluster.run.attach.container_side import ContainerSide
-from devcluster.run.attach.sides import Entry
+from devcluster.run.attach.sides import GatewayKeys
 from devcluster.run.cluster.holders import still_held
 from devcluster.run.cluster.install import Installed, install
 from devcluster.run.cluster.record import claim, find_mark
@@ -64,6 +64,6 @@ class Opening:
         changes = Changes(self.changes)
         port = wanted.project.agent.port
         side = KubernetesSide(cluster, wanted.object, record.epoch, port=port, keys=keys)
-        entry = Entry(record.epoch, keys.laptop, keys.agent_public)
+        entry = GatewayKeys(record.epoch, keys.laptop, keys.agent_public)
         local = ContainerSide(self.site, wanted, entry, changes)
         return Attachment(wanted, said, side, local, changes)

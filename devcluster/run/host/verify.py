@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from devcluster.edge.lines import RefusedError
-from devcluster.plan.proof import Attempt, Behind, Try, Verdict, broken_everywhere, judge, plan_proofs
+from devcluster.plan.proof import Behind, Trial, Try, Verdict, broken_everywhere, judge, plan_proofs
 from devcluster.rules.cluster.services import routes, unmoved
 from devcluster.rules.container.ports import PortKey
 from devcluster.run.attach.agent_link import PodLink
@@ -154,7 +154,7 @@ async def _expect(links: Sequence[PodLink], key: str, span: float) -> dict[str, 
     return {link.pod.name: answer for link, answer in zip(links, answers, strict=True) if answer}
 
 
-async def _settle(plan: Attempt | Verdict, asking: _Asking, names: Mapping[str, str]) -> Verdict:
+async def _settle(plan: Trial | Verdict, asking: _Asking, names: Mapping[str, str]) -> Verdict:
     if isinstance(plan, Verdict):
         return plan
     outcomes = await asyncio.gather(*(_prove(one, asking) for one in plan.tries))

@@ -57,7 +57,7 @@ class TreeSource(Protocol):
     ) -> AsyncIterator[bytes]: ...
 
 
-class Target(Protocol):
+class FillTarget(Protocol):
     """The laptop's side: a Docker volume, a folder, or (``volume.single``) one file.  ``owners``: it can have
     the pod's; ``atomic``: a fill that is broken off leaves no half file under a name."""
 
@@ -83,7 +83,7 @@ async def fill_volume(
     *,
     source: TreeSource,
     root: str,
-    target: Target,
+    target: FillTarget,
     previous: Path,
     exclude: Sequence[str] = (),
     limit: int | None = None,
@@ -136,7 +136,7 @@ async def _scan(source: TreeSource, root: str, exclude: Sequence[str], scanned: 
     return await source.scan(root, exclude) if scanned is None else scanned
 
 
-async def empty_volume(source: TreeSource, root: str, target: Target) -> None:
+async def empty_volume(source: TreeSource, root: str, target: FillTarget) -> None:
     """Nothing in *target*, but its top as the pod has it: owner and mode let the application write there.
     What the application has put there since stays."""
     await target.ensure()
@@ -145,7 +145,7 @@ async def empty_volume(source: TreeSource, root: str, target: Target) -> None:
         await target.apply((), _only(*(render_head(replace(entry, size=0)) for entry in pod.values())))
 
 
-async def describe_local_changes(target: Target, previous: Path) -> tuple[str, ...]:
+async def describe_local_changes(target: FillTarget, previous: Path) -> tuple[str, ...]:
     """Names added, changed or removed in the copy since its last fill; () for a copy never filled."""
     manifest = await _known(target, previous)
     if manifest is None:
@@ -155,7 +155,7 @@ async def describe_local_changes(target: Target, previous: Path) -> tuple[str, .
     return tuple(sorted(local_changes(manifest.local, local) - manifest.pending.keys()))
 
 
-async def _known(target: Target, previous: Path) -> Manifest | None:
+async def _known(target: FillTarget, previous: Path) -> Manifest | None:
     """What is known of this very copy: one that was removed, or made anew since, has no past."""
     manifest = load_manifest(previous)
     if manifest is None or manifest.identity != await target.identity():
@@ -163,7 +163,7 @@ async def _known(target: Target, previous: Path) -> Manifest | None:
     return manifest
 
 
-def manifest_path(place: Place, target: Target) -> Path:
+def manifest_path(place: Place, target: FillTarget) -> Path:
     """Where what is known of *target* is kept: by its Docker name, or the folder's."""
     name = target.name
     if "/" in name:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.plan.proof import Attempt, Behind, Try, Verdict, judge, plan_proofs
+from devcluster.plan.proof import Behind, Trial, Try, Verdict, judge, plan_proofs
 from devcluster.rules.cluster.services import MOVED, routes
 from devcluster.rules.container.ports import PortKey
 
@@ -51,7 +51,7 @@ def _behind(*services: Json, **changes: Any) -> Behind:
     return dataclasses.replace(base, **changes)
 
 
-def _one(behind: Behind) -> Attempt | Verdict:
+def _one(behind: Behind) -> Trial | Verdict:
     (plan,) = plan_proofs(behind)
     return plan
 
@@ -65,7 +65,7 @@ def _broken(behind: Behind) -> tuple[str, str]:
 
 def _tries(behind: Behind) -> list[str]:
     plan = _one(behind)
-    assert isinstance(plan, Attempt), plan
+    assert isinstance(plan, Trial), plan
     return [one.to for one in plan.tries]
 
 
@@ -90,7 +90,7 @@ def test_what_leads_to_others_too_is_never_tried_through_the_service() -> None:
     behind = _behind(_service(_HTTP), pods=(_POD, _pod("canary", "10.244.0.10")))
     assert _tries(behind) == ["10.244.0.9:9901"]
     plan = _one(behind)
-    assert isinstance(plan, Attempt)
+    assert isinstance(plan, Trial)
     assert "canary" in plan.note
 
 
@@ -196,7 +196,7 @@ def test_the_agents_hop(agents: dict[str, str]) -> None:
 
 def _judged(*outcomes: Json) -> Verdict:
     tries = tuple(Try(f"10.96.0.7:{80 + i}") for i in range(len(outcomes)))
-    return judge(Attempt("web", PortKey(80), tries), outcomes, {"10.244.0.9": "web-1"})
+    return judge(Trial("web", PortKey(80), tries), outcomes, {"10.244.0.9": "web-1"})
 
 
 def _answer(route: str = "laptop", errno: str = "") -> Json:
@@ -231,4 +231,4 @@ def test_every_other_outcome_names_its_hop(outcome: Json, hop: str) -> None:
 
 def test_tcp_and_udp_of_one_number_are_two() -> None:
     service = _service(_HTTP, {"port": 80, "protocol": "UDP"})
-    assert [type(one) for one in plan_proofs(_behind(service))] == [Attempt, Verdict]
+    assert [type(one) for one in plan_proofs(_behind(service))] == [Trial, Verdict]

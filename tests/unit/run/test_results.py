@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.edge.docker.engine import RefusedError
+from devcluster.edge.docker.engine import EngineRefusedError
 from devcluster.errors import (
     ClusterError,
     ConfigurationError,
@@ -20,7 +20,7 @@ from devcluster.run.host.results import half_way, rows_of
 
 _ROW = {"name": "web", "outcome": "created", "detail": []}
 _FAILED = FailedError("it ended with 3; deployment/api was put back", hint="see its log")
-_REFUSED = RefusedError("can't start it", explanation="no such device", status=500)
+_REFUSED = EngineRefusedError("can't start it", explanation="no such device", status=500)
 _LEFT = LeftoverError("the template stays", hint="`devcluster down -n shop` finishes it")
 
 

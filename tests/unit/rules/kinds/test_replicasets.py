@@ -6,7 +6,7 @@ import copy
 from dataclasses import replace
 from typing import Any
 
-from devcluster.rules.kinds.kind import Change, Delete
+from devcluster.rules.kinds.kind import Change, Remove
 from devcluster.rules.kinds.replicasets import REPLICASETS
 from tests.unit.rules.test_drift import BEFORE, ORIGINALS, WRAPPED
 
@@ -38,7 +38,7 @@ def other_release(template: Json) -> Json:
 
 def test_ours_goes_and_the_original_stays() -> None:
     sets = [release("original", BEFORE, "3", replicas=1, former="1"), release("ours", WRAPPED, "2")]
-    assert REPLICASETS.clean(ORIGINALS, sets) == (Delete("ours", "uid-ours"),)
+    assert REPLICASETS.clean(ORIGINALS, sets) == (Remove("ours", "uid-ours"),)
     assert [REPLICASETS.wrapped(item) for item in sets] == [False, True]
     assert [REPLICASETS.used(item) for item in sets] == [True, False]
 
@@ -47,7 +47,7 @@ def test_a_teammates_release_loses_the_agent_alone() -> None:
     theirs = release("theirs", other_release(WRAPPED), "3")
     sets = [release("ours", WRAPPED, "2"), theirs, release("original", BEFORE, "4", replicas=1)]
     first, second = REPLICASETS.clean(ORIGINALS, sets)
-    assert first == Delete("ours", "uid-ours")
+    assert first == Remove("ours", "uid-ours")
     assert isinstance(second, Change)
     assert (second.name, second.version) == ("theirs", "5")
     (operation,) = second.body
@@ -57,7 +57,7 @@ def test_a_teammates_release_loses_the_agent_alone() -> None:
 
 def test_one_that_runs_goes_since_its_pods_have_an_agent() -> None:
     theirs = release("theirs", other_release(WRAPPED), "3", replicas=1)
-    assert REPLICASETS.clean(ORIGINALS, [theirs]) == (Delete("theirs", "uid-theirs"),)
+    assert REPLICASETS.clean(ORIGINALS, [theirs]) == (Remove("theirs", "uid-theirs"),)
 
 
 def test_the_numbers_of_before() -> None:

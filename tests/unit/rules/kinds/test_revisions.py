@@ -6,7 +6,7 @@ import copy
 from dataclasses import replace
 from typing import Any
 
-from devcluster.rules.kinds.kind import Change, Delete, Make
+from devcluster.rules.kinds.kind import Change, Make, Remove
 from devcluster.rules.kinds.revisions import REVISIONS
 from tests.unit.rules.kinds.test_replicasets import other_release
 from tests.unit.rules.test_drift import BEFORE, ORIGINALS, WRAPPED
@@ -28,7 +28,7 @@ def revision(name: str, template: Json, number: int) -> Json:
 
 def test_ours_goes_and_the_original_gets_its_number_back() -> None:
     items = [revision("original", BEFORE, 3), revision("ours", WRAPPED, 2)]
-    assert REVISIONS.clean(MINE, items) == (Delete("ours", "uid-ours"),)
+    assert REVISIONS.clean(MINE, items) == (Remove("ours", "uid-ours"),)
     assert [REVISIONS.wrapped(item) for item in items] == [False, True]
     assert REVISIONS.renumber(MINE, items[:1]) == (Change("original", {"revision": 1}, "5"),)
     assert REVISIONS.renumber(MINE, [revision("original", BEFORE, 1)]) == ()
@@ -45,7 +45,7 @@ def test_a_teammates_release_is_made_anew_without_the_agent() -> None:
         revision("newest", newest, 5),
     ]
     made, *deleted = REVISIONS.clean(MINE, items)
-    assert deleted == [Delete("ours", "uid-ours"), Delete("theirs", "uid-theirs")]
+    assert deleted == [Remove("ours", "uid-ours"), Remove("theirs", "uid-theirs")]
     assert isinstance(made, Make)
     assert made.name == "theirs-plain"
     assert made.body["data"] == {"spec": {"template": other_release(BEFORE) | {"$patch": "replace"}}}
