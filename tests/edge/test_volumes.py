@@ -7,6 +7,8 @@ import json
 import os
 import resource
 import shutil
+import socket
+import stat
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -456,8 +458,8 @@ async def test_two_thousand_small_files_and_a_large_one(pod: Pod, engine: Engine
     started = time.monotonic()
     assert (await fill(pod, target, tmp_path)).changed == 0
     print(f"the same, unchanged: {time.monotonic() - started:.2f} s")
-    (pod.root / "large").touch()
-    os.truncate(pod.root / "large", 100 << 20)
+    with (pod.root / "large").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, 100 << 20)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.monotonic()
     assert (await fill(pod, target, tmp_path)).moved == 100 << 20
@@ -507,3 +509,43 @@ async def test_a_malformed_pattern_is_one_on_both_sides(pod: Pod, pattern: str) 
         check_glob(pattern)
     with pytest.raises(AssertionError):
         await pod.scan("", (pattern,))
+
+
+async def test_holes_stay_holes_and_count_for_nothing(pod: Pod, target: FillTarget, tmp_path: Path) -> None:
+    with (pod.root / "data.mdb").open("wb") as file:
+        file.truncate(3 << 30)
+        for offset in (1 << 20, 2 << 30):
+            os.pwrite(file.fileno(), os.urandom(1 << 20), offset)
+    if (pod.root / "data.mdb").stat().st_blocks * 512 > 8 << 20:
+        pytest.skip("no holes on this file system")
+    result = await fill(pod, target, tmp_path, limit=64 << 20)
+    assert (result.files, result.bytes) == (1, 2 << 20)
+    assert pod.packed < 4 << 20
+    (line,) = [line for line in await target.scan(()) if line["type"] == "f"]
+    assert line["size"] == 3 << 30
+    if isinstance(target, FolderTarget):
+        assert (target.folder / "data.mdb").stat().st_blocks * 512 < 8 << 20
+        both = (str(pod.root / "data.mdb"), str(target.folder / "data.mdb"))
+        assert await (await asyncio.create_subprocess_exec("cmp", *both)).wait() == 0
+    again = await fill(pod, target, tmp_path, limit=64 << 20)
+    assert again.changed == 0
+
+
+async def test_what_does_not_travel_is_named(pod: Pod, target: FillTarget, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(pod.root / "app.sock"))
+    os.mknod(pod.root / "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    (pod.root / "kept.txt").write_text("kept")
+    result = await fill(pod, target, tmp_path)
+    assert result.left_out == (("app.sock", "socket"), ("null", "device"))
+    assert sorted(parse_tree(await target.scan(()))) == [".", "kept.txt"]
+
+
+async def test_what_vanishes_meanwhile_is_named(pod: Pod, target: FillTarget, tmp_path: Path) -> None:
+    (pod.root / "gone").write_text("a")
+    (pod.root / "kept").write_text("b")
+    told = await pod.scan("/data", ())
+    (pod.root / "gone").unlink()
+    result = await fill(pod, target, tmp_path, scanned=told)
+    assert result.left_out == (("gone", "vanished"),)
+    assert sorted(parse_tree(await target.scan(()))) == [".", "kept"]

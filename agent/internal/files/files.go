@@ -10,7 +10,8 @@
 //     the root is opened once (os.Root), so that a directory that becomes a
 //     link meanwhile leads nowhere;
 //   - one pass, one entry in memory: a tree of any size streams;
-//   - what vanishes while it is read is left out, without an error;
+//   - what can't be had is left out and named, and is no error; what vanishes while
+//     it is read was never there;
 //   - only names and numbers are told, never a content, in errors too.
 //
 // The naive way, SFTP file by file, takes three round trips for each file.
@@ -37,7 +38,7 @@ type Entry struct {
 	Path   string `json:"path,omitempty"`
 	Path64 string `json:"path64,omitempty"`
 	// Type is f(ile), d(irectory), l(ink), h(ard link to an entry before it),
-	// p(ipe).
+	// p(ipe); s(ocket), b and c (devices), which are only told.
 	Type    string `json:"type"`
 	Mode    uint32 `json:"mode"`
 	UID     uint32 `json:"uid"`
@@ -47,6 +48,11 @@ type Entry struct {
 	// Link is a symbolic link's target, or a hard link's first path.
 	Link   string `json:"link,omitempty"`
 	Link64 string `json:"link64,omitempty"`
+	// Disk is how much of Size is on disk, where that is notably less.
+	Disk *int64 `json:"disk,omitempty"`
+	// LeftOut is why the content of this name does not travel: socket, device,
+	// unreadable.
+	LeftOut string `json:"left_out,omitempty"`
 
 	name string // Path, whatever its bytes
 	link string
@@ -56,8 +62,8 @@ type Entry struct {
 func (e *Entry) Name() string { return e.name }
 
 // Scan tells the tree below root in walk order, each directory before what is
-// in it and names sorted. Sockets and devices are left out, and what an
-// exclude pattern matches, with all below it. An error ends it.
+// in it and names sorted; without what an exclude pattern matches, and all below
+// it. An error ends it.
 func Scan(root string, exclude []string) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		tree, err := open(root, exclude)
@@ -142,17 +148,20 @@ func (t *tree) walk(at place, see func(place, Entry) error) error {
 	if err != nil || !ok {
 		return err
 	}
-	if err := see(at, entry); err != nil || entry.Type != "d" {
-		return err
+	if entry.Type != "d" {
+		return see(at, entry)
 	}
-	dir, err := at.dir.OpenRoot(at.base)
+	dir, names, err := enter(at)
 	if err != nil {
-		return forgiven(err)
+		if vanished(err) {
+			return nil
+		}
+		entry.LeftOut = unreadable
+		return see(at, entry)
 	}
 	defer dir.Close()
-	names, err := list(dir)
-	if err != nil {
-		return forgiven(err)
+	if err := see(at, entry); err != nil {
+		return err
 	}
 	for _, base := range names {
 		if err := t.walk(place{dir, base, path.Join(at.name, base)}, see); err != nil {
@@ -160,6 +169,19 @@ func (t *tree) walk(at place, see func(place, Entry) error) error {
 		}
 	}
 	return nil
+}
+
+func enter(at place) (*os.Root, []string, error) {
+	dir, err := at.dir.OpenRoot(at.base)
+	if err != nil {
+		return nil, nil, err
+	}
+	names, err := list(dir)
+	if err != nil {
+		_ = dir.Close()
+		return nil, nil, err
+	}
+	return dir, names, nil
 }
 
 func list(dir *os.Root) ([]string, error) {
@@ -173,39 +195,67 @@ func list(dir *os.Root) ([]string, error) {
 	return names, err
 }
 
-// forgiven is nil for what vanished since its name was read, for a directory
-// that became something else, and for what the application's user may not
-// read: the application can't have it either (lost+found is the usual one).
-func forgiven(err error) error {
-	for _, known := range []error{fs.ErrNotExist, fs.ErrPermission, syscall.ENOTDIR, syscall.ELOOP, syscall.ESTALE, syscall.ENXIO} {
+// vanished is what a name that was just read can bring: it is gone, or has
+// become something else.
+func vanished(err error) bool {
+	for _, known := range []error{fs.ErrNotExist, syscall.ENOTDIR, syscall.ELOOP, syscall.ESTALE} {
 		if errors.Is(err, known) {
-			return nil
+			return true
 		}
 	}
-	return err
+	return false
 }
 
-// entry describes one place; ok is false for what is never told.
+// entry describes one place; ok is false where nothing is there any more.
 func (t *tree) entry(at place) (entry Entry, ok bool, err error) {
 	info, err := at.dir.Lstat(at.base)
 	if err != nil {
-		return Entry{}, false, forgiven(err)
+		return Entry{}, false, unless(err)
 	}
-	entry, ok = describe(at.name, info)
-	if !ok {
-		return Entry{}, false, nil
-	}
+	entry = describe(at.name, info)
 	switch entry.Type {
 	case "l":
 		target, err := at.dir.Readlink(at.base)
 		if err != nil {
-			return Entry{}, false, forgiven(err)
+			return Entry{}, false, unless(err)
 		}
 		entry.setLink(target)
 	case "f":
 		t.hardLink(&entry, info)
+		at.examine(&entry, info.Sys().(*syscall.Stat_t))
 	}
 	return entry, true, nil
+}
+
+// unless is an error that has a name of its own; the file system as a whole is
+// broken then.
+func unless(err error) error {
+	if vanished(err) || errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	return err
+}
+
+// examine opens a file that may be unreadable or have holes, to be certain.
+func (at place) examine(entry *Entry, stat *syscall.Stat_t) {
+	full := stat.Blocks*512 > stat.Size-worth
+	readable := stat.Mode&0o444 == 0o444 || stat.Mode&0o400 != 0 && int(stat.Uid) == os.Geteuid()
+	if entry.Type != "f" || full && readable {
+		return
+	}
+	file, err := at.open()
+	if err != nil {
+		entry.LeftOut = unreadable
+		return
+	}
+	defer file.Close()
+	if _, disk, sparse := holes(file, stat.Size, stat.Blocks); sparse {
+		entry.Disk = &disk
+	}
+}
+
+func (at place) open() (*os.File, error) {
+	return at.dir.OpenFile(at.base, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 }
 
 // hardLink makes the second and later names of a file links to the first.
@@ -226,7 +276,9 @@ func (t *tree) hardLink(entry *Entry, info fs.FileInfo) {
 	}
 }
 
-func describe(name string, info fs.FileInfo) (Entry, bool) {
+const unreadable = "unreadable"
+
+func describe(name string, info fs.FileInfo) Entry {
 	stat := info.Sys().(*syscall.Stat_t)
 	entry := Entry{Mode: stat.Mode & 0o7777, UID: stat.Uid, GID: stat.Gid, MtimeNS: stat.Mtim.Nano(), name: name}
 	entry.Path, entry.Path64 = text(name)
@@ -239,10 +291,14 @@ func describe(name string, info fs.FileInfo) (Entry, bool) {
 		entry.Type = "l"
 	case syscall.S_IFIFO:
 		entry.Type = "p"
+	case syscall.S_IFSOCK:
+		entry.Type, entry.LeftOut = "s", "socket"
+	case syscall.S_IFBLK:
+		entry.Type, entry.LeftOut = "b", "device"
 	default:
-		return Entry{}, false
+		entry.Type, entry.LeftOut = "c", "device"
 	}
-	return entry, true
+	return entry
 }
 
 func (e *Entry) setLink(target string) {

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -237,6 +238,53 @@ func TestAChangedFileComesAgain(t *testing.T) {
 	}
 }
 
+func TestSocketsAndDevicesAreNamedAndDoNotTravel(t *testing.T) {
+	root := t.TempDir()
+	listener, err := net.Listen("unix", filepath.Join(root, "app.sock"))
+	must(t, err)
+	defer listener.Close()
+	want := map[string]string{"app.sock": "socket"}
+	if syscall.Mknod(filepath.Join(root, "null"), syscall.S_IFCHR|0o666, 1<<8|3) == nil { // root's to make
+		want["null"] = "device"
+	}
+	found := scan(t, root)
+	for name, reason := range want {
+		if found[name].LeftOut != reason {
+			t.Errorf("%s: %+v", name, found[name])
+		}
+	}
+	var archive bytes.Buffer
+	must(t, Pack(&archive, root, nil, nil))
+	if headers, _ := unpack(t, archive.Bytes()); len(headers) != 1 {
+		t.Errorf("%v", headers)
+	}
+}
+
+// shrinking cuts a file at each moment that its header has gone out.
+type shrinking struct {
+	bytes.Buffer
+	path string
+}
+
+func (s *shrinking) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte("log.txt")) {
+		if info, err := os.Stat(s.path); err == nil {
+			_ = os.Truncate(s.path, info.Size()-1000)
+		}
+	}
+	return s.Buffer.Write(b)
+}
+
+func TestAFileThatNeverHoldsStillIsTakenBack(t *testing.T) {
+	root := t.TempDir()
+	write(t, root, "log.txt", strings.Repeat("long", 100_000))
+	sink := &shrinking{path: filepath.Join(root, "log.txt")}
+	must(t, Pack(sink, root, nil, nil))
+	if headers, _ := unpack(t, sink.Bytes()); headers["log.txt"].PAXRecords[LeftOutRecord] != "unreadable" {
+		t.Errorf("%+v", headers["log.txt"])
+	}
+}
+
 // TestWhatIsNotReadableEndsNothing runs itself as nobody, who may read less.
 func TestWhatIsNotReadableEndsNothing(t *testing.T) {
 	if os.Getuid() == 0 {
@@ -250,8 +298,14 @@ func TestWhatIsNotReadableEndsNothing(t *testing.T) {
 	must(t, os.Chmod(filepath.Join(root, "lost+found"), 0))
 	must(t, os.Chmod(filepath.Join(root, "secret"), 0))
 	defer os.Chmod(filepath.Join(root, "lost+found"), 0o700)
-	if found := scan(t, root); found["lost+found"].Type != "d" || found["secret"].Type != "f" {
+	found := scan(t, root)
+	if found["lost+found"].Type != "d" || found["secret"].Type != "f" {
 		t.Errorf("%+v", found)
+	}
+	for name, reason := range map[string]string{".": "", "lost+found": "unreadable", "secret": "unreadable", "z": ""} {
+		if found[name].LeftOut != reason {
+			t.Errorf("%s: %q, not %q", name, found[name].LeftOut, reason)
+		}
 	}
 	var archive bytes.Buffer
 	must(t, Pack(&archive, root, nil, nil))

@@ -2,13 +2,21 @@ package files
 
 import (
 	"archive/tar"
+	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
+	"slices"
+	"strconv"
 	"syscall"
 	"time"
 )
+
+// LeftOutRecord is the PAX record of a name that came before in the stream and
+// counts no more; its value says why.
+const LeftOutRecord = "DEVCLUSTER.left_out"
 
 // attempts bounds how often a file that changes while it is read is sent.
 const attempts = 3
@@ -24,7 +32,7 @@ func Pack(w io.Writer, root string, exclude, paths []string) error {
 		return err
 	}
 	defer tree.close()
-	packer := &packer{tree: tree, tar: tar.NewWriter(w), buffer: make([]byte, 128<<10)}
+	packer := &packer{tree: tree, tar: tar.NewWriter(w), buffer: make([]byte, 128<<10), lost: map[string]bool{}}
 	if err := packer.all(paths); err != nil {
 		return err
 	}
@@ -38,7 +46,8 @@ type packer struct {
 	tree   *tree
 	tar    *tar.Writer
 	buffer []byte
-	stale  []string // changed while they were read
+	stale  []string        // changed while they were read
+	lost   map[string]bool // whether parts could not be read, the last time
 }
 
 func (p *packer) all(paths []string) error {
@@ -73,12 +82,32 @@ func (p *packer) again() error {
 			}
 		}
 	}
+	return p.retract()
+}
+
+// retract takes back what could not be read to its end.
+func (p *packer) retract() error {
+	for _, name := range slices.Sorted(maps.Keys(p.lost)) {
+		if !p.lost[name] {
+			continue
+		}
+		header := &tar.Header{
+			Format: tar.FormatPAX, Typeflag: tar.TypeReg, Name: name,
+			PAXRecords: map[string]string{LeftOutRecord: unreadable},
+		}
+		if err := p.tar.WriteHeader(header); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 var kinds = map[string]byte{"f": tar.TypeReg, "d": tar.TypeDir, "l": tar.TypeSymlink, "h": tar.TypeLink, "p": tar.TypeFifo}
 
 func (p *packer) add(at place, entry Entry) error {
+	if _, travels := kinds[entry.Type]; !travels {
+		return nil
+	}
 	header := &tar.Header{
 		Format: tar.FormatPAX, Typeflag: kinds[entry.Type], Name: entry.name, Linkname: entry.link,
 		Mode: int64(entry.Mode), Uid: int(entry.UID), Gid: int(entry.GID),
@@ -94,36 +123,86 @@ func (p *packer) add(at place, entry Entry) error {
 }
 
 // addFile sends exactly as many bytes as the header says, whatever happens to
-// the file meanwhile.
+// the file meanwhile. What can't be opened or read at all is left out.
 func (p *packer) addFile(at place, header *tar.Header) error {
-	file, err := at.dir.OpenFile(at.base, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	file, err := at.open()
 	if err != nil {
-		return forgiven(err)
+		return nil
 	}
 	defer file.Close()
 	before, err := file.Stat()
 	if err != nil || !before.Mode().IsRegular() {
-		return err
+		return nil
 	}
 	header.Size, header.ModTime = before.Size(), before.ModTime()
-	if err := p.tar.WriteHeader(header); err != nil {
-		return err
+	first, whole := p.buffer[:0], false
+	parts, _, sparse := holes(file, header.Size, before.Sys().(*syscall.Stat_t).Blocks)
+	if !sparse {
+		n, err := io.ReadFull(io.NewSectionReader(file, 0, 1<<62), p.buffer)
+		if whole = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF); err != nil && !whole {
+			return nil
+		}
+		if first = p.buffer[:n]; whole || header.Size < int64(n) {
+			header.Size = int64(n)
+		}
+		parts = []Piece{{int64(n), header.Size - int64(n)}}
 	}
-	sent, err := io.CopyBuffer(onlyWriter{p.tar}, io.LimitReader(file, header.Size), p.buffer)
+	missing, err := p.send(file, header, first, parts, sparse)
 	if err != nil {
 		return err
 	}
-	if err := p.pad(header.Size - sent); err != nil {
-		return err
-	}
+	p.lost[at.name] = missing
 	after, err := file.Stat()
-	if err != nil || sent < header.Size || changed(before, after) {
+	if err != nil || missing || changed(before, after) {
 		p.stale = append(p.stale, at.name)
 	}
 	return nil
 }
 
-// pad fills up a file that became shorter.
+// send writes a file: what was read of it already, then parts of it. It tells
+// whether some of these were not there any more.
+func (p *packer) send(file *os.File, header *tar.Header, first []byte, parts []Piece, sparse bool) (missing bool, err error) {
+	if sparse {
+		header.PAXRecords = map[string]string{SparseRecord: strconv.FormatInt(header.Size, 10)}
+		first = renderMap(parts)
+		header.Size = int64(len(first))
+		for _, part := range parts {
+			header.Size += part.Length
+		}
+	}
+	if err := p.tar.WriteHeader(header); err != nil {
+		return false, err
+	}
+	if _, err := p.tar.Write(first); err != nil {
+		return false, err
+	}
+	for _, part := range parts {
+		sent, err := p.copy(io.NewSectionReader(file, part.Offset, part.Length))
+		if err != nil {
+			return false, err
+		}
+		missing = missing || sent < part.Length
+		if err := p.pad(part.Length - sent); err != nil {
+			return false, err
+		}
+	}
+	return missing, nil
+}
+
+// copy sends what can be read; only a stream that nobody takes is an error.
+func (p *packer) copy(from io.Reader) (sent int64, err error) {
+	for {
+		n, readErr := from.Read(p.buffer)
+		if _, err := p.tar.Write(p.buffer[:n]); err != nil {
+			return sent, err
+		}
+		if sent += int64(n); readErr != nil {
+			return sent, nil
+		}
+	}
+}
+
+// pad fills up what can't be read any more.
 func (p *packer) pad(missing int64) error {
 	if missing > 0 {
 		clear(p.buffer)
@@ -141,6 +220,3 @@ func (p *packer) pad(missing int64) error {
 func changed(before, after fs.FileInfo) bool {
 	return before.Size() != after.Size() || !before.ModTime().Equal(after.ModTime())
 }
-
-// onlyWriter hides ReadFrom, which would take a buffer of its own.
-type onlyWriter struct{ io.Writer }

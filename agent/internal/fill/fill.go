@@ -4,7 +4,8 @@
 // Rules:
 //   - nothing outside the root is touched, whatever the stream names (os.Root);
 //   - a name that exists is replaced, never written through: its inode may have another name, or be a link;
-//   - the later entry of a name wins, as tar itself has it;
+//   - the later entry of a name wins, as tar itself has it, and may take it away;
+//   - holes stay holes;
 //   - directories get their modes and times last, for what is put into them changes both; a directory that the
 //     stream does not name keeps its time.
 //
@@ -22,10 +23,13 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"devcluster/agent/internal/files"
 )
 
 // Done is what an Apply has written.
@@ -136,6 +140,9 @@ func (f *filler) entry(header *tar.Header, content io.Reader) error {
 		return err
 	}
 	base := path.Base(name)
+	if header.PAXRecords[files.LeftOutRecord] != "" {
+		return f.parent.RemoveAll(base)
+	}
 	switch header.Typeflag {
 	case tar.TypeDir:
 		f.directories[name] = header
@@ -209,14 +216,43 @@ func (f *filler) file(name, base string, header *tar.Header, content io.Reader) 
 	if err != nil {
 		return err
 	}
-	written, err := io.CopyBuffer(struct{ io.Writer }{file}, content, f.buffer)
-	f.done.Bytes += written
+	err = f.write(file, header, content)
 	if closed := file.Close(); err == nil {
 		err = closed
 	}
 	return err
 }
 
+// write fills a new file. What is a hole there is none that is written here.
+func (f *filler) write(file *os.File, header *tar.Header, content io.Reader) error {
+	parts := []files.Piece{{Offset: 0, Length: header.Size}}
+	if told := header.PAXRecords[files.SparseRecord]; told != "" {
+		size, err := strconv.ParseInt(told, 10, 64)
+		if err != nil {
+			return err
+		}
+		if parts, err = files.ReadMap(content, size); err != nil {
+			return err
+		}
+		if err := file.Truncate(size); err != nil {
+			return err
+		}
+	}
+	for _, part := range parts {
+		to := io.NewOffsetWriter(file, part.Offset)
+		written, err := io.CopyBuffer(struct{ io.Writer }{to}, io.LimitReader(content, part.Length), f.buffer)
+		f.done.Bytes += written
+		if err != nil {
+			return err
+		}
+		if written < part.Length {
+			return io.ErrUnexpectedEOF
+		}
+	}
+	return nil
+}
+
+// hardLink makes another name of a file; none where that one was left out.
 func (f *filler) hardLink(name, base string, header *tar.Header) error {
 	first, err := local(header.Linkname)
 	if err != nil {
@@ -226,7 +262,11 @@ func (f *filler) hardLink(name, base string, header *tar.Header) error {
 		return nil
 	}
 	f.done.Files++
-	return f.replaceBy(name, base, func() error { return f.root.Link(first, name) })
+	err = f.replaceBy(name, base, func() error { return f.root.Link(first, name) })
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // attributes sets owner, mode and times of a name that is no directory. The owner comes first: a change of

@@ -24,7 +24,7 @@ from typing import Any
 
 from devcluster.edge.agent.walk import PART, scan
 from devcluster.errors import ConfigurationError, FailedError
-from devcluster.rules.volume.tarstream import TarReader
+from devcluster.rules.volume.tarstream import Member, TarReader
 from devcluster.rules.volume.tree import Entry, render_entry
 
 _SMALL = 1 << 20  # a file up to this size is one call of a thread
@@ -79,7 +79,7 @@ class FolderTarget:
             await asyncio.to_thread(filler.delete, (*self._stale, *delete))
             reader = TarReader(stream)
             while (member := await reader.next()) is not None:
-                await _unpack(filler, reader, member.entry)
+                await _unpack(filler, reader, member)
             await asyncio.to_thread(filler.finish)
         except OSError as error:
             raise FailedError(
@@ -97,24 +97,32 @@ def make_folder(folder: Path) -> None:
         raise FailedError(f"can't create {folder}: {error.strerror}", hint="choose another `path`") from error
 
 
-async def _unpack(filler: _Filler, reader: TarReader, entry: Entry) -> None:
+async def _unpack(filler: _Filler, reader: TarReader, member: Member) -> None:
+    entry = member.entry
+    if member.left_out:
+        await asyncio.to_thread(filler.delete, (entry.path,))
+        return
     if entry.type != "f":
         await asyncio.to_thread(filler.make, entry)
         return
-    left = entry.size
-    if left <= _SMALL:
-        parts = [part async for part in reader.content()]
-        await asyncio.to_thread(filler.write_small, entry, b"".join(parts)[:left])
+    if entry.size <= _SMALL and not member.sparse:
+        parts = [part async for _, part in reader.pieces()]
+        await asyncio.to_thread(filler.write_small, entry, b"".join(parts))
         return
     part_name, descriptor = await asyncio.to_thread(filler.begin, entry)
     try:
-        async for part in reader.content():
-            await asyncio.to_thread(_write_all, descriptor, part[:left])
-            left -= min(left, len(part))
+        await write_pieces(descriptor, reader, entry.size)
         await asyncio.to_thread(filler.end, entry, part_name)
     finally:
         filler.discard(part_name)
         os.close(descriptor)
+
+
+async def write_pieces(descriptor: int, reader: TarReader, size: int) -> None:
+    """The current member's file into an empty one; its holes are none that is written."""
+    async for offset, part in reader.pieces():
+        await asyncio.to_thread(_write_all, descriptor, part, offset)
+    os.truncate(descriptor, size)
 
 
 class _Filler:
@@ -204,7 +212,7 @@ class _Filler:
     def write_small(self, entry: Entry, content: bytes) -> None:
         part, descriptor = self.begin(entry)
         try:
-            _write_all(descriptor, content)
+            _write_all(descriptor, content, 0)
             self.end(entry, part)
         finally:
             self.discard(part)
@@ -259,10 +267,11 @@ class _Filler:
         os.utime(directory, ns=(time, time))
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def _write_all(descriptor: int, data: bytes, offset: int) -> None:
     view = memoryview(data)
     while view:
-        view = view[os.write(descriptor, view) :]
+        written = os.pwrite(descriptor, view, offset)
+        view, offset = view[written:], offset + written
 
 
 def _open_directory(directory: int, name: str, *, make: bool) -> int:

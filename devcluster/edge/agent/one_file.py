@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from devcluster.edge.agent.files import make_folder
+from devcluster.edge.agent.files import make_folder, write_pieces
 from devcluster.edge.agent.walk import PART
 from devcluster.errors import ConfigurationError, FailedError
 from devcluster.rules.volume.tarstream import TarReader
@@ -70,7 +70,11 @@ class FileTarget:
                 self.path.unlink(missing_ok=True)
             reader = TarReader(stream)
             while (member := await reader.next()) is not None:
-                if member.entry.type == "f" and member.entry.path == self._entry:
+                if member.entry.type != "f" or member.entry.path != self._entry:
+                    continue
+                if member.left_out:
+                    self.path.unlink(missing_ok=True)
+                else:
                     await self._write(member.entry, reader)
         except OSError as error:
             raise FailedError(f"can't write {self.path}: {error.strerror}") from error
@@ -80,10 +84,7 @@ class FileTarget:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         descriptor = os.open(part, flags, 0o600)
         try:
-            left = entry.size
-            async for data in reader.content():
-                await asyncio.to_thread(_write_all, descriptor, data[:left])
-                left -= min(left, len(data))
+            await write_pieces(descriptor, reader, entry.size)
             self._attributes(descriptor, entry)
             part.replace(self.path)
         finally:
@@ -96,9 +97,3 @@ class FileTarget:
             os.fchown(descriptor, entry.uid, entry.gid)
         os.fchmod(descriptor, entry.mode if self.owners else entry.mode & 0o1777)
         os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

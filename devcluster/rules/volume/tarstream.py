@@ -3,20 +3,26 @@
 The problem: a volume of any size passes through the host process, which must count it, leave members
 out and rewrite a few small ones, in constant memory.  ``tarfile`` wants a file object and blocks.
 
+A file with holes has a record of its own (docs/architecture.md): its content is a map and the pieces that are
+no holes.  Another one takes a name back that could not be read to its end.
+
 Source: https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html (pax and ustar formats)
 """
 
 from __future__ import annotations
 
+import struct
 import tarfile
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from devcluster.errors import FailedError
 from devcluster.rules.volume.tree import Entry, Kind
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
+_SPARSE, _LEFT_OUT = "DEVCLUSTER.sparse", "DEVCLUSTER.left_out"
+_PIECES = 1 << 16  # at most, of one file
 
 _KINDS: dict[bytes, Kind] = {b"0": "f", b"\0": "f", b"5": "d", b"2": "l", b"1": "h", b"6": "p"}
 _TYPES: dict[str, bytes] = {"f": b"0", "d": b"5", "l": b"2", "h": b"1", "p": b"6"}
@@ -24,11 +30,14 @@ _TYPES: dict[str, bytes] = {"f": b"0", "d": b"5", "l": b"2", "h": b"1", "p": b"6
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """``head``: all its header blocks as they came; ``size``: bytes that follow, without padding."""
+    """``head``: all its header blocks as they came; ``size``: bytes that follow, without padding; ``sparse``:
+    they are a map and pieces; ``left_out``: why this name counts no more."""
 
     entry: Entry
     head: bytes
     size: int
+    sparse: bool = False
+    left_out: str = ""
 
 
 class TarReader:
@@ -38,6 +47,7 @@ class TarReader:
         self._source = source
         self._buffer = bytearray()
         self._left = 0  # of the current member, with padding
+        self._member: Member | None = None
 
     async def next(self) -> Member | None:
         """None at the end of the archive."""
@@ -51,7 +61,9 @@ class TarReader:
                 return None
             size = _number(block[124:136])
             if block[156:157] not in (b"x", b"g"):
-                return self._member(block, head + block, records)
+                self._member = _member(block, head + block, records)
+                self._left = _padded(self._member.size)
+                return self._member
             body = await self._exactly(_padded(size))
             head += block + body
             if block[156:157] == b"x":
@@ -62,20 +74,40 @@ class TarReader:
         async for _ in self._source:
             pass
 
-    def _member(self, block: bytes, head: bytes, records: dict[str, bytes]) -> Member:
-        entry = _entry(block, records)
-        self._left = _padded(entry.size) if entry.type == "f" else 0
-        return Member(entry, head, entry.size if entry.type == "f" else 0)
-
     async def content(self) -> AsyncIterator[bytes]:
         """The current member's bytes with their padding, as they come."""
         while self._left:
-            if not self._buffer:
-                await self._more()
-            part = bytes(self._buffer[: self._left])
-            del self._buffer[: len(part)]
-            self._left -= len(part)
-            yield part
+            yield await self._some(self._left)
+
+    async def pieces(self) -> AsyncIterator[tuple[int, bytes]]:
+        """The current member's file, each part with its place in it; holes and padding are none."""
+        assert self._member is not None
+        pieces = await self._map() if self._member.sparse else ((0, self._member.size),)
+        for offset, length in pieces:
+            end = offset + length
+            while offset < end:
+                part = await self._some(end - offset)
+                yield offset, part
+                offset += len(part)
+
+    async def _map(self) -> tuple[tuple[int, int], ...]:
+        count = int.from_bytes(await self._taken(8), "big")
+        if count > _PIECES:
+            raise FailedError("the pod sent a file of too many pieces")
+        numbers = struct.unpack(f">{2 * count}Q", await self._taken(16 * count))
+        return tuple(zip(numbers[::2], numbers[1::2], strict=True))
+
+    async def _taken(self, size: int) -> bytes:
+        self._left -= size
+        return await self._exactly(size)
+
+    async def _some(self, most: int) -> bytes:
+        if not self._buffer:
+            await self._more()
+        part = bytes(self._buffer[:most])
+        del self._buffer[: len(part)]
+        self._left -= len(part)
+        return part
 
     async def _exactly(self, size: int) -> bytes:
         while len(self._buffer) < size:
@@ -89,6 +121,14 @@ class TarReader:
             self._buffer += await anext(self._source)
         except StopAsyncIteration:
             raise FailedError("the stream of the pod's files ended too early") from None
+
+
+def _member(block: bytes, head: bytes, records: dict[str, bytes]) -> Member:
+    entry = _entry(block, records)
+    stored, left_out = entry.size, records.get(_LEFT_OUT, b"").decode("utf-8", "replace")
+    if entry.type == "f" and _SPARSE in records:
+        return Member(replace(entry, size=int(records[_SPARSE])), head, stored, True, left_out)
+    return Member(entry, head, stored, False, left_out)
 
 
 def _padded(size: int) -> int:
@@ -154,8 +194,9 @@ def render_time(nanoseconds: int) -> str:
     return f"{sign}{whole}.{part:09d}".rstrip("0").rstrip(".")
 
 
-def render_head(entry: Entry) -> bytes:
-    """The header blocks of *entry*, PAX where its names, numbers or time need it."""
+def render_head(entry: Entry, *, stored: int | None = None) -> bytes:
+    """The header blocks of *entry*, PAX where its names, numbers or time need it.  *stored*: of a file with
+    holes, the bytes of its map and pieces."""
     info = tarfile.TarInfo(entry.path + "/" if entry.type == "d" else entry.path)
     info.type = _TYPES[entry.type]
     info.mode, info.uid, info.gid = entry.mode, entry.uid, entry.gid
@@ -164,4 +205,7 @@ def render_head(entry: Entry) -> bytes:
     info.mtime = max(0, entry.mtime_ns // 10**9)
     if entry.mtime_ns % 10**9 or entry.mtime_ns < 0:
         info.pax_headers = {"mtime": render_time(entry.mtime_ns)}
+    if stored is not None:
+        info.size = stored
+        info.pax_headers = {**info.pax_headers, _SPARSE: str(entry.size)}
     return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")

@@ -20,17 +20,18 @@ from __future__ import annotations
 import base64
 import posixpath
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
 
 Kind = Literal["f", "d", "l", "h", "p"]
+_KINDS = get_args(Kind)
 Tree = Mapping[str, "Entry"]
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One name.  ``path`` is relative to the root, ``.`` the root itself; ``link``: a symbolic link's
-    target, or the first path of a hard link's inode."""
+    target, or the first path of a hard link's inode; ``disk``: bytes on disk, where a file has holes."""
 
     path: str
     type: Kind
@@ -40,6 +41,12 @@ class Entry:
     size: int
     mtime_ns: int
     link: str = ""
+    disk: int | None = field(default=None, compare=False)
+
+    @property
+    def weight(self) -> int:
+        """Bytes that travel, and count."""
+        return self.size if self.disk is None else self.disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,7 @@ def parse_entry(line: Mapping[str, Any]) -> Entry:
         size=int(line.get("size", 0)),
         mtime_ns=int(line.get("mtime_ns", 0)),
         link=_name(line, "link"),
+        disk=line.get("disk"),
     )
 
 
@@ -98,12 +106,20 @@ def _coded(key: str, text: str) -> dict[str, Any]:
 
 
 def parse_tree(lines: Iterable[Mapping[str, Any]]) -> dict[str, Entry]:
-    return {entry.path: entry for entry in map(parse_entry, lines)}
+    """Without what does not travel at all."""
+    return {entry.path: entry for entry in (parse_entry(it) for it in lines if it["type"] in _KINDS)}
+
+
+def parse_left_out(lines: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The names whose content does not travel, with the reason: a socket, a device, what is unreadable.
+    Without ``lost+found``, which is the file system's own."""
+    found = {_name(line, "path"): str(line["left_out"]) for line in lines if line.get("left_out")}
+    return {name: reason for name, reason in found.items() if name != "lost+found"}
 
 
 def tree_size(tree: Tree) -> tuple[int, int]:
     """(bytes, files)."""
-    files = [entry.size for entry in tree.values() if entry.type == "f"]
+    files = [entry.weight for entry in tree.values() if entry.type == "f"]
     return sum(files), len(files)
 
 
@@ -114,7 +130,7 @@ def largest(tree: Tree) -> tuple[tuple[str, int], ...]:
         top, _, rest = entry.path.partition("/")
         if entry.type == "f":
             shown = f"{top}/**" if rest else top
-            sizes[shown] = sizes.get(shown, 0) + entry.size
+            sizes[shown] = sizes.get(shown, 0) + entry.weight
     return tuple(sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:3])
 
 

@@ -128,6 +128,7 @@ class Filling:
                     "mode": plan.mode,
                     "files": result.files if result else 0,
                     "bytes": result.bytes if result else 0,
+                    "left_out": [{"path": name, "reason": why} for name, why in _left_out(result)],
                 }
             )
         return rows
@@ -185,6 +186,8 @@ class Filling:
             scanned=self._scanned.pop((copy.label, copy.file), None),
             pod_wins=copy.plan.volume.is_token,
         )
+        if result.left_out and _left_out(self._results.get(copy.label)) != result.left_out:
+            report(Progress(self._wanted.workload.key, render_left_out(copy.label, result.left_out)))
         self._results[copy.label] = result
         if result.kept_local:
             kept = ", ".join(result.kept_local[:3]) + (" …" if len(result.kept_local) > 3 else "")
@@ -213,6 +216,16 @@ class Filling:
         self._said[label] = (now, numbers)
         text = f"copying {label}, {files} of {count} files"
         report(Progress(self._wanted.workload.key, text, done, size, "bytes"))
+
+
+def _left_out(result: FillResult | None) -> tuple[tuple[str, str], ...]:
+    return result.left_out if result else ()
+
+
+def render_left_out(label: str, left_out: tuple[tuple[str, str], ...]) -> str:
+    """The first few by name."""
+    named = ", ".join(f"{name} ({why})" for name, why in left_out[:3]) + (" …" if len(left_out) > 3 else "")
+    return f"volume {label}: left out, {len(left_out)} of its names: {named}"
 
 
 def labelled(plans: tuple[VolumePlan, ...]) -> list[tuple[VolumePlan, str]]:

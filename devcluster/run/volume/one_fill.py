@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from devcluster.rules.cluster.figures import Figure
@@ -43,7 +43,8 @@ class Rewriting:
 @dataclass(frozen=True, slots=True)
 class FillResult:
     """``files``, ``bytes``: of the whole volume; ``changed``: names that this fill made or removed;
-    ``moved``: bytes that travelled; ``kept_local``: changed here and in the pod, left alone."""
+    ``moved``: bytes that travelled; ``kept_local``: changed here and in the pod, left alone; ``left_out``:
+    names that the copy does not have, with the reason."""
 
     files: int
     bytes: int
@@ -51,6 +52,7 @@ class FillResult:
     moved: int
     kept_local: tuple[str, ...] = ()
     rewrites: tuple[FileRewrite, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
 
 
 class OneFill:
@@ -75,7 +77,7 @@ class OneFill:
         self._rewrites: dict[str, tuple[FileRewrite, ...]] = {}
         self._after: dict[str, Entry] | None = None
         self._moved = self._done = 0
-        self._total = (sum(pod[path].size for path in plan.fetch), len(plan.fetch))
+        self._total = (sum(pod[path].weight for path in plan.fetch), len(plan.fetch))
 
     async def stream(self, source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """The tar for the target: directories, then what the pod sends and we want, then links."""
@@ -98,15 +100,19 @@ class OneFill:
 
     async def _member(self, reader: TarReader, member: Member) -> AsyncIterator[bytes]:
         entry = member.entry
+        if member.left_out:
+            self._arrived.pop(entry.path, None)
+            yield member.head
+            return
         self._arrived[entry.path] = entry
-        rewrite = self._rewrite
-        if rewrite is not None and entry.type == "f" and entry.size <= LARGEST and entry.path in self._named:
+        rewrite = self._rewrite if entry.path in self._named and not member.sparse else None
+        if rewrite is not None and entry.type == "f" and entry.size <= LARGEST:
             content = b"".join([part async for part in reader.content()])[: entry.size]
             yield self._rewritten(member, content, rewrite)
             self._count(entry.size, 1)
             return
         yield member.head
-        left = entry.size
+        left = member.size
         async for part in reader.content():
             yield part
             self._count(min(left, len(part)), 0)
@@ -189,11 +195,14 @@ class OneFill:
         new = [item for items in self._rewrites.values() for item in items]
         return tuple(sorted({*old, *new}, key=lambda item: (item.path, item.line, item.service)))
 
-    def result(self) -> FillResult:
+    def result(self, left_out: Mapping[str, str]) -> FillResult:
+        """*left_out*: what the scan told of such; what did not come since then is another."""
+        gone = {path: "vanished" for path in self._plan.fetch if path not in self._arrived}
         size, files = tree_size(self._pod)
         plan = self._plan
         changed = len(plan.fetch) + len(plan.make) + len(plan.delete)
         rewrites = tuple(
             replace(made, path=self._named.get(made.path, made.path)) for made in self._manifest.rewrites
         )
-        return FillResult(files, size, changed, self._moved, plan.kept, rewrites)
+        named = tuple(sorted((gone | dict(left_out)).items()))
+        return FillResult(files, size, changed, self._moved, plan.kept, rewrites, named)

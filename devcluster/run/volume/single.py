@@ -49,8 +49,9 @@ class SingleSource:
         something must be mounted, and the program here shall be refused as it is there."""
         reader, came = TarReader(self._source.pack(root, (), None)), False
         while (member := await reader.next()) is not None:
-            came = True
-            yield render_head(replace(member.entry, path=self._name))
+            if came := not member.left_out:
+                stored = member.size if member.sparse else None
+                yield render_head(replace(member.entry, path=self._name), stored=stored)
             async for part in reader.content():
                 yield part
         for line in () if came else await self.scan(root, ()):

@@ -30,6 +30,7 @@ from devcluster.rules.volume.tree import (
     largest,
     local_changes,
     parents,
+    parse_left_out,
     parse_tree,
     plan_fill,
     topmost,
@@ -119,7 +120,7 @@ async def fill_volume(
         filling.settle(parse_tree(await target.scan(exclude)))
     filling.remember()
     save_manifest(previous, manifest)
-    return filling.result()
+    return filling.result(parse_left_out(pod_lines))
 
 
 async def check_volume(

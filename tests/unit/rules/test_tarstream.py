@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import struct
 import tarfile
 from collections.abc import AsyncIterator
 
@@ -74,6 +75,39 @@ def test_what_is_written_is_read(entries: list[Entry], piece: int) -> None:
     assert [len(content) for _, content in found] == [entry.size for entry in entries]
     with tarfile.open(fileobj=io.BytesIO(data + END), errors="surrogateescape") as archive:
         assert [item.size for item in archive] == [entry.size for entry in entries]
+
+
+def test_the_pieces_of_a_file_with_holes_have_their_places() -> None:
+    pieces, size = ((4096, b"first"), (1 << 30, b"second")), 1 << 31
+    body = struct.pack(">Q", len(pieces))
+    body += b"".join(struct.pack(">QQ", offset, len(part)) for offset, part in pieces)
+    body += b"".join(part for _, part in pieces)
+    entry = Entry("data.mdb", "f", 0o600, 1, 2, size, 3)
+    after = Entry("after", "f", 0o600, 1, 2, 2, 3)
+    data = render_head(entry, stored=len(body)) + body + padding(len(body))
+    data += render_head(after) + b"ok" + padding(2) + END
+    for piece in (7, 512, 100_000):
+        found = asyncio.run(read_pieces(data, piece))
+        assert found == [(entry, dict(pieces)), (after, {0: b"ok"})]
+
+
+async def read_pieces(data: bytes, piece: int) -> list[tuple[Entry, dict[int, bytes]]]:
+    """Of each file; what came in parts is joined."""
+
+    async def source() -> AsyncIterator[bytes]:
+        for at in range(0, len(data), piece):
+            yield data[at : at + piece]
+
+    reader, result = TarReader(source()), []
+    while (member := await reader.next()) is not None:
+        parts: dict[int, bytes] = {}
+        end, start = -1, 0
+        async for offset, part in reader.pieces():
+            start = start if offset == end else offset
+            parts[start] = parts.get(start, b"") + part
+            end = offset + len(part)
+        result.append((member.entry, parts))
+    return result
 
 
 def test_a_stream_that_breaks_off_is_an_error() -> None:
