@@ -31,7 +31,8 @@ const most = 65 // signals, with 0
 var (
 	inside, outside [most]uint32 // 1: such a sender was noted; the handler writes, see
 	entry           uintptr      // where the handler begins
-	next            uintptr      // Go's own
+	//lint:ignore U1000 the handler, which is assembly, goes on there
+	next uintptr // Go's own
 )
 
 // Listen tells of these signals from now on. Once in a process.
