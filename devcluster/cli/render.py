@@ -65,7 +65,7 @@ class Printer:
         rows = [(it["name"], it["outcome"], *it.get("detail", [])[:1]) for it in result["workloads"]]
         self.table(rows, color_column=1)
         for workload in result["workloads"]:
-            for line in workload.get("detail", [])[1:]:
+            for line in (*workload.get("detail", [])[1:], *workload.get("silent", [])):
                 click.echo(f"  {line}", color=self._options.color)
         for note in result.get("notes", []):
             click.echo(note, color=self._options.color)

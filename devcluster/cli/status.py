@@ -82,6 +82,8 @@ def _print(printer: Printer, document: dict[str, Any]) -> None:
         for rewrite in workload["rewrites"]:
             fate = f"-> {rewrite['to']}" if rewrite["to"] else f"stays: {rewrite['kept']}"
             click.echo(f"{workload['name']}: {rewrite['where']}: {rewrite['service']} {fate}")
+    for tunnel in document.get("tunnels", []):
+        click.echo(f"tunnel {tunnel['address']} -> {tunnel['to']}")
 
 
 def _row(workload: dict[str, Any]) -> tuple[str, ...]:

@@ -42,6 +42,19 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
+class Tunnel:
+    """``host:port``, as a pod reaches it, on port ``local`` of the laptop's 127.0.0.1; None: any free one."""
+
+    host: str
+    port: int
+    local: int | None = None
+
+    def __str__(self) -> str:
+        local = "" if self.local is None else f"{self.local}:"
+        return f"{local}{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """``kind/name/container``; None if the file leaves it to the cluster."""
 
@@ -164,6 +177,7 @@ class Workload:
     ports: tuple[Publish, ...] | None = None
     environment: tuple[tuple[str, str], ...] = ()  # resolved: env_file first, environment over it
     env_exclude: tuple[str, ...] = ()
+    env_export: Path | None = None
     rewrite: Rewrite = field(default_factory=Rewrite)
     volumes: tuple[VolumeRule, ...] = ()
     mounts: tuple[Mount, ...] = ()
@@ -181,4 +195,5 @@ class Project:
     namespace: str | None = None
     agent: Agent = field(default_factory=Agent)
     network: Network = field(default_factory=Network)
+    tunnels: tuple[Tunnel, ...] = ()
     workloads: tuple[Workload, ...] = ()

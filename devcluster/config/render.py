@@ -47,6 +47,7 @@ def _project(project: Project) -> dict[str, Any]:
             "lease": render_duration(agent.lease),
             "delivery": agent.delivery,
         },
+        tunnels=[str(tunnel) for tunnel in project.tunnels],
         network={"local": [*project.network.names, *project.network.networks]},
         workloads={item.key: _workload(item) for item in project.workloads},
     )
@@ -75,6 +76,7 @@ def _workload(item: Workload) -> dict[str, Any]:
     written = _written(
         target=_target(item.target),
         mode=item.mode,
+        run=item.run,
         services=_list(item.services),
         port_map={str(port): local for port, local in item.port_map} or None,
         take=item.take,
@@ -88,7 +90,9 @@ def _workload(item: Workload) -> dict[str, Any]:
         user=item.user,
         ports=None if item.ports is None else [_port(port) for port in item.ports],
         environment=variables,
-        env={"exclude": list(item.env_exclude)},
+        env=_written(
+            exclude=list(item.env_exclude), export=str(item.env_export) if item.env_export else None
+        ),
         rewrite=_written(
             environment=rewrite.environment if rewrite.variables is None else list(rewrite.variables),
             services=_list(rewrite.services),

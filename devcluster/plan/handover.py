@@ -58,6 +58,8 @@ class Connect:
 
     @property
     def cause(self) -> str:
+        if self.run == "host":
+            return "connections arrive at the laptop's 127.0.0.1"
         return "the local side lives in the pod's network"
 
     @property
@@ -65,7 +67,7 @@ class Connect:
         return "closes it"
 
     def __str__(self) -> str:
-        return "start the gateway" if self.run == "container" else "open the ports on the laptop"
+        return "start the gateway" if self.run == "container" else "open the pod's way to this laptop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,7 @@ class StartLocal:
 class Replace:
     """The local side as the edited file says, up to what ``StartLocal`` starts."""
 
+    run: Run = "container"
     name: Literal["replace"] = "replace"
 
     @property
@@ -164,7 +167,7 @@ class Replace:
         return ""
 
     def __str__(self) -> str:
-        return "remove the local container that was there"
+        return "remove the local container that was there" if self.run == "container" else "take up the edit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +194,7 @@ class Join:
 class StopLocal:
     """The local side stops and is kept."""
 
+    run: Run = "container"
     name: Literal["stop-local"] = "stop-local"
 
     @property
@@ -202,7 +206,7 @@ class StopLocal:
         return ""
 
     def __str__(self) -> str:
-        return "stop the local container"
+        return "stop the local container" if self.run == "container" else "close the pod's way to this laptop"
 
 
 Phase = Hold | Connect | Fill | Tell | HoldAll | StartLocal | Replace | Join | StopLocal
@@ -237,17 +241,18 @@ def plan_handover(mode: Mode, order: Order, take: Take, run: Run) -> Handover:
     join = Join(_joining(mode, stop_first))
     wait: tuple[Phase, ...] = (Tell(("pause",)),) if mode != "ingest" else ()
     release: Phase = Tell(("release",))
+    stop = StopLocal(run)
     prepare: tuple[Phase, ...] = (Hold(), Connect(run), Fill())
     if stop_first:
         prepare = (*prepare, Tell(("pause", "stop")), Fill(again=True))
     return Handover(
         there=(*prepare, *start, HoldAll(), join),
-        back=(*wait, StopLocal(), release) if stop_first else (release, StopLocal()),
-        loss=(StopLocal(),),
-        edit=(*wait, Replace(), Fill(), *start, join),
+        back=(*wait, stop, release) if stop_first else (release, stop),
+        loss=(stop,),
+        edit=(*wait, Replace(run), Fill(), *start, join),
         restart=(*wait, StartLocal(again=True), join) if run == "container" else (),
-        before_removal=(*wait, StopLocal()) if stop_first else (),
-        after_removal=(StopLocal(),),
+        before_removal=(*wait, stop) if stop_first else (),
+        after_removal=(stop,),
     )
 
 

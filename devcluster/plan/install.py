@@ -57,8 +57,9 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the file and the laptop want.  ``image`` None: the laptop can't read it, or does not have it yet
-    (``pending``): such a plan tells what will be done, and can't be carried out.
+    """What the file and the laptop want.  ``image`` None: the laptop can't read it.  ``pending``: it is taken
+    for what it was when the agent was installed; without an agent, and where only the image says the pod's
+    command, such a plan tells what will be done and can't be carried out.
 
     ``digest`` and ``chunks``: the agent's binary, as it is published; ``doubt``: whether it is the right one.
     """

@@ -17,11 +17,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from devcluster.config.model import Run
 from devcluster.rules.cluster.services import noted_moves, resolve_target, selects
 from devcluster.rules.container.ports import PortKey, service_port
 
 Json = dict[str, Any]
 State = Literal["proven", "broken", "skipped"]
+_LOCAL: dict[Run, str] = {"container": "local container", "host": "process"}
 _UNREADY = "the pod is not Ready"
 
 
@@ -207,15 +209,18 @@ def _join(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def judge(attempt: Trial, outcomes: Sequence[Json], names: Mapping[str, str]) -> Verdict:
-    """*outcomes*: what ``prove`` answered to each of the tries, in order; *names*: pods by address."""
+def judge(
+    attempt: Trial, outcomes: Sequence[Json], names: Mapping[str, str], *, run: Run = "container"
+) -> Verdict:
+    """*outcomes*: what ``prove`` answered to each of the tries, in order; *names*: pods by address; *run*:
+    what accepts on the laptop."""
     pods: set[str] = set()
     for one, outcome in zip(attempt.tries, outcomes, strict=True):
         answer = outcome.get("answer")
         if answer is None:
             hop, reason = _unanswered(one, outcome)
             return Verdict(attempt.service, attempt.port, "broken", hop, reason)
-        hop, reason = _answered(answer, names)
+        hop, reason = _answered(answer, names, _LOCAL[run])
         if hop:
             return Verdict(attempt.service, attempt.port, "broken", hop, reason)
         pods.add(names.get(answer["address"], answer["address"]))
@@ -223,7 +228,7 @@ def judge(attempt: Trial, outcomes: Sequence[Json], names: Mapping[str, str]) ->
     return Verdict(attempt.service, attempt.port, "proven", "", attempt.note, tuple(sorted(pods)), slowest)
 
 
-def _answered(answer: Json, names: Mapping[str, str]) -> tuple[str, str]:
+def _answered(answer: Json, names: Mapping[str, str], local: str) -> tuple[str, str]:
     """('', '') where the laptop accepted."""
     pod = f"pod {names.get(answer['address'], answer['address'])}"
     errno, port = answer.get("errno", ""), answer["port"]
@@ -234,9 +239,11 @@ def _answered(answer: Json, names: Mapping[str, str]) -> tuple[str, str]:
     if errno in ("EAGAIN", "ESTALE"):
         return "lane", f"no lane to {pod} is open"
     if errno == "ECONNREFUSED":
-        return "local container", f"nobody listens on port {port} of the local container"
+        if local == "process":
+            return local, f"nobody listens on the laptop's 127.0.0.1 for port {port} of the pod"
+        return local, f"nobody listens on port {port} of the {local}"
     if errno:
-        return "local container", f"port {port} of the local container: {errno} ({answer.get('text', '')})"
+        return local, f"port {port} of the {local}: {errno} ({answer.get('text', '')})"
     return "", ""
 
 

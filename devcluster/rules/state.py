@@ -57,8 +57,8 @@ class PodTruth:
 class Snapshot:
     """All that is known of one attachment.  ``phase``: how far it has come by its own doing; ``failure``: why
     it ended by itself; ``taken``: who has it now, and since when; ``outage``: why nothing of the local side
-    runs; ``ended``: why the local container can't serve any more; ``pods``: those that stay; ``lost``: who
-    has taken one of them; ``now``: seconds of the epoch."""
+    runs; ``ended``: why the local container can't serve any more; ``silent``: where nobody listens; ``pods``:
+    those that stay; ``lost``: who has taken one of them; ``now``: seconds of the epoch."""
 
     key: str
     title: str
@@ -70,6 +70,7 @@ class Snapshot:
     lost: str = ""
     outage: str = ""
     ended: str = ""
+    silent: tuple[str, ...] = ()
     drift: tuple[Drift, ...] = ()
     leaving: bool = False
     now: float = 0.0
@@ -123,9 +124,11 @@ def _state(seen: Snapshot, pods: list[PodTruth]) -> State:
 
 
 def _reason(seen: Snapshot, pods: list[PodTruth], state: State) -> str:
-    """Why it is not attached; '' if it is."""
-    if seen.taken or seen.failure or state == "attached":
+    """Why it is not attached, or where nobody listens for it; '' if all is well."""
+    if seen.taken or seen.failure:
         return seen.taken or seen.failure
+    if state == "attached":
+        return "; ".join(seen.silent)
     repair = render_repair(seen)
     if seen.phase == "attached":
         if seen.outage:

@@ -45,6 +45,18 @@ class Place:
     def log(self) -> Path:
         return self.state / "session.log"
 
+    @property
+    def uses_docker(self) -> bool:
+        """Whether anything of the project may be in Docker."""
+        return (self.state / "docker").exists()
+
+    def note_docker(self, used: bool) -> None:
+        """From now on something is, or nothing any more."""
+        if used:
+            (self.state / "docker").touch(mode=0o600)
+        else:
+            (self.state / "docker").unlink(missing_ok=True)
+
 
 def state_home(environ: Mapping[str, str]) -> Path:
     """The folder of all projects."""

@@ -3,28 +3,51 @@
 from __future__ import annotations
 
 import os
+import platform
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devcluster.edge.docker.engine import Engine
+from devcluster.edge.docker.engine import Docker, Engine
 from devcluster.edge.kube.cluster import Cluster
+from devcluster.errors import ConfigurationError
 from devcluster.run.place import Place
+
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """*secret*: this laptop's key for digests of secrets."""
+    """*docker*: opened by who needs it first; *secret*: this laptop's key for digests of secrets."""
 
     place: Place
     cluster: Cluster
-    engine: Engine
+    docker: Docker
     secret: bytes = field(repr=False)
+
+    @property
+    def engine(self) -> Engine:
+        """For what is only there because an engine was opened."""
+        return self.docker.engine
 
 
 def gateway_binary(architecture: str) -> Path:
     """The gateway's static binary for the Docker engine's architecture."""
     return Path(__file__).parent.parent / "binaries" / architecture / "devcluster-gateway"
+
+
+def host_program() -> Path:
+    """The same for this laptop itself (`run: host`).  ConfigurationError where there is none for it."""
+    system, machine = platform.system().lower(), platform.machine().lower()
+    architecture = _MACHINES.get(machine, machine)
+    name = architecture if system == "linux" else f"{system}-{architecture}"
+    binary = gateway_binary(name)
+    if not binary.exists():
+        raise ConfigurationError(
+            f"`run: host` needs a program that devcluster does not have for {system} on {machine}",
+            hint="it has it for Linux and macOS, on amd64 and arm64; `run: container` works everywhere",
+        )
+    return binary
 
 
 def read_secret(place: Place) -> bytes:

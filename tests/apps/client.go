@@ -4,6 +4,8 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
+	"net/http"
 	"time"
 )
 
@@ -36,6 +38,8 @@ func client(ctx context.Context, kind string, words []string) error {
 	switch kind {
 	case "http":
 		return loadHTTP(ctx, s)
+	case "get":
+		return show(get(ctx, s.url))
 	case "echo":
 		return loadEcho(ctx, s)
 	case "halfclose":
@@ -49,6 +53,27 @@ func client(ctx context.Context, kind string, words []string) error {
 	default:
 		return fmt.Errorf("unknown client %q", kind)
 	}
+}
+
+// Page is what a server answered.
+type Page struct {
+	Status int    `json:"status"`
+	Body   string `json:"body"`
+}
+
+// get asks once, on a fresh connection.
+func get(ctx context.Context, url string) (Page, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return Page{}, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return Page{Body: err.Error()}, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	return Page{response.StatusCode, string(body)}, err
 }
 
 // Outcome is the report of a check that holds or does not.

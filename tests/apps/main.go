@@ -3,7 +3,7 @@
 //
 //	app serve http=:8080 echo=:7000 sink=:7001 source=:7002 reset=:7003 gate=:4180 datagrams=:7004
 //	app http|ask|echo|sink|source|reset ADDRESS
-//	app client http|echo|halfclose|reset|hold|idle FLAGS
+//	app client http|get|echo|halfclose|reset|hold|idle FLAGS
 //	app attack lane|garbage|header|silent FLAGS
 //	app resolve NAME…
 //	app look PATH…

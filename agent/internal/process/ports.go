@@ -11,10 +11,26 @@ import (
 	"syscall"
 
 	"devcluster/agent/internal/laptop"
+	"devcluster/agent/internal/sockets"
 )
 
 // hosts are asked one after the other: what listens on "localhost" may have chosen either.
 var hosts = []string{"127.0.0.1", "::1"}
+
+// listening lists the sockets of this machine.
+var listening = sockets.Listening
+
+// listeners gives the ports at which 127.0.0.1 or ::1 is heard; false where the system does not tell.
+func listeners() (map[uint16]bool, bool) {
+	all, known := listening()
+	found := map[uint16]bool{}
+	for _, at := range all {
+		if address := at.Addr(); address.IsUnspecified() || slices.Contains(hosts, address.String()) {
+			found[at.Port()] = true
+		}
+	}
+	return found, known
+}
 
 // ports leads the pod's ports to the laptop's, and remembers who answered. It is safe for concurrent use.
 type ports struct {
@@ -63,7 +79,7 @@ func (p *ports) note(port uint16, answered bool) {
 // silent tells the ports on which nobody listens: by the kernel's own list where it can be read, and else by
 // the last connection. One that was accepted shows somebody whom that list does not (a port that is forwarded).
 func (p *ports) silent() []laptop.Silent {
-	listening, known := listeners()
+	heard, known := listeners()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	all := map[uint16]bool{}
@@ -77,7 +93,7 @@ func (p *ports) silent() []laptop.Silent {
 	for port := range all {
 		local := p.local(port)
 		answered, asked := p.answered[port]
-		if silent := asked && !answered; answered || (known && listening[local]) || (!known && !silent) {
+		if silent := asked && !answered; answered || (known && heard[local]) || (!known && !silent) {
 			continue
 		}
 		found = append(found, laptop.Silent{Port: port, Local: local})

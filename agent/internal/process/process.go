@@ -47,7 +47,7 @@ func Run(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 	lane.SetBudget(budget)
 	ports := newPorts(settings.Ports)
 	end, err := laptop.New(laptop.Config{
-		Key: settings.Key, Agent: settings.Agent, Epoch: settings.Epoch, Silent: ports.silent,
+		Key: settings.Key, Agent: settings.Agent, Epoch: settings.Epoch, Silent: ports.silent, Answer: answer,
 		Inbound: func(header lane.Header, stream *lane.Stream) { inbound(ctx, ports, header, stream) },
 	})
 	if err != nil {
@@ -87,6 +87,15 @@ func readSettings(lines *json.Decoder) (settings, error) {
 		return read, errors.New("settings: token is missing")
 	}
 	return read, nil
+}
+
+// answer lets the pod's other containers be: what they listen on is at the laptop's localhost by a tunnel only,
+// since its ports are everybody's.
+func answer(_ context.Context, do string, _ []byte) (any, error) {
+	if do == "neighbours" {
+		return struct{}{}, nil
+	}
+	return nil, &door.Refusal{Kind: "unknown-request", Text: "do: expected state, primary or neighbours"}
 }
 
 // inbound leads a connection that came to the workload in the cluster to the process.

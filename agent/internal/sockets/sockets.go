@@ -201,3 +201,17 @@ func parse(text string) (netip.AddrPort, bool) {
 	number, err := strconv.ParseUint(port, 16, 16)
 	return netip.AddrPortFrom(address.Unmap(), uint16(number)), ok && err == nil
 }
+
+// Listening tells where somebody of this network namespace listens for TCP; false where the system does not tell.
+func Listening() ([]netip.AddrPort, bool) {
+	found := map[string]place{}
+	known := false
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		known = readTable(table, false, found) == nil || known
+	}
+	var all []netip.AddrPort
+	for at := range maps.Values(found) {
+		all = append(all, at.AddrPort)
+	}
+	return sorted(all), known
+}

@@ -17,7 +17,7 @@ from devcluster.config.read.document import Item, Mapping, Scalar, value_of
 from devcluster.config.read.outside import absolute
 from devcluster.config.read.shapes import Reading, Schema
 from devcluster.config.read.structures import Table
-from devcluster.config.read.values import FILLED, TARGET
+from devcluster.config.read.values import EXPORT, FILLED, TARGET
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class Workloads:
                 self._note_name(entry)
             _note_targets(entries)
             _note_folders(entries)
+            _note_exports(entries)
         return found
 
     def _note_name(self, entry: _Entry) -> None:
@@ -107,6 +108,23 @@ def _folders(entry: _Entry) -> Iterator[tuple[Item, Path, Reading]]:
         path = None if item is None or off else FILLED.read(item, where.apart())
         if item is not None and path is not None:
             yield item, absolute(path, where.around.folder), where.into("path")
+
+
+def _note_exports(entries: Iterable[_Entry]) -> None:
+    """One file holds one environment, and not the one from which this file takes its variables."""
+    seen: dict[Path, str] = {}
+    for entry in entries:
+        env, where = value_of(entry.value, "env"), entry.where.into("env").into("export")
+        item = value_of(env, "export") if env is not None else None
+        path = None if item is None else EXPORT.read(item, where.apart())
+        if item is None or path is None:
+            continue
+        file = absolute(path, where.around.folder)
+        owner = seen.setdefault(file, where.path)
+        if owner != where.path:
+            where.note(_near(entry, item), f"shares the file {where.told(item, file)} with {owner}")
+        elif file == where.around.folder / ".env":
+            where.note(_near(entry, item), "devcluster reads this file itself: choose another name")
 
 
 def _near(entry: _Entry, item: Item | None) -> Item:

@@ -36,6 +36,7 @@ def build_project(found: Found, name: str, file: Path, around: FileSurroundings)
         namespace=found.get("namespace"),
         agent=found.get("agent", Agent()),
         network=_network(found.get("network", {}).get("local", ())),
+        tunnels=found.get("tunnels", ()),
         workloads=tuple(_workload(key, value, around) for key, value in found["workloads"]),
     )
 
@@ -48,7 +49,7 @@ def _network(local: tuple[str, ...]) -> Network:
 
 
 _AS_READ = (
-    "mode", "take", "order", "services", "image", "pull_policy",
+    "mode", "run", "take", "order", "services", "image", "pull_policy",
     "pod_command", "entrypoint", "command", "working_dir", "user",
 )  # fmt: skip
 
@@ -61,6 +62,7 @@ def _workload(key: str, found: Found, around: FileSurroundings) -> Workload:
         port_map=tuple((int(it) if it.isdigit() else it, to) for it, to in found.get("port_map", ())),
         environment=_environment(found, around.lookup),
         env_exclude=found.get("env", {}).get("exclude", ()),
+        env_export=_export(found.get("env", {}), around.folder),
         rewrite=_rewrite(found.get("rewrite", {})),
         volumes=tuple(_volume(name, rule, around.folder) for name, rule in found.get("volumes", ())),
         mounts=tuple(_mount(mount, around.folder) for mount in found.get("mounts", ())),
@@ -74,6 +76,10 @@ def _environment(found: Found, lookup: Lookup) -> tuple[tuple[str, str], ...]:
     variables = dict(found.get("env_file", ())) | dict(found.get("environment", ()))
     filled = {name: lookup(name) if value is None else value for name, value in variables.items()}
     return tuple((name, value) for name, value in filled.items() if value is not None)
+
+
+def _export(found: Found, folder: Path) -> Path | None:
+    return absolute(found["export"], folder) if "export" in found else None
 
 
 def _rewrite(found: Found) -> Rewrite:

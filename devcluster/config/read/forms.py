@@ -9,7 +9,7 @@ import ipaddress
 import re
 from typing import Any, Literal
 
-from devcluster.config.model import KindName, Mount, Publish, Target
+from devcluster.config.model import KindName, Mount, Publish, Target, Tunnel
 
 _KINDS: dict[str, KindName] = {
     "deployment": "deployment",
@@ -229,7 +229,26 @@ def parse_ulimit(text: str) -> tuple[int, int]:
     return int(text), int(text)
 
 
-def parse_tunnel(text: str) -> str:
-    if not re.fullmatch(r"([0-9]{1,5}:)?[a-z0-9.-]+:[0-9]{1,5}", text, re.ASCII):
-        raise ValueError("expected LOCAL:NAME:PORT")
+TUNNEL = r"(?:([0-9]{1,5}):)?(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]*[A-Za-z.][A-Za-z0-9._-]*):([0-9]{1,5})"
+
+
+def parse_tunnel(text: str) -> Tunnel:
+    """``[PORT:]HOST:PORT``; TCP, as all that a pod's agent dials for a tunnel."""
+    if re.search("/udp$", text, re.IGNORECASE):
+        raise ValueError("expected a TCP port: UDP can't be tunnelled")
+    found = re.fullmatch(TUNNEL, text, re.ASCII)
+    if found is None:
+        raise ValueError("expected [PORT:]HOST:PORT")
+    local, host, port = found.groups()
+    here = None if local in (None, "0") else _ends(local)[0]
+    return Tunnel(host.strip("[]").lower(), _ends(port)[0], here)
+
+
+EXPORTS = {".env": "docker", ".json": "json", ".sh": "sh", ".yaml": "yaml", ".yml": "yaml"}
+"""The format of an exported environment, by how the file's name ends."""
+
+
+def parse_export(text: str) -> str:
+    if not text.endswith(tuple(EXPORTS)) or "\0" in text:
+        raise ValueError("expected a path that ends in .env, .json, .sh, .yaml or .yml")
     return text

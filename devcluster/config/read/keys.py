@@ -15,8 +15,9 @@ from devcluster.config.read.document import Item, Mapping
 from devcluster.config.read.modes import MODE, TAKE, note_modes
 from devcluster.config.read.mounts import MOUNTS, TMPFS_LIST, note_mounts
 from devcluster.config.read.outside import EnvFiles, SecurityOptions
+from devcluster.config.read.process import RUN, note_host
 from devcluster.config.read.published import Ports
-from devcluster.config.read.shapes import FLAG, Choice, Parsed, Reading, Schema, text, whole
+from devcluster.config.read.shapes import FLAG, Choice, Reading, Schema, text, whole
 from devcluster.config.read.structures import (
     Anything,
     Either,
@@ -28,9 +29,11 @@ from devcluster.config.read.structures import (
     Words,
     many,
 )
+from devcluster.config.read.tunnels import Tunnels
 from devcluster.config.read.values import (
     CPUS,
     DURATION,
+    EXPORT,
     FILLED,
     LEASE,
     LIMIT,
@@ -118,7 +121,7 @@ ENV = Fields(
     (
         Key("include", Later(LINES), "patterns: take only these variables from the pod"),
         Key("exclude", LINES, "patterns: remove these variables"),
-        Key("export", Later(FILLED), "write the environment to this file"),
+        Key("export", EXPORT, "write the environment to this file; its ending says the format"),
     ),
     empty=True,
 )
@@ -199,10 +202,18 @@ RUNTIME: tuple[Key, ...] = (
     Key("ulimits", Table(ULIMIT), "limits of its processes"),
 )
 
+_CONTAINER_KEYS = frozenset(
+    (
+        *("image", "build", "pull_policy", "platform", "entrypoint", "command", "working_dir", "user"),
+        *("mounts", "ports", "healthcheck", *(key.name for key in RUNTIME)),
+    )
+)
+
 
 def _note_together(workload: Mapping, where: Reading) -> None:
     note_mounts(workload, where)
     note_modes(workload, where)
+    note_host(workload, where, _CONTAINER_KEYS)
 
 
 WORKLOAD = Fields(
@@ -221,7 +232,7 @@ WORKLOAD = Fields(
             Table(PORT, r"[0-9]{1,5}|[a-z0-9-]{1,15}|.*\$.*", "a port of the pod, by number or name"),
             "pod port to local port",
         ),
-        Key("run", Later(Choice(("container", "host"))), "a container, or a process on the laptop"),
+        Key("run", RUN, "a container, or a process on the laptop that you start"),
         Key("image", FILLED, "default: the pod's"),
         Key(
             "build",
@@ -272,8 +283,8 @@ PROJECT = Fields(
         Key("network", NETWORK, "what does not go through the pod"),
         Key(
             "tunnels",
-            Later(many(Parsed(forms.parse_tunnel, "LOCAL:NAME:PORT", {"type": "string"}))),
-            "cluster addresses on the laptop's 127.0.0.1",
+            Tunnels(),
+            "cluster addresses on the laptop's 127.0.0.1, by the first workload's pod: [PORT:]HOST:PORT",
         ),
         Key(
             "workloads",

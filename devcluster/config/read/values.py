@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from devcluster.config.read import forms, shapes
 from devcluster.config.read.globs import check_glob
 from devcluster.config.read.shapes import Parsed, Schema, any_case, spelled, text, whole
@@ -53,6 +55,11 @@ TARGET = Parsed(
 PROTOCOL = Parsed(forms.parse_protocol, "tcp or udp", spelled(_TCP_OR_UDP))
 LOCAL = Parsed(forms.parse_local, "a name, *.name, an address or a network", spelled(forms.LOCAL))
 TMPFS = Parsed(forms.parse_tmpfs, "an absolute path", spelled(r"/[\s\S]*"))
+EXPORT = Parsed(
+    forms.parse_export,
+    "a path that ends in .env, .json, .sh, .yaml or .yml",
+    spelled(rf"[\s\S]*(?:{'|'.join(map(re.escape, forms.EXPORTS))})"),
+)
 LIMIT = Parsed(
     forms.parse_ulimit,
     "a number, or {soft: …, hard: …}",

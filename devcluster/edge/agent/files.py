@@ -32,10 +32,11 @@ _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class FolderTarget:
-    """*folder* need not exist; ``owners``: this user can give files away."""
+    """*folder* need not exist; *private*: nobody else fills it; ``owners``: this user can give files away."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, private: bool = False) -> None:
         self.folder = folder
+        self._private = private
         self.name = str(folder)
         self.atomic = True
         self.owners = os.geteuid() == 0
@@ -45,7 +46,8 @@ class FolderTarget:
         """ConfigurationError for a folder that somebody else filled."""
         if self.folder.is_symlink() or (self.folder.exists() and not self.folder.is_dir()):
             raise ConfigurationError(f"{self.folder} is not a folder", hint="choose another `path`")
-        if not ours and self.folder.exists() and any(self.folder.iterdir()):
+        foreign = not ours and not self._private
+        if foreign and self.folder.exists() and any(self.folder.iterdir()):
             raise ConfigurationError(
                 f"{self.folder} holds files that did not come from this volume",
                 hint="move them away, or choose another `path`",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -36,6 +36,7 @@ __all__ = [
     "DOOR_PORT",
     "ContainerEvent",
     "ContainerInfo",
+    "Docker",
     "Engine",
     "EngineFacts",
     "EngineRefusedError",
@@ -46,6 +47,7 @@ __all__ = [
     "PortRefusal",
     "PublishedPort",
     "Pulled",
+    "open_docker",
     "open_engine",
     "port_error",
     "spec_digest",
@@ -60,6 +62,48 @@ async def open_engine() -> AsyncIterator[Engine]:
         yield Engine(calls)
     finally:
         await calls.close()
+
+
+@asynccontextmanager
+async def open_docker() -> AsyncIterator[Docker]:
+    """The same for who may need none: it is opened when somebody asks for it."""
+    docker = Docker()
+    try:
+        yield docker
+    finally:
+        await docker.close()
+
+
+class Docker:
+    """An engine that is opened at its first use: a project whose workloads all run as processes of the laptop
+    needs none."""
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+        self._opening = asyncio.Lock()
+
+    @property
+    def engine(self) -> Engine:
+        """The one that ``open`` has opened."""
+        assert self._engine is not None, "open comes first"
+        return self._engine
+
+    async def open(self) -> Engine:
+        """The same engine at each call; EngineError with what was tried."""
+        async with self._opening:
+            if self._engine is None:
+                self._engine = Engine(await connect())
+        return self._engine
+
+    async def find(self) -> Engine | None:
+        """None where it can't be reached."""
+        with suppress(EngineError):
+            return await self.open()
+        return None
+
+    async def close(self) -> None:
+        if self._engine is not None:
+            await self._engine.calls.close()
 
 
 class Engine:

@@ -7,15 +7,19 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from devcluster.edge.background import running
 from devcluster.edge.kube.cluster import UpgradeTarget
 from devcluster.edge.lane.lanes import AgentAddress, Side
+from devcluster.edge.lane.tunnel import End
 from devcluster.edge.lane.ways import Ways
 from devcluster.edge.lines import Json, Lines
 from devcluster.errors import EngineError
 
+_Side = TypeVar("_Side", bound=Side)
 _PATIENCE = 15.0  # seconds for the agent, and for the gateway
+_DIAL = 70.0  # seconds for a connection of the pod's: the gateway gives up before
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ async def open_lane(
     cluster = await ways.open(target, agent, "devcluster-lane", timeout=_PATIENCE)
     try:
         async with asyncio.timeout(_PATIENCE):
-            local = await _enter(door, {"open": "lane", "pod": agent.pod, "lane": lane})
+            local = await _enter(door, {"open": "lane", "pod": agent.pod, "lane": lane}, Side)
     except BaseException:
         cluster.abort()
         raise
@@ -56,27 +60,45 @@ async def open_control(
     """The control conversation with the gateway."""
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
-        writer.write(json.dumps({"token": door.token, "open": "control"}).encode() + b"\n")
-        _check(await reader.readline())
     except OSError as error:
-        raise EngineError(f"the gateway's door 127.0.0.1:{door.port} does not answer: {error}") from error
-    lines = Lines(reader, writer.write, on_event=on_event, on_request=on_request)
+        raise _silent(door, error) from error
     try:
+        writer.write(json.dumps({"token": door.token, "open": "control"}).encode() + b"\n")
+        try:
+            _check(await reader.readline())
+        except OSError as error:
+            raise _silent(door, error) from error
+        lines = Lines(reader, writer.write, on_event=on_event, on_request=on_request)
         async with running(lines.run(), name="gateway control"):
             yield lines
     finally:
         writer.close()
 
 
-async def _enter(door: Door, request: Json) -> Side:
+async def open_stream(door: Door, to: str) -> End:
+    """A connection to *to* (``host:port``, as the pod reaches it).  EngineError where it can't be had: the
+    pod was refused, or no lane stands."""
+    async with asyncio.timeout(_DIAL):
+        return await _enter(door, {"open": "stream", "to": to}, End)
+
+
+async def _enter(door: Door, request: Json, end: type[_Side]) -> _Side:
     loop = asyncio.get_running_loop()
     try:
-        transport, side = await loop.create_connection(lambda: Side(head_end=b"\n"), "127.0.0.1", door.port)
+        transport, side = await loop.create_connection(lambda: end(head_end=b"\n"), "127.0.0.1", door.port)
+    except OSError as error:
+        raise _silent(door, error) from error
+    try:
         transport.write(json.dumps({"token": door.token, **request}).encode() + b"\n")
         _check(await side.head)
-    except OSError as error:
-        raise EngineError(f"the gateway's door 127.0.0.1:{door.port} does not answer: {error}") from error
+    except BaseException:
+        side.abort()
+        raise
     return side
+
+
+def _silent(door: Door, error: OSError) -> EngineError:
+    return EngineError(f"the gateway's door 127.0.0.1:{door.port} does not answer: {error}")
 
 
 def _check(answer: bytes) -> None:

@@ -47,7 +47,7 @@ class Circumstances:
     """What is around the workload.  ``autoscalers``: HPAs, VPAs and ScaledObjects of the namespace;
     ``policies``: its NetworkPolicies; ``moved``: names of Services that will be patched; ``rolls``: whether
     there will be a roll-out; ``template``: without the agent; ``written`` and ``excluded``: what the file
-    says of the environment."""
+    says of the environment; ``hosted``: a process on the laptop serves."""
 
     ref: WorkloadRef
     container: str
@@ -62,6 +62,7 @@ class Circumstances:
     rolls: bool = True
     written: Mapping[str, str] = field(default_factory=dict, repr=False)
     excluded: tuple[str, ...] = ()
+    hosted: bool = False
 
     @property
     def title(self) -> str:
@@ -176,20 +177,19 @@ def _policies(seen: Circumstances) -> list[Caution]:
 
 
 def _datagrams(seen: Circumstances) -> list[Caution]:
-    """The original stops, and only TCP is brought to the local container."""
+    """The original stops, and only TCP is brought to the laptop."""
     found = routes(seen.services, seen.template, container=seen.container)
     lost = [route for route in found if not route.port.led]
     target = next(one for one in seen.template["spec"]["containers"] if one["name"] == seen.container)
     bare = {key for key in declared_ports(target) if not key.led} - {route.container_port for route in lost}
     names = [f"service/{route.service} port {route.port}" for route in lost]
     names += [f"port {key} of container {seen.container}" for key in sorted(bare)]
-    return [
-        Caution("datagrams", f"nobody will answer {name}: only TCP reaches the local container")
-        for name in names
-    ]
+    return [Caution("datagrams", f"nobody will answer {name}: only TCP reaches the laptop") for name in names]
 
 
 def _data(seen: Circumstances) -> list[Caution]:
+    if seen.hosted:  # it reaches what the file has a tunnel to
+        return []
     target = next(one for one in seen.template["spec"]["containers"] if one["name"] == seen.container)
     values = {one["name"]: str(one.get("value") or "") for one in target.get("env") or []}
     kept = {name: value for name, value in values.items() if not _excluded(name, seen.excluded)}

@@ -55,6 +55,11 @@ def declared_ports(container: Json) -> tuple[PortKey, ...]:
     return tuple(dict.fromkeys(container_port(item) for item in container.get("ports") or []))
 
 
+def declared_names(container: Json) -> dict[str, int]:
+    """Port by name."""
+    return {item["name"]: item["containerPort"] for item in container.get("ports") or [] if "name" in item}
+
+
 def serving_containers(spec: Json) -> list[Json]:
     """All that run beside each other, sidecars included.
 
@@ -83,7 +88,7 @@ def pod_ports(spec: Json) -> frozenset[PortKey]:
 
 def resolve_port_map(written: Sequence[tuple[int | str, int]], container: Json) -> dict[int, int]:
     """Port of the pod to local port, of `port_map`.  ConfigurationError for a name that *container* lacks."""
-    names = {item["name"]: item["containerPort"] for item in container.get("ports") or [] if "name" in item}
+    names = declared_names(container)
     found = {}
     for port, local in written:
         if isinstance(port, str) and port not in names:

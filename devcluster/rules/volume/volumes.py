@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -145,8 +145,12 @@ def covered_paths(workload: Workload) -> frozenset[str]:
 def nested(plan: VolumePlan, plans: Sequence[VolumePlan]) -> tuple[str, ...]:
     """Patterns, as ``exclude``, for what is in *plan*'s directory by another mount, which has its own plan.
     The directory itself stays, to be mounted on."""
-    outer = plan.volume.mount_path.rstrip("/") + "/"
-    paths = [other.volume.mount_path for other in plans]
+    return nested_patterns(plan.volume.mount_path, [other.volume.mount_path for other in plans])
+
+
+def nested_patterns(mount: str, paths: Iterable[str]) -> tuple[str, ...]:
+    """The same by mount paths."""
+    outer = mount.rstrip("/") + "/"
     inner = [path.removeprefix(outer) for path in paths if path.startswith(outer) and path != outer]
     return tuple(re.sub(r"[*?[\\]", r"\\\g<0>", path) + "/**" for path in inner)
 

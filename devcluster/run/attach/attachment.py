@@ -25,6 +25,7 @@ from devcluster.edge.lines import RefusedError
 from devcluster.errors import DevclusterError, EngineError, FailedError
 from devcluster.plan.handover import Phase
 from devcluster.rules.advice.controllers import render_pause
+from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import Listener
 from devcluster.rules.state import (
     GiveUp,
@@ -121,6 +122,7 @@ class Attachment:
             lost="" if self.taken else self.links.lost,
             outage=f"{local.outage}{traffic}" if local.outage else "",
             ended=self._unrecovered or local.ended,
+            silent=local.silent,
             drift=() if self._removing else self._drift.found,
             leaving=self._leaving,
             now=time.time(),
@@ -181,6 +183,11 @@ class Attachment:
         """Whether ``change`` would do anything."""
         async with self._translated():
             return self.local.differs(wanted, await self._executor.read_facts(turn))
+
+    async def environment(self, turn: Turn) -> LocalEnvironment:
+        """What the application has, as the pod says now."""
+        async with self._translated():
+            return self.local.environment(await self._executor.read_facts(turn))
 
     async def change(self, wanted: Wanted, turn: Turn) -> None:
         """Take up an edit that needs no new pods."""

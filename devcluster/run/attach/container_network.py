@@ -126,6 +126,7 @@ class ContainerNetwork:
         self._changes.notify()
 
     async def _open(self, made: _Made) -> None:
+        self._site.place.note_docker(True)
         async with self._making:
             self._set_door(None)
             self._made = made

@@ -108,6 +108,9 @@ class ContainerSide:
             or self._filling.differs(wanted)
         )
 
+    def environment(self, facts: PodFacts) -> LocalEnvironment:
+        return _environment(self._wanted, facts)
+
     async def open(self, facts: PodFacts, turn: Turn) -> None:
         await self._network.open(self._wanted, facts)
 

@@ -24,17 +24,26 @@ _MEASURE = 0.1  # the same while a lane's round trip is not known yet
 
 
 class GatewayTalk:
-    """``door``: the gateway's, None while it is away; whoever sets it announces it.  ``lanes``: the last
-    answer."""
+    """``door``: the gateway's, None while it is away; whoever sets it announces it."""
 
     def __init__(self, key: str, changes: Changes) -> None:
         self.door: Door | None = None
-        self.lanes: tuple[Json, ...] = ()
+        self._state: Json = {}  # the last answer
         self._key = key
         self._changes = changes
         self._lines: Lines | None = None
         self._led: tuple[str, tuple[Listener, ...]] = ("", ())
         self._lane_came = asyncio.Event()
+
+    @property
+    def lanes(self) -> tuple[Json, ...]:
+        """Those that stood a moment ago."""
+        return tuple(self._state.get("lanes", ()))
+
+    @property
+    def silent(self) -> tuple[Json, ...]:
+        """``port`` of the pod and ``local`` of the laptop, where nobody listens."""
+        return tuple(self._state.get("silent") or ()) if self.door is not None else ()
 
     @property
     def stands(self) -> bool:
@@ -90,7 +99,7 @@ class GatewayTalk:
         """Now and then; often while a lane is new, since `status` shows its round trip."""
         while True:
             self._lane_came.clear()
-            self.lanes = tuple((await lines.call("state", timeout=10))["lanes"])
+            self._state = await lines.call("state", timeout=10)
             self._changes.notify()
             fresh = any(not lane["rtt_ms"] for lane in self.lanes)
             with contextlib.suppress(TimeoutError):

@@ -18,7 +18,7 @@ from devcluster.edge.lane.door import Door
 from devcluster.edge.lane.ways import Ways
 from devcluster.plan.cluster import AgentPod
 from devcluster.rules.cluster.drift import Drift
-from devcluster.rules.container.environment import RewriteMade
+from devcluster.rules.container.environment import LocalEnvironment, RewriteMade
 from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.turn import Turn
@@ -70,7 +70,7 @@ class LocalSight:
     """``name``: of what answers, for people; ``container``: its id while it runs; ``outage``: why nothing of
     it can run now; ``ports``: of the pod, and address and port on the laptop; ``ended``: why it can't serve
     any more; ``source``: the pod that the volumes came from; ``tokens``: whether there are some to be
-    renewed."""
+    renewed; ``silent``: where nobody listens though callers come, in words."""
 
     name: str
     container: str | None = None
@@ -82,6 +82,7 @@ class LocalSight:
     rewrites: tuple[RewriteMade, ...] = ()
     source: str = ""
     tokens: bool = False
+    silent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,9 @@ class LocalSide(Protocol):
 
     def differs(self, wanted: Wanted, facts: PodFacts) -> bool:
         """Whether *wanted* needs another container, port or volume than what is there."""
+
+    def environment(self, facts: PodFacts) -> LocalEnvironment:
+        """What the application has."""
 
     async def open(self, facts: PodFacts, turn: Turn) -> None:
         """The pod's network, made anew."""

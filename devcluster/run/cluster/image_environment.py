@@ -20,7 +20,7 @@ async def read_image_environment(
     cluster: Cluster, workload: Workload, images: Images, containers: Iterable[Json], namespace: str
 ) -> ImageEnvironment:
     """*containers*: the application's, in the template and in its pods."""
-    if workload.image is None:
+    if workload.image is None or images.local is None:
         return ImageEnvironment()
     listed = tuple(containers)
     sources = sorted(sources_of(listed))

@@ -11,6 +11,7 @@ The naive way, to pull where an image is looked for, makes `plan` fetch a gigaby
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from types import MappingProxyType
 from typing import Any
 
 from devcluster.config.model import Workload
-from devcluster.edge.docker.engine import Engine, Pulled
+from devcluster.edge.docker.engine import Docker, Engine, Pulled
 from devcluster.errors import ConfigurationError, FailedError
 from devcluster.rules.container.image import ImageChoice, ImageFacts
 from devcluster.run.report import Progress
@@ -35,10 +36,11 @@ _SAY_EVERY = 1.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """``local``: what the local container runs; ``pod``: the pod's own, None where it can't be had;
-    ``needed``: whether nothing goes on without the pod's; ``obtained``: what was pulled for them."""
+    """``local``: what the local container runs, None for a process; ``pod``: the pod's own, None where it
+    can't be had; ``needed``: whether nothing goes on without the pod's; ``obtained``: what was pulled for
+    them."""
 
-    local: ImageChoice
+    local: ImageChoice | None
     pod: ImageChoice | None
     needed: bool
     obtained: Obtained = field(default_factory=dict)
@@ -50,19 +52,27 @@ class Images:
         return tuple(found.values())
 
     @property
+    def here(self) -> bool:
+        """Whether the local container could be started now."""
+        return self.local is None or self.local.facts is not None
+
+    @property
     def pending(self) -> bool:
         """Whether it is not known yet what the pod's image says."""
         return self.pod is not None and self.pod.facts is None
 
 
 async def choose_images(
-    engine: Engine, workload: Workload, container: Json, image_id: str, obtained: Obtained
+    docker: Docker, workload: Workload, container: Json, image_id: str, obtained: Obtained
 ) -> Images:
     """*container*: of the template, without the agent; *image_id*: what its pods report, or ''.
 
     ConfigurationError where an image is not here and must not be pulled, or where its name is none.
     """
     needed = needs_pod_image(workload, container)
+    if workload.run == "host":
+        return await _choose_for_process(docker, container, image_id, needed, obtained)
+    engine = await docker.open()
     policy = "missing" if workload.image is not None else workload.pull_policy
     pod: ImageChoice | None
     try:
@@ -81,9 +91,22 @@ async def choose_images(
     return Images(local, pod, needed, obtained)
 
 
+async def _choose_for_process(
+    docker: Docker, container: Json, image_id: str, needed: bool, obtained: Obtained
+) -> Images:
+    """A process runs in no image: the pod's is asked where only it says the pod's command, and an engine is
+    there to ask."""
+    pod: ImageChoice | None = None
+    if needed and (engine := await docker.find()) is not None:
+        with contextlib.suppress(ConfigurationError):
+            pod = await engine.choose_image(container["image"], image_id or None, "missing")
+    return Images(None, _after(pod, obtained) if pod is not None else None, needed, obtained)
+
+
 def needs_pod_image(workload: Workload, container: Json) -> bool:
     """Whether `up` ends where the pod's image can't be had."""
-    return workload.image is None or not (container.get("command") or workload.pod_command)
+    own = workload.run == "container" and workload.image is None
+    return own or not (container.get("command") or workload.pod_command)
 
 
 def _after(choice: ImageChoice, obtained: Obtained) -> ImageChoice | None:
@@ -98,21 +121,25 @@ def pod_image(images: Images, workload: Workload, container: Json) -> ImageFacts
     """What the pod's image says, or ``pod_command`` in its place; None where neither is known."""
     if images.pod is not None:
         return images.pod.facts
-    if container.get("command"):
+    if container.get("command") or workload.pod_command is None:
         return None
-    assert workload.pod_command is not None
     return ImageFacts("", workload.pod_command, (), None, "", "", "", ())  # the template's args stay
 
 
-async def obtain_images(engine: Engine, wanted: Iterable[tuple[str, Images]], turn: Turn) -> Obtained:
+async def obtain_images(docker: Docker, wanted: Iterable[tuple[str, Images]], turn: Turn) -> Obtained:
     """Everything that is not here, the gateway's image too; *wanted*: by the workload's key.
 
     ConfigurationError where one can't be had that is needed, FailedError where the time is over.
     """
-    facts = await engine.describe()
-    await engine.ensure_gateway_image(gateway_binary(facts.architecture))
+    listed = [(key, images) for key, images in wanted if images.local is not None or images.absent]
+    if not listed:
+        return NOTHING
+    engine = await docker.open()
+    if any(images.local is not None for _, images in listed):
+        facts = await engine.describe()
+        await engine.ensure_gateway_image(gateway_binary(facts.architecture))
     obtained: dict[str, ImageFacts | None] = {}
-    for key, images in wanted:
+    for key, images in listed:
         for choice in images.absent:
             if obtained.get(choice.source) is None:
                 needed = images.needed or choice is images.local

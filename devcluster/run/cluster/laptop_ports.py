@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 from devcluster.config.check.collisions import exact_port, find_collisions
 from devcluster.config.model import Publish
-from devcluster.edge.docker.engine import Engine, port_error
+from devcluster.edge.docker.engine import Docker, port_error
 from devcluster.errors import ConfigurationError
 from devcluster.run.cluster.wanted import Wanted
 
 
 async def check_ports(
-    engine: Engine, project: str, wanted: Sequence[Wanted], only: Sequence[str] = ()
+    docker: Docker, project: str, wanted: Sequence[Wanted], only: Sequence[str] = ()
 ) -> None:
     """ConfigurationError for a written port that somebody else has, or that is in the file twice.
 
@@ -28,6 +28,7 @@ async def check_ports(
         raise _collision(claims[first], claims[second])
     exact = [publish for _, publish in claims if exact_port(publish) is not None]
     if exact:
+        engine = await docker.open()
         own = await engine.list_published(project, only)
         others = [it for it in exact if (it.protocol, it.host) not in own]
         for refusal in await engine.find_refusals(others):

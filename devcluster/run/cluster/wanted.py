@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from devcluster.config.model import Order, Project, Publish, Workload
-from devcluster.edge.docker.engine import Engine
+from devcluster.edge.docker.engine import Docker
 from devcluster.edge.kube.agent import AgentBinary
 from devcluster.edge.kube.cluster import Cluster
 from devcluster.edge.kube.workload import WorkloadObject, find_workload
@@ -76,8 +76,10 @@ class Wanted:
     @property
     def image(self) -> ImageFacts:
         """What the local container runs, once it is here."""
-        assert self.images.local.facts is not None, "obtain_images comes first"
-        return self.images.local.facts
+        local = self.images.local
+        assert local is not None, "a process has none"
+        assert local.facts is not None, "obtain_images comes first"
+        return local.facts
 
     @property
     def unknown(self) -> str:
@@ -102,7 +104,7 @@ class Wanted:
 
 async def read_wanted(
     cluster: Cluster,
-    engine: Engine,
+    docker: Docker,
     project: Project,
     workload: Workload,
     namespace: str,
@@ -119,11 +121,14 @@ async def read_wanted(
     base = base_template(observed)
     original = find_container(base, target.container)
     image_id = _image_id(current, target.container)
-    images = await choose_images(engine, workload, original, image_id, obtained)
+    images = await choose_images(docker, workload, original, image_id, obtained)
     facts = pod_image(images, workload, original)
     machine, binary = await read_machine(cluster, base["spec"], pods.items, facts)
-    wish = replace(_wish(project, workload, machine, binary), image=facts, pending=images.pending)
+    unread = workload.run == "host" and facts is None
+    wish = replace(_wish(project, workload, machine, binary), image=facts, pending=images.pending or unread)
     install = plan_install(observed, wish)
+    if unread and images.needed and not images.pending and not install.adopted:
+        raise _unread(workload, original)
     container = find_container(install.base, target.container)
     port_map = resolve_port_map(workload.port_map, container)
     ours = (one for pod in current for one in pod["spec"]["containers"] if one["name"] == target.container)
@@ -136,7 +141,7 @@ async def read_wanted(
         binary=binary,
         images=images,
         order=workload.order or kind_of(target.ref).order(target.object),
-        publishes=published_ports(container, workload, port_map),
+        publishes=published_ports(container, workload, port_map) if workload.run == "container" else (),
         port_map=port_map,
         volumes=_volumes(workload, target, install.base["spec"], current),
         health=healthcheck_source(container, workload, port_map),
@@ -148,6 +153,14 @@ async def read_wanted(
         cautions=cautions,
         container=container,
         pod_spec=install.base["spec"],
+    )
+
+
+def _unread(workload: Workload, container: Json) -> ConfigurationError:
+    return ConfigurationError(
+        f"the command of image {container['image']} is not known: the pod's template says none, and no "
+        "Docker engine can be asked",
+        hint=f"write it under workloads.{workload.key}, `pod_command: [...]`, or start Docker for this `up`",
     )
 
 

@@ -23,6 +23,7 @@ from devcluster.rules.advice.checkup import (
     check_clock,
     check_disk,
     check_expiry,
+    check_needless,
     check_networks,
     check_rights,
     check_version,
@@ -39,7 +40,7 @@ _ROUNDS = 5
 
 async def examine(request: Request) -> tuple[Check, ...]:
     """Every line, in the order docker, networks, cluster, credentials, clock, rights, lane, state."""
-    engine_checks, networks = await _docker()
+    engine_checks, networks = await _docker(request)
     cluster_checks, seen = await _cluster(request)
     meeting = check_networks(networks, seen) if networks is not None else ()
     return (*engine_checks, *meeting, *cluster_checks, *_state(request))
@@ -54,8 +55,11 @@ def _state(request: Request) -> list[Check]:
     return []
 
 
-async def _docker() -> tuple[list[Check], dict[str, str] | None]:
-    """Docker's lines, and the range of each network; None if Docker does not answer."""
+async def _docker(request: Request) -> tuple[list[Check], dict[str, str] | None]:
+    """Docker's lines, and the range of each network; None if Docker does not answer, or is not needed."""
+    workloads = request.project.workloads if request.project is not None else ()
+    if workloads and all(workload.run == "host" for workload in workloads):
+        return [check_needless()], None
     try:
         async with open_engine() as engine:
             return await _engine(engine)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from devcluster.edge.docker.engine import Engine, open_engine
+from devcluster.edge.docker.engine import Docker, open_docker
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, open_cluster
 from devcluster.errors import (
@@ -27,6 +27,7 @@ from devcluster.run.cluster.record import held
 from devcluster.run.cluster.remove import remove
 from devcluster.run.cluster.traces import Trace, find_all_traces, find_places
 from devcluster.run.commands.selection import find_installed, find_keys, find_meant_traces, find_unknown
+from devcluster.run.exports import Exports
 from devcluster.run.host.socket import AbsentError, EndedError, ask
 from devcluster.run.place import Place, place_of
 from devcluster.run.report import Report
@@ -34,6 +35,7 @@ from devcluster.run.request import Request
 from devcluster.run.site import gateway_binary
 from devcluster.run.turn import Turn
 from devcluster.run.volume.removing import remove_copies
+from devcluster.run.volume.roots import remove_roots
 
 Json = dict[str, Any]
 
@@ -91,10 +93,11 @@ async def down(
                 continue
             if trace.ref not in done.values():
                 result["workloads"].append(row)
-    if places:
-        async with open_engine() as engine:
-            for place in places:
-                result["notes"] += await _clean_docker(engine, place, keys[place.id], volumes)
+    async with open_docker() as docker:
+        for place in places:
+            result["notes"] += await _clean_docker(docker, place, keys[place.id], volumes)
+            result["notes"] += await remove_roots(place, keys[place.id], changed=volumes)
+            result["notes"] += Exports(place).remove(keys[place.id])
     if errors:
         raise joined(errors)
     return result
@@ -137,14 +140,20 @@ async def _remove(request: Request, cluster: Cluster, trace: Trace, turn: Turn) 
     return {"name": key, "outcome": "put back", "detail": [str(trace.ref), *kept]}
 
 
-async def _clean_docker(engine: Engine, place: Place, only: tuple[str, ...], volumes: bool) -> list[str]:
-    """Containers, network, and the copies that nobody changed here; answers what is kept, in words."""
+async def _clean_docker(docker: Docker, place: Place, only: tuple[str, ...], volumes: bool) -> list[str]:
+    """Containers, network, and the copies that nobody changed here; answers what is kept, in words.  Of a
+    project that never used Docker something may be there all the same, of another state folder."""
+    engine = await docker.open() if place.uses_docker else await docker.find()
+    if engine is None:
+        return []
     left = list(await engine.remove_project(place.id, only or None, volumes=False))
     facts = await engine.describe()
     await engine.ensure_gateway_image(gateway_binary(facts.architecture))
     kept = await remove_copies(engine, place, only, changed=volumes)
     if left:
         raise LeftoverError(f"left over in Docker: {', '.join(left)}", hint="`devcluster down` tries again")
+    if not only and not kept:
+        place.note_docker(False)
     return kept
 
 

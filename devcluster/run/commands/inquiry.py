@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from devcluster.edge.agent.ssh import Keys, open_agent
@@ -13,10 +14,15 @@ from devcluster.errors import ConfigurationError
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import secret_file, secret_name
 from devcluster.rules.container.environment import local_environment
+from devcluster.rules.container.facts import PodFacts
 from devcluster.rules.container.image_environment import SAME_IMAGE, ImageEnvironment
 from devcluster.rules.container.ports import PortKey, declared_ports
+from devcluster.rules.container.tunnels import OpenTunnel
 from devcluster.run.cluster.observe import parse_settings
 from devcluster.run.cluster.record import Mark, holder_row, list_marks
+from devcluster.run.host.socket import AbsentError, EndedError, ask
+from devcluster.run.place import place_of
+from devcluster.run.report import silent
 from devcluster.run.request import Request
 
 Json = dict[str, Any]
@@ -82,6 +88,8 @@ async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], 
             facts = await link.inspect()
         if raw:
             return facts.environment
+        if workload.run == "host":
+            return await _of_process(cluster, request, namespace, facts)
         services = tuple(
             item["metadata"]["name"] for item in (await cluster.list("service", namespace)).items
         )
@@ -90,13 +98,33 @@ async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], 
     return made.variables
 
 
+async def _of_process(
+    cluster: Cluster, request: Request, namespace: str, facts: PodFacts
+) -> tuple[tuple[str, str], ...]:
+    """As the host process has it, which knows the tunnels' ports; without one as the file says them."""
+    from devcluster.edge.docker.engine import open_docker
+    from devcluster.run.attach.process_side import process_environment
+    from devcluster.run.cluster.wanted import read_wanted
+
+    workload, project = request.wanted[0], request.project
+    assert project is not None
+    place = place_of(cluster.context, namespace, project.name, request.environ)
+    with contextlib.suppress(AbsentError, EndedError, ConfigurationError):
+        answer = await ask(place.socket, {"do": "environment", "workload": workload.key}, silent)
+        return tuple((name, value) for name, value in answer["variables"])
+    async with open_docker() as docker:
+        wanted = await read_wanted(cluster, docker, project, workload, namespace)
+    tunnels = tuple(OpenTunnel(it.host, it.port, it.local) for it in project.tunnels if it.local)
+    return process_environment(place, wanted, facts, tunnels).variables
+
+
 async def _image_environment(cluster: Cluster, request: Request, namespace: str) -> ImageEnvironment:
     """The variables of another image, from Docker; none if the pod's own image runs."""
     workload, project = request.wanted[0], request.project
     if workload.image is None or project is None:
         return SAME_IMAGE
-    from devcluster.edge.docker.engine import open_engine  # half of the time of `list`
+    from devcluster.edge.docker.engine import open_docker  # half of the time of `list`
     from devcluster.run.cluster.wanted import read_wanted
 
-    async with open_engine() as engine:
-        return (await read_wanted(cluster, engine, project, workload, namespace)).image_environment
+    async with open_docker() as docker:
+        return (await read_wanted(cluster, docker, project, workload, namespace)).image_environment

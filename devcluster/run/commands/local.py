@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from devcluster.config.model import Workload
 from devcluster.edge.docker.engine import ContainerInfo, Engine, open_engine
 from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import ConfigurationError
@@ -26,11 +27,12 @@ async def find_place(request: Request) -> Place:
 
 async def logs(request: Request, *, follow: bool, show: Show) -> None:
     """Of the named workloads, or else of all that have a container."""
+    wanted = _with_container(request)
     place = await find_place(request)
     async with open_engine() as engine:
         here = {item.key for item in await engine.list_project(place.id) if item.role == "workload"}
-        wanted = [it.key for it in request.wanted if it.key in here or request.only or not here]
-        containers = [await _container(engine, place, key) for key in wanted]
+        keys = [it.key for it in wanted if it.key in here or request.only or not here]
+        containers = [await _container(engine, place, key) for key in keys]
         await asyncio.gather(
             *(follow_container(engine, item.id, item.key, show, follow=follow) for item in containers)
         )
@@ -38,6 +40,7 @@ async def logs(request: Request, *, follow: bool, show: Show) -> None:
 
 async def run_command(request: Request, words: Sequence[str], *, terminal: bool) -> int:
     """CMD's own exit code."""
+    _with_container(request)
     place = await find_place(request)
     async with open_engine() as engine:
         container = await _container(engine, place, request.only[0])
@@ -49,6 +52,7 @@ async def run_command(request: Request, words: Sequence[str], *, terminal: bool)
 
 
 async def restart(request: Request, report: Report) -> dict[str, Any]:
+    _with_container(request)
     place = await find_place(request)
     try:
         return await ask(
@@ -60,6 +64,20 @@ async def restart(request: Request, report: Report) -> dict[str, Any]:
         raise ConfigurationError(
             f"{request.only[0]} is not attached", hint=f"`devcluster up {request.only[0]}` starts it"
         ) from error
+
+
+def _with_container(request: Request) -> tuple[Workload, ...]:
+    """Those that are meant and run in a container.  ConfigurationError where one is named that does not, or
+    where none does."""
+    there = tuple(workload for workload in request.wanted if workload.run == "container")
+    hosted = [workload.key for workload in request.wanted if workload.run == "host"]
+    if hosted and (request.only or not there):
+        verb = "runs as a process" if len(hosted) == 1 else "run as processes"
+        raise ConfigurationError(
+            f"{', '.join(hosted)} {verb} of this laptop (`run: host`), and not in a container",
+            hint="you start it, stop it and see its output where you run it",
+        )
+    return there
 
 
 async def _container(engine: Engine, place: Place, key: str) -> ContainerInfo:

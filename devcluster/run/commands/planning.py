@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from devcluster.config.codec import encode_project
-from devcluster.edge.docker.engine import open_engine
+from devcluster.config.model import Tunnel
+from devcluster.edge.docker.engine import open_docker
 from devcluster.edge.kube.cluster import Cluster, open_cluster
 from devcluster.plan.steps import PutBack, Step, plan_pulls, render_steps
 from devcluster.plan.up import plan_up
 from devcluster.rules.cluster.identity import parse_title
+from devcluster.rules.container.tunnels import LOOPBACK
 from devcluster.rules.outcome import Comparison, Decision, decide
+from devcluster.run.attach.tunnels import check_tunnels
 from devcluster.run.cluster.holders import own_holder
 from devcluster.run.cluster.laptop_ports import check_ports
 from devcluster.run.cluster.record import find_dropped
 from devcluster.run.cluster.wanted import Wanted, check_targets, read_wanted
+from devcluster.run.exports import Exports
 from devcluster.run.host.socket import AbsentError, ask
 from devcluster.run.place import Place, place_of
 from devcluster.run.report import silent
@@ -30,22 +35,32 @@ async def plan(request: Request) -> Json:
     """``{"text", "workloads": [{"name", "outcome", "steps", "warnings", "notes"}]}``; changes nothing."""
     project = request.project
     assert project is not None
-    async with open_cluster(request.context, timeout=request.timeout) as cluster, open_engine() as engine:
+    async with open_cluster(request.context, timeout=request.timeout) as cluster, open_docker() as docker:
         namespace = request.namespace or cluster.namespace
         place = place_of(cluster.context, namespace, project.name, request.environ)
         wanted = [
-            await read_wanted(cluster, engine, project, workload, namespace) for workload in request.wanted
+            await read_wanted(cluster, docker, project, workload, namespace) for workload in request.wanted
         ]
         check_targets(wanted, {})
-        await check_ports(engine, place.id, wanted, request.only)
+        await check_ports(docker, place.id, wanted, request.only)
         await check_folders(place, wanted)
+        Exports(place).check(it.workload.env_export for it in wanted if it.workload.env_export)
         attached = await _compare(place, request)
+        check_tunnels(await _not_ours(place, project.tunnels))
         put_back = [
             (name, row["title"]) for name, row in attached.items() if row["decision"]["work"] == "remove"
         ] + await _dropped(cluster, place, request, attached)
     planned = [_put_back(name, title) for name, title in put_back]
     planned += [_planned(it, attached.get(it.workload.key)) for it in wanted]
     return {"text": "\n".join(text for _, text in planned), "workloads": [row for row, _ in planned]}
+
+
+async def _not_ours(place: Place, tunnels: Sequence[Tunnel]) -> list[Tunnel]:
+    """Without those whose port the host process has itself."""
+    own: set[str] = set()
+    with contextlib.suppress(AbsentError):
+        own = {it["address"] for it in (await ask(place.socket, {"do": "status"}, silent))["tunnels"]}
+    return [tunnel for tunnel in tunnels if f"{LOOPBACK}:{tunnel.local}" not in own]
 
 
 async def _compare(place: Place, request: Request) -> dict[str, Json]:

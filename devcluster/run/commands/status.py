@@ -40,6 +40,7 @@ class _Host:
 
     rows: dict[str, Json]
     silence: str = ""
+    tunnels: tuple[Json, ...] = ()
 
 
 async def read_status(request: Request, *, verify: bool = False) -> Json:
@@ -93,7 +94,8 @@ async def _read(cluster: Cluster, request: Request, do: str) -> Json:
     if do == "verify":
         for row in rows:
             row.setdefault("routes", _unproven(row))
-    return {"name": name, "namespace": namespace, "context": cluster.context, "workloads": rows}
+    head = {"name": name, "namespace": namespace, "context": cluster.context}
+    return head | {"workloads": rows, "tunnels": list(host.tunnels)}
 
 
 async def _ask_host(place: Place, do: str) -> _Host:
@@ -101,12 +103,12 @@ async def _ask_host(place: Place, do: str) -> _Host:
         async with asyncio.timeout(_PATIENCE["ping"]):
             await ask(place.socket, {"do": "ping"}, silent)
         async with asyncio.timeout(_PATIENCE[do]):
-            rows = (await ask(place.socket, {"do": do}, silent))["workloads"]
+            answer = await ask(place.socket, {"do": do}, silent)
     except (AbsentError, EndedError):
         return _Host({}, "the host process is no longer running")
     except TimeoutError:
         return _Host({}, "the host process does not answer")
-    return _Host({row["name"]: row for row in rows})
+    return _Host({row["name"]: row for row in answer["workloads"]}, tunnels=tuple(answer["tunnels"]))
 
 
 def truly(row: Json, marks: Mapping[WorkloadRef, Mark], namespace: str) -> Json:

@@ -14,7 +14,7 @@ from typing import Any
 
 from devcluster.config.codec import encode_project
 from devcluster.edge.background import running
-from devcluster.edge.docker.engine import open_engine
+from devcluster.edge.docker.engine import open_docker
 from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import DevclusterError, FailedError, HeldError, LeftoverError, joined
 from devcluster.run.host.lock import TakenError
@@ -179,11 +179,11 @@ async def _follow(session: Session, stop: asyncio.Future[Any], log: Callable[[st
 
 @contextlib.asynccontextmanager
 async def open_site(place: Place, request: Request) -> AsyncIterator[Site]:
-    """Cluster and engine, both checked to be there; the project is ours from here on, or TakenError."""
+    """A cluster that is there; the project is ours from here on, or TakenError."""
     async with open_cluster(request.context, timeout=request.timeout) as cluster:
         await take(place)
-        async with open_engine() as engine:
-            yield Site(place, cluster, engine, read_secret(place))
+        async with open_docker() as docker:
+            yield Site(place, cluster, docker, read_secret(place))
 
 
 @contextlib.asynccontextmanager
@@ -242,8 +242,7 @@ async def _spawn(place: Place, interrupted: asyncio.Event) -> bool:
                 if await answers(place.socket):
                     return True
                 if process.poll() not in (None, TAKEN):  # another `up` was first: it will answer
-                    async with open_engine():  # what it could not reach is said here, not in its log
-                        raise FailedError(f"the host process ended at once; its log: {place.log}")
+                    raise FailedError(f"the host process ended at once; its log: {place.log}")
                 await asyncio.sleep(0.05)
     except TimeoutError as error:
         await _end(process)

@@ -15,6 +15,7 @@ from typing import Any
 
 from devcluster.config.model import Project
 from devcluster.edge.background import ended
+from devcluster.edge.docker.engine import Engine
 from devcluster.errors import (
     DevclusterError,
     FailedError,
@@ -116,7 +117,9 @@ class Holdings:
 
     async def sweep(self, project: Project) -> None:
         """Containers of what is neither in the file nor attached."""
-        engine, place = self._site.engine, self._site.place
+        if (engine := await self._engine()) is None:
+            return
+        place = self._site.place
         keys = {item.key for item in await engine.list_project(place.id)}
         keys -= {it.key for it in project.workloads} | self.attachments.keys()
         await engine.remove_project(place.id, sorted(keys), volumes=False)
@@ -187,7 +190,9 @@ class Holdings:
             await ended(task)  # a cancellation of ours must not look like its own
 
     async def _remove_containers(self, key: str) -> None:
-        if left := await self._site.engine.remove_project(self._site.place.id, (key,), volumes=False):
+        if (engine := await self._engine()) is None:
+            return
+        if left := await engine.remove_project(self._site.place.id, (key,), volumes=False):
             raise LeftoverError(
                 f"left over in Docker: {', '.join(left)}", hint="`devcluster down` tries again"
             )
@@ -197,5 +202,11 @@ class Holdings:
         return [f"left as it is, because somebody else changed it: {what}" for what in removed.kept]
 
     async def _remove_copies(self, key: str, turn: Turn) -> None:
-        for note in await remove_copies(self._site.engine, self._site.place, (key,)):
-            turn.say(key, note)
+        if (engine := await self._engine()) is not None:
+            for note in await remove_copies(engine, self._site.place, (key,)):
+                turn.say(key, note)
+
+    async def _engine(self) -> Engine | None:
+        """Where anything of the project may be; None where it never had any."""
+        docker = self._site.docker
+        return await docker.open() if self._site.place.uses_docker else await docker.find()

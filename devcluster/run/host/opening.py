@@ -12,7 +12,9 @@ from devcluster.run.attach.attachment import Attachment
 from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.cluster_side import KubernetesSide
 from devcluster.run.attach.container_side import ContainerSide
-from devcluster.run.attach.sides import GatewayKeys
+from devcluster.run.attach.process_side import ProcessSide
+from devcluster.run.attach.sides import GatewayKeys, LocalSide
+from devcluster.run.attach.tunnels import Tunnels
 from devcluster.run.cluster.holders import still_held
 from devcluster.run.cluster.install import Installed, install
 from devcluster.run.cluster.record import claim, find_mark
@@ -23,10 +25,11 @@ from devcluster.run.turn import Turn
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """*holder*: as whom this host process holds; *changes*: the session's."""
+    """*holder*: as whom this host process holds; *tunnels*, *changes*: the session's."""
 
     site: Site
     holder: Holder
+    tunnels: Tunnels
     changes: Changes
 
     async def install(
@@ -65,5 +68,9 @@ class Opening:
         port = wanted.project.agent.port
         side = KubernetesSide(cluster, wanted.object, record.epoch, port=port, keys=keys)
         entry = GatewayKeys(record.epoch, keys.laptop, keys.agent_public)
-        local = ContainerSide(self.site, wanted, entry, changes)
-        return Attachment(wanted, said, side, local, changes)
+        return Attachment(wanted, said, side, self._local_side(wanted, entry, changes), changes)
+
+    def _local_side(self, wanted: Wanted, entry: GatewayKeys, changes: Changes) -> LocalSide:
+        if wanted.workload.run == "host":
+            return ProcessSide(self.site, wanted, entry, self.tunnels, changes)
+        return ContainerSide(self.site, wanted, entry, changes)

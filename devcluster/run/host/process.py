@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from devcluster.config.codec import decode_project
-from devcluster.edge.docker.engine import open_engine
+from devcluster.edge.docker.engine import open_docker
 from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import DevclusterError, first_of
 from devcluster.run.host.lock import TakenError, hold
@@ -62,6 +62,10 @@ async def host(session: Session) -> AsyncIterator[None]:
                 return await session.down(tuple(request["only"]), turn)
             case "restart":
                 return await session.restart(request["workload"], turn)
+            case "environment":
+                return await session.environment(request["workload"], turn)
+            case "leash":
+                return await session.hold_while_asked(request["workload"], Turn.of(_LAST, to_log))
             case "status":
                 return session_status(session)
             case "verify":
@@ -69,10 +73,10 @@ async def host(session: Session) -> AsyncIterator[None]:
         raise AssertionError(request["do"])
 
     def may_break_off(request: Json) -> bool:
-        return bool(request["do"] == "apply")
+        return request["do"] in ("apply", "leash")
 
     def ends(request: Json) -> bool:
-        return request["do"] in ("apply", "leave", "down") and not session.live
+        return request["do"] in ("apply", "leash", "leave", "down") and not session.live
 
     async with serve(session.site.place.socket, answer, may_break_off=may_break_off, ends=ends):
         yield
@@ -94,8 +98,8 @@ async def take(place: Place) -> None:
 async def live(context: str, namespace: str, name: str) -> None:
     """The background host process."""
     place = place_of(context, namespace, name, os.environ)
-    async with open_cluster(context) as cluster, open_engine() as engine:
-        site = Site(place, cluster, engine, read_secret(place))
+    async with open_cluster(context) as cluster, open_docker() as docker:
+        site = Site(place, cluster, docker, read_secret(place))
         await take(place)
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):  # from now on there may be something to hand back

@@ -13,6 +13,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from devcluster.config.model import Project
+from devcluster.edge.lane.door import Door
 from devcluster.errors import (
     ConfigurationError,
     DevclusterError,
@@ -20,20 +21,23 @@ from devcluster.errors import (
     LeftoverError,
 )
 from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.rules.container.tunnels import OpenTunnel
 from devcluster.rules.outcome import Comparison, Decision, decide
 from devcluster.run.attach.attachment import Attachment
 from devcluster.run.attach.changes import Changes
+from devcluster.run.attach.tunnels import Tunnels
 from devcluster.run.cluster.holders import own_holder
 from devcluster.run.cluster.images import NOTHING, Obtained, obtain_images
 from devcluster.run.cluster.install import BusyError, Installed
 from devcluster.run.cluster.laptop_ports import check_ports
 from devcluster.run.cluster.permission import check_rights
 from devcluster.run.cluster.wanted import Wanted, check_targets, read_wanted
+from devcluster.run.exports import Exports
 from devcluster.run.host.attempt import Attempt
 from devcluster.run.host.holdings import Holdings
 from devcluster.run.host.opening import Opening
 from devcluster.run.host.results import half_way, rows_of
-from devcluster.run.site import Site
+from devcluster.run.site import Site, host_program
 from devcluster.run.turn import Turn
 from devcluster.run.volume.folders import check_folders
 
@@ -48,7 +52,9 @@ class Session:
         self.changes = Changes()
         self._holder = own_holder(site.place)
         self._holdings = Holdings(site, tasks)
-        self._opening = Opening(site, self._holder, self.changes)
+        self._tunnels = Tunnels(tasks, self._find_door)
+        self._order: tuple[str, ...] = ()  # of the workloads in the file
+        self._opening = Opening(site, self._holder, self._tunnels, self.changes)
         self._lock = asyncio.Lock()
         self.used = False  # whether anything was ever asked for
         self.ending = False  # what it holds is being handed back for good
@@ -64,9 +70,21 @@ class Session:
         truths = {key: item.truth for key, item in self.attachments.items()}
         return {key: truth.reason for key, truth in truths.items() if truth.state in ("failed", "held")}
 
+    @property
+    def tunnels(self) -> tuple[OpenTunnel, ...]:
+        """Those that stand."""
+        return self._tunnels.sight
+
+    def _find_door(self) -> Door | None:
+        """Of the first workload of the file that has one."""
+        held = sorted(self.attachments, key=lambda key: self._order.index(key) if key in self._order else -1)
+        doors = (self.attachments[key].local.door for key in held)
+        return next((door for door in doors if door is not None), None)
+
     def close(self) -> None:
         """Hold nothing any more; nothing is handed back."""
         self._holdings.close()
+        self._tunnels.close()
 
     @property
     def live(self) -> bool:
@@ -92,20 +110,25 @@ class Session:
             await self._check(project, wanted, only)
             self._warn(wanted, turn)
             needed = [(it.workload.key, it.images) for it in wanted]
-            obtained = await obtain_images(self.site.engine, needed, turn)
+            obtained = await obtain_images(self.site.docker, needed, turn)
             results = await self._let_go(project, only, turn)
             if obtained or results:  # a workload under another name, or a port of theirs, may be wanted anew
                 wanted = [await self.read(project, workload.key, obtained) for workload in chosen]
             results += await self._apply_all(wanted, turn, takeover=takeover, whole=whole)
-            return {"workloads": rows_of(results), "notes": []}
+            return {"workloads": rows_of(results), "notes": [f"tunnel {it}" for it in self.tunnels]}
 
     async def _check(self, project: Project, wanted: list[Wanted], only: tuple[str, ...]) -> None:
         """What can be known before anything changes."""
         check_targets(wanted, self._others(project, wanted, only))
-        await check_ports(self.site.engine, self.site.place.id, wanted, only)
+        await check_ports(self.site.docker, self.site.place.id, wanted, only)
         await check_folders(self.site.place, wanted)
         for item in wanted:
             await check_rights(self.site.cluster, item.install)
+        if any(item.workload.run == "host" for item in wanted):
+            host_program()
+        Exports(self.site.place).check(it.workload.env_export for it in wanted if it.workload.env_export)
+        self._order = tuple(workload.key for workload in project.workloads)
+        await self._tunnels.open(project.tunnels)
 
     def _warn(self, wanted: list[Wanted], turn: Turn) -> None:
         for item in wanted:
@@ -152,12 +175,36 @@ class Session:
     async def restart(self, key: str, turn: Turn) -> Json:
         """Stop and start the local side; connections wait meanwhile."""
         async with self._working():
-            attachment = self.attachments.get(key)
-            if attachment is None:
-                raise ConfigurationError(f"{key} is not attached", hint=f"`devcluster up {key}` starts it")
+            attachment = self._attached(key)
             async with self._holdings.or_put_back(attachment.wanted, turn, created=False):
                 await attachment.restart(turn)
             return {"workloads": [{"name": key, "outcome": "restarted", "detail": []}], "notes": []}
+
+    async def environment(self, key: str, turn: Turn) -> Json:
+        """``{"variables": [[name, value], …]}`` of what is attached; for the private socket alone."""
+        environment = await self._attached(key).environment(turn)
+        return {"variables": [list(pair) for pair in environment.variables]}
+
+    async def hold_while_asked(self, key: str, turn: Turn) -> Json:
+        """Until whoever asks goes away, then it is handed back; or until it has ended, and why."""
+        attachment = self._attached(key)
+
+        def over() -> bool:
+            gone = self.attachments.get(key) is not attachment
+            return gone or attachment.truth.state in ("failed", "held", "left")
+
+        try:
+            await self.changes.until(over)
+            return {"reason": attachment.truth.reason or "it was handed back"}
+        finally:
+            if self.attachments.get(key) is attachment:
+                await self.leave((key,), turn)
+
+    def _attached(self, key: str) -> Attachment:
+        attachment = self.attachments.get(key)
+        if attachment is None:
+            raise ConfigurationError(f"{key} is not attached", hint=f"`devcluster up {key}` starts it")
+        return attachment
 
     async def compare(self, project: Project, only: tuple[str, ...], turn: Turn) -> Json:
         """What another ``up`` would make of what is attached: ``{"workloads": [{"name", "title",
@@ -182,8 +229,7 @@ class Session:
             same_taking=current is None or current.is_taken_as(wanted),
         )
         if current is not None and seen.in_place:
-            absent = wanted.images.local.facts is None  # by an image that is not even here
-            seen = replace(seen, differs=absent or await current.differs(wanted, turn))
+            seen = replace(seen, differs=not wanted.images.here or await current.differs(wanted, turn))
         return decide(seen)
 
     @contextlib.asynccontextmanager
@@ -205,7 +251,7 @@ class Session:
         """The workload as the file and the cluster say now; *obtained*: what was pulled for it."""
         workload = next(item for item in project.workloads if item.key == key)
         site = self.site
-        return await read_wanted(site.cluster, site.engine, project, workload, site.place.namespace, obtained)
+        return await read_wanted(site.cluster, site.docker, project, workload, site.place.namespace, obtained)
 
     async def _apply_all(
         self, wanted: list[Wanted], turn: Turn, *, takeover: bool, whole: bool
@@ -249,7 +295,16 @@ class Session:
             current = await self._attach(wanted, current, turn, takeover=takeover)
         else:
             await self._edit(current, wanted, decision, turn, takeover=takeover)
-        return self._row(current, decision.outcome)
+        return self._row(current, decision.outcome, await self._tell_environment(current, turn))
+
+    async def _tell_environment(self, attachment: Attachment, turn: Turn) -> list[str]:
+        """What is to be said about it; and the file with it is written."""
+        workload = attachment.wanted.workload
+        if workload.run == "container" and workload.env_export is None:
+            return Exports(self.site.place).remove([workload.key])
+        environment = await attachment.environment(turn)
+        exported = Exports(self.site.place).write(workload.key, workload.env_export, environment)
+        return [*environment.notes, *exported]
 
     async def _edit(
         self, current: Attachment, wanted: Wanted, decision: Decision, turn: Turn, *, takeover: bool
@@ -292,12 +347,14 @@ class Session:
             installed = await self._opening.install(wanted, turn, takeover=takeover, begin=attempt.begin)
         return wanted, installed
 
-    def _row(self, attachment: Attachment, outcome: str) -> Json:
+    def _row(self, attachment: Attachment, outcome: str, notes: list[str]) -> Json:
         local = attachment.local.sight
         detail = [f"{attachment.wanted.title} is answered by {local.name}"]
         detail += [str(port) for port in local.ports]
+        detail += notes
         warnings = [asdict(caution) for caution in attachment.wanted.cautions]
-        return {"name": attachment.key, "outcome": outcome, "detail": detail, "warnings": warnings}
+        row = {"name": attachment.key, "outcome": outcome, "detail": detail, "warnings": warnings}
+        return row | ({"silent": list(local.silent)} if local.silent else {})
 
 
 def _just_ending() -> FailedError:

@@ -7,6 +7,7 @@ from typing import Any
 
 from devcluster.edge.docker.engine import PublishedPort
 from devcluster.rules.cluster.marks import render_time
+from devcluster.rules.container.tunnels import LOOPBACK
 from devcluster.rules.state import PodTruth, see_pod
 from devcluster.run.attach.attachment import Attachment
 from devcluster.run.host.session import Session
@@ -15,9 +16,10 @@ Json = dict[str, Any]
 
 
 def session_status(session: Session) -> Json:
-    """``{"workloads": [...]}`` of the host process."""
+    """``{"workloads": [...], "tunnels": [...]}`` of the host process."""
     rows = [_workload(session.attachments[key]) for key in sorted(session.attachments)]
-    return {"workloads": rows}
+    tunnels = [{"address": f"{LOOPBACK}:{it.local}", "to": f"{it.host}:{it.port}"} for it in session.tunnels]
+    return {"workloads": rows, "tunnels": tunnels}
 
 
 def _workload(attachment: Attachment) -> Json:

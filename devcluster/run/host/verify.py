@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from devcluster.config.model import Run
 from devcluster.edge.lines import RefusedError
 from devcluster.plan.proof import Behind, Trial, Try, Verdict, broken_everywhere, judge, plan_proofs
 from devcluster.rules.cluster.services import routes, unmoved
@@ -42,9 +43,10 @@ _HOPS = {
 
 @dataclass(frozen=True, slots=True)
 class _Asking:
-    """One asking of one workload.  ``refused``: why an agent does not look, by pod."""
+    """One asking of one workload.  ``refused``: why an agent does not look, by pod; ``run``: what serves."""
 
     key: str
+    run: Run
     refused: Mapping[str, str]
     senders: tuple[PodLink, ...]
 
@@ -129,7 +131,7 @@ async def _asking(session: Session, attachment: Attachment) -> AsyncIterator[_As
     ]
     refused = await _expect(own, key, _EXPECT)
     try:
-        yield _Asking(key, refused, (*others[:1], *own))
+        yield _Asking(key, attachment.wanted.workload.run, refused, (*others[:1], *own))
     finally:
         await _expect(own, key, 0)
 
@@ -158,7 +160,7 @@ async def _settle(plan: Trial | Verdict, asking: _Asking, names: Mapping[str, st
     if isinstance(plan, Verdict):
         return plan
     outcomes = await asyncio.gather(*(_prove(one, asking) for one in plan.tries))
-    return judge(plan, outcomes, names)
+    return judge(plan, outcomes, names, run=asking.run)
 
 
 async def _prove(one: Try, asking: _Asking) -> Json:

@@ -25,6 +25,7 @@ from devcluster.run.report import Progress, Report, silent
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
 from devcluster.run.volume.one_fill import FillResult, Rewriting
+from devcluster.run.volume.roots import note_mounts, target_below
 from devcluster.run.volume.single import SingleSource, find_single
 from devcluster.run.volume.volumes import (
     Lines,
@@ -68,7 +69,8 @@ class Filling:
         self._listed = tuple(
             _Copy(plan, label, self._target(plan, label))
             for plan, label in labelled(wanted.volumes)
-            if plan.mode == "copy" or (plan.mode == "empty" and plan.volume.kind != "memory")
+            if plan.mode == "copy"
+            or (plan.mode == "empty" and (self._hosted or plan.volume.kind != "memory"))
         )
         self._copies = self._listed  # as the last fill found them
         self._tokens: dict[str, Lines] = {}  # by label, as the pod had them last
@@ -82,6 +84,9 @@ class Filling:
     async def fill(self, link: AgentLink, turn: Turn) -> None:
         """Copy, or what changed since the last time; all volumes at once."""
         self._copies = await self._found(link)
+        if self._hosted:
+            below = ((it.plan.volume.mount_path, it.file) for it in self._copies if it.plan.path is None)
+            note_mounts(self._site.place, self._wanted.workload.key, below)
         await together(*(self._fill(copy, link, turn.report) for copy in self._copies), name="fill")
         self.source = link.address.pod
 
@@ -141,9 +146,16 @@ class Filling:
             for made in result.rewrites
         )
 
-    def _target(self, plan: VolumePlan, label: str) -> VolumeTarget | FolderTarget:
+    @property
+    def _hosted(self) -> bool:
+        """Whether a process has them, which mounts nothing."""
+        return self._wanted.workload.run == "host"
+
+    def _target(self, plan: VolumePlan, label: str) -> VolumeTarget | FolderTarget | FileTarget:
         if plan.path is not None:
             return FolderTarget(plan.path)
+        if self._hosted:
+            return target_below(self._site.place, self._wanted.workload.key, plan.volume.mount_path)
         return VolumeTarget(self._site.engine, self._site.place.id, self._wanted.workload.key, label)
 
     async def _found(self, link: AgentLink) -> tuple[_Copy, ...]:

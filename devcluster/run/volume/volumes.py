@@ -146,12 +146,14 @@ async def empty_volume(source: TreeSource, root: str, target: FillTarget) -> Non
         await target.apply((), _only(*(render_head(replace(entry, size=0)) for entry in pod.values())))
 
 
-async def describe_local_changes(target: FillTarget, previous: Path) -> tuple[str, ...]:
+async def describe_local_changes(
+    target: FillTarget, previous: Path, exclude: Sequence[str] = ()
+) -> tuple[str, ...]:
     """Names added, changed or removed in the copy since its last fill; () for a copy never filled."""
     manifest = await _known(target, previous)
     if manifest is None:
         return ()
-    local = parse_tree(await target.scan(()))
+    local = parse_tree(await target.scan(exclude))
     settle_pending(manifest, local, atomic=target.atomic)
     return tuple(sorted(local_changes(manifest.local, local) - manifest.pending.keys()))
 

@@ -30,7 +30,7 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    text = "name: shop\nworkloads:\n  web: {run: host, environment: {TOKEN: [very-secret]}}\n"
+    text = "name: shop\nworkloads:\n  web: {platform: any, environment: {TOKEN: [very-secret]}}\n"
     (tmp_path / "devcluster.yaml").write_text(text)
     return tmp_path
 
@@ -111,7 +111,7 @@ def test_logs_beside_a_document_are_not_part_of_it(capsys: pytest.CaptureFixture
 def test_what_is_later_is_named(folder: Path) -> None:
     done = run(folder, "plan")
     assert done.returncode == 2
-    assert done.stderr.startswith("devcluster.yaml:3:14: workloads.web.run: not built yet\n")
+    assert done.stderr.startswith("devcluster.yaml:3:19: workloads.web.platform: not built yet\n")
     assert "very-secret" not in done.stderr + done.stdout
     for word in ("diff", "init"):
         done = run(folder, word, "web")

@@ -20,6 +20,7 @@ from devcluster.config.model import (
     Publish,
     Rewrite,
     Target,
+    Tunnel,
     VolumeRule,
     Workload,
 )
@@ -178,23 +179,78 @@ def test_modes_and_ports_are_understood() -> None:
     assert w.port_map == ((8080, 3000), ("http", 3001))
 
 
-@pytest.mark.parametrize("key", ["tunnels: ['3306:db:3306']", "tunnels: {a: 1}", "tunnels:"])
-def test_project_keys_that_come_later(key: str) -> None:
-    assert "not built yet" in problems(f"{key}\nworkloads: {{w: }}")
+def test_tunnels_are_understood() -> None:
+    text = "tunnels: ['3306:db:3306', Redis.infra:6379, '0:db:80', '[fd00::1]:53']\nworkloads: {w: }"
+    assert read(text).tunnels == (
+        Tunnel("db", 3306, 3306),
+        Tunnel("redis.infra", 6379),
+        Tunnel("db", 80),
+        Tunnel("fd00::1", 53),
+    )
+
+
+@pytest.mark.parametrize(
+    ("tunnels", "told"),
+    [
+        ("{a: 1}", "tunnels: expected a list, got a map"),
+        ("['3306']", "tunnels[0]: expected [PORT:]HOST:PORT, got"),
+        ("['80:90']", "tunnels[0]: expected [PORT:]HOST:PORT, got"),
+        ("['db:70000']", "tunnels[0]: expected a port from 1 to 65535"),
+        ("['db:53/udp']", "tunnels[0]: expected a TCP port: UDP can't be tunnelled"),
+        ("['1:a:2', '1:b:2']", "tunnels[1]: tunnels[0] already uses port 1 of the laptop"),
+        ("['a:2', 'a:2']", "tunnels[1]: tunnels[0] is the same"),
+    ],
+)
+def test_wrong_tunnels(tunnels: str, told: str) -> None:
+    assert told in problems(f"tunnels: {tunnels}\nworkloads: {{w: }}")
+
+
+def test_a_process_is_understood() -> None:
+    settings = "run: host, port_map: {8080: 3000}, env: {export: ./w.json}, pod_command: /app"
+    w, v = read(f"workloads: {{w: {{{settings}}}, v: {{run: container, image: a}}}}").workloads
+    assert (w.run, v.run) == ("host", "container")
+    assert w.env_export == Path("/home/ann/My Shop/w.json")
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("image: a", "a process of the laptop has no container"),
+        ("command: a", "a process of the laptop has no container"),
+        ("cap_add: [A]", "a process of the laptop has no container"),
+        ("healthcheck: off", "a process is not asked whether it is well"),
+        ("mounts: ['./a:/b']", "a process sees the laptop's folders as they are"),
+        ("ports: ['53:53/udp']", "and only TCP does"),
+    ],
+)
+def test_keys_of_a_container_are_refused_for_a_process(key: str, why: str) -> None:
+    text = problems(f"workloads:\n  w: {{run: host, {key}}}")
+    name = key.partition(":")[0]
+    assert text.startswith(f"devcluster.yaml:2:18: workloads.w.{name}: goes with `run: container`: ")
+    assert why in text
+
+
+@pytest.mark.parametrize(
+    ("exports", "told"),
+    [
+        (("./a.txt",), "w0.env.export: expected a path that ends in .env, .json, .sh, .yaml or .yml"),
+        (("./.env",), "w0.env.export: devcluster reads this file itself: choose another name"),
+        (("./a.env", "a.env"), "w1.env.export: shares the file /home/ann/My Shop/a.env with"),
+    ],
+)
+def test_wrong_exports(exports: tuple[str, ...], told: str) -> None:
+    rows = "".join(f"  w{number}: {{env: {{export: {path}}}}}\n" for number, path in enumerate(exports))
+    assert told in problems(f"workloads:\n{rows}")
 
 
 @pytest.mark.parametrize(
     "setting",
     [
-        "run: host",
-        "run: container",
         "build: .",
         "build: {context: .}",
         "platform: linux/arm64",
         "env: {include: [A]}",
-        "env: {export: ./x}",
         "build:",
-        "run: process",
         "volumes: {a: {mode: overlay}}",
         "volumes: {a: {mode: read}}",
         "volumes: {a: {mode: write}}",

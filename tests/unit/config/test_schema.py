@@ -145,7 +145,8 @@ def test_schema_and_parser_take_and_refuse_the_same(key: str) -> None:
         "agent:",
         "network: {local: ['*.corp.example', 192.168.7.0/24, '::1', host.docker.internal]}",
         "network: {local: ['a b']}",
-        "tunnels: ['1:a:1']",
+        "tunnels: ['1:a:1', 'b.c:2']",
+        "tunnels: [a, '1:2']",
         "x-a: [{}]",
     ],
 )

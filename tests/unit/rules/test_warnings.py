@@ -63,9 +63,7 @@ def test_datagrams_reach_nobody() -> None:
     other = service("other", 53, app="other")
     other["spec"]["ports"] = [{"port": 53, "protocol": "UDP"}]
     (text,) = said(replace(around(), services=(dns, other)))
-    assert (
-        text == "datagrams: nobody will answer service/dns port 53/UDP: only TCP reaches the local container"
-    )
+    assert text == "datagrams: nobody will answer service/dns port 53/UDP: only TCP reaches the laptop"
 
 
 def test_a_port_of_datagrams_that_no_service_names_is_told_too() -> None:

@@ -20,6 +20,7 @@ from devcluster.edge.lines import RefusedError
 from devcluster.errors import FailedError
 from devcluster.plan.cluster import AgentPod
 from devcluster.plan.handover import plan_handover
+from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.run.attach.agent_link import Claim
 from devcluster.run.attach.attachment import Attachment
@@ -171,6 +172,9 @@ class ScriptedLocal:
 
     def differs(self, wanted: Wanted, facts: PodFacts) -> bool:
         return True
+
+    def environment(self, facts: PodFacts) -> LocalEnvironment:
+        return LocalEnvironment(facts.environment)
 
     async def open(self, facts: PodFacts, turn: Turn) -> None:
         self._did.append("laptop open")

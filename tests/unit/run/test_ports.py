@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from devcluster.config.model import Publish
-from devcluster.edge.docker.engine import Engine
+from devcluster.edge.docker.engine import Docker
 from devcluster.errors import ConfigurationError
 from devcluster.run.cluster.laptop_ports import check_ports
 from devcluster.run.cluster.wanted import Wanted
@@ -18,6 +18,11 @@ ALL = "0.0.0.0"  # noqa: S104 - written, not bound
 
 class _Asked(Exception):  # noqa: N818 - no error: the engine is asked once no two meet
     pass
+
+
+class _Docker:
+    async def open(self) -> _Engine:
+        return _Engine()
 
 
 class _Engine:
@@ -30,7 +35,7 @@ async def check(*ports: Publish) -> None:
         SimpleNamespace(workload=SimpleNamespace(key=key), publishes=(it,))
         for key, it in zip("ab", ports, strict=True)
     ]
-    await check_ports(cast(Engine, _Engine()), "shop", cast(list[Wanted], wanted))
+    await check_ports(cast(Docker, _Docker()), "shop", cast(list[Wanted], wanted))
 
 
 @pytest.mark.parametrize(

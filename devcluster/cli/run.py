@@ -1,0 +1,66 @@
+"""``run``: a command of the laptop in a workload's place."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from devcluster.cli.options import Options, common, pass_options
+from devcluster.cli.render import Printer
+from devcluster.cli.request import read_request
+
+if TYPE_CHECKING:
+    from devcluster.config.model import Mode
+    from devcluster.rules.container.local_ports import PortWish
+
+
+def _wish(text: str) -> PortWish:
+    from devcluster.rules.container.local_ports import parse_port_wish
+
+    try:
+        return parse_port_wish(text)
+    except ValueError as error:
+        raise click.UsageError(f"--port {text}: {error}") from error
+
+
+@click.command(options_metavar="", context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--mode",
+    type=click.Choice(["replace", "intercept", "ingest"]),
+    help="What happens to the original; default: the file's, else intercept.",
+)
+@click.option(
+    "--port",
+    "ports",
+    multiple=True,
+    metavar="[LOCAL:]PORT",
+    help="The laptop's port for what Services lead to; of several ports PORT says which.",
+)
+@click.option("--takeover", is_flag=True, help="Take a workload that somebody else holds.")
+@common
+@click.argument("workload")
+@click.argument("words", nargs=-1, required=True, metavar="-- CMD...", type=click.UNPROCESSED)
+@pass_options
+def run(
+    options: Options,
+    mode: str | None,
+    ports: tuple[str, ...],
+    takeover: bool,
+    workload: str,
+    words: tuple[str, ...],
+) -> int:
+    """Run CMD on this laptop in the place of WORKLOAD, with its environment and its traffic; then leave.
+
+    WORKLOAD is a name in the file, or a workload of the cluster: hello, deployment/hello.  What is behind
+    -- belongs to CMD.  The exit code is CMD's.
+    """
+    from devcluster.run.commands.run import Command
+    from devcluster.run.commands.run import run as run_command
+
+    options.streams = True
+    chosen = cast("Mode | None", mode)
+    command = Command(workload, words, chosen, tuple(map(_wish, ports)))
+    request = read_request(options, file_needed=False)
+    return asyncio.run(run_command(request, command, Printer(options).progress, takeover=takeover))

@@ -1,0 +1,79 @@
+"""The laptop's end of the lanes as a plain process (`run: host`): ``devcluster-gateway host``.
+
+Its settings hold keys, so they go in by its stdin: a command line can be read by everybody.  It ends at the
+end of that stdin: also where this process is killed, nothing of it lives on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+
+from devcluster.edge.lane.door import Door
+from devcluster.edge.lines import Json
+from devcluster.errors import FailedError
+
+_PATIENCE = 15.0  # seconds until it must listen
+_GRACE = 5.0  # seconds to end by itself
+
+
+class Program:
+    """One that runs.  ``door``: where it lets us in."""
+
+    def __init__(self, process: Process, door: Door) -> None:
+        self.door = door
+        self._process = process
+
+    async def until_end(self) -> int:
+        """Its exit code, once it has ended."""
+        return await self._process.wait()
+
+    async def close(self) -> None:
+        """It has ended afterwards."""
+        await _end(self._process)
+
+
+async def start_program(binary: Path, settings: Json, log: Path) -> Program:
+    """*settings*: all but the token (docs/architecture.md); *log*: where its complaints go.  FailedError
+    where it does not start."""
+    token = secrets.token_hex(32)
+    with log.open("ab") as complaints:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                binary,
+                "host",
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=complaints,
+                start_new_session=True,  # ^C in a terminal is for us, who still need it
+            )
+        except OSError as error:
+            raise FailedError(f"{binary} can't be started: {error.strerror}") from error
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(json.dumps(settings | {"token": token}).encode() + b"\n")
+        async with asyncio.timeout(_PATIENCE):
+            told = await process.stdout.readline()
+        return Program(process, Door(json.loads(told)["door"], token))
+    except (TimeoutError, ValueError) as error:
+        await _end(process)
+        raise FailedError(f"the laptop's end of the lanes did not start; its log: {log}") from error
+    except BaseException:
+        await _end(process)
+        raise
+
+
+async def _end(process: Process) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_GRACE):
+            await process.wait()
+            return
+    process.kill()
+    await process.wait()

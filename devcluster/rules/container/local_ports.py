@@ -1,0 +1,91 @@
+"""``run --port [LOCAL:]PORT``: which port of the pod comes to which port of the laptop.
+
+The rule in one sentence: a number alone is the laptop's, and what Services lead to comes to it; where they
+lead to several ports, PORT says which: the pod's, by number or name, or a Service's that leads to it.
+
+The naive way, to take a single number for the Service's, asks for 80 of everybody whose server listens on
+8080; to take it for the pod's asks what nobody knows by heart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from devcluster.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class PortWish:
+    """``port`` '': the only one."""
+
+    local: int
+    port: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.local}:{self.port}" if self.port else str(self.local)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A port of a Service, by number and name, that leads to the pod's ``port``."""
+
+    service: str
+    number: int
+    name: str
+    port: int
+
+
+def parse_port_wish(text: str) -> PortWish:
+    """ValueError for what is neither LOCAL nor LOCAL:PORT."""
+    found = re.fullmatch(r"([0-9]{1,5})(?::([a-z0-9-]{1,63}))?", text, re.ASCII)
+    if found is None or not 1 <= int(found[1]) <= 65535:
+        raise ValueError("expected [LOCAL:]PORT")
+    return PortWish(int(found[1]), found[2] or "")
+
+
+def choose_ports(
+    wishes: Sequence[PortWish], ways: Sequence[Way], names: Mapping[str, int]
+) -> tuple[tuple[int, int], ...]:
+    """Port of the pod and of the laptop; *names*: of the pod's own ports.  ConfigurationError where a wish
+    means none, or several."""
+    chosen: dict[int, int] = {}
+    for wish in wishes:
+        port = _choose(wish, ways, names)
+        if port in chosen:
+            raise ConfigurationError(f"--port {wish}: port {port} of the pod comes to {chosen[port]} already")
+        chosen[port] = wish.local
+    return tuple(chosen.items())
+
+
+def _choose(wish: PortWish, ways: Sequence[Way], names: Mapping[str, int]) -> int:
+    led = {way.port for way in ways}
+    if not wish.port:
+        found = led if len(led) == 1 else _meant(str(wish.local), ways, names)
+    else:
+        found = _meant(wish.port, ways, names)
+    if len(found) == 1:
+        return next(iter(found))
+    said = f"port {wish.port or wish.local} may be {_listed(found)}" if found else "there is no such port"
+    raise ConfigurationError(f"--port {wish}: {said}", hint=_choices(wish.local, ways))
+
+
+def _meant(text: str, ways: Sequence[Way], names: Mapping[str, int]) -> set[int]:
+    """The pod's own number or name comes first; both of them are all that a pod knows."""
+    own = {way.port for way in ways if str(way.port) == text} | {
+        port for name, port in names.items() if name == text or str(port) == text
+    }
+    return own or {way.port for way in ways if text in (str(way.number), way.name)}
+
+
+def _listed(ports: set[int]) -> str:
+    return " or ".join(str(port) for port in sorted(ports))
+
+
+def _choices(local: int, ways: Sequence[Way]) -> str:
+    lines = sorted({(way.port, way.service, way.number) for way in ways})
+    return "\n".join(
+        f"`--port {local}:{port}` is what service/{service} leads to from its port {number}"
+        for port, service, number in lines
+    )

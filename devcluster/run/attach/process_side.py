@@ -1,0 +1,221 @@
+"""What serves on the laptop, as a process that its user starts: nothing here starts, stops or asks it.
+
+So this side is a way and some folders: the lanes' end, which leads to 127.0.0.1, and the pod's volumes below
+one folder.  The end is a program of its own (``edge.lane.program``); one that died is started anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from devcluster.edge.agent.ssh import AgentLink
+from devcluster.edge.docker.engine import PublishedPort
+from devcluster.edge.lane.door import Door
+from devcluster.edge.lane.program import Program, start_program
+from devcluster.edge.lines import Json
+from devcluster.errors import FailedError
+from devcluster.rules.container.environment import LocalEnvironment
+from devcluster.rules.container.facts import Listener, PodFacts
+from devcluster.rules.container.laptop import Surroundings, laptop_environment, service_sights
+from devcluster.rules.container.ports import PortKey
+from devcluster.rules.container.tunnels import LOOPBACK, OpenTunnel
+from devcluster.run.attach.changes import Changes
+from devcluster.run.attach.gateway_settings import cluster_domains
+from devcluster.run.attach.gateway_talk import GatewayTalk
+from devcluster.run.attach.sides import GatewayKeys, LocalSight
+from devcluster.run.attach.tunnels import Tunnels
+from devcluster.run.cluster.wanted import Wanted
+from devcluster.run.place import Place
+from devcluster.run.site import Site, host_program
+from devcluster.run.turn import Turn
+from devcluster.run.volume.filling import Filling
+from devcluster.run.volume.roots import mounts_below, root_of
+
+_AGAIN = 1.0  # seconds before a program that ended is started anew
+_log = logging.getLogger("devcluster.host")
+
+
+class ProcessSide:
+    """A ``LocalSide``."""
+
+    def __init__(
+        self, site: Site, wanted: Wanted, entry: GatewayKeys, tunnels: Tunnels, changes: Changes
+    ) -> None:
+        self._site = site
+        self._wanted = wanted
+        self._entry = entry
+        self._tunnels = tunnels
+        self._changes = changes
+        self._talk = GatewayTalk(wanted.workload.key, changes)
+        self._program: Program | None = None
+        self._making = asyncio.Lock()
+        self._filling = Filling(site, wanted)
+        self._filled = asyncio.Lock()
+        self._environment: LocalEnvironment | None = None  # as it was when the side was opened
+
+    @property
+    def sight(self) -> LocalSight:
+        made = self._environment.rewrites if self._environment is not None else ()
+        return LocalSight(
+            name=f"{LOOPBACK} of this laptop",
+            ports=tuple(_port(port, local) for port, local in served_ports(self._wanted).items()),
+            lanes=self._talk.lanes,
+            volumes=tuple(self._filling.status()),
+            rewrites=(*made, *self._filling.rewrites()),
+            source=self._filling.source,
+            tokens=self._filling.has_tokens,
+            silent=tuple(_silence(it["port"], it["local"]) for it in self._talk.silent),
+        )
+
+    @property
+    def door(self) -> Door | None:
+        return self._talk.door
+
+    @property
+    def _key(self) -> str:
+        return self._wanted.workload.key
+
+    async def run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._talk.run(), name=f"gateway {self._key}")
+                tasks.create_task(self._keep_program(), name=f"program {self._key}")
+        finally:
+            await self._close()
+
+    async def check(self, wanted: Wanted, agent: AgentLink) -> None:
+        if wanted is self._wanted:
+            await self._filling.check(agent)
+        elif self._filling.differs(wanted):
+            await Filling(self._site, wanted).check(agent)
+
+    def differs(self, wanted: Wanted, facts: PodFacts) -> bool:
+        return (
+            served_ports(wanted) != served_ports(self._wanted)
+            or self._made_environment(wanted, facts) != self._environment
+            or self._filling.differs(wanted)
+        )
+
+    def environment(self, facts: PodFacts) -> LocalEnvironment:
+        return self._made_environment(self._wanted, facts)
+
+    async def open(self, facts: PodFacts, turn: Turn) -> None:
+        self._environment = self._made_environment(self._wanted, facts)
+        await self._open()
+
+    async def fill(self, agent: AgentLink, turn: Turn) -> None:
+        async with self._filled:
+            await self._filling.fill(agent, turn)
+
+    async def refresh(self, agent: AgentLink) -> None:
+        async with self._filled:
+            await self._filling.refresh(agent)
+
+    async def start(self, facts: PodFacts, turn: Turn) -> None:
+        raise AssertionError("its user starts it")
+
+    async def restart(self, turn: Turn) -> None:
+        raise AssertionError("its user starts it")
+
+    async def replace(self, wanted: Wanted, facts: PodFacts, turn: Turn) -> None:
+        former, self._wanted = self._wanted, wanted
+        self._filling = Filling(self._site, wanted)
+        self._environment = self._made_environment(wanted, facts)
+        if served_ports(wanted) != served_ports(former):
+            await self._open()
+
+    async def stop(self) -> None:
+        async with self._filled:
+            await self._close()
+
+    async def recover(self, turn: Turn) -> None:
+        raise AssertionError("no engine goes away")
+
+    def lead(self, pod: str, neighbours: tuple[Listener, ...]) -> None:
+        """What is at the pod's localhost is at the laptop's by a tunnel only: its ports are everybody's."""
+        self._talk.lead(pod, ())
+
+    def _made_environment(self, wanted: Wanted, facts: PodFacts) -> LocalEnvironment:
+        return process_environment(self._site.place, wanted, facts, self._tunnels.sight)
+
+    async def _open(self) -> None:
+        async with self._making:
+            await self._end_program()
+            self._program = await start_program(host_program(), self._settings(), self._site.place.log)
+            self._set_door(self._program.door)
+
+    async def _close(self) -> None:
+        async with self._making:
+            await self._end_program()
+
+    async def _end_program(self) -> None:
+        program, self._program = self._program, None
+        self._set_door(None)
+        if program is not None:
+            await program.close()
+
+    def _set_door(self, door: Door | None) -> None:
+        self._talk.door = door
+        self._changes.notify()
+
+    def _settings(self) -> Json:
+        return {
+            "key": self._entry.key.decode(),
+            "agent": self._entry.agent,
+            "epoch": self._entry.epoch,
+            "ports": {str(port): local for port, local in served_ports(self._wanted).items()},
+        }
+
+    async def _keep_program(self) -> None:
+        while True:
+            await self._changes.until(lambda: self._program is not None)
+            program = self._program
+            assert program is not None
+            code = await program.until_end()
+            if self._program is not program:  # it was we who ended it
+                continue
+            _log.warning("%s: the laptop's end of the lanes ended (%s); starting it anew", self._key, code)
+            self._set_door(None)
+            await asyncio.sleep(_AGAIN)
+            if self._program is program:
+                await self._again()
+
+    async def _again(self) -> None:
+        try:
+            await self._open()
+        except FailedError as error:
+            _log.error("%s: %s", self._key, error)
+            await asyncio.sleep(_AGAIN)
+
+
+def process_environment(
+    place: Place, wanted: Wanted, facts: PodFacts, tunnels: tuple[OpenTunnel, ...]
+) -> LocalEnvironment:
+    """What a process has in the place of *wanted*'s pod."""
+    around = Surroundings(
+        service_sights(wanted.install.observed.services),
+        wanted.ref.namespace,
+        cluster_domains(facts.resolv_conf),
+        tunnels,
+        root_of(place, wanted.workload.key),
+        mounts_below(wanted),
+    )
+    return laptop_environment(facts.environment, wanted.workload, around)
+
+
+def served_ports(wanted: Wanted) -> dict[int, int]:
+    """The pod's ports whose connections come to the laptop, and the laptop's; {} where none do."""
+    if wanted.workload.mode == "ingest":
+        return {}
+    direct = wanted.workload.take == "direct"
+    led = [item.port.number for item in wanted.install.fronts if direct or item.front is not None]
+    return {port: wanted.port_map.get(port, port) for port in led}
+
+
+def _silence(port: int, local: int) -> str:
+    return f"nobody listens on {LOOPBACK}:{local} (pod port {port})"
+
+
+def _port(port: int, local: int) -> PublishedPort:
+    return PublishedPort(PortKey(port), LOOPBACK, local)

@@ -1,0 +1,249 @@
+"""``run``: a command on the laptop in a workload's place, for as long as it runs.
+
+The host process is the one that ``up -d`` starts: several of these commands may share it, each with a
+workload of its own.  It is held on a leash: a connection to it stays open while the command runs, and where
+that breaks, because this process was killed, the workload is handed back at once.
+
+The naive way, to be the host process oneself, takes the workloads of a second command along.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from devcluster.config.load import normalise_name
+from devcluster.config.model import Healthcheck, Mode, Project, Runtime, Target, Workload
+from devcluster.config.read.forms import parse_target
+from devcluster.edge.background import running
+from devcluster.edge.docker.engine import open_docker
+from devcluster.edge.kube.cluster import open_cluster
+from devcluster.errors import ConfigurationError, DevclusterError
+from devcluster.rules.cluster.services import routes, unmoved
+from devcluster.rules.container.local_ports import PortWish, Way, choose_ports
+from devcluster.rules.container.ports import declared_names
+from devcluster.run.cluster.wanted import Wanted, read_wanted
+from devcluster.run.commands.local import find_place
+from devcluster.run.commands.up import INTERRUPTED, up_detached
+from devcluster.run.host.socket import AbsentError, BrokenOffError, EndedError, ask
+from devcluster.run.place import Place
+from devcluster.run.report import Progress, Report, silent
+from devcluster.run.request import Request
+
+Json = dict[str, Any]
+_PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+_TYPED = (signal.SIGINT, signal.SIGQUIT)  # a terminal sends them to the command as well
+_LEAVE = 60.0  # seconds in any case
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """*words* in the place of *workload*, a name in the file or a target; *mode* None: the file's."""
+
+    workload: str
+    words: tuple[str, ...]
+    mode: Mode | None = None
+    ports: tuple[PortWish, ...] = ()
+
+
+async def run(request: Request, command: Command, report: Report, *, takeover: bool) -> int:
+    """The command's exit code; 128 and the signal's number where one ended it."""
+    project, key = project_of(request.project, command)
+    request = replace(request, project=project, only=(key,))
+    _check(request, command)
+    request = await _with_ports(request, command)
+    place = await find_place(request)
+    answer = await up_detached(request, takeover=takeover, report=report)
+    if answer is None:
+        return INTERRUPTED
+    _tell(answer, report)
+    ended = asyncio.Event()
+    try:
+        environment = await _environment(place, key, request.environ)
+        async with running(_hold(place, key, report, ended), name="leash"):
+            try:
+                return await _run(command.words, environment)
+            finally:
+                ended.set()
+                await _leave(place, key, request, report)
+    finally:
+        if not ended.is_set():
+            await _leave(place, key, request, report)
+
+
+def project_of(project: Project | None, command: Command) -> tuple[Project, str]:
+    """What is to be attached, and its key: the file's workload of that name or target, as a process; else one
+    that the file does not have."""
+    target = _target(command.workload)
+    written = project.workloads if project is not None else ()
+    known = next((it for it in written if it.key == command.workload), None) or next(
+        (it for it in written if _same(it.target, target)), None
+    )
+    if known is not None:
+        assert project is not None
+        made = _as_process(known, command.mode or known.mode)
+        others = tuple(made if it is known else it for it in written)
+        return replace(project, workloads=others), made.key
+    made = Workload(target.name, target, command.mode or "intercept", "host")
+    if project is None:
+        return Project(normalise_name(target.name), workloads=(made,)), made.key
+    return replace(project, workloads=(*written, made)), made.key
+
+
+def _target(word: str) -> Target:
+    try:
+        return parse_target(word)
+    except ValueError as error:
+        raise ConfigurationError(f"{word!r} is not a workload: {error}") from error
+
+
+def _same(one: Target, other: Target) -> bool:
+    kinds = {one.kind, other.kind} - {None}
+    return one.name == other.name and len(kinds) <= 1
+
+
+def _as_process(workload: Workload, mode: Mode) -> Workload:
+    """Without what only a container has."""
+    if mode == "intercept" and workload.take == "direct":
+        raise ConfigurationError(
+            f"workloads.{workload.key}: `take: direct` needs an original that is stopped",
+            hint="`--mode replace` stops it",
+        )
+    return replace(
+        workload,
+        run="host",
+        mode=mode,
+        services=workload.services if mode == "intercept" else None,
+        image=None,
+        ports=None,
+        mounts=(),
+        healthcheck=Healthcheck(),
+        runtime=Runtime(),
+    )
+
+
+def _check(request: Request, command: Command) -> None:
+    """ConfigurationError where there is no such command, before anything is changed."""
+    program = command.words[0]
+    if shutil.which(program, path=request.environ.get("PATH")) is None:
+        raise ConfigurationError(f"there is no command {program} on this laptop's PATH")
+
+
+async def _with_ports(request: Request, command: Command) -> Request:
+    """With `--port` as the file would say it."""
+    assert request.project is not None
+    workload = request.wanted[0]
+    if not command.ports and workload.mode != "intercept":
+        return request
+    async with (
+        open_cluster(request.context, timeout=request.timeout) as cluster,
+        open_docker() as docker,
+    ):
+        namespace = request.namespace or cluster.namespace
+        wanted = await read_wanted(cluster, docker, request.project, workload, namespace)
+    ways = ways_to(wanted)
+    if not ways and workload.mode == "intercept":
+        raise ConfigurationError(
+            f"no Service leads to {wanted.title}, so there is nothing to intercept",
+            hint="`kubectl expose` makes one; `--mode replace` takes over what calls its pods",
+        )
+    if not command.ports:
+        return request
+    made = replace(workload, port_map=choose_ports(command.ports, ways, declared_names(wanted.container)))
+    others = tuple(made if it is workload else it for it in request.project.workloads)
+    return replace(request, project=replace(request.project, workloads=others))
+
+
+def ways_to(wanted: Wanted) -> tuple[Way, ...]:
+    """The Service ports that lead to the workload, as they would stand without us."""
+    install, observed = wanted.install, wanted.install.observed
+    moves = (*install.moves, *(observed.originals.moves if observed.originals else ()))
+    services = [unmoved(service, moves) for service in observed.services]
+    named = {
+        (service["metadata"]["name"], port["port"]): port.get("name") or ""
+        for service in services
+        for port in service["spec"].get("ports") or []
+    }
+    found = routes(services, install.base, container=observed.container, others=observed.others)
+    return tuple(
+        Way(it.service, it.port.number, named[it.service, it.port.number], it.container_port.number)
+        for it in found
+        if it.port.led and (wanted.workload.mode != "intercept" or not it.left_alone)
+    )
+
+
+def _tell(answer: Json, report: Report) -> None:
+    for row in answer["workloads"]:
+        for line in row["detail"]:
+            report(Progress(row["name"], line))
+    for note in answer["notes"]:
+        report(Progress("", note))
+
+
+async def _environment(place: Place, key: str, laptop: Mapping[str, str]) -> dict[str, str]:
+    """The workload's over the laptop's."""
+    answer = await ask(place.socket, {"do": "environment", "workload": key}, silent)
+    return dict(laptop) | dict(answer["variables"])
+
+
+async def _hold(place: Place, key: str, report: Report, ended: asyncio.Event) -> None:
+    """Have it handed back when this process ends, however.  Where it ends before, it is said; the command
+    goes on."""
+    try:
+        answer = await ask(place.socket, {"do": "leash", "workload": key}, report)
+        why = answer["reason"]
+    except (DevclusterError, AbsentError, EndedError, BrokenOffError) as error:
+        why = str(error)
+    if not ended.is_set():
+        report(Progress(key, f"no traffic comes any more: {why}"))
+
+
+async def _run(words: Sequence[str], environment: Mapping[str, str]) -> int:
+    process = await asyncio.create_subprocess_exec(*words, env=environment)
+    async with _passed_on(process):
+        code = await process.wait()
+    return 128 - code if code < 0 else code
+
+
+@contextlib.asynccontextmanager
+async def _passed_on(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
+    """Signals are for the command."""
+    loop = asyncio.get_running_loop()
+
+    def pass_on(number: int) -> None:
+        if number not in _TYPED or not _is_typed():
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(number)
+
+    for number in (*_PASSED_ON, *_TYPED):
+        loop.add_signal_handler(number, pass_on, number)
+    try:
+        yield
+    finally:
+        for number in _PASSED_ON:
+            loop.remove_signal_handler(number)
+        for number in _TYPED:  # handing back goes on
+            loop.add_signal_handler(number, lambda: None)
+
+
+def _is_typed() -> bool:
+    """Whether the terminal's own ^C would reach the command by itself: we are in its foreground."""
+    with contextlib.suppress(OSError):
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            return os.tcgetpgrp(terminal) == os.getpgrp()
+        finally:
+            os.close(terminal)
+    return False
+
+
+async def _leave(place: Place, key: str, request: Request, report: Report) -> None:
+    seconds = request.deadline.at_least(_LEAVE).left()
+    with contextlib.suppress(AbsentError):
+        await ask(place.socket, {"do": "leave", "only": [key], "timeout": seconds}, report)

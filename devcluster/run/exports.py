@@ -1,0 +1,116 @@
+"""``env: export``: the environment as a file, for an editor or a program that is started by hand.
+
+Rules:
+- it is written beside its name, readable by nobody else, and renamed: a reader never sees half of it;
+- a file that did not come from here is never overwritten, and neither is one that was changed since;
+- what the format can't carry is left out and named;
+- `down` removes it if it is as it was written.  Of what was written a keyed digest is kept, since values of
+  the environment are secrets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+from devcluster.config.read.forms import EXPORTS
+from devcluster.errors import ConfigurationError
+from devcluster.rules.container.environment import LocalEnvironment
+from devcluster.rules.container.formats import can_carry, render_environment
+from devcluster.run.place import Place
+from devcluster.run.site import read_secret
+
+Json = dict[str, Any]
+
+
+class Exports:
+    """Those of one project."""
+
+    def __init__(self, place: Place) -> None:
+        self._file = place.state / "exports.json"
+        self._key = read_secret(place)
+        self._known: dict[str, Json] = {}
+        if self._file.exists():
+            self._known = json.loads(self._file.read_text())
+
+    def check(self, files: Iterable[Path]) -> None:
+        """ConfigurationError for one that did not come from here."""
+        for file in files:
+            if not os.access(file.parent, os.W_OK | os.X_OK):
+                raise ConfigurationError(f"env.export: {file.parent} is not a folder that you may write to")
+            if os.path.lexists(file) and str(file) not in self._known:
+                raise ConfigurationError(
+                    f"env.export: {file} is there already, and did not come from devcluster",
+                    hint="move it away, or choose another name",
+                )
+
+    def write(self, key: str, file: Path | None, environment: LocalEnvironment) -> list[str]:
+        """What is to be told.  *file* None: the workload *key* exports nothing (any more)."""
+        told = self.remove([key], but=file)
+        if file is None:
+            return told
+        form = EXPORTS[file.suffix]
+        pairs = [pair for pair in environment.variables if can_carry(form, *pair)]
+        left = sorted({name for name, _ in environment.variables} - {name for name, _ in pairs})
+        content = render_environment(pairs, form).encode("utf-8", "surrogateescape")
+        if left:
+            shown = ", ".join(name.encode("unicode_escape").decode() for name in left)
+            told.append(f"{file}: without {shown}, which the format {form} can't carry")
+        if self._is_changed(file):
+            return [*told, f"{file} was changed here, and is left as it is"]
+        self._known[str(file)] = {"workload": key, "digest": self._digest(content)}
+        self._save()  # before the file: one that is there is always known
+        try:
+            _write(file, content)
+        except OSError as error:
+            return [*told, f"{file} can't be written: {error.strerror}"]
+        return [*told, f"{len(pairs)} variables are in {file}"]
+
+    def remove(self, only: Collection[str] = (), *, but: Path | None = None) -> list[str]:
+        """Those of the workloads *only* (none: of all) that are as they were written; the others are told."""
+        told = []
+        for name, about in sorted(self._known.items()):
+            if (only and about["workload"] not in only) or name == str(but):
+                continue
+            if self._is_changed(Path(name)):
+                told.append(f"kept: {name} was changed here")
+            else:
+                Path(name).unlink(missing_ok=True)
+            del self._known[name]
+            self._save()
+        return told
+
+    def _is_changed(self, file: Path) -> bool:
+        try:
+            content = file.read_bytes()
+        except OSError:
+            return os.path.lexists(file)
+        about = self._known.get(str(file))
+        return about is None or not hmac.compare_digest(about["digest"], self._digest(content))
+
+    def _digest(self, content: bytes) -> str:
+        return hmac.new(self._key, content, hashlib.sha256).hexdigest()
+
+    def _save(self) -> None:
+        if self._known:
+            _write(self._file, json.dumps(self._known).encode())
+        else:
+            self._file.unlink(missing_ok=True)
+
+
+def _write(file: Path, content: bytes) -> None:
+    part = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as open_file:
+            open_file.write(content)
+        part.replace(file)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,90 @@
+"""The copies of a workload that runs as a process: at the pod's paths, below one folder of the state folder.
+
+A process has no mounts, so its program is told where they are: DEVCLUSTER_ROOT is that folder.  What has a
+`path:` of its own lies there instead.  Beside the folder stands the list of what is in it, by which `down`
+tells what was changed here from what came from the pod.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from devcluster.edge.agent.files import FolderTarget
+from devcluster.edge.agent.one_file import FileTarget
+from devcluster.rules.volume.volumes import nested_patterns
+from devcluster.run.cluster.wanted import Wanted
+from devcluster.run.place import Place, make_private
+from devcluster.run.volume.volumes import describe_local_changes, manifest_path
+
+
+def root_of(place: Place, key: str) -> Path:
+    """DEVCLUSTER_ROOT of the workload *key*."""
+    return _folder(place) / key / "root"
+
+
+def mounts_below(wanted: Wanted) -> tuple[str, ...]:
+    """The pod's paths of what lies there."""
+    return tuple(
+        plan.volume.mount_path for plan in wanted.volumes if plan.path is None and plan.mode != "off"
+    )
+
+
+def target_below(place: Place, key: str, mount: str, file: str = "") -> FolderTarget | FileTarget:
+    """Where the copy of *mount* lies; *file*: the name of the one file that it is, or ''."""
+    path = root_of(place, key) / mount.lstrip("/")
+    return FileTarget(path, file) if file else FolderTarget(path, private=True)
+
+
+def note_mounts(place: Place, key: str, mounts: Iterable[tuple[str, str]]) -> None:
+    """Remember what is filled there: the pod's path, and the file's name or ''."""
+    make_private(_folder(place) / key)
+    _list(place, key).write_text(json.dumps(sorted(mounts)))
+
+
+async def remove_roots(place: Place, only: Collection[str] = (), *, changed: bool = False) -> list[str]:
+    """Those of the workloads *only* (none: of all); *changed*: also what was changed here.  What is kept, in
+    words."""
+    kept = []
+    folder = _folder(place)
+    for key in sorted(path.name for path in folder.iterdir()) if folder.is_dir() else ():
+        if only and key not in only:
+            continue
+        mounts = _mounts(place, key)
+        changes = 0 if changed else await _count_changes(place, key, mounts)
+        if changes:
+            root = root_of(place, key)
+            kept.append(f"kept: folder {root} has {changes} changes made here; `down -v` removes it")
+            continue
+        for mount, file in mounts:
+            manifest_path(place, target_below(place, key, mount, file)).unlink(missing_ok=True)
+        await asyncio.to_thread(shutil.rmtree, folder / key)
+    return kept
+
+
+async def _count_changes(place: Place, key: str, mounts: list[tuple[str, str]]) -> int:
+    count = 0
+    paths = [mount for mount, _ in mounts]
+    for mount, file in mounts:
+        target = target_below(place, key, mount, file)
+        inner = nested_patterns(mount, paths)
+        count += len(await describe_local_changes(target, manifest_path(place, target), inner))
+    return count
+
+
+def _mounts(place: Place, key: str) -> list[tuple[str, str]]:
+    try:
+        return [(mount, file) for mount, file in json.loads(_list(place, key).read_text())]
+    except (FileNotFoundError, ValueError):  # a fill that was killed at its very beginning
+        return []
+
+
+def _list(place: Place, key: str) -> Path:
+    return _folder(place) / key / "mounts.json"
+
+
+def _folder(place: Place) -> Path:
+    return place.state / "mounts"

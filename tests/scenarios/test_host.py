@@ -1,0 +1,291 @@
+"""`run: host` and `devcluster run`: a process of this laptop takes the traffic, judged from the cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.laptops import host_process, host_processes
+from tests.scenarios.load import steady_load
+from tests.scenarios.world import World
+
+_LEASE = 5.0  # seconds
+_RATE = 15  # requests a second
+_SERVER = """
+import http.server, json, sys
+class Serve(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = json.dumps({"identity": sys.argv[2], "id": self.headers["X-Request-Id"]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Serve).serve_forever()
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.asynccontextmanager
+async def serving(port: int, identity: str) -> AsyncIterator[None]:
+    """A process of this laptop that listens on *port* of 127.0.0.1."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", _SERVER, str(port), identity)
+    try:
+        await until_listening(port)
+        yield
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def until_listening(port: int) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                return
+            await asyncio.sleep(0.05)
+
+
+async def deploy_hello(world: World) -> None:
+    """As `kubectl create deployment` and `kubectl expose --port=80 --target-port=8080` make it."""
+    spec = {"containers": [{"name": "app", "image": world.app}]}
+    template = {"metadata": {"labels": {"app": "hello"}}, "spec": spec}
+    rest = {"replicas": 1, "selector": {"matchLabels": {"app": "hello"}}, "template": template}
+    body = {"metadata": {"name": "hello", "labels": {"app": "hello"}}, "spec": rest}
+    await world.cluster.create("deployment", body, world.namespace, manager="kubectl-create")
+    port = {"port": 80, "protocol": "TCP", "targetPort": 8080}
+    service = {"metadata": {"name": "hello"}, "spec": {"selector": {"app": "hello"}, "ports": [port]}}
+    await world.cluster.create("service", service, world.namespace, manager="kubectl-expose")
+    await world.available("hello")
+
+
+async def restarts(world: World, name: str) -> list[int]:
+    pods = (await world.cluster.list("pod", world.namespace, selector=f"app={name}")).items
+    return [pod["status"]["containerStatuses"][0]["restartCount"] for pod in pods]
+
+
+async def test_the_first_model_case_in_one_line(world: World) -> None:
+    """No file; the laptop's folder is listed from another pod, and the pod runs on."""
+    await deploy_hello(world)
+    (world.folder / "devcluster.yaml").unlink()
+    (world.folder / "a-file-of-the-laptop").touch()
+    port = free_port()
+    words = ("run", "hello", "-n", world.namespace, "--port", str(port), "--")
+    process = await world.start(*words, sys.executable, "-m", "http.server", str(port))
+    await until_listening(port)
+    page = await world.ask("client", "get", "-url", "http://hello/")
+    assert "a-file-of-the-laptop" in page["body"]
+    (pod, *_) = (await world.cluster.list("pod", world.namespace, selector="app=hello")).items
+    own = await world.ask("client", "get", "-url", f"http://{pod['status']['podIP']}:8080/")
+    assert "a-file-of-the-laptop" not in own["body"]
+    assert await restarts(world, "hello") == [0]
+
+    process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(60):
+        out, err = await process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM, err.decode()
+    assert b"hello" not in out  # it is the command's
+    page = await world.ask("client", "get", "-url", "http://hello/")
+    assert "a-file-of-the-laptop" not in page["body"]
+    assert host_processes(world) == []
+    await world.devcluster("down", "-n", world.namespace)
+    assert await world.cluster_leftovers() == world.docker_leftovers() == []
+
+
+async def test_a_command_that_is_killed_is_handed_back_at_once(world: World) -> None:
+    """And a second command, of another workload, shares the host process and stays."""
+    await world.deploy()
+    await world.deploy("api")
+    world.write(
+        f"name: shop\nnamespace: {world.namespace}\nworkloads:\n  web: {{mode: intercept, port_map: "
+        f"{{http: {(web := free_port())}}}}}\n  api: {{mode: replace, image: nothing, port_map: "
+        f"{{http: {(api := free_port())}}}}}\n"
+    )
+    sleep = ("--", "sh", "-c", "exec sleep 90 >/dev/null 2>&1")  # the first outlives who is killed
+    async with serving(web, "mine"), serving(api, "mine"):
+        first = await world.start("run", "web", *sleep)
+        await world.until_state("attached")
+        second = await world.start("run", "api", *sleep)
+        await world.until_state("attached", "api")
+        assert await world.who(10) == {"mine": 10}
+        assert await world.who(10, "api") == {"mine": 10}
+        first.kill()
+        await first.wait()
+        await world.until_state("agent-installed")
+        assert await world.who(10) == {"original": 10}
+        assert await world.who(10, "api") == {"mine": 10}
+        second.terminate()
+        assert await second.wait() == 128 + signal.SIGTERM
+    assert await world.who(10, "api") == {"original": 10}
+    assert host_processes(world) == []
+    await world.devcluster("down")
+
+
+async def test_a_process_in_the_file_without_docker(world: World) -> None:
+    """`port_map`, a tunnel, the environment as a file, volumes below one folder; and no engine anywhere."""
+    world.environ |= {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
+    data = {"metadata": {"name": "settings"}, "data": {"mode": "fast"}}
+    await world.cluster.create("configmap", data, world.namespace)
+    await world.deploy("api")
+    env = [
+        {"name": "API_URL", "value": "http://api/path"},
+        {"name": "ECHO_HOST", "value": "api"},
+        {"name": "ECHO_PORT", "value": "7000"},
+        {"name": "LINES", "value": "two\nlines"},
+    ]
+    await world.deploy(
+        container={
+            "command": ["/app"],
+            "env": [{"name": "IDENTITY", "value": "original"}, *env],
+            "volumeMounts": [{"name": "settings", "mountPath": "/etc/settings"}],
+        },
+        pod={"volumes": [{"name": "settings", "configMap": {"name": "settings"}}]},
+    )
+    before = await world.template()
+    port, echo = free_port(), free_port()
+    others = f"echo: {free_port()}, reset: {free_port()}"  # on which nobody listens
+    world.write(
+        f"name: shop\nnamespace: {world.namespace}\ntunnels: ['api:80', '{echo}:api:7000']\nworkloads:\n"
+        f"  web: {{run: host, port_map: {{http: {port}, {others}}}, env: {{export: ./web.env}}}}\n"
+    )
+    doctor = (await world.devcluster("doctor", "-o", "json", code=None)).json["checks"]
+    assert [it["state"] for it in doctor if it["subject"] == "docker"] == ["ok"]
+    plan = (await world.devcluster("plan")).stdout
+    assert "the pod's way to this laptop" in plan
+    assert "container and wait" not in plan
+
+    done = await world.devcluster("up", "-d")
+    assert f"nobody listens on 127.0.0.1:{port} (pod port 8080)" in done.stdout
+    assert "ECHO_HOST is 127.0.0.1 now, and ECHO_PORT has the port of api, 7000" in done.stdout
+    assert "web.env: without LINES" in done.stdout
+    row = await world.status()
+    assert row["state"] == "attached"
+    assert f"nobody listens on 127.0.0.1:{port} (pod port 8080)" in row["reason"]
+    refused = await world.who(5)
+    assert sum(refused.values()) == 5
+    assert set(refused) & {"original", "mine"} == set()
+
+    async with serving(port, "mine"):
+        assert await world.who(20) == {"mine": 20}
+        row = await world.until_status(lambda it: str(port) not in it["reason"])
+        assert {"container": 8080, "protocol": "TCP", "host": port, "address": "127.0.0.1"} in row["ports"]
+        verify = (await world.devcluster("status", "--verify", code=1)).stdout
+        assert "web: service/web:80: proven" in verify
+        assert "web: service/web:7003: broken at the process" in verify
+        await _ask_by_tunnels(world, echo)
+        await _read_environment(world)
+        for words in (("exec", "web", "ls"), ("logs", "web"), ("restart", "web"), ("logs",)):
+            assert "`run: host`" in (await world.devcluster(*words, code=2)).stderr
+        await world.devcluster("leave")
+    assert await world.who(10) == {"original": 10}
+    await world.devcluster("down")
+    assert not (world.folder / "web.env").exists()
+    assert await world.template() == before
+    assert await world.cluster_leftovers() == []
+    left = [path.name for path in (world.folder / "state" / "devcluster" / world.project).iterdir()]
+    assert "mounts" not in left or not any((world.folder / "state" / "devcluster").glob("*/mounts/*"))
+
+
+async def _ask_by_tunnels(world: World, echo: int) -> None:
+    document = (await world.devcluster("status", "-o", "json")).json
+    tunnels = {it["to"]: it["address"] for it in document["tunnels"]}
+    assert tunnels["api:7000"] == f"127.0.0.1:{echo}"
+    host, _, port = tunnels["api:80"].partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET / HTTP/1.0\r\n\r\n")
+    assert b"original" in await reader.read()
+    writer.close()
+    reader, writer = await asyncio.open_connection("127.0.0.1", echo)  # it answers behind the end of a half
+    writer.write(b"x" * 100_000)
+    writer.write_eof()
+    assert await reader.read() == b"x" * 100_000
+    writer.close()
+
+
+async def _read_environment(world: World) -> None:
+    file = world.folder / "web.env"
+    assert file.stat().st_mode & 0o777 == 0o600
+    pairs = dict(line.split("=", 1) for line in file.read_text().splitlines())
+    tunnels = {
+        it["to"]: it["address"] for it in (await world.devcluster("status", "-o", "json")).json["tunnels"]
+    }
+    assert pairs["API_URL"] == f"http://{tunnels['api:80']}/path"
+    assert (pairs["ECHO_HOST"], pairs["ECHO_PORT"]) == ("127.0.0.1", "7000")
+    assert "PATH" not in pairs
+    root = Path(pairs["DEVCLUSTER_ROOT"])
+    assert "/etc/settings" in pairs["DEVCLUSTER_MOUNTS"].split(":")
+    assert (root / "etc/settings/mode").read_text() == "fast"
+    shown = (await world.devcluster("env", "web", "--format", "json")).json
+    assert shown.pop("LINES") == "two\nlines"
+    assert shown == pairs
+
+
+async def test_a_host_process_that_is_killed(world: World) -> None:
+    """Connections wait for the lease, then the original answers: none fails."""
+    await world.deploy()
+    port = free_port()
+    world.write(
+        f"name: shop\nnamespace: {world.namespace}\nagent: {{lease: {_LEASE:.0f}s}}\nworkloads:\n"
+        f"  web: {{run: host, mode: intercept, port_map: {{http: {port}}}}}\n"
+    )
+    async with serving(port, "mine"):
+        await world.devcluster("up", "-d")
+        assert await world.who(10) == {"mine": 10}
+        async with steady_load(world, rate=_RATE) as load:
+            await asyncio.sleep(2)
+            os.kill(host_process(world), signal.SIGKILL)
+            await world.until_who("original", guard=60)
+            row = await world.status()
+            assert row["state"] == "failed"
+            await world.devcluster("up", "-d")
+            assert await world.who(10) == {"mine": 10}
+    print(load)
+    assert load.errors == {}
+    assert load.unanswered == 0
+    assert await restarts(world, "web") == [0]
+    await world.devcluster("down")
+
+
+async def test_a_tunnel_with_a_container_and_a_port_that_is_taken(world: World) -> None:
+    await world.deploy()
+    await world.deploy("api")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        head = f"name: shop\nnamespace: {world.namespace}\n"
+        body = "workloads:\n  web: {environment: {IDENTITY: local}}\n"
+        world.write(f"{head}tunnels: ['{port}:api:80']\n{body}")
+        for words in (("plan",), ("up", "-d")):
+            done = await world.devcluster(*words, code=2)
+            assert f"port {port} of the laptop is taken" in done.stderr
+    assert await world.cluster_leftovers() == world.docker_leftovers() == []
+    done = await world.devcluster("up", "-d")
+    assert f"tunnel 127.0.0.1:{port} -> api:80" in done.stdout
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.0\r\n\r\n")
+    assert b"original" in await reader.read()
+    writer.close()
+    world.write(f"{head}tunnels: ['{port}:api:9']\n{body}")  # the same port, to where nobody listens
+    await world.devcluster("up", "-d")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"x")
+    with pytest.raises(ConnectionResetError):
+        await reader.read()
+    writer.close()
+    await world.devcluster("down")

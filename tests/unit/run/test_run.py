@@ -1,0 +1,95 @@
+"""`devcluster run`: what it attaches, and how its command is run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from devcluster.config.model import Mount, Project, Publish, Target, Workload
+from devcluster.errors import ConfigurationError
+from devcluster.run.commands import run as module
+from devcluster.run.commands.run import Command, project_of
+
+PORT = Publish(80, 80)
+FILE = Project(
+    "shop",
+    Path("/shop/devcluster.yaml"),
+    workloads=(
+        Workload(
+            "web", Target("front", "deployment"), image="a", ports=(Publish(80, 80),), port_map=((80, 1),)
+        ),
+        Workload("api", Target("api"), mounts=(Mount("/a", "/b"),)),
+    ),
+)
+
+
+def test_without_a_file_the_target_is_all() -> None:
+    project, key = project_of(None, Command("deployment/hello.x/app", ("true",)))
+    assert (project.name, key) == ("hellox", "hello.x")
+    assert project.workloads == (
+        Workload("hello.x", Target("hello.x", "deployment", "app"), "intercept", "host"),
+    )
+
+
+@pytest.mark.parametrize("word", ["web", "front", "deployment/front"])
+def test_the_files_settings_count_but_for_a_containers(word: str) -> None:
+    project, key = project_of(FILE, Command(word, ("true",)))
+    assert (project.name, key, len(project.workloads)) == ("shop", "web", 2)
+    web = project.workloads[0]
+    assert (web.run, web.mode, web.port_map) == ("host", "replace", ((80, 1),))
+    assert (web.image, web.ports) == (None, None)
+    api, _ = project_of(FILE, Command("api", ("true",), "ingest"))
+    assert (api.workloads[1].mode, api.workloads[1].mounts) == ("ingest", ())
+
+
+def test_what_the_file_does_not_have_is_added() -> None:
+    project, key = project_of(FILE, Command("statefulset/front", ("true",)))
+    assert key == "front"
+    assert project.workloads[:2] == FILE.workloads
+    assert project.workloads[2].mode == "intercept"
+
+
+def test_what_can_not_be() -> None:
+    with pytest.raises(ConfigurationError, match="'a b' is not a workload"):
+        project_of(None, Command("a b", ("true",)))
+    direct = replace(FILE, workloads=(Workload("web", Target("web"), take="direct"),))
+    with pytest.raises(ConfigurationError, match="needs an original that is stopped"):
+        project_of(direct, Command("web", ("true",), "intercept"))
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [("raise SystemExit(7)", 7), ("import os; os.kill(os.getpid(), 9)", 128 + 9)],
+)
+async def test_the_exit_code_is_the_commands(script: str, code: int) -> None:
+    assert await module._run((sys.executable, "-c", script), os.environ) == code
+
+
+async def test_signals_are_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal sends its own to the command as well: then they are not sent twice."""
+    script = f"""
+import pathlib, signal, sys
+seen = []
+for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, lambda number, _: seen.append(number))
+pathlib.Path({str(tmp_path / "up")!r}).touch()
+while len(seen) < 2:
+    signal.pause()
+print(seen)
+sys.exit(seen == [signal.SIGTERM, signal.SIGINT])
+"""
+    monkeypatch.setattr(module, "_is_typed", lambda: False)
+    running = asyncio.create_task(module._run((sys.executable, "-c", script), os.environ))
+    async with asyncio.timeout(30):
+        while not (tmp_path / "up").exists():
+            await asyncio.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0.2)  # two that wait at once come in the order of their numbers
+        os.kill(os.getpid(), signal.SIGINT)
+        assert await running == 1
