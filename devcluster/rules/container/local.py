@@ -23,7 +23,7 @@ from devcluster.rules.container.container import ContainerSpec, VolumeBind
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import PodFacts
 from devcluster.rules.container.health import healthcheck_source
-from devcluster.rules.container.ports import declared_ports
+from devcluster.rules.container.ports import PortKey, declared_ports
 from devcluster.rules.volume.volumes import PodVolume, covered_paths, pod_volumes, resolve_volumes
 
 Json = dict[str, Any]
@@ -167,9 +167,9 @@ def network_runtime(pod_spec: Json, workload: Workload) -> Runtime:
 
 
 def published_ports(container: Json, workload: Workload, port_map: Mapping[int, int]) -> tuple[Publish, ...]:
-    """Each TCP and UDP port of the pod's container under its own number, if that is free, and what the file
-    adds.  What is written for a port of the local container replaces the default; [] publishes
-    none."""
+    """Each TCP and UDP port of the pod's container, declared or in *port_map*, under its own number, if that
+    is free, and what the file adds.  What is written for a port of the local container replaces the default;
+    [] publishes none."""
     written = workload.ports
     if written == ():
         return ()
@@ -182,7 +182,7 @@ def published_ports(container: Json, workload: Workload, port_map: Mapping[int, 
             protocol=protocols[key.protocol],
             written=False,
         )
-        for key in declared_ports(container)
+        for key in dict.fromkeys((*declared_ports(container), *map(PortKey, port_map)))
         if key.protocol in protocols
     )
     return (*(written or ()), *(it for it in default if (it.container, it.protocol) not in said))

@@ -182,6 +182,7 @@ def test_a_mapped_port_is_published_under_the_pods_number() -> None:
     container = {"ports": [{"containerPort": 80}]}
     found = published_ports(container, Workload("w", Target("w")), {80: 3000})
     assert found == (Publish(3000, 80, written=False),)
+    assert published_ports({}, Workload("w", Target("w")), {80: 3000}) == found  # nobody declared it
     written = Workload("w", Target("w"), ports=(Publish(3000, 9000),))
     assert published_ports(container, written, {80: 3000}) == (Publish(3000, 9000),)
 
