@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import fcntl
 import os
 import secrets
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +53,14 @@ def find_binary() -> AgentBinary:
 
 
 def load_images(kubeconfig: Path, build: Path, versions: tuple[str, ...] = ("1", "2", "3")) -> None:
-    """Build the application in each version and give it to the cluster's node."""
+    """Build the application in each version and give it to the cluster's node; one worker of pytest's at a
+    time, since the engine's tags are everybody's."""
+    with (Path(tempfile.gettempdir()) / "devcluster-test-images.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _load_images(kubeconfig, build, versions)
+
+
+def _load_images(kubeconfig: Path, build: Path, versions: tuple[str, ...]) -> None:
     environ = os.environ | {"CGO_ENABLED": "0"}
     command = ["go", "build", "-trimpath", "-ldflags", "-s -w", "-o", str(build / "app"), "."]
     subprocess.run(command, cwd=APP, env=environ, check=True, timeout=300)

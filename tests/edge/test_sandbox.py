@@ -142,7 +142,7 @@ def test_ready_means_that_it_works(made: Sandbox, core: Any) -> None:
 def test_the_command_prints_the_export_and_changes_nothing_twice(made: Sandbox, routes: set[str]) -> None:
     done = _cli("up", "--name", ONE)
     assert (done.returncode, done.stdout) == (0, f"export KUBECONFIG={made.kubeconfig}\n"), done.stderr
-    assert "unchanged, Ready" in done.stderr
+    assert "unchanged, ready" in done.stderr
     assert _cli("kubeconfig", "--name", ONE).stdout == f"{made.kubeconfig}\n"
     assert _routes() == routes
 
