@@ -32,7 +32,8 @@ async def _restarts(world: World) -> list[int]:
 
 async def _by_address(world: World) -> str:
     """Who answers at a pod's own address."""
-    (pod, *_) = (await world.cluster.list("pod", world.namespace, selector="app=web")).items
+    pods = (await world.cluster.list("pod", world.namespace, selector="app=web")).items
+    pod = next(pod for pod in pods if "deletionTimestamp" not in pod["metadata"])
     url = f"http://{pod['status']['podIP']}:8080/"
     (identity,) = (await world.ask("client", "http", "-n", "1", "-url", url))["identity"]
     return str(identity)

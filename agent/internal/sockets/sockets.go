@@ -22,6 +22,7 @@ import (
 	"bufio"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"net/netip"
@@ -46,12 +47,27 @@ const (
 // Table remembers whose the sockets are that it has seen. It is safe for
 // concurrent use.
 type Table struct {
+	given portRange
+
 	mu    sync.Mutex
 	known map[string]Owner // by inode
 }
 
 // New knows no socket yet.
-func New() *Table { return &Table{known: map[string]Owner{}} }
+func New() *Table { return &Table{given: readRange(), known: map[string]Owner{}} }
+
+// portRange is the ports that the kernel gives to who asks for any.
+type portRange struct{ first, last uint16 }
+
+func (r portRange) has(port uint16) bool { return r.first <= port && port <= r.last }
+
+func readRange() portRange {
+	given := portRange{32768, 60999} // the kernel's default
+	if text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range"); err == nil {
+		_, _ = fmt.Sscan(string(text), &given.first, &given.last)
+	}
+	return given
+}
 
 // Found is who listens where, each list sorted, without duplicates. Datagrams are
 // the neighbours' UDP.
@@ -59,7 +75,7 @@ type Found struct{ Child, Neighbours, Unsure, Datagrams []netip.AddrPort }
 
 // Look tells who listens now. family gives the application's processes.
 func (t *Table) Look(family func() []int) (Found, error) {
-	listening, err := read()
+	listening, err := t.read()
 	if err != nil {
 		return Found{}, err
 	}
@@ -147,10 +163,10 @@ type place struct {
 }
 
 // read gives the place of each socket that listens, by inode.
-func read() (map[string]place, error) {
+func (t *Table) read() (map[string]place, error) {
 	found := map[string]place{}
 	for _, name := range []string{"tcp", "tcp6", "udp", "udp6"} {
-		err := readTable("/proc/net/"+name, strings.HasPrefix(name, "udp"), found)
+		err := t.readOne("/proc/net/"+name, strings.HasPrefix(name, "udp"), found)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a kernel without IPv6
 			return nil, err
 		}
@@ -159,12 +175,11 @@ func read() (map[string]place, error) {
 }
 
 const (
-	listens  = "0A"  // TCP_LISTEN
-	peerless = "07"  // TCP_CLOSE, which a UDP socket without a peer is in
-	chosen   = 32768 // from here on the kernel gives ports to who asks for any
+	listens  = "0A" // TCP_LISTEN
+	peerless = "07" // TCP_CLOSE, which a UDP socket without a peer is in
 )
 
-func readTable(path string, udp bool, found map[string]place) error {
+func (t *Table) readOne(path string, udp bool, found map[string]place) error {
 	state := listens
 	if udp {
 		state = peerless
@@ -180,7 +195,7 @@ func readTable(path string, udp bool, found map[string]place) error {
 		if len(fields) < 10 || fields[3] != state {
 			continue
 		}
-		if address, ok := parse(fields[1]); ok && (!udp || address.Port() < chosen) {
+		if address, ok := parse(fields[1]); ok && (!udp || !t.given.has(address.Port())) {
 			found[fields[9]] = place{address, udp}
 		}
 	}
@@ -207,7 +222,7 @@ func Listening() ([]netip.AddrPort, bool) {
 	found := map[string]place{}
 	known := false
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		known = readTable(table, false, found) == nil || known
+		known = New().readOne(table, false, found) == nil || known
 	}
 	var all []netip.AddrPort
 	for at := range maps.Values(found) {

@@ -102,3 +102,27 @@ func TestAddresses(t *testing.T) {
 		t.Error("nonsense is taken for an address")
 	}
 }
+
+func TestDatagramsAreTold(t *testing.T) {
+	table := New()
+	table.given = portRange{40_000, 65_535}
+	for port, told := range map[int]bool{20_125: true, 40_125: false} {
+		listener, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+		if err != nil {
+			t.Skip(err)
+		}
+		defer listener.Close()
+		at := netip.MustParseAddrPort(listener.LocalAddr().String())
+		listening, err := table.read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := false
+		for _, place := range listening {
+			found = found || place.udp && place.AddrPort == at
+		}
+		if found != told {
+			t.Errorf("%s: %v", at, found)
+		}
+	}
+}
