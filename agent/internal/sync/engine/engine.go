@@ -51,7 +51,8 @@ type staged interface {
 // side is a volume.Volume or a wire.Remote.
 type side interface {
 	Digest(ctx context.Context, path string) (volume.Item, volume.Digest, error)
-	Fetch(ctx context.Context, path string, sink volume.Sink) (volume.Item, volume.Digest, error)
+	Blocks(ctx context.Context, path string) ([]volume.Digest, error)
+	Fetch(ctx context.Context, path string, have []volume.Digest, sink volume.Sink) (volume.Item, volume.Digest, error)
 	Apply(ctx context.Context, change volume.Change) (volume.Item, error)
 	Rescan(ctx context.Context) error
 	stage(change volume.Change) (staged, error)

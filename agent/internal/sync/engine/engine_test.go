@@ -268,6 +268,25 @@ func TestRewrittenFiles(t *testing.T) {
 	}
 }
 
+func TestOfALogThatGrowsOnlyTheEndTravels(t *testing.T) {
+	w := newWorld(t)
+	w.write(pod, "log", strings.Repeat("a line of a log\n", 200_000))
+	w.start().settle()
+	for side := range 2 {
+		log, err := os.OpenFile(w.path(side, "log"), os.O_WRONLY|os.O_APPEND, 0)
+		check(t, err)
+		_, err = log.WriteString("and one more\n")
+		check(t, err)
+		check(t, log.Close())
+		w.settle()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.status.SentBytes > 200_000 || w.status.ReceivedBytes > 3_400_000 {
+		t.Errorf("sent %d, received %d", w.status.SentBytes, w.status.ReceivedBytes)
+	}
+}
+
 func TestWhatFailsIsNamedAndTheRestGoesOn(t *testing.T) {
 	w := newWorld(t)
 	long := strings.Repeat("n", 250)

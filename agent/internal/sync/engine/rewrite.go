@@ -29,6 +29,8 @@ func (t *text) Begin(volume.Item) error {
 	return nil
 }
 
+func (t *text) Keep(int64) error { return volume.ErrChanged } // nothing is there to be kept
+
 func (t *text) Write(part []byte) (int, error) {
 	if t.Len()+len(part) > maxRewritten {
 		return 0, refusal("it is too large to be rewritten")
@@ -41,7 +43,7 @@ func (w *worker) fetch(at decide.Side, path string) ([]byte, volume.Item, error)
 	w.places <- struct{}{}
 	defer func() { <-w.places }()
 	var got text
-	item, _, err := w.sides[at].Fetch(w.ctx, path, &got)
+	item, _, err := w.sides[at].Fetch(w.ctx, path, nil, &got)
 	if err != nil {
 		return nil, item, failure{at, err}
 	}

@@ -17,6 +17,9 @@ const (
 	batchBytes = 32 << 20
 	atOnce     = 256 // changes under way
 	moving     = 32  // files whose bytes are on their way
+
+	manyBlocks    = 256 << 10 // a file from which it is worth asking which blocks are there
+	tooManyBlocks = 2 << 30   // beyond it they would not fit into a request
 )
 
 // worker does steps for the engine, away from its goroutine.
@@ -250,12 +253,16 @@ func (w *worker) put(step decide.Step) outcome {
 
 // carry moves a file's bytes beside its place.
 func (w *worker) carry(step decide.Step, from decide.Side) (volume.Item, volume.Digest, staged, error) {
+	have, err := w.blocks(step)
+	if err != nil {
+		return volume.Item{}, volume.Digest{}, nil, failure{step.To, err}
+	}
 	arriving, err := w.sides[step.To].stage(volume.Change{Path: step.Path, Expect: step.Expect})
 	if err != nil {
 		return volume.Item{}, volume.Digest{}, nil, failure{step.To, err}
 	}
 	counted := &counting{Sink: arriving, traffic: &w.moved, to: step.To}
-	item, digest, err := w.sides[from].Fetch(w.ctx, step.Path, counted)
+	item, digest, err := w.sides[from].Fetch(w.ctx, step.Path, have, counted)
 	if counted.err != nil {
 		err = failure{step.To, counted.err}
 	} else if err != nil {
@@ -265,6 +272,16 @@ func (w *worker) carry(step decide.Step, from decide.Side) (volume.Item, volume.
 		arriving.Drop()
 	}
 	return item, digest, arriving, err
+}
+
+// blocks are those of the file that is replaced, where it and the new one are large: of a log that has grown only
+// the end travels.
+func (w *worker) blocks(step decide.Step) ([]volume.Digest, error) {
+	size := step.Expect.Size
+	if step.Expect.Kind != volume.File || min(size, step.Source.Size) < manyBlocks || size > tooManyBlocks {
+		return nil, nil
+	}
+	return w.sides[step.To].Blocks(w.ctx, step.Path)
 }
 
 // commit puts a file that has arrived in its place. That it is about to happen is written down before.
@@ -298,6 +315,11 @@ type counting struct {
 
 func (c *counting) Begin(item volume.Item) error {
 	c.err = c.Sink.Begin(item)
+	return c.err
+}
+
+func (c *counting) Keep(bytes int64) error {
+	c.err = c.Sink.Keep(bytes)
 	return c.err
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	chunk = 64 << 10
+	chunk = 64 << 10 // also the block of which a digest is taken
 	tries = 3
 	// tick is longer than the kernel's clock for times of files: what is older when reading begins gets
 	// another time by whatever is written from then on.
@@ -32,32 +32,58 @@ func SumDigest(sum hash.Hash) (digest Digest) {
 	return digest
 }
 
-// Sink takes a file's bytes. Begin says what follows; it is called again where reading begins anew, and what was
-// written before is void.
+// Sink takes a file's bytes. Begin says what follows; it is called again where reading begins anew, and what came
+// before is void. Keep stands for bytes that are the same in the file which the sink replaces.
 type Sink interface {
 	io.Writer
 	Begin(item Item) error
+	Keep(bytes int64) error
 }
 
 // Digest reads a file and gives what it was meanwhile.
 func (v *Volume) Digest(ctx context.Context, name string) (Item, Digest, error) {
-	return v.Fetch(ctx, name, nowhere{io.Discard})
+	return v.Fetch(ctx, name, nil, nowhere{io.Discard})
 }
 
 type nowhere struct{ io.Writer }
 
 func (nowhere) Begin(Item) error { return nil }
+func (nowhere) Keep(int64) error { return nil }
 
-// Fetch reads a file into sink and gives what it was meanwhile. One that only grew is as it was when reading
-// began, and its Ctime is 0, so that it will be looked at again.
-func (v *Volume) Fetch(ctx context.Context, name string, sink Sink) (Item, Digest, error) {
+// Blocks reads a file and gives the digest of each 64 KiB of it.
+func (v *Volume) Blocks(ctx context.Context, name string) ([]Digest, error) {
+	var blocks blocks
+	_, _, err := v.Fetch(ctx, name, nil, &blocks)
+	return blocks.digests, err
+}
+
+// blocks is a Sink that gets whole blocks.
+type blocks struct{ digests []Digest }
+
+func (b *blocks) Begin(Item) error { b.digests = nil; return nil }
+func (b *blocks) Keep(int64) error { return nil }
+
+func (b *blocks) Write(block []byte) (int, error) {
+	b.digests = append(b.digests, digestOf(block))
+	return len(block), nil
+}
+
+func digestOf(block []byte) (digest Digest) {
+	sum := sha256.Sum256(block)
+	copy(digest[:], sum[:])
+	return digest
+}
+
+// Fetch reads a file into sink and gives what it was meanwhile; have are the blocks that sink can keep. A file that
+// only grew is as it was when reading began, and its Ctime is 0, so that it will be looked at again.
+func (v *Volume) Fetch(ctx context.Context, name string, have []Digest, sink Sink) (Item, Digest, error) {
 	file, err := v.openFile(name)
 	if err != nil {
 		return Item{}, Digest{}, v.unreadable(name, err)
 	}
 	defer func() { _ = file.Close() }()
 	for range tries {
-		item, digest, err := v.readOnce(ctx, file, sink)
+		item, digest, err := v.readOnce(ctx, file, have, sink)
 		if err == nil { // what the other side does next, it does knowing at least this
 			err = v.Look(ctx, name)
 		}
@@ -101,7 +127,7 @@ func (v *Volume) unreadable(name string, err error) error {
 	return err
 }
 
-func (v *Volume) readOnce(ctx context.Context, file *os.File, sink Sink) (Item, Digest, error) {
+func (v *Volume) readOnce(ctx context.Context, file *os.File, have []Digest, sink Sink) (Item, Digest, error) {
 	before, err := v.settled(ctx, file)
 	if err != nil {
 		return Item{}, Digest{}, err
@@ -110,7 +136,7 @@ func (v *Volume) readOnce(ctx context.Context, file *os.File, sink Sink) (Item, 
 		return Item{}, Digest{}, err
 	}
 	sum := sha256.New()
-	read, err := copyFile(ctx, io.MultiWriter(sink, sum), file, before.Size)
+	read, err := copyFile(ctx, io.MultiWriter(&sparing{sink, have}, sum), file, before.Size)
 	if err != nil {
 		return Item{}, Digest{}, err
 	}
@@ -133,6 +159,23 @@ func (v *Volume) readOnce(ctx context.Context, file *os.File, sink Sink) (Item, 
 	}
 	before.Ctime = 0
 	return before, digest, nil
+}
+
+// sparing writes only the blocks that are others.
+type sparing struct {
+	sink Sink
+	have []Digest
+}
+
+func (s *sparing) Write(block []byte) (int, error) {
+	if len(s.have) == 0 {
+		return s.sink.Write(block)
+	}
+	before := s.have[0]
+	if s.have = s.have[1:]; before != digestOf(block) {
+		return s.sink.Write(block)
+	}
+	return len(block), s.sink.Keep(int64(len(block)))
 }
 
 // settled waits until the last write is old enough to tell the next one from it.
@@ -180,12 +223,12 @@ func copyFile(ctx context.Context, to io.Writer, file *os.File, size int64) (cop
 		if err := ctx.Err(); err != nil {
 			return copied, err
 		}
-		n, err := file.Read(buffer[:min(int64(len(buffer)), size-copied)])
+		n, err := io.ReadFull(file, buffer[:min(int64(len(buffer)), size-copied)])
 		copied += int64(n)
 		if _, failed := to.Write(buffer[:n]); failed != nil {
 			return copied, failed
 		}
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			break
 		}
 		if err != nil {

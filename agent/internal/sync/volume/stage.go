@@ -2,6 +2,7 @@ package volume
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 
@@ -16,6 +17,8 @@ type Staged struct {
 	base   string
 	part   string
 	file   *os.File
+	old    *os.File // what it replaces, once something is kept of it
+	offset int64
 }
 
 // Stage begins a file beside the name that it shall have. Of the change Path and Expect count.
@@ -35,17 +38,53 @@ func (v *Volume) Stage(change Change) (*Staged, error) {
 
 // Begin makes it empty.
 func (s *Staged) Begin(Item) error {
+	s.offset = 0
 	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
 	return s.file.Truncate(0)
 }
 
-func (s *Staged) Write(data []byte) (int, error) { return s.file.Write(data) }
+func (s *Staged) Write(data []byte) (int, error) {
+	n, err := s.file.Write(data)
+	s.offset += int64(n)
+	return n, err
+}
+
+// Keep copies the next bytes from what it replaces. Whether that still is what the other side had in mind is seen
+// when it is put in its place.
+func (s *Staged) Keep(bytes int64) error {
+	if s.old == nil {
+		fd, err := unix.Openat(s.at, s.base, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		if gone(err) {
+			return ErrChanged
+		}
+		if err != nil {
+			return err
+		}
+		s.old = os.NewFile(uintptr(fd), s.base)
+	}
+	if _, err := s.old.Seek(s.offset, io.SeekStart); err != nil {
+		return err
+	}
+	kept, err := io.CopyN(s.file, s.old, bytes)
+	s.offset += kept
+	if errors.Is(err, io.EOF) {
+		return ErrChanged
+	}
+	return err
+}
+
+func (s *Staged) close() error {
+	if s.old != nil {
+		_ = s.old.Close()
+	}
+	return s.file.Close()
+}
 
 // Drop ends it without a trace.
 func (s *Staged) Drop() {
-	_ = s.file.Close()
+	_ = s.close()
 	discard(s.at, s.part)
 	_ = unix.Close(s.at)
 }
@@ -53,7 +92,7 @@ func (s *Staged) Drop() {
 // Commit gives it owner, mode and time, puts it in its place and gives what the name is then.
 func (s *Staged) Commit(ctx context.Context, want Item) (Item, error) {
 	s.change.Item = want
-	err := s.file.Close()
+	err := s.close()
 	if err == nil {
 		err = s.dress()
 	}

@@ -113,17 +113,15 @@ func (v *Volume) Writable() bool { return v.writable }
 
 // Identity is another one for another volume: the inode of its root and when that was made.
 func (v *Volume) Identity() (string, error) {
-	var st unix.Statx_t
-	if err := unix.Statx(v.root, "", unix.AT_EMPTY_PATH, unix.STATX_INO|unix.STATX_BTIME, &st); err != nil {
-		return "", err
-	}
+	var st unix.Stat_t
 	var fs unix.Statfs_t
-	if err := unix.Fstatfs(v.root, &fs); err != nil {
+	if err := errors.Join(unix.Fstat(v.root, &st), unix.Fstatfs(v.root, &fs)); err != nil {
 		return "", err
 	}
-	made := int64(0)
-	if st.Mask&unix.STATX_BTIME != 0 {
-		made = st.Btime.Sec*int64(time.Second) + int64(st.Btime.Nsec)
+	var more unix.Statx_t
+	made := int64(0) // where the file system, or an old seccomp profile, does not tell
+	if unix.Statx(v.root, "", unix.AT_EMPTY_PATH, unix.STATX_BTIME, &more) == nil && more.Mask&unix.STATX_BTIME != 0 {
+		made = more.Btime.Sec*int64(time.Second) + int64(more.Btime.Nsec)
 	}
 	return fmt.Sprintf("%x-%x-%x", fs.Type, st.Ino, made), nil
 }

@@ -433,6 +433,11 @@ type page struct {
 
 func (p *page) Begin(Item) error { p.Reset(); p.begun++; return nil }
 
+func (p *page) Keep(bytes int64) error {
+	_, err := p.WriteString(strings.Repeat("=", int(bytes)))
+	return err
+}
+
 func (p *page) Write(data []byte) (int, error) {
 	n, err := p.Builder.Write(data)
 	if p.during != nil {
@@ -451,7 +456,7 @@ func TestAFileThatChangesWhileItIsReadIsReadAgain(t *testing.T) {
 			w.write("a", after)
 		}
 	}
-	item, digest, err := w.Fetch(context.Background(), "a", got)
+	item, digest, err := w.Fetch(context.Background(), "a", nil, got)
 	check(t, err)
 	if got.String() != after || got.begun != 2 || item != w.now("a") {
 		t.Errorf("%d bytes after %d beginnings", got.Len(), got.begun)
@@ -461,7 +466,7 @@ func TestAFileThatChangesWhileItIsReadIsReadAgain(t *testing.T) {
 	}
 	got = &page{}
 	got.during = func(int) { w.write("a", strings.Repeat(time.Now().String(), 6<<10)) }
-	if _, _, err := w.Fetch(context.Background(), "a", got); !errors.Is(err, ErrBusy) {
+	if _, _, err := w.Fetch(context.Background(), "a", nil, got); !errors.Is(err, ErrBusy) {
 		t.Errorf("one that never holds still: %v", err)
 	}
 }
@@ -474,11 +479,47 @@ func TestAFileThatGrowsIsReadAsItWas(t *testing.T) {
 	check(t, err)
 	defer log.Close()
 	got := &page{during: func(int) { _, _ = log.WriteString("more\n") }}
-	item, _, err := w.Fetch(context.Background(), "a", got)
+	item, _, err := w.Fetch(context.Background(), "a", nil, got)
 	check(t, err)
 	if got.String() != text || item.Ctime != 0 || item.Size != int64(len(text)) {
 		t.Errorf("%d bytes of %d, %+v", got.Len(), len(text), item)
 	}
+}
+
+func TestOnlyTheBlocksThatAreOthersAreRead(t *testing.T) {
+	w := start(t, Settings{}, nil)
+	w.write("a", strings.Repeat("a", 3*chunk))
+	have, err := w.Blocks(context.Background(), "a")
+	check(t, err)
+	w.write("b", strings.Repeat("a", chunk)+strings.Repeat("b", chunk)+strings.Repeat("a", chunk)+"end")
+	got := &page{}
+	_, digest, err := w.Fetch(context.Background(), "b", have, got)
+	check(t, err)
+	if want := strings.Repeat("=", chunk) + strings.Repeat("b", chunk) + strings.Repeat("=", chunk) + "end"; got.String() != want {
+		t.Errorf("%d bytes", got.Len())
+	}
+	staged, err := w.Stage(Change{Path: "a", Expect: w.now("a")})
+	check(t, err)
+	_, _, err = w.Fetch(context.Background(), "b", have, staged)
+	check(t, err)
+	_, err = staged.Commit(context.Background(), Item{Kind: File, Mode: 0o600, UID: NoOwner})
+	check(t, err)
+	if _, again, err := w.Digest(context.Background(), "a"); err != nil || again != digest {
+		t.Errorf("another file than b: %v", err)
+	}
+	if err := w.shorter(have); !errors.Is(err, ErrChanged) {
+		t.Errorf("kept of a file that has become shorter: %v", err)
+	}
+}
+
+// shorter fetches into a file that has not what it had.
+func (w *world) shorter(have []Digest) error {
+	w.write("a", "short")
+	staged, err := w.Stage(Change{Path: "a", Expect: w.now("a")})
+	check(w.t, err)
+	defer staged.Drop()
+	_, _, err = w.Fetch(context.Background(), "b", have, staged)
+	return err
 }
 
 func TestTheIdentityIsAnotherOneForAnotherFolder(t *testing.T) {

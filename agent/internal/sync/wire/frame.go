@@ -42,7 +42,8 @@ const (
 const (
 	begin  = 'B' // version, what is hidden
 	digest = 'D' // path
-	fetch  = 'F' // path
+	blocks = 'O' // path
+	fetch  = 'F' // path, the blocks that are there
 	apply  = 'A' // change
 	stage  = 'S' // change
 	commit = 'C' // item
@@ -56,7 +57,7 @@ const (
 	told    = 'T' // what is there
 	scanned = 'E' // all that was there is told
 	lacks   = 'L' // why not everything is watched
-	done    = 'K' // item, digest
+	done    = 'K' // item, digest, of blocks: their digests
 	failed  = 'Z' // kind of error, number, text
 )
 
@@ -64,6 +65,7 @@ const (
 const (
 	again = 'N' // item: a file's bytes follow, from its first
 	data  = 'W'
+	keep  = 'G' // so many bytes are those of the file that is there
 )
 
 type frame struct {
@@ -170,6 +172,20 @@ func parseError(body []byte) error {
 		return unix.Errno(number)
 	}
 	return errors.New(text)
+}
+
+func appendDigests(to []byte, all []volume.Digest) []byte {
+	for _, one := range all {
+		to = append(to, one[:]...)
+	}
+	return to
+}
+
+func parseDigests(d *volume.Decoder) (all []volume.Digest) {
+	for d.More() {
+		all = append(all, d.Digest())
+	}
+	return all
 }
 
 func appendTold(to []byte, one volume.Told) []byte {

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"encoding/binary"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -32,6 +33,7 @@ type call struct {
 	done   chan struct{}
 	item   volume.Item
 	digest volume.Digest
+	blocks []volume.Digest
 	err    error
 }
 
@@ -125,9 +127,14 @@ func (r *Remote) hear(f frame) error {
 			waiting.breaks(err)
 		}
 		return nil
+	case keep:
+		if waiting.broken == nil {
+			waiting.breaks(waiting.sink.Keep(int64(volume.Decode(f.body).Number())))
+		}
+		return nil
 	case done:
 		d := volume.Decode(f.body)
-		waiting.item, waiting.digest = d.Item(), d.Digest()
+		waiting.item, waiting.digest, waiting.blocks = d.Item(), d.Digest(), parseDigests(d)
 		if waiting.err = waiting.broken; waiting.err == nil {
 			waiting.err = d.Err()
 		}
@@ -161,18 +168,18 @@ func (r *Remote) begin(sink volume.Sink) (uint32, *call, error) {
 	return id, waiting, nil
 }
 
-func (r *Remote) ask(ctx context.Context, letter byte, body []byte, sink volume.Sink) (volume.Item, volume.Digest, error) {
+func (r *Remote) ask(ctx context.Context, letter byte, body []byte, sink volume.Sink) (*call, error) {
 	id, waiting, err := r.begin(sink)
 	if err != nil {
-		return volume.Item{}, volume.Digest{}, err
+		return &call{}, err
 	}
 	if r.out.send(letter, id, body) != nil {
-		return volume.Item{}, volume.Digest{}, ErrLink
+		return &call{}, ErrLink
 	}
-	return r.wait(ctx, id, waiting)
+	return waiting, r.wait(ctx, id, waiting)
 }
 
-func (r *Remote) wait(ctx context.Context, id uint32, waiting *call) (volume.Item, volume.Digest, error) {
+func (r *Remote) wait(ctx context.Context, id uint32, waiting *call) error {
 	select {
 	case <-waiting.done:
 	case <-waiting.tired:
@@ -182,28 +189,36 @@ func (r *Remote) wait(ctx context.Context, id uint32, waiting *call) (volume.Ite
 		_ = r.out.send(drop, id, nil)
 		<-waiting.done
 	}
-	return waiting.item, waiting.digest, waiting.err
+	return waiting.err
 }
 
 // Digest is Volume's.
 func (r *Remote) Digest(ctx context.Context, path string) (volume.Item, volume.Digest, error) {
-	return r.ask(ctx, digest, volume.AppendText(nil, path), nil)
+	got, err := r.ask(ctx, digest, volume.AppendText(nil, path), nil)
+	return got.item, got.digest, err
+}
+
+// Blocks is Volume's.
+func (r *Remote) Blocks(ctx context.Context, path string) ([]volume.Digest, error) {
+	got, err := r.ask(ctx, blocks, volume.AppendText(nil, path), nil)
+	return got.blocks, err
 }
 
 // Fetch is Volume's.
-func (r *Remote) Fetch(ctx context.Context, path string, sink volume.Sink) (volume.Item, volume.Digest, error) {
-	return r.ask(ctx, fetch, volume.AppendText(nil, path), sink)
+func (r *Remote) Fetch(ctx context.Context, path string, have []volume.Digest, sink volume.Sink) (volume.Item, volume.Digest, error) {
+	got, err := r.ask(ctx, fetch, appendDigests(volume.AppendText(nil, path), have), sink)
+	return got.item, got.digest, err
 }
 
 // Apply is Volume's.
 func (r *Remote) Apply(ctx context.Context, change volume.Change) (volume.Item, error) {
-	item, _, err := r.ask(ctx, apply, appendChange(nil, change), nil)
-	return item, err
+	got, err := r.ask(ctx, apply, appendChange(nil, change), nil)
+	return got.item, err
 }
 
 // Rescan is Volume's.
 func (r *Remote) Rescan(ctx context.Context) error {
-	_, _, err := r.ask(ctx, rescan, nil, nil)
+	_, err := r.ask(ctx, rescan, nil, nil)
 	return err
 }
 
@@ -241,6 +256,11 @@ func (s *Staged) send(letter byte, body []byte) error {
 // Begin is Sink's.
 func (s *Staged) Begin(item volume.Item) error { return s.send(again, item.Append(nil)) }
 
+// Keep is Sink's.
+func (s *Staged) Keep(bytes int64) error {
+	return s.send(keep, binary.AppendUvarint(nil, uint64(bytes)))
+}
+
 // Write is Sink's.
 func (s *Staged) Write(part []byte) (int, error) {
 	if err := s.send(data, part); err != nil {
@@ -254,8 +274,8 @@ func (s *Staged) Commit(ctx context.Context, want volume.Item) (volume.Item, err
 	if err := s.send(commit, want.Append(nil)); err != nil {
 		return volume.Item{}, err
 	}
-	item, _, err := s.remote.wait(ctx, s.id, s.waiting)
-	return item, err
+	err := s.remote.wait(ctx, s.id, s.waiting)
+	return s.waiting.item, err
 }
 
 // Drop is volume.Staged's.

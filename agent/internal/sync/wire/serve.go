@@ -142,29 +142,37 @@ func (s *server) request(ctx context.Context, f frame) error {
 	switch f.letter {
 	case digest:
 		path := d.Text()
-		s.answer(ctx, f.id, s.reading, func(ctx context.Context) (volume.Item, volume.Digest, error) {
-			return s.Digest(ctx, path)
+		s.answer(ctx, f.id, s.reading, func(ctx context.Context) ([]byte, error) {
+			item, digest, err := s.Digest(ctx, path)
+			return about(item, digest), err
+		})
+	case blocks:
+		path := d.Text()
+		s.answer(ctx, f.id, s.reading, func(ctx context.Context) ([]byte, error) {
+			digests, err := s.Blocks(ctx, path)
+			return appendDigests(about(volume.Item{}, volume.Digest{}), digests), err
 		})
 	case fetch:
-		path := d.Text()
-		s.answer(ctx, f.id, s.reading, func(ctx context.Context) (volume.Item, volume.Digest, error) {
-			return s.Fetch(ctx, path, &sending{s.out, f.id})
+		path, have := d.Text(), parseDigests(d)
+		s.answer(ctx, f.id, s.reading, func(ctx context.Context) ([]byte, error) {
+			item, digest, err := s.Fetch(ctx, path, have, &sending{s.out, f.id})
+			return about(item, digest), err
 		})
 	case apply:
 		change, err := parseChange(f.body)
 		if err != nil {
 			return err
 		}
-		s.answer(ctx, f.id, nil, func(ctx context.Context) (volume.Item, volume.Digest, error) {
+		s.answer(ctx, f.id, nil, func(ctx context.Context) ([]byte, error) {
 			item, err := s.Apply(ctx, change)
-			return item, volume.Digest{}, err
+			return about(item, volume.Digest{}), err
 		})
 		return nil
 	case rescan:
-		s.answer(ctx, f.id, nil, func(ctx context.Context) (volume.Item, volume.Digest, error) {
+		s.answer(ctx, f.id, nil, func(ctx context.Context) ([]byte, error) {
 			err := s.Rescan(ctx)
 			_ = s.out.send(lacks, 0, []byte(s.Watching()))
-			return volume.Item{}, volume.Digest{}, err
+			return about(volume.Item{}, volume.Digest{}), err
 		})
 	default:
 		return s.file(ctx, f)
@@ -192,6 +200,8 @@ func (s *server) file(ctx context.Context, f frame) error {
 		err = staged.Begin(volume.Item{})
 	case f.letter == data:
 		_, err = staged.Write(f.body)
+	case f.letter == keep:
+		err = staged.Keep(int64(volume.Decode(f.body).Number()))
 	case f.letter == commit:
 		return s.commit(ctx, f, staged)
 	case f.letter != drop:
@@ -225,17 +235,19 @@ func (s *server) commit(ctx context.Context, f frame, staged *volume.Staged) err
 	d := volume.Decode(f.body)
 	item := d.Item()
 	delete(s.staged, f.id)
-	s.answer(ctx, f.id, nil, func(ctx context.Context) (volume.Item, volume.Digest, error) {
+	s.answer(ctx, f.id, nil, func(ctx context.Context) ([]byte, error) {
 		now, err := staged.Commit(ctx, item)
-		return now, volume.Digest{}, err
+		return about(now, volume.Digest{}), err
 	})
 	return d.Err()
 }
 
+func about(item volume.Item, digest volume.Digest) []byte {
+	return append(item.Append(nil), digest[:]...)
+}
+
 // answer does something in its own time; turns bounds how many do that at once.
-func (s *server) answer(
-	ctx context.Context, id uint32, turns chan struct{}, do func(context.Context) (volume.Item, volume.Digest, error),
-) {
+func (s *server) answer(ctx context.Context, id uint32, turns chan struct{}, do func(context.Context) ([]byte, error)) {
 	ctx, cancel := context.WithCancel(ctx)
 	s.mu.Lock()
 	s.cancels[id] = cancel
@@ -246,11 +258,11 @@ func (s *server) answer(
 			turns <- struct{}{}
 			defer func() { <-turns }()
 		}
-		item, digest, err := do(ctx)
+		body, err := do(ctx)
 		if err != nil {
 			_ = s.out.send(failed, id, appendError(nil, err))
 		} else {
-			_ = s.out.send(done, id, append(item.Append(nil), digest[:]...))
+			_ = s.out.send(done, id, body)
 		}
 		cancel()
 		s.mu.Lock()
@@ -267,5 +279,9 @@ type sending struct {
 }
 
 func (s *sending) Begin(item volume.Item) error { return s.out.send(again, s.id, item.Append(nil)) }
+
+func (s *sending) Keep(bytes int64) error {
+	return s.out.send(keep, s.id, binary.AppendUvarint(nil, uint64(bytes)))
+}
 
 func (s *sending) Write(part []byte) (int, error) { return len(part), s.out.send(data, s.id, part) }

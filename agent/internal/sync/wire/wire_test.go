@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -85,6 +86,11 @@ type keeping struct {
 }
 
 func (k *keeping) Begin(volume.Item) error { k.Reset(); return nil }
+func (k *keeping) Keep(bytes int64) error {
+	_, err := fmt.Fprintf(k, "<%d>", bytes)
+	return err
+}
+
 func (k *keeping) Write(part []byte) (int, error) {
 	if k.fail != nil {
 		return 0, k.fail
@@ -107,7 +113,7 @@ func TestARemoteVolumeIsAVolume(t *testing.T) {
 		t.Errorf("%v %q %v", p.Writable, p.Identity, p.told)
 	}
 	got := &keeping{}
-	item, digest, err := p.Fetch(ctx, "a", got)
+	item, digest, err := p.Fetch(ctx, "a", nil, got)
 	if err != nil || got.String() != text || item != p.item("a") {
 		t.Errorf("%d bytes, %+v, %v", got.Len(), item, err)
 	}
@@ -136,6 +142,34 @@ func TestARemoteVolumeIsAVolume(t *testing.T) {
 	check(t, p.Rescan(ctx))
 	if p.item("c").Kind != volume.File {
 		t.Error("a rescan tells nothing")
+	}
+}
+
+func TestBlocksThatAreThereDoNotTravel(t *testing.T) {
+	ctx := context.Background()
+	const block = 64 << 10
+	p := dial(t, volume.Settings{Write: true}, func(root string) {
+		check(t, os.WriteFile(root+"/a", bytes.Repeat([]byte("a"), 2*block), 0o644))
+		check(t, os.WriteFile(root+"/b", append(bytes.Repeat([]byte("a"), 2*block), "end"...), 0o644))
+	})
+	have, err := p.Blocks(ctx, "a")
+	check(t, err)
+	got := &keeping{}
+	_, _, err = p.Fetch(ctx, "b", have, got)
+	check(t, err)
+	if want := "<65536><65536>end"; got.String() != want {
+		t.Errorf("%d bytes", got.Len())
+	}
+	staged, err := p.Stage(volume.Change{Path: "a", Expect: p.item("a")})
+	check(t, err)
+	check(t, staged.Begin(volume.Item{}))
+	check(t, staged.Keep(block))
+	_, err = io.WriteString(staged, "new")
+	check(t, err)
+	_, err = staged.Commit(ctx, mine(0o600))
+	check(t, err)
+	if text, err := os.ReadFile(p.root + "/a"); err != nil || string(text) != strings.Repeat("a", block)+"new" {
+		t.Errorf("%d bytes, %v", len(text), err)
 	}
 }
 
@@ -171,12 +205,12 @@ func TestWhatIsGivenUpLeavesNothing(t *testing.T) {
 		check(t, os.WriteFile(root+"/large", make([]byte, 8<<20), 0o644))
 	})
 	full := errors.New("no room")
-	if _, _, err := p.Fetch(ctx, "large", &keeping{fail: full}); !errors.Is(err, full) {
+	if _, _, err := p.Fetch(ctx, "large", nil, &keeping{fail: full}); !errors.Is(err, full) {
 		t.Error(err)
 	}
 	short, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, _, err := p.Fetch(short, "large", &keeping{}); err == nil {
+	if _, _, err := p.Fetch(short, "large", nil, &keeping{}); err == nil {
 		t.Error("it went on")
 	}
 	staged, err := p.Stage(volume.Change{Path: "b"})
