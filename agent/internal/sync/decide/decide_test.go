@@ -308,6 +308,20 @@ func TestHardLinksAreTied(t *testing.T) {
 	}
 }
 
+func TestWhatWasRenamedIsMadeOutOfWhatIsThere(t *testing.T) {
+	tree := tree(t, "a=A", "a=A", "")
+	_, view := parse(t, Laptop, "a=A")
+	tree.Tell(Laptop, volume.Told{Path: "a", Item: view.Item})
+	tree.Tell(Laptop, volume.Told{Path: "a"})
+	moved := view.Item
+	moved.Ctime++
+	tree.Tell(Laptop, volume.Told{Path: "b", Item: moved})
+	plan := tree.Plan(anything)
+	if len(plan.Steps) != 2 || plan.Steps[0].Path != "b" || plan.Steps[0].From != "a" || plan.Steps[0].FromItem != tree.Find("a").View[Pod].Item {
+		t.Errorf("%s: %+v", text(tree, plan), plan.Steps)
+	}
+}
+
 func TestAScanForgetsWhatItDoesNotTell(t *testing.T) {
 	tree := tree(t, "a=A b=B", "a=A b=B", "a=A b=B")
 	tree.BeginScan(Pod)

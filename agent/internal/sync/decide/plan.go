@@ -32,9 +32,9 @@ type Step struct {
 	Want     volume.Item
 	Expect   volume.Item
 	Source   volume.Item
-	From     string        // of Tie
-	FromItem volume.Item   // of Tie: what From is on side To
-	Digest   volume.Digest // of Tie
+	From     string        // of Tie; of Put a file on side To that may have the same bytes, or ""
+	FromItem volume.Item   // what From is on side To
+	Digest   volume.Digest // of From
 	Base     *Base         // of Settle; nil: forgotten
 	Allowed  bool          // somebody has decided for it
 	Counts   bool          // a deletion that counts where they are too many
@@ -251,6 +251,9 @@ func (p *planner) want(n *Node, verdict Verdict) {
 		if !p.tie(&step) {
 			return
 		}
+		if step.Verb == Put && step.Source.Kind == volume.File {
+			p.renamed(&step)
+		}
 	}
 	p.steps = append(p.steps, step)
 }
@@ -274,6 +277,19 @@ func (p *planner) tie(step *Step) bool {
 	}
 	p.putting[n] = true
 	return true
+}
+
+// renamed finds what the other side had by another name: its bytes need not travel.
+func (p *planner) renamed(step *Step) {
+	from := step.To.Other()
+	before := p.tree.left[from][step.Source.Inode]
+	if before == nil || before.Base == nil || before == step.Node || step.Node.Rewrite || before.Rewrite || before.Busy {
+		return
+	}
+	was, there := before.Base.Item[from], before.View[step.To].Item
+	if was.Size == step.Source.Size && was.Mtime == step.Source.Mtime && there == before.Base.Item[step.To] {
+		step.From, step.FromItem, step.Digest = before.Path(), there, before.Base.Digest
+	}
 }
 
 // settled is whether a file on one side is what the base says. A new name of it changed its ctime and its number

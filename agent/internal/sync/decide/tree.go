@@ -41,6 +41,7 @@ type Tree struct {
 	root      *Node
 	bases     int
 	inodes    [2]map[uint64][]*Node
+	left      [2]map[uint64]*Node // what is gone from a side, by its inode: it may have been renamed
 	scan      [2]uint32
 	conflicts map[*Node]bool
 	files     [2]int
@@ -52,7 +53,7 @@ type Tree struct {
 func NewTree(rewrites func(path string) bool) *Tree {
 	return &Tree{
 		root: &Node{name: "."}, conflicts: map[*Node]bool{}, rewrites: rewrites,
-		inodes: [2]map[uint64][]*Node{{}, {}},
+		inodes: [2]map[uint64][]*Node{{}, {}}, left: [2]map[uint64]*Node{{}, {}},
 	}
 }
 
@@ -140,9 +141,27 @@ func (t *Tree) SetBase(n *Node, base *Base) {
 	}
 	if base != nil {
 		t.bases++
+	} else {
+		t.arrive(n)
 	}
 	n.Base, n.Coming, n.Allowed = base, nil, false
 	t.Touch(n)
+}
+
+// leave notes that a file is gone from a side which had it like the other one.
+func (t *Tree) leave(n *Node, side Side, item volume.Item) {
+	if n.Base != nil && item.Kind == volume.File && item == n.Base.Item[side] {
+		t.left[side][item.Inode] = n
+	}
+}
+
+// arrive forgets that.
+func (t *Tree) arrive(n *Node) {
+	for side, left := range t.left {
+		if n.Base != nil && left[n.Base.Item[side].Inode] == n {
+			delete(left, n.Base.Item[side].Inode)
+		}
+	}
 }
 
 // Each calls see for every node that has a base.
@@ -230,6 +249,9 @@ func (t *Tree) set(n *Node, side Side, item volume.Item) {
 		return
 	}
 	t.count(n, side, before.Item, -1)
+	if item.Kind == volume.None {
+		t.leave(n, side, before.Item)
+	}
 	now := View{Item: item}
 	if before.Known && item.Kind == volume.File && item.SameContent(before.Item) {
 		now.Digest, now.Known = before.Digest, true

@@ -287,6 +287,25 @@ func TestOfALogThatGrowsOnlyTheEndTravels(t *testing.T) {
 	}
 }
 
+func TestWhatWasRenamedDoesNotTravelAgain(t *testing.T) {
+	w := newWorld(t)
+	for i := range 30 {
+		w.write(pod, fmt.Sprintf("d/%d", i), fmt.Sprint(i, strings.Repeat("x", 1000)))
+	}
+	w.start().settle()
+	for side := range 2 {
+		check(t, os.Rename(w.path(side, "d"), w.path(side, "e")))
+		w.settle()
+		check(t, os.Rename(w.path(side, "e"), w.path(side, "d")))
+		w.settle()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.status.SentBytes > 0 || w.status.ReceivedBytes > 31_000 {
+		t.Errorf("sent %d, received %d", w.status.SentBytes, w.status.ReceivedBytes)
+	}
+}
+
 func TestWhatFailsIsNamedAndTheRestGoesOn(t *testing.T) {
 	w := newWorld(t)
 	long := strings.Repeat("n", 250)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"time"
@@ -190,7 +191,7 @@ func (w *worker) perform(step decide.Step) outcome {
 	case decide.Make:
 		change.Verb = volume.Make
 	case decide.Tie:
-		change.Verb, change.From, change.Item = volume.Tie, step.From, step.FromItem
+		change.Verb, change.From, change.Source = volume.Tie, step.From, step.FromItem
 	case decide.Dress:
 		change.Verb = volume.Dress
 	default:
@@ -238,6 +239,11 @@ func (w *worker) put(step decide.Step) outcome {
 		return w.putRewritten(step)
 	}
 	from := step.To.Other()
+	if step.From != "" {
+		if result := w.copy(step, from); result.err == nil {
+			return result
+		}
+	}
 	w.places <- struct{}{}
 	began := time.Now()
 	item, digest, arriving, err := w.carry(step, from)
@@ -249,6 +255,35 @@ func (w *worker) put(step decide.Step) outcome {
 	result := w.commit(step, arriving, item, digest)
 	result.took = took
 	return result
+}
+
+// copy makes a file out of one that the side has already, if that has the same bytes.
+func (w *worker) copy(step decide.Step, from decide.Side) outcome {
+	item, digest, err := w.sides[from].Digest(w.ctx, step.Path)
+	if err == nil && digest != step.Digest {
+		err = volume.ErrChanged
+	}
+	if err != nil {
+		return outcome{err: err}
+	}
+	return w.commit(step, &copied{w, step}, item, digest)
+}
+
+// copied is a file that need not travel.
+type copied struct {
+	*worker
+	step decide.Step
+}
+
+func (c *copied) Begin(volume.Item) error        { return nil }
+func (c *copied) Keep(int64) error               { return nil }
+func (c *copied) Write(part []byte) (int, error) { return len(part), nil }
+func (c *copied) Drop()                          {}
+
+func (c *copied) Commit(ctx context.Context, want volume.Item) (volume.Item, error) {
+	return c.sides[c.step.To].Apply(ctx, volume.Change{
+		Path: c.step.Path, Verb: volume.Copy, Item: want, Expect: c.step.Expect, From: c.step.From, Source: c.step.FromItem,
+	})
 }
 
 // carry moves a file's bytes beside its place.

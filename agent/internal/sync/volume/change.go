@@ -23,7 +23,8 @@ type Verb byte
 // The verbs of a Change.
 const (
 	Make   Verb = 'm' // a folder, a symbolic link or a pipe; a file is made by Stage
-	Tie    Verb = 't' // a hard link to From, which Item describes
+	Tie    Verb = 't' // a hard link to From
+	Copy   Verb = 'c' // a file with the bytes of From
 	Dress  Verb = 'd' // owner, mode and a file's time
 	Remove Verb = 'r'
 )
@@ -34,7 +35,8 @@ type Change struct {
 	Verb   Verb
 	Item   Item   // what it shall be
 	Expect Item   // what it is; otherwise nothing is changed
-	From   string // of Tie
+	From   string // of Tie and Copy
+	Source Item   // what From is; otherwise nothing is changed
 }
 
 var parts atomic.Uint64
@@ -78,6 +80,8 @@ func (v *Volume) change(ctx context.Context, at int, base string, change Change)
 		return v.create(ctx, at, base, change)
 	case Tie:
 		return v.tie(ctx, at, base, change)
+	case Copy:
+		return v.copy(ctx, change)
 	case Dress:
 		return v.dressInPlace(at, base, change)
 	case Remove:
@@ -124,7 +128,7 @@ func (v *Volume) tie(ctx context.Context, at int, base string, change Change) (I
 	if err != nil {
 		return Item{}, err
 	}
-	if !now.survived(change.Item) {
+	if !now.survived(change.Source) {
 		return Item{}, ErrChanged
 	}
 	part := v.newPart()
@@ -147,6 +151,23 @@ func (v *Volume) ownWithMode(at int, part string, change Change, mode uint32) er
 		return err
 	}
 	return unix.Fchmodat(at, part, mode, 0)
+}
+
+// copy makes a file out of one that is there: what was renamed on the other side need not travel.
+func (v *Volume) copy(ctx context.Context, change Change) (Item, error) {
+	staged, err := v.Stage(change)
+	if err != nil {
+		return Item{}, err
+	}
+	now, _, err := v.Fetch(ctx, change.From, nil, staged)
+	if err == nil && now != change.Source {
+		err = ErrChanged
+	}
+	if err != nil {
+		staged.Drop()
+		return Item{}, err
+	}
+	return staged.Commit(ctx, change.Item)
 }
 
 // own gives a new name its owner. Where this user can't give files away, what is new belongs to it, and what

@@ -354,10 +354,16 @@ func TestChanges(t *testing.T) {
 	apply(Change{Path: "dir/link", Verb: Make, Item: as(Link, 0o777, "nowhere")})
 	apply(Change{Path: "dir/pipe", Verb: Make, Item: as(Pipe, 0o622, "")})
 	check(t, w.put("dir/a", "text", Item{}))
-	apply(Change{Path: "dir/b", Verb: Tie, From: "dir/a", Item: w.now("dir/a")})
+	apply(Change{Path: "dir/b", Verb: Tie, From: "dir/a", Source: w.now("dir/a")})
 	if a, b := w.now("dir/a"), w.now("dir/b"); a != b || a.Names != 2 {
 		t.Errorf("%+v, %+v", a, b)
 	}
+	same := w.now("dir/a")
+	apply(Change{Path: "dir/copy", Verb: Copy, From: "dir/a", Source: same, Item: same})
+	if w.read("dir/copy") != "text" || w.now("dir/copy").Inode == same.Inode {
+		t.Errorf("a copy: %q, %+v", w.read("dir/copy"), w.now("dir/copy"))
+	}
+	check(t, remove(w, "dir/copy"))
 	dressed := w.now("dir/a")
 	dressed.Mode, dressed.Mtime = 0o600, 7_000_000_008
 	apply(Change{Path: "dir/a", Verb: Dress, Item: dressed})

@@ -218,12 +218,12 @@ func parseTold(body []byte) (all []volume.Told, err error) {
 
 func appendChange(to []byte, change volume.Change) []byte {
 	to = append(volume.AppendText(to, change.Path), byte(change.Verb))
-	return volume.AppendText(change.Expect.Append(change.Item.Append(to)), change.From)
+	return change.Source.Append(volume.AppendText(change.Expect.Append(change.Item.Append(to)), change.From))
 }
 
 func parseChange(body []byte) (change volume.Change, err error) {
 	d := volume.Decode(body)
 	change.Path, change.Verb = d.Text(), volume.Verb(d.Byte())
-	change.Item, change.Expect, change.From = d.Item(), d.Item(), d.Text()
+	change.Item, change.Expect, change.From, change.Source = d.Item(), d.Item(), d.Text(), d.Item()
 	return change, d.Err()
 }
