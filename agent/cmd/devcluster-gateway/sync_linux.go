@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -13,10 +14,11 @@ import (
 	"time"
 
 	"devcluster/agent/internal/sync/engine"
+	"devcluster/agent/internal/sync/volume"
 )
 
 const syncUsage = "usage: sync ROOT --state FILE [--copy ID] [--volume ID] [--exclude GLOB]… [--rewrite GLOB]… " +
-	"[--one-way] [--no-owners] [--rescan DURATION]"
+	"[--one-way] [--no-owners] [--share UID:GID] [--rescan DURATION]"
 
 // runSync is the role sync: it keeps ROOT and a pod's volume equal, over the streams of whoever started it
 // (docs/architecture.md).
@@ -35,6 +37,11 @@ func runSync(args []string) error {
 	flags.Var(&rewrite, "rewrite", "ask how what matches is written on the other side")
 	flags.BoolVar(&config.OneWay, "one-way", false, "never change the pod")
 	flags.BoolVar(&config.NoOwners, "no-owners", false, "ROOT belongs to one user")
+	flags.Func("share", "ROOT is the folder of this user (UID:GID)", func(text string) error {
+		config.Share = &volume.Share{}
+		_, err := fmt.Sscanf(text, "%d:%d", &config.Share.UID, &config.Share.GID)
+		return err
+	})
 	flags.DurationVar(&config.Rescan, "rescan", 30*time.Second, "how often everything is looked at")
 	if err := flags.Parse(args[1:]); err != nil || flags.NArg() > 0 || config.State == "" {
 		return errors.New(syncUsage)

@@ -26,6 +26,7 @@ import (
 	"path"
 	"path/filepath"
 	"sort"
+	"strings"
 	"syscall"
 	"unicode/utf8"
 )
@@ -78,6 +79,9 @@ func Scan(root string, exclude []string) iter.Seq2[Entry, error] {
 		}
 	}
 }
+
+// Part begins the name of a file that is being written: there is none yet.
+const Part = ".devcluster-part-"
 
 // errEnough ends a walk because the listener has gone.
 var errEnough = errors.New("enough")
@@ -141,7 +145,7 @@ func (t *tree) at(name string) place {
 
 // walk calls see for a place and all below it.
 func (t *tree) walk(at place, see func(place, Entry) error) error {
-	if at.name != "." && (t.base != "." || t.skip.Match(at.name)) {
+	if at.name != "." && (t.base != "." || strings.HasPrefix(at.base, Part) || t.skip.Match(at.name)) {
 		return nil
 	}
 	entry, ok, err := t.entry(at)

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -350,5 +351,24 @@ func BenchmarkPackSmallFiles(b *testing.B) {
 	}
 	for b.Loop() {
 		must(b, Pack(io.Discard, root, nil, nil))
+	}
+}
+
+func TestWhatIsBeingWrittenIsNotTold(t *testing.T) {
+	root := t.TempDir()
+	for _, name := range []string{Part + "1", "a"} {
+		if err := os.WriteFile(filepath.Join(root, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var told []string
+	for entry, err := range Scan(root, nil) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		told = append(told, entry.Path)
+	}
+	if !slices.Equal(told, []string{".", "a"}) {
+		t.Errorf("told %v", told)
 	}
 }

@@ -275,7 +275,10 @@ var (
 		func(i volume.Item) uint64 { return uint64(i.UID)<<32 | uint64(i.GID) },
 		func(to *volume.Item, from volume.Item) {
 			if from.UID != volume.NoOwner && to.UID != volume.NoOwner {
-				to.UID, to.GID = from.UID, from.GID
+				to.UID = from.UID
+			}
+			if from.GID != volume.NoOwner && to.GID != volume.NoOwner {
+				to.GID = from.GID
 			}
 		},
 	}

@@ -36,6 +36,7 @@ type Config struct {
 	Rewrite  []string // what the laptop has with other bytes; the host process knows which
 	OneWay   bool     // the pod's side is never changed
 	NoOwners bool     // the laptop's files belong to one user
+	Share    *volume.Share
 	Rescan   time.Duration
 
 	trace func(decide.Step, error) // of tests
@@ -100,7 +101,7 @@ func Run(ctx context.Context, config Config, host *Host) error {
 	defer func() { _ = e.memory.Close() }()
 	e.recall(known)
 	mine, err := volume.Open(config.Root, volume.Settings{
-		Exclude: config.Exclude, Write: true, NoOwners: config.NoOwners, Rescan: config.Rescan, Tell: e.hear(decide.Laptop, 0),
+		Exclude: config.Exclude, Write: true, NoOwners: config.NoOwners, Share: config.Share, Rescan: config.Rescan, Tell: e.hear(decide.Laptop, 0),
 	})
 	if err != nil {
 		return err

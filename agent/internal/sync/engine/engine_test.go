@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"devcluster/agent/internal/sync/volume"
 )
 
 func TestTheFirstPassBringsEverything(t *testing.T) {
@@ -331,4 +333,34 @@ func TestWhatFailsIsNamedAndTheRestGoesOn(t *testing.T) {
 	}
 	w.equal()
 	w.end() // before it is unmounted
+}
+
+func TestAFolderOfTheLaptopsUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root to give files away")
+	}
+	w := newWorld(t)
+	w.config.Share = &volume.Share{UID: 1000, GID: 1000}
+	check(t, os.Chown(w.folder[laptop], 1000, 1000))
+	w.write(pod, "d/theirs", "x")
+	for _, name := range []string{"", "d", "d/theirs"} {
+		check(t, os.Chown(w.path(pod, name), 33, 44))
+	}
+	w.start()
+	for range 2 { // a second pass finds nothing to do
+		if left := w.flush(); !left.Equal {
+			t.Fatalf("%+v", left)
+		}
+	}
+	w.write(laptop, "d/mine", "y")
+	check(t, os.Chown(w.path(laptop, "d/mine"), 1000, 1000))
+	check(t, os.Chmod(w.path(laptop, "d/theirs"), 0o775))
+	w.flush()
+	for name, want := range map[string]string{"d/theirs": "100755 33:44", "d/mine": "100644 33:44"} {
+		var st unix.Stat_t
+		check(t, unix.Lstat(w.path(pod, name), &st))
+		if got := fmt.Sprintf("%o %d:%d", st.Mode, st.Uid, st.Gid); got != want {
+			t.Errorf("%s in the pod: %s", name, got)
+		}
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -142,17 +141,6 @@ func (v *Volume) tie(ctx context.Context, at int, base string, change Change) (I
 	return item, err
 }
 
-// ownWithMode: the mode while it is still ours, and its upper bits again, which a change of owner clears.
-func (v *Volume) ownWithMode(at int, part string, change Change, mode uint32) error {
-	if err := unix.Fchmodat(at, part, mode, 0); err != nil {
-		return err
-	}
-	if err := v.own(at, part, change); err != nil || mode&0o7000 == 0 || v.noOwners {
-		return err
-	}
-	return unix.Fchmodat(at, part, mode, 0)
-}
-
 // copy makes a file out of one that is there: what was renamed on the other side need not travel.
 func (v *Volume) copy(ctx context.Context, change Change) (Item, error) {
 	staged, err := v.Stage(change)
@@ -170,33 +158,6 @@ func (v *Volume) copy(ctx context.Context, change Change) (Item, error) {
 	return staged.Commit(ctx, change.Item)
 }
 
-// own gives a new name its owner. Where this user can't give files away, what is new belongs to it, and what
-// is replaced keeps its owner or stays.
-func (v *Volume) own(at int, part string, change Change) error {
-	if v.noOwners {
-		return nil
-	}
-	want, before := change.Item, change.Expect
-	if want.UID == NoOwner {
-		if want = before; before.Kind == None {
-			var st unix.Stat_t
-			if err := unix.Fstat(at, &st); err != nil {
-				return err
-			}
-			want.UID, want.GID = st.Uid, st.Gid
-		}
-	}
-	err := unix.Fchownat(at, part, int(want.UID), int(want.GID), unix.AT_SYMLINK_NOFOLLOW)
-	if !errors.Is(err, unix.EPERM) {
-		return err
-	}
-	_ = unix.Fchownat(at, part, -1, int(want.GID), unix.AT_SYMLINK_NOFOLLOW) // a group of ours
-	if before.Kind != None && int(before.UID) != os.Geteuid() {
-		return err
-	}
-	return nil
-}
-
 // dressInPlace changes what a name has, not what it is.
 func (v *Volume) dressInPlace(at int, base string, change Change) (Item, error) {
 	now, err := v.stat(at, change.Path, base)
@@ -207,14 +168,14 @@ func (v *Volume) dressInPlace(at int, base string, change Change) (Item, error) 
 		return Item{}, ErrChanged
 	}
 	want := change.Item
-	if !v.noOwners && want.UID != NoOwner && (now.UID != want.UID || now.GID != want.GID) {
-		if err := unix.Fchownat(at, base, int(want.UID), int(want.GID), unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	if want.UID != NoOwner && (now.UID != want.UID || now.GID != want.GID) {
+		if err := v.chown(at, base, want.UID, want.GID); err != nil {
 			return Item{}, err
 		}
 		now.Mode = ^want.Mode // a change of owner clears bits
 	}
 	if now.Kind != Link && now.Mode != want.Mode {
-		if err := unix.Fchmodat(at, base, want.Mode, 0); err != nil {
+		if err := unix.Fchmodat(at, base, v.owners.real(want.Kind, want.Mode), 0); err != nil {
 			return Item{}, err
 		}
 	}

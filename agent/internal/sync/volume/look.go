@@ -112,10 +112,7 @@ func (v *Volume) lookAtRoot() error {
 	if st.Nlink == 0 {
 		return errGone
 	}
-	item := describe(&st)
-	if v.noOwners {
-		item.UID, item.GID = NoOwner, NoOwner
-	}
+	item := v.owners.shown(describe(&st))
 	if print := item.print(); print != v.top {
 		v.top = print
 		v.say(Told{Path: ".", Item: item})
@@ -194,6 +191,12 @@ func (v *Volume) list(name string, deep bool) (next []string, err error) {
 // see is stat for what is to be told: a folder that can't be read never travels, or its files would be taken
 // for deleted.
 func (v *Volume) see(at int, name, base string) (Item, error) {
+	if v.owners.share != nil {
+		var st unix.Stat_t
+		if unix.Fstatat(at, base, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && !v.owners.fits(&st) && !v.mounted[name] {
+			v.fit(at, base, &st)
+		}
+	}
 	item, err := v.stat(at, name, base)
 	if item.Kind != Dir || v.folders[name] != nil {
 		return item, err

@@ -85,10 +85,7 @@ func (v *Volume) stat(at int, name, base string) (Item, error) {
 			return v.stat(at, name, base) // another one by now
 		}
 	}
-	if v.noOwners {
-		item.UID, item.GID = NoOwner, NoOwner
-	}
-	return item, err
+	return v.owners.shown(item), err
 }
 
 func readLink(at int, base string) (string, error) {

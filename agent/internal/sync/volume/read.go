@@ -206,11 +206,7 @@ func (v *Volume) fstat(file *os.File) (Item, error) {
 	if failed := raw.Control(func(fd uintptr) { err = unix.Fstat(int(fd), &st) }); failed != nil {
 		err = failed
 	}
-	item := describe(&st)
-	if v.noOwners {
-		item.UID, item.GID = NoOwner, NoOwner
-	}
-	return item, err
+	return v.owners.shown(describe(&st)), err
 }
 
 // copyFile copies the first size bytes, or as many as there are.

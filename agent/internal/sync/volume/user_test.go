@@ -76,3 +76,41 @@ func TestNobody(t *testing.T) {
 		t.Errorf("%v, %v", names, err)
 	}
 }
+
+func TestAUsersOwnFolderIsSharedWithTheApplication(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root to give files away")
+	}
+	const user, app = 1000, 33
+	w := start(t, Settings{Share: &Share{user, user}}, func(root string) { check(t, os.Chown(root, app, user)) })
+	staged, err := w.Stage(Change{Path: "theirs"})
+	check(t, err)
+	item, err := staged.Commit(context.Background(), Item{Kind: File, Mode: 0o640, UID: app, GID: app})
+	check(t, err)
+	if got := w.now("theirs"); got.UID != app || got.GID != user || got.Mode != 0o660 {
+		t.Errorf("from the pod: %+v", got)
+	}
+	if item.UID != app || item.GID != NoOwner || item.Mode != 0o600 || item != w.item("theirs") {
+		t.Errorf("told %+v, %+v", item, w.item("theirs"))
+	}
+	dir, err := w.Apply(context.Background(), Change{Path: "d", Verb: Make, Item: Item{Kind: Dir, Mode: 0o755, UID: app, GID: app}})
+	check(t, err)
+	if got := w.now("d"); got.Mode != 0o2775 || got.GID != user || dir.Mode != 0o755 {
+		t.Errorf("a folder: %+v, told %+v", got, dir)
+	}
+	w.write("d/mine", "x")
+	check(t, os.Chown(w.path("d/mine"), user, user))
+	w.until("told as the application's", func(items map[string]Item) bool {
+		return items["d/mine"].UID == app && items["d/mine"].Mode == 0o644
+	})
+	if got := w.now("d/mine"); got.UID != app || got.GID != user || got.Mode != 0o664 {
+		t.Errorf("what the user made: %+v", got)
+	}
+	dressed := w.item("theirs")
+	dressed.Mode = 0o755
+	now, err := w.Apply(context.Background(), Change{Path: "theirs", Verb: Dress, Item: dressed, Expect: w.item("theirs")})
+	check(t, err)
+	if got := w.now("theirs"); got.Mode != 0o775 || now.Mode != 0o755 {
+		t.Errorf("another mode: %+v, told %+v", got, now)
+	}
+}

@@ -32,7 +32,7 @@ import (
 )
 
 // Part begins the name of what is being made: hidden from both sides.
-const Part = ".devcluster-part-"
+const Part = files.Part
 
 // Told is a name as it is now, or all names that are in a folder: what else was known there is gone.
 type Told struct {
@@ -47,6 +47,7 @@ type Settings struct {
 	Exclude  []string
 	Write    bool          // changes may be made
 	NoOwners bool          // this side can't give files away
+	Share    *Share        // this side is a user's own folder
 	Watches  int           // at most so many folders are watched, the others looked at now and then
 	Rescan   time.Duration // how often everything is looked at; 0: 30 s
 	Tell     func([]Told)  // hears everything, in the order in which it was seen, and may not call back
@@ -58,7 +59,7 @@ type Volume struct {
 	root     int
 	hidden   files.Globs
 	mounted  map[string]bool
-	noOwners bool
+	owners   owners
 	writable bool
 	parts    string // what this Volume's parts begin with
 	rescan   time.Duration
@@ -91,7 +92,7 @@ func Open(path string, settings Settings) (*Volume, error) {
 	token := make([]byte, 4)
 	_, _ = rand.Read(token)
 	v := &Volume{
-		path: path, root: root, hidden: hidden, mounted: mounted, noOwners: settings.NoOwners, rescan: settings.Rescan,
+		path: path, root: root, hidden: hidden, mounted: mounted, owners: owners{settings.NoOwners, settings.Share}, rescan: settings.Rescan,
 		tell: settings.Tell, parts: Part + hex.EncodeToString(token) + "-", folders: map[string]*folder{}, watch: newWatcher(settings.Watches),
 	}
 	if v.rescan <= 0 {
