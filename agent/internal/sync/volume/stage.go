@@ -1,6 +1,7 @@
 package volume
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -39,21 +40,26 @@ func (v *Volume) Stage(change Change) (*Staged, error) {
 // Begin makes it empty.
 func (s *Staged) Begin(Item) error {
 	s.offset = 0
-	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
 	return s.file.Truncate(0)
 }
 
+// zeros are a block of a hole.
+var zeros = make([]byte, chunk)
+
+// Write leaves holes where the file has them.
 func (s *Staged) Write(data []byte) (int, error) {
-	n, err := s.file.Write(data)
+	if bytes.Equal(data, zeros) {
+		s.offset += int64(len(data))
+		return len(data), nil
+	}
+	n, err := s.file.WriteAt(data, s.offset)
 	s.offset += int64(n)
 	return n, err
 }
 
 // Keep copies the next bytes from what it replaces. Whether that still is what the other side had in mind is seen
 // when it is put in its place.
-func (s *Staged) Keep(bytes int64) error {
+func (s *Staged) Keep(size int64) error {
 	if s.old == nil {
 		fd, err := unix.Openat(s.at, s.base, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 		if gone(err) {
@@ -64,10 +70,14 @@ func (s *Staged) Keep(bytes int64) error {
 		}
 		s.old = os.NewFile(uintptr(fd), s.base)
 	}
-	if _, err := s.old.Seek(s.offset, io.SeekStart); err != nil {
+	_, err := s.old.Seek(s.offset, io.SeekStart)
+	if err == nil {
+		_, err = s.file.Seek(s.offset, io.SeekStart)
+	}
+	if err != nil {
 		return err
 	}
-	kept, err := io.CopyN(s.file, s.old, bytes)
+	kept, err := io.CopyN(s.file, s.old, size)
 	s.offset += kept
 	if errors.Is(err, io.EOF) {
 		return ErrChanged
@@ -92,7 +102,7 @@ func (s *Staged) Drop() {
 // Commit gives it owner, mode and time, puts it in its place and gives what the name is then.
 func (s *Staged) Commit(ctx context.Context, want Item) (Item, error) {
 	s.change.Item = want
-	err := s.close()
+	err := errors.Join(s.file.Truncate(s.offset), s.close())
 	if err == nil {
 		err = s.dress()
 	}

@@ -518,6 +518,27 @@ func TestOnlyTheBlocksThatAreOthersAreRead(t *testing.T) {
 	}
 }
 
+func TestHolesStayHoles(t *testing.T) {
+	w := start(t, Settings{}, nil)
+	staged, err := w.Stage(Change{Path: "a"})
+	check(t, err)
+	check(t, staged.Begin(Item{}))
+	for _, part := range []string{"begin", strings.Repeat("\x00", chunk), strings.Repeat("\x00", 2), "end", strings.Repeat("\x00", chunk)} {
+		_, err = io.WriteString(staged, part)
+		check(t, err)
+	}
+	_, err = staged.Commit(context.Background(), Item{Kind: File, Mode: 0o600, UID: NoOwner})
+	check(t, err)
+	if want := "begin" + strings.Repeat("\x00", chunk+2) + "end" + strings.Repeat("\x00", chunk); w.read("a") != want {
+		t.Errorf("%d bytes", len(w.read("a")))
+	}
+	var st unix.Stat_t
+	check(t, unix.Stat(w.path("a"), &st))
+	if st.Blocks*512 >= chunk {
+		t.Errorf("%d bytes on the disk", st.Blocks*512)
+	}
+}
+
 // shorter fetches into a file that has not what it had.
 func (w *world) shorter(have []Digest) error {
 	w.write("a", "short")
