@@ -23,7 +23,7 @@ from typing import Any
 from devcluster.config.model import PullPolicy
 from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError
 from devcluster.errors import ConfigurationError, EngineError
-from devcluster.rules.container.image import ImageChoice, ImageFacts
+from devcluster.rules.container.image import ImageChoice, ImageFacts, parse_image
 
 _HERE = ("Already exists", "Pull complete")
 
@@ -188,22 +188,7 @@ async def _inspect(calls: Calls, name: str) -> ImageFacts | None:
         if error.status != 400:  # what no image can be called
             raise
         raise _absent(ImageChoice(name, "", None), error.explanation) from error
-    return _facts(found)
-
-
-def _facts(found: dict[str, Any]) -> ImageFacts:
-    config = found.get("Config") or {}
-    pairs = (item.partition("=") for item in config.get("Env") or ())
-    return ImageFacts(
-        id=found["Id"],
-        entrypoint=tuple(config.get("Entrypoint") or ()),
-        command=tuple(config.get("Cmd") or ()),
-        stop_signal=config.get("StopSignal") or None,
-        user=config.get("User") or "",
-        working_dir=config.get("WorkingDir") or "",
-        architecture=found.get("Architecture") or "",
-        variables=tuple((name, value) for name, _, value in pairs),
-    )
+    return parse_image(found)
 
 
 async def _pull(calls: Calls, reference: str, progress: Progress | None) -> None:

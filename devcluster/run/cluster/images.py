@@ -20,6 +20,7 @@ from typing import Any
 
 from devcluster.config.model import Workload
 from devcluster.edge.docker.engine import Docker, Engine, Pulled
+from devcluster.edge.registry import read_image
 from devcluster.errors import ConfigurationError, FailedError
 from devcluster.rules.container.image import ImageChoice, ImageFacts
 from devcluster.run.report import Progress
@@ -38,12 +39,13 @@ _SAY_EVERY = 1.0  # seconds
 class Images:
     """``local``: what the local container runs, None for a process; ``pod``: the pod's own, None where it
     can't be had; ``needed``: whether nothing goes on without the pod's; ``obtained``: what was pulled for
-    them."""
+    them; ``trouble``: why its registry could not tell."""
 
     local: ImageChoice | None
     pod: ImageChoice | None
     needed: bool
     obtained: Obtained = field(default_factory=dict)
+    trouble: str = ""
 
     @property
     def absent(self) -> tuple[ImageChoice, ...]:
@@ -94,13 +96,21 @@ async def choose_images(
 async def _choose_for_process(
     docker: Docker, container: Json, image_id: str, needed: bool, obtained: Obtained
 ) -> Images:
-    """A process runs in no image: the pod's is asked where only it says the pod's command, and an engine is
-    there to ask."""
+    """A process runs in no image: the pod's is looked at where only it says the pod's command.  The engine is
+    asked, if one has it; else its registry, which costs no pull; else the engine pulls it."""
+    if not needed:
+        return Images(None, None, needed, obtained)
     pod: ImageChoice | None = None
-    if needed and (engine := await docker.find()) is not None:
+    if (engine := await docker.find()) is not None:
         with contextlib.suppress(ConfigurationError):
             pod = await engine.choose_image(container["image"], image_id or None, "missing")
-    return Images(None, _after(pod, obtained) if pod is not None else None, needed, obtained)
+    if pod is not None and (pod.facts is not None or pod.source in obtained):
+        return Images(None, _after(pod, obtained), needed, obtained)
+    try:
+        facts = await read_image(container["image"], image_id)
+    except ConfigurationError as error:
+        return Images(None, pod, needed, obtained, trouble=error.message)
+    return Images(None, ImageChoice(container["image"], image_id, facts), needed, obtained)
 
 
 def needs_pod_image(workload: Workload, container: Json) -> bool:

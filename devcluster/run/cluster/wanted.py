@@ -128,7 +128,7 @@ async def read_wanted(
     wish = replace(_wish(project, workload, machine, binary), image=facts, pending=images.pending or unread)
     install = plan_install(observed, wish)
     if unread and images.needed and not images.pending and not install.adopted:
-        raise _unread(workload, original)
+        raise _unread(workload, original, images.trouble)
     container = find_container(install.base, target.container)
     port_map = resolve_port_map(workload.port_map, container)
     ours = (one for pod in current for one in pod["spec"]["containers"] if one["name"] == target.container)
@@ -156,10 +156,10 @@ async def read_wanted(
     )
 
 
-def _unread(workload: Workload, container: Json) -> ConfigurationError:
+def _unread(workload: Workload, container: Json, trouble: str) -> ConfigurationError:
     return ConfigurationError(
         f"the command of image {container['image']} is not known: the pod's template says none, and no "
-        "Docker engine can be asked",
+        f"Docker engine can be asked; {trouble}",
         hint=f"write it under workloads.{workload.key}, `pod_command: [...]`, or start Docker for this `up`",
     )
 
