@@ -166,7 +166,7 @@ type place struct {
 func (t *Table) read() (map[string]place, error) {
 	found := map[string]place{}
 	for _, name := range []string{"tcp", "tcp6", "udp", "udp6"} {
-		err := t.readOne("/proc/net/"+name, strings.HasPrefix(name, "udp"), found)
+		err := readTable("/proc/net/"+name, strings.HasPrefix(name, "udp"), t.given, found)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a kernel without IPv6
 			return nil, err
 		}
@@ -179,7 +179,7 @@ const (
 	peerless = "07" // TCP_CLOSE, which a UDP socket without a peer is in
 )
 
-func (t *Table) readOne(path string, udp bool, found map[string]place) error {
+func readTable(path string, udp bool, given portRange, found map[string]place) error {
 	state := listens
 	if udp {
 		state = peerless
@@ -195,7 +195,7 @@ func (t *Table) readOne(path string, udp bool, found map[string]place) error {
 		if len(fields) < 10 || fields[3] != state {
 			continue
 		}
-		if address, ok := parse(fields[1]); ok && (!udp || !t.given.has(address.Port())) {
+		if address, ok := parse(fields[1]); ok && (!udp || !given.has(address.Port())) {
 			found[fields[9]] = place{address, udp}
 		}
 	}
@@ -222,7 +222,7 @@ func Listening() ([]netip.AddrPort, bool) {
 	found := map[string]place{}
 	known := false
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		known = New().readOne(table, false, found) == nil || known
+		known = readTable(table, false, portRange{}, found) == nil || known
 	}
 	var all []netip.AddrPort
 	for at := range maps.Values(found) {
