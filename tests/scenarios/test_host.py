@@ -124,6 +124,8 @@ async def test_a_command_that_is_killed_is_handed_back_at_once(world: World) -> 
         await world.until_state("attached", "api")
         assert await world.who(10) == {"mine": 10}
         assert await world.who(10, "api") == {"mine": 10}
+        again = await world.devcluster("run", "api", "--", "true", code=6)
+        assert "another `devcluster run` of this laptop serves api" in again.stderr
         first.kill()
         await first.wait()
         await world.until_state("agent-installed")
@@ -133,6 +135,11 @@ async def test_a_command_that_is_killed_is_handed_back_at_once(world: World) -> 
         assert await second.wait() == 128 + signal.SIGTERM
     assert await world.who(10, "api") == {"original": 10}
     assert host_processes(world) == []
+    words = ("sh", "-c", "echo $IDENTITY; exit 7")
+    done = await world.devcluster("run", "web", "--mode", "ingest", "--", *words, code=7)
+    assert done.stdout == "original\n"
+    done = await world.devcluster("run", "web", "--", "no-such-command", code=2)
+    assert "there is no command no-such-command" in done.stderr
     await world.devcluster("down")
 
 
@@ -191,14 +198,28 @@ async def test_a_process_in_the_file_without_docker(world: World) -> None:
         await _read_environment(world)
         for words in (("exec", "web", "ls"), ("logs", "web"), ("restart", "web"), ("logs",)):
             assert "`run: host`" in (await world.devcluster(*words, code=2)).stderr
+        again = (await world.devcluster("up", "-d", "-o", "json")).json["workloads"]
+        assert [row["outcome"] for row in again] == ["unchanged"]
+        os.kill(_program(host_process(world)), signal.SIGKILL)  # it is started anew
+        assert await world.who(20) == {"mine": 20}
         await world.devcluster("leave")
     assert await world.who(10) == {"original": 10}
-    await world.devcluster("down")
+    root = world.folder / "state" / "devcluster" / world.project / "mounts" / "web" / "root"
+    (root / "etc/settings/mine").touch()
+    done = await world.devcluster("down")
+    assert f"kept: folder {root} has 1 changes made here" in done.stdout
     assert not (world.folder / "web.env").exists()
     assert await world.template() == before
     assert await world.cluster_leftovers() == []
-    left = [path.name for path in (world.folder / "state" / "devcluster" / world.project).iterdir()]
-    assert "mounts" not in left or not any((world.folder / "state" / "devcluster").glob("*/mounts/*"))
+    await world.devcluster("down", "-v")
+    assert not root.exists()
+
+
+def _program(host: int) -> int:
+    """The laptop's end of the lanes, a child of the host process."""
+    children = Path(f"/proc/{host}/task/{host}/children").read_text().split()
+    (found,) = (it for it in children if b"devcluster-gateway" in Path(f"/proc/{it}/cmdline").read_bytes())
+    return int(found)
 
 
 async def _ask_by_tunnels(world: World, echo: int) -> None:

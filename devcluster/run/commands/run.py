@@ -59,7 +59,7 @@ async def run(request: Request, command: Command, report: Report, *, takeover: b
     _check(request, command)
     request = await _with_ports(request, command)
     place = await find_place(request)
-    answer = await up_detached(request, takeover=takeover, report=report)
+    answer = await up_detached(request, takeover=takeover, report=report, alone=True)
     if answer is None:
         return INTERRUPTED
     _tell(answer, report)

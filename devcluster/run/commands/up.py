@@ -36,11 +36,13 @@ _SPAWN = 20.0  # seconds until a new host process must answer
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-async def up_detached(request: Request, *, takeover: bool, report: Report) -> Json | None:
-    """Hand the plan to the host process, which is started where none runs.  None: interrupted, and what it
-    had begun is put back."""
+async def up_detached(
+    request: Request, *, takeover: bool, report: Report, alone: bool = False
+) -> Json | None:
+    """Hand the plan to the host process, which is started where none runs.  *alone*: for a command, where no
+    other one serves the same.  None: interrupted, and what it had begun is put back."""
     place = await _place(request)
-    message = _message(request, takeover)
+    message = _message(request, takeover, alone)
     async with _interrupts() as interrupted:
         try:
             return await _hand_over(place, message, report, interrupted)
@@ -206,13 +208,14 @@ async def _place(request: Request) -> Place:
         return place_of(cluster.context, namespace, request.project.name, request.environ)
 
 
-def _message(request: Request, takeover: bool) -> Json:
+def _message(request: Request, takeover: bool, alone: bool = False) -> Json:
     assert request.project is not None
     return {
         "do": "apply",
         "project": encode_project(request.project),
         "only": list(request.only),
         "takeover": takeover,
+        "alone": alone,
         "timeout": request.deadline.left(),
     }
 

@@ -18,6 +18,7 @@ from devcluster.config.codec import decode_project
 from devcluster.edge.docker.engine import open_docker
 from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import DevclusterError, first_of
+from devcluster.run.host.leash import Leashes
 from devcluster.run.host.lock import TakenError, hold
 from devcluster.run.host.session import Session, open_session
 from devcluster.run.host.socket import answers, serve
@@ -44,6 +45,8 @@ _log = logging.getLogger("devcluster.host")
 async def host(session: Session) -> AsyncIterator[None]:
     """Answer on the project's socket while the block runs; for who holds the project (``take``)."""
 
+    leashes = Leashes(session)
+
     async def answer(request: Json, report: Report) -> Json:
         turn = Turn.of(request.get("timeout", _QUICK), logged(report))
         match request["do"]:
@@ -51,6 +54,8 @@ async def host(session: Session) -> AsyncIterator[None]:
                 return {}
             case "apply":
                 project = decode_project(request["project"])
+                if request["alone"]:
+                    leashes.check(request["only"])
                 return await session.apply(
                     project, tuple(request["only"]), turn, takeover=request["takeover"]
                 )
@@ -65,7 +70,7 @@ async def host(session: Session) -> AsyncIterator[None]:
             case "environment":
                 return await session.environment(request["workload"], turn)
             case "leash":
-                return await session.hold_while_asked(request["workload"], Turn.of(_LAST, to_log))
+                return await leashes.hold(request["workload"], Turn.of(_LAST, to_log))
             case "status":
                 return session_status(session)
             case "verify":

@@ -29,17 +29,15 @@ from devcluster.run.attach.tunnels import Tunnels
 from devcluster.run.cluster.holders import own_holder
 from devcluster.run.cluster.images import NOTHING, Obtained, obtain_images
 from devcluster.run.cluster.install import BusyError, Installed
-from devcluster.run.cluster.laptop_ports import check_ports
-from devcluster.run.cluster.permission import check_rights
-from devcluster.run.cluster.wanted import Wanted, check_targets, read_wanted
+from devcluster.run.cluster.wanted import Wanted, read_wanted
 from devcluster.run.exports import Exports
 from devcluster.run.host.attempt import Attempt
 from devcluster.run.host.holdings import Holdings
 from devcluster.run.host.opening import Opening
+from devcluster.run.host.preconditions import check_before
 from devcluster.run.host.results import half_way, rows_of
-from devcluster.run.site import Site, host_program
+from devcluster.run.site import Site
 from devcluster.run.turn import Turn
-from devcluster.run.volume.folders import check_folders
 
 Json = dict[str, Any]
 
@@ -118,15 +116,8 @@ class Session:
             return {"workloads": rows_of(results), "notes": [f"tunnel {it}" for it in self.tunnels]}
 
     async def _check(self, project: Project, wanted: list[Wanted], only: tuple[str, ...]) -> None:
-        """What can be known before anything changes."""
-        check_targets(wanted, self._others(project, wanted, only))
-        await check_ports(self.site.docker, self.site.place.id, wanted, only)
-        await check_folders(self.site.place, wanted)
-        for item in wanted:
-            await check_rights(self.site.cluster, item.install)
-        if any(item.workload.run == "host" for item in wanted):
-            host_program()
-        Exports(self.site.place).check(it.workload.env_export for it in wanted if it.workload.env_export)
+        """What can be known before anything changes; the tunnels' ports are ours from here on."""
+        await check_before(self.site, wanted, only, self._others(project, wanted, only))
         self._order = tuple(workload.key for workload in project.workloads)
         await self._tunnels.open(project.tunnels)
 
@@ -175,32 +166,18 @@ class Session:
     async def restart(self, key: str, turn: Turn) -> Json:
         """Stop and start the local side; connections wait meanwhile."""
         async with self._working():
-            attachment = self._attached(key)
+            attachment = self.attached(key)
             async with self._holdings.or_put_back(attachment.wanted, turn, created=False):
                 await attachment.restart(turn)
             return {"workloads": [{"name": key, "outcome": "restarted", "detail": []}], "notes": []}
 
     async def environment(self, key: str, turn: Turn) -> Json:
         """``{"variables": [[name, value], …]}`` of what is attached; for the private socket alone."""
-        environment = await self._attached(key).environment(turn)
+        environment = await self.attached(key).environment(turn)
         return {"variables": [list(pair) for pair in environment.variables]}
 
-    async def hold_while_asked(self, key: str, turn: Turn) -> Json:
-        """Until whoever asks goes away, then it is handed back; or until it has ended, and why."""
-        attachment = self._attached(key)
-
-        def over() -> bool:
-            gone = self.attachments.get(key) is not attachment
-            return gone or attachment.truth.state in ("failed", "held", "left")
-
-        try:
-            await self.changes.until(over)
-            return {"reason": attachment.truth.reason or "it was handed back"}
-        finally:
-            if self.attachments.get(key) is attachment:
-                await self.leave((key,), turn)
-
-    def _attached(self, key: str) -> Attachment:
+    def attached(self, key: str) -> Attachment:
+        """ConfigurationError where it is not."""
         attachment = self.attachments.get(key)
         if attachment is None:
             raise ConfigurationError(f"{key} is not attached", hint=f"`devcluster up {key}` starts it")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pty
 import signal
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -93,3 +95,34 @@ sys.exit(seen == [signal.SIGTERM, signal.SIGINT])
         await asyncio.sleep(0.2)  # two that wait at once come in the order of their numbers
         os.kill(os.getpid(), signal.SIGINT)
         assert await running == 1
+
+
+def test_a_key_of_the_terminal_reaches_the_command_once() -> None:
+    """Both are in the terminal's foreground: what is typed needs no help."""
+    count = """
+import signal, sys, time
+seen = []
+signal.signal(signal.SIGINT, lambda number, _: seen.append(number))
+print("up", flush=True)
+end = time.monotonic() + 10
+while not seen and time.monotonic() < end:
+    time.sleep(0.01)
+time.sleep(0.3)
+sys.exit(len(seen))
+"""
+    script = f"""
+import asyncio, fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+from devcluster.run.commands.run import _run
+sys.exit(asyncio.run(_run((sys.executable, "-c", {count!r}), os.environ)))
+"""
+    master, slave = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+    ) as process:
+        os.close(slave)
+        while b"up" not in os.read(master, 1024):
+            pass
+        os.write(master, b"\x03")
+        assert process.wait(30) == 1
+    os.close(master)
