@@ -148,3 +148,20 @@ def test_the_text_is_what_plan_prints() -> None:
         "5. wait until every agent is held\n"
         "6. lead its connections to the laptop, and stop the original"
     )
+
+
+def test_a_process_is_neither_started_nor_stopped() -> None:
+    plan = plan_handover("intercept", "start-first", "front", "host")
+    assert render_phases((*plan.there, *plan.edit, *plan.back)) == (
+        "1. hold the agents and read what the pod has\n"
+        "2. open the pod's way to this laptop\n"
+        "3. copy the pod's volumes\n"
+        "4. wait until every agent is held\n"
+        "5. lead its connections to the laptop, beside the original\n"
+        "6. let its connections wait in the pods\n"
+        "7. take up the edit\n"
+        "8. copy the pod's volumes\n"
+        "9. lead its connections to the laptop, beside the original\n"
+        "10. lead its connections to the original\n"
+        "11. close the pod's way to this laptop"
+    )

@@ -56,6 +56,13 @@ TABLE = [
     ("template reverted", seen(drift=(REVERTED,)), "partial", REVERTED.text + REPAIR, NOW),
     ("Service led past", seen(drift=(PAST,)), "partial", PAST.text + REPAIR, NOW),
     ("another image", seen(drift=(IMAGE,)), "attached", "", 50.0),
+    (
+        "nobody listens",
+        seen(silent=("nobody listens on a", "on b")),
+        "attached",
+        "nobody listens on a; on b",
+        50.0,
+    ),
     ("no pod", seen(pods=()), "reconnecting", "no pod of deployment/web runs an agent", NOW),
     ("partly held", seen(pod(), NEW), "partial", "1 of 2 pods are attached", NOW),
     ("one of two wanted", seen(pods_wanted=2), "partial", "1 of 2 pods are attached", NOW),
