@@ -13,8 +13,16 @@ from tests.scenarios.world import World
 
 _README = (ROOT / "examples" / "hello" / "README.md").read_text()
 _GET = """
-import json, sys, urllib.request
-print(json.dumps({url: urllib.request.urlopen(url, timeout=20).read().decode() for url in sys.argv[1:]}))
+import json, sys, time, urllib.error, urllib.request
+
+def get(url):  # a pod without a probe counts as ready before it listens
+    for _ in range(150):
+        try:
+            return urllib.request.urlopen(url, timeout=20).read().decode()
+        except urllib.error.URLError:
+            time.sleep(0.2)
+
+print(json.dumps({url: get(url) for url in sys.argv[1:]}))
 """
 
 
