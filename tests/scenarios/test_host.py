@@ -305,7 +305,11 @@ async def test_a_tunnel_with_a_container_and_a_port_that_is_taken(world: World) 
     world.write(f"{head}tunnels: ['{port}:api:9']\n{body}")  # the same port, to where nobody listens
     await world.devcluster("up", "-d")
     with pytest.raises(ConnectionResetError):  # as soon as the pod was refused, be it before we have written
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"x")
-        await reader.read()
+        await _exchange(port)
     await world.devcluster("down")
+
+
+async def _exchange(port: int) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"x")
+    return await reader.read()
