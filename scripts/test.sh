@@ -45,7 +45,7 @@ faults_cluster() { # matrix or soak, arguments…
 }
 
 case $what in
-  unit) export DEVCLUSTER_SETUP_MACHINE=no; . scripts/setup.sh; exec pytest -q tests/unit "$@" ;;
+  unit) export DEVCLUSTER_SETUP_MACHINE=no; . scripts/setup.sh; exec pytest -q -n 2 tests/unit "$@" ;;
   slow) . scripts/setup.sh; with_cluster pytest -m slow -n 4 --no-loadscope-reorder "$@"; exit ;;
   only) . scripts/setup.sh; with_cluster pytest "$@"; exit ;;
   faults | soak) . scripts/setup.sh; faults_cluster "$what" "$@"; exit ;;
