@@ -260,8 +260,3 @@ def _joining(mode: Mode, stop_first: bool) -> tuple[Request, ...]:
     if mode != "replace":
         return (mode,)
     return ("pause", "stop", "take") if stop_first else ("take", "stop")
-
-
-def render_phases(phases: tuple[Phase, ...]) -> str:
-    """One line a phase, as `plan` numbers them."""
-    return "\n".join(f"{number}. {phase}" for number, phase in enumerate(phases, 1))

@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from devcluster.config.model import Mode, Order, Run
-from devcluster.plan.handover import Phase, Tell, plan_handover, render_phases
+from devcluster.plan.handover import Phase, Tell, plan_handover
 
 PREPARE = "hold, connect, fill"
 TABLE: list[tuple[Mode, Order, Run, str, str, str, str, str]] = [
@@ -99,6 +99,10 @@ def _names(phases: tuple[Phase, ...]) -> str:
     return ", ".join(_name(phase) for phase in phases)
 
 
+def _text(phases: tuple[Phase, ...]) -> str:
+    return "\n".join(f"{number}. {phase}" for number, phase in enumerate(phases, 1))
+
+
 def _name(phase: Phase) -> str:
     again = " again" if getattr(phase, "again", False) else ""
     requests = () if isinstance(phase, Tell) else getattr(phase, "requests", ())
@@ -140,7 +144,7 @@ def test_the_original_stops_once_and_comes_back() -> None:
 
 
 def test_the_text_is_what_plan_prints() -> None:
-    assert render_phases(plan_handover("replace", "start-first", "front", "container").there) == (
+    assert _text(plan_handover("replace", "start-first", "front", "container").there) == (
         "1. hold the agents and read what the pod has\n"
         "2. start the gateway\n"
         "3. copy the pod's volumes\n"
@@ -152,7 +156,7 @@ def test_the_text_is_what_plan_prints() -> None:
 
 def test_a_process_is_neither_started_nor_stopped() -> None:
     plan = plan_handover("intercept", "start-first", "front", "host")
-    assert render_phases((*plan.there, *plan.edit, *plan.back)) == (
+    assert _text((*plan.there, *plan.edit, *plan.back)) == (
         "1. hold the agents and read what the pod has\n"
         "2. open the pod's way to this laptop\n"
         "3. copy the pod's volumes\n"
