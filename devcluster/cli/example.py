@@ -56,8 +56,8 @@ for _group in (wordpress, hello):
 
 
 def _deploy(name: str, options: Options, registry: str | None) -> int:
-    from devcluster.rules.example import EXAMPLES
     from devcluster.sandbox.example import example_up
+    from devcluster.sandbox.example_objects import EXAMPLES
 
     printer, chosen = Printer(options), EXAMPLES[name]
     done = asyncio.run(
@@ -84,8 +84,8 @@ def _deploy(name: str, options: Options, registry: str | None) -> int:
 
 
 def _remove(name: str, options: Options) -> int:
-    from devcluster.rules.example import EXAMPLES
     from devcluster.sandbox.example import example_down
+    from devcluster.sandbox.example_objects import EXAMPLES
 
     printer, chosen = Printer(options), EXAMPLES[name]
     namespace = options.namespace or chosen.namespace

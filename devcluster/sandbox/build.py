@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devcluster.edge.docker.call import Calls
-from devcluster.edge.docker.sandbox import IMAGE
+from devcluster.edge.docker.node import IMAGE
 from devcluster.edge.docker.sandbox_image import build_image, engine_architecture, image_id
 from devcluster.errors import FailedError
 from devcluster.run.report import Progress, Report

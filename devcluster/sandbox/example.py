@@ -19,7 +19,9 @@ from typing import Any
 from devcluster.edge.kube.cluster import Cluster, open_cluster
 from devcluster.errors import ChangedError, FailedError, HeldError, NotFoundError
 from devcluster.rules.cluster.identity import WorkloadRef, parse_title
-from devcluster.rules.example import (
+from devcluster.run.report import Progress, Report, silent
+from devcluster.sandbox.example_images import ensure_images, example_folder
+from devcluster.sandbox.example_objects import (
     BLOG_NAME,
     MADE_ONCE,
     PART_OF,
@@ -33,8 +35,6 @@ from devcluster.rules.example import (
     outcome_of,
     render_example,
 )
-from devcluster.run.report import Progress, Report, silent
-from devcluster.sandbox.example_images import ensure_images, example_folder
 
 Json = dict[str, Any]
 

@@ -15,9 +15,9 @@ from devcluster.edge.docker.call import Calls, connect
 from devcluster.edge.docker.push import push_image
 from devcluster.edge.docker.sandbox_image import build_image, image_id
 from devcluster.errors import FailedError
-from devcluster.rules.example import Example
 from devcluster.run.report import Progress, Report
 from devcluster.sandbox.base_image import ensure_base_image
+from devcluster.sandbox.example_objects import Example
 
 _SANDBOX = "sandbox-"
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from devcluster.edge.docker.call import EngineRefusedError
-from devcluster.edge.docker.sandbox import (
+from devcluster.edge.docker.node import (
     NodeInfo,
     SandboxEngine,
     container_name,

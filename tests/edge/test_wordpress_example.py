@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from devcluster.edge.kube.cluster import Cluster, open_cluster
-from devcluster.rules.example import WORDPRESS
 from devcluster.sandbox.example_images import example_folder, image_tag
+from devcluster.sandbox.example_objects import WORDPRESS
 
 NAMESPACE = "devcluster-example-test"
 _GET = """

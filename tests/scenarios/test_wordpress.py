@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from devcluster.rules.example import BLOG_NAME
+from devcluster.sandbox.example_objects import BLOG_NAME
 from tests.scenarios.browser import Browser, small_png
 from tests.scenarios.laptop_names import name_server, with_own_resolver
 from tests.scenarios.wordpress_world import Json, WordPress, open_wordpress

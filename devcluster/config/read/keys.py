@@ -12,11 +12,10 @@ from devcluster.config.check.together import Workloads
 from devcluster.config.model import Agent
 from devcluster.config.read import forms
 from devcluster.config.read.document import Item, Mapping
-from devcluster.config.read.modes import MODE, TAKE, note_modes
+from devcluster.config.read.modes import MODE, RUN, TAKE, note_host, note_modes
 from devcluster.config.read.mounts import MOUNTS, TMPFS_LIST, note_mounts
 from devcluster.config.read.outside import EnvFiles, SecurityOptions
-from devcluster.config.read.process import RUN, note_host
-from devcluster.config.read.published import Ports
+from devcluster.config.read.published import Ports, Tunnels
 from devcluster.config.read.shapes import FLAG, Choice, Reading, Schema, text, whole
 from devcluster.config.read.structures import (
     Anything,
@@ -29,7 +28,6 @@ from devcluster.config.read.structures import (
     Words,
     many,
 )
-from devcluster.config.read.tunnels import Tunnels
 from devcluster.config.read.values import (
     CPUS,
     DURATION,

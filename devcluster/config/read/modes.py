@@ -1,4 +1,7 @@
-"""Which of a workload's keys go with which mode; each problem stands at the key that does not fit."""
+"""Which of a workload's keys go with which mode, and which with a process on the laptop (`run: host`).
+
+Each problem stands at the key that does not fit.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,12 @@ from devcluster.config.read.shapes import Choice, Reading
 
 MODE = Choice(("replace", "intercept", "ingest"))
 TAKE = Choice(("front", "direct"))
+RUN = Choice(("container", "host"))
+_ADVICE = {
+    "ports": "`port_map` says at which ports of the laptop the pod's connections arrive, and only TCP does",
+    "healthcheck": "a process is not asked whether it is well",
+    "mounts": "a process sees the laptop's folders as they are",
+}
 
 
 def note_modes(workload: Mapping, where: Reading) -> None:
@@ -23,3 +32,14 @@ def note_modes(workload: Mapping, where: Reading) -> None:
     if services is not None and mode in ("replace", "ingest"):
         why = "nobody else can answer" if mode == "replace" else "no traffic comes to the laptop"
         where.into("services").note(services, f"goes with `mode: intercept`; with {mode} {why}")
+
+
+def note_host(workload: Mapping, where: Reading, container_keys: frozenset[str]) -> None:
+    """*container_keys*: those that say what a container is."""
+    run = value_of(workload, "run")
+    if run is None or RUN.read(run, where.apart()) != "host":
+        return
+    for name, _ in workload.entries:
+        if name.text in container_keys:
+            why = _ADVICE.get(name.text, "a process of the laptop has no container")
+            where.into(name.text).note(name, f"goes with `run: container`: {why}")

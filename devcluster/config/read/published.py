@@ -1,14 +1,18 @@
-"""``ports``, in Compose's short and long form.  Docker refuses two for one laptop's port too late."""
+"""Ports of the laptop: ``ports``, in Compose's short and long form, and ``tunnels``.
+
+Two can't have one of them, and Docker says so too late.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from devcluster.config.check.collisions import find_collisions
+from devcluster.config.model import Tunnel
 from devcluster.config.read import forms
 from devcluster.config.read.document import Item, Mapping, value_of
 from devcluster.config.read.document import Sequence as Items
-from devcluster.config.read.shapes import Choice, Reading, Schema
+from devcluster.config.read.shapes import Choice, Parsed, Reading, Schema, spelled
 from devcluster.config.read.structures import Either, Fields, Key, many
 from devcluster.config.read.values import HOST_IP, PORT, PROTOCOL, PUBLISHED, SHORT_PORT, TEXT
 
@@ -25,6 +29,7 @@ LONG_PORT = Fields(
     build=forms.build_port,
 )
 _PORTS = many(Either("a port, HOST:CONTAINER, or a map", scalar=SHORT_PORT, mapping=LONG_PORT))
+_TUNNELS = many(Parsed(forms.parse_tunnel, "[PORT:]HOST:PORT", spelled(forms.TUNNEL)))
 
 
 class Ports:
@@ -48,3 +53,23 @@ class Ports:
 
     def schema(self) -> Schema:
         return _PORTS.schema()
+
+
+class Tunnels:
+    """A list."""
+
+    def read(self, item: Item, where: Reading) -> Any:
+        found: tuple[Tunnel | None, ...] = _TUNNELS.read(item, where)
+        parts = item.items if isinstance(item, Items) else ()
+        seen: dict[int | Tunnel, int] = {}
+        for index, (part, tunnel) in enumerate(zip(parts, found, strict=False)):
+            if tunnel is None:
+                continue
+            first = seen.setdefault(tunnel.local or tunnel, index)
+            if first != index:
+                text = f"already uses port {tunnel.local} of the laptop" if tunnel.local else "is the same"
+                where.at(index).note(part, f"tunnels[{first}] {text}")
+        return found
+
+    def schema(self) -> Schema:
+        return _TUNNELS.schema()

@@ -20,7 +20,7 @@ from typing import Any
 
 from devcluster.config.model import Workload
 from devcluster.rules.container.environment import LocalEnvironment, wanted_services
-from devcluster.rules.container.tunnels import OpenTunnel, ServiceSight, Tunnelled, use_tunnels
+from devcluster.rules.container.tunnel_rewriting import OpenTunnel, ServiceSight, Tunnelled, use_tunnels
 
 Json = dict[str, Any]
 ROOT = "DEVCLUSTER_ROOT"

@@ -28,15 +28,15 @@ from devcluster.rules.container.environment import wanted_services
 from devcluster.rules.container.health import HealthPlan, healthcheck_source
 from devcluster.rules.container.image import ImageFacts
 from devcluster.rules.container.image_environment import ImageEnvironment
-from devcluster.rules.container.local import published_ports
+from devcluster.rules.container.local_container import published_ports
 from devcluster.rules.container.ports import resolve_port_map
 from devcluster.rules.kinds.table import kind_of
 from devcluster.rules.volume.volumes import VolumePlan, covered_paths, pod_volumes, resolve_volumes
 from devcluster.run.cluster.agent_binary import read_machine
 from devcluster.run.cluster.cautions import read_cautions
-from devcluster.run.cluster.image_environment import read_image_environment
-from devcluster.run.cluster.images import NOTHING, Images, Obtained, choose_images, pod_image
 from devcluster.run.cluster.install import observe
+from devcluster.run.image.environment import read_image_environment
+from devcluster.run.image.images import NOTHING, Images, Obtained, choose_images, pod_image
 
 Json = dict[str, Any]
 

@@ -17,7 +17,7 @@ from devcluster.rules.container.environment import local_environment
 from devcluster.rules.container.facts import PodFacts
 from devcluster.rules.container.image_environment import SAME_IMAGE, ImageEnvironment
 from devcluster.rules.container.ports import PortKey, declared_ports
-from devcluster.rules.container.tunnels import OpenTunnel
+from devcluster.rules.container.tunnel_rewriting import OpenTunnel
 from devcluster.run.cluster.observe import parse_settings
 from devcluster.run.cluster.record import Mark, holder_row, list_marks
 from devcluster.run.host.socket import AbsentError, EndedError, ask
@@ -103,8 +103,8 @@ async def _of_process(
 ) -> tuple[tuple[str, str], ...]:
     """As the host process has it, which knows the tunnels' ports; without one as the file says them."""
     from devcluster.edge.docker.engine import open_docker
-    from devcluster.run.attach.process_side import process_environment
     from devcluster.run.cluster.wanted import read_wanted
+    from devcluster.run.local.process_side import process_environment
 
     workload, project = request.wanted[0], request.project
     assert project is not None

@@ -14,15 +14,15 @@ from devcluster.edge.kube.cluster import Cluster, open_cluster
 from devcluster.plan.steps import PutBack, Step, plan_pulls, render_steps
 from devcluster.plan.up import plan_up
 from devcluster.rules.cluster.identity import parse_title
-from devcluster.rules.container.tunnels import LOOPBACK
+from devcluster.rules.container.tunnel_rewriting import LOOPBACK
 from devcluster.rules.outcome import Comparison, Decision, decide
-from devcluster.run.attach.tunnels import check_tunnels
 from devcluster.run.cluster.holders import own_holder
 from devcluster.run.cluster.laptop_ports import check_ports
 from devcluster.run.cluster.record import find_dropped
 from devcluster.run.cluster.wanted import Wanted, check_targets, read_wanted
 from devcluster.run.exports import Exports
 from devcluster.run.host.socket import AbsentError, ask
+from devcluster.run.local.tunnels import check_tunnels
 from devcluster.run.place import Place, place_of
 from devcluster.run.report import silent
 from devcluster.run.request import Request

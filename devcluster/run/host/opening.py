@@ -11,14 +11,14 @@ from devcluster.run.attach.agent_link import Claim
 from devcluster.run.attach.attachment import Attachment
 from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.cluster_side import KubernetesSide
-from devcluster.run.attach.container_side import ContainerSide
-from devcluster.run.attach.process_side import ProcessSide
 from devcluster.run.attach.sides import GatewayKeys, LocalSide
-from devcluster.run.attach.tunnels import Tunnels
 from devcluster.run.cluster.holders import still_held
 from devcluster.run.cluster.install import Installed, install
 from devcluster.run.cluster.record import claim, find_mark
 from devcluster.run.cluster.wanted import Wanted
+from devcluster.run.local.container_side import ContainerSide
+from devcluster.run.local.process_side import ProcessSide
+from devcluster.run.local.tunnels import Tunnels
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
 

@@ -21,13 +21,11 @@ from devcluster.errors import (
     LeftoverError,
 )
 from devcluster.rules.cluster.identity import WorkloadRef
-from devcluster.rules.container.tunnels import OpenTunnel
+from devcluster.rules.container.tunnel_rewriting import OpenTunnel
 from devcluster.rules.outcome import Comparison, Decision, decide
 from devcluster.run.attach.attachment import Attachment
 from devcluster.run.attach.changes import Changes
-from devcluster.run.attach.tunnels import Tunnels
 from devcluster.run.cluster.holders import own_holder
-from devcluster.run.cluster.images import NOTHING, Obtained, obtain_images
 from devcluster.run.cluster.install import BusyError, Installed
 from devcluster.run.cluster.wanted import Wanted, read_wanted
 from devcluster.run.exports import Exports
@@ -36,6 +34,8 @@ from devcluster.run.host.holdings import Holdings
 from devcluster.run.host.opening import Opening
 from devcluster.run.host.preconditions import check_before
 from devcluster.run.host.results import half_way, rows_of
+from devcluster.run.image.images import NOTHING, Obtained, obtain_images
+from devcluster.run.local.tunnels import Tunnels
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from devcluster.edge.docker.engine import PublishedPort
 from devcluster.rules.cluster.marks import render_time
-from devcluster.rules.container.tunnels import LOOPBACK
+from devcluster.rules.container.tunnel_rewriting import LOOPBACK
 from devcluster.rules.state import PodTruth, see_pod
 from devcluster.run.attach.attachment import Attachment
 from devcluster.run.host.session import Session

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from devcluster.config.model import Rewrite, Target, Workload
 from devcluster.rules.container.laptop import Surroundings, laptop_environment, service_sights
-from devcluster.rules.container.tunnels import OpenTunnel, ServiceSight
+from devcluster.rules.container.tunnel_rewriting import OpenTunnel, ServiceSight
 
 AROUND = Surroundings(
     (ServiceSight("db", ("10.96.0.5",), (3306,)),),

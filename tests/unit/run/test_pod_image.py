@@ -7,7 +7,7 @@ from typing import Any
 from devcluster.config.model import Target, Workload
 from devcluster.rules.cluster.template import original_command
 from devcluster.rules.container.image import ImageChoice, ImageFacts
-from devcluster.run.cluster.images import Images, needs_pod_image, pod_image
+from devcluster.run.image.images import Images, needs_pod_image, pod_image
 
 FACTS = ImageFacts("sha256:1", ("/app",), ("-v",), None, "", "/", "amd64", ())
 LOCAL = ImageChoice("mine:dev", "", FACTS)

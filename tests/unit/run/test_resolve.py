@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from devcluster.edge.lines import RefusedError
-from devcluster.run.attach.gateway_settings import answer_gateway
+from devcluster.run.local.gateway_settings import answer_gateway
 
 
 async def _refused(name: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from devcluster.config.model import Tunnel
 from devcluster.errors import ConfigurationError
-from devcluster.run.attach.tunnels import Tunnels
+from devcluster.run.local.tunnels import Tunnels
 
 
 @contextlib.asynccontextmanager

@@ -24,12 +24,12 @@ from devcluster.rules.container.environment import (
     render_hint,
 )
 from devcluster.rules.container.facts import Listener, PodFacts
-from devcluster.rules.container.local import local_container
+from devcluster.rules.container.local_container import local_container
 from devcluster.run.attach.changes import Changes
-from devcluster.run.attach.container_network import ContainerNetwork, network_parts
-from devcluster.run.attach.health import Health
 from devcluster.run.attach.sides import GatewayKeys, LocalSight
 from devcluster.run.cluster.wanted import Wanted
+from devcluster.run.local.container_network import ContainerNetwork, network_parts
+from devcluster.run.local.health import Health
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
 from devcluster.run.volume.filling import Filling

@@ -19,7 +19,7 @@ from devcluster.config.model import Tunnel
 from devcluster.edge.lane.door import Door, open_stream
 from devcluster.edge.lane.tunnel import End, bind_port, serve_tunnel
 from devcluster.errors import ConfigurationError, EngineError
-from devcluster.rules.container.tunnels import OpenTunnel
+from devcluster.rules.container.tunnel_rewriting import OpenTunnel
 
 _log = logging.getLogger("devcluster.host")
 

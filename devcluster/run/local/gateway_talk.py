@@ -16,7 +16,7 @@ from devcluster.edge.lines import Json, Lines, RefusedError
 from devcluster.errors import DevclusterError
 from devcluster.rules.container.facts import Listener
 from devcluster.run.attach.changes import Changes
-from devcluster.run.attach.gateway_settings import answer_gateway, render_listeners
+from devcluster.run.local.gateway_settings import answer_gateway, render_listeners
 
 _AGAIN = 0.2  # seconds, before the gateway is spoken to anew
 _ASK = 1.0  # seconds between two questions after its lanes

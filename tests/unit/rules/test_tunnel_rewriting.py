@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devcluster.rules.container.tunnels import OpenTunnel, ServiceSight, Tunnelled, use_tunnels
+from devcluster.rules.container.tunnel_rewriting import OpenTunnel, ServiceSight, Tunnelled, use_tunnels
 from devcluster.rules.names.variables import COMPARED
 
 DB = ServiceSight("db", ("10.96.0.5",), (3306,))

@@ -13,7 +13,7 @@ from devcluster.rules.container.container import ContainerSpec, VolumeBind
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import PodFacts
 from devcluster.rules.container.health import healthcheck_source
-from devcluster.rules.container.local import local_container, network_runtime, published_ports
+from devcluster.rules.container.local_container import local_container, network_runtime, published_ports
 from devcluster.rules.container.ports import resolve_port_map
 
 Json = dict[str, Any]

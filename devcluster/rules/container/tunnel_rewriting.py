@@ -72,7 +72,7 @@ def use_tunnels(
 ) -> Tunnelled:
     """*env* with tunnels in place of what they lead to.  *domains*: the cluster's own; *only*: just these
     variables, in which each word that is a Service's name counts as a host."""
-    work = _Work(env, _Names(services, namespace, domains, tunnels), only)
+    work = _Environment(env, _Names(services, namespace, domains, tunnels), only)
     variables = {key: work.replaced(key, value) for key, value in env.items()}
     variables |= {key: work.fit_proxies(value) for key, value in variables.items() if names_proxy_list(key)}
     return Tunnelled(variables, tuple(dict.fromkeys(work.made)), work.notes())
@@ -132,7 +132,7 @@ def _link_words(service: str) -> str:
     return re.sub("[^A-Z0-9]", "_", service.upper())
 
 
-class _Work:
+class _Environment:
     """One environment."""
 
     def __init__(self, env: Mapping[str, str], names: _Names, only: Collection[str] | None) -> None:

@@ -19,13 +19,13 @@ from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.rules.container.laptop import Surroundings, laptop_environment, service_sights
 from devcluster.rules.container.ports import PortKey
-from devcluster.rules.container.tunnels import LOOPBACK, OpenTunnel
+from devcluster.rules.container.tunnel_rewriting import LOOPBACK, OpenTunnel
 from devcluster.run.attach.changes import Changes
-from devcluster.run.attach.gateway_settings import cluster_domains
-from devcluster.run.attach.gateway_talk import GatewayTalk
 from devcluster.run.attach.sides import GatewayKeys, LocalSight
-from devcluster.run.attach.tunnels import Tunnels
 from devcluster.run.cluster.wanted import Wanted
+from devcluster.run.local.gateway_settings import cluster_domains
+from devcluster.run.local.gateway_talk import GatewayTalk
+from devcluster.run.local.tunnels import Tunnels
 from devcluster.run.place import Place
 from devcluster.run.site import Site, host_program
 from devcluster.run.turn import Turn

@@ -11,7 +11,7 @@ from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster
 from devcluster.errors import NotFoundError
 from devcluster.rules.container.image_environment import ImageEnvironment, Source, declared_names, sources_of
-from devcluster.run.cluster.images import Images
+from devcluster.run.image.images import Images
 
 Json = dict[str, Any]
 

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 import pytest
 
-from devcluster.rules.example import (
+from devcluster.sandbox.example_objects import (
     BLOG_NAME,
     CONTENT,
     HELLO,

@@ -1,0 +1,1 @@
+"""Images on the laptop: which one a workload wants, and what it says of itself."""
