@@ -11,7 +11,7 @@ import pytest
 
 from devcluster.edge.kube.answer import ForbiddenError, StatusError, UnreachableError
 from devcluster.errors import ConfigurationError, DevclusterError, EngineError, LeftoverError
-from devcluster.run.host.lock import TakenError, hold, until_free
+from devcluster.run.host.lock import LockedError, lock, until_free
 from devcluster.run.host.socket import AbsentError, BrokenOffError, EndedError, Json, ask, serve
 from devcluster.run.report import Report, silent
 
@@ -75,8 +75,8 @@ pathlib.Path({str(done)!r}).touch()
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", last, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert await process.stdout.readline() == b"serving\n"
-    with pytest.raises(TakenError):
-        await hold(path, patience=0.1)
+    with pytest.raises(LockedError):
+        await lock(path, patience=0.1)
     assert await ask(path, {"do": "down"}, silent) == {}
     assert done.exists()
     assert await process.wait() == 0
