@@ -88,8 +88,8 @@ async def host(session: Session) -> AsyncIterator[None]:
 
 
 async def take(place: Place) -> None:
-    """The project is this process's from now on.  LockedError where it stays another one's, at once where that
-    one answers: it is asked then."""
+    """The project is this process's from now on.  LockedError where it stays another one's, at once where
+    that one answers: it is asked then."""
     clock = asyncio.get_running_loop().time
     end = clock() + _FORMER
     while True:
