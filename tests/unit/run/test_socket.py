@@ -57,14 +57,14 @@ async def test_who_asked_for_the_last_work_waits_for_the_process_to_end(tmp_path
     path, done = tmp_path / "session.sock", tmp_path / "done"
     last = f"""
 import asyncio, pathlib, time
-from devcluster.run.host.lock import hold
+from devcluster.run.host.lock import lock
 from devcluster.run.host.socket import serve
 async def main():
     asked = asyncio.Event()
     async def answer(request, report):
         asked.set()
         return {{}}
-    await hold(pathlib.Path({str(path)!r}), patience=1)
+    await lock(pathlib.Path({str(path)!r}), patience=1)
     async with serve(pathlib.Path({str(path)!r}), answer, ends=lambda request: request["do"] == "down"):
         print("serving", flush=True)
         await asked.wait()
