@@ -20,8 +20,8 @@ from typing import Literal
 
 from devcluster.config.model import Mode, Order, Run, Take
 
-Request = Literal["pause", "stop", "take", "intercept", "ingest", "release"]
-_REQUESTS: dict[Request, str] = {
+AgentRequest = Literal["pause", "stop", "take", "intercept", "ingest", "release"]
+_REQUESTS: dict[AgentRequest, str] = {
     "pause": "let its connections wait in the pods",
     "stop": "stop the original",
     "take": "lead its connections to the laptop",
@@ -93,7 +93,7 @@ class Fill:
 class Tell:
     """Sends *requests*, one after the other, to each agent that is held now."""
 
-    requests: tuple[Request, ...]
+    requests: tuple[AgentRequest, ...]
 
     @property
     def name(self) -> str:
@@ -174,7 +174,7 @@ class Replace:
 class Join:
     """From now on each agent, of pods that come later too, is told *requests* once its lane stands."""
 
-    requests: tuple[Request, ...]
+    requests: tuple[AgentRequest, ...]
     name: Literal["join"] = "join"
 
     @property
@@ -227,7 +227,7 @@ class Handover:
     after_removal: tuple[Phase, ...]
 
     @property
-    def joins(self) -> tuple[Request, ...]:
+    def joins(self) -> tuple[AgentRequest, ...]:
         """What to tell an agent that comes later."""
         return next((it.requests for it in self.there if isinstance(it, Join)), ())
 
@@ -256,7 +256,7 @@ def plan_handover(mode: Mode, order: Order, take: Take, run: Run) -> Handover:
     )
 
 
-def _joining(mode: Mode, stop_first: bool) -> tuple[Request, ...]:
+def _joining(mode: Mode, stop_first: bool) -> tuple[AgentRequest, ...]:
     if mode != "replace":
         return (mode,)
     return ("pause", "stop", "take") if stop_first else ("take", "stop")

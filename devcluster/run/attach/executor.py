@@ -13,6 +13,7 @@ from typing import assert_never
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.errors import FailedError, HeldError
 from devcluster.plan.handover import (
+    AgentRequest,
     Connect,
     Fill,
     Hold,
@@ -20,7 +21,6 @@ from devcluster.plan.handover import (
     Join,
     Phase,
     Replace,
-    Request,
     StartLocal,
     StopLocal,
     Tell,
@@ -117,7 +117,7 @@ class Executor:
         if self.taken:
             raise HeldError(self.taken, hint="`devcluster up --takeover` takes it back")
 
-    async def _tell(self, requests: tuple[Request, ...], turn: Turn, tolerant: bool) -> None:
+    async def _tell(self, requests: tuple[AgentRequest, ...], turn: Turn, tolerant: bool) -> None:
         seconds = turn.deadline.left()
         last = "release" in requests
         for error in await self._links.tell(*requests, timeout=seconds, tolerant=tolerant, last=last):
@@ -130,7 +130,7 @@ class Executor:
             async with asyncio.timeout(_HOLDING):
                 await self._changes.until(lambda: all(it.state != "connecting" for it in self._links.live))
 
-    async def _join(self, requests: tuple[Request, ...], turn: Turn) -> None:
+    async def _join(self, requests: tuple[AgentRequest, ...], turn: Turn) -> None:
         self.unless_taken()
         try:
             async with turn.deadline.bound():

@@ -19,9 +19,9 @@ async def remove_copies(
     for name, key in await engine.list_volumes(place.id):
         if only and key not in only:
             continue
-        target = VolumeDestination.named(engine, place.id, key, name)
-        manifest = manifest_path(place, target)
-        changes = () if changed else await describe_local_changes(target, manifest)
+        destination = VolumeDestination.named(engine, place.id, key, name)
+        manifest = manifest_path(place, destination)
+        changes = () if changed else await describe_local_changes(destination, manifest)
         if changes:
             kept.append(f"kept: volume {name} has {len(changes)} changes made here; `down -v` removes it")
             continue
