@@ -23,6 +23,7 @@ from devcluster.errors import (
     LeftoverError,
     RemainsError,
     first_of,
+    joined,
 )
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import Holder
@@ -40,6 +41,19 @@ from devcluster.run.volume.removing import remove_copies
 Json = dict[str, Any]
 _OWN = 300.0  # seconds for handing back what broke
 _log = logging.getLogger("devcluster.host")
+
+
+def _unsent(title: str, lines: tuple[str, ...], other: RemainsError | None) -> RemainsError:
+    """What live volumes could not bring over, and *other*."""
+    error = RemainsError(
+        f"{title} is handed back, but not all that was written here is in the pod: {'; '.join(lines)}",
+        hint="the copy on this laptop stays: `devcluster up` goes on with it, `devcluster sync` decides conflicts",
+    )
+    if other is None:
+        return error
+    both = joined([error, other])
+    assert isinstance(both, RemainsError)
+    return both
 
 
 class Holdings:
@@ -95,6 +109,8 @@ class Holdings:
         await self.end(attachment)
         if remove_agent:
             await self._remove_containers(key)
+        if attachment.unsent:
+            remains = _unsent(title, attachment.unsent, remains)
         if remains is not None:
             if not tolerant:
                 raise remains

@@ -23,8 +23,9 @@ from devcluster.errors import (
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.container.tunnel_rewriting import OpenTunnel
 from devcluster.rules.outcome import Comparison, Decision, decide
+from devcluster.rules.volume.live import stays_here
 from devcluster.run.attach.attachment import Attachment
-from devcluster.run.attach.changes import Changes
+from devcluster.run.changes import Changes
 from devcluster.run.cluster.holders import own_holder
 from devcluster.run.cluster.install import BusyError, Installed
 from devcluster.run.cluster.wanted import Wanted, read_wanted
@@ -38,6 +39,7 @@ from devcluster.run.image.images import NOTHING, Obtained, obtain_images
 from devcluster.run.local.tunnels import Tunnels
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
+from devcluster.run.volume.filling import labelled
 
 Json = dict[str, Any]
 
@@ -126,6 +128,8 @@ class Session:
             if item.workload.key not in self.attachments:
                 for caution in item.cautions:
                     turn.say(item.workload.key, f"warning: {caution}")
+                if text := stays_here(labelled(item.volumes)):
+                    turn.say(item.workload.key, text)
 
     async def _let_go(
         self, project: Project, only: tuple[str, ...], turn: Turn

@@ -24,7 +24,7 @@ from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.run.attach.agent_link import Claim
 from devcluster.run.attach.attachment import Attachment
-from devcluster.run.attach.changes import Changes
+from devcluster.run.changes import Changes
 from devcluster.run.attach.sides import DriftSight, LocalSight
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.turn import Turn
