@@ -55,7 +55,8 @@ def live_program() -> Path:
     none."""
     if platform.system() != "Linux":
         raise ConfigurationError(
-            f"`mode: sync` with `run: host` needs a program that devcluster does not have for {platform.system()}",
+            "`mode: sync` with `run: host` needs a program that devcluster does not have for "
+            f"{platform.system()}",
             hint="`mode: copy` works here, and `run: container` with `mode: sync` everywhere",
         )
     return host_program()

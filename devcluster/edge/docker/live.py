@@ -29,12 +29,13 @@ _CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID"]
 @dataclass(frozen=True, slots=True)
 class LivePlace:
     """Where the laptop's side lies: the Docker volume *name*, or *folder* of the laptop, for which *name* is
-    only a name."""
+    only a name, and which has its memory in a folder, too."""
 
     project: str
     key: str
     name: str
     folder: Path | None = None
+    memory: Path | None = None
 
 
 @contextlib.asynccontextmanager
@@ -58,12 +59,10 @@ async def open_live(engine: Engine, place: LivePlace, flags: Sequence[str]) -> A
         await remove_container(calls, name)
 
 
-async def remove_memory(engine: Engine, volume: str) -> None:
-    """What was remembered of the private copy *volume*."""
-    await engine.remove_volume(memory_name(volume))
-
-
 async def _ensure_memory(calls: Calls, place: LivePlace) -> None:
+    if place.memory is not None:
+        place.memory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return
     name = memory_name(place.name)
     ours = labels(place.project, "sync", place.key)
     await calls.make(f"create volume {name}", calls.api.create_volume, name, labels=ours)
@@ -110,11 +109,8 @@ class _Source:
 
 
 def _config(image: str, place: LivePlace, command: list[str]) -> dict[str, Any]:
-    memory = {"Type": "volume", "Source": memory_name(place.name), "Target": str(Path(STATE).parent)}
-    volume: dict[str, Any] = {"Type": "volume", "Source": place.name, "Target": ROOT}
-    volume["VolumeOptions"] = {"NoCopy": True}
-    if place.folder is not None:
-        volume = {"Type": "bind", "Source": str(place.folder), "Target": ROOT}
+    volume = _mount(place.name, place.folder, ROOT)
+    memory = _mount(memory_name(place.name), place.memory, str(Path(STATE).parent))
     return {
         "Image": image,
         "Cmd": command,
@@ -132,3 +128,9 @@ def _config(image: str, place: LivePlace, command: list[str]) -> dict[str, Any]:
             "LogConfig": {"Type": "none"},
         },
     }
+
+
+def _mount(name: str, folder: Path | None, at: str) -> dict[str, Any]:
+    if folder is not None:
+        return {"Type": "bind", "Source": str(folder), "Target": at}
+    return {"Type": "volume", "Source": name, "Target": at, "VolumeOptions": {"NoCopy": True}}

@@ -117,8 +117,8 @@ def check_live(plan: VolumePlan, label: str, pod: Tree, *, single: bool) -> None
     raise ConfigurationError(
         f"volume {label} holds a data folder of {kind} ({path}): its files change together, and one that is "
         "sent by itself is torn",
-        hint="`mode: copy` with `order: stop-first` copies it while nobody writes; `force: true` syncs it all "
-        "the same",
+        hint="`mode: copy` with `order: stop-first` copies it while nobody writes; `force: true` syncs it "
+        "all the same",
     )
 
 

@@ -47,7 +47,8 @@ def _unsent(title: str, lines: tuple[str, ...], other: RemainsError | None) -> R
     """What live volumes could not bring over, and *other*."""
     error = RemainsError(
         f"{title} is handed back, but not all that was written here is in the pod: {'; '.join(lines)}",
-        hint="the copy on this laptop stays: `devcluster up` goes on with it, `devcluster sync` decides conflicts",
+        hint="the copy on this laptop stays, and `devcluster up` goes on with it; "
+        "`devcluster sync WORKLOAD --keep laptop|pod PATH…` decides then",
     )
     if other is None:
         return error
@@ -220,7 +221,7 @@ class Holdings:
     async def _remove_copies(self, key: str, turn: Turn) -> None:
         if (engine := await self._engine()) is not None:
             for note in await remove_copies(engine, self._site.place, (key,)):
-                turn.say(key, note)
+                turn.say(key, note.text)
 
     async def _engine(self) -> Engine | None:
         """Where anything of the project may be; None where it never had any."""

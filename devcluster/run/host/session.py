@@ -32,6 +32,7 @@ from devcluster.run.cluster.wanted import Wanted, read_wanted
 from devcluster.run.exports import Exports
 from devcluster.run.host.attempt import Attempt
 from devcluster.run.host.holdings import Holdings
+from devcluster.run.host.live import sync_one
 from devcluster.run.host.opening import Opening
 from devcluster.run.host.preconditions import check_before
 from devcluster.run.host.results import half_way, rows_of
@@ -175,6 +176,16 @@ class Session:
                 await attachment.restart(turn)
             return {"workloads": [{"name": key, "outcome": "restarted", "detail": []}], "notes": []}
 
+    async def sync(
+        self, only: tuple[str, ...], turn: Turn, *, side: str = "", paths: tuple[str, ...] = ()
+    ) -> Json:
+        """Bring over what is under way in the live volumes; before, *side*'s version of *paths* counts.
+        Beside whatever else is done: it changes no attachment.  RemainsError names what can't be brought
+        over."""
+        attachments = [self.attached(key) for key in only] or list(self.attachments.values())
+        done = await self._settle(*(sync_one(it, turn, side, paths) for it in attachments))
+        return {"workloads": rows_of(done), "notes": []}
+
     async def environment(self, key: str, turn: Turn) -> Json:
         """``{"variables": [[name, value], …]}`` of what is attached; for the private socket alone."""
         environment = await self.attached(key).environment(turn)
@@ -312,7 +323,7 @@ class Session:
                 await self._holdings.end(former)
             takeover = takeover or await self._opening.is_abandoned(wanted)
             wanted, installed = await self._install(wanted, turn, takeover=takeover, attempt=attempt)
-            attachment = await self._opening.claim(wanted, installed, takeover=takeover)
+            attachment = await self._opening.acquire(wanted, installed, takeover=takeover)
             self._holdings.add(attachment)
             await attachment.attach(turn)
         return attachment

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
+import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from devcluster.run.volume.manifest import FileRewrite
+from devcluster.run.volume.manifest import FileRewrite, Manifest, save_manifest
 
 
 @dataclass(slots=True)
 class LiveNote:
-    """``copy``: which copy this is; another one for each that is made.  ``left``: what is not in the pod, in
-    words."""
+    """``copy``: which copy this is; another one for each that is made, and after it was no live volume for a
+    while.  ``left``: what is not in the pod, in words."""
 
-    copy: str = ""
+    copy: str = field(default_factory=lambda: secrets.token_hex(8))
     equal: bool = True
     left: str = ""
     rewrites: dict[str, list[FileRewrite]] = field(default_factory=dict)
@@ -39,7 +41,12 @@ def load_note(path: Path) -> LiveNote | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
-        return LiveNote(equal=False)
+        return LiveNote(equal=False, left="its notes can't be read")
+
+
+def memory_path(note: Path) -> Path:
+    """Where the engine remembers what a folder of the laptop and the pod had alike."""
+    return note.with_suffix(".memory")
 
 
 def save_note(path: Path, note: LiveNote) -> None:
@@ -54,3 +61,23 @@ def save_note(path: Path, note: LiveNote) -> None:
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(json.dumps(data))
     part.replace(path)
+
+
+def forget_copy(manifest: Path) -> None:
+    """All that is known of a copy that is removed, in any mode."""
+    manifest.unlink(missing_ok=True)
+    _forget_note(manifest)
+
+
+def retire_note(manifest: Path, identity: str) -> None:
+    """The copy *identity* is no live volume any more.  What it and the pod had alike says nothing of what
+    comes, and all that is in it may be somebody's work."""
+    if load_note(note_path(manifest)) is not None:
+        save_manifest(manifest, Manifest(identity=identity))
+    _forget_note(manifest)
+
+
+def _forget_note(manifest: Path) -> None:
+    note = note_path(manifest)
+    note.unlink(missing_ok=True)
+    shutil.rmtree(memory_path(note), ignore_errors=True)

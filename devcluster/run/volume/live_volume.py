@@ -11,18 +11,17 @@ import asyncio
 import base64
 import contextlib
 import os
-import secrets
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from devcluster.deadline import Deadline
-from devcluster.edge.agent.files import FolderTarget
+from devcluster.edge.agent.files import FolderDestination
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.background import apart, running, unless_cancelled
-from devcluster.edge.docker.files import VolumeTarget
+from devcluster.edge.docker.files import VolumeDestination
 from devcluster.edge.docker.live import LivePlace, open_live
 from devcluster.edge.streams import Streams, open_program
 from devcluster.errors import DevclusterError, FailedError
@@ -31,10 +30,9 @@ from devcluster.rules.names.rewriting import restore_text
 from devcluster.rules.volume.live import Left, describe, parse_left
 from devcluster.rules.volume.volumes import VolumePlan
 from devcluster.run.changes import Changes
-from devcluster.run.place import Place
 from devcluster.run.site import Site, live_program
 from devcluster.run.volume.engine_talk import EngineTalk
-from devcluster.run.volume.live_note import LiveNote, load_note, note_path, save_note
+from devcluster.run.volume.live_note import LiveNote, load_note, memory_path, note_path, save_note
 from devcluster.run.volume.manifest import FileRewrite
 from devcluster.run.volume.one_fill import Rewriting
 from devcluster.run.volume.volumes import manifest_path
@@ -65,23 +63,29 @@ class LiveSpec:
 
 
 class LiveVolume:
-    """See the module.  *target*: where it lies on the laptop.  ``run`` lives as long as the volume is synced;
-    the rest may be called from beside it."""
+    """See the module.  *destination*: where it lies on the laptop.  ``run`` lives as long as the volume is
+    synced; the rest may be called from beside it."""
 
     def __init__(
-        self, site: Site, key: str, spec: LiveSpec, target: VolumeTarget | FolderTarget, changes: Changes
+        self,
+        site: Site,
+        key: str,
+        spec: LiveSpec,
+        destination: VolumeDestination | FolderDestination,
+        changes: Changes,
     ) -> None:
         self.spec = spec
         self._site = site
         self._key = key
-        self._target = target
+        self._destination = destination
         self._changes = changes
         self._agent: AgentLink | None = None
         self._talk: EngineTalk | None = None
         self._last: Json = {}  # what the engine said last, also a former one
         self._failures = 0
         self._trouble = ""
-        self._path = note_path(manifest_path(site.place, target))
+        self._manifest = manifest_path(site.place, destination)
+        self._path = note_path(self._manifest)
         self._note = load_note(self._path) or LiveNote()
 
     @property
@@ -108,7 +112,6 @@ class LiveVolume:
 
     async def run(self) -> None:
         """Keep its engine, until cancelled."""
-        self._note.equal, self._note.left = False, ""
         try:
             while True:
                 try:
@@ -192,35 +195,38 @@ class LiveVolume:
     @contextlib.asynccontextmanager
     async def _open(self) -> AsyncIterator[Streams]:
         identity = await self._identify()
-        save_note(self._path, LiveNote(identity, False, "", self._note.rewrites))  # until an orderly end
+        self._manifest.unlink(missing_ok=True)  # it is no private copy any more
+        self._note.equal, self._note.left = False, ""
+        save_note(self._path, self._note)  # until an orderly end
         flags = [*_flags(self.spec), "--copy", identity]
-        target = self._target
-        if self.spec.hosted:
-            assert isinstance(target, FolderTarget)
-            words = ["sync", str(target.folder), "--state", str(self._path.with_suffix(".state")), *flags]
-            if not target.owners:
-                words.append("--no-owners")
-            async with open_program(live_program(), words, self._site.place.log) as streams:
-                yield streams
-            return
-        place = LivePlace(self._site.place.id, self._key, target.name)
-        if isinstance(target, FolderTarget):
-            name = volume_name(self._site.place.id, self._key, self.spec.label)
-            place = LivePlace(self._site.place.id, self._key, name, target.folder)
-            if not target.owners:
-                flags += ["--share", f"{os.getuid()}:{os.getgid()}"]
-        async with open_live(self._site.engine, place, flags) as streams:
+        async with self._program(flags) if self.spec.hosted else self._container(flags) as streams:
             yield streams
+
+    def _program(self, flags: list[str]) -> AbstractAsyncContextManager[Streams]:
+        folder = self._destination
+        assert isinstance(folder, FolderDestination)
+        memory = memory_path(self._path)
+        memory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        words = ["sync", str(folder.folder), "--state", str(memory / "state"), *flags]
+        own = [] if folder.owners else ["--no-owners"]
+        return open_program(live_program(), [*words, *own], self._site.place.log)
+
+    def _container(self, flags: list[str]) -> AbstractAsyncContextManager[Streams]:
+        project, copy = self._site.place.id, self._destination
+        place = LivePlace(project, self._key, copy.name)
+        if isinstance(copy, FolderDestination):
+            name = volume_name(project, self._key, self.spec.label)
+            place = LivePlace(project, self._key, name, copy.folder, memory_path(self._path))
+            flags = [*flags, *([] if copy.owners else ["--share", f"{os.getuid()}:{os.getgid()}"])]
+        return open_live(self._site.engine, place, flags)
 
     async def _identify(self) -> str:
         """Which copy it is: another one where the folder is another one, too."""
-        there = await self._target.identity()
-        made = await self._target.ensure()
-        if isinstance(self._target, VolumeTarget):
-            self._note.copy = made
-        elif not there or not self._note.copy:
-            self._note.copy = secrets.token_hex(8)
-        return self._note.copy
+        there = await self._destination.identity()
+        made = await self._destination.ensure()
+        if not there:
+            self._note.copy = LiveNote().copy
+        return f"{made}/{self._note.copy}"
 
     async def _serve(self, streams: Streams) -> None:
         talk = EngineTalk(streams, self._answer, self._changes.notify)
@@ -288,8 +294,3 @@ def _flags(spec: LiveSpec) -> list[str]:
     for name, patterns in (("--exclude", spec.exclude), ("--rewrite", rewrite)):
         flags += [word for pattern in patterns for word in (name, pattern)]
     return flags + (["--one-way"] if spec.plan.volume.read_only else [])
-
-
-def state_path(place: Place, target: FolderTarget) -> Path:
-    """What the engine of a plain process remembers of *target*."""
-    return note_path(manifest_path(place, target)).with_suffix(".state")

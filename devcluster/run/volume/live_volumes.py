@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from devcluster.edge.agent.files import FolderTarget
+from devcluster.edge.agent.files import FolderDestination
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.background import ended, together
-from devcluster.edge.docker.files import VolumeTarget
+from devcluster.edge.docker.files import VolumeDestination
 from devcluster.errors import ConfigurationError, DevclusterError
 from devcluster.rules.volume.live import find_mount, inside
 from devcluster.run.changes import Changes
@@ -20,7 +20,7 @@ from devcluster.run.volume.live_volume import LiveSpec, LiveVolume
 from devcluster.run.volume.manifest import FileRewrite
 
 Json = dict[str, Any]
-Wish = tuple[LiveSpec, VolumeTarget | FolderTarget]
+Wish = tuple[LiveSpec, VolumeDestination | FolderDestination]
 
 _FLUSH = 60.0  # seconds for what was written here, at the most, unless it goes on arriving
 _UNREACHED = 10.0  # seconds in which a pod must be there
@@ -68,9 +68,9 @@ class LiveVolumes:
             if left := await volume.flush(turn.deadline.part(_FORMER), patience=_FORMER):
                 turn.say(self._key, f"volume {volume.spec.label}: not brought over: {left}")
             await self._end(volume)
-        for label, (spec, target) in wishes.items():
+        for label, (spec, destination) in wishes.items():
             if label not in self._of:
-                self._begin(LiveVolume(self._site, self._key, spec, target, self._changes))
+                self._begin(LiveVolume(self._site, self._key, spec, destination, self._changes))
 
     def _begin(self, volume: LiveVolume) -> None:
         assert self._tasks is not None

@@ -270,7 +270,10 @@ def test_workload_keys_that_come_later(setting: str) -> None:
     ("setting", "message"),
     [
         ("run: sideways", 'expected container or host, got "sideways"'),
-        ("volumes: {a: {mode: stael}}", 'expected copy, empty, off, overlay, read or write, got "stael"'),
+        (
+            "volumes: {a: {mode: stael}}",
+            'expected copy, sync, empty, off, overlay, read or write, got "stael"',
+        ),
         ("port_map: {8080: x}", "workloads.w.port_map.8080: expected a number from 1 to 65535"),
         ("volumes: ['./a:/b']", "write Compose's list of binds under mounts"),
         ("image: a\nimage: b", "devcluster.yaml:4:5: workloads.w.image: written twice, first in line 3"),
