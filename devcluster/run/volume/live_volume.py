@@ -41,6 +41,7 @@ Json = dict[str, Any]
 _AGAIN = 0.5  # seconds before what broke is tried again
 _SLICE = 10.0  # seconds in which the engine must get somewhere
 _FAILURES = 3  # starts that failed before it is said
+_TOLD = 1.0  # seconds until the engine has told what it has done
 _ENDING = 5.0  # seconds for an engine's end
 
 
@@ -133,6 +134,9 @@ class LiveVolume:
             left = await self.flush(deadline, patience=deadline.left())
         if not left.reached or left.pending:
             raise FailedError(f"volume {self.spec.label} could not be synced: {left}", hint=self._trouble)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_TOLD):  # who asks for the state next sees it
+                await self._changes.until(lambda: self._status.get("state") == "settled")
         return left
 
     async def flush(self, deadline: Deadline, *, patience: float) -> Left:

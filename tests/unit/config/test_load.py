@@ -566,13 +566,14 @@ def test_options_of_mounts() -> None:
 def test_volumes_and_rewrite() -> None:
     item = workload(
         "volumes: {data: {path: ./vol, rewrite: [a], exclude: ['c/**'], limit: 1GiB},"
-        " /tmp/c: {mode: off}, d: }\n"
+        " /tmp/c: {mode: off}, d: , e: {mode: sync, force: true}}\n"
         "rewrite: {environment: [A, B], services: [db]}"
     )
     assert item.volumes == (
         VolumeRule("data", "copy", HOME / "vol", ("a",), ("c/**",), 1 << 30),
         VolumeRule("/tmp/c", "off"),  # noqa: S108
         VolumeRule("d"),
+        VolumeRule("e", "sync", force=True),
     )
     assert item.rewrite == Rewrite(True, ("A", "B"), ("db",))
     assert workload("rewrite: {environment: false}").rewrite == Rewrite(False)
