@@ -19,11 +19,16 @@ from devcluster.edge.docker.files import VolumeDestination
 from devcluster.rules.cluster.figures import mount_figures
 from devcluster.rules.container.container import VolumeBind
 from devcluster.rules.container.environment import RewriteMade, rewritable_services
+from devcluster.rules.volume.live import check_live, describe
+from devcluster.rules.volume.tree import parse_tree
 from devcluster.rules.volume.volumes import VolumePlan, nested
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.report import Progress, Report, silent
-from devcluster.run.site import Site
+from devcluster.run.site import Site, live_program
 from devcluster.run.turn import Turn
+from devcluster.run.volume.live_note import retire_note
+from devcluster.run.volume.live_volume import LiveSpec
+from devcluster.run.volume.live_volumes import LiveVolumes, Wish
 from devcluster.run.volume.one_fill import FillResult, Rewriting
 from devcluster.run.volume.roots import destination_below, note_mounts
 from devcluster.run.volume.single import SingleSource, find_single
@@ -53,6 +58,10 @@ class _Copy:
         file = self.file if isinstance(self.target, VolumeDestination) else ""
         return VolumeBind(self.target.name, volume.mount_path, volume.read_only, file)
 
+    @property
+    def is_live(self) -> bool:
+        return self.plan.mode == "sync"
+
     def source(self, link: AgentLink) -> TreeSource:
         return SingleSource(link, self.file) if self.file else link
 
@@ -60,16 +69,17 @@ class _Copy:
 class Filling:
     """Made anew for each version of the file."""
 
-    def __init__(self, site: Site, wanted: Wanted) -> None:
+    def __init__(self, site: Site, wanted: Wanted, live: LiveVolumes) -> None:
         self._site = site
         self._wanted = wanted
+        self._live = live
         self._results: dict[str, FillResult] = {}
         self._scanned: dict[tuple[str, str], Lines] = {}  # by label and file
         self._said: dict[str, tuple[float, tuple[int, ...]]] = {}
         self._listed = tuple(
             _Copy(plan, label, self._target(plan, label))
             for plan, label in labelled(wanted.volumes)
-            if plan.mode == "copy"
+            if plan.mode in ("copy", "sync")
             or (plan.mode == "empty" and (self._hosted or plan.volume.kind != "memory"))
         )
         self._copies = self._listed  # as the last fill found them
@@ -87,8 +97,23 @@ class Filling:
         if self._hosted:
             below = ((it.plan.volume.mount_path, it.file) for it in self._copies if it.plan.path is None)
             note_mounts(self._site.place, self._wanted.workload.key, below)
-        await together(*(self._fill(copy, link, turn.report) for copy in self._copies), name="fill")
+        await self._live.follow({copy.label: self._wish(copy) for copy in self._copies if copy.is_live}, turn)
+        await together(*(self._fill_one(copy, link, turn) for copy in self._copies), name="fill")
         self.source = link.address.pod
+
+    async def _fill_one(self, copy: _Copy, link: AgentLink, turn: Turn) -> None:
+        if copy.is_live:
+            await self._live.fill(copy.label, turn)
+        else:
+            await self._fill(copy, link, turn.report)
+
+    def _wish(self, copy: _Copy) -> Wish:
+        assert not isinstance(copy.target, FileDestination)
+        volume = copy.plan.volume
+        of_pod = f"{self._wanted.title}/{volume.name}/{volume.sub_path}"
+        rewrite = self._rewriting(copy.plan)
+        spec = LiveSpec(copy.label, copy.plan, self._exclude(copy), rewrite, self._hosted, of_pod)
+        return spec, copy.target
 
     @property
     def has_tokens(self) -> bool:
@@ -126,24 +151,21 @@ class Filling:
         rows: list[Json] = []
         for plan, label in labelled(self._wanted.volumes):
             result = self._results.get(label)
-            rows.append(
-                {
-                    "name": label,
-                    "path": plan.volume.mount_path,
-                    "mode": plan.mode,
-                    "files": result.files if result else 0,
-                    "bytes": result.bytes if result else 0,
-                    "left_out": [{"path": name, "reason": why} for name, why in _left_out(result)],
-                }
-            )
+            head = {"name": label, "path": plan.volume.mount_path, "mode": plan.mode}
+            row = describe(plan.volume.mount_path, {}) | {
+                "files": result.files if result else 0,
+                "bytes": result.bytes if result else 0,
+                "left_out": [{"path": name, "reason": why} for name, why in _left_out(result)],
+            }
+            rows.append(head | row | self._live.row(label))
         return rows
 
     def rewrites(self) -> tuple[RewriteMade, ...]:
         """The files in which a host was qualified, or left."""
+        of_copies = ((label, made) for label, result in self._results.items() for made in result.rewrites)
         return tuple(
             RewriteMade(f"{label}:{made.path}", made.service, made.to, made.kept)
-            for label, result in sorted(self._results.items())
-            for made in result.rewrites
+            for label, made in sorted((*of_copies, *self._live.rewrites()), key=lambda it: it[0])
         )
 
     @property
@@ -177,16 +199,23 @@ class Filling:
 
     async def _check(self, copy: _Copy, link: AgentLink) -> None:
         plan = copy.plan
-        if plan.mode == "copy":
-            root = plan.volume.mount_path
-            exclude = self._exclude(copy)
-            lines = await check_volume(copy.source(link), root, exclude, plan.limit, copy.label)
+        if plan.mode == "empty":
+            return
+        root = plan.volume.mount_path
+        exclude = self._exclude(copy)
+        lines = await check_volume(copy.source(link), root, exclude, plan.limit, copy.label)
+        if copy.is_live:
+            check_live(plan, copy.label, parse_tree(lines), single=bool(copy.file))
+            if self._hosted:
+                live_program()
+        else:
             self._scanned[copy.label, copy.file] = lines
 
     async def _fill(self, copy: _Copy, link: AgentLink, report: Report) -> None:
         if copy.plan.mode == "empty":
             await empty_volume(copy.source(link), copy.plan.volume.mount_path, copy.target)
             return
+        retire_note(manifest_path(self._site.place, copy.target), await copy.target.identity())
         result = await fill_volume(
             source=copy.source(link),
             root=copy.plan.volume.mount_path,
