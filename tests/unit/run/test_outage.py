@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 
 from devcluster.edge.docker.engine import Engine
-from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.outage import Outage
+from devcluster.run.changes import Changes
 
 AWAY = "the Docker engine does not answer"
 
