@@ -179,7 +179,7 @@ class PodLink:
         )
         self._failures, self._link = 0, link
         self.opened += 1
-        self._change("held", "held again, not serving yet" if self._joins is not None else "")
+        self._change("held", "reconnected; waiting for a lane" if self._joins is not None else "")
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._beat(link), name=f"beat {self.pod.name}")
@@ -211,7 +211,7 @@ class PodLink:
             heard = link.heard
             await asyncio.sleep(max(heard + SILENT - time.monotonic(), _AGAIN))
             if heard == link.heard and await self._lets_in() and heard == link.heard:
-                raise ConnectionError("the connection died without a word")
+                raise ConnectionError("the connection stopped answering; a new one works")
 
     async def _lets_in(self) -> bool:
         try:

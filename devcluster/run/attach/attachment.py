@@ -47,6 +47,7 @@ from devcluster.run.attach.sides import ClusterSide, DriftSight, LocalSide
 from devcluster.run.changes import Changes
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.log import to_log
+from devcluster.run.report import Report, silent
 from devcluster.run.turn import Turn
 
 _ASK = 5.0  # seconds for the record, when something else has failed already
@@ -166,12 +167,14 @@ class Attachment:
         await self._executor.agent(turn)
         ways = self._cluster.ways
         if ways.kind != "proxy":
-            turn.say(self.key, f"lanes by {ways.kind}, which is slower: {ways.reason}")
+            turn.say(
+                self.key, f"connecting by {ways.kind}, which is slower than the pod proxy: {ways.reason}"
+            )
         await self._perform(self.handover.there, turn)
         self._set("attached")
 
     async def _watch_template(self) -> None:
-        """One that is put back before all is ready is the end of it: no pod will have an agent."""
+        """Fail if the template is reverted before all is ready: then no pod gets an agent."""
         await self.changes.until(lambda: self._stage != "starting" or bool(render_gone(self.snapshot)))
         if self._stage == "starting":
             hint = render_pause(self.wanted.object.object)
@@ -243,7 +246,7 @@ class Attachment:
         """After the template was restored.  Agents that end serve on by us until nobody is sent to them any
         more; that is bounded, since a connection may stay open for ever."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LINGER):
+            async with turn.deadline.part(_LINGER).bound():
                 await self.changes.until(lambda: not self.links)
         await self._perform(self.handover.after_removal, turn, tolerant=True)
         await self.local.live.end()
@@ -261,10 +264,10 @@ class Attachment:
         except TimeoutError as error:
             raise EngineError(self.local.sight.outage) from error
 
-    async def until_repaired(self) -> None:
+    async def until_repaired(self, turn: Turn) -> None:
         """After `up` wrote it again: until that was seen."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_REPAIRED):
+            async with turn.deadline.part(_REPAIRED).bound():
                 await self.changes.until(lambda: not render_repair(self.snapshot))
 
     async def _perform(self, phases: tuple[Phase, ...], turn: Turn, *, tolerant: bool = False) -> None:
@@ -276,7 +279,10 @@ class Attachment:
         except DevclusterError as error:
             if not self._failure and not isinstance(error, ForbiddenError):
                 raise
-            text = f"the record still names this laptop ({error}); new pods wait for one lease"
+            text = (
+                f"this laptop's name could not be cleared in the cluster ({error})."
+                f" New pods wait up to {self.tenure.lease:.0f} s before they start the original"
+            )
             turn.say(self.key, text)
 
     @contextlib.asynccontextmanager
@@ -305,7 +311,7 @@ class Attachment:
         self._executor.unless_taken()
 
     def _lose(self, reason: str) -> None:
-        """Who lost a part has lost all: of two laptops never both hold something."""
+        """Losing one pod means losing all: two laptops never share a workload."""
         self._executor.taken = reason
         self.links.give_up(reason)
         self.changes.notify()
@@ -360,36 +366,33 @@ class Attachment:
         that is silent; then the original serves, and the hold stays with this laptop.  An engine that answers
         again gets its containers started and, once they are healthy, the traffic back: nobody has to say
         `up`."""
-        joins = self.links.joins or self.handover.joins
         self._traffic = "connections wait in the pods"
         try:
             async with running(self._without_engine(), name=f"agents without {self.key}"):
                 await self.local.recover(_own_turn())
         except (DevclusterError, RefusedError, ConnectionError, TimeoutError) as error:
-            self._unrecovered = f"not again after an outage of the Docker engine: {error}"
+            self._unrecovered = f"Docker is back, but the local container could not be started again: {error}"
             self.changes.notify()
             return
         finally:
             self._traffic = ""
         _log.info("%s: the Docker engine is back", self.key)
-        with contextlib.suppress(ConnectionError, RefusedError, TimeoutError):  # the link says it again
-            async with asyncio.timeout(_TELL):
-                await self.links.join(joins)
+        with contextlib.suppress(DevclusterError, RefusedError, ConnectionError, TimeoutError):
+            await self._perform(self.handover.recovery, Turn.of(_TELL, to_log))  # the link says it again
         self.changes.notify()
 
     async def _without_engine(self) -> None:
         lease = self.tenure.lease  # what is under way to us by then is lost
-        await asyncio.gather(self._tell_serving("pause", timeout=lease), asyncio.sleep(lease))
+        outage = self._perform(self.handover.outage, Turn.of(lease, to_log), tolerant=True)
+        await asyncio.gather(outage, asyncio.sleep(lease))
         self._traffic = "the original serves meanwhile"
         self.links.disengage()
         self.changes.notify()
-        while True:
-            await self._tell_serving("release")
+        report: Report = to_log
+        while True:  # pods come meanwhile, and an agent may not have answered
+            await self._perform(self.handover.absence, Turn.of(_TELL, report), tolerant=True)
+            report = silent
             await asyncio.sleep(_AGAIN)
-
-    async def _tell_serving(self, request: str, *, timeout: float = _TELL) -> None:
-        """Whoever serves by the original already has nothing to release."""
-        await self.links.tell(request, timeout=timeout, tolerant=True, unless="child")
 
     async def _follow_drift(self) -> None:
         async with contextlib.aclosing(self._cluster.watch_drift()) as sights:
