@@ -43,6 +43,7 @@ from devcluster.rules.state import Phase as Progressed
 from devcluster.run.attach.agent_link import Claim
 from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.executor import Executor
+from devcluster.run.attach.freshness import keep_fresh
 from devcluster.run.attach.links import Links
 from devcluster.run.attach.sides import ClusterSide, DriftSight, LocalSide
 from devcluster.run.cluster.wanted import Wanted
@@ -55,8 +56,6 @@ _REPAIRED = 10.0  # seconds until what `up` wrote again is seen
 _OWN = 300.0  # seconds for what an attachment does by itself
 _AGAIN = 1.0  # seconds until agents are asked again that could not be asked before
 _TELL = 30.0  # seconds for an agent's answer: the application's start
-_TOKENS = 60.0  # seconds; the shortest token lives 600, and is renewed 120 before its end
-_TOKENS_AGAIN = 2.0  # seconds after a pod or the engine failed to answer
 _log = logging.getLogger("devcluster.host")
 
 
@@ -138,7 +137,8 @@ class Attachment:
         """Follow the pods and hold each of them, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._supervise(), name=f"supervise {self.key}")
-            tasks.create_task(self._keep_tokens(), name=f"tokens {self.key}")
+            fresh = keep_fresh(self.links, self.local, self.changes, self._serves)
+            tasks.create_task(fresh, name=f"fresh {self.key}")
             tasks.create_task(self._keep_primary(), name=f"primary {self.key}")
             tasks.create_task(self._follow_drift(), name=f"drift {self.key}")
             tasks.create_task(self.local.run(), name=f"local {self.key}")
@@ -400,32 +400,8 @@ class Attachment:
             told, neighbours = self.links.primary, self.links.neighbours
             self.local.lead(told, neighbours)
 
-    async def _keep_tokens(self) -> None:
-        """The kubelet writes a new token into the pod some time before the old one ends, and a token ends
-        with the pod that it was made for.  A copy knows of neither: it is compared with the pod's file now
-        and then, and at once when the pod that it came from is there no longer.
-
-        Source:
-        https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#launch-a-pod-using-service-account-token-projection
-        """
-        while True:
-            await self.changes.until(self._has_tokens)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_TOKENS):
-                    await self.changes.until(lambda: not self._has_source())
-            if not self._has_tokens():
-                continue
-            try:
-                await self.local.refresh(await self.links.held[0].link())
-            except (DevclusterError, RefusedError, ConnectionError, TimeoutError):
-                await asyncio.sleep(_TOKENS_AGAIN)
-
-    def _has_tokens(self) -> bool:
-        kept = self._phase == "attached" and not self._leaving and not self.taken
-        return kept and self.local.sight.tokens and bool(self.links.held)
-
-    def _has_source(self) -> bool:
-        return any(link.pod.name == self.local.sight.source for link in self.links.held)
+    def _serves(self) -> bool:
+        return self._phase == "attached" and not self._leaving and not self.taken
 
 
 def _own_turn() -> Turn:

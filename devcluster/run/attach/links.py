@@ -64,12 +64,22 @@ class Links:
         return self._primary
 
     @property
+    def source(self) -> PodLink | None:
+        """That pod's."""
+        return next((link for link in self.held if link.pod.name == self.primary), None)
+
+    @property
     def neighbours(self) -> tuple[Listener, ...]:
         """Where the other containers of that pod listen, as it was heard last."""
-        for link in self.held:
-            if link.pod.name == self.primary:
-                self._neighbours = parse_listeners(link.agent_state.get("neighbours", ()))
+        if (link := self.source) is not None:
+            self._neighbours = parse_listeners(link.agent_state.get("neighbours", ()))
         return self._neighbours
+
+    @property
+    def versions(self) -> frozenset[str]:
+        """What kubelet wrote last into that pod's volumes, as was heard; none while nothing is known."""
+        link = self.source
+        return frozenset(link.agent_state.get("versions", ()) if link is not None else ())
 
     @property
     def lost(self) -> str:

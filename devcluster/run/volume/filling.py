@@ -7,7 +7,9 @@ mount is a directory or one file only the pod can tell, so it is asked before ea
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from devcluster.config.read.globs import escape_glob, matches
@@ -16,15 +18,17 @@ from devcluster.edge.agent.one_file import FileTarget
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.background import together
 from devcluster.edge.docker.files import VolumeTarget
+from devcluster.errors import FailedError
 from devcluster.rules.cluster.figures import mount_figures
 from devcluster.rules.container.container import VolumeBind
 from devcluster.rules.container.environment import RewriteMade, wanted_services
 from devcluster.rules.volume.volumes import VolumePlan, nested
 from devcluster.run.cluster.wanted import Wanted
-from devcluster.run.report import Progress, Report, silent
+from devcluster.run.log import to_log
+from devcluster.run.report import Progress, Report
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
-from devcluster.run.volume.one_fill import FillResult, Rewriting
+from devcluster.run.volume.one_fill import FillResult, Rewriting, TornError
 from devcluster.run.volume.roots import note_mounts, target_below
 from devcluster.run.volume.single import SingleSource, find_single
 from devcluster.run.volume.volumes import (
@@ -37,6 +41,7 @@ from devcluster.run.volume.volumes import (
 )
 
 Json = dict[str, object]
+_TORN = 3  # times that a set is read again
 _SAY_EVERY = 0.5  # seconds; a volume of a hundred thousand files has as many steps
 
 
@@ -73,8 +78,6 @@ class Filling:
             or (plan.mode == "empty" and (self._hosted or plan.volume.kind != "memory"))
         )
         self._copies = self._listed  # as the last fill found them
-        self._tokens: dict[str, Lines] = {}  # by label, as the pod had them last
-        self.source = ""  # the pod that was copied from
 
     @property
     def binds(self) -> tuple[VolumeBind, ...]:
@@ -88,29 +91,22 @@ class Filling:
             below = ((it.plan.volume.mount_path, it.file) for it in self._copies if it.plan.path is None)
             note_mounts(self._site.place, self._wanted.workload.key, below)
         await together(*(self._fill(copy, link, turn.report) for copy in self._copies), name="fill")
-        self.source = link.address.pod
 
     @property
-    def has_tokens(self) -> bool:
-        """Whether there is something to ``refresh``."""
-        return any(self._is_token(copy) for copy in self._copies)
+    def versions(self) -> frozenset[str]:
+        """Of the copies of what kubelet writes anew: what they were filled by."""
+        return frozenset(result.version for result in self._results.values() if result.version)
 
-    async def refresh(self, link: AgentLink) -> None:
-        """The copies of tokens again, where the pod has others now."""
-        tokens = [copy for copy in self._copies if self._is_token(copy)]
-        await together(*(self._refresh(copy, link) for copy in tokens), name="token")
-        self.source = link.address.pod
+    async def refresh(self, link: AgentLink, versions: Collection[str]) -> None:
+        """The copies of what kubelet has written anew: those that have none of *versions*."""
+        old = [copy for copy in self._copies if self._version(copy) not in ("", *versions)]
+        await together(*(self._fill(copy, link, to_log) for copy in old), name="refresh")
+        for copy in old:
+            to_log(Progress(self._wanted.workload.key, f"volume {copy.label} was written anew in the pod"))
 
-    def _is_token(self, copy: _Copy) -> bool:
-        return copy.plan.volume.is_token and copy.plan.mode == "copy"
-
-    async def _refresh(self, copy: _Copy, link: AgentLink) -> None:
-        lines = await copy.source(link).scan(copy.plan.volume.mount_path, self._exclude(copy))
-        if self._tokens.get(copy.label) == lines:
-            return
-        self._scanned[copy.label, copy.file] = lines
-        await self._fill(copy, link, silent)
-        self._tokens[copy.label] = lines
+    def _version(self, copy: _Copy) -> str:
+        result = self._results.get(copy.label)
+        return result.version if result else ""
 
     async def check(self, link: AgentLink) -> None:
         """ConfigurationError where a volume can't be copied; nothing is made and nothing moves.  The next
@@ -185,7 +181,25 @@ class Filling:
         if copy.plan.mode == "empty":
             await empty_volume(copy.source(link), copy.plan.volume.mount_path, copy.target)
             return
-        result = await fill_volume(
+        result = await self._copy(copy, link, report)
+        if result.left_out and _left_out(self._results.get(copy.label)) != result.left_out:
+            report(Progress(self._wanted.workload.key, render_left_out(copy.label, result.left_out)))
+        self._results[copy.label] = result
+        if result.kept_local:
+            kept = ", ".join(result.kept_local[:3]) + (" …" if len(result.kept_local) > 3 else "")
+            count = len(result.kept_local)
+            text = f"volume {copy.label}: {count} changed here and in the pod, left as they are here: {kept}"
+            report(Progress(self._wanted.workload.key, text))
+
+    async def _copy(self, copy: _Copy, link: AgentLink, report: Report) -> FillResult:
+        """What kubelet writes meanwhile is read again; it does so once a minute at most."""
+        for _ in range(_TORN):
+            with contextlib.suppress(TornError):
+                return await self._copy_once(copy, link, report)
+        raise FailedError(f"volume {copy.label} is written anew all the time")
+
+    async def _copy_once(self, copy: _Copy, link: AgentLink, report: Report) -> FillResult:
+        return await fill_volume(
             source=copy.source(link),
             root=copy.plan.volume.mount_path,
             target=copy.target,
@@ -196,16 +210,8 @@ class Filling:
             report=lambda *numbers: self._say(report, copy.label, numbers),
             label=copy.label,
             scanned=self._scanned.pop((copy.label, copy.file), None),
-            pod_wins=copy.plan.volume.is_token,
+            renewed=copy.plan.volume.is_renewed,
         )
-        if result.left_out and _left_out(self._results.get(copy.label)) != result.left_out:
-            report(Progress(self._wanted.workload.key, render_left_out(copy.label, result.left_out)))
-        self._results[copy.label] = result
-        if result.kept_local:
-            kept = ", ".join(result.kept_local[:3]) + (" …" if len(result.kept_local) > 3 else "")
-            count = len(result.kept_local)
-            text = f"volume {copy.label}: {count} changed here and in the pod, left as they are here: {kept}"
-            report(Progress(self._wanted.workload.key, text))
 
     def _rewriting(self, plan: VolumePlan) -> Rewriting | None:
         wanted = self._wanted
