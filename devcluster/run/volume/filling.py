@@ -232,8 +232,8 @@ class Filling:
         if said == numbers or (files < count and now - when < _SAY_EVERY):
             return
         self._said[label] = (now, numbers)
-        text = f"copying {label}, {files} of {count} files"
-        report(Progress(self._wanted.workload.key, text, done, size, "bytes"))
+        key, text = self._wanted.workload.key, f"copying {label}"
+        report(Progress(key, text, done, size, "bytes", item=label, files=files, files_total=count))
 
 
 def _left_out(result: FillResult | None) -> tuple[tuple[str, str], ...]:
