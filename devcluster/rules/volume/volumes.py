@@ -81,6 +81,7 @@ class VolumePlan:
     rewrite: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     limit: int = DEFAULT_LIMIT
+    force: bool = False
 
 
 def pod_volumes(container: Json, volumes: Sequence[Json]) -> tuple[PodVolume, ...]:
@@ -166,7 +167,7 @@ def _plan(volume: PodVolume, rule: VolumeRule | None) -> VolumePlan:
     if rule is None:
         return VolumePlan(volume, "empty" if volume.kind == "memory" else "copy")
     limit = DEFAULT_LIMIT if rule.limit is None else rule.limit
-    return VolumePlan(volume, rule.mode, rule.path, rule.rewrite, rule.exclude, limit)
+    return VolumePlan(volume, rule.mode, rule.path, rule.rewrite, rule.exclude, limit, rule.force)
 
 
 def _check_paths(plans: Sequence[VolumePlan], where: str) -> None:

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from devcluster.edge.background import unless_cancelled
 from devcluster.edge.lines import RefusedError
 from devcluster.errors import DevclusterError
-from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.links import Links
 from devcluster.run.attach.sides import LocalSide
+from devcluster.run.changes import Changes
 
 _PAUSE = 1.0  # seconds between two refreshments, also where a pod or the engine failed to answer
 
@@ -27,7 +27,7 @@ async def keep_fresh(links: Links, local: LocalSide, changes: Changes, serves: C
     """Until cancelled, while *serves* says that the copies are in use."""
     while True:
         await changes.until(lambda: serves() and _is_stale(links, local))
-        link = links.source
+        link = links.of_primary
         assert link is not None
         with contextlib.suppress(DevclusterError, RefusedError, ConnectionError, TimeoutError):
             await local.refresh(await link.link(), links.versions)

@@ -14,19 +14,19 @@ from devcluster.edge.lines import RefusedError
 from devcluster.plan.cluster import AgentPod
 from devcluster.plan.handover import Request
 from devcluster.rules.container.facts import Listener, parse_listeners
-from devcluster.run.attach.agent_link import Claim, PodLink
-from devcluster.run.attach.changes import Changes
+from devcluster.run.attach.agent_link import PodLink, Tenure
 from devcluster.run.attach.sides import ClusterSide, LocalSide
+from devcluster.run.changes import Changes
 
 
 class Links:
     """See the module.  ``joins``: what every agent is told once a lane of it stands; None: they are only
     held."""
 
-    def __init__(self, claim: Claim, cluster: ClusterSide, local: LocalSide, changes: Changes) -> None:
+    def __init__(self, tenure: Tenure, cluster: ClusterSide, local: LocalSide, changes: Changes) -> None:
         self.joins: tuple[Request, ...] | None = None
         self._of: dict[str, PodLink] = {}  # by the pod's uid
-        self._claim = claim
+        self._tenure = tenure
         self._cluster = cluster
         self._local = local
         self._changes = changes
@@ -64,21 +64,27 @@ class Links:
         return self._primary
 
     @property
-    def source(self) -> PodLink | None:
-        """That pod's."""
+    def source(self) -> tuple[str, int] | None:
+        """The primary pod, and which connection to it this is; None while none is held."""
+        link = self.of_primary
+        return None if link is None else (link.pod.name, link.opened)
+
+    @property
+    def of_primary(self) -> PodLink | None:
+        """Its link."""
         return next((link for link in self.held if link.pod.name == self.primary), None)
 
     @property
     def neighbours(self) -> tuple[Listener, ...]:
         """Where the other containers of that pod listen, as it was heard last."""
-        if (link := self.source) is not None:
+        if (link := self.of_primary) is not None:
             self._neighbours = parse_listeners(link.agent_state.get("neighbours", ()))
         return self._neighbours
 
     @property
     def versions(self) -> frozenset[str]:
         """What kubelet wrote last into that pod's volumes, as was heard; none while nothing is known."""
-        link = self.source
+        link = self.of_primary
         return frozenset(link.agent_state.get("versions", ()) if link is not None else ())
 
     @property
@@ -97,7 +103,7 @@ class Links:
             if uid in self._of:
                 self._of[uid].pod = pod
             elif not pod.ending:
-                link = PodLink(pod, self._claim, self._cluster, self._local, self._changes)
+                link = PodLink(pod, self._tenure, self._cluster, self._local, self._changes)
                 self._of[uid] = link
                 tasks.create_task(self._hold(link), name=f"link {pod.name}")
         self._changes.notify()

@@ -22,6 +22,7 @@ from devcluster.rules.container.environment import LocalEnvironment, RewriteMade
 from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.turn import Turn
+from devcluster.run.volume.live_volumes import LiveVolumes
 
 Json = dict[str, Any]
 
@@ -56,9 +57,9 @@ class ClusterSide(Protocol):
         """A lane from *pod* to the gateway; done when it is gone."""
 
     async def verify(self) -> None:
-        """RefusedError where the claim is not the newest: a pod that has just started can't know."""
+        """RefusedError where the tenure is not the newest: a pod that has just started can't know."""
 
-    async def unclaim(self) -> None:
+    async def relinquish(self) -> None:
         """Nobody holds it any more: pods that start from now on wait for nobody."""
 
     def distrust(self, moment: float) -> None:
@@ -103,6 +104,10 @@ class LocalSide(Protocol):
     @property
     def door(self) -> Door | None:
         """Where lanes end; None while nothing takes them."""
+
+    @property
+    def live(self) -> LiveVolumes:
+        """The volumes that are kept equal to the pod's."""
 
     async def run(self) -> None:
         """Keep and watch it, until cancelled."""

@@ -13,23 +13,28 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from devcluster.config.read.globs import escape_glob, matches
-from devcluster.edge.agent.files import FolderTarget
-from devcluster.edge.agent.one_file import FileTarget
+from devcluster.edge.agent.files import FolderDestination
+from devcluster.edge.agent.one_file import FileDestination
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.background import together
-from devcluster.edge.docker.files import VolumeTarget
+from devcluster.edge.docker.files import VolumeDestination
 from devcluster.errors import FailedError
 from devcluster.rules.cluster.figures import mount_figures
 from devcluster.rules.container.container import VolumeBind
-from devcluster.rules.container.environment import RewriteMade, wanted_services
+from devcluster.rules.container.environment import RewriteMade, rewritable_services
+from devcluster.rules.volume.live import check_live, describe
+from devcluster.rules.volume.tree import parse_tree
 from devcluster.rules.volume.volumes import VolumePlan, nested
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.log import to_log
 from devcluster.run.report import Progress, Report
-from devcluster.run.site import Site
+from devcluster.run.site import Site, live_program
 from devcluster.run.turn import Turn
+from devcluster.run.volume.live_note import retire_note
+from devcluster.run.volume.live_volume import LiveSpec
+from devcluster.run.volume.live_volumes import LiveVolumes, Wish
 from devcluster.run.volume.one_fill import FillResult, Rewriting, TornError
-from devcluster.run.volume.roots import note_mounts, target_below
+from devcluster.run.volume.roots import destination_below, note_mounts
 from devcluster.run.volume.single import SingleSource, find_single
 from devcluster.run.volume.volumes import (
     Lines,
@@ -49,14 +54,18 @@ _SAY_EVERY = 0.5  # seconds; a volume of a hundred thousand files has as many st
 class _Copy:
     plan: VolumePlan
     label: str  # the volume's name, or the mount path where a volume is mounted twice
-    target: VolumeTarget | FolderTarget | FileTarget
+    target: VolumeDestination | FolderDestination | FileDestination
     file: str = ""  # the name of the one file that the mount is
 
     @property
     def bind(self) -> VolumeBind:
         volume = self.plan.volume
-        file = self.file if isinstance(self.target, VolumeTarget) else ""
+        file = self.file if isinstance(self.target, VolumeDestination) else ""
         return VolumeBind(self.target.name, volume.mount_path, volume.read_only, file)
+
+    @property
+    def is_live(self) -> bool:
+        return self.plan.mode == "sync"
 
     def source(self, link: AgentLink) -> TreeSource:
         return SingleSource(link, self.file) if self.file else link
@@ -65,16 +74,17 @@ class _Copy:
 class Filling:
     """Made anew for each version of the file."""
 
-    def __init__(self, site: Site, wanted: Wanted) -> None:
+    def __init__(self, site: Site, wanted: Wanted, live: LiveVolumes) -> None:
         self._site = site
         self._wanted = wanted
+        self._live = live
         self._results: dict[str, FillResult] = {}
         self._scanned: dict[tuple[str, str], Lines] = {}  # by label and file
         self._said: dict[str, tuple[float, tuple[int, ...]]] = {}
         self._listed = tuple(
             _Copy(plan, label, self._target(plan, label))
             for plan, label in labelled(wanted.volumes)
-            if plan.mode == "copy"
+            if plan.mode in ("copy", "sync")
             or (plan.mode == "empty" and (self._hosted or plan.volume.kind != "memory"))
         )
         self._copies = self._listed  # as the last fill found them
@@ -90,7 +100,22 @@ class Filling:
         if self._hosted:
             below = ((it.plan.volume.mount_path, it.file) for it in self._copies if it.plan.path is None)
             note_mounts(self._site.place, self._wanted.workload.key, below)
-        await together(*(self._fill(copy, link, turn.report) for copy in self._copies), name="fill")
+        await self._live.follow({copy.label: self._wish(copy) for copy in self._copies if copy.is_live}, turn)
+        await together(*(self._fill_one(copy, link, turn) for copy in self._copies), name="fill")
+
+    async def _fill_one(self, copy: _Copy, link: AgentLink, turn: Turn) -> None:
+        if copy.is_live:
+            await self._live.fill(copy.label, turn)
+        else:
+            await self._fill(copy, link, turn.report)
+
+    def _wish(self, copy: _Copy) -> Wish:
+        assert not isinstance(copy.target, FileDestination)
+        volume = copy.plan.volume
+        of_pod = f"{self._wanted.title}/{volume.name}/{volume.sub_path}"
+        rewrite = self._rewriting(copy.plan)
+        spec = LiveSpec(copy.label, copy.plan, self._exclude(copy), rewrite, self._hosted, of_pod)
+        return spec, copy.target
 
     @property
     def versions(self) -> frozenset[str]:
@@ -122,24 +147,21 @@ class Filling:
         rows: list[Json] = []
         for plan, label in labelled(self._wanted.volumes):
             result = self._results.get(label)
-            rows.append(
-                {
-                    "name": label,
-                    "path": plan.volume.mount_path,
-                    "mode": plan.mode,
-                    "files": result.files if result else 0,
-                    "bytes": result.bytes if result else 0,
-                    "left_out": [{"path": name, "reason": why} for name, why in _left_out(result)],
-                }
-            )
+            head = {"name": label, "path": plan.volume.mount_path, "mode": plan.mode}
+            row = describe(plan.volume.mount_path, {}) | {
+                "files": result.files if result else 0,
+                "bytes": result.bytes if result else 0,
+                "left_out": [{"path": name, "reason": why} for name, why in _left_out(result)],
+            }
+            rows.append(head | row | self._live.row(label))
         return rows
 
     def rewrites(self) -> tuple[RewriteMade, ...]:
         """The files in which a host was qualified, or left."""
+        of_copies = ((label, made) for label, result in self._results.items() for made in result.rewrites)
         return tuple(
             RewriteMade(f"{label}:{made.path}", made.service, made.to, made.kept)
-            for label, result in sorted(self._results.items())
-            for made in result.rewrites
+            for label, made in sorted((*of_copies, *self._live.rewrites()), key=lambda it: it[0])
         )
 
     @property
@@ -147,12 +169,14 @@ class Filling:
         """Whether a process has them, which mounts nothing."""
         return self._wanted.workload.run == "host"
 
-    def _target(self, plan: VolumePlan, label: str) -> VolumeTarget | FolderTarget | FileTarget:
+    def _target(
+        self, plan: VolumePlan, label: str
+    ) -> VolumeDestination | FolderDestination | FileDestination:
         if plan.path is not None:
-            return FolderTarget(plan.path)
+            return FolderDestination(plan.path)
         if self._hosted:
-            return target_below(self._site.place, self._wanted.workload.key, plan.volume.mount_path)
-        return VolumeTarget(self._site.engine, self._site.place.id, self._wanted.workload.key, label)
+            return destination_below(self._site.place, self._wanted.workload.key, plan.volume.mount_path)
+        return VolumeDestination(self._site.engine, self._site.place.id, self._wanted.workload.key, label)
 
     async def _found(self, link: AgentLink) -> tuple[_Copy, ...]:
         """Each as the pod has it now; a single file that ``exclude`` names is not mounted."""
@@ -164,23 +188,30 @@ class Filling:
         file = await find_single(link, plan.volume)
         if not file or plan.path is None:
             return replace(copy, file=file)
-        return replace(copy, file=file, target=FileTarget(plan.path, file))
+        return replace(copy, file=file, target=FileDestination(plan.path, file))
 
     def _exclude(self, copy: _Copy) -> tuple[str, ...]:
         return (*copy.plan.exclude, *nested(copy.plan, self._wanted.volumes))
 
     async def _check(self, copy: _Copy, link: AgentLink) -> None:
         plan = copy.plan
-        if plan.mode == "copy":
-            root = plan.volume.mount_path
-            exclude = self._exclude(copy)
-            lines = await check_volume(copy.source(link), root, exclude, plan.limit, copy.label)
+        if plan.mode == "empty":
+            return
+        root = plan.volume.mount_path
+        exclude = self._exclude(copy)
+        lines = await check_volume(copy.source(link), root, exclude, plan.limit, copy.label)
+        if copy.is_live:
+            check_live(plan, copy.label, parse_tree(lines), single=bool(copy.file))
+            if self._hosted:
+                live_program()
+        else:
             self._scanned[copy.label, copy.file] = lines
 
     async def _fill(self, copy: _Copy, link: AgentLink, report: Report) -> None:
         if copy.plan.mode == "empty":
             await empty_volume(copy.source(link), copy.plan.volume.mount_path, copy.target)
             return
+        retire_note(manifest_path(self._site.place, copy.target), await copy.target.identity())
         result = await self._copy(copy, link, report)
         if result.left_out and _left_out(self._results.get(copy.label)) != result.left_out:
             report(Progress(self._wanted.workload.key, render_left_out(copy.label, result.left_out)))
@@ -220,7 +251,7 @@ class Filling:
         )
         if not plan.rewrite and not figures:
             return None
-        services = wanted_services(wanted.workload, wanted.services, wanted.ref.namespace)
+        services = rewritable_services(wanted.workload, wanted.services, wanted.ref.namespace)
         patterns = (*plan.rewrite, *(escape_glob(figure.name) for figure in figures))
         return Rewriting(patterns, services, wanted.ref.namespace, figures)
 

@@ -14,6 +14,7 @@ import pytest
 from tests.unit.cli.terminal import Seen, run_in_terminal
 
 _ROOT = str(Path(__file__).resolve().parents[3])
+_UNSET = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")  # pytest itself sets the size for its workers
 _COLOR = re.compile(rb"\x1b\[[0-9;]+m")
 
 _PROGRAM = """
@@ -54,7 +55,7 @@ run_to_the_end(main)
 
 
 def _environ(**more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    kept = {name: value for name, value in os.environ.items() if name not in _UNSET}
     return kept | {"PYTHONPATH": _ROOT, "TERM": "xterm-256color"} | more
 
 

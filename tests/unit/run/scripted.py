@@ -22,12 +22,14 @@ from devcluster.plan.cluster import AgentPod
 from devcluster.plan.handover import plan_handover
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import Listener, PodFacts
-from devcluster.run.attach.agent_link import Claim
+from devcluster.run.attach.agent_link import Tenure
 from devcluster.run.attach.attachment import Attachment
-from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.sides import DriftSight, LocalSight
+from devcluster.run.changes import Changes
 from devcluster.run.cluster.wanted import Wanted
+from devcluster.run.site import Site
 from devcluster.run.turn import Turn
+from devcluster.run.volume.live_volumes import LiveVolumes
 
 Json = dict[str, Any]
 FACTS = PodFacts((), ("/app",), "/", 0, 0, (), "web", "10.0.0.9", "", "")
@@ -141,7 +143,7 @@ class ScriptedCluster:
         if self.refusal:
             raise RefusedError("held", self.refusal, {})
 
-    async def unclaim(self) -> None:
+    async def relinquish(self) -> None:
         self._did.append("record: nobody")
 
     def distrust(self, moment: float) -> None:
@@ -154,6 +156,7 @@ class ScriptedLocal:
     def __init__(self, did: list[str], changes: Changes) -> None:
         self.sight = LocalSight("devcluster-shop-web")
         self.door: Door | None = None
+        self.live = LiveVolumes(cast(Site, None), "web", changes)  # none of them
         self.fails = ""
         self.engine = asyncio.Event()
         self.engine.set()
@@ -244,8 +247,8 @@ class Script:
         self.cluster = ScriptedCluster(self.did)
         self.local = ScriptedLocal(self.did, self.changes)
         self.wanted = cast(Wanted, _Wanted(mode, order))
-        claim = Claim(1, {"user": "ann", "host": "laptop", "project": "shop"}, "", lease)
-        self.attachment = Attachment(self.wanted, claim, self.cluster, self.local, self.changes)
+        tenure = Tenure(1, {"user": "ann", "host": "laptop", "project": "shop"}, "", lease)
+        self.attachment = Attachment(self.wanted, tenure, self.cluster, self.local, self.changes)
 
     @property
     def state(self) -> str:
