@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 
-from devcluster.rules.cluster.figures import Figure
+from devcluster.rules.cluster.memory_variables import Figure
 from devcluster.rules.names.rewriting import LARGEST, RULES, LineRewrite, rewrite_text
 from devcluster.rules.volume.links import named_files
 from devcluster.rules.volume.projected import DATA, in_order, version_of
@@ -18,7 +18,7 @@ from devcluster.rules.volume.tarstream import END, Member, TarReader, padding, r
 from devcluster.rules.volume.tree import Entry, FillPlan, local_changes, parents, same, tree_size
 from devcluster.run.volume.manifest import FileRewrite, Manifest
 
-Report = Callable[[int, int, int, int], None]
+FillReport = Callable[[int, int, int, int], None]
 """bytes, files, of bytes, of files."""
 
 
@@ -76,7 +76,7 @@ class OneFill:
         local: dict[str, Entry],
         plan: FillPlan,
         rewrite: Rewriting | None,
-        report: Report | None,
+        report: FillReport | None,
         owners: bool,
         swap: frozenset[str] | None = None,
     ) -> None:
@@ -92,8 +92,8 @@ class OneFill:
         self._total = (sum(pod[path].weight for path in plan.fetch), len(plan.fetch))
 
     async def stream(self, source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The tar for the target: directories, then what the pod sends and we want, then links.  TornError
-        where a set did not come whole."""
+        """The tar for the destination: directories, then what the pod sends and we want, then links.
+        TornError where a set did not come whole."""
         reader = TarReader(source)
         early = [entry for entry in self._plan.make if entry.type == "d"]
         late = [entry for entry in self._plan.make if entry.type != "d"]
@@ -164,7 +164,7 @@ class OneFill:
             self._report(self._moved, self._done, *self._total)
 
     def settle(self, after: dict[str, Entry]) -> None:
-        """The copy as the target tells it now."""
+        """The copy as the destination tells it now."""
         self._after = after
 
     def remember(self) -> None:
