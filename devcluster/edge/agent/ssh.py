@@ -72,7 +72,7 @@ class SyncChannel:
 
 
 class AgentLink:
-    """One agent: control calls, and trees of files (``run.volumes``' TreeSource)."""
+    """One agent: control calls, and trees of files (a ``TreeSource`` of ``run.volume.volumes``)."""
 
     def __init__(
         self, address: AgentAddress, connection: asyncssh.SSHClientConnection, lines: Lines, side: Side
@@ -88,7 +88,7 @@ class AgentLink:
         return self._side.heard
 
     async def call(self, do: str, *, timeout: float = _LONG, **arguments: Any) -> Json:
-        """One request of the control table.  Raises Refusal, ConnectionError, TimeoutError."""
+        """One request of the control table.  Raises RefusedError, ConnectionError, TimeoutError."""
         return await self._lines.call(do, timeout=timeout, **arguments)
 
     async def ended(self) -> None:

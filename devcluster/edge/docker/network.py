@@ -4,7 +4,8 @@ The problem: an address on the docker network is on link, so a Service whose add
 never reach the gateway's TUN device.  Docker knows only the laptop's routes, not the cluster's.
 
 Rules: Docker's own choice first (it avoids the laptop's routes); where it meets the cluster, candidates
-of the private ranges.  What counts as the cluster's is `rules.ranges`', as for `doctor`.
+of the private ranges.  What counts as the cluster's is the same as for `doctor`
+(``rules.advice.ranges``).
 """
 
 from __future__ import annotations

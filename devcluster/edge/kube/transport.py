@@ -138,7 +138,7 @@ class Transport:
         content: str = _JSON,
         accept: str = _JSON,
     ) -> bytes:
-        """The answer's body.  Errors as ``kube_answer`` says."""
+        """The answer's body.  Its errors are those of ``edge.kube.answer``."""
         path = where.path + ("?" + urlencode(query) if query else "")
         payload = None if body is None else json.dumps(body).encode()
 
