@@ -287,7 +287,7 @@ def _notes(found: Sequence[Route], wish: Wish) -> tuple[str, ...]:
     notes = [
         f"service/{route.service} port {route.port} {goes} ({route.left_alone}){gap}"
         for route in found
-        if route.left_alone and route.port.led
+        if route.left_alone and (route.port.led or beside)
     ]
     if beside:
         notes.append("what calls the pod's own address, or 127.0.0.1 inside the pod, stays with the original")

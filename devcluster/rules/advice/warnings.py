@@ -16,12 +16,13 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
+from devcluster.config.model import Mode
 from devcluster.rules.advice.controllers import find_managers
 from devcluster.rules.advice.databases import find_databases
+from devcluster.rules.advice.datagrams import find_datagrams
 from devcluster.rules.advice.policies import find_closed
 from devcluster.rules.cluster.identity import WorkloadRef
-from devcluster.rules.cluster.services import FrontPort, routes, selects
-from devcluster.rules.container.ports import declared_ports
+from devcluster.rules.cluster.services import FrontPort, selects
 from devcluster.rules.kinds.table import kind_of
 
 Json = dict[str, Any]
@@ -63,6 +64,7 @@ class Circumstances:
     written: Mapping[str, str] = field(default_factory=dict, repr=False)
     excluded: tuple[str, ...] = ()
     hosted: bool = False
+    mode: Mode = "replace"
 
     @property
     def title(self) -> str:
@@ -178,12 +180,9 @@ def _policies(seen: Circumstances) -> list[Caution]:
 
 def _datagrams(seen: Circumstances) -> list[Caution]:
     """The original stops, and only TCP is brought to the laptop."""
-    found = routes(seen.services, seen.template, container=seen.container)
-    lost = [route for route in found if not route.port.led]
-    target = next(one for one in seen.template["spec"]["containers"] if one["name"] == seen.container)
-    bare = {key for key in declared_ports(target) if not key.led} - {route.container_port for route in lost}
-    names = [f"service/{route.service} port {route.port}" for route in lost]
-    names += [f"port {key} of container {seen.container}" for key in sorted(bare)]
+    if seen.mode != "replace":
+        return []
+    names = find_datagrams(seen.services, seen.template, seen.container)
     return [Caution("datagrams", f"nobody will answer {name}: only TCP reaches the laptop") for name in names]
 
 

@@ -19,6 +19,7 @@ from devcluster.edge.kube.workload import WorkloadObject, find_workload
 from devcluster.errors import ConfigurationError
 from devcluster.plan.handover import Handover, plan_handover
 from devcluster.plan.install import InstallPlan, Wish, base_template, plan_install
+from devcluster.rules.advice.datagrams import check_process
 from devcluster.rules.advice.warnings import Caution
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.machine import Machine
@@ -196,6 +197,12 @@ def check_targets(wanted: Sequence[Wanted], attached: Mapping[str, WorkloadRef])
                 f"workloads.{item.workload.key}: {item.ref} is the target of {first} already",
                 hint=f"`devcluster down {first}` gives it back" if held else "leave one of them out",
             )
+
+
+def check_datagrams(wanted: Wanted) -> None:
+    """ConfigurationError where a process would miss some of what comes to the pod."""
+    install = wanted.install
+    check_process(wanted.workload, install.observed.services, install.base, wanted.object.container)
 
 
 def _current(pods: tuple[Json, ...], target: WorkloadObject) -> tuple[Json, ...]:

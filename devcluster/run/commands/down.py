@@ -95,9 +95,11 @@ async def down(
                 result["workloads"].append(row)
     async with open_docker() as docker:
         for place in places:
-            result["notes"] += await _clean_docker(docker, place, keys[place.id], volumes)
-            result["notes"] += await remove_roots(place, keys[place.id], changed=volumes)
-            result["notes"] += Exports(place).remove(keys[place.id])
+            kept = await _clean_docker(docker, place, keys[place.id], volumes)
+            kept += await remove_roots(place, keys[place.id], changed=volumes)
+            result["notes"] += [*kept, *Exports(place).remove(keys[place.id])]
+            if not kept:
+                place.forget_workloads(keys[place.id])
     if errors:
         raise joined(errors)
     return result

@@ -33,6 +33,9 @@ from devcluster.run.volume.filling import Filling
 from devcluster.run.volume.roots import mounts_below, root_of
 
 _AGAIN = 1.0  # seconds before a program that ended is started anew
+_PATIENCE = (
+    5.0  # seconds for which callers wait where a command does not listen: it starts, reloads, has ended
+)
 _log = logging.getLogger("devcluster.host")
 
 
@@ -92,7 +95,7 @@ class ProcessSide:
 
     def differs(self, wanted: Wanted, facts: PodFacts) -> bool:
         return (
-            served_ports(wanted) != served_ports(self._wanted)
+            _way(wanted) != _way(self._wanted)
             or self._made_environment(wanted, facts) != self._environment
             or self._filling.differs(wanted)
         )
@@ -122,7 +125,7 @@ class ProcessSide:
         former, self._wanted = self._wanted, wanted
         self._filling = Filling(self._site, wanted)
         self._environment = self._made_environment(wanted, facts)
-        if served_ports(wanted) != served_ports(former):
+        if _way(wanted) != _way(former):
             await self._open()
 
     async def stop(self) -> None:
@@ -164,7 +167,7 @@ class ProcessSide:
             "key": self._entry.key.decode(),
             "agent": self._entry.agent,
             "epoch": self._entry.epoch,
-            "ports": {str(port): local for port, local in served_ports(self._wanted).items()},
+            **_way(self._wanted),
         }
 
     async def _keep_program(self) -> None:
@@ -211,6 +214,12 @@ def served_ports(wanted: Wanted) -> dict[int, int]:
     direct = wanted.workload.take == "direct"
     led = [item.port.number for item in wanted.install.fronts if direct or item.front is not None]
     return {port: wanted.port_map.get(port, port) for port in led}
+
+
+def _way(wanted: Wanted) -> Json:
+    """How connections come to the laptop's ports."""
+    ports = {str(port): local for port, local in served_ports(wanted).items()}
+    return {"ports": ports, "patience_ms": int(_PATIENCE * 1000) if wanted.workload.commanded else 0}
 
 
 def _silence(port: int, local: int) -> str:
