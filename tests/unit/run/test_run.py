@@ -102,8 +102,11 @@ async def test_signals_are_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyP
     script = f"""
 import pathlib, signal, sys
 seen = []
+def note(number, _):
+    seen.append(number)
+    pathlib.Path({str(tmp_path)!r}, str(number)).touch()
 for number in (signal.SIGTERM, signal.SIGINT):
-    signal.signal(number, lambda number, _: seen.append(number))
+    signal.signal(number, note)
 pathlib.Path({str(tmp_path / "up")!r}).touch()
 while len(seen) < 2:
     signal.pause()
@@ -113,12 +116,16 @@ sys.exit(seen == [signal.SIGTERM, signal.SIGINT])
     monkeypatch.setattr(module, "_is_typed", lambda: False)
     running = asyncio.create_task(_run(script))
     async with asyncio.timeout(30):
-        while not (tmp_path / "up").exists():
-            await asyncio.sleep(0.02)
+        await _until_there(tmp_path / "up")
         os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.sleep(0.2)  # two that wait at once come in the order of their numbers
+        await _until_there(tmp_path / "15")  # two that wait at once come in the order of their numbers
         os.kill(os.getpid(), signal.SIGINT)
         assert await running == 1
+
+
+async def _until_there(file: Path) -> None:
+    while not file.exists():
+        await asyncio.sleep(0.02)
 
 
 def test_a_key_of_the_terminal_reaches_the_command_once() -> None:
