@@ -18,7 +18,7 @@ from devcluster.rules.container.facts import PodFacts
 from devcluster.rules.container.image_environment import SAME_IMAGE, ImageEnvironment
 from devcluster.rules.container.ports import PortKey, declared_ports
 from devcluster.rules.container.tunnel_rewriting import OpenTunnel
-from devcluster.run.cluster.observe import parse_settings
+from devcluster.run.cluster.observe import parse_agent_settings
 from devcluster.run.cluster.record import Mark, holder_row, list_marks
 from devcluster.run.host.socket import AbsentError, EndedError, ask
 from devcluster.run.place import place_of
@@ -82,7 +82,7 @@ async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], 
             )
         secret = await cluster.get("secret", secret_name(found.ref), namespace)
         keys = Keys(secret_file(secret, "laptop.key").encode(), secret_file(secret, "agent.pub"))
-        port = parse_settings(secret)["port"]  # the file may say another one by now
+        port = parse_agent_settings(secret)["port"]  # the file may say another one by now
         address = AgentAddress(namespace, pods[0].name, port)
         async with open_agent(Ways(), cluster.upgrade_target, address, keys, timeout=15) as link:
             facts = await link.inspect()

@@ -11,21 +11,21 @@ import time
 from dataclasses import dataclass, replace
 
 from devcluster.config.read.globs import escape_glob, matches
-from devcluster.edge.agent.files import FolderTarget
-from devcluster.edge.agent.one_file import FileTarget
+from devcluster.edge.agent.files import FolderDestination
+from devcluster.edge.agent.one_file import FileDestination
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.background import together
-from devcluster.edge.docker.files import VolumeTarget
+from devcluster.edge.docker.files import VolumeDestination
 from devcluster.rules.cluster.figures import mount_figures
 from devcluster.rules.container.container import VolumeBind
-from devcluster.rules.container.environment import RewriteMade, wanted_services
+from devcluster.rules.container.environment import RewriteMade, rewritable_services
 from devcluster.rules.volume.volumes import VolumePlan, nested
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.report import Progress, Report, silent
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
 from devcluster.run.volume.one_fill import FillResult, Rewriting
-from devcluster.run.volume.roots import note_mounts, target_below
+from devcluster.run.volume.roots import destination_below, note_mounts
 from devcluster.run.volume.single import SingleSource, find_single
 from devcluster.run.volume.volumes import (
     Lines,
@@ -44,13 +44,13 @@ _SAY_EVERY = 0.5  # seconds; a volume of a hundred thousand files has as many st
 class _Copy:
     plan: VolumePlan
     label: str  # the volume's name, or the mount path where a volume is mounted twice
-    target: VolumeTarget | FolderTarget | FileTarget
+    target: VolumeDestination | FolderDestination | FileDestination
     file: str = ""  # the name of the one file that the mount is
 
     @property
     def bind(self) -> VolumeBind:
         volume = self.plan.volume
-        file = self.file if isinstance(self.target, VolumeTarget) else ""
+        file = self.file if isinstance(self.target, VolumeDestination) else ""
         return VolumeBind(self.target.name, volume.mount_path, volume.read_only, file)
 
     def source(self, link: AgentLink) -> TreeSource:
@@ -151,12 +151,14 @@ class Filling:
         """Whether a process has them, which mounts nothing."""
         return self._wanted.workload.run == "host"
 
-    def _target(self, plan: VolumePlan, label: str) -> VolumeTarget | FolderTarget | FileTarget:
+    def _target(
+        self, plan: VolumePlan, label: str
+    ) -> VolumeDestination | FolderDestination | FileDestination:
         if plan.path is not None:
-            return FolderTarget(plan.path)
+            return FolderDestination(plan.path)
         if self._hosted:
-            return target_below(self._site.place, self._wanted.workload.key, plan.volume.mount_path)
-        return VolumeTarget(self._site.engine, self._site.place.id, self._wanted.workload.key, label)
+            return destination_below(self._site.place, self._wanted.workload.key, plan.volume.mount_path)
+        return VolumeDestination(self._site.engine, self._site.place.id, self._wanted.workload.key, label)
 
     async def _found(self, link: AgentLink) -> tuple[_Copy, ...]:
         """Each as the pod has it now; a single file that ``exclude`` names is not mounted."""
@@ -168,7 +170,7 @@ class Filling:
         file = await find_single(link, plan.volume)
         if not file or plan.path is None:
             return replace(copy, file=file)
-        return replace(copy, file=file, target=FileTarget(plan.path, file))
+        return replace(copy, file=file, target=FileDestination(plan.path, file))
 
     def _exclude(self, copy: _Copy) -> tuple[str, ...]:
         return (*copy.plan.exclude, *nested(copy.plan, self._wanted.volumes))
@@ -214,7 +216,7 @@ class Filling:
         )
         if not plan.rewrite and not figures:
             return None
-        services = wanted_services(wanted.workload, wanted.services, wanted.ref.namespace)
+        services = rewritable_services(wanted.workload, wanted.services, wanted.ref.namespace)
         patterns = (*plan.rewrite, *(escape_glob(figure.name) for figure in figures))
         return Rewriting(patterns, services, wanted.ref.namespace, figures)
 
