@@ -153,7 +153,8 @@ async def _with_ports(request: Request, command: Command) -> Request:
         )
     if not command.ports:
         return request
-    made = replace(workload, port_map=choose_ports(command.ports, ways, declared_names(wanted.container)))
+    names, whole = declared_names(wanted.container), workload.mode == "replace"
+    made = replace(workload, port_map=choose_ports(command.ports, ways, names, whole=whole))
     others = tuple(made if it is workload else it for it in request.project.workloads)
     return replace(request, project=replace(request.project, workloads=others))
 

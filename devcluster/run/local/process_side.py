@@ -208,12 +208,13 @@ def process_environment(
 
 
 def served_ports(wanted: Wanted) -> dict[int, int]:
-    """The pod's ports whose connections come to the laptop, and the laptop's; {} where none do."""
+    """The pod's ports whose connections come to the laptop, and the laptop's; {} where none do.  Also those
+    that only the file names: an application may listen on what nobody has declared."""
     if wanted.workload.mode == "ingest":
         return {}
     direct = wanted.workload.take == "direct"
     led = [item.port.number for item in wanted.install.fronts if direct or item.front is not None]
-    return {port: wanted.port_map.get(port, port) for port in led}
+    return {port: port for port in led} | dict(wanted.port_map)
 
 
 def _way(wanted: Wanted) -> Json:
