@@ -128,6 +128,8 @@ def _as_process(workload: Workload, mode: Mode) -> Workload:
 
 def _check(request: Request, command: Command) -> None:
     """ConfigurationError where there is no such command, before anything is changed."""
+    if command.ports and request.wanted[0].mode == "ingest":
+        raise ConfigurationError("--port: with `ingest` all connections stay with the original")
     program = command.words[0]
     if shutil.which(program, path=request.environ.get("PATH")) is None:
         raise ConfigurationError(f"there is no command {program} on this laptop's PATH")
@@ -154,7 +156,8 @@ async def _with_ports(request: Request, command: Command) -> Request:
     if not command.ports:
         return request
     names, whole = declared_names(wanted.container), workload.mode == "replace"
-    made = replace(workload, port_map=choose_ports(command.ports, ways, names, whole=whole))
+    chosen = dict(choose_ports(command.ports, ways, names, whole=whole))
+    made = replace(workload, port_map=tuple((dict(wanted.port_map) | chosen).items()))
     others = tuple(made if it is workload else it for it in request.project.workloads)
     return replace(request, project=replace(request.project, workloads=others))
 
