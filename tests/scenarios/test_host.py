@@ -121,8 +121,8 @@ async def test_a_command_that_is_killed_is_handed_back_at_once(world: World) -> 
 @pytest.mark.parametrize("mode", ["intercept", pytest.param("replace", marks=pytest.mark.slow)])
 async def test_no_request_fails_because_a_command_starts_or_ends(world: World, mode: str) -> None:
     """It takes a while to listen, and in `replace` the original takes one to come back."""
-    slow = {"command": ["/app"], "lifecycle": {"postStart": {"sleep": {"seconds": 3}}}}
-    await world.deploy(container=slow)
+    hooks = {"postStart": {"sleep": {"seconds": 3}}, "preStop": {"sleep": {"seconds": 3}}}
+    await world.deploy(container={"command": ["/app"], "lifecycle": hooks})
     (world.folder / "devcluster.yaml").unlink()
     port = free_port()
     words = ("run", "web", "-n", world.namespace, "--mode", mode, "--port", f"{port}:http", "--")

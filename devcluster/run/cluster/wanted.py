@@ -141,7 +141,7 @@ async def read_wanted(
         install=install,
         binary=binary,
         images=images,
-        order=workload.order or kind_of(target.ref).order(target.object),
+        order=_order(workload, target),
         publishes=published_ports(container, workload, port_map) if workload.run == "container" else (),
         port_map=port_map,
         volumes=_volumes(workload, target, install.base["spec"], current),
@@ -155,6 +155,13 @@ async def read_wanted(
         container=container,
         pod_spec=install.base["spec"],
     )
+
+
+def _order(workload: Workload, target: WorkloadObject) -> Order:
+    """A command starts when the original has stopped: callers wait in the pods rather than here."""
+    if workload.commanded:
+        return "stop-first"
+    return workload.order or kind_of(target.ref).order(target.object)
 
 
 def _unread(workload: Workload, container: Json, trouble: str) -> ConfigurationError:
