@@ -91,6 +91,9 @@ func Apply(root string, r io.Reader) (Done, error) {
 	}
 }
 
+// partLink is the name of a link that is not in its place yet.
+const partLink = ".devcluster-part-link"
+
 type filler struct {
 	root   *os.Root
 	buffer []byte
@@ -150,7 +153,7 @@ func (f *filler) entry(header *tar.Header, content io.Reader) error {
 	case tar.TypeReg:
 		err = f.file(name, base, header, content)
 	case tar.TypeSymlink:
-		err = f.replaceBy(name, base, func() error { return f.parent.Symlink(header.Linkname, base) })
+		err = f.symlink(name, base, header.Linkname)
 	case tar.TypeLink:
 		return f.hardLink(name, base, header)
 	case tar.TypeFifo:
@@ -205,6 +208,23 @@ func (f *filler) replaceBy(name, base string, create func() error) error {
 	}
 	maps.DeleteFunc(f.directories, func(other string, _ *tar.Header) bool { return other == name })
 	return create()
+}
+
+// symlink puts a link in the place of what there is by a rename: who follows the `..data` of a ConfigMap never
+// finds nothing, and who watches it sees what kubelet does.
+func (f *filler) symlink(name, base, to string) error {
+	err := f.parent.Symlink(to, base)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if info, err := f.parent.Lstat(base); err != nil || info.IsDir() {
+		return f.replaceBy(name, base, func() error { return f.parent.Symlink(to, base) })
+	}
+	_ = f.parent.Remove(partLink) // of a fill that was killed
+	if err := f.parent.Symlink(to, partLink); err != nil {
+		return err
+	}
+	return f.parent.Rename(partLink, base)
 }
 
 func (f *filler) file(name, base string, header *tar.Header, content io.Reader) error {

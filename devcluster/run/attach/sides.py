@@ -70,8 +70,8 @@ class ClusterSide(Protocol):
 class LocalSight:
     """``name``: of what answers, for people; ``container``: its id while it runs; ``outage``: why nothing of
     it can run now; ``ports``: of the pod, and address and port on the laptop; ``ended``: why it can't serve
-    any more; ``source``: the pod that the volumes came from; ``tokens``: whether there are some to be
-    renewed; ``silent``: where nobody listens though callers come, in words."""
+    any more; ``source``: the pod that the volumes came from; ``projected``: whether kubelet goes on
+    writing some of them; ``silent``: where nobody listens though callers come, in words."""
 
     name: str
     container: str | None = None
@@ -82,7 +82,7 @@ class LocalSight:
     volumes: tuple[Json, ...] = ()
     rewrites: tuple[RewriteMade, ...] = ()
     source: str = ""
-    tokens: bool = False
+    projected: bool = False
     silent: tuple[str, ...] = ()
 
 
@@ -129,7 +129,7 @@ class LocalSide(Protocol):
         """Copy the pod's volumes, or what changed of them since the last time."""
 
     async def refresh(self, agent: AgentLink) -> None:
-        """Copy the tokens again, where the pod has others now."""
+        """Copy again what kubelet writes, where the pod has it otherwise now."""
 
     async def start(self, facts: PodFacts, turn: Turn) -> None:
         """What serves, new and healthy.  FailedError where it ends before, or is not healthy in time."""

@@ -68,7 +68,7 @@ class ContainerSide:
             volumes=tuple(self._filling.status()),
             rewrites=(*self._rewrites, *self._filling.rewrites()),
             source=self._filling.source,
-            tokens=self._filling.has_tokens,
+            projected=self._filling.has_projected,
         )
 
     @property

@@ -66,7 +66,7 @@ class ProcessSide:
             volumes=tuple(self._filling.status()),
             rewrites=(*made, *self._filling.rewrites()),
             source=self._filling.source,
-            tokens=self._filling.has_tokens,
+            projected=self._filling.has_projected,
             silent=tuple(_silence(it["port"], it["local"]) for it in self._talk.silent),
         )
 

@@ -19,7 +19,7 @@ from devcluster.edge.docker.files import VolumeDestination
 from devcluster.rules.cluster.figures import mount_figures
 from devcluster.rules.container.container import VolumeBind
 from devcluster.rules.container.environment import RewriteMade, rewritable_services
-from devcluster.rules.volume.live import check_live, describe
+from devcluster.rules.volume.live import check_live, describe, is_projected
 from devcluster.rules.volume.tree import parse_tree
 from devcluster.rules.volume.volumes import VolumePlan, nested
 from devcluster.run.cluster.wanted import Wanted
@@ -59,6 +59,12 @@ class _Copy:
         return VolumeBind(self.target.name, volume.mount_path, volume.read_only, file)
 
     @property
+    def is_projected(self) -> bool:
+        """Whether kubelet goes on writing what it is a copy of."""
+        volume = self.plan.volume
+        return self.plan.mode == "copy" and not self.file and (volume.is_token or is_projected(volume))
+
+    @property
     def is_live(self) -> bool:
         return self.plan.mode == "sync"
 
@@ -83,7 +89,7 @@ class Filling:
             or (plan.mode == "empty" and (self._hosted or plan.volume.kind != "memory"))
         )
         self._copies = self._listed  # as the last fill found them
-        self._tokens: dict[str, Lines] = {}  # by label, as the pod had them last
+        self._projected: dict[str, Lines] = {}  # by label, as the pod had them last
         self.source = ""  # the pod that was copied from
 
     @property
@@ -116,26 +122,23 @@ class Filling:
         return spec, copy.target
 
     @property
-    def has_tokens(self) -> bool:
+    def has_projected(self) -> bool:
         """Whether there is something to ``refresh``."""
-        return any(self._is_token(copy) for copy in self._copies)
+        return any(copy.is_projected for copy in self._copies)
 
     async def refresh(self, link: AgentLink) -> None:
-        """The copies of tokens again, where the pod has others now."""
-        tokens = [copy for copy in self._copies if self._is_token(copy)]
-        await together(*(self._refresh(copy, link) for copy in tokens), name="token")
+        """The copies of what kubelet writes again, where the pod has it otherwise now."""
+        written = [copy for copy in self._copies if copy.is_projected]
+        await together(*(self._refresh(copy, link) for copy in written), name="refresh")
         self.source = link.address.pod
-
-    def _is_token(self, copy: _Copy) -> bool:
-        return copy.plan.volume.is_token and copy.plan.mode == "copy"
 
     async def _refresh(self, copy: _Copy, link: AgentLink) -> None:
         lines = await copy.source(link).scan(copy.plan.volume.mount_path, self._exclude(copy))
-        if self._tokens.get(copy.label) == lines:
+        if self._projected.get(copy.label) == lines:
             return
         self._scanned[copy.label, copy.file] = lines
         await self._fill(copy, link, silent)
-        self._tokens[copy.label] = lines
+        self._projected[copy.label] = lines
 
     async def check(self, link: AgentLink) -> None:
         """ConfigurationError where a volume can't be copied; nothing is made and nothing moves.  The next
@@ -228,6 +231,7 @@ class Filling:
             label=copy.label,
             scanned=self._scanned.pop((copy.label, copy.file), None),
             pod_wins=copy.plan.volume.is_token,
+            swap=copy.is_projected,
         )
         if result.left_out and _left_out(self._results.get(copy.label)) != result.left_out:
             report(Progress(self._wanted.workload.key, render_left_out(copy.label, result.left_out)))

@@ -93,10 +93,12 @@ async def fill_volume(
     label: str = "",
     scanned: Lines | None = None,
     pod_wins: bool = False,
+    swap: bool = False,
 ) -> FillResult:
     """Make *target* follow the pod's *root*.  *previous*: where what we know of it is kept; *label*: the
     volume's name for messages; *scanned*: what ``check_volume`` saw a moment ago; *pod_wins*: what was
-    changed here is nobody's work.  ConfigurationError beyond *limit* bytes, before anything moves."""
+    changed here is nobody's work; *swap*: kubelet writes it, by exchanging a link, so what went is removed
+    behind that.  ConfigurationError beyond *limit* bytes, before anything moves."""
     manifest = await _known(target, previous)
     target.check(ours=manifest is not None)
     manifest = manifest or Manifest()
@@ -116,7 +118,9 @@ async def fill_volume(
         save_manifest(previous, manifest)
         paths = None if plan.whole else request_paths(plan.fetch)
         stream = source.pack(root, exclude, paths) if plan.whole or plan.fetch else _only()
-        await target.apply(plan.delete, filling.stream(stream))
+        await target.apply(() if swap else plan.delete, filling.stream(stream))
+        if swap and plan.delete:
+            await target.apply(plan.delete, _only())
         filling.settle(parse_tree(await target.scan(exclude)))
     filling.remember()
     save_manifest(previous, manifest)

@@ -258,7 +258,7 @@ async def test_connections_that_stay_open_do_not_hold_a_removal(monkeypatch: pyt
 
 async def test_tokens_are_renewed_when_their_pod_goes() -> None:
     async with attached(Script(), "a", "b") as script:
-        script.local.become(tokens=True, source="a")
+        script.local.become(projected=True, source="a")
         script.cluster.show("b")
         await script.changes.until(lambda: "laptop refresh" in script.did)
 
