@@ -57,8 +57,9 @@ async def restart(request: Request, report: Report) -> dict[str, Any]:
     try:
         return await ask(
             place.socket,
-            {"do": "restart", "workload": request.only[0], "timeout": request.deadline.left()},
+            {"do": "restart", "workload": request.only[0]},
             report,
+            request.deadline,
         )
     except AbsentError as error:
         raise ConfigurationError(

@@ -21,6 +21,7 @@ from typing import Any
 from devcluster.config.load import normalise_name
 from devcluster.config.model import Healthcheck, Mode, Project, Runtime, Target, Workload
 from devcluster.config.read.forms import parse_target
+from devcluster.deadline import Deadline
 from devcluster.edge.background import running
 from devcluster.edge.docker.engine import open_docker
 from devcluster.edge.kube.cluster import open_cluster
@@ -65,7 +66,7 @@ async def run(request: Request, command: Command, report: Report, *, takeover: b
     _tell(answer, report)
     ended = asyncio.Event()
     try:
-        environment = await _environment(place, key, request.environ)
+        environment = await _environment(place, key, request)
         async with running(_hold(place, key, report, ended), name="leash"):
             try:
                 return await _run(command.words, environment)
@@ -186,17 +187,17 @@ def _tell(answer: Json, report: Report) -> None:
         report(Progress("", note))
 
 
-async def _environment(place: Place, key: str, laptop: Mapping[str, str]) -> dict[str, str]:
+async def _environment(place: Place, key: str, request: Request) -> dict[str, str]:
     """The workload's over the laptop's."""
-    answer = await ask(place.socket, {"do": "environment", "workload": key}, silent)
-    return dict(laptop) | dict(answer["variables"])
+    answer = await ask(place.socket, {"do": "environment", "workload": key}, silent, request.deadline)
+    return dict(request.environ) | dict(answer["variables"])
 
 
 async def _hold(place: Place, key: str, report: Report, ended: asyncio.Event) -> None:
     """Have it handed back when this process ends, however.  Where it ends before, it is said; the command
     goes on."""
     try:
-        answer = await ask(place.socket, {"do": "leash", "workload": key}, report)
+        answer = await ask(place.socket, {"do": "leash", "workload": key}, report, Deadline.after(_LEAVE))
         why = answer["reason"]
     except (DevclusterError, AbsentError, EndedError, BrokenOffError) as error:
         why = str(error)
@@ -244,6 +245,6 @@ def _is_typed() -> bool:
 
 
 async def _leave(place: Place, key: str, request: Request, report: Report) -> None:
-    seconds = request.deadline.at_least(_LEAVE).left()
+    deadline = request.deadline.at_least(_LEAVE)
     with contextlib.suppress(AbsentError):
-        await ask(place.socket, {"do": "leave", "only": [key], "timeout": seconds}, report)
+        await ask(place.socket, {"do": "leave", "only": [key]}, report, deadline)

@@ -10,6 +10,7 @@ import pytest
 from devcluster.errors import FailedError, HeldError
 from devcluster.rules.cluster.drift import Drift
 from devcluster.run.attach import attachment as module
+from devcluster.run.attach import executor
 from devcluster.run.attach.sides import DriftSight
 from devcluster.run.turn import Turn
 from tests.unit.run.scripted import Script, attached, running_attachment
@@ -32,6 +33,25 @@ async def test_start_first_stops_the_original_last() -> None:
         "a take",
         "a stop",
     ]
+
+
+@pytest.mark.parametrize(
+    ("step", "phase"), [("fill", "copy the pod's volumes"), ("open", "start the gateway")]
+)
+async def test_a_phase_takes_no_longer_than_the_command_may(
+    step: str, phase: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "_SLACK", 0.01)
+    script = Script()
+
+    async def hangs(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(script.local, step, hangs)
+    async with running_attachment(script):
+        script.cluster.show("a")
+        with pytest.raises(FailedError, match=f"not done after .* s: {phase}"):
+            await script.attachment.attach(Turn.of(0.1))
 
 
 async def test_stop_first_never_runs_two() -> None:
@@ -84,7 +104,7 @@ async def test_a_silent_agent_keeps_nobody_from_handing_back() -> None:
         said: list[str] = []
         await script.attachment.hand_back(Turn.of(0.2, lambda it: said.append(it.text)))
         assert "b release" in script.did
-        assert any("could not tell an agent to release" in text for text in said)
+        assert any("an agent did not answer `release`" in text for text in said)
 
 
 async def test_a_restart_holds_connections_back() -> None:
