@@ -160,10 +160,10 @@ async def obtain_images(docker: Docker, wanted: Iterable[tuple[str, Images]], tu
 async def _obtain(
     engine: Engine, key: str, choice: ImageChoice, needed: bool, turn: Turn
 ) -> ImageFacts | None:
-    turn.say(key, f"pulling {choice.source}")
     try:
-        async with turn.deadline.bound():
-            facts = await engine.obtain_image(choice, _Telling(key, choice.source, turn))
+        with turn.phase(key, f"pulling {choice.source}", "pull", ended=f"pulled {choice.source}"):
+            async with turn.deadline.bound():
+                return await engine.obtain_image(choice, _Telling(key, choice.source, turn))
     except ConfigurationError as error:
         if needed:
             raise
@@ -174,8 +174,6 @@ async def _obtain(
             f"image {choice.source} was not pulled within {turn.deadline.span:.0f} s",
             hint="try again with a longer --timeout: what was pulled is kept",
         ) from error
-    turn.say(key, f"pulled {choice.source}")
-    return facts
 
 
 class _Telling:
@@ -190,5 +188,14 @@ class _Telling:
         if now - self._when < _SAY_EVERY:
             return
         self._when = now
-        text = f"pulling {self._source} ({pulled.size / (1 << 20):.0f} MiB)"
-        self._turn.report(Progress(self._key, text, pulled.layers, pulled.known, "layers"))
+        self._turn.report(
+            Progress(
+                self._key,
+                f"pulling {self._source}",
+                pulled.layers,
+                pulled.known,
+                "layers",
+                item=self._source,
+                moved=pulled.size,
+            )
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.docker.engine import PublishedPort
@@ -65,8 +66,7 @@ class ProcessSide:
             lanes=self._talk.lanes,
             volumes=tuple(self._filling.status()),
             rewrites=(*made, *self._filling.rewrites()),
-            source=self._filling.source,
-            projected=self._filling.has_projected,
+            versions=self._filling.versions,
             silent=tuple(_silence(it["port"], it["local"]) for it in self._talk.silent),
         )
 
@@ -111,9 +111,9 @@ class ProcessSide:
         async with self._filled:
             await self._filling.fill(agent, turn)
 
-    async def refresh(self, agent: AgentLink) -> None:
+    async def refresh(self, agent: AgentLink, versions: Collection[str]) -> None:
         async with self._filled:
-            await self._filling.refresh(agent)
+            await self._filling.refresh(agent, versions)
 
     async def start(self, facts: PodFacts, turn: Turn) -> None:
         raise AssertionError("its user starts it")
