@@ -20,8 +20,8 @@ from typing import Literal
 
 from devcluster.config.model import Mode, Order, Run, Take
 
-Request = Literal["pause", "stop", "take", "intercept", "ingest", "release"]
-_REQUESTS: dict[Request, str] = {
+AgentRequest = Literal["pause", "stop", "take", "intercept", "ingest", "release"]
+_REQUESTS: dict[AgentRequest, str] = {
     "pause": "let its connections wait in the pods",
     "stop": "stop the original",
     "take": "lead its connections to the laptop",
@@ -114,7 +114,7 @@ class Tell:
     """Sends *requests*, one after the other, to each agent that is held now.  *serving*: only where the
     laptop serves, not the original."""
 
-    requests: tuple[Request, ...]
+    requests: tuple[AgentRequest, ...]
     serving: bool = False
 
     @property
@@ -196,7 +196,7 @@ class Replace:
 class Join:
     """From now on each agent, of pods that come later too, is told *requests* once its lane stands."""
 
-    requests: tuple[Request, ...]
+    requests: tuple[AgentRequest, ...]
     name: Literal["join"] = "join"
 
     @property
@@ -287,7 +287,7 @@ def plan_handover(mode: Mode, order: Order, take: Take, run: Run, *, live: bool 
     )
 
 
-def _joining(mode: Mode, stop_first: bool) -> tuple[Request, ...]:
+def _joining(mode: Mode, stop_first: bool) -> tuple[AgentRequest, ...]:
     if mode != "replace":
         return (mode,)
     return ("pause", "stop", "take") if stop_first else ("take", "stop")

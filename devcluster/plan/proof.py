@@ -22,7 +22,7 @@ from devcluster.rules.cluster.services import noted_moves, resolve_target, selec
 from devcluster.rules.container.ports import PortKey, service_port
 
 Json = dict[str, Any]
-State = Literal["proven", "broken", "skipped"]
+ProofState = Literal["proven", "broken", "skipped"]
 _LOCAL: dict[Run, str] = {"container": "local container", "host": "process"}
 _UNREADY = "the pod is not Ready"
 
@@ -51,7 +51,7 @@ class Verdict:
 
     service: str
     port: PortKey
-    state: State
+    state: ProofState
     hop: str = ""
     reason: str = ""
     pods: tuple[str, ...] = ()

@@ -27,7 +27,7 @@ from devcluster.errors import ConfigurationError, FailedError
 from devcluster.rules.volume.tree import parse_tree, render_entry
 from devcluster.run.volume.manifest import FileRewrite
 from devcluster.run.volume.one_fill import FillResult, Rewriting
-from devcluster.run.volume.single import SingleSource
+from devcluster.run.volume.single_file import SingleSource
 from devcluster.run.volume.volumes import (
     FillDestination,
     describe_local_changes,
@@ -125,7 +125,9 @@ def pod(tmp_path: Path) -> Pod:
 
 async def fill(pod: Pod, target: FillDestination, tmp_path: Path, **more: Any) -> FillResult:
     previous = tmp_path / "state" / "data.json"
-    return await fill_volume(source=pod, root="/data", target=target, previous=previous, label="data", **more)
+    return await fill_volume(
+        source=pod, root="/data", destination=target, previous=previous, label="data", **more
+    )
 
 
 def make_odd_tree(root: Path) -> None:
@@ -370,7 +372,7 @@ async def test_a_root_that_is_one_file(pod: Pod, one_file: FillDestination, tmp_
     previous = tmp_path / "state" / "config.json"
 
     async def again(**more: Any) -> FillResult:
-        return await fill_volume(source=source, root="/x", target=one_file, previous=previous, **more)
+        return await fill_volume(source=source, root="/x", destination=one_file, previous=previous, **more)
 
     assert (await again()).files == 1
     found = parse_tree(await one_file.scan(()))
@@ -395,7 +397,7 @@ async def test_a_file_of_somebody_else_is_refused(pod: Pod, tmp_path: Path) -> N
     target = FileDestination(tmp_path / "mine.conf", "key")
     with pytest.raises(ConfigurationError, match="did not come from this volume"):
         await fill_volume(
-            source=SingleSource(pod, "key"), root="/x", target=target, previous=tmp_path / "known.json"
+            source=SingleSource(pod, "key"), root="/x", destination=target, previous=tmp_path / "known.json"
         )
     assert (tmp_path / "mine.conf").read_text() == "mine"
 

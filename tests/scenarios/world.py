@@ -23,7 +23,7 @@ from typing import Any
 import docker
 
 from devcluster.edge.kube.cluster import Cluster, open_cluster
-from devcluster.rules.cluster.naming import project_id
+from devcluster.rules.container.docker_names import project_id
 from tests.apps.build import build_test_images
 from tests.edge.cluster_world import node_of
 from tests.scenarios.asker import ask_who_stays

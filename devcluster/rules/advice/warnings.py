@@ -25,7 +25,7 @@ from devcluster.rules.container.ports import declared_ports
 from devcluster.rules.kinds.table import kind_of
 
 Json = dict[str, Any]
-Subject = Literal["away", "mixed", "autoscaler", "data", "controller", "policy", "datagrams"]
+Topic = Literal["away", "mixed", "autoscaler", "data", "controller", "policy", "datagrams"]
 
 _LONGEST = 600.0  # seconds; longer than that is not a start, but a readiness that came back
 
@@ -34,7 +34,7 @@ _LONGEST = 600.0  # seconds; longer than that is not a start, but a readiness th
 class Caution:
     """One warning.  ``subject`` is for scripts, ``remedy`` is a way out or ''."""
 
-    subject: Subject
+    subject: Topic
     text: str
     remedy: str = ""
 

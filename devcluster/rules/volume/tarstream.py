@@ -17,14 +17,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 from devcluster.errors import FailedError
-from devcluster.rules.volume.tree import Entry, Kind
+from devcluster.rules.volume.tree import Entry, EntryType
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
 _SPARSE, _LEFT_OUT = "DEVCLUSTER.sparse", "DEVCLUSTER.left_out"
 _PIECES = 1 << 16  # at most, of one file
 
-_KINDS: dict[bytes, Kind] = {b"0": "f", b"\0": "f", b"5": "d", b"2": "l", b"1": "h", b"6": "p"}
+_KINDS: dict[bytes, EntryType] = {b"0": "f", b"\0": "f", b"5": "d", b"2": "l", b"1": "h", b"6": "p"}
 _TYPES: dict[str, bytes] = {"f": b"0", "d": b"5", "l": b"2", "h": b"1", "p": b"6"}
 
 

@@ -33,13 +33,13 @@ from devcluster.rules.state import (
     Reaction,
     Recover,
     Snapshot,
+    Stage,
     Truth,
     judge,
     react,
     render_gone,
     render_repair,
 )
-from devcluster.rules.state import Phase as Progressed
 from devcluster.run.attach.agent_link import Tenure
 from devcluster.run.attach.executor import Executor
 from devcluster.run.attach.links import Links
@@ -81,7 +81,7 @@ class Attachment:
         self.handover = wanted.handover  # by which it is given back, whatever the file says by then
         self._cluster = cluster
         self._executor = Executor(wanted, self.links, local, changes)
-        self._phase: Progressed = "starting"
+        self._stage: Stage = "starting"
         self._failure = ""
         self._unrecovered = ""  # why the local side did not come back after an outage
         self._traffic = ""  # where it is in an outage
@@ -122,7 +122,7 @@ class Attachment:
         return Snapshot(
             self.key,
             self.wanted.title,
-            self._phase,
+            self._stage,
             pods=tuple(link.sight for link in self.links.staying),
             pods_wanted=self._drift.replicas,
             failure=self._failure,
@@ -175,8 +175,8 @@ class Attachment:
 
     async def _watch_template(self) -> None:
         """Fail if the template is reverted before all is ready: then no pod gets an agent."""
-        await self.changes.until(lambda: self._phase != "starting" or bool(render_gone(self.snapshot)))
-        if self._phase == "starting":
+        await self.changes.until(lambda: self._stage != "starting" or bool(render_gone(self.snapshot)))
+        if self._stage == "starting":
             hint = render_pause(self.wanted.object.object)
             raise FailedError(render_gone(self.snapshot), hint=hint)
 
@@ -320,8 +320,8 @@ class Attachment:
         self._leaving = True
         self.changes.notify()
 
-    def _set(self, phase: Progressed) -> None:
-        self._phase = phase
+    def _set(self, stage: Stage) -> None:
+        self._stage = stage
         _log.info("%s: %s", self.key, self.truth.state)
         self.changes.notify()
 
@@ -355,7 +355,7 @@ class Attachment:
         return self._leaving or isinstance(self._next(), GiveUp | HandBack)
 
     async def _react_to_loss(self, reason: str) -> None:
-        attached = self._phase == "attached"
+        attached = self._stage == "attached"
         self._lose(reason)
         if attached:
             await self.give_up(_own_turn())
@@ -398,7 +398,7 @@ class Attachment:
         async with contextlib.aclosing(self._cluster.watch_drift()) as sights:
             async for sight in sights:
                 self._drift = sight
-                if self._phase == "attached" and (repair := render_repair(self.snapshot)):
+                if self._stage == "attached" and (repair := render_repair(self.snapshot)):
                     _log.warning("%s: %s", self.key, repair)
                 self.changes.notify()
 
@@ -468,7 +468,7 @@ class Attachment:
                 await asyncio.sleep(_TOKENS_AGAIN)
 
     def _has_tokens(self) -> bool:
-        kept = self._phase == "attached" and not self._leaving and not self.taken
+        kept = self._stage == "attached" and not self._leaving and not self.taken
         return kept and self.local.sight.tokens and bool(self.links.held)
 
     def _has_source(self) -> bool:

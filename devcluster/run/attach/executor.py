@@ -13,6 +13,7 @@ from typing import assert_never
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.errors import FailedError, HeldError
 from devcluster.plan.handover import (
+    AgentRequest,
     Connect,
     Fill,
     Flush,
@@ -21,7 +22,6 @@ from devcluster.plan.handover import (
     Join,
     Phase,
     Replace,
-    Request,
     StartLocal,
     StopLocal,
     Tell,
@@ -154,7 +154,7 @@ class Executor:
             async with turn.deadline.part(_HOLDING).bound():
                 await self._changes.until(lambda: all(it.state != "connecting" for it in self._links.live))
 
-    async def _join(self, requests: tuple[Request, ...], turn: Turn) -> None:
+    async def _join(self, requests: tuple[AgentRequest, ...], turn: Turn) -> None:
         self.unless_taken()
         try:
             async with turn.deadline.bound():

@@ -11,8 +11,8 @@ import contextlib
 
 from devcluster.edge.background import running
 from devcluster.edge.lines import RefusedError
-from devcluster.plan.cluster import AgentPod
-from devcluster.plan.handover import Request
+from devcluster.plan.agent_pod import AgentPod
+from devcluster.plan.handover import AgentRequest
 from devcluster.rules.container.facts import Listener, parse_listeners
 from devcluster.run.attach.agent_link import PodLink, Tenure
 from devcluster.run.attach.sides import ClusterSide, LocalSide
@@ -24,7 +24,7 @@ class Links:
     held."""
 
     def __init__(self, tenure: Tenure, cluster: ClusterSide, local: LocalSide, changes: Changes) -> None:
-        self.joins: tuple[Request, ...] | None = None
+        self.joins: tuple[AgentRequest, ...] | None = None
         self._of: dict[str, PodLink] = {}  # by the pod's uid
         self._tenure = tenure
         self._cluster = cluster
@@ -105,11 +105,11 @@ class Links:
         async with running(self._join(link, self.joins), name=f"join {link.pod.name}"):
             await link.run()
 
-    async def _join(self, link: PodLink, requests: tuple[Request, ...]) -> None:
+    async def _join(self, link: PodLink, requests: tuple[AgentRequest, ...]) -> None:
         with contextlib.suppress(ConnectionError, RefusedError, TimeoutError):  # the link says it again
             await link.join(requests)
 
-    async def join(self, requests: tuple[Request, ...]) -> None:
+    async def join(self, requests: tuple[AgentRequest, ...]) -> None:
         """Tell every agent *requests*, those that come later, too; return when all of now did so."""
         self.joins = requests
         self._changes.notify()

@@ -16,7 +16,7 @@ from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.docker.engine import PublishedPort
 from devcluster.edge.lane.door import Door
 from devcluster.edge.lane.ways import Ways
-from devcluster.plan.cluster import AgentPod
+from devcluster.plan.agent_pod import AgentPod
 from devcluster.rules.cluster.drift import Drift
 from devcluster.rules.container.environment import LocalEnvironment, RewriteMade
 from devcluster.rules.container.facts import Listener, PodFacts
@@ -36,7 +36,7 @@ class DriftSight:
 
 
 class ClusterSide(Protocol):
-    """One claimed workload."""
+    """One workload that this laptop holds."""
 
     @property
     def ways(self) -> Ways:

@@ -30,7 +30,7 @@ from devcluster.run.cluster.holders import own_holder
 from devcluster.run.cluster.install import BusyError, Installed
 from devcluster.run.cluster.wanted import Wanted, read_wanted
 from devcluster.run.exports import Exports
-from devcluster.run.host.attempt import Attempt
+from devcluster.run.host.failure import Attempt
 from devcluster.run.host.holdings import Holdings
 from devcluster.run.host.live import sync_one
 from devcluster.run.host.opening import Opening

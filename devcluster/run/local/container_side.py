@@ -15,8 +15,8 @@ from devcluster.edge.docker.engine import EngineRefusedError, GoneError, spec_di
 from devcluster.edge.lane.door import Door
 from devcluster.edge.lines import RefusedError
 from devcluster.errors import EngineError, FailedError
-from devcluster.rules.cluster.naming import container_name
-from devcluster.rules.container.container import ContainerSpec
+from devcluster.rules.container.container_spec import ContainerSpec
+from devcluster.rules.container.docker_names import container_name
 from devcluster.rules.container.environment import (
     LocalEnvironment,
     RewriteMade,

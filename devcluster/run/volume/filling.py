@@ -16,8 +16,8 @@ from devcluster.edge.agent.one_file import FileDestination
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.background import together
 from devcluster.edge.docker.files import VolumeDestination
-from devcluster.rules.cluster.figures import mount_figures
-from devcluster.rules.container.container import VolumeBind
+from devcluster.rules.cluster.memory_variables import mount_figures
+from devcluster.rules.container.container_spec import VolumeBind
 from devcluster.rules.container.environment import RewriteMade, rewritable_services
 from devcluster.rules.volume.live import check_live, describe
 from devcluster.rules.volume.tree import parse_tree
@@ -31,9 +31,9 @@ from devcluster.run.volume.live_volume import LiveSpec
 from devcluster.run.volume.live_volumes import LiveVolumes, Wish
 from devcluster.run.volume.one_fill import FillResult, Rewriting
 from devcluster.run.volume.roots import destination_below, note_mounts
-from devcluster.run.volume.single import SingleSource, find_single
+from devcluster.run.volume.single_file import SingleSource, find_single
 from devcluster.run.volume.volumes import (
-    Lines,
+    Listed,
     TreeSource,
     check_volume,
     empty_volume,
@@ -49,14 +49,14 @@ _SAY_EVERY = 0.5  # seconds; a volume of a hundred thousand files has as many st
 class _Copy:
     plan: VolumePlan
     label: str  # the volume's name, or the mount path where a volume is mounted twice
-    target: VolumeDestination | FolderDestination | FileDestination
+    destination: VolumeDestination | FolderDestination | FileDestination
     file: str = ""  # the name of the one file that the mount is
 
     @property
     def bind(self) -> VolumeBind:
         volume = self.plan.volume
-        file = self.file if isinstance(self.target, VolumeDestination) else ""
-        return VolumeBind(self.target.name, volume.mount_path, volume.read_only, file)
+        file = self.file if isinstance(self.destination, VolumeDestination) else ""
+        return VolumeBind(self.destination.name, volume.mount_path, volume.read_only, file)
 
     @property
     def is_live(self) -> bool:
@@ -74,7 +74,7 @@ class Filling:
         self._wanted = wanted
         self._live = live
         self._results: dict[str, FillResult] = {}
-        self._scanned: dict[tuple[str, str], Lines] = {}  # by label and file
+        self._scanned: dict[tuple[str, str], Listed] = {}  # by label and file
         self._said: dict[str, tuple[float, tuple[int, ...]]] = {}
         self._listed = tuple(
             _Copy(plan, label, self._target(plan, label))
@@ -83,7 +83,7 @@ class Filling:
             or (plan.mode == "empty" and (self._hosted or plan.volume.kind != "memory"))
         )
         self._copies = self._listed  # as the last fill found them
-        self._tokens: dict[str, Lines] = {}  # by label, as the pod had them last
+        self._tokens: dict[str, Listed] = {}  # by label, as the pod had them last
         self.source = ""  # the pod that was copied from
 
     @property
@@ -108,12 +108,12 @@ class Filling:
             await self._fill(copy, link, turn.report)
 
     def _wish(self, copy: _Copy) -> Wish:
-        assert not isinstance(copy.target, FileDestination)
+        assert not isinstance(copy.destination, FileDestination)
         volume = copy.plan.volume
         of_pod = f"{self._wanted.title}/{volume.name}/{volume.sub_path}"
         rewrite = self._rewriting(copy.plan)
         spec = LiveSpec(copy.label, copy.plan, self._exclude(copy), rewrite, self._hosted, of_pod)
-        return spec, copy.target
+        return spec, copy.destination
 
     @property
     def has_tokens(self) -> bool:
@@ -192,7 +192,7 @@ class Filling:
         file = await find_single(link, plan.volume)
         if not file or plan.path is None:
             return replace(copy, file=file)
-        return replace(copy, file=file, target=FileDestination(plan.path, file))
+        return replace(copy, file=file, destination=FileDestination(plan.path, file))
 
     def _exclude(self, copy: _Copy) -> tuple[str, ...]:
         return (*copy.plan.exclude, *nested(copy.plan, self._wanted.volumes))
@@ -213,14 +213,14 @@ class Filling:
 
     async def _fill(self, copy: _Copy, link: AgentLink, report: Report) -> None:
         if copy.plan.mode == "empty":
-            await empty_volume(copy.source(link), copy.plan.volume.mount_path, copy.target)
+            await empty_volume(copy.source(link), copy.plan.volume.mount_path, copy.destination)
             return
-        retire_note(manifest_path(self._site.place, copy.target), await copy.target.identity())
+        retire_note(manifest_path(self._site.place, copy.destination), await copy.destination.identity())
         result = await fill_volume(
             source=copy.source(link),
             root=copy.plan.volume.mount_path,
-            target=copy.target,
-            previous=manifest_path(self._site.place, copy.target),
+            destination=copy.destination,
+            previous=manifest_path(self._site.place, copy.destination),
             exclude=self._exclude(copy),
             limit=copy.plan.limit,
             rewrite=self._rewriting(copy.plan),

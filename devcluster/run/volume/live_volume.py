@@ -25,7 +25,7 @@ from devcluster.edge.docker.files import VolumeDestination
 from devcluster.edge.docker.live import LivePlace, open_live
 from devcluster.edge.streams import Streams, open_program
 from devcluster.errors import DevclusterError, FailedError
-from devcluster.rules.cluster.naming import volume_name
+from devcluster.rules.container.docker_names import volume_name
 from devcluster.rules.names.rewriting import restore_text
 from devcluster.rules.volume.live import Left, describe, parse_left
 from devcluster.rules.volume.volumes import VolumePlan

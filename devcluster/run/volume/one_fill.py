@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 
-from devcluster.rules.cluster.figures import Figure
+from devcluster.rules.cluster.memory_variables import Figure
 from devcluster.rules.names.rewriting import LARGEST, RULES, LineRewrite, rewrite_text
 from devcluster.rules.volume.links import named_files
 from devcluster.rules.volume.tarstream import END, Member, TarReader, padding, render_head
 from devcluster.rules.volume.tree import Entry, FillPlan, local_changes, parents, same, tree_size
 from devcluster.run.volume.manifest import FileRewrite, Manifest
 
-Report = Callable[[int, int, int, int], None]
+FillReport = Callable[[int, int, int, int], None]
 """bytes, files, of bytes, of files."""
 
 
@@ -65,7 +65,7 @@ class OneFill:
         local: dict[str, Entry],
         plan: FillPlan,
         rewrite: Rewriting | None,
-        report: Report | None,
+        report: FillReport | None,
         owners: bool,
     ) -> None:
         self._owners = owners
@@ -80,7 +80,7 @@ class OneFill:
         self._total = (sum(pod[path].weight for path in plan.fetch), len(plan.fetch))
 
     async def stream(self, source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The tar for the target: directories, then what the pod sends and we want, then links."""
+        """The tar for the destination: directories, then what the pod sends and we want, then links."""
         reader = TarReader(source)
         early = [entry for entry in self._plan.make if entry.type == "d"]
         late = [entry for entry in self._plan.make if entry.type != "d"]
@@ -135,7 +135,7 @@ class OneFill:
             self._report(self._moved, self._done, *self._total)
 
     def settle(self, after: dict[str, Entry]) -> None:
-        """The copy as the target tells it now."""
+        """The copy as the destination tells it now."""
         self._after = after
 
     def remember(self) -> None:

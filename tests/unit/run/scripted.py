@@ -18,7 +18,7 @@ from devcluster.edge.lane.door import Door
 from devcluster.edge.lane.ways import Ways
 from devcluster.edge.lines import RefusedError
 from devcluster.errors import FailedError
-from devcluster.plan.cluster import AgentPod
+from devcluster.plan.agent_pod import AgentPod
 from devcluster.plan.handover import plan_handover
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import Listener, PodFacts
