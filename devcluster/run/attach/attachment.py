@@ -42,6 +42,7 @@ from devcluster.rules.state import (
 )
 from devcluster.run.attach.agent_link import Tenure
 from devcluster.run.attach.executor import Executor
+from devcluster.run.attach.freshness import keep_fresh
 from devcluster.run.attach.links import Links
 from devcluster.run.attach.sides import ClusterSide, DriftSight, LocalSide
 from devcluster.run.changes import Changes
@@ -58,8 +59,6 @@ _AGAIN = 1.0  # seconds until agents are asked again that could not be asked bef
 _TELL = 30.0  # seconds for an agent's answer: the application's start
 _OPEN = 10.0  # seconds for a connection of the live volumes
 _LIVE_AGAIN = 0.3  # seconds until it is opened again
-_TOKENS = 60.0  # seconds; the shortest token lives 600, and is renewed 120 before its end
-_TOKENS_AGAIN = 2.0  # seconds after a pod or the engine failed to answer
 _log = logging.getLogger("devcluster.host")
 
 
@@ -146,7 +145,8 @@ class Attachment:
         """Follow the pods and hold each of them, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._supervise(), name=f"supervise {self.key}")
-            tasks.create_task(self._keep_tokens(), name=f"tokens {self.key}")
+            fresh = keep_fresh(self.links, self.local, self.changes, self._serves)
+            tasks.create_task(fresh, name=f"fresh {self.key}")
             tasks.create_task(self._keep_primary(), name=f"primary {self.key}")
             tasks.create_task(self._keep_live(), name=f"live volumes {self.key}")
             tasks.create_task(self._follow_drift(), name=f"drift {self.key}")
@@ -447,32 +447,8 @@ class Attachment:
         now = self.links.source
         return bool(self.taken) or not self.local.live or (now is not None and now != source)
 
-    async def _keep_tokens(self) -> None:
-        """The kubelet writes a new token into the pod some time before the old one ends, and a token ends
-        with the pod that it was made for.  A copy knows of neither: it is compared with the pod's file now
-        and then, and at once when the pod that it came from is there no longer.
-
-        Source:
-        https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#launch-a-pod-using-service-account-token-projection
-        """
-        while True:
-            await self.changes.until(self._has_tokens)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_TOKENS):
-                    await self.changes.until(lambda: not self._has_source())
-            if not self._has_tokens():
-                continue
-            try:
-                await self.local.refresh(await self.links.held[0].link())
-            except (DevclusterError, RefusedError, ConnectionError, TimeoutError):
-                await asyncio.sleep(_TOKENS_AGAIN)
-
-    def _has_tokens(self) -> bool:
-        kept = self._stage == "attached" and not self._leaving and not self.taken
-        return kept and self.local.sight.tokens and bool(self.links.held)
-
-    def _has_source(self) -> bool:
-        return any(link.pod.name == self.local.sight.source for link in self.links.held)
+    def _serves(self) -> bool:
+        return self._stage == "attached" and not self._leaving and not self.taken
 
 
 def _own_turn() -> Turn:

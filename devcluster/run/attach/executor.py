@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from typing import assert_never
 
 from devcluster.edge.agent.ssh import AgentLink
@@ -31,7 +30,6 @@ from devcluster.run.attach.links import Links
 from devcluster.run.attach.sides import LocalSide
 from devcluster.run.changes import Changes
 from devcluster.run.cluster.wanted import Wanted
-from devcluster.run.report import Progress
 from devcluster.run.turn import Turn
 
 _HOLDING = 10.0  # seconds for the last agent to be held
@@ -60,12 +58,9 @@ class Executor:
         """One after the other.  *tolerant*: an agent that can't be told is named, and its lease ends by
         itself."""
         for phase in phases:
-            began = time.monotonic()
-            turn.report(Progress(self._key, str(phase), phase=phase.name))
             perform = self._perform if tolerant else self._perform_in_time
-            await perform(phase, turn, tolerant)
-            took = time.monotonic() - began
-            turn.report(Progress(self._key, str(phase), phase=phase.name, seconds=took))
+            with turn.phase(self._key, str(phase), phase.name):
+                await perform(phase, turn, tolerant)
 
     async def _perform_in_time(self, phase: Phase, turn: Turn, tolerant: bool) -> None:
         try:

@@ -66,16 +66,26 @@ class Links:
     @property
     def source(self) -> tuple[str, int] | None:
         """The primary pod, and which connection to it this is; None while none is held."""
-        of_primary = (link for link in self.held if link.pod.name == self.primary)
-        return next(((link.pod.name, link.opened) for link in of_primary), None)
+        link = self.of_primary
+        return None if link is None else (link.pod.name, link.opened)
+
+    @property
+    def of_primary(self) -> PodLink | None:
+        """Its link."""
+        return next((link for link in self.held if link.pod.name == self.primary), None)
 
     @property
     def neighbours(self) -> tuple[Listener, ...]:
         """Where the other containers of that pod listen, as it was heard last."""
-        for link in self.held:
-            if link.pod.name == self.primary:
-                self._neighbours = parse_listeners(link.agent_state.get("neighbours", ()))
+        if (link := self.of_primary) is not None:
+            self._neighbours = parse_listeners(link.agent_state.get("neighbours", ()))
         return self._neighbours
+
+    @property
+    def versions(self) -> frozenset[str]:
+        """What kubelet wrote last into that pod's volumes, as was heard; none while nothing is known."""
+        link = self.of_primary
+        return frozenset(link.agent_state.get("versions", ()) if link is not None else ())
 
     @property
     def lost(self) -> str:

@@ -7,7 +7,7 @@ are made of: they tell by a frozen sight, and announce by the attachment's ``Cha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -70,8 +70,8 @@ class ClusterSide(Protocol):
 class LocalSight:
     """``name``: of what answers, for people; ``container``: its id while it runs; ``outage``: why nothing of
     it can run now; ``ports``: of the pod, and address and port on the laptop; ``ended``: why it can't serve
-    any more; ``source``: the pod that the volumes came from; ``tokens``: whether there are some to be
-    renewed; ``silent``: where nobody listens though callers come, in words."""
+    any more; ``versions``: of the copies of what kubelet writes anew; ``silent``: where nobody listens though
+    callers come, in words."""
 
     name: str
     container: str | None = None
@@ -81,8 +81,7 @@ class LocalSight:
     lanes: tuple[Json, ...] = ()
     volumes: tuple[Json, ...] = ()
     rewrites: tuple[RewriteMade, ...] = ()
-    source: str = ""
-    tokens: bool = False
+    versions: frozenset[str] = frozenset()
     silent: tuple[str, ...] = ()
 
 
@@ -128,8 +127,8 @@ class LocalSide(Protocol):
     async def fill(self, agent: AgentLink, turn: Turn) -> None:
         """Copy the pod's volumes, or what changed of them since the last time."""
 
-    async def refresh(self, agent: AgentLink) -> None:
-        """Copy the tokens again, where the pod has others now."""
+    async def refresh(self, agent: AgentLink, versions: Collection[str]) -> None:
+        """Copy again what kubelet has written anew: what has none of *versions*."""
 
     async def start(self, facts: PodFacts, turn: Turn) -> None:
         """What serves, new and healthy.  FailedError where it ends before, or is not healthy in time."""

@@ -7,7 +7,9 @@ mount is a directory or one file only the pod can tell, so it is asked before ea
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from devcluster.config.read.globs import escape_glob, matches
@@ -16,6 +18,7 @@ from devcluster.edge.agent.one_file import FileDestination
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.background import together
 from devcluster.edge.docker.files import VolumeDestination
+from devcluster.errors import FailedError
 from devcluster.rules.cluster.memory_variables import mount_figures
 from devcluster.rules.container.container_spec import VolumeBind
 from devcluster.rules.container.environment import RewriteMade, rewritable_services
@@ -23,13 +26,14 @@ from devcluster.rules.volume.live import check_live, describe
 from devcluster.rules.volume.tree import parse_tree
 from devcluster.rules.volume.volumes import VolumePlan, nested
 from devcluster.run.cluster.wanted import Wanted
-from devcluster.run.report import Progress, Report, silent
+from devcluster.run.log import to_log
+from devcluster.run.report import Progress, Report
 from devcluster.run.site import Site, live_program
 from devcluster.run.turn import Turn
 from devcluster.run.volume.live_note import retire_note
 from devcluster.run.volume.live_volume import LiveSpec
 from devcluster.run.volume.live_volumes import LiveVolumes, Wish
-from devcluster.run.volume.one_fill import FillResult, Rewriting
+from devcluster.run.volume.one_fill import FillResult, Rewriting, TornError
 from devcluster.run.volume.roots import destination_below, note_mounts
 from devcluster.run.volume.single_file import SingleSource, find_single
 from devcluster.run.volume.volumes import (
@@ -42,6 +46,7 @@ from devcluster.run.volume.volumes import (
 )
 
 Json = dict[str, object]
+_TORN = 3  # times that a set is read again
 _SAY_EVERY = 0.5  # seconds; a volume of a hundred thousand files has as many steps
 
 
@@ -80,11 +85,9 @@ class Filling:
             _Copy(plan, label, self._target(plan, label))
             for plan, label in labelled(wanted.volumes)
             if plan.mode in ("copy", "sync")
-            or (plan.mode == "empty" and (self._hosted or plan.volume.kind != "memory"))
+            or (plan.mode == "empty" and (self._in_folder or plan.volume.kind != "memory"))
         )
         self._copies = self._listed  # as the last fill found them
-        self._tokens: dict[str, Listed] = {}  # by label, as the pod had them last
-        self.source = ""  # the pod that was copied from
 
     @property
     def binds(self) -> tuple[VolumeBind, ...]:
@@ -94,12 +97,11 @@ class Filling:
     async def fill(self, link: AgentLink, turn: Turn) -> None:
         """Copy, or what changed since the last time; all volumes at once."""
         self._copies = await self._found(link)
-        if self._hosted:
+        if self._in_folder:
             below = ((it.plan.volume.mount_path, it.file) for it in self._copies if it.plan.path is None)
             note_mounts(self._site.place, self._wanted.workload.key, below)
         await self._live.follow({copy.label: self._wish(copy) for copy in self._copies if copy.is_live}, turn)
         await together(*(self._fill_one(copy, link, turn) for copy in self._copies), name="fill")
-        self.source = link.address.pod
 
     async def _fill_one(self, copy: _Copy, link: AgentLink, turn: Turn) -> None:
         if copy.is_live:
@@ -112,30 +114,24 @@ class Filling:
         volume = copy.plan.volume
         of_pod = f"{self._wanted.title}/{volume.name}/{volume.sub_path}"
         rewrite = self._rewriting(copy.plan)
-        spec = LiveSpec(copy.label, copy.plan, self._exclude(copy), rewrite, self._hosted, of_pod)
+        spec = LiveSpec(copy.label, copy.plan, self._exclude(copy), rewrite, self._in_folder, of_pod)
         return spec, copy.destination
 
     @property
-    def has_tokens(self) -> bool:
-        """Whether there is something to ``refresh``."""
-        return any(self._is_token(copy) for copy in self._copies)
+    def versions(self) -> frozenset[str]:
+        """Of the copies of what kubelet writes anew: what they were filled by."""
+        return frozenset(result.version for result in self._results.values() if result.version)
 
-    async def refresh(self, link: AgentLink) -> None:
-        """The copies of tokens again, where the pod has others now."""
-        tokens = [copy for copy in self._copies if self._is_token(copy)]
-        await together(*(self._refresh(copy, link) for copy in tokens), name="token")
-        self.source = link.address.pod
+    async def refresh(self, link: AgentLink, versions: Collection[str]) -> None:
+        """The copies of what kubelet has written anew: those that have none of *versions*."""
+        old = [copy for copy in self._copies if self._version(copy) not in ("", *versions)]
+        await together(*(self._fill(copy, link, to_log) for copy in old), name="refresh")
+        for copy in old:
+            to_log(Progress(self._wanted.workload.key, f"volume {copy.label} was written anew in the pod"))
 
-    def _is_token(self, copy: _Copy) -> bool:
-        return copy.plan.volume.is_token and copy.plan.mode == "copy"
-
-    async def _refresh(self, copy: _Copy, link: AgentLink) -> None:
-        lines = await copy.source(link).scan(copy.plan.volume.mount_path, self._exclude(copy))
-        if self._tokens.get(copy.label) == lines:
-            return
-        self._scanned[copy.label, copy.file] = lines
-        await self._fill(copy, link, silent)
-        self._tokens[copy.label] = lines
+    def _version(self, copy: _Copy) -> str:
+        result = self._results.get(copy.label)
+        return result.version if result else ""
 
     async def check(self, link: AgentLink) -> None:
         """ConfigurationError where a volume can't be copied; nothing is made and nothing moves.  The next
@@ -169,16 +165,16 @@ class Filling:
         )
 
     @property
-    def _hosted(self) -> bool:
-        """Whether a process has them, which mounts nothing."""
-        return self._wanted.workload.run == "host"
+    def _in_folder(self) -> bool:
+        """Whether what serves mounts nothing and has them below one folder."""
+        return self._wanted.serving.copies_in == "folder"
 
     def _target(
         self, plan: VolumePlan, label: str
     ) -> VolumeDestination | FolderDestination | FileDestination:
         if plan.path is not None:
             return FolderDestination(plan.path)
-        if self._hosted:
+        if self._in_folder:
             return destination_below(self._site.place, self._wanted.workload.key, plan.volume.mount_path)
         return VolumeDestination(self._site.engine, self._site.place.id, self._wanted.workload.key, label)
 
@@ -206,7 +202,7 @@ class Filling:
         lines = await check_volume(copy.source(link), root, exclude, plan.limit, copy.label)
         if copy.is_live:
             check_live(plan, copy.label, parse_tree(lines), single=bool(copy.file))
-            if self._hosted:
+            if self._in_folder:
                 live_program()
         else:
             self._scanned[copy.label, copy.file] = lines
@@ -216,7 +212,25 @@ class Filling:
             await empty_volume(copy.source(link), copy.plan.volume.mount_path, copy.destination)
             return
         retire_note(manifest_path(self._site.place, copy.destination), await copy.destination.identity())
-        result = await fill_volume(
+        result = await self._copy(copy, link, report)
+        if result.left_out and _left_out(self._results.get(copy.label)) != result.left_out:
+            report(Progress(self._wanted.workload.key, render_left_out(copy.label, result.left_out)))
+        self._results[copy.label] = result
+        if result.kept_local:
+            kept = ", ".join(result.kept_local[:3]) + (" …" if len(result.kept_local) > 3 else "")
+            count = len(result.kept_local)
+            text = f"volume {copy.label}: {count} changed here and in the pod, left as they are here: {kept}"
+            report(Progress(self._wanted.workload.key, text))
+
+    async def _copy(self, copy: _Copy, link: AgentLink, report: Report) -> FillResult:
+        """What kubelet writes meanwhile is read again; it does so once a minute at most."""
+        for _ in range(_TORN):
+            with contextlib.suppress(TornError):
+                return await self._copy_once(copy, link, report)
+        raise FailedError(f"volume {copy.label} is written anew all the time")
+
+    async def _copy_once(self, copy: _Copy, link: AgentLink, report: Report) -> FillResult:
+        return await fill_volume(
             source=copy.source(link),
             root=copy.plan.volume.mount_path,
             destination=copy.destination,
@@ -227,16 +241,8 @@ class Filling:
             report=lambda *numbers: self._say(report, copy.label, numbers),
             label=copy.label,
             scanned=self._scanned.pop((copy.label, copy.file), None),
-            pod_wins=copy.plan.volume.is_token,
+            renewed=copy.plan.volume.is_renewed,
         )
-        if result.left_out and _left_out(self._results.get(copy.label)) != result.left_out:
-            report(Progress(self._wanted.workload.key, render_left_out(copy.label, result.left_out)))
-        self._results[copy.label] = result
-        if result.kept_local:
-            kept = ", ".join(result.kept_local[:3]) + (" …" if len(result.kept_local) > 3 else "")
-            count = len(result.kept_local)
-            text = f"volume {copy.label}: {count} changed here and in the pod, left as they are here: {kept}"
-            report(Progress(self._wanted.workload.key, text))
 
     def _rewriting(self, plan: VolumePlan) -> Rewriting | None:
         wanted = self._wanted
@@ -257,8 +263,8 @@ class Filling:
         if said == numbers or (files < count and now - when < _SAY_EVERY):
             return
         self._said[label] = (now, numbers)
-        text = f"copying {label}, {files} of {count} files"
-        report(Progress(self._wanted.workload.key, text, done, size, "bytes"))
+        key, text = self._wanted.workload.key, f"copying {label}"
+        report(Progress(key, text, done, size, "bytes", item=label, files=files, files_total=count))
 
 
 def _left_out(result: FillResult | None) -> tuple[tuple[str, str], ...]:

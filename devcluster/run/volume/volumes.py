@@ -9,11 +9,13 @@ Rules:
   (``rules/volume/tree.py`` decides from it); the file is ours alone (0600): names can tell secrets too;
 - the size is known, and may be refused, before the first byte moves;
 - rewriting happens in the stream: the pod's own files are only read;
-- what the stream really brought is what counts, not what the scan had promised.
+- what the stream really brought is what counts, not what the scan had promised;
+- what kubelet writes anew is swapped as kubelet does (``rules.volume.projected``).
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import posixpath
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -24,6 +26,7 @@ from typing import Any, Protocol
 from devcluster.edge.background import together
 from devcluster.errors import ConfigurationError
 from devcluster.rules.volume.links import named_files
+from devcluster.rules.volume.projected import is_settled, swapped, version_of
 from devcluster.rules.volume.tarstream import END, render_head
 from devcluster.rules.volume.tree import (
     Entry,
@@ -46,6 +49,7 @@ from devcluster.run.volume.manifest import (
 from devcluster.run.volume.one_fill import FillReport, FillResult, OneFill, Rewriting
 
 Listed = Sequence[Mapping[str, Any]]
+_LOOK, _LOOKS = 0.2, 5  # seconds between two looks at what kubelet just writes, and how many
 
 
 class TreeSource(Protocol):
@@ -92,35 +96,40 @@ async def fill_volume(
     report: FillReport | None = None,
     label: str = "",
     scanned: Listed | None = None,
-    pod_wins: bool = False,
+    renewed: bool = False,
 ) -> FillResult:
     """Make *destination* follow the pod's *root*.  *previous*: where what we know of it is kept; *label*: the
-    volume's name for messages; *scanned*: what ``check_volume`` saw a moment ago; *pod_wins*: what was
-    changed here is nobody's work.  ConfigurationError beyond *limit* bytes, before anything moves."""
+    volume's name for messages; *scanned*: what ``check_volume`` saw a moment ago; *renewed*: kubelet writes
+    it anew.  ConfigurationError beyond *limit* bytes, before anything moves; TornError (``one_fill``)."""
     manifest = await _known(destination, previous)
     destination.check(ours=manifest is not None)
     manifest = manifest or Manifest()
-    scans = _scan(source, root, exclude, scanned), destination.scan(exclude)
-    pod_lines, local_lines = await together(*scans, name="scan")
+    look = _look if renewed else _scan
+    pod_lines, local_lines = await together(
+        look(source, root, exclude, scanned), destination.scan(exclude), name="scan"
+    )
     pod, local = parse_tree(pod_lines), parse_tree(local_lines)
     _check_limit(label or root, pod, limit)
     settle_pending(manifest, local, atomic=destination.atomic)
-    if pod_wins:
-        manifest.local = local
+    version = version_of(pod) if renewed else ""
+    if version:
+        manifest.local, manifest.pod = swapped(local) | manifest.local, swapped(local) | manifest.pod
     again = _to_rewrite_again(manifest, pod, rewrite)
     plan = plan_fill(manifest.pod, pod, manifest.local, local, again=again, owners=destination.owners)
     manifest.identity = await destination.ensure()
-    filling = OneFill(manifest, pod, local, plan, rewrite, report, destination.owners)
+    left_out = parse_left_out(pod_lines)
+    swap = frozenset(pod.keys() - left_out.keys()) if version else None
+    filling = OneFill(manifest, pod, local, plan, rewrite, report, destination.owners, swap)
     if not plan.nothing:
         manifest.pending = {path: pod[path] for path in plan.touched}
         save_manifest(previous, manifest)
         paths = None if plan.whole else request_paths(plan.fetch)
         stream = source.pack(root, exclude, paths) if plan.whole or plan.fetch else _only()
-        await destination.apply(plan.delete, filling.stream(stream))
+        await destination.apply(filling.delete, filling.stream(stream))
         filling.settle(parse_tree(await destination.scan(exclude)))
     filling.remember()
     save_manifest(previous, manifest)
-    return filling.result(parse_left_out(pod_lines))
+    return filling.result(left_out)
 
 
 async def check_volume(
@@ -135,6 +144,19 @@ async def check_volume(
 
 async def _scan(source: TreeSource, root: str, exclude: Sequence[str], scanned: Listed | None) -> Listed:
     return await source.scan(root, exclude) if scanned is None else scanned
+
+
+async def _look(source: TreeSource, root: str, exclude: Sequence[str], scanned: Listed | None) -> Listed:
+    """The same when kubelet is not just writing it; some folder that it once left behind is waited for in
+    vain, and taken along."""
+    lines = await _scan(source, root, exclude, scanned)
+    for _ in range(_LOOKS):
+        tree = parse_tree(lines)
+        if is_settled(tree) or not version_of(tree):
+            break
+        await asyncio.sleep(_LOOK)
+        lines = await source.scan(root, exclude)
+    return lines
 
 
 async def empty_volume(source: TreeSource, root: str, destination: FillDestination) -> None:
