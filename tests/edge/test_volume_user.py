@@ -73,7 +73,9 @@ def fill_twice(pod: Pod, target: FillDestination, folder: Path) -> None:
 
     async def both() -> list[int]:
         known = folder / "known.json"
-        fills = [await fill_volume(source=pod, root="/x", target=target, previous=known) for _ in range(2)]
+        fills = [
+            await fill_volume(source=pod, root="/x", destination=target, previous=known) for _ in range(2)
+        ]
         return [fill.changed for fill in fills]
 
     assert asyncio.run(both()) == [len(pod.entries), 0]

@@ -8,7 +8,7 @@ this is meant.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from devcluster.config.model import Workload
 from devcluster.errors import ConfigurationError
@@ -17,6 +17,9 @@ from devcluster.rules.cluster.template import find_container
 from devcluster.rules.container.ports import declared_ports
 
 Json = dict[str, Any]
+
+Datagrams = Literal["kept", "told", "refused"]
+"""The original goes on answering them; nobody does, and `up` says so; or there is no `up`."""
 
 
 def find_datagrams(services: Sequence[Json], template: Json, container: str) -> tuple[str, ...]:
@@ -28,12 +31,10 @@ def find_datagrams(services: Sequence[Json], template: Json, container: str) -> 
     return (*names, *(f"port {key} of container {container}" for key in bare))
 
 
-def check_process(workload: Workload, services: Sequence[Json], template: Json, container: str) -> None:
-    """ConfigurationError where *workload* is a process of the laptop to which not all can come."""
-    meant = workload.mode == "ingest" or workload.services is not None
-    if workload.run != "host" or meant:
-        return
-    if names := find_datagrams(services, template, container):
+def refuse_datagrams(workload: Workload, services: Sequence[Json], template: Json, container: str) -> None:
+    """ConfigurationError where *workload* has some, and `services` does not say that the others are meant."""
+    names = find_datagrams(services, template, container) if workload.services is None else ()
+    if names:
         raise ConfigurationError(
             f"workloads.{workload.key}: only TCP comes to a process, not {', '.join(names)}",
             hint="`mode: intercept` with `services: [NAME]` leads the TCP of these Services here; the "

@@ -16,17 +16,16 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from devcluster.config.model import Mode
 from devcluster.rules.advice.controllers import find_managers
 from devcluster.rules.advice.databases import find_databases
-from devcluster.rules.advice.datagrams import find_datagrams
+from devcluster.rules.advice.datagrams import Datagrams, find_datagrams
 from devcluster.rules.advice.policies import find_closed
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.services import FrontPort, selects
 from devcluster.rules.kinds.table import kind_of
 
 Json = dict[str, Any]
-Subject = Literal["away", "mixed", "autoscaler", "data", "controller", "policy", "datagrams"]
+Topic = Literal["away", "mixed", "autoscaler", "data", "controller", "policy", "datagrams"]
 
 _LONGEST = 600.0  # seconds; longer than that is not a start, but a readiness that came back
 
@@ -35,7 +34,7 @@ _LONGEST = 600.0  # seconds; longer than that is not a start, but a readiness th
 class Caution:
     """One warning.  ``subject`` is for scripts, ``remedy`` is a way out or ''."""
 
-    subject: Subject
+    subject: Topic
     text: str
     remedy: str = ""
 
@@ -48,7 +47,8 @@ class Circumstances:
     """What is around the workload.  ``autoscalers``: HPAs, VPAs and ScaledObjects of the namespace;
     ``policies``: its NetworkPolicies; ``moved``: names of Services that will be patched; ``rolls``: whether
     there will be a roll-out; ``template``: without the agent; ``written`` and ``excluded``: what the file
-    says of the environment; ``hosted``: a process on the laptop serves."""
+    says of the environment; ``tunnelled``: what serves reaches nothing but by a
+    tunnel; ``datagrams``: what becomes of ports that do not speak TCP."""
 
     ref: WorkloadRef
     container: str
@@ -63,8 +63,8 @@ class Circumstances:
     rolls: bool = True
     written: Mapping[str, str] = field(default_factory=dict, repr=False)
     excluded: tuple[str, ...] = ()
-    hosted: bool = False
-    mode: Mode = "replace"
+    tunnelled: bool = False
+    datagrams: Datagrams = "told"
 
     @property
     def title(self) -> str:
@@ -180,14 +180,14 @@ def _policies(seen: Circumstances) -> list[Caution]:
 
 def _datagrams(seen: Circumstances) -> list[Caution]:
     """The original stops, and only TCP is brought to the laptop."""
-    if seen.mode != "replace":
+    if seen.datagrams != "told":
         return []
     names = find_datagrams(seen.services, seen.template, seen.container)
     return [Caution("datagrams", f"nobody will answer {name}: only TCP reaches the laptop") for name in names]
 
 
 def _data(seen: Circumstances) -> list[Caution]:
-    if seen.hosted:  # it reaches what the file has a tunnel to
+    if seen.tunnelled:  # whoever writes a tunnel to a database knows of it
         return []
     target = next(one for one in seen.template["spec"]["containers"] if one["name"] == seen.container)
     values = {one["name"]: str(one.get("value") or "") for one in target.get("env") or []}

@@ -46,8 +46,8 @@ async def read_cautions(
             rolls=not install.adopted,
             written=dict(wish.environment),
             excluded=wish.env_exclude,
-            hosted=wish.run == "host",
-            mode=wish.mode,
+            tunnelled=not install.wish.serving.in_pod_network,
+            datagrams=install.wish.serving.datagrams,
         )
     )
 

@@ -19,7 +19,8 @@ from devcluster.edge.kube.workload import WorkloadObject, find_workload
 from devcluster.errors import ConfigurationError
 from devcluster.plan.handover import Handover, plan_handover
 from devcluster.plan.install import InstallPlan, Wish, base_template, plan_install
-from devcluster.rules.advice.datagrams import check_process
+from devcluster.plan.serving import Serving, serving_of
+from devcluster.rules.advice.datagrams import refuse_datagrams
 from devcluster.rules.advice.warnings import Caution
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.machine import Machine
@@ -32,6 +33,7 @@ from devcluster.rules.container.image_environment import ImageEnvironment
 from devcluster.rules.container.local_container import published_ports
 from devcluster.rules.container.ports import resolve_port_map
 from devcluster.rules.kinds.table import kind_of
+from devcluster.rules.volume.live import live_mounts
 from devcluster.rules.volume.volumes import VolumePlan, covered_paths, pod_volumes, resolve_volumes
 from devcluster.run.cluster.agent_binary import read_machine
 from devcluster.run.cluster.cautions import read_cautions
@@ -93,10 +95,20 @@ class Wanted:
         )
 
     @property
+    def serving(self) -> Serving:
+        """What it asks of everybody else."""
+        return self.install.wish.serving
+
+    @property
     def handover(self) -> Handover:
         """How it is taken and given back."""
         wish = self.workload
-        return plan_handover(wish.mode, self.order, wish.take, wish.run)
+        return plan_handover(wish.mode, self.order, wish.take, wish.run, live=self.is_live)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether what is written to a volume is sent to the pod."""
+        return any(plan.mode == "sync" for plan in self.volumes)
 
     @property
     def replicas(self) -> int:
@@ -125,8 +137,15 @@ async def read_wanted(
     images = await choose_images(docker, workload, original, image_id, obtained)
     facts = pod_image(images, workload, original)
     machine, binary = await read_machine(cluster, base["spec"], pods.items, facts)
-    unread = workload.run == "host" and facts is None
-    wish = replace(_wish(project, workload, machine, binary), image=facts, pending=images.pending or unread)
+    serving = serving_of(workload)
+    unread = not serving.needs_image and facts is None
+    volumes = _volumes(workload, target, base["spec"], current)
+    wish = replace(
+        _wish(project, workload, machine, binary),
+        image=facts,
+        pending=images.pending or unread,
+        live=live_mounts(volumes),
+    )
     install = plan_install(observed, wish)
     if unread and images.needed and not images.pending and not install.adopted:
         raise _unread(workload, original, images.trouble)
@@ -142,9 +161,9 @@ async def read_wanted(
         binary=binary,
         images=images,
         order=_order(workload, target),
-        publishes=published_ports(container, workload, port_map) if workload.run == "container" else (),
+        publishes=published_ports(container, workload, port_map) if serving.publishes else (),
         port_map=port_map,
-        volumes=_volumes(workload, target, install.base["spec"], current),
+        volumes=volumes,
         health=healthcheck_source(container, workload, port_map),
         services=services,
         image_environment=await read_image_environment(
@@ -177,8 +196,7 @@ def _wish(project: Project, workload: Workload, machine: Machine, binary: AgentB
     return Wish(
         digest=binary.digest,
         chunks=binary.chunks,
-        take=workload.take,
-        mode=workload.mode,
+        serving=serving_of(workload),
         services=workload.services,
         port=project.agent.port,
         fronts=project.agent.fronts,
@@ -209,7 +227,8 @@ def check_targets(wanted: Sequence[Wanted], attached: Mapping[str, WorkloadRef])
 def check_datagrams(wanted: Wanted) -> None:
     """ConfigurationError where a process would miss some of what comes to the pod."""
     install = wanted.install
-    check_process(wanted.workload, install.observed.services, install.base, wanted.object.container)
+    if wanted.serving.datagrams == "refused":
+        refuse_datagrams(wanted.workload, install.observed.services, install.base, wanted.object.container)
 
 
 def _current(pods: tuple[Json, ...], target: WorkloadObject) -> tuple[Json, ...]:

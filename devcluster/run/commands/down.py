@@ -34,7 +34,7 @@ from devcluster.run.report import Report
 from devcluster.run.request import Request
 from devcluster.run.site import gateway_binary
 from devcluster.run.turn import Turn
-from devcluster.run.volume.removing import remove_copies
+from devcluster.run.volume.removing import Kept, find_unsent, remove_copies
 from devcluster.run.volume.roots import remove_roots
 
 Json = dict[str, Any]
@@ -48,8 +48,9 @@ async def leave(request: Request, *, report: Report) -> Json:
     try:
         return await ask(
             place.socket,
-            {"do": "leave", "only": list(request.only), "timeout": request.deadline.left()},
+            {"do": "leave", "only": list(request.only)},
             report,
+            request.deadline,
         )
     except AbsentError:
         return {"workloads": [], "notes": ["nothing is attached"]}
@@ -71,10 +72,10 @@ async def down(
             result["notes"].append(f"devcluster has nothing to put back for {', '.join(unknown)}")
         for place in places:
             keys[place.id] = await find_keys(request, place)
-            message = {"do": "down", "only": list(keys[place.id]), "timeout": request.deadline.left()}
+            message = {"do": "down", "only": list(keys[place.id])}
             with contextlib.suppress(AbsentError, EndedError):  # what it did not do is done here
                 try:
-                    answer = await ask(place.socket, message, report)
+                    answer = await ask(place.socket, message, report, request.deadline)
                 except RemainsError as error:
                     errors.append(error)
                     continue
@@ -97,7 +98,9 @@ async def down(
         for place in places:
             kept = await _clean_docker(docker, place, keys[place.id], volumes)
             kept += await remove_roots(place, keys[place.id], changed=volumes)
-            result["notes"] += [*kept, *Exports(place).remove(keys[place.id])]
+            errors += find_unsent(kept)
+            result["notes"] += [it.text for it in kept if not it.unsent]
+            result["notes"] += Exports(place).remove(keys[place.id])
             if not kept:
                 place.forget_workloads(keys[place.id])
     if errors:
@@ -142,8 +145,8 @@ async def _remove(request: Request, cluster: Cluster, trace: Trace, turn: Turn) 
     return {"name": key, "outcome": "put back", "detail": [str(trace.ref), *kept]}
 
 
-async def _clean_docker(docker: Docker, place: Place, only: tuple[str, ...], volumes: bool) -> list[str]:
-    """Containers, network, and the copies that nobody changed here; answers what is kept, in words.  Of a
+async def _clean_docker(docker: Docker, place: Place, only: tuple[str, ...], volumes: bool) -> list[Kept]:
+    """Containers, network, and the copies that nobody changed here; answers what is kept.  Of a
     project that never used Docker something may be there all the same, of another state folder."""
     engine = await docker.open() if place.uses_docker else await docker.find()
     if engine is None:

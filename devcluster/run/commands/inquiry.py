@@ -13,6 +13,7 @@ from devcluster.edge.kube.workload import agent_pods, check_namespace, find_work
 from devcluster.edge.lane.lanes import AgentAddress
 from devcluster.edge.lane.ways import Ways
 from devcluster.errors import ConfigurationError
+from devcluster.plan.serving import serving_of
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import secret_file, secret_name
 from devcluster.rules.cluster.services import known_ports, unmoved
@@ -29,6 +30,7 @@ from devcluster.run.report import silent
 from devcluster.run.request import Request
 
 Json = dict[str, Any]
+_OPEN = 15.0  # seconds until an agent answers
 
 
 async def list_workloads(request: Request) -> tuple[str, list[Json]]:
@@ -97,11 +99,12 @@ async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], 
         keys = Keys(secret_file(secret, "laptop.key").encode(), secret_file(secret, "agent.pub"))
         port = parse_agent_settings(secret)["port"]  # the file may say another one by now
         address = AgentAddress(namespace, pods[0].name, port)
-        async with open_agent(Ways(), cluster.upgrade_target, address, keys, timeout=15) as link:
+        seconds = request.deadline.part(_OPEN).left()
+        async with open_agent(Ways(), cluster.upgrade_target, address, keys, timeout=seconds) as link:
             facts = await link.inspect()
         if raw:
             return facts.environment
-        if workload.run == "host":
+        if not serving_of(workload).in_pod_network:
             return await _of_process(cluster, request, namespace, facts)
         services = tuple(
             item["metadata"]["name"] for item in (await cluster.list("service", namespace)).items
@@ -123,7 +126,9 @@ async def _of_process(
     assert project is not None
     place = place_of(cluster.context, namespace, project.name, request.environ)
     with contextlib.suppress(AbsentError, EndedError, ConfigurationError):
-        answer = await ask(place.socket, {"do": "environment", "workload": workload.key}, silent)
+        answer = await ask(
+            place.socket, {"do": "environment", "workload": workload.key}, silent, request.deadline
+        )
         return tuple((name, value) for name, value in answer["variables"])
     async with open_docker() as docker:
         wanted = await read_wanted(cluster, docker, project, workload, namespace)

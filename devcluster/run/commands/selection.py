@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 
 from devcluster.config.model import Target
 from devcluster.config.read.forms import parse_target
+from devcluster.deadline import Deadline
 from devcluster.edge.kube.cluster import Cluster
 from devcluster.edge.kube.workload import find_kinds
 from devcluster.errors import ConfigurationError
@@ -89,7 +90,7 @@ async def find_unknown(
     refs = {trace.ref for trace in traces}
     known = {name for name in asked if _named(name, refs)} | {ref.name for ref in refs}
     for place in places:
-        here = place.workloads | await _attached(place)
+        here = place.workloads | await _attached(place, request.deadline)
         known |= here.keys() | {name for name in asked if _named(name, set(here.values()))}
     if request.project is not None:
         known |= {workload.key for workload in request.project.workloads}
@@ -100,7 +101,7 @@ async def find_unknown(
 async def find_keys(request: Request, place: Place) -> tuple[str, ...]:
     """What the names on the command line are called at *place*, in its host process and in Docker; () for
     all."""
-    return find_meant_keys(request.only, place.workloads | await _attached(place))
+    return find_meant_keys(request.only, place.workloads | await _attached(place, request.deadline))
 
 
 def find_meant_keys(names: Collection[str], known: Mapping[str, WorkloadRef]) -> tuple[str, ...]:
@@ -114,11 +115,11 @@ def find_meant_keys(names: Collection[str], known: Mapping[str, WorkloadRef]) ->
     return tuple(sorted(found))
 
 
-async def _attached(place: Place) -> dict[str, WorkloadRef]:
+async def _attached(place: Place, deadline: Deadline) -> dict[str, WorkloadRef]:
     """By key; {} where no host process runs."""
     rows: list[dict[str, str]] = []
     with contextlib.suppress(AbsentError, EndedError):
-        rows = (await ask(place.socket, {"do": "status"}, silent))["workloads"]
+        rows = (await ask(place.socket, {"do": "status"}, silent, deadline))["workloads"]
     titles = {row["name"]: row["target"].rpartition("/")[0] for row in rows}
     return {key: parse_title(title, place.namespace) for key, title in titles.items()}
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from devcluster.config.model import Target, Workload
 from devcluster.errors import ConfigurationError
-from devcluster.rules.advice.datagrams import check_process
+from devcluster.rules.advice.datagrams import refuse_datagrams
 from devcluster.rules.advice.warnings import Circumstances, find_cautions
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.services import FrontPort
@@ -68,8 +68,7 @@ def test_datagrams_reach_nobody() -> None:
     other["spec"]["ports"] = [{"port": 53, "protocol": "UDP"}]
     (text,) = said(replace(around(), services=(dns, other)))
     assert text == "datagrams: nobody will answer service/dns port 53/UDP: only TCP reaches the laptop"
-    beside = replace(around(), services=(dns, other), mode="intercept")  # the original does
-    assert said(beside) == said(replace(beside, mode="ingest")) == []
+    assert said(replace(around(), services=(dns, other), datagrams="kept")) == []
 
 
 def test_a_port_of_datagrams_that_no_service_names_is_told_too() -> None:
@@ -85,30 +84,19 @@ def test_a_port_of_datagrams_that_no_service_names_is_told_too() -> None:
     assert text.startswith("datagrams: nobody will answer port 8125/UDP of container web:")
 
 
-@pytest.mark.parametrize(
-    ("workload", "refused"),
-    [
-        (PROCESS, True),
-        (replace(PROCESS, mode="intercept"), True),
-        (replace(PROCESS, mode="intercept", services=("web",)), False),
-        (replace(PROCESS, mode="ingest"), False),
-        (replace(PROCESS, run="container"), False),
-    ],
-)
 @pytest.mark.parametrize("declared", [True, False])
-def test_datagrams_do_not_come_to_a_process(workload: Workload, refused: bool, declared: bool) -> None:
+def test_datagrams_do_not_come_to_a_process(declared: bool) -> None:
     ports = [{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 8080}] if declared else []
     spec = {"containers": [{"name": "web", "ports": ports}]}
     template = {"metadata": {"labels": {"app": "web"}}, "spec": spec}
     dns = service("dns", 53, app="web")
     dns["spec"]["ports"] = [{"port": 53, "protocol": "UDP"}, {"port": 80, "targetPort": 8080}]
     services = () if declared else (dns,)
-    if not refused:
-        check_process(workload, services, template, "web")
-        return
     name = "port 53/UDP of container web" if declared else "service/dns port 53/UDP"
     with pytest.raises(ConfigurationError, match=f"workloads.w: only TCP comes to a process, not {name}"):
-        check_process(workload, services, template, "web")
+        refuse_datagrams(PROCESS, services, template, "web")
+    refuse_datagrams(replace(PROCESS, services=("web",)), services, template, "web")
+    refuse_datagrams(PROCESS, (service("web", 80, app="web"),), around().template, "web")
 
 
 def test_recreate_is_away_for_as_long_as_its_start_took() -> None:
