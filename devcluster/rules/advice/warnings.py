@@ -47,7 +47,8 @@ class Circumstances:
     """What is around the workload.  ``autoscalers``: HPAs, VPAs and ScaledObjects of the namespace;
     ``policies``: its NetworkPolicies; ``moved``: names of Services that will be patched; ``rolls``: whether
     there will be a roll-out; ``template``: without the agent; ``written`` and ``excluded``: what the file
-    says of the environment; ``hosted``: a process on the laptop serves."""
+    says of the environment; ``tunnelled``: what serves reaches nothing but by a
+    tunnel."""
 
     ref: WorkloadRef
     container: str
@@ -62,7 +63,7 @@ class Circumstances:
     rolls: bool = True
     written: Mapping[str, str] = field(default_factory=dict, repr=False)
     excluded: tuple[str, ...] = ()
-    hosted: bool = False
+    tunnelled: bool = False
 
     @property
     def title(self) -> str:
@@ -188,7 +189,7 @@ def _datagrams(seen: Circumstances) -> list[Caution]:
 
 
 def _data(seen: Circumstances) -> list[Caution]:
-    if seen.hosted:  # it reaches what the file has a tunnel to
+    if seen.tunnelled:  # whoever writes a tunnel to a database knows of it
         return []
     target = next(one for one in seen.template["spec"]["containers"] if one["name"] == seen.container)
     values = {one["name"]: str(one.get("value") or "") for one in target.get("env") or []}

@@ -11,6 +11,7 @@ from devcluster.edge.kube.workload import agent_pods, check_namespace, find_work
 from devcluster.edge.lane.lanes import AgentAddress
 from devcluster.edge.lane.ways import Ways
 from devcluster.errors import ConfigurationError
+from devcluster.plan.serving import serving_of
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import secret_file, secret_name
 from devcluster.rules.container.environment import local_environment
@@ -90,7 +91,7 @@ async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], 
             facts = await link.inspect()
         if raw:
             return facts.environment
-        if workload.run == "host":
+        if not serving_of(workload).in_pod_network:
             return await _of_process(cluster, request, namespace, facts)
         services = tuple(
             item["metadata"]["name"] for item in (await cluster.list("service", namespace)).items

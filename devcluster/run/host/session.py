@@ -300,7 +300,7 @@ class Session:
     async def _tell_environment(self, attachment: Attachment, turn: Turn) -> list[str]:
         """What is to be said about it; and the file with it is written."""
         workload = attachment.wanted.workload
-        if workload.run == "container" and workload.env_export is None:
+        if not attachment.wanted.serving.exports_always and workload.env_export is None:
             return Exports(self.site.place).remove([workload.key])
         environment = await attachment.environment(turn)
         exported = Exports(self.site.place).write(workload.key, workload.env_export, environment)

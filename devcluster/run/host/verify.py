@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devcluster.config.model import Run
 from devcluster.deadline import Deadline
 from devcluster.edge.lines import RefusedError
 from devcluster.plan.proof import Behind, Trial, Try, Verdict, broken_everywhere, judge, plan_proofs
@@ -46,10 +45,10 @@ _HOPS = {
 @dataclass(frozen=True, slots=True)
 class _Asking:
     """One asking of one workload, in all until ``deadline``.  ``refused``: why an agent does not look, by
-    pod; ``run``: what serves."""
+    pod; ``local``: what serves, in words."""
 
     key: str
-    run: Run
+    local: str
     refused: Mapping[str, str]
     senders: tuple[PodLink, ...]
     deadline: Deadline
@@ -135,7 +134,7 @@ async def _asking(session: Session, attachment: Attachment, turn: Turn) -> Async
     ]
     refused = await _expect(own, key, _EXPECT, turn.deadline)
     try:
-        yield _Asking(key, attachment.wanted.workload.run, refused, (*others[:1], *own), turn.deadline)
+        yield _Asking(key, attachment.wanted.serving.local, refused, (*others[:1], *own), turn.deadline)
     finally:
         await _expect(own, key, 0, turn.deadline)
 
@@ -164,7 +163,7 @@ async def _settle(plan: Trial | Verdict, asking: _Asking, names: Mapping[str, st
     if isinstance(plan, Verdict):
         return plan
     outcomes = await asyncio.gather(*(_prove(one, asking) for one in plan.tries))
-    return judge(plan, outcomes, names, run=asking.run)
+    return judge(plan, outcomes, names, local=asking.local)
 
 
 async def _prove(one: Try, asking: _Asking) -> Json:

@@ -22,6 +22,7 @@ from devcluster.config.model import Workload
 from devcluster.edge.docker.engine import Docker, Engine, Pulled
 from devcluster.edge.registry import read_image
 from devcluster.errors import ConfigurationError, FailedError
+from devcluster.plan.serving import serving_of
 from devcluster.rules.container.image import ImageChoice, ImageFacts
 from devcluster.run.report import Progress
 from devcluster.run.site import gateway_binary
@@ -72,7 +73,7 @@ async def choose_images(
     ConfigurationError where an image is not here and must not be pulled, or where its name is none.
     """
     needed = needs_pod_image(workload, container)
-    if workload.run == "host":
+    if not serving_of(workload).needs_image:
         return await _choose_for_process(docker, container, image_id, needed, obtained)
     engine = await docker.open()
     policy = "missing" if workload.image is not None else workload.pull_policy
@@ -115,7 +116,7 @@ async def _choose_for_process(
 
 def needs_pod_image(workload: Workload, container: Json) -> bool:
     """Whether `up` ends where the pod's image can't be had."""
-    own = workload.run == "container" and workload.image is None
+    own = serving_of(workload).needs_image and workload.image is None
     return own or not (container.get("command") or workload.pod_command)
 
 

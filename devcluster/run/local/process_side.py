@@ -16,6 +16,7 @@ from devcluster.edge.lane.door import Door
 from devcluster.edge.lane.program import Program, start_program
 from devcluster.edge.lines import Json
 from devcluster.errors import FailedError
+from devcluster.plan.serving import led_ports
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.rules.container.laptop import Surroundings, laptop_environment, service_sights
@@ -209,11 +210,8 @@ def process_environment(
 
 def served_ports(wanted: Wanted) -> dict[int, int]:
     """The pod's ports whose connections come to the laptop, and the laptop's; {} where none do."""
-    if wanted.workload.mode == "ingest":
-        return {}
-    direct = wanted.workload.take == "direct"
-    led = [item.port.number for item in wanted.install.fronts if direct or item.front is not None]
-    return {port: wanted.port_map.get(port, port) for port in led}
+    led = led_ports(wanted.serving.led, wanted.install.fronts)
+    return {key.number: wanted.port_map.get(key.number, key.number) for key in led}
 
 
 def _silence(port: int, local: int) -> str:

@@ -85,7 +85,7 @@ class Filling:
             _Copy(plan, label, self._target(plan, label))
             for plan, label in labelled(wanted.volumes)
             if plan.mode in ("copy", "sync")
-            or (plan.mode == "empty" and (self._hosted or plan.volume.kind != "memory"))
+            or (plan.mode == "empty" and (self._in_folder or plan.volume.kind != "memory"))
         )
         self._copies = self._listed  # as the last fill found them
 
@@ -97,7 +97,7 @@ class Filling:
     async def fill(self, link: AgentLink, turn: Turn) -> None:
         """Copy, or what changed since the last time; all volumes at once."""
         self._copies = await self._found(link)
-        if self._hosted:
+        if self._in_folder:
             below = ((it.plan.volume.mount_path, it.file) for it in self._copies if it.plan.path is None)
             note_mounts(self._site.place, self._wanted.workload.key, below)
         await self._live.follow({copy.label: self._wish(copy) for copy in self._copies if copy.is_live}, turn)
@@ -114,7 +114,7 @@ class Filling:
         volume = copy.plan.volume
         of_pod = f"{self._wanted.title}/{volume.name}/{volume.sub_path}"
         rewrite = self._rewriting(copy.plan)
-        spec = LiveSpec(copy.label, copy.plan, self._exclude(copy), rewrite, self._hosted, of_pod)
+        spec = LiveSpec(copy.label, copy.plan, self._exclude(copy), rewrite, self._in_folder, of_pod)
         return spec, copy.destination
 
     @property
@@ -165,16 +165,16 @@ class Filling:
         )
 
     @property
-    def _hosted(self) -> bool:
-        """Whether a process has them, which mounts nothing."""
-        return self._wanted.workload.run == "host"
+    def _in_folder(self) -> bool:
+        """Whether what serves mounts nothing and has them below one folder."""
+        return self._wanted.serving.copies_in == "folder"
 
     def _target(
         self, plan: VolumePlan, label: str
     ) -> VolumeDestination | FolderDestination | FileDestination:
         if plan.path is not None:
             return FolderDestination(plan.path)
-        if self._hosted:
+        if self._in_folder:
             return destination_below(self._site.place, self._wanted.workload.key, plan.volume.mount_path)
         return VolumeDestination(self._site.engine, self._site.place.id, self._wanted.workload.key, label)
 
@@ -202,7 +202,7 @@ class Filling:
         lines = await check_volume(copy.source(link), root, exclude, plan.limit, copy.label)
         if copy.is_live:
             check_live(plan, copy.label, parse_tree(lines), single=bool(copy.file))
-            if self._hosted:
+            if self._in_folder:
                 live_program()
         else:
             self._scanned[copy.label, copy.file] = lines
