@@ -1,4 +1,4 @@
-"""What a terminal shows of `up`, `leave` and `down`.  Elsewhere there are lines; other scenarios read them."""
+"""What a terminal shows of `up`, `leave` and `down`.  Elsewhere are lines, which other scenarios read."""
 
 from __future__ import annotations
 
