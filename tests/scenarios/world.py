@@ -219,6 +219,10 @@ class World:
         command = ["docker", "exec", self.containers(key, "workload")[0], *words]
         return self._run(command, check=False, timeout=timeout)
 
+    def engine(self, *words: str) -> str:
+        """A command of docker's."""
+        return self._run(["docker", *words]).stdout
+
     def local_user(self, key: str = "web") -> str:
         """As whom the local container runs."""
         command = ["docker", "inspect", "--format", "{{.Config.User}}", *self.containers(key, "workload")]

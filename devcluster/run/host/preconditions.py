@@ -9,7 +9,7 @@ from devcluster.edge.kube.cluster import Cluster
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.run.cluster.laptop_ports import check_ports
 from devcluster.run.cluster.permission import check_rights
-from devcluster.run.cluster.wanted import Wanted, check_targets
+from devcluster.run.cluster.wanted import Wanted, check_datagrams, check_targets
 from devcluster.run.exports import Exports
 from devcluster.run.place import Place
 from devcluster.run.site import host_program
@@ -27,6 +27,8 @@ async def check_before(
     """Raise now what would otherwise make `up` fail half-way; `plan` asks the same.  *only*: the workloads
     that change, () for all; *others*: keys that stay attached beside *wanted*, and what they hold."""
     check_targets(wanted, others)
+    for item in wanted:
+        check_datagrams(item)
     await check_ports(docker, place.id, wanted, only)
     await check_folders(place, wanted)
     for item in wanted:

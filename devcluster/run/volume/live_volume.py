@@ -137,6 +137,8 @@ class LiveVolume:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_TOLD):  # who asks for the state next sees it
                 await self._changes.until(lambda: self._status.get("state") == "settled")
+        if self._status.get("received_bytes") or self._status.get("sent_bytes"):
+            tell(self._status)
         return left
 
     async def flush(self, deadline: Deadline, *, patience: float) -> Left:

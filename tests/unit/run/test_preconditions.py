@@ -10,6 +10,7 @@ import pytest
 
 from devcluster.config.model import Project, Target, Workload
 from devcluster.edge.kube.answer import ForbiddenError
+from devcluster.edge.kube.workload import WorkloadObject
 from devcluster.errors import ConfigurationError
 from devcluster.plan.install import plan_install
 from devcluster.plan.serving import plan_serving
@@ -32,6 +33,7 @@ class Wanted:
         self.workload = Workload("web", Target("web"))
         self.project = Project("shop")
         self.ref = ref
+        self.object = WorkloadObject(ref, "web", {})
         self.install = plan_install(observed(), replace(WISH, **wish))
         self.serving = self.install.wish.serving
 
