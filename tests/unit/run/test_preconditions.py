@@ -33,7 +33,7 @@ class Wanted:
         self.workload = Workload("web", Target("web"))
         self.project = Project("shop")
         self.ref = ref
-        self.object = WorkloadObject(ref, "web", {})
+        self.object = WorkloadObject(ref, "u", "web", {})
         self.install = plan_install(observed(), replace(WISH, **wish))
         self.serving = self.install.wish.serving
 
