@@ -39,6 +39,14 @@ class Keys:
     agent_public: str = ""
 
 
+class UnreadableError(ClusterError):
+    """The agent is well and can't read what it was asked for; ``reason``: its words."""
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class AgentLink:
     """One agent: control calls, and trees of files (``run.volumes``' TreeSource)."""
 
@@ -59,8 +67,9 @@ class AgentLink:
         """One request of the control table.  Raises Refusal, ConnectionError, TimeoutError."""
         return await self._lines.call(do, timeout=timeout, **arguments)
 
-    async def inspect(self) -> PodFacts:
-        return parse_facts(await self.call("inspect", timeout=30))
+    async def inspect(self, paths: Sequence[str] = ()) -> PodFacts:
+        """With where *paths* really lead."""
+        return parse_facts(await self.call("inspect", timeout=30, paths=list(paths)))
 
     async def scan(self, root: str, exclude: Sequence[str]) -> list[Json]:
         """Every entry below *root* in walk order, as docs/architecture.md's ``scan`` gives it."""
@@ -100,7 +109,7 @@ class AgentLink:
             await process.wait_closed()
             if process.exit_status != 0:
                 pod, root = self.address.pod, request["root"]
-                raise ClusterError(f"the agent of {pod} could not read {root}: {reason}")
+                raise UnreadableError(f"the agent of {pod} could not read {root}: {reason}", reason=reason)
 
 
 @contextlib.asynccontextmanager

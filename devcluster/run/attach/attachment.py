@@ -350,7 +350,7 @@ class Attachment:
         self._traffic = "connections wait in the pods"
         try:
             async with running(self._without_engine(), name=f"agents without {self.key}"):
-                await self.local.recover(_own_turn())
+                await self.local.recover(_own_turn(), self._executor.agent)
         except (DevclusterError, RefusedError, ConnectionError, TimeoutError) as error:
             self._unrecovered = f"not again after an outage of the Docker engine: {error}"
             self.changes.notify()

@@ -5,20 +5,16 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from devcluster.edge.agent.ssh import Keys, open_agent
 from devcluster.edge.kube.cluster import Cluster, open_cluster
-from devcluster.edge.kube.workload import agent_pods, check_namespace, find_workload, list_all
-from devcluster.edge.lane.lanes import AgentAddress
-from devcluster.edge.lane.ways import Ways
+from devcluster.edge.kube.workload import check_namespace, find_workload, list_all
 from devcluster.errors import ConfigurationError
 from devcluster.rules.cluster.identity import WorkloadRef
-from devcluster.rules.cluster.marks import secret_file, secret_name
 from devcluster.rules.container.environment import local_environment
 from devcluster.rules.container.facts import PodFacts
 from devcluster.rules.container.image_environment import SAME_IMAGE, ImageEnvironment
 from devcluster.rules.container.ports import PortKey, declared_ports
 from devcluster.rules.container.tunnel_rewriting import OpenTunnel
-from devcluster.run.cluster.observe import parse_settings
+from devcluster.run.cluster.installed_agent import open_installed
 from devcluster.run.cluster.record import Mark, holder_row, list_marks
 from devcluster.run.host.socket import AbsentError, EndedError, ask
 from devcluster.run.place import place_of
@@ -74,17 +70,12 @@ async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], 
     async with open_cluster(request.context, timeout=request.timeout) as cluster:
         namespace = request.namespace or cluster.namespace
         found = await find_workload(cluster, workload.target, namespace)
-        pods = [pod for pod in await agent_pods(cluster, found) if pod.phase == "Running"]
-        if not pods:
-            raise ConfigurationError(
-                f"{found.ref} has no agent, and only the agent knows the whole environment",
-                hint=f"`devcluster up {workload.key}` installs it",
-            )
-        secret = await cluster.get("secret", secret_name(found.ref), namespace)
-        keys = Keys(secret_file(secret, "laptop.key").encode(), secret_file(secret, "agent.pub"))
-        port = parse_settings(secret)["port"]  # the file may say another one by now
-        address = AgentAddress(namespace, pods[0].name, port)
-        async with open_agent(Ways(), cluster.upgrade_target, address, keys, timeout=15) as link:
+        async with open_installed(cluster, found) as link:
+            if link is None:
+                raise ConfigurationError(
+                    f"{found.ref} has no agent, and only the agent knows the whole environment",
+                    hint=f"`devcluster up {workload.key}` installs it",
+                )
             facts = await link.inspect()
         if raw:
             return facts.environment

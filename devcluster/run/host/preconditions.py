@@ -11,6 +11,7 @@ from devcluster.run.cluster.wanted import Wanted, check_targets
 from devcluster.run.exports import Exports
 from devcluster.run.site import Site, host_program
 from devcluster.run.volume.folders import check_folders
+from devcluster.run.volume.measure import measure
 
 
 async def check_before(
@@ -23,6 +24,8 @@ async def check_before(
     await check_folders(site.place, wanted)
     for item in wanted:
         await check_rights(site.cluster, item.install)
+        if not item.install.adopted:  # else the agent says the same, before anything changes
+            await measure(site.cluster, item)
     if any(item.workload.run == "host" for item in wanted):
         host_program()
     Exports(site.place).check(it.workload.env_export for it in wanted if it.workload.env_export)

@@ -1,35 +1,37 @@
 """The volumes of one workload: which there are, where each is copied to, and how far.
 
-Each mount of the pod's container is a copy of its own, in a private Docker volume or in ``path:`` on the
-laptop, filled from the first agent; ``volumes`` does one of them, here they are done together.  Whether a
-mount is a directory or one file only the pod can tell, so it is asked before each fill.
+Each mount of the pod's container is a copy of its own, in a private Docker volume, in memory, or in ``path:``
+on the laptop, filled from the first agent; ``volumes`` does one of them, here they are done together.  What
+is mounted only the pod can tell, so it is asked before the fill; until then the file's view is a prediction.
+What can't be had is left out by name: nobody loses a working container for a socket.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 
-from devcluster.config.read.globs import escape_glob, matches
-from devcluster.edge.agent.files import FolderTarget
-from devcluster.edge.agent.one_file import FileTarget
-from devcluster.edge.agent.ssh import AgentLink
+from devcluster.config.read.globs import escape_glob
+from devcluster.edge.agent.ssh import AgentLink, UnreadableError
 from devcluster.edge.background import together
-from devcluster.edge.docker.files import VolumeTarget
+from devcluster.edge.docker.memory import MemoryTarget
+from devcluster.errors import ConfigurationError
 from devcluster.rules.cluster.figures import mount_figures
 from devcluster.rules.container.container import VolumeBind
 from devcluster.rules.container.environment import RewriteMade, wanted_services
-from devcluster.rules.volume.volumes import VolumePlan, nested
+from devcluster.rules.volume.tree import parse_left_out
+from devcluster.rules.volume.volumes import VolumePlan, labelled
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.report import Progress, Report, silent
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
+from devcluster.run.volume.copies import Copy, list_copies, read_plans, resolve
 from devcluster.run.volume.one_fill import FillResult, Rewriting
-from devcluster.run.volume.roots import note_mounts, target_below
-from devcluster.run.volume.single import SingleSource, find_single
+from devcluster.run.volume.roots import note_mounts
 from devcluster.run.volume.volumes import (
+    CopySpec,
     Lines,
-    TreeSource,
+    TooLargeError,
     check_volume,
     empty_volume,
     fill_volume,
@@ -40,39 +42,21 @@ Json = dict[str, object]
 _SAY_EVERY = 0.5  # seconds; a volume of a hundred thousand files has as many steps
 
 
-@dataclass(frozen=True, slots=True)
-class _Copy:
-    plan: VolumePlan
-    label: str  # the volume's name, or the mount path where a volume is mounted twice
-    target: VolumeTarget | FolderTarget | FileTarget
-    file: str = ""  # the name of the one file that the mount is
-
-    @property
-    def bind(self) -> VolumeBind:
-        volume = self.plan.volume
-        file = self.file if isinstance(self.target, VolumeTarget) else ""
-        return VolumeBind(self.target.name, volume.mount_path, volume.read_only, file)
-
-    def source(self, link: AgentLink) -> TreeSource:
-        return SingleSource(link, self.file) if self.file else link
-
-
 class Filling:
     """Made anew for each version of the file."""
 
     def __init__(self, site: Site, wanted: Wanted) -> None:
         self._site = site
         self._wanted = wanted
+        self._plans = wanted.volumes  # a prediction until a pod has told
+        self._told_by = ""
+        self._copies: tuple[Copy, ...] = ()  # as the last look found them
+        self._bare: tuple[Copy, ...] = ()  # in memory, with nothing in it
+        self._left_out: dict[str, str] = {}  # whole volumes by label, and why
         self._results: dict[str, FillResult] = {}
-        self._scanned: dict[tuple[str, str], Lines] = {}  # by label and file
+        self._scanned: dict[str, Lines] = {}  # by label
         self._said: dict[str, tuple[float, tuple[int, ...]]] = {}
-        self._listed = tuple(
-            _Copy(plan, label, self._target(plan, label))
-            for plan, label in labelled(wanted.volumes)
-            if plan.mode == "copy"
-            or (plan.mode == "empty" and (self._hosted or plan.volume.kind != "memory"))
-        )
-        self._copies = self._listed  # as the last fill found them
+        self._named: set[str] = set()  # what `up` has said of what is left out
         self._tokens: dict[str, Lines] = {}  # by label, as the pod had them last
         self.source = ""  # the pod that was copied from
 
@@ -81,62 +65,86 @@ class Filling:
         """What the container mounts."""
         return tuple(copy.bind for copy in self._copies)
 
+    @property
+    def bare(self) -> tuple[tuple[str, int | None], ...]:
+        """Path and size of what is in memory and empty."""
+        return tuple((copy.root, copy.plan.volume.size_limit) for copy in self._bare)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether there are files that a restart of the engine takes along."""
+        return any(isinstance(copy.target, MemoryTarget) for copy in self._copies)
+
+    async def check(self, link: AgentLink) -> None:
+        """ConfigurationError where a volume can't be copied that the file asks for; nothing is made and
+        nothing moves.  The next fill takes what was seen: a large volume is not walked through twice."""
+        if self._told_by != link.address.pod:
+            self._plans = await read_plans(self._site.cluster, self._wanted, link)
+            self._told_by = link.address.pod
+        self._left_out = {label: plan.left_out for plan, label in labelled(self._plans) if plan.left_out}
+        found = list_copies(self._site, self._wanted, self._plans)
+        seen = await together(*(self._look(copy, link) for copy in found), name="look")
+        fit = [(copy, lines) for copy, lines in zip(found, seen, strict=True) if lines is not None]
+        self._bare = tuple(copy for copy, lines in fit if _is_bare(copy, lines))
+        self._copies = tuple(copy for copy, lines in fit if not _is_bare(copy, lines))
+
     async def fill(self, link: AgentLink, turn: Turn) -> None:
         """Copy, or what changed since the last time; all volumes at once."""
-        self._copies = await self._found(link)
+        await self.check(link)
+        self._name(turn.report)
         if self._hosted:
-            below = ((it.plan.volume.mount_path, it.file) for it in self._copies if it.plan.path is None)
+            below = ((it.root, it.file) for it in self._copies if it.plan.path is None)
             note_mounts(self._site.place, self._wanted.workload.key, below)
         await together(*(self._fill(copy, link, turn.report) for copy in self._copies), name="fill")
+        self._scanned.clear()
         self.source = link.address.pod
 
     @property
     def has_tokens(self) -> bool:
         """Whether there is something to ``refresh``."""
-        return any(self._is_token(copy) for copy in self._copies)
+        return any(copy.plan.fresh for copy in self._copies)
 
     async def refresh(self, link: AgentLink) -> None:
         """The copies of tokens again, where the pod has others now."""
-        tokens = [copy for copy in self._copies if self._is_token(copy)]
+        tokens = [copy for copy in self._copies if copy.plan.fresh]
         await together(*(self._refresh(copy, link) for copy in tokens), name="token")
         self.source = link.address.pod
 
-    def _is_token(self, copy: _Copy) -> bool:
-        return copy.plan.volume.is_token and copy.plan.mode == "copy"
+    async def drop_memory(self) -> None:
+        """What is in memory goes as soon as no container has it."""
+        targets = [copy.target for copy in (*self._copies, *self._bare)]
+        drops = [target.drop() for target in targets if isinstance(target, MemoryTarget)]
+        await together(*drops, name="memory")
 
-    async def _refresh(self, copy: _Copy, link: AgentLink) -> None:
-        lines = await copy.source(link).scan(copy.plan.volume.mount_path, self._exclude(copy))
+    async def _refresh(self, copy: Copy, link: AgentLink) -> None:
+        lines = await copy.source(link).scan(copy.root, copy.exclude)
         if self._tokens.get(copy.label) == lines:
             return
-        self._scanned[copy.label, copy.file] = lines
+        self._scanned[copy.label] = lines
         await self._fill(copy, link, silent)
         self._tokens[copy.label] = lines
 
-    async def check(self, link: AgentLink) -> None:
-        """ConfigurationError where a volume can't be copied; nothing is made and nothing moves.  The next
-        fill takes what was seen: a large volume is not walked through twice."""
-        await together(*(self._check(copy, link) for copy in await self._found(link)), name="check")
-
     def differs(self, wanted: Wanted) -> bool:
         """Whether *wanted* asks for other volumes, or for the same ones otherwise."""
-        return wanted.volumes != self._wanted.volumes
+        if not self._told_by:
+            return wanted.volumes != self._wanted.volumes
+        return resolve(wanted, tuple(plan.volume for plan in self._plans)) != self._plans
 
     def status(self) -> list[Json]:
         """``volumes`` of ``status -o json``."""
-        rows: list[Json] = []
-        for plan, label in labelled(self._wanted.volumes):
-            result = self._results.get(label)
-            rows.append(
-                {
-                    "name": label,
-                    "path": plan.volume.mount_path,
-                    "mode": plan.mode,
-                    "files": result.files if result else 0,
-                    "bytes": result.bytes if result else 0,
-                    "left_out": [{"path": name, "reason": why} for name, why in _left_out(result)],
-                }
-            )
-        return rows
+        return [self._row(plan, label) for plan, label in labelled(self._plans)]
+
+    def _row(self, plan: VolumePlan, label: str) -> Json:
+        result, whole = self._results.get(label), self._left_out.get(label, plan.left_out)
+        named = ((".", whole),) if whole else _left_out(result)
+        return {
+            "name": label,
+            "path": plan.volume.mount_path,
+            "mode": "off" if whole else "memory" if plan.in_memory and not self._hosted else plan.mode,
+            "files": result.files if result else 0,
+            "bytes": result.bytes if result else 0,
+            "left_out": [{"path": name, "reason": why} for name, why in named],
+        }
 
     def rewrites(self) -> tuple[RewriteMade, ...]:
         """The files in which a host was qualified, or left."""
@@ -151,52 +159,66 @@ class Filling:
         """Whether a process has them, which mounts nothing."""
         return self._wanted.workload.run == "host"
 
-    def _target(self, plan: VolumePlan, label: str) -> VolumeTarget | FolderTarget | FileTarget:
-        if plan.path is not None:
-            return FolderTarget(plan.path)
-        if self._hosted:
-            return target_below(self._site.place, self._wanted.workload.key, plan.volume.mount_path)
-        return VolumeTarget(self._site.engine, self._site.place.id, self._wanted.workload.key, label)
+    async def _look(self, copy: Copy, link: AgentLink) -> Lines | None:
+        """What the pod has of it; None, and why is kept, where that is nothing to be copied."""
+        if copy.label in self._scanned:
+            return self._scanned[copy.label]
+        empty = copy.plan.mode == "empty"
+        try:
+            lines = await copy.source(link).scan(copy.root, ("**",) if empty else copy.exclude)
+            if not empty:
+                check_volume(self._spec(copy), lines)
+        except UnreadableError as error:
+            self._leave_out(copy, error.reason)
+            return None
+        except TooLargeError as error:
+            if copy.plan.written or copy.plan.volume.kind != "hostpath":
+                raise
+            self._leave_out(copy, error.message)
+            return None
+        if odd := parse_left_out(lines).get(copy.file or ".") if _is_odd(lines) else "":
+            self._leave_out(copy, odd)
+            return None
+        self._scanned[copy.label] = lines
+        return lines
 
-    async def _found(self, link: AgentLink) -> tuple[_Copy, ...]:
-        """Each as the pod has it now; a single file that ``exclude`` names is not mounted."""
-        found = await together(*(self._shaped(copy, link) for copy in self._listed), name="look")
-        return tuple(copy for copy in found if not (copy.file and matches(copy.file, copy.plan.exclude)))
+    def _leave_out(self, copy: Copy, why: str) -> None:
+        if copy.plan.written:
+            where = f"workloads.{self._wanted.workload.key}.volumes"
+            raise ConfigurationError(
+                f"{where}: {copy.label} can't be copied: {why}", hint="write `mode: off` for it"
+            )
+        self._left_out[copy.label] = why
 
-    async def _shaped(self, copy: _Copy, link: AgentLink) -> _Copy:
-        plan = copy.plan
-        file = await find_single(link, plan.volume)
-        if not file or plan.path is None:
-            return replace(copy, file=file)
-        return replace(copy, file=file, target=FileTarget(plan.path, file))
+    def _name(self, report: Report) -> None:
+        """What is left out as a whole, once."""
+        for label, why in sorted(self._left_out.items()):
+            if f"{label}: {why}" not in self._named:
+                self._named.add(f"{label}: {why}")
+                report(Progress(self._wanted.workload.key, f"volume {label}: left out: {why}"))
 
-    def _exclude(self, copy: _Copy) -> tuple[str, ...]:
-        return (*copy.plan.exclude, *nested(copy.plan, self._wanted.volumes))
+    def _spec(self, copy: Copy) -> CopySpec:
+        return CopySpec(
+            copy.root,
+            manifest_path(self._site.place, copy.target),
+            copy.label,
+            copy.exclude,
+            copy.plan.limit,
+            self._rewriting(copy.plan),
+            pod_wins=copy.plan.volume.is_token,
+        )
 
-    async def _check(self, copy: _Copy, link: AgentLink) -> None:
-        plan = copy.plan
-        if plan.mode == "copy":
-            root = plan.volume.mount_path
-            exclude = self._exclude(copy)
-            lines = await check_volume(copy.source(link), root, exclude, plan.limit, copy.label)
-            self._scanned[copy.label, copy.file] = lines
-
-    async def _fill(self, copy: _Copy, link: AgentLink, report: Report) -> None:
+    async def _fill(self, copy: Copy, link: AgentLink, report: Report) -> None:
+        scanned = self._scanned.pop(copy.label, None)
         if copy.plan.mode == "empty":
-            await empty_volume(copy.source(link), copy.plan.volume.mount_path, copy.target)
+            await empty_volume(copy.source(link), copy.root, copy.target)
             return
         result = await fill_volume(
-            source=copy.source(link),
-            root=copy.plan.volume.mount_path,
-            target=copy.target,
-            previous=manifest_path(self._site.place, copy.target),
-            exclude=self._exclude(copy),
-            limit=copy.plan.limit,
-            rewrite=self._rewriting(copy.plan),
+            copy.source(link),
+            copy.target,
+            self._spec(copy),
             report=lambda *numbers: self._say(report, copy.label, numbers),
-            label=copy.label,
-            scanned=self._scanned.pop((copy.label, copy.file), None),
-            pod_wins=copy.plan.volume.is_token,
+            scanned=scanned,
         )
         if result.left_out and _left_out(self._results.get(copy.label)) != result.left_out:
             report(Progress(self._wanted.workload.key, render_left_out(copy.label, result.left_out)))
@@ -230,20 +252,21 @@ class Filling:
         report(Progress(self._wanted.workload.key, text, done, size, "bytes"))
 
 
+def _is_odd(lines: Lines) -> bool:
+    """Whether the mount itself is neither a directory nor a file: a socket, a device."""
+    return len(lines) == 1 and lines[0]["type"] not in ("d", "f")
+
+
+def _is_bare(copy: Copy, lines: Lines) -> bool:
+    """Whether it is in memory and nothing is to be put into it: then the container makes it."""
+    return isinstance(copy.target, MemoryTarget) and not copy.file and len(lines) < 2
+
+
 def _left_out(result: FillResult | None) -> tuple[tuple[str, str], ...]:
     return result.left_out if result else ()
 
 
-def render_left_out(label: str, left_out: tuple[tuple[str, str], ...]) -> str:
+def render_left_out(label: str, left_out: Sequence[tuple[str, str]]) -> str:
     """The first few by name."""
     named = ", ".join(f"{name} ({why})" for name, why in left_out[:3]) + (" …" if len(left_out) > 3 else "")
     return f"volume {label}: left out, {len(left_out)} of its names: {named}"
-
-
-def labelled(plans: tuple[VolumePlan, ...]) -> list[tuple[VolumePlan, str]]:
-    """Each with a name that is unique in this workload."""
-    names = [plan.volume.name for plan in plans]
-    return [
-        (plan, plan.volume.name if names.count(plan.volume.name) == 1 else plan.volume.mount_path)
-        for plan in plans
-    ]

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -80,61 +80,68 @@ class FillTarget(Protocol):
     async def apply(self, delete: Sequence[str], stream: AsyncIterator[bytes]) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class CopySpec:
+    """How one volume is copied.  ``root``: the pod's path of it; ``previous``: where what we know of the copy
+    is kept; ``label``: the volume's name for messages; ``limit``: bytes; ``pod_wins``: what was changed here
+    is nobody's work."""
+
+    root: str
+    previous: Path
+    label: str = ""
+    exclude: tuple[str, ...] = ()
+    limit: int | None = None
+    rewrite: Rewriting | None = None
+    pod_wins: bool = False
+
+
+class TooLargeError(ConfigurationError):
+    """More bytes than the limit; nothing moved."""
+
+
 async def fill_volume(
-    *,
     source: TreeSource,
-    root: str,
     target: FillTarget,
-    previous: Path,
-    exclude: Sequence[str] = (),
-    limit: int | None = None,
-    rewrite: Rewriting | None = None,
+    spec: CopySpec,
+    *,
     report: Report | None = None,
-    label: str = "",
     scanned: Lines | None = None,
-    pod_wins: bool = False,
 ) -> FillResult:
-    """Make *target* follow the pod's *root*.  *previous*: where what we know of it is kept; *label*: the
-    volume's name for messages; *scanned*: what ``check_volume`` saw a moment ago; *pod_wins*: what was
-    changed here is nobody's work.  ConfigurationError beyond *limit* bytes, before anything moves."""
-    manifest = await _known(target, previous)
+    """Make *target* follow the pod's root.  *scanned*: what ``check_volume`` saw a moment ago.  TooLargeError
+    beyond the limit."""
+    manifest = await _known(target, spec.previous)
     target.check(ours=manifest is not None)
     manifest = manifest or Manifest()
-    scans = _scan(source, root, exclude, scanned), target.scan(exclude)
+    scans = _scan(source, spec, scanned), target.scan(spec.exclude)
     pod_lines, local_lines = await together(*scans, name="scan")
     pod, local = parse_tree(pod_lines), parse_tree(local_lines)
-    _check_limit(label or root, pod, limit)
+    _check_limit(spec, pod)
     settle_pending(manifest, local, atomic=target.atomic)
-    if pod_wins:
+    if spec.pod_wins:
         manifest.local = local
-    again = _to_rewrite_again(manifest, pod, rewrite)
+    again = _to_rewrite_again(manifest, pod, spec.rewrite)
     plan = plan_fill(manifest.pod, pod, manifest.local, local, again=again, owners=target.owners)
     manifest.identity = await target.ensure()
-    filling = OneFill(manifest, pod, local, plan, rewrite, report, target.owners)
+    filling = OneFill(manifest, pod, local, plan, spec.rewrite, report, target.owners)
     if not plan.nothing:
         manifest.pending = {path: pod[path] for path in plan.touched}
-        save_manifest(previous, manifest)
+        save_manifest(spec.previous, manifest)
         paths = None if plan.whole else request_paths(plan.fetch)
-        stream = source.pack(root, exclude, paths) if plan.whole or plan.fetch else _only()
+        stream = source.pack(spec.root, spec.exclude, paths) if plan.whole or plan.fetch else _only()
         await target.apply(plan.delete, filling.stream(stream))
-        filling.settle(parse_tree(await target.scan(exclude)))
+        filling.settle(parse_tree(await target.scan(spec.exclude)))
     filling.remember()
-    save_manifest(previous, manifest)
+    save_manifest(spec.previous, manifest)
     return filling.result(parse_left_out(pod_lines))
 
 
-async def check_volume(
-    source: TreeSource, root: str, exclude: Sequence[str], limit: int | None, label: str
-) -> Lines:
-    """ConfigurationError where *root* can't be copied, by what the pod has now, which is answered; nothing
-    moves."""
-    lines = await source.scan(root, exclude)
-    _check_limit(label, parse_tree(lines), limit)
-    return lines
+def check_volume(spec: CopySpec, lines: Lines) -> None:
+    """TooLargeError by what the pod has now."""
+    _check_limit(spec, parse_tree(lines))
 
 
-async def _scan(source: TreeSource, root: str, exclude: Sequence[str], scanned: Lines | None) -> Lines:
-    return await source.scan(root, exclude) if scanned is None else scanned
+async def _scan(source: TreeSource, spec: CopySpec, scanned: Lines | None) -> Lines:
+    return await source.scan(spec.root, spec.exclude) if scanned is None else scanned
 
 
 async def empty_volume(source: TreeSource, root: str, target: FillTarget) -> None:
@@ -174,12 +181,13 @@ def manifest_path(place: Place, target: FillTarget) -> Path:
     return place.state / "volumes" / f"{name}.json"
 
 
-def _check_limit(label: str, pod: Mapping[str, Entry], limit: int | None) -> None:
+def _check_limit(spec: CopySpec, pod: Mapping[str, Entry]) -> None:
     size, files = tree_size(pod)
+    limit, label = spec.limit, spec.label or spec.root
     if limit is None or size <= limit:
         return
     named = ", ".join(f"{name} {render_size(part)}" for name, part in largest(pod))
-    raise ConfigurationError(
+    raise TooLargeError(
         f"volume {label} has {render_size(size)} in {files:,} files; its limit is {render_size(limit)}",
         hint=f"raise it with `limit: {-(-size // (1 << 20))}MiB`, leave parts out with `exclude` "
         f"(the largest: {named}), or start with an empty one (`mode: empty`)",

@@ -25,7 +25,7 @@ from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.run.attach.agent_link import Claim
 from devcluster.run.attach.attachment import Attachment
 from devcluster.run.attach.changes import Changes
-from devcluster.run.attach.sides import DriftSight, LocalSight
+from devcluster.run.attach.sides import AgentSource, DriftSight, LocalSight
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.turn import Turn
 
@@ -205,7 +205,7 @@ class ScriptedLocal:
         self.door = None
         self.become(container=None, ended="")
 
-    async def recover(self, turn: Turn) -> None:
+    async def recover(self, turn: Turn, agent: AgentSource) -> None:
         await self.engine.wait()
         self._did.append("laptop recover")
         self.become(outage="")
