@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from devcluster.run.host.lock import hold
+from devcluster.run.host.lock import lock
 from devcluster.run.host.process import TAKEN
 from devcluster.run.host.socket import AbsentError, Json, ask, serve
 from devcluster.run.place import Place, place_of
@@ -83,7 +83,7 @@ async def test_a_thread_that_hangs_does_not_hold_it(place: Place) -> None:
 
 async def test_a_second_one_says_so(place: Place) -> None:
     """Whoever started it asks the first one then."""
-    await hold(place.socket, patience=1)
+    await lock(place.socket, patience=1)
     process = _start(place, "hosting._FORMER = 0.1\nhosting.main()")
     assert process.wait(_GUARD) == TAKEN
 
@@ -113,7 +113,7 @@ def _children(parent: int) -> list[int]:
 
 async def test_two_begin_at_once(place: Place, tmp_path: Path) -> None:
     """Nobody answered the second one yet, and then the first one does: it gets the plan."""
-    await hold(place.socket, patience=1)
+    await lock(place.socket, patience=1)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "devcluster", "up"), cwd=tmp_path, stderr=subprocess.PIPE
     )

@@ -55,7 +55,7 @@ class Ports:
         return _PORTS.schema()
 
 
-class Tunnels:
+class TunnelList:
     """A list."""
 
     def read(self, item: Item, where: Reading) -> Any:

@@ -31,7 +31,7 @@ _SMALL = 1 << 20  # a file up to this size is one call of a thread
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class FolderTarget:
+class FolderDestination:
     """*folder* need not exist; *private*: nobody else fills it; ``owners``: this user can give files away."""
 
     def __init__(self, folder: Path, *, private: bool = False) -> None:

@@ -27,7 +27,7 @@ _IDENTITY = "devcluster.identity"
 _CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID"]
 
 
-class VolumeTarget:
+class VolumeDestination:
     """The volume *volume* (the pod's name or path of it) of a workload; ``name`` is Docker's."""
 
     owners = True
@@ -41,7 +41,7 @@ class VolumeTarget:
         self.name = volume_name(project, key, volume)
 
     @classmethod
-    def named(cls, engine: Engine, project: str, key: str, name: str) -> VolumeTarget:
+    def named(cls, engine: Engine, project: str, key: str, name: str) -> VolumeDestination:
         """The same by Docker's name of it."""
         target = cls(engine, project, key, "")
         target.name = name

@@ -15,12 +15,12 @@ from typing import Any
 
 from devcluster.edge.docker.call import GoneError
 from devcluster.edge.docker.engine import Engine
-from devcluster.edge.docker.files import VolumeTarget
+from devcluster.edge.docker.files import VolumeDestination
 from devcluster.edge.docker.pod import remove_container
 from devcluster.rules.cluster.naming import labels
 
 
-class MemoryTarget(VolumeTarget):
+class MemoryDestination(VolumeDestination):
     """At most *size* bytes (None: what the kernel gives), a part of its name: the engine can't change it."""
 
     def __init__(self, engine: Engine, project: str, key: str, volume: str, size: int | None) -> None:

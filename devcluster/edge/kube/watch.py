@@ -24,7 +24,7 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import urlencode
 
 from devcluster.edge.kube.answer import ForbiddenError, is_passing, refusal
-from devcluster.edge.kube.paths import ApiPath, place
+from devcluster.edge.kube.paths import ApiPath, path_of
 from devcluster.edge.kube.transport import Transport
 from devcluster.errors import ClusterError
 
@@ -203,7 +203,7 @@ async def _one_watch(
         "labelSelector": selector,
         "fieldSelector": fields,
     }
-    where = place(kind, namespace)
+    where = path_of(kind, namespace)
     path = f"{where.path}?{urlencode({key: value for key, value in query.items() if value})}"
     reader = _WatchReader(cluster, path)
     loop = asyncio.get_running_loop()

@@ -35,7 +35,7 @@ _BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Tenure:
     """What we say to every agent of the workload.  ``since``: RFC 3339; ``lease``: seconds."""
 
     epoch: int
@@ -48,7 +48,7 @@ class PodLink:
     """See the module.  ``run`` is the loop; the rest may be called from beside it."""
 
     def __init__(
-        self, pod: AgentPod, claim: Claim, cluster: ClusterSide, local: LocalSide, changes: Changes
+        self, pod: AgentPod, tenure: Tenure, cluster: ClusterSide, local: LocalSide, changes: Changes
     ) -> None:
         self.pod = pod
         self.state: LinkState = "connecting"
@@ -57,7 +57,7 @@ class PodLink:
         self._since = time.time()
         self._heard = time.monotonic()
         self._bare = time.time()  # since when there is no lane, or one
-        self._claim = claim
+        self._tenure = tenure
         self._cluster = cluster
         self._local = local
         self._changes = changes
@@ -115,7 +115,7 @@ class PodLink:
 
     async def call(self, do: str) -> Json:
         """One request of the holder's; ``epoch`` is added."""
-        answer = await (await self.link()).call(do, epoch=self._claim.epoch)
+        answer = await (await self.link()).call(do, epoch=self._tenure.epoch)
         self._hear(answer)
         return answer
 
@@ -167,12 +167,14 @@ class PodLink:
         return "connecting" if self.state == "connecting" else "reconnecting"
 
     async def _serve(self, link: AgentLink) -> None:
-        claim = self._claim
+        tenure = self._tenure
         if self.agent_state and self._silence > SILENT:
             self._cluster.distrust(self._heard)
         await self._cluster.verify()
         self._hear(
-            await link.call("hold", timeout=_OPEN, epoch=claim.epoch, holder=claim.holder, since=claim.since)
+            await link.call(
+                "hold", timeout=_OPEN, epoch=tenure.epoch, holder=tenure.holder, since=tenure.since
+            )
         )
         self._failures, self._link = 0, link
         self._change("held", "held again, not serving yet" if self._joins is not None else "")
@@ -222,13 +224,13 @@ class PodLink:
         for, and silence means the same."""
         async with asyncio.TaskGroup() as tasks:
             while True:
-                await asyncio.sleep(min(self._claim.lease / 5, _BEAT))
+                await asyncio.sleep(min(self._tenure.lease / 5, _BEAT))
                 tasks.create_task(self._one_beat(link), name=f"one beat {self.pod.name}")
 
     async def _one_beat(self, link: AgentLink) -> None:
-        patience = max(2 * self._claim.lease / 5, 2.0)
+        patience = max(2 * self._tenure.lease / 5, 2.0)
         try:
-            self._hear(await link.call("beat", timeout=patience, epoch=self._claim.epoch))
+            self._hear(await link.call("beat", timeout=patience, epoch=self._tenure.epoch))
         except TimeoutError:
             if time.monotonic() - link.heard > patience:
                 raise
@@ -253,7 +255,7 @@ class PodLink:
             self._bare = time.time()
         self.agent_state = state
         holder = state.get("holder")
-        if holder and state["epoch"] > self._claim.epoch:
+        if holder and state["epoch"] > self._tenure.epoch:
             self._change("lost", f"held by {holder['user']}@{holder['host']} since {state['since']}")
         self._changes.notify()
 

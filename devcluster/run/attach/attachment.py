@@ -1,4 +1,4 @@
-"""One workload, from the claim to the hand-back.
+"""One workload, from holding it to the hand-back.
 
 An attachment joins two sides (``sides``): the pods' agents and what serves on the laptop.  What is done in
 which order is the handover's (``plan.handover``), how it is done the executor's, and what is true the
@@ -40,7 +40,7 @@ from devcluster.rules.state import (
     render_repair,
 )
 from devcluster.rules.state import Phase as Progressed
-from devcluster.run.attach.agent_link import Claim
+from devcluster.run.attach.agent_link import Tenure
 from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.executor import Executor
 from devcluster.run.attach.links import Links
@@ -66,15 +66,15 @@ class Attachment:
     def __init__(
         self,
         wanted: Wanted,
-        claim: Claim,
+        tenure: Tenure,
         cluster: ClusterSide,
         local: LocalSide,
         changes: Changes,
     ) -> None:
-        self.claim = claim
+        self.tenure = tenure
         self.local = local
         self.changes = changes
-        self.links = Links(claim, cluster, local, changes)
+        self.links = Links(tenure, cluster, local, changes)
         self.handover = wanted.handover  # by which it is given back, whatever the file says by then
         self._cluster = cluster
         self._executor = Executor(wanted, self.links, local, changes)
@@ -213,7 +213,7 @@ class Attachment:
         try:
             await self._perform(self.handover.back, turn, tolerant=True)
             self.links.close()
-            await self._unclaim(turn)
+            await self._relinquish(turn)
         finally:
             if failure:
                 self._set("failed")
@@ -256,9 +256,9 @@ class Attachment:
     async def _perform(self, phases: tuple[Phase, ...], turn: Turn, *, tolerant: bool = False) -> None:
         await self._executor.perform(phases, turn, tolerant=tolerant)
 
-    async def _unclaim(self, turn: Turn) -> None:
+    async def _relinquish(self, turn: Turn) -> None:
         try:
-            await self._cluster.unclaim()
+            await self._cluster.relinquish()
         except DevclusterError as error:
             if not self._failure and not isinstance(error, ForbiddenError):
                 raise
@@ -364,7 +364,7 @@ class Attachment:
         self.changes.notify()
 
     async def _without_engine(self) -> None:
-        lease = self.claim.lease  # what is under way to us by then is lost
+        lease = self.tenure.lease  # what is under way to us by then is lost
         await asyncio.gather(self._tell_serving("pause", timeout=lease), asyncio.sleep(lease))
         self._traffic = "the original serves meanwhile"
         self.links.disengage()

@@ -17,7 +17,7 @@ from devcluster.edge.lines import Json, RefusedError
 from devcluster.plan.cluster import AgentPod
 from devcluster.run.attach.drift_watch import watch_drift
 from devcluster.run.attach.sides import DriftSight
-from devcluster.run.cluster.record import find_mark, held, unclaim
+from devcluster.run.cluster.record import find_mark, held, relinquish
 
 
 class KubernetesSide:
@@ -63,8 +63,8 @@ class KubernetesSide:
             text = held(mark.record).message
         raise RefusedError("held", text, {})
 
-    async def unclaim(self) -> None:
-        await unclaim(self._cluster, self._workload.ref, self._epoch)
+    async def relinquish(self) -> None:
+        await relinquish(self._cluster, self._workload.ref, self._epoch)
 
     def distrust(self, moment: float) -> None:
         self._cluster.distrust(moment)

@@ -14,7 +14,7 @@ from devcluster.edge.lines import RefusedError
 from devcluster.plan.cluster import AgentPod
 from devcluster.plan.handover import Request
 from devcluster.rules.container.facts import Listener, parse_listeners
-from devcluster.run.attach.agent_link import Claim, PodLink
+from devcluster.run.attach.agent_link import PodLink, Tenure
 from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.sides import ClusterSide, LocalSide
 
@@ -23,10 +23,10 @@ class Links:
     """See the module.  ``joins``: what every agent is told once a lane of it stands; None: they are only
     held."""
 
-    def __init__(self, claim: Claim, cluster: ClusterSide, local: LocalSide, changes: Changes) -> None:
+    def __init__(self, tenure: Tenure, cluster: ClusterSide, local: LocalSide, changes: Changes) -> None:
         self.joins: tuple[Request, ...] | None = None
         self._of: dict[str, PodLink] = {}  # by the pod's uid
-        self._claim = claim
+        self._tenure = tenure
         self._cluster = cluster
         self._local = local
         self._changes = changes
@@ -87,7 +87,7 @@ class Links:
             if uid in self._of:
                 self._of[uid].pod = pod
             elif not pod.ending:
-                link = PodLink(pod, self._claim, self._cluster, self._local, self._changes)
+                link = PodLink(pod, self._tenure, self._cluster, self._local, self._changes)
                 self._of[uid] = link
                 tasks.create_task(self._hold(link), name=f"link {pod.name}")
         self._changes.notify()

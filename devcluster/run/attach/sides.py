@@ -57,9 +57,9 @@ class ClusterSide(Protocol):
         """A lane from *pod* to the gateway; done when it is gone."""
 
     async def verify(self) -> None:
-        """RefusedError where the claim is not the newest: a pod that has just started can't know."""
+        """RefusedError where the tenure is not the newest: a pod that has just started can't know."""
 
-    async def unclaim(self) -> None:
+    async def relinquish(self) -> None:
         """Nobody holds it any more: pods that start from now on wait for nobody."""
 
     def distrust(self, moment: float) -> None:

@@ -50,7 +50,7 @@ from devcluster.run.cluster.fields import restore_rolling
 from devcluster.run.cluster.observe import (
     build_originals,
     observe,
-    parse_settings,
+    parse_agent_settings,
     raised_limit,
     was_available,
 )
@@ -59,7 +59,7 @@ from devcluster.run.cluster.remove import remove
 from devcluster.run.cluster.rollout import Written, await_rollout
 from devcluster.run.turn import Turn
 
-__all__ = ["BusyError", "Installed", "install", "observe", "parse_settings"]
+__all__ = ["BusyError", "Installed", "install", "observe", "parse_agent_settings"]
 
 
 class BusyError(ChangedError):
@@ -125,7 +125,7 @@ async def _put_back(
         await remove(cluster, ref, turn)
     except DevclusterError as second:
         return LeftoverError(
-            f"{error.message}; putting {ref.place} back failed too: {second.message}",
+            f"{error.message}; putting {ref.full_name} back failed too: {second.message}",
             hint=second.hint or f"`devcluster down -n {ref.namespace}` finishes it",
         )
     if isinstance(error, ForbiddenError):
@@ -191,7 +191,7 @@ class _InstallWork:
         self._written = True
 
     def _elsewhere(self) -> str:
-        return f"somebody else is putting an agent into {self._ref.place}"
+        return f"somebody else is putting an agent into {self._ref.full_name}"
 
     def _foreign(self, secret: Json) -> bool:
         """Of a workload of the same name that was deleted, or cut by somebody.  FailedError where it is none
@@ -271,7 +271,7 @@ class _InstallWork:
         return answer
 
     def _changed(self) -> ChangedError:
-        text = f"{self._ref.place} was changed by somebody else just now"
+        text = f"{self._ref.full_name} was changed by somebody else just now"
         return ChangedError(text, hint="run the command again")
 
     async def _await_pods(self) -> None:
@@ -301,7 +301,7 @@ class _InstallWork:
             ref=self._ref,
             uid=self._uid,
             container=self._seen.container,
-            settings=parse_settings(secret),
+            settings=parse_agent_settings(secret),
             laptop_key=secret_file(secret, "laptop.key"),
             agent_public=secret_file(secret, "agent.pub").strip(),
             adopted=self._plan.adopted,

@@ -11,7 +11,7 @@ from devcluster.edge.kube.workload import WorkloadObject, agent_pods
 from devcluster.edge.lane.lanes import AgentAddress
 from devcluster.edge.lane.ways import Ways
 from devcluster.rules.cluster.marks import secret_file, secret_name
-from devcluster.run.cluster.observe import parse_settings
+from devcluster.run.cluster.observe import parse_agent_settings
 
 _TIMEOUT = 15.0  # seconds
 
@@ -27,7 +27,7 @@ async def open_installed(cluster: Cluster, workload: WorkloadObject) -> AsyncIte
     namespace = workload.ref.namespace
     secret = await cluster.get("secret", secret_name(workload.ref), namespace)
     keys = Keys(secret_file(secret, "laptop.key").encode(), secret_file(secret, "agent.pub"))
-    port = parse_settings(secret)["port"]  # the file may say another one by now
+    port = parse_agent_settings(secret)["port"]  # the file may say another one by now
     address = AgentAddress(namespace, pods[0].name, port)
     async with open_agent(Ways(), cluster.upgrade_target, address, keys, timeout=_TIMEOUT) as link:
         yield link

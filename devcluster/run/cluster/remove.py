@@ -131,7 +131,7 @@ class _RemoveWork:
             # the Secret alone knows what it was
             if isinstance(step, AwaitRollout | RestoreFields | PruneHistory):
                 raise LeftoverError(
-                    f"the template of {self._ref.place} is restored, and then: {error.message}",
+                    f"the template of {self._ref.full_name} is restored, and then: {error.message}",
                     hint=f"{error.hint}\nthen {self._again}",
                 ) from error
             self._refused.append(error)
@@ -271,7 +271,7 @@ class _RemoveWork:
                 return None
             if (parse_originals(live), parse_record(live).epoch) != (self.originals, self._epoch):
                 raise LeftoverError(
-                    f"somebody else is putting an agent into {self._ref.place}, "
+                    f"somebody else is putting an agent into {self._ref.full_name}, "
                     f"so secret/{self._secret} stays",
                     hint=f"`devcluster list -n {self._space}` says who; `devcluster down` then tries again",
                 )

@@ -84,10 +84,10 @@ async def await_rollout(
                         assert_never(verdict)
     except TimeoutError as error:
         raise RolloutError(
-            f"{ref.place} is not rolled out after {turn.deadline.span:.0f} s: {waiting}",
+            f"{ref.full_name} is not rolled out after {turn.deadline.span:.0f} s: {waiting}",
             hint=f"{ref.kubectl('describe')}\nkubectl describe pods -n {ref.namespace}",
         ) from error
-    raise RolloutError(f"{ref.place} is gone")
+    raise RolloutError(f"{ref.full_name} is gone")
 
 
 async def _delete(cluster: Cluster, ref: WorkloadRef, name: str, pods: tuple[Json, ...]) -> None:
@@ -155,7 +155,7 @@ async def _explained(
     """With the last lines of the pod's log, since those say what kubelet can't."""
     if not stuck.pod:
         hint = ref.kubectl(stuck.command) if stuck.command else stuck.hint
-        return RolloutError(f"{ref.place}: {stuck.why}", hint=hint)
+        return RolloutError(f"{ref.full_name}: {stuck.why}", hint=hint)
     message = f"pod {stuck.pod} in namespace {ref.namespace} does not start: {stuck.why}"
     pod = next(one for one in pods if one["metadata"]["name"] == stuck.pod)
     log = await _last_lines(cluster, ref.namespace, pod, container)

@@ -24,7 +24,7 @@ from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.machine import Machine
 from devcluster.rules.cluster.memory import admitted_memory
 from devcluster.rules.cluster.template import find_container, is_wrapped
-from devcluster.rules.container.environment import wanted_services
+from devcluster.rules.container.environment import rewritable_services
 from devcluster.rules.container.health import HealthPlan, healthcheck_source
 from devcluster.rules.container.image import ImageFacts
 from devcluster.rules.container.image_environment import ImageEnvironment
@@ -117,7 +117,7 @@ async def read_wanted(
     admitted = admitted_memory(pods.items, target.container, wrapped=is_wrapped)
     observed = replace(await observe(cluster, target), admitted=admitted)
     services = tuple(sorted(item["metadata"]["name"] for item in observed.services))
-    wanted_services(workload, services, namespace)
+    rewritable_services(workload, services, namespace)
     base = base_template(observed)
     original = find_container(base, target.container)
     image_id = _image_id(current, target.container)

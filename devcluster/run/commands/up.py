@@ -17,7 +17,7 @@ from devcluster.edge.background import running
 from devcluster.edge.docker.engine import open_docker
 from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import DevclusterError, FailedError, HeldError, LeftoverError, joined
-from devcluster.run.host.lock import TakenError
+from devcluster.run.host.lock import LockedError
 from devcluster.run.host.logs import follow_session
 from devcluster.run.host.process import TAKEN, host, take
 from devcluster.run.host.session import Session, open_session
@@ -86,7 +86,7 @@ async def up_foreground(
         return await ask_it()
     try:
         return await _host_here(place, request, takeover, report, ready, log)
-    except TakenError as taken:  # by one that came to be meanwhile
+    except LockedError as taken:  # by one that came to be meanwhile
         try:
             return await ask_it()
         except AbsentError:
@@ -181,7 +181,7 @@ async def _follow(session: Session, stop: asyncio.Future[Any], log: Callable[[st
 
 @contextlib.asynccontextmanager
 async def open_site(place: Place, request: Request) -> AsyncIterator[Site]:
-    """A cluster that is there; the project is ours from here on, or TakenError."""
+    """A cluster that is there; the project is ours from here on, or LockedError."""
     async with open_cluster(request.context, timeout=request.timeout) as cluster:
         await take(place)
         async with open_docker() as docker:

@@ -19,7 +19,7 @@ from devcluster.edge.docker.engine import open_docker
 from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import DevclusterError, first_of
 from devcluster.run.host.leash import Leashes
-from devcluster.run.host.lock import TakenError, hold
+from devcluster.run.host.lock import LockedError, lock
 from devcluster.run.host.session import Session, open_session
 from devcluster.run.host.socket import answers, serve
 from devcluster.run.host.status_document import session_status
@@ -88,14 +88,14 @@ async def host(session: Session) -> AsyncIterator[None]:
 
 
 async def take(place: Place) -> None:
-    """The project is this process's from now on.  TakenError where it stays another one's, at once where that
-    one answers: it is asked then."""
+    """The project is this process's from now on.  LockedError where it stays another one's, at once where
+    that one answers: it is asked then."""
     clock = asyncio.get_running_loop().time
     end = clock() + _FORMER
     while True:
         try:
-            return await hold(place.socket, patience=_LOOK)
-        except TakenError:
+            return await lock(place.socket, patience=_LOOK)
+        except LockedError:
             if clock() > end or await answers(place.socket):
                 raise
 
@@ -143,7 +143,7 @@ def _run() -> int:
         _to_the_end(live(*sys.argv[1:4]))
     except (DevclusterError, ExceptionGroup) as error:
         first = first_of(error)
-        if isinstance(first, TakenError):
+        if isinstance(first, LockedError):
             return TAKEN
         if not isinstance(first, DevclusterError):
             _log.error("a bug", exc_info=error)

@@ -308,7 +308,7 @@ class Session:
                 await self._holdings.end(former)
             takeover = takeover or await self._opening.is_abandoned(wanted)
             wanted, installed = await self._install(wanted, turn, takeover=takeover, attempt=attempt)
-            attachment = await self._opening.claim(wanted, installed, takeover=takeover)
+            attachment = await self._opening.acquire(wanted, installed, takeover=takeover)
             self._holdings.add(attachment)
             await attachment.attach(turn)
         return attachment

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from devcluster.config.read.globs import matches
-from devcluster.edge.agent.files import FolderTarget
-from devcluster.edge.agent.one_file import FileTarget
+from devcluster.edge.agent.files import FolderDestination
+from devcluster.edge.agent.one_file import FileDestination
 from devcluster.edge.agent.ssh import AgentLink
-from devcluster.edge.docker.files import VolumeTarget
-from devcluster.edge.docker.memory import MemoryTarget
+from devcluster.edge.docker.files import VolumeDestination
+from devcluster.edge.docker.memory import MemoryDestination
 from devcluster.edge.kube.cluster import Cluster
 from devcluster.rules.container.container import VolumeBind
 from devcluster.rules.volume.mountinfo import mounted_volumes
@@ -26,12 +26,12 @@ from devcluster.rules.volume.volumes import (
 )
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.site import Site
-from devcluster.run.volume.roots import target_below
+from devcluster.run.volume.roots import destination_below
 from devcluster.run.volume.single import SingleSource
 from devcluster.run.volume.volumes import TreeSource
 
 Json = dict[str, Any]
-Target = VolumeTarget | FolderTarget | FileTarget
+Destination = VolumeDestination | FolderDestination | FileDestination
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Copy:
 
     plan: VolumePlan
     label: str
-    target: Target
+    target: Destination
     exclude: tuple[str, ...] = ()
 
     @property
@@ -58,7 +58,7 @@ class Copy:
     def bind(self) -> VolumeBind:
         """As the container mounts it."""
         volume = self.plan.volume
-        file = self.file if isinstance(self.target, VolumeTarget) else ""
+        file = self.file if isinstance(self.target, VolumeDestination) else ""
         return VolumeBind(self.target.name, volume.mount_path, volume.read_only, file)
 
     def source(self, link: AgentLink) -> TreeSource:
@@ -95,7 +95,7 @@ async def _read_spec(cluster: Cluster, wanted: Wanted, pod: str) -> tuple[PodVol
 def list_copies(site: Site, wanted: Wanted, plans: tuple[VolumePlan, ...]) -> tuple[Copy, ...]:
     """Of each that is not off; a single file that ``exclude`` names is not mounted."""
     return tuple(
-        Copy(plan, label, _target(site, wanted, plan, label), (*plan.exclude, *nested(plan, plans)))
+        Copy(plan, label, _destination(site, wanted, plan, label), (*plan.exclude, *nested(plan, plans)))
         for plan, label in labelled(plans)
         if plan.mode != "off" and not _is_excluded(plan)
     )
@@ -106,15 +106,15 @@ def _is_excluded(plan: VolumePlan) -> bool:
     return bool(file) and matches(file, plan.exclude)
 
 
-def _target(site: Site, wanted: Wanted, plan: VolumePlan, label: str) -> Target:
+def _destination(site: Site, wanted: Wanted, plan: VolumePlan, label: str) -> Destination:
     key, mount, file = wanted.workload.key, plan.volume.mount_path, file_of(plan)
     if plan.path is not None:
-        return FileTarget(plan.path, file) if file else FolderTarget(plan.path)
+        return FileDestination(plan.path, file) if file else FolderDestination(plan.path)
     if wanted.workload.run == "host":  # a process mounts nothing
-        return target_below(site.place, key, mount, file)
+        return destination_below(site.place, key, mount, file)
     if plan.in_memory:
-        return MemoryTarget(site.engine, site.place.id, key, label, plan.volume.size_limit)
-    return VolumeTarget(site.engine, site.place.id, key, label)
+        return MemoryDestination(site.engine, site.place.id, key, label, plan.volume.size_limit)
+    return VolumeDestination(site.engine, site.place.id, key, label)
 
 
 def file_of(plan: VolumePlan) -> str:

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from devcluster.config.read.globs import escape_glob
 from devcluster.edge.agent.ssh import AgentLink, UnreadableError
 from devcluster.edge.background import together
-from devcluster.edge.docker.memory import MemoryTarget
+from devcluster.edge.docker.memory import MemoryDestination
 from devcluster.errors import ConfigurationError
 from devcluster.rules.cluster.figures import mount_figures
 from devcluster.rules.container.container import VolumeBind
-from devcluster.rules.container.environment import RewriteMade, wanted_services
+from devcluster.rules.container.environment import RewriteMade, rewritable_services
 from devcluster.rules.volume.tree import parse_left_out
 from devcluster.rules.volume.volumes import VolumePlan, labelled
 from devcluster.run.cluster.wanted import Wanted
@@ -73,7 +73,7 @@ class Filling:
     @property
     def in_memory(self) -> bool:
         """Whether there are files that a restart of the engine takes along."""
-        return any(isinstance(copy.target, MemoryTarget) for copy in self._copies)
+        return any(isinstance(copy.target, MemoryDestination) for copy in self._copies)
 
     async def check(self, link: AgentLink) -> None:
         """ConfigurationError where a volume can't be copied that the file asks for; nothing is made and
@@ -113,7 +113,7 @@ class Filling:
     async def drop_memory(self) -> None:
         """What is in memory goes as soon as no container has it."""
         targets = [copy.target for copy in (*self._copies, *self._bare)]
-        drops = [target.drop() for target in targets if isinstance(target, MemoryTarget)]
+        drops = [target.drop() for target in targets if isinstance(target, MemoryDestination)]
         await together(*drops, name="memory")
 
     async def _refresh(self, copy: Copy, link: AgentLink) -> None:
@@ -236,7 +236,7 @@ class Filling:
         )
         if not plan.rewrite and not figures:
             return None
-        services = wanted_services(wanted.workload, wanted.services, wanted.ref.namespace)
+        services = rewritable_services(wanted.workload, wanted.services, wanted.ref.namespace)
         patterns = (*plan.rewrite, *(escape_glob(figure.name) for figure in figures))
         return Rewriting(patterns, services, wanted.ref.namespace, figures)
 
@@ -259,7 +259,7 @@ def _is_odd(lines: Lines) -> bool:
 
 def _is_bare(copy: Copy, lines: Lines) -> bool:
     """Whether it is in memory and nothing is to be put into it: then the container makes it."""
-    return isinstance(copy.target, MemoryTarget) and not copy.file and len(lines) < 2
+    return isinstance(copy.target, MemoryDestination) and not copy.file and len(lines) < 2
 
 
 def _left_out(result: FillResult | None) -> tuple[tuple[str, str], ...]:

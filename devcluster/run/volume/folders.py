@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from devcluster.edge.agent.files import FolderTarget
+from devcluster.edge.agent.files import FolderDestination
 from devcluster.errors import ConfigurationError
 from devcluster.rules.volume.volumes import PodVolume
 from devcluster.run.cluster.wanted import Wanted
@@ -36,7 +36,7 @@ def _check(place: Place, wanted: Sequence[Wanted]) -> None:
             _check_parent(f"{where}.volumes", path)
             _check_alone(owners, path, f"{where}.volumes: {volume.mount_path}")
             if not volume.may_be_file:
-                target = FolderTarget(path)
+                target = FolderDestination(path)
                 target.check(ours=load_manifest(manifest_path(place, target)) is not None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from devcluster.edge.docker.engine import Engine
-from devcluster.edge.docker.files import VolumeTarget
+from devcluster.edge.docker.files import VolumeDestination
 from devcluster.run.place import Place
 from devcluster.run.volume.volumes import describe_local_changes, manifest_path
 
@@ -19,7 +19,7 @@ async def remove_copies(
     for name, key in await engine.list_volumes(place.id):
         if only and key not in only:
             continue
-        target = VolumeTarget.named(engine, place.id, key, name)
+        target = VolumeDestination.named(engine, place.id, key, name)
         manifest = manifest_path(place, target)
         changes = () if changed else await describe_local_changes(target, manifest)
         if changes:

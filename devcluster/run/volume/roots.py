@@ -13,8 +13,8 @@ import shutil
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from devcluster.edge.agent.files import FolderTarget
-from devcluster.edge.agent.one_file import FileTarget
+from devcluster.edge.agent.files import FolderDestination
+from devcluster.edge.agent.one_file import FileDestination
 from devcluster.rules.volume.volumes import nested_patterns
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.place import Place, make_private
@@ -35,10 +35,12 @@ def mounts_below(place: Place, wanted: Wanted) -> tuple[str, ...]:
     )
 
 
-def target_below(place: Place, key: str, mount: str, file: str = "") -> FolderTarget | FileTarget:
+def destination_below(
+    place: Place, key: str, mount: str, file: str = ""
+) -> FolderDestination | FileDestination:
     """Where the copy of *mount* lies; *file*: the name of the one file that it is, or ''."""
     path = root_of(place, key) / mount.lstrip("/")
-    return FileTarget(path, file) if file else FolderTarget(path, private=True)
+    return FileDestination(path, file) if file else FolderDestination(path, private=True)
 
 
 def note_mounts(place: Place, key: str, mounts: Iterable[tuple[str, str]]) -> None:
@@ -62,7 +64,7 @@ async def remove_roots(place: Place, only: Collection[str] = (), *, changed: boo
             kept.append(f"kept: folder {root} has {changes} changes made here; `down -v` removes it")
             continue
         for mount, file in mounts:
-            manifest_path(place, target_below(place, key, mount, file)).unlink(missing_ok=True)
+            manifest_path(place, destination_below(place, key, mount, file)).unlink(missing_ok=True)
         await asyncio.to_thread(shutil.rmtree, folder / key)
     return kept
 
@@ -71,7 +73,7 @@ async def _count_changes(place: Place, key: str, mounts: list[tuple[str, str]]) 
     count = 0
     paths = [mount for mount, _ in mounts]
     for mount, file in mounts:
-        target = target_below(place, key, mount, file)
+        target = destination_below(place, key, mount, file)
         inner = nested_patterns(mount, paths)
         count += len(await describe_local_changes(target, manifest_path(place, target), inner))
     return count

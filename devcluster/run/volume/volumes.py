@@ -58,7 +58,7 @@ class TreeSource(Protocol):
     ) -> AsyncIterator[bytes]: ...
 
 
-class FillTarget(Protocol):
+class FillDestination(Protocol):
     """The laptop's side: a Docker volume, a folder, or (``volume.single``) one file.  ``owners``: it can have
     the pod's; ``atomic``: a fill that is broken off leaves no half file under a name."""
 
@@ -101,7 +101,7 @@ class TooLargeError(ConfigurationError):
 
 async def fill_volume(
     source: TreeSource,
-    target: FillTarget,
+    target: FillDestination,
     spec: CopySpec,
     *,
     report: Report | None = None,
@@ -144,7 +144,7 @@ async def _scan(source: TreeSource, spec: CopySpec, scanned: Lines | None) -> Li
     return await source.scan(spec.root, spec.exclude) if scanned is None else scanned
 
 
-async def empty_volume(source: TreeSource, root: str, target: FillTarget) -> None:
+async def empty_volume(source: TreeSource, root: str, target: FillDestination) -> None:
     """Nothing in *target*, but its top as the pod has it: owner and mode let the application write there.
     What the application has put there since stays."""
     await target.ensure()
@@ -154,7 +154,7 @@ async def empty_volume(source: TreeSource, root: str, target: FillTarget) -> Non
 
 
 async def describe_local_changes(
-    target: FillTarget, previous: Path, exclude: Sequence[str] = ()
+    target: FillDestination, previous: Path, exclude: Sequence[str] = ()
 ) -> tuple[str, ...]:
     """Names added, changed or removed in the copy since its last fill; () for a copy never filled."""
     manifest = await _known(target, previous)
@@ -165,7 +165,7 @@ async def describe_local_changes(
     return tuple(sorted(local_changes(manifest.local, local) - manifest.pending.keys()))
 
 
-async def _known(target: FillTarget, previous: Path) -> Manifest | None:
+async def _known(target: FillDestination, previous: Path) -> Manifest | None:
     """What is known of this very copy: one that was removed, or made anew since, has no past."""
     manifest = load_manifest(previous)
     if manifest is None or manifest.identity != await target.identity():
@@ -173,7 +173,7 @@ async def _known(target: FillTarget, previous: Path) -> Manifest | None:
     return manifest
 
 
-def manifest_path(place: Place, target: FillTarget) -> Path:
+def manifest_path(place: Place, target: FillDestination) -> Path:
     """Where what is known of *target* is kept: by its Docker name, or the folder's."""
     name = target.name
     if "/" in name:

@@ -22,7 +22,7 @@ from devcluster.plan.cluster import AgentPod
 from devcluster.plan.handover import plan_handover
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import Listener, PodFacts
-from devcluster.run.attach.agent_link import Claim
+from devcluster.run.attach.agent_link import Tenure
 from devcluster.run.attach.attachment import Attachment
 from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.sides import AgentSource, DriftSight, LocalSight
@@ -139,7 +139,7 @@ class ScriptedCluster:
         if self.refusal:
             raise RefusedError("held", self.refusal, {})
 
-    async def unclaim(self) -> None:
+    async def relinquish(self) -> None:
         self._did.append("record: nobody")
 
     def distrust(self, moment: float) -> None:
@@ -242,8 +242,8 @@ class Script:
         self.cluster = ScriptedCluster(self.did)
         self.local = ScriptedLocal(self.did, self.changes)
         self.wanted = cast(Wanted, _Wanted(mode, order))
-        claim = Claim(1, {"user": "ann", "host": "laptop", "project": "shop"}, "", lease)
-        self.attachment = Attachment(self.wanted, claim, self.cluster, self.local, self.changes)
+        tenure = Tenure(1, {"user": "ann", "host": "laptop", "project": "shop"}, "", lease)
+        self.attachment = Attachment(self.wanted, tenure, self.cluster, self.local, self.changes)
 
     @property
     def state(self) -> str:

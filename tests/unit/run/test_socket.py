@@ -11,7 +11,7 @@ import pytest
 
 from devcluster.edge.kube.answer import ForbiddenError, StatusError, UnreachableError
 from devcluster.errors import ConfigurationError, DevclusterError, EngineError, LeftoverError
-from devcluster.run.host.lock import TakenError, hold, until_free
+from devcluster.run.host.lock import LockedError, lock, until_free
 from devcluster.run.host.socket import AbsentError, BrokenOffError, EndedError, Json, ask, serve
 from devcluster.run.report import Report, silent
 
@@ -57,14 +57,14 @@ async def test_who_asked_for_the_last_work_waits_for_the_process_to_end(tmp_path
     path, done = tmp_path / "session.sock", tmp_path / "done"
     last = f"""
 import asyncio, pathlib, time
-from devcluster.run.host.lock import hold
+from devcluster.run.host.lock import lock
 from devcluster.run.host.socket import serve
 async def main():
     asked = asyncio.Event()
     async def answer(request, report):
         asked.set()
         return {{}}
-    await hold(pathlib.Path({str(path)!r}), patience=1)
+    await lock(pathlib.Path({str(path)!r}), patience=1)
     async with serve(pathlib.Path({str(path)!r}), answer, ends=lambda request: request["do"] == "down"):
         print("serving", flush=True)
         await asked.wait()
@@ -75,8 +75,8 @@ pathlib.Path({str(done)!r}).touch()
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", last, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert await process.stdout.readline() == b"serving\n"
-    with pytest.raises(TakenError):
-        await hold(path, patience=0.1)
+    with pytest.raises(LockedError):
+        await lock(path, patience=0.1)
     assert await ask(path, {"do": "down"}, silent) == {}
     assert done.exists()
     assert await process.wait() == 0
