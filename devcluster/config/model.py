@@ -16,7 +16,7 @@ Take = Literal["front", "direct"]
 Mode = Literal["replace", "intercept", "ingest"]
 Run = Literal["container", "host"]
 Delivery = Literal["memfd", "emptydir"]
-VolumeMode = Literal["copy", "empty", "off"]
+VolumeMode = Literal["copy", "sync", "empty", "off"]
 PullPolicy = Literal["always", "missing", "never"]
 
 
@@ -88,7 +88,8 @@ class Rewrite:
 
 @dataclass(frozen=True, slots=True)
 class VolumeRule:
-    """Settings of one of the pod's volumes; ``key`` is its name or a mount path."""
+    """Settings of one of the pod's volumes; ``key`` is its name or a mount path.  ``force``: synced though it
+    holds a database's data folder."""
 
     key: str
     mode: VolumeMode = "copy"
@@ -96,6 +97,7 @@ class VolumeRule:
     rewrite: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     limit: int | None = None
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)

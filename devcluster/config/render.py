@@ -127,6 +127,7 @@ def _volume(rule: VolumeRule) -> dict[str, Any]:
         rewrite=list(rule.rewrite),
         exclude=list(rule.exclude),
         limit=None if rule.limit is None else render_size(rule.limit),
+        force=True if rule.force else None,
     )
 
 

@@ -90,6 +90,26 @@ class Fill:
 
 
 @dataclass(frozen=True, slots=True)
+class Flush:
+    """What was written here to the live volumes is in the pod, or it is known what is not; *again*: when
+    nothing here writes any more."""
+
+    again: bool = False
+    name: Literal["flush"] = "flush"
+
+    @property
+    def cause(self) -> str:
+        return "what was written here belongs to the cluster"
+
+    @property
+    def undo(self) -> str:
+        return ""
+
+    def __str__(self) -> str:
+        return "bring over the last of it" if self.again else "bring over what was written to the volumes"
+
+
+@dataclass(frozen=True, slots=True)
 class Tell:
     """Sends *requests*, one after the other, to each agent that is held now."""
 
@@ -209,7 +229,7 @@ class StopLocal:
         return "stop the local container" if self.run == "container" else "close the pod's way to this laptop"
 
 
-Phase = Hold | Connect | Fill | Tell | HoldAll | StartLocal | Replace | Join | StopLocal
+Phase = Hold | Connect | Fill | Flush | Tell | HoldAll | StartLocal | Replace | Join | StopLocal
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,9 +252,11 @@ class Handover:
         return next((it.requests for it in self.there if isinstance(it, Join)), ())
 
 
-def plan_handover(mode: Mode, order: Order, take: Take, run: Run) -> Handover:
+def plan_handover(mode: Mode, order: Order, take: Take, run: Run, *, live: bool = False) -> Handover:
     """The phases of one workload.  *take* `direct` needs an original that is stopped to free its ports, which
-    `replace` does; the file is refused where it can't be (``config``)."""
+    `replace` does; the file is refused where it can't be (``config``).  *live*: volumes are synced.  Then
+    nothing that was written here may be on its way when the pods end: they are given back before their
+    agents are taken out, and their volumes are looked at once more when nothing here writes any longer."""
     assert take == "front" or mode != "intercept"
     stop_first = mode == "replace" and order == "stop-first"
     start: tuple[Phase, ...] = (StartLocal(),) if run == "container" else ()
@@ -245,13 +267,17 @@ def plan_handover(mode: Mode, order: Order, take: Take, run: Run) -> Handover:
     prepare: tuple[Phase, ...] = (Hold(), Connect(run), Fill())
     if stop_first:
         prepare = (*prepare, Tell(("pause", "stop")), Fill(again=True))
+    flush: tuple[Phase, ...] = (Flush(),) if live else ()
+    last: tuple[Phase, ...] = (Flush(again=True),) if live else ()
+    quiet: tuple[Phase, ...] = (*flush, *wait, stop, *last)  # nothing runs on either side
+    beside: tuple[Phase, ...] = (*flush, release, stop, *last)
     return Handover(
         there=(*prepare, *start, HoldAll(), join),
-        back=(*wait, stop, release) if stop_first else (release, stop),
+        back=(*quiet, release) if stop_first else beside,
         loss=(stop,),
         edit=(*wait, Replace(run), Fill(), *start, join),
         restart=(*wait, StartLocal(again=True), join) if run == "container" else (),
-        before_removal=(*wait, stop) if stop_first else (),
+        before_removal=quiet if stop_first else beside if live else (),
         after_removal=(stop,),
     )
 

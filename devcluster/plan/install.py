@@ -61,6 +61,7 @@ class Wish:
     for what it was when the agent was installed; without an agent, and where only the image says the pod's
     command, such a plan tells what will be done and can't be carried out.
 
+    ``live``: mounts in which the laptop may change files.
     ``digest`` and ``chunks``: the agent's binary, as it is published; ``doubt``: whether it is the right one.
     """
 
@@ -77,6 +78,7 @@ class Wish:
     delivery: Delivery = "memfd"
     pin: str | None = None
     doubt: str = ""
+    live: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,7 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
         port=wish.port,
         lease=wish.lease,
         admitted=observed.admitted,
+        live=wish.live,
     )
     moves = plan_moves(found, fronts) if wish.take == "front" else ()
     adopted = _fits(observed, wrapped, settings, pending=wish.pending)

@@ -85,13 +85,14 @@ class VolumePlan:
     rewrite: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     limit: int = DEFAULT_LIMIT
+    force: bool = False
     written: bool = False
     left_out: str = ""
 
     @property
     def in_memory(self) -> bool:
         """Whether its files are kept in memory here, too."""
-        return self.volume.kind == "memory" and self.path is None and self.mode != "off"
+        return self.volume.kind == "memory" and self.path is None and self.mode in ("copy", "empty")
 
     @property
     def fresh(self) -> bool:
@@ -205,7 +206,9 @@ def _plan(volume: PodVolume, rule: VolumeRule | None, where: str) -> VolumePlan:
         hint = "take the rule away, or write `mode: off`"
         raise ConfigurationError(f"{where}: {rule.key} can't be had: {absent}", hint=hint)
     limit = DEFAULT_LIMIT if rule.limit is None else rule.limit
-    return VolumePlan(volume, rule.mode, rule.path, rule.rewrite, rule.exclude, limit, written=True)
+    return VolumePlan(
+        volume, rule.mode, rule.path, rule.rewrite, rule.exclude, limit, rule.force, written=True
+    )
 
 
 def _kernels(volume: PodVolume) -> str:

@@ -24,8 +24,8 @@ from devcluster.plan.cluster import AgentPod
 from devcluster.plan.handover import Request
 from devcluster.rules.state import SILENT, LinkState, PodSight
 from devcluster.run.attach import sleep
-from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.sides import ClusterSide, LocalSide
+from devcluster.run.changes import Changes
 
 _LANES = 2
 _OPEN = 10.0  # seconds for one attempt
@@ -54,6 +54,7 @@ class PodLink:
         self.state: LinkState = "connecting"
         self.reason = ""
         self.agent_state: Json = {}
+        self.opened = 0  # how often the agent let us in
         self._since = time.time()
         self._heard = time.monotonic()
         self._bare = time.time()  # since when there is no lane, or one
@@ -177,6 +178,7 @@ class PodLink:
             )
         )
         self._failures, self._link = 0, link
+        self.opened += 1
         self._change("held", "held again, not serving yet" if self._joins is not None else "")
         try:
             async with asyncio.TaskGroup() as tasks:

@@ -19,11 +19,11 @@ import time
 from collections.abc import AsyncIterator
 from typing import assert_never
 
-from devcluster.edge.background import running, together
+from devcluster.edge.background import running, together, unless_cancelled
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.lines import RefusedError
 from devcluster.errors import DevclusterError, EngineError, FailedError
-from devcluster.plan.handover import Phase
+from devcluster.plan.handover import Flush, Phase
 from devcluster.rules.advice.controllers import render_pause
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import Listener
@@ -41,10 +41,10 @@ from devcluster.rules.state import (
 )
 from devcluster.rules.state import Phase as Progressed
 from devcluster.run.attach.agent_link import Tenure
-from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.executor import Executor
 from devcluster.run.attach.links import Links
 from devcluster.run.attach.sides import ClusterSide, DriftSight, LocalSide
+from devcluster.run.changes import Changes
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.log import to_log
 from devcluster.run.turn import Turn
@@ -55,6 +55,8 @@ _REPAIRED = 10.0  # seconds until what `up` wrote again is seen
 _OWN = 300.0  # seconds for what an attachment does by itself
 _AGAIN = 1.0  # seconds until agents are asked again that could not be asked before
 _TELL = 30.0  # seconds for an agent's answer: the application's start
+_OPEN = 10.0  # seconds for a connection of the live volumes
+_LIVE_AGAIN = 0.3  # seconds until it is opened again
 _TOKENS = 60.0  # seconds; the shortest token lives 600, and is renewed 120 before its end
 _TOKENS_AGAIN = 2.0  # seconds after a pod or the engine failed to answer
 _log = logging.getLogger("devcluster.host")
@@ -107,6 +109,11 @@ class Attachment:
         return self._executor.taken
 
     @property
+    def unsent(self) -> tuple[str, ...]:
+        """What of the live volumes could not be brought over when it was handed back, in words."""
+        return self._executor.unsent
+
+    @property
     def snapshot(self) -> Snapshot:
         """All that is known at this moment."""
         local = self.local.sight
@@ -140,6 +147,7 @@ class Attachment:
             tasks.create_task(self._supervise(), name=f"supervise {self.key}")
             tasks.create_task(self._keep_tokens(), name=f"tokens {self.key}")
             tasks.create_task(self._keep_primary(), name=f"primary {self.key}")
+            tasks.create_task(self._keep_live(), name=f"live volumes {self.key}")
             tasks.create_task(self._follow_drift(), name=f"drift {self.key}")
             tasks.create_task(self.local.run(), name=f"local {self.key}")
             async with contextlib.aclosing(self._cluster.watch_pods()) as states:
@@ -210,11 +218,15 @@ class Attachment:
         self._failure = failure
         self._let_go()
         self.links.disengage()
+        back = self.handover.back
+        if failure and isinstance(back[0], Flush):
+            back = back[1:]  # the traffic first
         try:
-            await self._perform(self.handover.back, turn, tolerant=True)
+            await self._perform(back, turn, tolerant=True)
             self.links.close()
             await self._relinquish(turn)
         finally:
+            await self.local.live.end()
             if failure:
                 self._set("failed")
         self._set("failed" if failure else "left")
@@ -234,9 +246,11 @@ class Attachment:
             async with asyncio.timeout(_LINGER):
                 await self.changes.until(lambda: not self.links)
         await self._perform(self.handover.after_removal, turn, tolerant=True)
+        await self.local.live.end()
 
     async def give_up(self, turn: Turn) -> None:
-        """Somebody else has it: we tell their agents nothing."""
+        """Somebody else has it: we tell their agents nothing, and change none of their files."""
+        await self.local.live.end()
         await self._perform(self.handover.loss, turn, tolerant=True)
 
     async def until_engine(self, turn: Turn) -> None:
@@ -399,6 +413,36 @@ class Attachment:
                 _log.info("%s: outbound connections go by %s", self.key, self.links.primary)
             told, neighbours = self.links.primary, self.links.neighbours
             self.local.lead(told, neighbours)
+
+    async def _keep_live(self) -> None:
+        """Live volumes go by the primary, on a connection of their own: a word of the hold must not wait
+        behind their bytes, and they are needed until the last of them is over, when nothing is held any
+        more."""
+        live = self.local.live
+        while True:
+            await self.changes.until(lambda: self._live_source() is not None)
+            source = self._live_source()
+            assert source is not None
+            opened = self._cluster.open_agent(source[0], lambda _: None, timeout=_OPEN)
+            with contextlib.suppress(DevclusterError, OSError, TimeoutError, RefusedError):
+                async with opened as agent, running(agent.ended(), name=f"end of {source[0]}") as over:
+                    live.lead(agent)
+                    over.add_done_callback(lambda _: self.changes.notify())
+                    await self.changes.until(
+                        lambda source=source, over=over: over.done() or self._is_astray(source)  # type: ignore[misc]
+                    )
+            unless_cancelled()
+            live.lead(None)
+            await asyncio.sleep(_LIVE_AGAIN)
+
+    def _live_source(self) -> tuple[str, int] | None:
+        """Of two laptops never both change a volume."""
+        return None if self.taken or not self.local.live else self.links.source
+
+    def _is_astray(self, source: tuple[str, int]) -> bool:
+        """Whether live volumes must no longer go by *source*.  One that is held no more serves to the end."""
+        now = self.links.source
+        return bool(self.taken) or not self.local.live or (now is not None and now != source)
 
     async def _keep_tokens(self) -> None:
         """The kubelet writes a new token into the pod some time before the old one ends, and a token ends

@@ -15,6 +15,7 @@ from devcluster.errors import FailedError, HeldError
 from devcluster.plan.handover import (
     Connect,
     Fill,
+    Flush,
     Hold,
     HoldAll,
     Join,
@@ -26,9 +27,9 @@ from devcluster.plan.handover import (
     Tell,
 )
 from devcluster.rules.container.facts import PodFacts
-from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.links import Links
 from devcluster.run.attach.sides import LocalSide
+from devcluster.run.changes import Changes
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.report import Progress
 from devcluster.run.turn import Turn
@@ -39,11 +40,12 @@ _LANES = 5.0  # seconds until the gateway has measured its lanes
 
 class Executor:
     """One attachment's.  ``wanted``: what the file asks for, as last set by who edits; ``taken``: who has it
-    now."""
+    now; ``unsent``: what the last flush could not bring over."""
 
     def __init__(self, wanted: Wanted, links: Links, local: LocalSide, changes: Changes) -> None:
         self.wanted = wanted
         self.taken = ""
+        self.unsent: tuple[str, ...] = ()
         self._links = links
         self._local = local
         self._changes = changes
@@ -72,6 +74,8 @@ class Executor:
                 await self._local.open(await self._known(turn), turn)
             case Fill():
                 await self._local.fill(await self.agent(turn), turn)
+            case Flush(again):
+                self.unsent = await self._local.live.flush(turn, last=again)
             case Tell(requests):
                 await self._tell(requests, turn, tolerant)
             case HoldAll():

@@ -15,8 +15,8 @@ from devcluster.plan.cluster import AgentPod
 from devcluster.plan.handover import Request
 from devcluster.rules.container.facts import Listener, parse_listeners
 from devcluster.run.attach.agent_link import PodLink, Tenure
-from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.sides import ClusterSide, LocalSide
+from devcluster.run.changes import Changes
 
 
 class Links:
@@ -62,6 +62,12 @@ class Links:
         if held and self._primary not in held:
             self._primary = held[0]
         return self._primary
+
+    @property
+    def source(self) -> tuple[str, int] | None:
+        """The primary pod, and which connection to it this is; None while none is held."""
+        of_primary = (link for link in self.held if link.pod.name == self.primary)
+        return next(((link.pod.name, link.opened) for link in of_primary), None)
 
     @property
     def neighbours(self) -> tuple[Listener, ...]:

@@ -22,6 +22,7 @@ from devcluster.rules.container.environment import LocalEnvironment, RewriteMade
 from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.turn import Turn
+from devcluster.run.volume.live_volumes import LiveVolumes
 
 Json = dict[str, Any]
 AgentSource = Callable[[Turn], Awaitable[AgentLink]]
@@ -105,6 +106,10 @@ class LocalSide(Protocol):
     @property
     def door(self) -> Door | None:
         """Where lanes end; None while nothing takes them."""
+
+    @property
+    def live(self) -> LiveVolumes:
+        """The volumes that are kept equal to the pod's."""
 
     async def run(self) -> None:
         """Keep and watch it, until cancelled."""

@@ -31,6 +31,7 @@ from devcluster.rules.container.image_environment import ImageEnvironment
 from devcluster.rules.container.local_container import published_ports
 from devcluster.rules.container.ports import resolve_port_map
 from devcluster.rules.kinds.table import kind_of
+from devcluster.rules.volume.live import live_mounts
 from devcluster.rules.volume.volumes import VolumePlan, covered_paths, pod_volumes, resolve_volumes
 from devcluster.run.cluster.agent_binary import read_machine
 from devcluster.run.cluster.cautions import read_cautions
@@ -95,7 +96,12 @@ class Wanted:
     def handover(self) -> Handover:
         """How it is taken and given back."""
         wish = self.workload
-        return plan_handover(wish.mode, self.order, wish.take, wish.run)
+        return plan_handover(wish.mode, self.order, wish.take, wish.run, live=self.is_live)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether what is written to a volume is sent to the pod."""
+        return any(plan.mode == "sync" for plan in self.volumes)
 
     @property
     def replicas(self) -> int:
@@ -125,7 +131,13 @@ async def read_wanted(
     facts = pod_image(images, workload, original)
     machine, binary = await read_machine(cluster, base["spec"], pods.items, facts)
     unread = workload.run == "host" and facts is None
-    wish = replace(_wish(project, workload, machine, binary), image=facts, pending=images.pending or unread)
+    volumes = _volumes(workload, target, base["spec"], current)
+    wish = replace(
+        _wish(project, workload, machine, binary),
+        image=facts,
+        pending=images.pending or unread,
+        live=live_mounts(volumes),
+    )
     install = plan_install(observed, wish)
     if unread and images.needed and not images.pending and not install.adopted:
         raise _unread(workload, original, images.trouble)
@@ -143,7 +155,7 @@ async def read_wanted(
         order=workload.order or kind_of(target.ref).order(target.object),
         publishes=published_ports(container, workload, port_map) if workload.run == "container" else (),
         port_map=port_map,
-        volumes=_volumes(workload, target, install.base["spec"], current),
+        volumes=volumes,
         health=healthcheck_source(container, workload, port_map),
         services=services,
         image_environment=await read_image_environment(

@@ -34,7 +34,7 @@ from devcluster.run.report import Report
 from devcluster.run.request import Request
 from devcluster.run.site import gateway_binary
 from devcluster.run.turn import Turn
-from devcluster.run.volume.removing import remove_copies
+from devcluster.run.volume.removing import Kept, find_unsent, remove_copies
 from devcluster.run.volume.roots import remove_roots
 
 Json = dict[str, Any]
@@ -95,8 +95,10 @@ async def down(
                 result["workloads"].append(row)
     async with open_docker() as docker:
         for place in places:
-            result["notes"] += await _clean_docker(docker, place, keys[place.id], volumes)
-            result["notes"] += await remove_roots(place, keys[place.id], changed=volumes)
+            kept = await _clean_docker(docker, place, keys[place.id], volumes)
+            kept += await remove_roots(place, keys[place.id], changed=volumes)
+            errors += find_unsent(kept)
+            result["notes"] += [it.text for it in kept if not it.unsent]
             result["notes"] += Exports(place).remove(keys[place.id])
     if errors:
         raise joined(errors)
@@ -140,8 +142,8 @@ async def _remove(request: Request, cluster: Cluster, trace: Trace, turn: Turn) 
     return {"name": key, "outcome": "put back", "detail": [str(trace.ref), *kept]}
 
 
-async def _clean_docker(docker: Docker, place: Place, only: tuple[str, ...], volumes: bool) -> list[str]:
-    """Containers, network, and the copies that nobody changed here; answers what is kept, in words.  Of a
+async def _clean_docker(docker: Docker, place: Place, only: tuple[str, ...], volumes: bool) -> list[Kept]:
+    """Containers, network, and the copies that nobody changed here; answers what is kept.  Of a
     project that never used Docker something may be there all the same, of another state folder."""
     engine = await docker.open() if place.uses_docker else await docker.find()
     if engine is None:

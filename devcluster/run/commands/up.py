@@ -16,7 +16,7 @@ from devcluster.config.codec import encode_project
 from devcluster.edge.background import running
 from devcluster.edge.docker.engine import open_docker
 from devcluster.edge.kube.cluster import open_cluster
-from devcluster.errors import DevclusterError, FailedError, HeldError, LeftoverError, joined
+from devcluster.errors import DevclusterError, FailedError, HeldError, LeftoverError, RemainsError, joined
 from devcluster.run.host.lock import LockedError
 from devcluster.run.host.logs import follow_session
 from devcluster.run.host.process import TAKEN, host, take
@@ -142,6 +142,8 @@ async def _leave(session: Session, timeout: float, report: Report) -> LeftoverEr
         return None
     try:
         await session.leave((), Turn.of(timeout, logged(report)))
+    except RemainsError as error:
+        return error
     except DevclusterError as error:
         hint = f"`devcluster down -n {session.site.place.namespace}` finishes it"
         return LeftoverError(f"handing back failed: {error}", hint=hint)

@@ -23,6 +23,7 @@ from devcluster.errors import (
     LeftoverError,
     RemainsError,
     first_of,
+    joined,
 )
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import Holder
@@ -40,6 +41,20 @@ from devcluster.run.volume.removing import remove_copies
 Json = dict[str, Any]
 _OWN = 300.0  # seconds for handing back what broke
 _log = logging.getLogger("devcluster.host")
+
+
+def _unsent(title: str, lines: tuple[str, ...], other: RemainsError | None) -> RemainsError:
+    """What live volumes could not bring over, and *other*."""
+    error = RemainsError(
+        f"{title} is handed back, but not all that was written here is in the pod: {'; '.join(lines)}",
+        hint="the copy on this laptop stays, and `devcluster up` goes on with it; "
+        "`devcluster sync WORKLOAD --keep laptop|pod PATH…` decides then",
+    )
+    if other is None:
+        return error
+    both = joined([error, other])
+    assert isinstance(both, RemainsError)
+    return both
 
 
 class Holdings:
@@ -95,6 +110,8 @@ class Holdings:
         await self.end(attachment)
         if remove_agent:
             await self._remove_containers(key)
+        if attachment.unsent:
+            remains = _unsent(title, attachment.unsent, remains)
         if remains is not None:
             if not tolerant:
                 raise remains
@@ -204,7 +221,7 @@ class Holdings:
     async def _remove_copies(self, key: str, turn: Turn) -> None:
         if (engine := await self._engine()) is not None:
             for note in await remove_copies(engine, self._site.place, (key,)):
-                turn.say(key, note)
+                turn.say(key, note.text)
 
     async def _engine(self) -> Engine | None:
         """Where anything of the project may be; None where it never had any."""

@@ -9,9 +9,9 @@ from devcluster.edge.agent.ssh import Keys
 from devcluster.rules.cluster.marks import Holder
 from devcluster.run.attach.agent_link import Tenure
 from devcluster.run.attach.attachment import Attachment
-from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.cluster_side import KubernetesSide
 from devcluster.run.attach.sides import GatewayKeys, LocalSide
+from devcluster.run.changes import Changes
 from devcluster.run.cluster.holders import still_held
 from devcluster.run.cluster.install import Installed, install
 from devcluster.run.cluster.record import acquire, find_mark

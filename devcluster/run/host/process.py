@@ -67,6 +67,10 @@ async def host(session: Session) -> AsyncIterator[None]:
                 return await session.down(tuple(request["only"]), turn)
             case "restart":
                 return await session.restart(request["workload"], turn)
+            case "sync":
+                return await session.sync(
+                    tuple(request["only"]), turn, side=request["side"], paths=tuple(request["paths"])
+                )
             case "environment":
                 return await session.environment(request["workload"], turn)
             case "leash":

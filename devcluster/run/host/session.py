@@ -23,14 +23,17 @@ from devcluster.errors import (
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.container.tunnel_rewriting import OpenTunnel
 from devcluster.rules.outcome import Comparison, Decision, decide
+from devcluster.rules.volume.live import stays_here
+from devcluster.rules.volume.volumes import labelled
 from devcluster.run.attach.attachment import Attachment
-from devcluster.run.attach.changes import Changes
+from devcluster.run.changes import Changes
 from devcluster.run.cluster.holders import own_holder
 from devcluster.run.cluster.install import BusyError, Installed
 from devcluster.run.cluster.wanted import Wanted, read_wanted
 from devcluster.run.exports import Exports
 from devcluster.run.host.attempt import Attempt
 from devcluster.run.host.holdings import Holdings
+from devcluster.run.host.live import sync_one
 from devcluster.run.host.opening import Opening
 from devcluster.run.host.preconditions import check_before
 from devcluster.run.host.results import half_way, rows_of
@@ -126,6 +129,8 @@ class Session:
             if item.workload.key not in self.attachments:
                 for caution in item.cautions:
                     turn.say(item.workload.key, f"warning: {caution}")
+                if text := stays_here(labelled(item.volumes)):
+                    turn.say(item.workload.key, text)
 
     async def _let_go(
         self, project: Project, only: tuple[str, ...], turn: Turn
@@ -170,6 +175,16 @@ class Session:
             async with self._holdings.or_put_back(attachment.wanted, turn, created=False):
                 await attachment.restart(turn)
             return {"workloads": [{"name": key, "outcome": "restarted", "detail": []}], "notes": []}
+
+    async def sync(
+        self, only: tuple[str, ...], turn: Turn, *, side: str = "", paths: tuple[str, ...] = ()
+    ) -> Json:
+        """Bring over what is under way in the live volumes; before, *side*'s version of *paths* counts.
+        Beside whatever else is done: it changes no attachment.  RemainsError names what can't be brought
+        over."""
+        attachments = [self.attached(key) for key in only] or list(self.attachments.values())
+        done = await self._settle(*(sync_one(it, turn, side, paths) for it in attachments))
+        return {"workloads": rows_of(done), "notes": []}
 
     async def environment(self, key: str, turn: Turn) -> Json:
         """``{"variables": [[name, value], …]}`` of what is attached; for the private socket alone."""

@@ -25,14 +25,15 @@ from devcluster.rules.container.environment import (
 )
 from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.rules.container.local_container import local_container
-from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.sides import AgentSource, GatewayKeys, LocalSight
+from devcluster.run.changes import Changes
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.local.container_network import ContainerNetwork, network_parts
 from devcluster.run.local.health import Health
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
 from devcluster.run.volume.filling import Filling
+from devcluster.run.volume.live_volumes import LiveVolumes
 
 
 class ContainerSide:
@@ -44,7 +45,8 @@ class ContainerSide:
         self._changes = changes
         self._network = ContainerNetwork(site, wanted.workload.key, entry, changes)
         self._outage = self._network.outage
-        self._filling = Filling(site, wanted)
+        self.live = LiveVolumes(site, wanted.workload.key, changes)
+        self._filling = Filling(site, wanted, self.live)
         self._filled = asyncio.Lock()
         self._facts: PodFacts | None = None  # which the container was made by
         self._digest = ""
@@ -91,6 +93,7 @@ class ContainerSide:
             tasks.create_task(self._network.run(), name=f"network {self._key}")
             tasks.create_task(self._watch_container(), name=f"watch {self._key}")
             tasks.create_task(self._watch_health(), name=f"health {self._key}")
+            tasks.create_task(self.live.run(), name=f"live volumes {self._key}")
 
     async def check(self, wanted: Wanted, agent: AgentLink) -> None:
         """The next fill takes what was seen, unless *wanted* asks for other volumes than those that are
@@ -98,7 +101,7 @@ class ContainerSide:
         if wanted is self._wanted:
             await self._filling.check(agent)
         elif self._filling.differs(wanted):
-            await Filling(self._site, wanted).check(agent)
+            await Filling(self._site, wanted, self.live).check(agent)
 
     def differs(self, wanted: Wanted, facts: PodFacts) -> bool:
         spec = _spec(wanted, facts, _environment(wanted, facts), self._filling)
@@ -148,7 +151,7 @@ class ContainerSide:
             await self._site.engine.stop(container)
             await self._site.engine.remove(container)
         await self._filling.drop_memory()  # as with a pod, an edit begins anew
-        self._filling = Filling(self._site, wanted)
+        self._filling = Filling(self._site, wanted, self.live)
         if network_parts(wanted) != network_parts(former):
             await self._network.open(wanted, facts)
 

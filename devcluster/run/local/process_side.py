@@ -20,8 +20,8 @@ from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.rules.container.laptop import Surroundings, laptop_environment, service_sights
 from devcluster.rules.container.ports import PortKey
 from devcluster.rules.container.tunnel_rewriting import LOOPBACK, OpenTunnel
-from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.sides import AgentSource, GatewayKeys, LocalSight
+from devcluster.run.changes import Changes
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.local.gateway_settings import cluster_domains
 from devcluster.run.local.gateway_talk import GatewayTalk
@@ -30,6 +30,7 @@ from devcluster.run.place import Place
 from devcluster.run.site import Site, host_program
 from devcluster.run.turn import Turn
 from devcluster.run.volume.filling import Filling
+from devcluster.run.volume.live_volumes import LiveVolumes
 from devcluster.run.volume.roots import mounts_below, root_of
 
 _AGAIN = 1.0  # seconds before a program that ended is started anew
@@ -50,7 +51,8 @@ class ProcessSide:
         self._talk = GatewayTalk(wanted.workload.key, changes)
         self._program: Program | None = None
         self._making = asyncio.Lock()
-        self._filling = Filling(site, wanted)
+        self.live = LiveVolumes(site, wanted.workload.key, changes)
+        self._filling = Filling(site, wanted, self.live)
         self._filled = asyncio.Lock()
         self._facts: PodFacts | None = None
         self._environment: LocalEnvironment | None = None  # as it was after the last fill
@@ -82,6 +84,7 @@ class ProcessSide:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._talk.run(), name=f"gateway {self._key}")
                 tasks.create_task(self._keep_program(), name=f"program {self._key}")
+                tasks.create_task(self.live.run(), name=f"live volumes {self._key}")
         finally:
             await self._close()
 
@@ -89,7 +92,7 @@ class ProcessSide:
         if wanted is self._wanted:
             await self._filling.check(agent)
         elif self._filling.differs(wanted):
-            await Filling(self._site, wanted).check(agent)
+            await Filling(self._site, wanted, self.live).check(agent)
 
     def differs(self, wanted: Wanted, facts: PodFacts) -> bool:
         return (
@@ -123,7 +126,7 @@ class ProcessSide:
 
     async def replace(self, wanted: Wanted, facts: PodFacts, turn: Turn) -> None:
         former, self._wanted = self._wanted, wanted
-        self._filling = Filling(self._site, wanted)
+        self._filling = Filling(self._site, wanted, self.live)
         self._facts, self._environment = facts, self._made_environment(wanted, facts)
         if served_ports(wanted) != served_ports(former):
             await self._open()

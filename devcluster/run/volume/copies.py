@@ -61,6 +61,11 @@ class Copy:
         file = self.file if isinstance(self.target, VolumeDestination) else ""
         return VolumeBind(self.target.name, volume.mount_path, volume.read_only, file)
 
+    @property
+    def is_live(self) -> bool:
+        """Whether it is kept the same as the pod's, both ways."""
+        return self.plan.mode == "sync"
+
     def source(self, link: AgentLink) -> TreeSource:
         return SingleSource(link, self.file) if self.file else link
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 
 from devcluster.config.read.globs import escape_glob
+from devcluster.edge.agent.one_file import FileDestination
 from devcluster.edge.agent.ssh import AgentLink, UnreadableError
 from devcluster.edge.background import together
 from devcluster.edge.docker.memory import MemoryDestination
@@ -19,13 +20,17 @@ from devcluster.errors import ConfigurationError
 from devcluster.rules.cluster.figures import mount_figures
 from devcluster.rules.container.container import VolumeBind
 from devcluster.rules.container.environment import RewriteMade, rewritable_services
-from devcluster.rules.volume.tree import parse_left_out
+from devcluster.rules.volume.live import check_live, describe
+from devcluster.rules.volume.tree import parse_left_out, parse_tree
 from devcluster.rules.volume.volumes import VolumePlan, labelled
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.report import Progress, Report, silent
-from devcluster.run.site import Site
+from devcluster.run.site import Site, live_program
 from devcluster.run.turn import Turn
 from devcluster.run.volume.copies import Copy, list_copies, read_plans, resolve
+from devcluster.run.volume.live_note import retire_note
+from devcluster.run.volume.live_volume import LiveSpec
+from devcluster.run.volume.live_volumes import LiveVolumes, Wish
 from devcluster.run.volume.one_fill import FillResult, Rewriting
 from devcluster.run.volume.roots import note_mounts
 from devcluster.run.volume.volumes import (
@@ -45,7 +50,7 @@ _SAY_EVERY = 0.5  # seconds; a volume of a hundred thousand files has as many st
 class Filling:
     """Made anew for each version of the file."""
 
-    def __init__(self, site: Site, wanted: Wanted) -> None:
+    def __init__(self, site: Site, wanted: Wanted, live: LiveVolumes) -> None:
         self._site = site
         self._wanted = wanted
         self._plans = wanted.volumes  # a prediction until a pod has told
@@ -53,6 +58,7 @@ class Filling:
         self._copies: tuple[Copy, ...] = ()  # as the last look found them
         self._bare: tuple[Copy, ...] = ()  # in memory, with nothing in it
         self._left_out: dict[str, str] = {}  # whole volumes by label, and why
+        self._live = live
         self._results: dict[str, FillResult] = {}
         self._scanned: dict[str, Lines] = {}  # by label
         self._said: dict[str, tuple[float, tuple[int, ...]]] = {}
@@ -95,9 +101,24 @@ class Filling:
         if self._hosted:
             below = ((it.root, it.file) for it in self._copies if it.plan.path is None)
             note_mounts(self._site.place, self._wanted.workload.key, below)
-        await together(*(self._fill(copy, link, turn.report) for copy in self._copies), name="fill")
+        await self._live.follow({copy.label: self._wish(copy) for copy in self._copies if copy.is_live}, turn)
+        await together(*(self._fill_one(copy, link, turn) for copy in self._copies), name="fill")
         self._scanned.clear()
         self.source = link.address.pod
+
+    async def _fill_one(self, copy: Copy, link: AgentLink, turn: Turn) -> None:
+        if copy.is_live:
+            await self._live.fill(copy.label, turn)
+        else:
+            await self._fill(copy, link, turn.report)
+
+    def _wish(self, copy: Copy) -> Wish:
+        assert not isinstance(copy.target, FileDestination)
+        volume = copy.plan.volume
+        of_pod = f"{self._wanted.title}/{volume.name}/{volume.sub_path}"
+        rewrite = self._rewriting(copy.plan)
+        spec = LiveSpec(copy.label, copy.plan, copy.exclude, rewrite, self._hosted, of_pod)
+        return spec, copy.target
 
     @property
     def has_tokens(self) -> bool:
@@ -137,21 +158,21 @@ class Filling:
     def _row(self, plan: VolumePlan, label: str) -> Json:
         result, whole = self._results.get(label), self._left_out.get(label, plan.left_out)
         named = ((".", whole),) if whole else _left_out(result)
-        return {
-            "name": label,
-            "path": plan.volume.mount_path,
-            "mode": "off" if whole else "memory" if plan.in_memory and not self._hosted else plan.mode,
+        mode = "off" if whole else "memory" if plan.in_memory and not self._hosted else plan.mode
+        head = {"name": label, "path": plan.volume.mount_path, "mode": mode}
+        row = describe(plan.volume.mount_path, {}) | {
             "files": result.files if result else 0,
             "bytes": result.bytes if result else 0,
             "left_out": [{"path": name, "reason": why} for name, why in named],
         }
+        return head | row | self._live.row(label)
 
     def rewrites(self) -> tuple[RewriteMade, ...]:
         """The files in which a host was qualified, or left."""
+        of_copies = ((label, made) for label, result in self._results.items() for made in result.rewrites)
         return tuple(
             RewriteMade(f"{label}:{made.path}", made.service, made.to, made.kept)
-            for label, result in sorted(self._results.items())
-            for made in result.rewrites
+            for label, made in sorted((*of_copies, *self._live.rewrites()), key=lambda it: it[0])
         )
 
     @property
@@ -168,6 +189,8 @@ class Filling:
             lines = await copy.source(link).scan(copy.root, ("**",) if empty else copy.exclude)
             if not empty:
                 check_volume(self._spec(copy), lines)
+            if copy.is_live:
+                self._check_live(copy, lines)
         except UnreadableError as error:
             self._leave_out(copy, error.reason)
             return None
@@ -181,6 +204,11 @@ class Filling:
             return None
         self._scanned[copy.label] = lines
         return lines
+
+    def _check_live(self, copy: Copy, lines: Lines) -> None:
+        check_live(copy.plan, copy.label, parse_tree(lines), single=bool(copy.file))
+        if self._hosted:
+            live_program()
 
     def _leave_out(self, copy: Copy, why: str) -> None:
         if copy.plan.written:
@@ -213,6 +241,7 @@ class Filling:
         if copy.plan.mode == "empty":
             await empty_volume(copy.source(link), copy.root, copy.target)
             return
+        retire_note(manifest_path(self._site.place, copy.target), await copy.target.identity())
         result = await fill_volume(
             copy.source(link),
             copy.target,

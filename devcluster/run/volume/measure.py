@@ -67,7 +67,7 @@ async def measure(cluster: Cluster, wanted: Wanted) -> tuple[Measured, ...]:
 async def _look(link: AgentLink, plan: VolumePlan, label: str, plans: tuple[VolumePlan, ...]) -> Measured:
     path, file = plan.volume.mount_path, file_of(plan)
     known = Measured(label, path, plan.fate)
-    if plan.mode != "copy":
+    if plan.mode not in ("copy", "sync"):
         return known
     spec = CopySpec(path, Path(), label, (*plan.exclude, *nested(plan, plans)), plan.limit)
     try:

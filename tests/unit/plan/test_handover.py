@@ -122,6 +122,20 @@ def test_the_phases(
     assert _names(plan.loss) == _names(plan.after_removal) == "stop-local"
 
 
+@pytest.mark.parametrize("order", ["start-first", "stop-first"])
+def test_live_volumes_are_brought_over_before_their_agents_are_gone(order: Order) -> None:
+    """Once while all serves, once when nothing here writes; and never after the original runs again where two
+    must not run at once."""
+    plan = plan_handover("replace", order, "front", "container", live=True)
+    quiet = "flush, pause, stop-local, flush again"
+    beside = "flush, release, stop-local, flush again"
+    stop_first = order == "stop-first"
+    assert _names(plan.back) == (f"{quiet}, release" if stop_first else beside)
+    assert _names(plan.before_removal) == (quiet if stop_first else beside)
+    assert _names(plan.loss) == "stop-local"
+    assert "flush" not in _names((*plan.there, *plan.edit, *plan.restart))
+
+
 def test_order_is_for_what_stops_the_original() -> None:
     for mode, run in product(("intercept", "ingest"), ("container", "host")):
         first, second = (plan_handover(mode, it, "front", run) for it in ("start-first", "stop-first"))  # type: ignore[arg-type]

@@ -24,10 +24,12 @@ from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.run.attach.agent_link import Tenure
 from devcluster.run.attach.attachment import Attachment
-from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.sides import AgentSource, DriftSight, LocalSight
+from devcluster.run.changes import Changes
 from devcluster.run.cluster.wanted import Wanted
+from devcluster.run.site import Site
 from devcluster.run.turn import Turn
+from devcluster.run.volume.live_volumes import LiveVolumes
 
 Json = dict[str, Any]
 FACTS = PodFacts((), ("/app",), "/", 0, 0, (), "web", "10.0.0.9", "", "")
@@ -152,6 +154,7 @@ class ScriptedLocal:
     def __init__(self, did: list[str], changes: Changes) -> None:
         self.sight = LocalSight("devcluster-shop-web")
         self.door: Door | None = None
+        self.live = LiveVolumes(cast(Site, None), "web", changes)  # none of them
         self.fails = ""
         self.engine = asyncio.Event()
         self.engine.set()

@@ -24,6 +24,7 @@ from devcluster.run.report import Progress
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
 from devcluster.run.volume.filling import Filling
+from devcluster.run.volume.live_volumes import LiveVolumes
 
 Json = dict[str, Any]
 FACTS = PodFacts((), (), "/", 0, 0, (), "web", "10.0.0.9", "", "")
@@ -64,6 +65,16 @@ class Pod:
         return SimpleNamespace(items=({"metadata": {"name": "web-1"}, "spec": spec},))
 
 
+class Live:
+    """No live volumes."""
+
+    async def follow(self, wishes: Json, turn: Turn) -> None:
+        assert wishes == {}
+
+    def row(self, label: str) -> Json:
+        return {}
+
+
 def filling(pod: Pod, folder: Path, *rules: VolumeRule) -> Filling:
     workload = Workload("web", Target("web"), run="host", volumes=rules)
     seen = SimpleNamespace(observed=SimpleNamespace(admitted=None))
@@ -77,7 +88,8 @@ def filling(pod: Pod, folder: Path, *rules: VolumeRule) -> Filling:
         install=seen,
     )
     place = Place("test", "shop", "shop", "shop-1", folder)
-    return Filling(cast(Site, SimpleNamespace(place=place, cluster=pod)), cast(Wanted, wanted))
+    site = cast(Site, SimpleNamespace(place=place, cluster=pod))
+    return Filling(site, cast(Wanted, wanted), cast(LiveVolumes, Live()))
 
 
 def lines(*entries: Entry) -> list[Json]:

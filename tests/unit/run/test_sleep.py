@@ -12,7 +12,7 @@ from devcluster.edge.agent.ssh import AgentLink
 from devcluster.plan.cluster import AgentPod
 from devcluster.run.attach import sleep
 from devcluster.run.attach.agent_link import PodLink, Tenure
-from devcluster.run.attach.changes import Changes
+from devcluster.run.changes import Changes
 from tests.unit.run.scripted import ScriptedCluster, ScriptedLocal
 
 
