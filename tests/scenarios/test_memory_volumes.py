@@ -64,7 +64,7 @@ async def test_what_an_init_container_put_into_memory(world: World, python: str)
     assert named in attached.stderr
     assert (await world.devcluster("exec", "web", "--", "cat", "/secrets/db")).stdout == "pw\n"
     seen = world.in_local("web", "sh", "-c", _FACTS).stdout.split()
-    assert seen == ["tmpfs", "2048", "600", "1001:1001", "pw"]
+    assert seen == ["tmpfs", "2048", "600", "1001:0", "pw"]
     told = (await world.devcluster("status")).stdout
     assert "secrets(memory, 3 B)" in told
     assert "web: volume data: left out: null (device), run.sock (socket), shut (unreadable)" in told
