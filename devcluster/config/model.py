@@ -65,11 +65,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """One published port.  ``host`` None: any free one; with ``last``: the first free one from ``host`` up to
-    it.  ``written``: it is in the file, so a taken port is an error."""
+    """One published port.  ``local`` None: any free one; with ``last``: the first free one from ``local`` to
+    ``last``.  ``written``: it is in the file, so a taken port is an error."""
 
     container: int
-    host: int | None
+    local: int | None
     address: str = "127.0.0.1"
     protocol: Literal["tcp", "udp"] = "tcp"
     written: bool = True

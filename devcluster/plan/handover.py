@@ -3,7 +3,7 @@
 How a workload is taken depends on its mode, its order, its take and on what runs on the laptop.  The naive
 way asks for these wherever something is done; then nobody can say what `stop-first` means without reading
 five files, and a new mode is a change in each.  So this function alone asks.  What it returns is printed by
-`plan` and performed by one executor (``run.host.executor``).
+`plan` and performed by one executor (``run.attach.executor``).
 
 Rules:
 - everything is read and prepared while the original serves;
@@ -20,8 +20,8 @@ from typing import Literal
 
 from devcluster.config.model import Mode, Order, Run, Take
 
-Request = Literal["pause", "stop", "take", "intercept", "ingest", "release"]
-_REQUESTS: dict[Request, str] = {
+AgentRequest = Literal["pause", "stop", "take", "intercept", "ingest", "release"]
+_REQUESTS: dict[AgentRequest, str] = {
     "pause": "let its connections wait in the pods",
     "stop": "stop the original",
     "take": "lead its connections to the laptop",
@@ -111,9 +111,11 @@ class Flush:
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """Sends *requests*, one after the other, to each agent that is held now."""
+    """Sends *requests*, one after the other, to each agent that is held now.  *serving*: only where the
+    laptop serves, not the original."""
 
-    requests: tuple[Request, ...]
+    requests: tuple[AgentRequest, ...]
+    serving: bool = False
 
     @property
     def name(self) -> str:
@@ -194,7 +196,7 @@ class Replace:
 class Join:
     """From now on each agent, of pods that come later too, is told *requests* once its lane stands."""
 
-    requests: tuple[Request, ...]
+    requests: tuple[AgentRequest, ...]
     name: Literal["join"] = "join"
 
     @property
@@ -236,7 +238,9 @@ Phase = Hold | Connect | Fill | Flush | Tell | HoldAll | StartLocal | Replace | 
 class Handover:
     """``there``: from held agents to a laptop that serves; ``back``: to an original that serves, agents stay;
     ``loss``: somebody else has taken it; ``edit``: the file has changed; ``restart``: of the local container;
-    ``before_removal``: ahead of the roll-out that takes the agents out, and ``after_removal`` behind it."""
+    ``before_removal``: ahead of the roll-out that takes the agents out, and ``after_removal`` behind it;
+    ``outage``: the Docker engine is away, ``absence``: for longer than a lease, ``recovery``: it is back and
+    the local container is healthy."""
 
     there: tuple[Phase, ...]
     back: tuple[Phase, ...]
@@ -245,11 +249,9 @@ class Handover:
     restart: tuple[Phase, ...]
     before_removal: tuple[Phase, ...]
     after_removal: tuple[Phase, ...]
-
-    @property
-    def joins(self) -> tuple[Request, ...]:
-        """What to tell an agent that comes later."""
-        return next((it.requests for it in self.there if isinstance(it, Join)), ())
+    outage: tuple[Tell, ...]
+    absence: tuple[Tell, ...]
+    recovery: tuple[Join, ...]
 
 
 def plan_handover(mode: Mode, order: Order, take: Take, run: Run, *, live: bool = False) -> Handover:
@@ -279,10 +281,13 @@ def plan_handover(mode: Mode, order: Order, take: Take, run: Run, *, live: bool 
         restart=(*wait, StartLocal(again=True), join) if run == "container" else (),
         before_removal=quiet if stop_first else beside if live else (),
         after_removal=(stop,),
+        outage=(Tell(("pause",), serving=True),) if wait else (),
+        absence=(Tell(("release",), serving=True),),
+        recovery=(join,),
     )
 
 
-def _joining(mode: Mode, stop_first: bool) -> tuple[Request, ...]:
+def _joining(mode: Mode, stop_first: bool) -> tuple[AgentRequest, ...]:
     if mode != "replace":
         return (mode,)
     return ("pause", "stop", "take") if stop_first else ("take", "stop")

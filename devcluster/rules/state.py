@@ -21,7 +21,7 @@ from typing import Literal
 
 from devcluster.rules.cluster.drift import Drift
 
-Phase = Literal["starting", "attached", "held", "failed", "left"]
+Stage = Literal["starting", "attached", "held", "failed", "left"]
 State = Literal["starting", "attached", "partial", "reconnecting", "absent", "held", "failed", "left"]
 LinkState = Literal["connecting", "held", "attached", "reconnecting", "lost", "gone"]
 
@@ -55,14 +55,14 @@ class PodTruth:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that is known of one attachment.  ``phase``: how far it has come by its own doing; ``failure``: why
+    """All that is known of one attachment.  ``stage``: how far it has come by its own doing; ``failure``: why
     it ended by itself; ``taken``: who has it now, and since when; ``outage``: why nothing of the local side
     runs; ``ended``: why the local container can't serve any more; ``silent``: where nobody listens; ``pods``:
     those that stay; ``lost``: who has taken one of them; ``now``: seconds of the epoch."""
 
     key: str
     title: str
-    phase: Phase
+    stage: Stage
     pods: tuple[PodSight, ...] = ()
     pods_wanted: int = 1
     failure: str = ""
@@ -109,8 +109,8 @@ def judge(seen: Snapshot, before: Truth) -> Truth:
 
 
 def _state(seen: Snapshot, pods: list[PodTruth]) -> State:
-    if seen.phase != "attached":
-        return seen.phase
+    if seen.stage != "attached":
+        return seen.stage
     if seen.outage:
         return "reconnecting"
     attached = sum(pod.state == "attached" for pod in pods)
@@ -130,14 +130,14 @@ def _reason(seen: Snapshot, pods: list[PodTruth], state: State) -> str:
     if state == "attached":
         return "; ".join(seen.silent)
     repair = render_repair(seen)
-    if seen.phase == "attached":
+    if seen.stage == "attached":
         if seen.outage:
             return seen.outage
         if not pods:
             return repair or f"no pod of {seen.title} runs an agent"
     found = [repair] if repair else []
     found += sorted(f"{pod.name}: {pod.reason}" for pod in pods if pod.reason)
-    if not found and seen.phase == "attached":
+    if not found and seen.stage == "attached":
         ready = sum(pod.state == "attached" for pod in pods)
         found = [f"{ready} of {max(seen.pods_wanted, len(pods))} pods are attached"]
     return "; ".join(found)
@@ -184,11 +184,11 @@ def react(seen: Snapshot) -> Reaction | None:
     While it lets go, who else holds a part takes nothing from it; while it is being attached its own end is
     told to who attaches it.
     """
-    if seen.leaving or seen.phase in ("held", "failed", "left"):
+    if seen.leaving or seen.stage in ("held", "failed", "left"):
         return None
     if seen.lost:
         return GiveUp(seen.lost)
-    if seen.phase != "attached":
+    if seen.stage != "attached":
         return None
     if seen.ended:
         return HandBack(seen.ended)

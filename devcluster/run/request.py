@@ -27,8 +27,8 @@ class Request:
 
     @property
     def timeout(self) -> float:
-        """Seconds that the command had from its beginning."""
-        return self.deadline.span
+        """Seconds that the command still has."""
+        return self.deadline.left()
 
     def turn(self, report: Report = silent) -> Turn:
         """What the command works with."""

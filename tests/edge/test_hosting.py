@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from devcluster.deadline import Deadline
 from devcluster.run.host.lock import lock
 from devcluster.run.host.process import TAKEN
 from devcluster.run.host.socket import AbsentError, Json, ask, serve
@@ -49,7 +50,7 @@ async def _until_it_answers(place: Place) -> None:
     async with asyncio.timeout(_GUARD):
         while True:
             try:
-                await ask(place.socket, {"do": "ping"}, silent)
+                await ask(place.socket, {"do": "ping"}, silent, Deadline.after(60))
             except AbsentError:
                 await asyncio.sleep(0.05)
             else:
@@ -61,7 +62,7 @@ async def test_the_first_request_may_be_the_last(place: Place) -> None:
     process = _start(place)
     await _until_it_answers(place)
     async with asyncio.timeout(_GUARD):
-        await ask(place.socket, {"do": "down", "only": [], "volumes": False}, silent)
+        await ask(place.socket, {"do": "down", "only": [], "volumes": False}, silent, Deadline.after(60))
     assert not _alive(process.pid)
     assert process.wait(_GUARD) == 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -25,11 +26,11 @@ from devcluster.edge.docker.engine import Engine, open_engine
 from devcluster.edge.docker.files import VolumeDestination
 from devcluster.edge.docker.memory import MemoryDestination
 from devcluster.errors import ConfigurationError, FailedError
-from devcluster.rules.container.container import ContainerSpec, VolumeBind
+from devcluster.rules.container.container_spec import ContainerSpec, VolumeBind
 from devcluster.rules.volume.tree import parse_tree, render_entry
 from devcluster.run.volume.manifest import FileRewrite
-from devcluster.run.volume.one_fill import FillResult, Rewriting
-from devcluster.run.volume.single import SingleSource
+from devcluster.run.volume.one_fill import FillResult, Rewriting, TornError
+from devcluster.run.volume.single_file import SingleSource
 from devcluster.run.volume.volumes import (
     CopySpec,
     FillDestination,
@@ -187,20 +188,103 @@ async def test_only_what_changed_travels(pod: Pod, target: FillDestination, tmp_
     assert pod.packed < 20_000
 
 
-@pytest.mark.slow
-async def test_a_token_follows_the_pod_whatever_is_here(pod: Pod, engine: Engine, tmp_path: Path) -> None:
-    """Also where what was known of the copy is lost: everything in it would count as changed here."""
-    target = VolumeDestination(engine, PROJECT, "web", "token")
-    for token in ("first", "second", "third"):
-        for name in ("data", "token"):
-            (pod.root / name).unlink(missing_ok=True)
-        (pod.root / token).mkdir()
-        (pod.root / token / "token").write_text(token)
-        os.symlink(token, pod.root / "data")
-        os.symlink("data/token", pod.root / "token")
-        assert (await fill(pod, target, tmp_path, pod_wins=True)).kept_local == ()
+def write_anew(root: Path, version: str, **texts: str) -> None:
+    """As kubelet does: one folder, one rename."""
+    former = os.readlink(root / "..data") if (root / "..data").is_symlink() else ""
+    (root / version).mkdir()
+    for name, text in texts.items():
+        (root / version / name).write_text(text)
+        (root / version / name).chmod(0o440)
+        os.chown(root / version / name, 0, 1001)
+    os.symlink(version, root / "..data_tmp")
+    os.rename(root / "..data_tmp", root / "..data")
+    here = {path.name for path in root.iterdir() if not path.name.startswith("..")}
+    for name in texts.keys() - here:
+        os.symlink(f"..data/{name}", root / name)
+    for name in here - texts.keys():
+        (root / name).unlink()
+    if former:
+        shutil.rmtree(root / former)
+
+
+async def test_what_kubelet_writes_anew_follows_the_pod(
+    pod: Pod, target: FillDestination, tmp_path: Path
+) -> None:
+    """Also where what was known of the copy is lost: it would all count as changed here."""
+    for number, texts in enumerate(({"a": "1", "b": "1"}, {"a": "2", "b": "2"}, {"b": "3", "-c": "3"})):
+        write_anew(pod.root, f"..{number}", **texts)
+        result = await fill(pod, target, tmp_path, renewed=True)
+        assert (result.kept_local, result.version) == ((), f"..{number}")
+        assert parse_tree(await target.scan(())) == parse_tree(await pod.scan("", ()))
+    write_anew(pod.root, "..9", a="x")
+    (tmp_path / "state" / "data.json").unlink()
+    if isinstance(target, VolumeDestination):  # a folder without its past is somebody else's
+        assert (await fill(pod, target, tmp_path, renewed=True)).kept_local == ()
         assert parse_tree(await target.scan(())).items() >= parse_tree(await pod.scan("", ())).items()
-        (tmp_path / "state" / "data.json").unlink()
+
+
+async def test_what_was_changed_in_a_set_stays_beside_the_new_one(pod: Pod, tmp_path: Path) -> None:
+    target = FolderDestination(tmp_path / "copy")
+    write_anew(pod.root, "..0", a="0", b="0", c="0")
+    await fill(pod, target, tmp_path, renewed=True)
+    (target.folder / "a").write_text("through the link")
+    (target.folder / "b").unlink()
+    (target.folder / "b").write_text("in its place")
+    write_anew(pod.root, "..1", a="1", b="1", c="1")
+    result = await fill(pod, target, tmp_path, renewed=True)
+    assert result.kept_local == ("..0/a",)
+    texts = {name: (target.folder / name).read_text() for name in ("..0/a", "a", "b", "c")}
+    assert texts == {"..0/a": "through the link", "a": "1", "b": "in its place", "c": "1"}
+
+
+async def test_a_reader_finds_one_set_or_the_other(pod: Pod, tmp_path: Path) -> None:
+    target = FolderDestination(tmp_path / "copy")
+    write_anew(pod.root, "..0", a="0", b="0")
+    await fill(pod, target, tmp_path, renewed=True)
+    seen: list[tuple[str, str]] = []
+
+    def read() -> None:
+        while ("9", "9") not in seen[-1:]:
+            with contextlib.suppress(FileNotFoundError):  # removed while it was open: as in the pod
+                folder = target.folder / os.readlink(target.folder / "..data")
+                seen.append(((folder / "a").read_text(), (folder / "b").read_text()))
+            (target.folder / "a").resolve(strict=True)
+
+    reading = asyncio.create_task(asyncio.to_thread(read))
+    for number in range(1, 10):
+        write_anew(pod.root, f"..{number}", a=str(number), b=str(number))
+        await fill(pod, target, tmp_path, renewed=True)
+    async with asyncio.timeout(30):
+        await reading
+    assert all(a == b for a, b in seen)
+    assert len(set(seen)) > 1
+
+
+async def test_a_set_that_is_written_anew_meanwhile_is_not_swapped(
+    pod: Pod, target: FillDestination, tmp_path: Path
+) -> None:
+    write_anew(pod.root, "..0", a="0", b="0")
+    await fill(pod, target, tmp_path, renewed=True)
+    write_anew(pod.root, "..1", a="1", b="1")
+    scanned = await pod.scan("", ())
+    write_anew(pod.root, "..2", a="2", b="2")
+    with pytest.raises(TornError):
+        await fill(pod, target, tmp_path, renewed=True, scanned=scanned)
+    tree = parse_tree(await target.scan(()))
+    assert tree["..data"].link == "..0"
+    assert {"..0/a", "..0/b"} <= tree.keys()
+    await fill(pod, target, tmp_path, renewed=True)
+    assert parse_tree(await target.scan(())) == parse_tree(await pod.scan("", ()))
+
+
+async def test_what_kubelet_is_writing_is_looked_at_again(pod: Pod, tmp_path: Path) -> None:
+    write_anew(pod.root, "..0", a="0")
+    (pod.root / "..1").mkdir()
+    settled = asyncio.get_running_loop().call_later(0.5, (pod.root / "..1").rmdir)
+    result = await fill(pod, FolderDestination(tmp_path / "copy"), tmp_path, renewed=True)
+    assert settled.when() < asyncio.get_running_loop().time()
+    assert result.files == 1
+    assert not (tmp_path / "copy" / "..1").exists()
 
 
 async def test_what_changed_here_stays_and_is_told(pod: Pod, tmp_path: Path) -> None:

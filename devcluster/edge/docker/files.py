@@ -14,12 +14,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from devcluster.edge.docker.attach import STDOUT, Attached, attach
 from devcluster.edge.docker.call import GoneError
 from devcluster.edge.docker.engine import Engine
 from devcluster.edge.docker.pod import remove_container
+from devcluster.edge.docker.streams import STDOUT, Attached, attach
 from devcluster.errors import EngineError
-from devcluster.rules.cluster.naming import labels, volume_name
+from devcluster.rules.container.docker_names import labels, volume_name
 
 _CHUNK = 256 << 10
 _QUIET = 300.0  # seconds in which the engine must take or give something

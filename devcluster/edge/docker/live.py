@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devcluster.edge.docker.attach import STDOUT, Attached, attach
 from devcluster.edge.docker.call import Calls
 from devcluster.edge.docker.engine import Engine
 from devcluster.edge.docker.pod import remove_container
+from devcluster.edge.docker.streams import STDOUT, Attached, attach
 from devcluster.edge.streams import Streams
 from devcluster.errors import EngineError
-from devcluster.rules.cluster.naming import labels, memory_name
+from devcluster.rules.container.docker_names import labels, memory_name
 
 ROOT = "/volume"
 STATE = "/memory/state"

@@ -16,7 +16,7 @@ from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError
 from devcluster.edge.docker.network import remove_network
 from devcluster.edge.docker.pod import remove_container
 from devcluster.errors import EngineError
-from devcluster.rules.cluster.naming import PROJECT, ROLE, WORKLOAD, memory_name
+from devcluster.rules.container.docker_names import PROJECT, ROLE, WORKLOAD, memory_name
 
 _KILLED = 128 + signal.SIGKILL
 

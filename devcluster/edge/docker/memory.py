@@ -17,7 +17,7 @@ from devcluster.edge.docker.call import GoneError
 from devcluster.edge.docker.engine import Engine
 from devcluster.edge.docker.files import VolumeDestination
 from devcluster.edge.docker.pod import remove_container
-from devcluster.rules.cluster.naming import labels
+from devcluster.rules.container.docker_names import labels
 
 
 class MemoryDestination(VolumeDestination):

@@ -19,8 +19,8 @@ from typing import Any
 
 from devcluster.config.model import Delivery
 from devcluster.errors import ConfigurationError
-from devcluster.rules.cluster.figures import variable_figures, write_plain
 from devcluster.rules.cluster.memory import MEMORY, Admitted, raise_memory
+from devcluster.rules.cluster.memory_variables import variable_figures, write_plain
 from devcluster.rules.cluster.services import FrontPort
 from devcluster.rules.container.image import ImageFacts
 from devcluster.rules.container.ports import PortKey, container_port, numbered, pod_ports

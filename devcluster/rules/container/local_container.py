@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from devcluster.config.model import Publish, Runtime, Workload
 from devcluster.errors import ConfigurationError
-from devcluster.rules.container.container import ContainerSpec, VolumeBind
+from devcluster.rules.container.container_spec import ContainerSpec, VolumeBind
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import PodFacts
 from devcluster.rules.container.health import healthcheck_source
@@ -161,7 +161,7 @@ def published_ports(container: Json, workload: Workload, port_map: Mapping[int, 
     default = (
         Publish(
             container=port_map.get(key.number, key.number) if key.led else key.number,
-            host=key.number,
+            local=key.number,
             protocol=protocols[key.protocol],
             written=False,
         )

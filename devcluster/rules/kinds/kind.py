@@ -60,7 +60,7 @@ class Stuck:
 
 
 NO_PODS = "has 0 replicas, so it has no pod to stand in for"
-Verdict = Done | Waiting | Stuck
+RolloutVerdict = Done | Waiting | Stuck
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class Kind:
     available: Callable[[Json], int]
     gap: Callable[[Json], str]
     refuse: Callable[[Json], Refusal | None]
-    judge_rollout: Callable[[Sight], Verdict]
+    judge_rollout: Callable[[Sight], RolloutVerdict]
     history: History
     rolling: Callable[[Json], Json] = lambda item: {}
     mixed: Callable[[Json], str] = lambda item: ""

@@ -138,10 +138,5 @@ def stays_here(plans: Iterable[tuple[VolumePlan, str]]) -> str:
 
 
 def is_writable(volume: PodVolume) -> bool:
-    """Whether the application writes there, in the pod."""
-    return not volume.read_only and not is_projected(volume)
-
-
-def is_projected(volume: PodVolume) -> bool:
-    """Whether kubelet writes it, and goes on doing so."""
-    return volume.kind in ("configmap", "secret", "projected", "downward") and not volume.sub_path
+    """Whether the application writes there, in the pod.  What kubelet writes anew is its own."""
+    return not volume.read_only and (volume.kind == "other" or not volume.is_renewed)

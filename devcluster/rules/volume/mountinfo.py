@@ -62,7 +62,7 @@ def _as_mounted(
     if mount.kind in _KERNEL:
         return replace(seen, absent="the kernel's, not files")
     if seen.kind == "other" and mount.projected:
-        return replace(seen, is_token=True)
+        return replace(seen, kind="projected")
     if seen.kind == "other" and mount.kind == "tmpfs":
         seen = replace(seen, kind="memory")
     return replace(seen, size_limit=mount.size or seen.size_limit) if seen.kind == "memory" else seen

@@ -38,6 +38,7 @@ TOKEN_NAME = "service-account-token"  # noqa: S105 - a name
 _OURS = "/.devcluster"
 _KERNEL = ("/proc", "/sys", "/dev")
 _TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
+_RENEWED = ("configmap", "secret", "projected", "downward", "other")  # other: what a CSI driver gives
 _KINDS: dict[str, VolumeKind] = {
     "persistentVolumeClaim": "claim",
     "ephemeral": "claim",
@@ -52,9 +53,9 @@ _KINDS: dict[str, VolumeKind] = {
 @dataclass(frozen=True, slots=True)
 class PodVolume:
     """One mount.  ``sub_path``: '' or the path within the volume (an unexpanded subPathExpr, too);
-    ``size_limit``: bytes, of an emptyDir; ``is_token``: renewed while the pod runs; ``node_path``: of a
-    hostPath.  What only the agent can tell: ``is_file``; ``inner``: paths below it where something else is
-    mounted; ``absent``: why nothing of it can be had, or ''."""
+    ``size_limit``: bytes, of an emptyDir; ``node_path``: of a hostPath.  What only the agent can tell:
+    ``is_file``; ``inner``: paths below it where something else is mounted; ``absent``: why nothing of it can
+    be had, or ''."""
 
     name: str
     mount_path: str
@@ -62,11 +63,15 @@ class PodVolume:
     sub_path: str = ""
     read_only: bool = False
     size_limit: int | None = None
-    is_token: bool = False
     node_path: str = ""
     is_file: bool = False
     inner: tuple[str, ...] = ()
     absent: str = ""
+
+    @property
+    def is_renewed(self) -> bool:
+        """Whether kubelet writes it anew while the pod runs: never what is mounted by a subPath."""
+        return self.kind in _RENEWED and not self.sub_path
 
     @property
     def may_be_file(self) -> bool:
@@ -96,8 +101,8 @@ class VolumePlan:
 
     @property
     def fresh(self) -> bool:
-        """Whether the copy follows the pod while the container runs."""
-        return self.volume.is_token and self.mode == "copy"
+        """Whether the copy follows the pod while the container runs.  (What a driver gives may, too.)"""
+        return self.volume.is_renewed and self.volume.kind != "other" and self.mode == "copy"
 
     @property
     def fate(self) -> str:
@@ -128,7 +133,6 @@ def _volume(mount: Json, path: str, source: Json) -> PodVolume:
         kind = "other"
         if empty is not None:
             kind = "memory" if empty.get("medium") == "Memory" else "emptydir"
-    sources = (source.get("projected") or {}).get("sources") or []
     limit = (empty or {}).get("sizeLimit")
     admitted = path == _TOKEN and mount["name"].startswith("kube-api-access-")
     return PodVolume(
@@ -138,7 +142,6 @@ def _volume(mount: Json, path: str, source: Json) -> PodVolume:
         sub_path=mount.get("subPath") or mount.get("subPathExpr") or "",
         read_only=bool(mount.get("readOnly")),
         size_limit=parse_quantity(limit) if limit is not None else None,
-        is_token=path == _TOKEN or any("serviceAccountToken" in item for item in sources),
         node_path=(source.get("hostPath") or {}).get("path") or "",
     )
 

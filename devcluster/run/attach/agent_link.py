@@ -20,8 +20,8 @@ from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.background import apart, unless_cancelled
 from devcluster.edge.lines import Json, RefusedError
 from devcluster.errors import DevclusterError, EngineError, NotFoundError, first_of
-from devcluster.plan.cluster import AgentPod
-from devcluster.plan.handover import Request
+from devcluster.plan.agent_pod import AgentPod
+from devcluster.plan.handover import AgentRequest
 from devcluster.rules.state import SILENT, LinkState, PodSight
 from devcluster.run.attach import sleep
 from devcluster.run.attach.sides import ClusterSide, LocalSide
@@ -63,7 +63,7 @@ class PodLink:
         self._local = local
         self._changes = changes
         self._link: AgentLink | None = None
-        self._joins: tuple[Request, ...] | None = None  # what the agent is to be told; None: only held
+        self._joins: tuple[AgentRequest, ...] | None = None  # what the agent is to be told; None: only held
         self._failures = 0
 
     @property
@@ -144,7 +144,7 @@ class PodLink:
             async with asyncio.timeout(delay):
                 await self._changes.until(lambda: self.over)
 
-    async def join(self, requests: tuple[Request, ...]) -> None:
+    async def join(self, requests: tuple[AgentRequest, ...]) -> None:
         """From now on the agent is to do *requests*; return when it did so, and a lane stands.  One that is
         not held yet is told as soon as it is."""
         self._joins = requests
@@ -154,7 +154,7 @@ class PodLink:
         if self.over:
             raise ConnectionError(self.reason)
 
-    async def _join(self, requests: tuple[Request, ...]) -> None:
+    async def _join(self, requests: tuple[AgentRequest, ...]) -> None:
         await self._changes.until(lambda: self.over or self.agent_state.get("lanes", 0) > 0)
         for do in requests:
             await self.call(do)
@@ -179,7 +179,7 @@ class PodLink:
         )
         self._failures, self._link = 0, link
         self.opened += 1
-        self._change("held", "held again, not serving yet" if self._joins is not None else "")
+        self._change("held", "reconnected; waiting for a lane" if self._joins is not None else "")
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._beat(link), name=f"beat {self.pod.name}")
@@ -211,7 +211,7 @@ class PodLink:
             heard = link.heard
             await asyncio.sleep(max(heard + SILENT - time.monotonic(), _AGAIN))
             if heard == link.heard and await self._lets_in() and heard == link.heard:
-                raise ConnectionError("the connection died without a word")
+                raise ConnectionError("the connection stopped answering; a new one works")
 
     async def _lets_in(self) -> bool:
         try:

@@ -14,7 +14,7 @@ from devcluster.edge.lane.door import Door, open_lane
 from devcluster.edge.lane.lanes import AgentAddress
 from devcluster.edge.lane.ways import Ways
 from devcluster.edge.lines import Json, RefusedError
-from devcluster.plan.cluster import AgentPod
+from devcluster.plan.agent_pod import AgentPod
 from devcluster.run.attach.drift_watch import watch_drift
 from devcluster.run.attach.sides import DriftSight
 from devcluster.run.cluster.record import find_mark, held, relinquish

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from typing import assert_never
 
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.errors import FailedError, HeldError
 from devcluster.plan.handover import (
+    AgentRequest,
     Connect,
     Fill,
     Flush,
@@ -21,7 +21,6 @@ from devcluster.plan.handover import (
     Join,
     Phase,
     Replace,
-    Request,
     StartLocal,
     StopLocal,
     Tell,
@@ -31,11 +30,11 @@ from devcluster.run.attach.links import Links
 from devcluster.run.attach.sides import LocalSide
 from devcluster.run.changes import Changes
 from devcluster.run.cluster.wanted import Wanted
-from devcluster.run.report import Progress
 from devcluster.run.turn import Turn
 
 _HOLDING = 10.0  # seconds for the last agent to be held
 _LANES = 5.0  # seconds until the gateway has measured its lanes
+_SLACK = 2.0  # seconds: a wait inside a phase that ends by the deadline says what it waited for
 
 
 class Executor:
@@ -59,11 +58,19 @@ class Executor:
         """One after the other.  *tolerant*: an agent that can't be told is named, and its lease ends by
         itself."""
         for phase in phases:
-            began = time.monotonic()
-            turn.report(Progress(self._key, str(phase), phase=phase.name))
-            await self._perform(phase, turn, tolerant)
-            took = time.monotonic() - began
-            turn.report(Progress(self._key, str(phase), phase=phase.name, seconds=took))
+            perform = self._perform if tolerant else self._perform_in_time
+            with turn.phase(self._key, str(phase), phase.name):
+                await perform(phase, turn, tolerant)
+
+    async def _perform_in_time(self, phase: Phase, turn: Turn, tolerant: bool) -> None:
+        try:
+            async with asyncio.timeout(turn.deadline.left() + _SLACK) as bound:
+                await self._perform(phase, turn, tolerant)
+        except TimeoutError as error:
+            if not bound.expired():
+                raise
+            text = f"not done after {turn.deadline.span:.0f} s: {phase}"
+            raise FailedError(text, hint="`--timeout` gives it more time") from error
 
     async def _perform(self, phase: Phase, turn: Turn, tolerant: bool) -> None:
         match phase:
@@ -76,10 +83,10 @@ class Executor:
                 await self._local.fill(await self.agent(turn), turn)
             case Flush(again):
                 self.unsent = await self._local.live.flush(turn, last=again)
-            case Tell(requests):
-                await self._tell(requests, turn, tolerant)
+            case Tell():
+                await self._tell(phase, turn, tolerant)
             case HoldAll():
-                await self._hold_all()
+                await self._hold_all(turn)
             case StartLocal(again):
                 if again:
                     await self._local.restart(turn)
@@ -121,20 +128,28 @@ class Executor:
         if self.taken:
             raise HeldError(self.taken, hint="`devcluster up --takeover` takes it back")
 
-    async def _tell(self, requests: tuple[Request, ...], turn: Turn, tolerant: bool) -> None:
-        seconds = turn.deadline.left()
-        last = "release" in requests
-        for error in await self._links.tell(*requests, timeout=seconds, tolerant=tolerant, last=last):
-            text = f"could not tell an agent to {requests[-1]} ({error}); its lease will end"
+    async def _tell(self, phase: Tell, turn: Turn, tolerant: bool) -> None:
+        failed = await self._links.tell(
+            *phase.requests,
+            timeout=turn.deadline.left(),
+            tolerant=tolerant,
+            unless="child" if phase.serving else "",
+            last="release" in phase.requests and not phase.serving,
+        )
+        for error in failed:
+            text = (
+                f"an agent did not answer `{phase.requests[-1]}` ({error})."
+                " It gives the traffic back when its lease ends"
+            )
             turn.say(self._key, text)
 
-    async def _hold_all(self) -> None:
+    async def _hold_all(self, turn: Turn) -> None:
         """A pod that can't be reached is not waited for longer than a moment."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_HOLDING):
+            async with turn.deadline.part(_HOLDING).bound():
                 await self._changes.until(lambda: all(it.state != "connecting" for it in self._links.live))
 
-    async def _join(self, requests: tuple[Request, ...], turn: Turn) -> None:
+    async def _join(self, requests: tuple[AgentRequest, ...], turn: Turn) -> None:
         self.unless_taken()
         try:
             async with turn.deadline.bound():

@@ -7,7 +7,7 @@ are made of: they tell by a frozen sight, and announce by the attachment's ``Cha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.docker.engine import PublishedPort
 from devcluster.edge.lane.door import Door
 from devcluster.edge.lane.ways import Ways
-from devcluster.plan.cluster import AgentPod
+from devcluster.plan.agent_pod import AgentPod
 from devcluster.rules.cluster.drift import Drift
 from devcluster.rules.container.environment import LocalEnvironment, RewriteMade
 from devcluster.rules.container.facts import Listener, PodFacts
@@ -37,7 +37,7 @@ class DriftSight:
 
 
 class ClusterSide(Protocol):
-    """One claimed workload."""
+    """One workload that this laptop holds."""
 
     @property
     def ways(self) -> Ways:
@@ -71,8 +71,8 @@ class ClusterSide(Protocol):
 class LocalSight:
     """``name``: of what answers, for people; ``container``: its id while it runs; ``outage``: why nothing of
     it can run now; ``ports``: of the pod, and address and port on the laptop; ``ended``: why it can't serve
-    any more; ``source``: the pod that the volumes came from; ``tokens``: whether there are some to be
-    renewed; ``silent``: where nobody listens though callers come, in words."""
+    any more; ``versions``: of the copies of what kubelet writes anew; ``silent``: where nobody listens though
+    callers come, in words."""
 
     name: str
     container: str | None = None
@@ -82,8 +82,7 @@ class LocalSight:
     lanes: tuple[Json, ...] = ()
     volumes: tuple[Json, ...] = ()
     rewrites: tuple[RewriteMade, ...] = ()
-    source: str = ""
-    tokens: bool = False
+    versions: frozenset[str] = frozenset()
     silent: tuple[str, ...] = ()
 
 
@@ -129,8 +128,8 @@ class LocalSide(Protocol):
     async def fill(self, agent: AgentLink, turn: Turn) -> None:
         """Copy the pod's volumes, or what changed of them since the last time."""
 
-    async def refresh(self, agent: AgentLink) -> None:
-        """Copy the tokens again, where the pod has others now."""
+    async def refresh(self, agent: AgentLink, versions: Collection[str]) -> None:
+        """Copy again what kubelet has written anew: what has none of *versions*."""
 
     async def start(self, facts: PodFacts, turn: Turn) -> None:
         """What serves, new and healthy.  FailedError where it ends before, or is not healthy in time."""

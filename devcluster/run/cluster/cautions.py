@@ -46,7 +46,7 @@ async def read_cautions(
             rolls=not install.adopted,
             written=dict(wish.environment),
             excluded=wish.env_exclude,
-            hosted=wish.run == "host",
+            tunnelled=not install.wish.serving.in_pod_network,
         )
     )
 

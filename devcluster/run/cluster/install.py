@@ -28,6 +28,7 @@ from devcluster.plan.steps import (
     RestoreFields,
     RestoreService,
     WriteSecret,
+    name_of,
 )
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.keys import generate_pair
@@ -102,8 +103,8 @@ async def install(
     begin()
     try:
         for step in plan.steps:
-            turn.say(plan.observed.ref.name, str(step))
-            await work.apply(step)
+            with turn.phase(plan.observed.ref.name, str(step), name_of(step)):
+                await work.apply(step)
     except BusyError:
         raise  # what is there is theirs
     except DevclusterError as error:

@@ -57,7 +57,7 @@ def holder_row(record: Record) -> Json | None:
 async def acquire(cluster: Cluster, ref: WorkloadRef, holder: Holder, *, takeover: bool = False) -> Record:
     """The record with *holder* in it and an epoch higher than any before.
 
-    HeldError where somebody else holds it and *takeover* is False.  The same holder claims again freely.
+    HeldError where somebody else holds it and *takeover* is False.  The same holder may acquire it again.
     """
 
     def change(record: Record) -> Record:

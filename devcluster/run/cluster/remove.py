@@ -29,6 +29,7 @@ from devcluster.plan.steps import (
     RestoreFields,
     RestoreService,
     RestoreTemplate,
+    name_of,
 )
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import (
@@ -69,8 +70,8 @@ async def remove(cluster: Cluster, ref: WorkloadRef, turn: Turn) -> Removal:
     await work.read()
     steps = plan_remove(work.originals, ref, noted=work.noted)
     for step in steps:
-        turn.say(ref.name, str(step))
-        await work.attempt(step)
+        with turn.phase(ref.name, str(step), name_of(step)):
+            await work.attempt(step)
     await work.verify()
     return Removal(work.originals is not None, tuple(sorted(set(work.kept))))
 

@@ -19,6 +19,7 @@ from devcluster.edge.kube.workload import WorkloadObject, find_workload
 from devcluster.errors import ConfigurationError
 from devcluster.plan.handover import Handover, plan_handover
 from devcluster.plan.install import InstallPlan, Wish, base_template, plan_install
+from devcluster.plan.serving import Serving, serving_of
 from devcluster.rules.advice.warnings import Caution
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.machine import Machine
@@ -93,6 +94,11 @@ class Wanted:
         )
 
     @property
+    def serving(self) -> Serving:
+        """What it asks of everybody else."""
+        return self.install.wish.serving
+
+    @property
     def handover(self) -> Handover:
         """How it is taken and given back."""
         wish = self.workload
@@ -130,7 +136,8 @@ async def read_wanted(
     images = await choose_images(docker, workload, original, image_id, obtained)
     facts = pod_image(images, workload, original)
     machine, binary = await read_machine(cluster, base["spec"], pods.items, facts)
-    unread = workload.run == "host" and facts is None
+    serving = serving_of(workload)
+    unread = not serving.needs_image and facts is None
     volumes = _volumes(workload, target, base["spec"], current)
     wish = replace(
         _wish(project, workload, machine, binary),
@@ -153,7 +160,7 @@ async def read_wanted(
         binary=binary,
         images=images,
         order=workload.order or kind_of(target.ref).order(target.object),
-        publishes=published_ports(container, workload, port_map) if workload.run == "container" else (),
+        publishes=published_ports(container, workload, port_map) if serving.publishes else (),
         port_map=port_map,
         volumes=volumes,
         health=healthcheck_source(container, workload, port_map),
@@ -181,8 +188,7 @@ def _wish(project: Project, workload: Workload, machine: Machine, binary: AgentB
     return Wish(
         digest=binary.digest,
         chunks=binary.chunks,
-        take=workload.take,
-        mode=workload.mode,
+        serving=serving_of(workload),
         services=workload.services,
         port=project.agent.port,
         fronts=project.agent.fronts,

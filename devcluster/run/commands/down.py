@@ -48,8 +48,9 @@ async def leave(request: Request, *, report: Report) -> Json:
     try:
         return await ask(
             place.socket,
-            {"do": "leave", "only": list(request.only), "timeout": request.deadline.left()},
+            {"do": "leave", "only": list(request.only)},
             report,
+            request.deadline,
         )
     except AbsentError:
         return {"workloads": [], "notes": ["nothing is attached"]}
@@ -71,10 +72,10 @@ async def down(
             result["notes"].append(f"devcluster has nothing to put back for {', '.join(unknown)}")
         for place in places:
             keys[place.id] = await find_keys(request, place)
-            message = {"do": "down", "only": list(keys[place.id]), "timeout": request.deadline.left()}
+            message = {"do": "down", "only": list(keys[place.id])}
             with contextlib.suppress(AbsentError, EndedError):  # what it did not do is done here
                 try:
-                    answer = await ask(place.socket, message, report)
+                    answer = await ask(place.socket, message, report, request.deadline)
                 except RemainsError as error:
                     errors.append(error)
                     continue

@@ -8,6 +8,7 @@ from typing import Any
 from devcluster.edge.kube.cluster import Cluster, open_cluster
 from devcluster.edge.kube.workload import check_namespace, find_workload, list_all
 from devcluster.errors import ConfigurationError
+from devcluster.plan.serving import serving_of
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.container.environment import local_environment
 from devcluster.rules.container.facts import PodFacts
@@ -70,7 +71,7 @@ async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], 
     async with open_cluster(request.context, timeout=request.timeout) as cluster:
         namespace = request.namespace or cluster.namespace
         found = await find_workload(cluster, workload.target, namespace)
-        async with open_installed(cluster, found) as link:
+        async with open_installed(cluster, found, request.deadline) as link:
             if link is None:
                 raise ConfigurationError(
                     f"{found.ref} has no agent, and only the agent knows the whole environment",
@@ -79,7 +80,7 @@ async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], 
             facts = await link.inspect()
         if raw:
             return facts.environment
-        if workload.run == "host":
+        if not serving_of(workload).in_pod_network:
             return await _of_process(cluster, request, namespace, facts)
         services = tuple(
             item["metadata"]["name"] for item in (await cluster.list("service", namespace)).items
@@ -101,7 +102,9 @@ async def _of_process(
     assert project is not None
     place = place_of(cluster.context, namespace, project.name, request.environ)
     with contextlib.suppress(AbsentError, EndedError, ConfigurationError):
-        answer = await ask(place.socket, {"do": "environment", "workload": workload.key}, silent)
+        answer = await ask(
+            place.socket, {"do": "environment", "workload": workload.key}, silent, request.deadline
+        )
         return tuple((name, value) for name, value in answer["variables"])
     async with open_docker() as docker:
         wanted = await read_wanted(cluster, docker, project, workload, namespace)

@@ -22,7 +22,7 @@ async def sync(request: Request, report: Report, *, side: str = "", paths: tuple
     place = await find_place(request)
     message = {"do": "sync", "only": list(request.only), "side": side, "paths": list(paths)}
     try:
-        return await ask(place.socket, message | {"timeout": request.deadline.left()}, report)
+        return await ask(place.socket, message, report, request.deadline)
     except AbsentError as error:
         named = ", ".join(request.only)
         raise ConfigurationError(

@@ -45,16 +45,16 @@ async def up_detached(
     message = _message(request, takeover, alone)
     async with _interrupts() as interrupted:
         try:
-            return await _hand_over(place, message, report, interrupted)
+            return await _hand_over(place, message, request.turn(report), interrupted)
         except AbsentError:
             if not await _spawn(place, interrupted):
                 return None
-            return await _hand_over(place, message, report, interrupted)
+            return await _hand_over(place, message, request.turn(report), interrupted)
 
 
-async def _hand_over(place: Place, message: Json, report: Report, interrupted: asyncio.Event) -> Json | None:
+async def _hand_over(place: Place, message: Json, turn: Turn, interrupted: asyncio.Event) -> Json | None:
     with contextlib.suppress(BrokenOffError):
-        return await ask(place.socket, message, report, stop=interrupted)
+        return await ask(place.socket, message, turn.report, turn.deadline, stop=interrupted)
     return None
 
 
@@ -76,7 +76,7 @@ async def up_foreground(
 
     async def ask_it() -> int:
         async with _interrupts() as interrupted:
-            answer = await _hand_over(place, _message(request, takeover), report, interrupted)
+            answer = await _hand_over(place, _message(request, takeover), request.turn(report), interrupted)
         if answer is None:
             return INTERRUPTED
         ready(answer)
@@ -106,7 +106,7 @@ async def _host_here(
         open_session(site) as session,
         _interrupts() as interrupted,
         host(session),
-        _handed_back(session, request.timeout, report),
+        _handed_back(session, request.deadline.span, report),
     ):
         work = asyncio.ensure_future(_apply(session, request, takeover, report))
         stop = asyncio.ensure_future(interrupted.wait())

@@ -32,7 +32,7 @@ from devcluster.run.cluster.install import BusyError
 from devcluster.run.cluster.record import Mark, find_dropped
 from devcluster.run.cluster.remove import remove
 from devcluster.run.cluster.wanted import Wanted
-from devcluster.run.host.attempt import Attempt, told
+from devcluster.run.host.failure import Attempt, put_back_error
 from devcluster.run.log import to_log
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
@@ -190,7 +190,7 @@ class Holdings:
                 f"{error}; putting {wanted.title} back failed too: {why}",
                 hint=f"`devcluster down -n {self._site.place.namespace}` finishes it",
             )
-        return told(error, f"{wanted.title} was put back")
+        return put_back_error(error, f"{wanted.title} was put back")
 
     def tell(self, wanted: Wanted, error: DevclusterError, turn: Turn) -> None:
         """What could not be put back, where nothing else says it."""

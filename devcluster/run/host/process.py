@@ -33,7 +33,6 @@ from devcluster.run.turn import Turn
 Json = dict[str, Any]
 _PATIENCE = 30.0  # seconds without a first request, then nobody will come
 _FORMER = 10.0  # seconds for a host process that ends just now
-_QUICK = 60.0  # seconds for what answers at once
 _LAST = 300.0  # seconds for handing back at the end
 _LOOK = 0.2  # seconds until it is looked whether it answers instead
 TAKEN = 75  # the exit code where another one runs: EX_TEMPFAIL of sysexits(3)
@@ -48,7 +47,7 @@ async def host(session: Session) -> AsyncIterator[None]:
     leashes = Leashes(session)
 
     async def answer(request: Json, report: Report) -> Json:
-        turn = Turn.of(request.get("timeout", _QUICK), logged(report))
+        turn = Turn.of(request["timeout"], logged(report))
         match request["do"]:
             case "ping":
                 return {}
@@ -78,7 +77,7 @@ async def host(session: Session) -> AsyncIterator[None]:
             case "status":
                 return session_status(session)
             case "verify":
-                return await session_verify(session)
+                return await session_verify(session, turn)
         raise AssertionError(request["do"])
 
     def may_break_off(request: Json) -> bool:

@@ -31,7 +31,7 @@ from devcluster.run.cluster.holders import own_holder
 from devcluster.run.cluster.install import BusyError, Installed
 from devcluster.run.cluster.wanted import Wanted, read_wanted
 from devcluster.run.exports import Exports
-from devcluster.run.host.attempt import Attempt
+from devcluster.run.host.failure import Attempt
 from devcluster.run.host.holdings import Holdings
 from devcluster.run.host.live import sync_one
 from devcluster.run.host.opening import Opening
@@ -103,12 +103,12 @@ class Session:
 
         Those that don't fail stay, and are named in the error; with *whole* they are put back as well.
         """
-        async with self._working():
+        async with self._working(turn):
             if self.ending:
                 raise _just_ending()
             chosen = [workload for workload in project.workloads if not only or workload.key in only]
             wanted = [await self.read(project, workload.key) for workload in chosen]
-            await self._check(project, wanted, only)
+            await self._check(project, wanted, only, turn)
             self._warn(wanted, turn)
             needed = [(it.workload.key, it.images) for it in wanted]
             obtained = await obtain_images(self.site.docker, needed, turn)
@@ -118,9 +118,10 @@ class Session:
             results += await self._apply_all(wanted, turn, takeover=takeover, whole=whole)
             return {"workloads": rows_of(results), "notes": [f"tunnel {it}" for it in self.tunnels]}
 
-    async def _check(self, project: Project, wanted: list[Wanted], only: tuple[str, ...]) -> None:
+    async def _check(self, project: Project, wanted: list[Wanted], only: tuple[str, ...], turn: Turn) -> None:
         """What can be known before anything changes; the tunnels' ports are ours from here on."""
-        await check_before(self.site, wanted, only, self._others(project, wanted, only))
+        others = self._others(project, wanted, only)
+        await check_before(self.site, wanted, only, others, turn.deadline)
         self._order = tuple(workload.key for workload in project.workloads)
         await self._tunnels.open(project.tunnels)
 
@@ -163,14 +164,14 @@ class Session:
         return await self._detach(only, turn, remove_agent=True)
 
     async def _detach(self, only: tuple[str, ...], turn: Turn, *, remove_agent: bool) -> Json:
-        async with self._working():
+        async with self._working(turn):
             keys = [key for key in sorted(self.attachments) if not only or key in only]
             work = (self._holdings.detach(key, turn, remove_agent=remove_agent) for key in keys)
             return {"workloads": rows_of(await self._settle(*work)), "notes": []}
 
     async def restart(self, key: str, turn: Turn) -> Json:
         """Stop and start the local side; connections wait meanwhile."""
-        async with self._working():
+        async with self._working(turn):
             attachment = self.attached(key)
             async with self._holdings.or_put_back(attachment.wanted, turn, created=False):
                 await attachment.restart(turn)
@@ -225,15 +226,23 @@ class Session:
         return decide(seen)
 
     @contextlib.asynccontextmanager
-    async def _working(self) -> AsyncIterator[None]:
-        """One at a time."""
-        async with self._lock:
+    async def _working(self, turn: Turn) -> AsyncIterator[None]:
+        """One at a time.  FailedError where the one before takes too long."""
+        try:
+            async with turn.deadline.bound():
+                await self._lock.acquire()
+        except TimeoutError as error:
+            raise FailedError(
+                f"another command of this project was still at work after {turn.deadline.span:.0f} s",
+                hint="wait until it has ended, or give this one more time with `--timeout`",
+            ) from error
+        try:
             self.used = True
             self.changes.notify()  # live from now on; a first `up` that fails ends the host process
-            try:
-                yield
-            finally:
-                asyncio.get_running_loop().call_soon(self.changes.notify)
+            yield
+        finally:
+            self._lock.release()
+            asyncio.get_running_loop().call_soon(self.changes.notify)
 
     async def _settle(self, *work: Coroutine[Any, Any, Json]) -> list[Json | BaseException]:
         """All at once; if some fail the others go on to their end."""
@@ -292,7 +301,7 @@ class Session:
     async def _tell_environment(self, attachment: Attachment, turn: Turn) -> list[str]:
         """What is to be said about it; and the file with it is written."""
         workload = attachment.wanted.workload
-        if workload.run == "container" and workload.env_export is None:
+        if not attachment.wanted.serving.exports_always and workload.env_export is None:
             return Exports(self.site.place).remove([workload.key])
         environment = await attachment.environment(turn)
         exported = Exports(self.site.place).write(workload.key, workload.env_export, environment)
@@ -306,7 +315,7 @@ class Session:
         async with self._holdings.or_put_back(wanted, turn, created=False) as attempt:
             if decision.lead:
                 await self._install(wanted, turn, takeover=takeover, attempt=attempt)
-                await current.until_repaired()
+                await current.until_repaired(turn)
             if decision.work == "edit":
                 await current.change(wanted, turn)
 
@@ -350,7 +359,7 @@ class Session:
 
 
 def _just_ending() -> FailedError:
-    return FailedError("the host process that was asked is just ending", hint="run the command again")
+    return FailedError("devcluster's background process is shutting down", hint="run the command again")
 
 
 def _as_well(wanted: Wanted, error: DevclusterError) -> DevclusterError:

@@ -50,7 +50,7 @@ def _port(published: PublishedPort) -> Json:
     return {
         "container": port.number,
         "protocol": port.protocol,
-        "host": published.host,
+        "host": published.local,
         "address": published.address,
     }
 

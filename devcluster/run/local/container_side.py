@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Collection
 
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.background import running
@@ -15,8 +16,8 @@ from devcluster.edge.docker.engine import EngineRefusedError, GoneError, spec_di
 from devcluster.edge.lane.door import Door
 from devcluster.edge.lines import RefusedError
 from devcluster.errors import EngineError, FailedError
-from devcluster.rules.cluster.naming import container_name
-from devcluster.rules.container.container import ContainerSpec
+from devcluster.rules.container.container_spec import ContainerSpec
+from devcluster.rules.container.docker_names import container_name
 from devcluster.rules.container.environment import (
     LocalEnvironment,
     RewriteMade,
@@ -67,8 +68,7 @@ class ContainerSide:
             lanes=self._network.lanes,
             volumes=tuple(self._filling.status()),
             rewrites=(*self._rewrites, *self._filling.rewrites()),
-            source=self._filling.source,
-            tokens=self._filling.has_tokens,
+            versions=self._filling.versions,
         )
 
     @property
@@ -121,9 +121,9 @@ class ContainerSide:
         async with self._filled:
             await self._filling.fill(agent, turn)
 
-    async def refresh(self, agent: AgentLink) -> None:
+    async def refresh(self, agent: AgentLink, versions: Collection[str]) -> None:
         async with self._filled:
-            await self._filling.refresh(agent)
+            await self._filling.refresh(agent, versions)
 
     async def start(self, facts: PodFacts, turn: Turn) -> None:
         await self._start(facts)

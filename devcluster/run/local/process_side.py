@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.docker.engine import PublishedPort
@@ -15,6 +16,7 @@ from devcluster.edge.lane.door import Door
 from devcluster.edge.lane.program import Program, start_program
 from devcluster.edge.lines import Json
 from devcluster.errors import FailedError
+from devcluster.plan.serving import led_ports
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.rules.container.laptop import Surroundings, laptop_environment, service_sights
@@ -66,8 +68,7 @@ class ProcessSide:
             lanes=self._talk.lanes,
             volumes=tuple(self._filling.status()),
             rewrites=(*made, *self._filling.rewrites()),
-            source=self._filling.source,
-            tokens=self._filling.has_tokens,
+            versions=self._filling.versions,
             silent=tuple(_silence(it["port"], it["local"]) for it in self._talk.silent),
         )
 
@@ -114,9 +115,9 @@ class ProcessSide:
         assert self._facts is not None
         self._environment = self._made_environment(self._wanted, self._facts)  # with what was mounted
 
-    async def refresh(self, agent: AgentLink) -> None:
+    async def refresh(self, agent: AgentLink, versions: Collection[str]) -> None:
         async with self._filled:
-            await self._filling.refresh(agent)
+            await self._filling.refresh(agent, versions)
 
     async def start(self, facts: PodFacts, turn: Turn) -> None:
         raise AssertionError("its user starts it")
@@ -212,11 +213,8 @@ def process_environment(
 
 def served_ports(wanted: Wanted) -> dict[int, int]:
     """The pod's ports whose connections come to the laptop, and the laptop's; {} where none do."""
-    if wanted.workload.mode == "ingest":
-        return {}
-    direct = wanted.workload.take == "direct"
-    led = [item.port.number for item in wanted.install.fronts if direct or item.front is not None]
-    return {port: wanted.port_map.get(port, port) for port in led}
+    led = led_ports(wanted.serving.led, wanted.install.fronts)
+    return {key.number: wanted.port_map.get(key.number, key.number) for key in led}
 
 
 def _silence(port: int, local: int) -> str:

@@ -13,7 +13,7 @@ from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.docker.files import VolumeDestination
 from devcluster.edge.docker.memory import MemoryDestination
 from devcluster.edge.kube.cluster import Cluster
-from devcluster.rules.container.container import VolumeBind
+from devcluster.rules.container.container_spec import VolumeBind
 from devcluster.rules.volume.mountinfo import mounted_volumes
 from devcluster.rules.volume.volumes import (
     PodVolume,
@@ -27,7 +27,7 @@ from devcluster.rules.volume.volumes import (
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.site import Site
 from devcluster.run.volume.roots import destination_below
-from devcluster.run.volume.single import SingleSource
+from devcluster.run.volume.single_file import SingleSource
 from devcluster.run.volume.volumes import TreeSource
 
 Json = dict[str, Any]
@@ -41,7 +41,7 @@ class Copy:
 
     plan: VolumePlan
     label: str
-    target: Destination
+    destination: Destination
     exclude: tuple[str, ...] = ()
 
     @property
@@ -58,8 +58,8 @@ class Copy:
     def bind(self) -> VolumeBind:
         """As the container mounts it."""
         volume = self.plan.volume
-        file = self.file if isinstance(self.target, VolumeDestination) else ""
-        return VolumeBind(self.target.name, volume.mount_path, volume.read_only, file)
+        file = self.file if isinstance(self.destination, VolumeDestination) else ""
+        return VolumeBind(self.destination.name, volume.mount_path, volume.read_only, file)
 
     @property
     def is_live(self) -> bool:
@@ -115,7 +115,7 @@ def _destination(site: Site, wanted: Wanted, plan: VolumePlan, label: str) -> De
     key, mount, file = wanted.workload.key, plan.volume.mount_path, file_of(plan)
     if plan.path is not None:
         return FileDestination(plan.path, file) if file else FolderDestination(plan.path)
-    if wanted.workload.run == "host":  # a process mounts nothing
+    if wanted.serving.copies_in == "folder":  # what serves mounts nothing
         return destination_below(site.place, key, mount, file)
     if plan.in_memory:
         return MemoryDestination(site.engine, site.place.id, key, label, plan.volume.size_limit)

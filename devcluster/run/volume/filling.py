@@ -8,34 +8,36 @@ What can't be had is left out by name: nobody loses a working container for a so
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from devcluster.config.read.globs import escape_glob
 from devcluster.edge.agent.one_file import FileDestination
 from devcluster.edge.agent.ssh import AgentLink, UnreadableError
 from devcluster.edge.background import together
 from devcluster.edge.docker.memory import MemoryDestination
-from devcluster.errors import ConfigurationError
-from devcluster.rules.cluster.figures import mount_figures
-from devcluster.rules.container.container import VolumeBind
+from devcluster.errors import ConfigurationError, FailedError
+from devcluster.rules.cluster.memory_variables import mount_figures
+from devcluster.rules.container.container_spec import VolumeBind
 from devcluster.rules.container.environment import RewriteMade, rewritable_services
 from devcluster.rules.volume.live import check_live, describe
 from devcluster.rules.volume.tree import parse_left_out, parse_tree
 from devcluster.rules.volume.volumes import VolumePlan, labelled
 from devcluster.run.cluster.wanted import Wanted
-from devcluster.run.report import Progress, Report, silent
+from devcluster.run.log import to_log
+from devcluster.run.report import Progress, Report
 from devcluster.run.site import Site, live_program
 from devcluster.run.turn import Turn
 from devcluster.run.volume.copies import Copy, list_copies, read_plans, resolve
 from devcluster.run.volume.live_note import retire_note
 from devcluster.run.volume.live_volume import LiveSpec
 from devcluster.run.volume.live_volumes import LiveVolumes, Wish
-from devcluster.run.volume.one_fill import FillResult, Rewriting
+from devcluster.run.volume.one_fill import FillResult, Rewriting, TornError
 from devcluster.run.volume.roots import note_mounts
 from devcluster.run.volume.volumes import (
     CopySpec,
-    Lines,
+    Listed,
     TooLargeError,
     check_volume,
     empty_volume,
@@ -44,6 +46,7 @@ from devcluster.run.volume.volumes import (
 )
 
 Json = dict[str, object]
+_TORN = 3  # times that a set is read again
 _SAY_EVERY = 0.5  # seconds; a volume of a hundred thousand files has as many steps
 
 
@@ -60,11 +63,9 @@ class Filling:
         self._left_out: dict[str, str] = {}  # whole volumes by label, and why
         self._live = live
         self._results: dict[str, FillResult] = {}
-        self._scanned: dict[str, Lines] = {}  # by label
+        self._scanned: dict[str, Listed] = {}  # by label
         self._said: dict[str, tuple[float, tuple[int, ...]]] = {}
         self._named: set[str] = set()  # what `up` has said of what is left out
-        self._tokens: dict[str, Lines] = {}  # by label, as the pod had them last
-        self.source = ""  # the pod that was copied from
 
     @property
     def binds(self) -> tuple[VolumeBind, ...]:
@@ -79,7 +80,7 @@ class Filling:
     @property
     def in_memory(self) -> bool:
         """Whether there are files that a restart of the engine takes along."""
-        return any(isinstance(copy.target, MemoryDestination) for copy in self._copies)
+        return any(isinstance(copy.destination, MemoryDestination) for copy in self._copies)
 
     async def check(self, link: AgentLink) -> None:
         """ConfigurationError where a volume can't be copied that the file asks for; nothing is made and
@@ -98,13 +99,12 @@ class Filling:
         """Copy, or what changed since the last time; all volumes at once."""
         await self.check(link)
         self._name(turn.report)
-        if self._hosted:
+        if self._in_folder:
             below = ((it.root, it.file) for it in self._copies if it.plan.path is None)
             note_mounts(self._site.place, self._wanted.workload.key, below)
         await self._live.follow({copy.label: self._wish(copy) for copy in self._copies if copy.is_live}, turn)
         await together(*(self._fill_one(copy, link, turn) for copy in self._copies), name="fill")
         self._scanned.clear()
-        self.source = link.address.pod
 
     async def _fill_one(self, copy: Copy, link: AgentLink, turn: Turn) -> None:
         if copy.is_live:
@@ -113,37 +113,34 @@ class Filling:
             await self._fill(copy, link, turn.report)
 
     def _wish(self, copy: Copy) -> Wish:
-        assert not isinstance(copy.target, FileDestination)
+        assert not isinstance(copy.destination, FileDestination)
         volume = copy.plan.volume
         of_pod = f"{self._wanted.title}/{volume.name}/{volume.sub_path}"
         rewrite = self._rewriting(copy.plan)
-        spec = LiveSpec(copy.label, copy.plan, copy.exclude, rewrite, self._hosted, of_pod)
-        return spec, copy.target
+        spec = LiveSpec(copy.label, copy.plan, copy.exclude, rewrite, self._in_folder, of_pod)
+        return spec, copy.destination
 
     @property
-    def has_tokens(self) -> bool:
-        """Whether there is something to ``refresh``."""
-        return any(copy.plan.fresh for copy in self._copies)
+    def versions(self) -> frozenset[str]:
+        """Of the copies of what kubelet writes anew: what they were filled by."""
+        return frozenset(result.version for result in self._results.values() if result.version)
 
-    async def refresh(self, link: AgentLink) -> None:
-        """The copies of tokens again, where the pod has others now."""
-        tokens = [copy for copy in self._copies if copy.plan.fresh]
-        await together(*(self._refresh(copy, link) for copy in tokens), name="token")
-        self.source = link.address.pod
+    async def refresh(self, link: AgentLink, versions: Collection[str]) -> None:
+        """The copies of what kubelet has written anew: those that have none of *versions*."""
+        old = [copy for copy in self._copies if self._version(copy) not in ("", *versions)]
+        await together(*(self._fill(copy, link, to_log) for copy in old), name="refresh")
+        for copy in old:
+            to_log(Progress(self._wanted.workload.key, f"volume {copy.label} was written anew in the pod"))
+
+    def _version(self, copy: Copy) -> str:
+        result = self._results.get(copy.label)
+        return result.version if result else ""
 
     async def drop_memory(self) -> None:
         """What is in memory goes as soon as no container has it."""
-        targets = [copy.target for copy in (*self._copies, *self._bare)]
-        drops = [target.drop() for target in targets if isinstance(target, MemoryDestination)]
+        places = [copy.destination for copy in (*self._copies, *self._bare)]
+        drops = [place.drop() for place in places if isinstance(place, MemoryDestination)]
         await together(*drops, name="memory")
-
-    async def _refresh(self, copy: Copy, link: AgentLink) -> None:
-        lines = await copy.source(link).scan(copy.root, copy.exclude)
-        if self._tokens.get(copy.label) == lines:
-            return
-        self._scanned[copy.label] = lines
-        await self._fill(copy, link, silent)
-        self._tokens[copy.label] = lines
 
     def differs(self, wanted: Wanted) -> bool:
         """Whether *wanted* asks for other volumes, or for the same ones otherwise."""
@@ -158,7 +155,7 @@ class Filling:
     def _row(self, plan: VolumePlan, label: str) -> Json:
         result, whole = self._results.get(label), self._left_out.get(label, plan.left_out)
         named = ((".", whole),) if whole else _left_out(result)
-        mode = "off" if whole else "memory" if plan.in_memory and not self._hosted else plan.mode
+        mode = "off" if whole else "memory" if plan.in_memory and not self._in_folder else plan.mode
         head = {"name": label, "path": plan.volume.mount_path, "mode": mode}
         row = describe(plan.volume.mount_path, {}) | {
             "files": result.files if result else 0,
@@ -176,11 +173,11 @@ class Filling:
         )
 
     @property
-    def _hosted(self) -> bool:
-        """Whether a process has them, which mounts nothing."""
-        return self._wanted.workload.run == "host"
+    def _in_folder(self) -> bool:
+        """Whether what serves mounts nothing and has them below one folder."""
+        return self._wanted.serving.copies_in == "folder"
 
-    async def _look(self, copy: Copy, link: AgentLink) -> Lines | None:
+    async def _look(self, copy: Copy, link: AgentLink) -> Listed | None:
         """What the pod has of it; None, and why is kept, where that is nothing to be copied."""
         if copy.label in self._scanned:
             return self._scanned[copy.label]
@@ -205,9 +202,9 @@ class Filling:
         self._scanned[copy.label] = lines
         return lines
 
-    def _check_live(self, copy: Copy, lines: Lines) -> None:
+    def _check_live(self, copy: Copy, lines: Listed) -> None:
         check_live(copy.plan, copy.label, parse_tree(lines), single=bool(copy.file))
-        if self._hosted:
+        if self._in_folder:
             live_program()
 
     def _leave_out(self, copy: Copy, why: str) -> None:
@@ -228,27 +225,20 @@ class Filling:
     def _spec(self, copy: Copy) -> CopySpec:
         return CopySpec(
             copy.root,
-            manifest_path(self._site.place, copy.target),
+            manifest_path(self._site.place, copy.destination),
             copy.label,
             copy.exclude,
             copy.plan.limit,
             self._rewriting(copy.plan),
-            pod_wins=copy.plan.volume.is_token,
+            renewed=copy.plan.volume.is_renewed,
         )
 
     async def _fill(self, copy: Copy, link: AgentLink, report: Report) -> None:
-        scanned = self._scanned.pop(copy.label, None)
         if copy.plan.mode == "empty":
-            await empty_volume(copy.source(link), copy.root, copy.target)
+            await empty_volume(copy.source(link), copy.root, copy.destination)
             return
-        retire_note(manifest_path(self._site.place, copy.target), await copy.target.identity())
-        result = await fill_volume(
-            copy.source(link),
-            copy.target,
-            self._spec(copy),
-            report=lambda *numbers: self._say(report, copy.label, numbers),
-            scanned=scanned,
-        )
+        retire_note(manifest_path(self._site.place, copy.destination), await copy.destination.identity())
+        result = await self._copy(copy, link, report)
         if result.left_out and _left_out(self._results.get(copy.label)) != result.left_out:
             report(Progress(self._wanted.workload.key, render_left_out(copy.label, result.left_out)))
         self._results[copy.label] = result
@@ -257,6 +247,22 @@ class Filling:
             count = len(result.kept_local)
             text = f"volume {copy.label}: {count} changed here and in the pod, left as they are here: {kept}"
             report(Progress(self._wanted.workload.key, text))
+
+    async def _copy(self, copy: Copy, link: AgentLink, report: Report) -> FillResult:
+        """What kubelet writes meanwhile is read again; it does so once a minute at most."""
+        for _ in range(_TORN):
+            with contextlib.suppress(TornError):
+                return await self._copy_once(copy, link, report)
+        raise FailedError(f"volume {copy.label} is written anew all the time")
+
+    async def _copy_once(self, copy: Copy, link: AgentLink, report: Report) -> FillResult:
+        return await fill_volume(
+            copy.source(link),
+            copy.destination,
+            self._spec(copy),
+            report=lambda *numbers: self._say(report, copy.label, numbers),
+            scanned=self._scanned.pop(copy.label, None),
+        )
 
     def _rewriting(self, plan: VolumePlan) -> Rewriting | None:
         wanted = self._wanted
@@ -277,18 +283,18 @@ class Filling:
         if said == numbers or (files < count and now - when < _SAY_EVERY):
             return
         self._said[label] = (now, numbers)
-        text = f"copying {label}, {files} of {count} files"
-        report(Progress(self._wanted.workload.key, text, done, size, "bytes"))
+        key, text = self._wanted.workload.key, f"copying {label}"
+        report(Progress(key, text, done, size, "bytes", item=label, files=files, files_total=count))
 
 
-def _is_odd(lines: Lines) -> bool:
+def _is_odd(lines: Listed) -> bool:
     """Whether the mount itself is neither a directory nor a file: a socket, a device."""
     return len(lines) == 1 and lines[0]["type"] not in ("d", "f")
 
 
-def _is_bare(copy: Copy, lines: Lines) -> bool:
+def _is_bare(copy: Copy, lines: Listed) -> bool:
     """Whether it is in memory and nothing is to be put into it: then the container makes it."""
-    return isinstance(copy.target, MemoryDestination) and not copy.file and len(lines) < 2
+    return isinstance(copy.destination, MemoryDestination) and not copy.file and len(lines) < 2
 
 
 def _left_out(result: FillResult | None) -> tuple[tuple[str, str], ...]:

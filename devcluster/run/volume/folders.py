@@ -37,8 +37,8 @@ def _check(place: Place, wanted: Sequence[Wanted]) -> None:
             _check_parent(f"{where}.volumes", path)
             _check_alone(owners, path, f"{where}.volumes: {volume.mount_path}")
             if not volume.may_be_file:
-                target = FolderDestination(path)
-                target.check(ours=_is_ours(manifest_path(place, target)))
+                destination = FolderDestination(path)
+                destination.check(ours=_is_ours(manifest_path(place, destination)))
 
 
 def _filled(item: Wanted) -> Iterator[tuple[Path, PodVolume]]:

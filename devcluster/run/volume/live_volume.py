@@ -25,7 +25,7 @@ from devcluster.edge.docker.files import VolumeDestination
 from devcluster.edge.docker.live import LivePlace, open_live
 from devcluster.edge.streams import Streams, open_program
 from devcluster.errors import DevclusterError, FailedError
-from devcluster.rules.cluster.naming import volume_name
+from devcluster.rules.container.docker_names import volume_name
 from devcluster.rules.names.rewriting import restore_text
 from devcluster.rules.volume.live import Left, describe, parse_left
 from devcluster.rules.volume.volumes import VolumePlan
@@ -137,6 +137,8 @@ class LiveVolume:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_TOLD):  # who asks for the state next sees it
                 await self._changes.until(lambda: self._status.get("state") == "settled")
+        if self._status.get("received_bytes") or self._status.get("sent_bytes"):
+            tell(self._status)
         return left
 
     async def flush(self, deadline: Deadline, *, patience: float) -> Left:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from devcluster.deadline import Deadline
 from devcluster.edge.agent.ssh import AgentLink, UnreadableError
 from devcluster.edge.background import together
 from devcluster.edge.kube.cluster import Cluster
@@ -21,7 +22,7 @@ from devcluster.rules.volume.volumes import VolumePlan, labelled, nested
 from devcluster.run.cluster.installed_agent import open_installed
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.volume.copies import file_of, read_plans
-from devcluster.run.volume.single import SingleSource
+from devcluster.run.volume.single_file import SingleSource
 from devcluster.run.volume.volumes import CopySpec, TooLargeError, check_volume, render_size
 
 Json = dict[str, Any]
@@ -52,11 +53,11 @@ class Measured:
         return {"name": self.label, "path": self.path, "fate": self.fate} | numbers | {"left_out": left_out}
 
 
-async def measure(cluster: Cluster, wanted: Wanted) -> tuple[Measured, ...]:
+async def measure(cluster: Cluster, wanted: Wanted, deadline: Deadline) -> tuple[Measured, ...]:
     """Each volume.  ConfigurationError where one is larger than its limit, or can't be had though the file
     asks for it."""
     with contextlib.suppress(ClusterError, RefusedError, OSError, TimeoutError):  # then `up` will say why
-        async with open_installed(cluster, wanted.object) as link:
+        async with open_installed(cluster, wanted.object, deadline) as link:
             if link is not None:
                 plans = await read_plans(cluster, wanted, link)
                 looks = (_look(link, plan, label, plans) for plan, label in labelled(plans))

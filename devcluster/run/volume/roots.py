@@ -86,11 +86,11 @@ async def _count_changes(place: Place, key: str, mounts: list[tuple[str, str]]) 
     count = 0
     paths = [mount for mount, _ in mounts]
     for mount, file in mounts:
-        target = destination_below(place, key, mount, file)
-        if load_note(note_path(manifest_path(place, target))) is not None:
+        destination = destination_below(place, key, mount, file)
+        if load_note(note_path(manifest_path(place, destination))) is not None:
             continue
         inner = nested_patterns(mount, paths)
-        count += len(await describe_local_changes(target, manifest_path(place, target), inner))
+        count += len(await describe_local_changes(destination, manifest_path(place, destination), inner))
     return count
 
 

@@ -183,3 +183,21 @@ def test_a_process_is_neither_started_nor_stopped() -> None:
         "10. lead its connections to the original\n"
         "11. close the pod's way to this laptop"
     )
+
+
+@pytest.mark.parametrize(
+    ("mode", "order", "expected"),
+    [
+        ("replace", "start-first", "pause; release; join take stop"),
+        ("replace", "stop-first", "pause; release; join pause stop take"),
+        ("intercept", "start-first", "pause; release; join intercept"),
+        ("ingest", "start-first", "; release; join ingest"),
+    ],
+)
+def test_an_outage_of_the_engine(mode: Mode, order: Order, expected: str) -> None:
+    handover = plan_handover(mode, order, "front", "container")
+    told = (*handover.outage, *handover.absence)
+    assert all(phase.serving for phase in told)  # where the original serves already there is nothing to say
+    assert expected == "; ".join(
+        _names(part) for part in (handover.outage, handover.absence, handover.recovery)
+    )

@@ -29,7 +29,7 @@ def fates(*volumes: PodVolume, rules: tuple[VolumeRule, ...] = ()) -> dict[str, 
 
 
 def test_a_mount_of_the_spec_is_the_kernels_at_the_path_where_it_leads() -> None:
-    token = PodVolume("service-account-token", SECRETS, "projected", is_token=True)
+    token = PodVolume("service-account-token", SECRETS, "projected")
     link = PodVolume("config", "/opt/link.conf", "configmap", sub_path="a")
     found = seen(
         (token, link),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from dataclasses import replace
 from typing import Any, cast
 
@@ -18,7 +18,7 @@ from devcluster.edge.lane.door import Door
 from devcluster.edge.lane.ways import Ways
 from devcluster.edge.lines import RefusedError
 from devcluster.errors import FailedError
-from devcluster.plan.cluster import AgentPod
+from devcluster.plan.agent_pod import AgentPod
 from devcluster.plan.handover import plan_handover
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import Listener, PodFacts
@@ -44,6 +44,7 @@ class ScriptedAgent:
         self.route = "child"
         self.dead = False
         self.holder: Json | None = None
+        self.versions: tuple[str, ...] = ()
         self._did = did
         self._told: Callable[[Json], None] = lambda _: None
         self._cut = asyncio.Event()
@@ -62,6 +63,7 @@ class ScriptedAgent:
             "route": self.route,
             "holder": self.holder,
             "since": since,
+            "versions": list(self.versions),
         }
 
     async def call(self, do: str, **_: Any) -> Json:
@@ -187,9 +189,9 @@ class ScriptedLocal:
     async def fill(self, agent: AgentLink, turn: Turn) -> None:
         self._did.append("laptop fill")
 
-    async def refresh(self, agent: AgentLink) -> None:
-        self._did.append("laptop refresh")
-        self.become(source=cast(ScriptedAgent, agent).name)
+    async def refresh(self, agent: AgentLink, versions: Collection[str]) -> None:
+        self._did.append(f"laptop refresh by {cast(ScriptedAgent, agent).name}")
+        self.become(versions=frozenset(versions))
 
     async def start(self, facts: PodFacts, turn: Turn) -> None:
         self._did.append("laptop start")

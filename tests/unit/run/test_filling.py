@@ -14,6 +14,7 @@ import pytest
 from devcluster.config.model import Target, VolumeRule, Workload
 from devcluster.edge.agent.ssh import AgentLink, UnreadableError
 from devcluster.errors import ConfigurationError
+from devcluster.plan.serving import serving_of
 from devcluster.rules.container.facts import PodFacts, PodMount
 from devcluster.rules.volume.tarstream import END, render_head
 from devcluster.rules.volume.tree import Entry, render_entry
@@ -80,6 +81,7 @@ def filling(pod: Pod, folder: Path, *rules: VolumeRule) -> Filling:
     seen = SimpleNamespace(observed=SimpleNamespace(admitted=None))
     wanted = SimpleNamespace(
         workload=workload,
+        serving=serving_of(workload),
         volumes=resolve_volumes(pod_volumes(CONTAINER, VOLUMES), ()),
         ref=SimpleNamespace(namespace="shop"),
         object=SimpleNamespace(selector="app=web", container="web"),
@@ -115,7 +117,7 @@ async def test_each_that_cant_be_copied_is_named_and_the_others_are_copied(tmp_p
     for name, reason in reasons.items():
         assert rows[name]["left_out"] == [{"path": ".", "reason": reason}]
     assert {it.text for it in said} >= {f"volume {name}: left out: {why}" for name, why in reasons.items()}
-    assert [bind.target for bind in made.binds] == ["/data"]
+    assert [bind.destination for bind in made.binds] == ["/data"]
 
 
 @pytest.mark.parametrize(
