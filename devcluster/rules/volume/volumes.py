@@ -38,7 +38,7 @@ TOKEN_NAME = "service-account-token"  # noqa: S105 - a name
 _OURS = "/.devcluster"
 _KERNEL = ("/proc", "/sys", "/dev")
 _TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
-_RENEWED = ("configmap", "secret", "projected", "downward", "other")  # other: what a CSI driver gives
+_KUBELETS = ("configmap", "secret", "projected", "downward")
 _KINDS: dict[str, VolumeKind] = {
     "persistentVolumeClaim": "claim",
     "ephemeral": "claim",
@@ -69,9 +69,14 @@ class PodVolume:
     absent: str = ""
 
     @property
+    def is_kubelets(self) -> bool:
+        """Whether kubelet writes it, and goes on doing so: never what is mounted by a subPath."""
+        return self.kind in _KUBELETS and not self.sub_path
+
+    @property
     def is_renewed(self) -> bool:
-        """Whether kubelet writes it anew while the pod runs: never what is mounted by a subPath."""
-        return self.kind in _RENEWED and not self.sub_path
+        """Whether a whole set may be written anew in it, in kubelet's way; a CSI driver may do so, too."""
+        return self.is_kubelets or (self.kind == "other" and not self.sub_path)
 
     @property
     def may_be_file(self) -> bool:
@@ -102,7 +107,7 @@ class VolumePlan:
     @property
     def fresh(self) -> bool:
         """Whether the copy follows the pod while the container runs.  (What a driver gives may, too.)"""
-        return self.volume.is_renewed and self.volume.kind != "other" and self.mode == "copy"
+        return self.volume.is_kubelets and self.mode == "copy"
 
     @property
     def fate(self) -> str:
@@ -209,9 +214,8 @@ def _plan(volume: PodVolume, rule: VolumeRule | None, where: str) -> VolumePlan:
         hint = "take the rule away, or write `mode: off`"
         raise ConfigurationError(f"{where}: {rule.key} can't be had: {absent}", hint=hint)
     limit = DEFAULT_LIMIT if rule.limit is None else rule.limit
-    return VolumePlan(
-        volume, rule.mode, rule.path, rule.rewrite, rule.exclude, limit, rule.force, written=True
-    )
+    mode: VolumeMode = "copy" if rule.mode == "sync" and volume.is_kubelets else rule.mode
+    return VolumePlan(volume, mode, rule.path, rule.rewrite, rule.exclude, limit, rule.force, written=True)
 
 
 def _kernels(volume: PodVolume) -> str:
