@@ -47,6 +47,7 @@ async def read_cautions(
             written=dict(wish.environment),
             excluded=wish.env_exclude,
             tunnelled=not install.wish.serving.in_pod_network,
+            datagrams=install.wish.serving.datagrams,
         )
     )
 

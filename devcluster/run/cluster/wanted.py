@@ -20,6 +20,7 @@ from devcluster.errors import ConfigurationError
 from devcluster.plan.handover import Handover, plan_handover
 from devcluster.plan.install import InstallPlan, Wish, base_template, plan_install
 from devcluster.plan.serving import Serving, serving_of
+from devcluster.rules.advice.datagrams import refuse_datagrams
 from devcluster.rules.advice.warnings import Caution
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.machine import Machine
@@ -159,7 +160,7 @@ async def read_wanted(
         install=install,
         binary=binary,
         images=images,
-        order=workload.order or kind_of(target.ref).order(target.object),
+        order=_order(workload, target),
         publishes=published_ports(container, workload, port_map) if serving.publishes else (),
         port_map=port_map,
         volumes=volumes,
@@ -173,6 +174,13 @@ async def read_wanted(
         container=container,
         pod_spec=install.base["spec"],
     )
+
+
+def _order(workload: Workload, target: WorkloadObject) -> Order:
+    """A command starts when the original has stopped: callers wait in the pods rather than here."""
+    if workload.commanded:
+        return "stop-first"
+    return workload.order or kind_of(target.ref).order(target.object)
 
 
 def _unread(workload: Workload, container: Json, trouble: str) -> ConfigurationError:
@@ -214,6 +222,13 @@ def check_targets(wanted: Sequence[Wanted], attached: Mapping[str, WorkloadRef])
                 f"workloads.{item.workload.key}: {item.ref} is the target of {first} already",
                 hint=f"`devcluster down {first}` gives it back" if held else "leave one of them out",
             )
+
+
+def check_datagrams(wanted: Wanted) -> None:
+    """ConfigurationError where a process would miss some of what comes to the pod."""
+    install = wanted.install
+    if wanted.serving.datagrams == "refused":
+        refuse_datagrams(wanted.workload, install.observed.services, install.base, wanted.object.container)
 
 
 def _current(pods: tuple[Json, ...], target: WorkloadObject) -> tuple[Json, ...]:
