@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from devcluster.deadline import Deadline
 from devcluster.edge.docker.engine import Docker
 from devcluster.edge.kube.cluster import Cluster
 from devcluster.rules.cluster.identity import WorkloadRef
@@ -14,6 +15,7 @@ from devcluster.run.exports import Exports
 from devcluster.run.place import Place
 from devcluster.run.site import host_program
 from devcluster.run.volume.folders import check_folders
+from devcluster.run.volume.measure import Measured, measure
 
 
 async def check_before(
@@ -23,9 +25,12 @@ async def check_before(
     wanted: Sequence[Wanted],
     only: Sequence[str],
     others: Mapping[str, WorkloadRef],
-) -> None:
+    deadline: Deadline,
+) -> dict[str, tuple[Measured, ...]]:
     """Raise now what would otherwise make `up` fail half-way; `plan` asks the same.  *only*: the workloads
-    that change, () for all; *others*: keys that stay attached beside *wanted*, and what they hold."""
+    that change, () for all; *others*: keys that stay attached beside *wanted*, and what they hold.
+    Answers how large the volumes are of those that get an agent, by key."""
+    measured: dict[str, tuple[Measured, ...]] = {}
     check_targets(wanted, others)
     for item in wanted:
         check_datagrams(item)
@@ -33,6 +38,9 @@ async def check_before(
     await check_folders(place, wanted)
     for item in wanted:
         await check_rights(cluster, item.install)
+        if not item.install.adopted:  # else the agent says the same, before anything changes
+            measured[item.workload.key] = await measure(cluster, item, deadline)
     if any(item.serving.needs_program for item in wanted):
         host_program()
     Exports(place).check(it.workload.env_export for it in wanted if it.workload.env_export)
+    return measured

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from devcluster.config.model import Project, Target, Workload
+from devcluster.deadline import Deadline
 from devcluster.edge.kube.answer import ForbiddenError
+from devcluster.edge.kube.watch import Listing
 from devcluster.edge.kube.workload import WorkloadObject
 from devcluster.errors import ConfigurationError
 from devcluster.plan.install import plan_install
@@ -23,6 +25,13 @@ from tests.unit.plan.test_install import WISH, observed
 from tests.unit.run.test_permission import Reviewer
 
 
+class Granting(Reviewer):
+    """No pod of it has an agent yet."""
+
+    async def list(self, kind: str, namespace: str, **_: Any) -> Listing:
+        return Listing((), "1")
+
+
 class Wanted:
     """What is asked of one."""
 
@@ -33,7 +42,7 @@ class Wanted:
         self.workload = Workload("web", Target("web"))
         self.project = Project("shop")
         self.ref = ref
-        self.object = WorkloadObject(ref, "u", "web", {})
+        self.object = WorkloadObject(ref, "u", "web", {"spec": {"selector": {"matchLabels": {"app": "web"}}}})
         self.install = plan_install(observed(), replace(WISH, **wish))
         self.serving = self.install.wish.serving
 
@@ -47,16 +56,16 @@ async def check(
     place = place_of("test", "shop", "shop", {"XDG_STATE_HOME": str(tmp_path)})
     wanted: Any = [Wanted(REF, **wish)]
     docker: Any = None
-    await check_before(place, cluster, docker, wanted, (), others or {})
+    await check_before(place, cluster, docker, wanted, (), others or {}, Deadline.after(5))
 
 
 async def test_nothing_is_wrong(tmp_path: Any) -> None:
-    await check(tmp_path, Reviewer())
+    await check(tmp_path, Granting())
 
 
 async def test_a_right_is_missing(tmp_path: Any) -> None:
     with pytest.raises(ForbiddenError, match="cannot patch deployments"):
-        await check(tmp_path, Reviewer("patch deployments"))
+        await check(tmp_path, Granting("patch deployments"))
 
 
 async def test_the_laptop_has_no_program(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,14 +73,14 @@ async def test_the_laptop_has_no_program(tmp_path: Any, monkeypatch: pytest.Monk
         raise ConfigurationError("no program")
 
     monkeypatch.setattr(preconditions, "host_program", none)
-    await check(tmp_path, Reviewer())
+    await check(tmp_path, Granting())
     with pytest.raises(ConfigurationError, match="no program"):
-        await check(tmp_path, Reviewer(), serving=plan_serving("replace", "front", "host"))
+        await check(tmp_path, Granting(), serving=plan_serving("replace", "front", "host"))
 
 
 async def test_another_key_has_it(tmp_path: Any) -> None:
     with pytest.raises(ConfigurationError, match="deployment/web is the target of front already"):
-        await check(tmp_path, Reviewer(), others={"front": REF})
+        await check(tmp_path, Granting(), others={"front": REF})
 
 
 def test_what_stays_beside_is_known_to_plan_as_well() -> None:
