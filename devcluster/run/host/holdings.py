@@ -33,6 +33,7 @@ from devcluster.run.cluster.record import Mark, find_dropped
 from devcluster.run.cluster.remove import remove
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.host.failure import Attempt, put_back_error
+from devcluster.run.host.results import end_row
 from devcluster.run.log import to_log
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
@@ -101,7 +102,7 @@ class Holdings:
         elif remove_agent:
             await attachment.yield_first(turn)
             try:
-                notes += await self._remove_agent(attachment.wanted.ref, turn)
+                notes += await self._remove_agent(attachment.wanted.ref, turn, key)
             except RemainsError as error:  # no pod has an agent any more
                 remains = error
             await attachment.end_removed(turn)
@@ -116,8 +117,7 @@ class Holdings:
             if not tolerant:
                 raise remains
             notes.append(str(remains))
-        outcome = "put back" if remove_agent and not taken else "left"
-        return {"name": key, "outcome": outcome, "detail": [title, *notes]}
+        return end_row(key, title, notes, removed=remove_agent and not taken)
 
     async def drop(self, mark: Mark, turn: Turn) -> Json:
         """As ``detach`` for what nobody holds.  Its row, which tells what remains."""
@@ -125,7 +125,7 @@ class Holdings:
             notes = await self._remove_agent(mark.ref, turn)
         except RemainsError as error:  # nothing serves by it; whoever wants the others must not lose them
             notes = [str(error)]
-        return {"name": mark.ref.name, "outcome": "put back", "detail": [str(mark.ref), *notes]}
+        return end_row(mark.ref.name, str(mark.ref), notes)
 
     async def find_dropped(self, project: Project, holder: Holder) -> tuple[Mark, ...]:
         """What was ours, is not attached at the moment and has been taken out of the file."""
@@ -178,7 +178,7 @@ class Holdings:
                 await self._remove_containers(wanted.workload.key)
             try:
                 if created and not conflict:
-                    await self._remove_agent(wanted.ref, turn)
+                    await self._remove_agent(wanted.ref, turn, wanted.workload.key)
             finally:
                 if created:
                     await self._remove_copies(wanted.workload.key, turn)
@@ -214,8 +214,8 @@ class Holdings:
                 f"left over in Docker: {', '.join(left)}", hint="`devcluster down` tries again"
             )
 
-    async def _remove_agent(self, ref: WorkloadRef, turn: Turn) -> list[str]:
-        removed = await remove(self._site.cluster, ref, turn)
+    async def _remove_agent(self, ref: WorkloadRef, turn: Turn, key: str = "") -> list[str]:
+        removed = await remove(self._site.cluster, ref, turn, key)
         return [f"left as it is, because somebody else changed it: {what}" for what in removed.kept]
 
     async def _remove_copies(self, key: str, turn: Turn) -> None:

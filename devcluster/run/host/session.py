@@ -121,7 +121,8 @@ class Session:
     async def _check(self, project: Project, wanted: list[Wanted], only: tuple[str, ...], turn: Turn) -> None:
         """What can be known before anything changes; the tunnels' ports are ours from here on."""
         others = self._others(project, wanted, only)
-        await check_before(self.site, wanted, only, others, turn.deadline)
+        site = self.site
+        await check_before(site.place, site.cluster, site.docker, wanted, only, others, turn.deadline)
         self._order = tuple(workload.key for workload in project.workloads)
         await self._tunnels.open(project.tunnels)
 
@@ -201,7 +202,8 @@ class Session:
 
     async def compare(self, project: Project, only: tuple[str, ...], turn: Turn) -> Json:
         """What another ``up`` would make of what is attached: ``{"workloads": [{"name", "title",
-        "decision"}]}``, the last one of ``rules.outcome``."""
+        "decision"}], "beside"}``, the last one of ``rules.outcome``; ``beside``: titles of what *only* leaves
+        out."""
         rows = []
         for key, attachment in sorted(self.attachments.items()):
             if only and key not in only:
@@ -210,7 +212,8 @@ class Session:
             wanted = await self.read(project, key) if in_file else None
             decision = await self._decide(attachment, wanted, turn)
             rows.append({"name": key, "title": attachment.wanted.title, "decision": asdict(decision)})
-        return {"workloads": rows}
+        beside = {key: it.wanted.title for key, it in self.attachments.items() if only and key not in only}
+        return {"workloads": rows, "beside": beside}
 
     async def _decide(self, current: Attachment | None, wanted: Wanted | None, turn: Turn) -> Decision:
         if wanted is None:

@@ -276,7 +276,7 @@ class Filling:
         return Rewriting(patterns, services, wanted.ref.namespace, figures)
 
     def _say(self, report: Report, label: str, numbers: tuple[int, ...]) -> None:
-        """Now and then, and the last of it once; *numbers* as ``run.one_fill`` reports them."""
+        """Now and then, and the last of it once; *numbers* as ``run.volume.one_fill`` reports them."""
         done, files, size, count = numbers
         when, said = self._said.get(label, (0.0, ()))
         now = time.monotonic()
