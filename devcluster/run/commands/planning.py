@@ -28,12 +28,14 @@ from devcluster.run.place import Place, place_of
 from devcluster.run.report import silent
 from devcluster.run.request import Request
 from devcluster.run.volume.folders import check_folders
+from devcluster.run.volume.measure import Measured, measure
 
 Json = dict[str, Any]
 
 
 async def plan(request: Request) -> Json:
-    """``{"text", "workloads": [{"name", "outcome", "steps", "warnings", "notes"}]}``; changes nothing."""
+    """``{"text", "workloads": [{"name", "outcome", "steps", "warnings", "notes", "volumes"}]}``; changes
+    nothing."""
     project = request.project
     assert project is not None
     async with open_cluster(request.context, timeout=request.timeout) as cluster, open_docker() as docker:
@@ -50,11 +52,12 @@ async def plan(request: Request) -> Json:
         Exports(place).check(it.workload.env_export for it in wanted if it.workload.env_export)
         attached = await _compare(place, request)
         check_tunnels(await _not_ours(place, project.tunnels, request.deadline))
+        measured = {it.workload.key: await measure(cluster, it, request.deadline) for it in wanted}
         put_back = [
             (name, row["title"]) for name, row in attached.items() if row["decision"]["work"] == "remove"
         ] + await _dropped(cluster, place, request, attached)
     planned = [_put_back(name, title) for name, title in put_back]
-    planned += [_planned(it, attached.get(it.workload.key)) for it in wanted]
+    planned += [_planned(it, attached.get(it.workload.key), measured[it.workload.key]) for it in wanted]
     return {"text": "\n".join(text for _, text in planned), "workloads": [row for row, _ in planned]}
 
 
@@ -98,7 +101,13 @@ def _put_back(name: str, title: str) -> tuple[Json, str]:
     return _row(name, title, "put back", (PutBack(title),), (), ())
 
 
-def _planned(wanted: Wanted, attached: Json | None) -> tuple[Json, str]:
+def _planned(wanted: Wanted, attached: Json | None, volumes: Sequence[Measured]) -> tuple[Json, str]:
+    row, text = _planned_steps(wanted, attached)
+    lines = "".join(f"    {volume}\n" for volume in volumes)
+    return row | {"volumes": [volume.row() for volume in volumes]}, text + lines
+
+
+def _planned_steps(wanted: Wanted, attached: Json | None) -> tuple[Json, str]:
     key, title = wanted.workload.key, wanted.title
     decision = Decision(**attached["decision"]) if attached is not None else decide(Comparison())
     steps = (*plan_pulls(wanted.images.absent), *plan_up(decision, wanted.install, wanted.handover))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from devcluster.deadline import Deadline
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.run.cluster.laptop_ports import check_ports
 from devcluster.run.cluster.permission import check_rights
@@ -11,10 +12,15 @@ from devcluster.run.cluster.wanted import Wanted, check_datagrams, check_targets
 from devcluster.run.exports import Exports
 from devcluster.run.site import Site, host_program
 from devcluster.run.volume.folders import check_folders
+from devcluster.run.volume.measure import measure
 
 
 async def check_before(
-    site: Site, wanted: Sequence[Wanted], only: Sequence[str], others: Mapping[str, WorkloadRef]
+    site: Site,
+    wanted: Sequence[Wanted],
+    only: Sequence[str],
+    others: Mapping[str, WorkloadRef],
+    deadline: Deadline,
 ) -> None:
     """Raises what `up` would fail by, half-way.  *only*: the workloads that change, () for all; *others*:
     keys that stay attached beside *wanted*, and what they hold."""
@@ -25,6 +31,8 @@ async def check_before(
     await check_folders(site.place, wanted)
     for item in wanted:
         await check_rights(site.cluster, item.install)
+        if not item.install.adopted:  # else the agent says the same, before anything changes
+            await measure(site.cluster, item, deadline)
     if any(item.serving.needs_program for item in wanted):
         host_program()
     Exports(site.place).check(it.workload.env_export for it in wanted if it.workload.env_export)
