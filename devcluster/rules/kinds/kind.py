@@ -133,6 +133,7 @@ class Kind:
     something else while a roll-out of ours runs, or it would not reach every pod; {} for none.  ``mixed``:
     what keeps some of its pods on a former template now, '' for nothing.  ``volumes``: what its controller
     adds to those of the template.
+    ``common``: every namespace has some, so nothing works without the rights to them.
     """
 
     name: str
@@ -150,3 +151,4 @@ class Kind:
     volumes: Callable[[Json], list[Json]] = lambda item: []
     serves_on: Callable[[Json], bool] = lambda item: True
     prefix: str = "/apis/apps/v1"
+    common: bool = False
