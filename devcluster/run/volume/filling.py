@@ -96,7 +96,7 @@ class Filling:
         self._copies = tuple(copy for copy, lines in fit if not _is_bare(copy, lines))
 
     async def fill(self, link: AgentLink, turn: Turn) -> None:
-        """Copy, or what changed since the last time; all volumes at once."""
+        """Copy them, or what changed since the last time; all volumes at once."""
         await self.check(link)
         self._name(turn.report)
         if self._in_folder:
@@ -122,11 +122,11 @@ class Filling:
 
     @property
     def versions(self) -> frozenset[str]:
-        """Of the copies of what kubelet writes anew: what they were filled by."""
+        """The versions that the copies of what kubelet writes anew were filled from."""
         return frozenset(result.version for result in self._results.values() if result.version)
 
     async def refresh(self, link: AgentLink, versions: Collection[str]) -> None:
-        """The copies of what kubelet has written anew: those that have none of *versions*."""
+        """Fill the copies of what kubelet has written anew: those whose version is none of *versions*."""
         old = [copy for copy in self._copies if self._version(copy) not in ("", *versions)]
         await together(*(self._fill(copy, link, to_log) for copy in old), name="refresh")
         for copy in old:
@@ -165,7 +165,7 @@ class Filling:
         return head | row | self._live.row(label)
 
     def rewrites(self) -> tuple[RewriteMade, ...]:
-        """The files in which a host was qualified, or left."""
+        """The files in which a host was qualified, or left alone."""
         of_copies = ((label, made) for label, result in self._results.items() for made in result.rewrites)
         return tuple(
             RewriteMade(f"{label}:{made.path}", made.service, made.to, made.kept)
@@ -174,7 +174,7 @@ class Filling:
 
     @property
     def _in_folder(self) -> bool:
-        """Whether what serves mounts nothing and has them below one folder."""
+        """Whether what serves mounts nothing, and has its volumes below one folder."""
         return self._wanted.serving.copies_in == "folder"
 
     async def _look(self, copy: Copy, link: AgentLink) -> Listed | None:
@@ -276,7 +276,7 @@ class Filling:
         return Rewriting(patterns, services, wanted.ref.namespace, figures)
 
     def _say(self, report: Report, label: str, numbers: tuple[int, ...]) -> None:
-        """Now and then, and the last of it once; *numbers* as ``run.one_fill`` reports them."""
+        """Now and then, and the last of it once; *numbers* as ``run.volume.one_fill`` reports them."""
         done, files, size, count = numbers
         when, said = self._said.get(label, (0.0, ()))
         now = time.monotonic()
