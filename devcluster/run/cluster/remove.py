@@ -136,7 +136,8 @@ class _RemoveWork:
             # the Secret alone knows what it was
             if isinstance(step, AwaitRollout | RestoreFields | PruneHistory):
                 raise LeftoverError(
-                    f"the template of {self._ref.full_name} is restored, and then: {error.message}",
+                    f"the template of {self._ref.full_name} is restored, but the next step failed: "
+                    f"{error.message}",
                     hint=f"{error.hint}\nthen {self._again}",
                 ) from error
             self._refused.append(error)

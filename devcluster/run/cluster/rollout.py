@@ -21,6 +21,7 @@ from devcluster.rules.advice.controllers import last_writer, render_pause
 from devcluster.rules.cluster.drift import template_drift
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import Originals
+from devcluster.rules.counted import counted
 from devcluster.rules.kinds.kind import Done, Sight, Stuck, Waiting
 from devcluster.rules.kinds.table import kind_of
 from devcluster.run.turn import Turn
@@ -149,7 +150,8 @@ def find_revert(item: Json, written: Written) -> str:
     foreign = written.whole and last_writer(item, "spec", "template")
     effects = ("gone", "part") if foreign else ("gone",)
     found = [one.text for one in template_drift(written.originals, item) if one.effect in effects]
-    return f"{found[0]}, nor are {len(found) - 1} more of its fields" if found[1:] else "".join(found)
+    more = counted(len(found) - 1, "more field was", "more fields were")
+    return f"{found[0]}; {more} changed too" if found[1:] else "".join(found)
 
 
 async def _explained(

@@ -185,8 +185,8 @@ def _order(workload: Workload, target: WorkloadObject) -> Order:
 
 def _unread(workload: Workload, container: Json, trouble: str) -> ConfigurationError:
     return ConfigurationError(
-        f"the command of image {container['image']} is not known: the pod's template says none, and no "
-        f"Docker engine can be asked; {trouble}",
+        f"can't tell which command image {container['image']} runs: the template has none, and neither "
+        f"Docker nor the registry could be asked; {trouble}",
         hint=f"write it under workloads.{workload.key}, `pod_command: [...]`, or start Docker for this `up`",
     )
 
