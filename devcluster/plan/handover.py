@@ -255,11 +255,15 @@ class Handover:
     recovery: tuple[Join, ...]
 
 
-def plan_handover(mode: Mode, order: Order, take: Take, run: Run, *, live: bool = False) -> Handover:
+def plan_handover(
+    mode: Mode, order: Order, take: Take, run: Run, *, live: bool = False, serves_on: bool = False
+) -> Handover:
     """The phases of one workload.  *take* `direct` needs an original that is stopped to free its ports, which
     `replace` does; the file is refused where it can't be (``config``).  *live*: volumes are synced.  Then
     nothing that was written here may be on its way when the pods end: they are given back before their
-    agents are taken out, and their volumes are looked at once more when nothing here writes any longer."""
+    agents are taken out, and their volumes are looked at once more when nothing here writes any longer.
+    *serves_on*: the original may serve while its pods are replaced; else its connections wait in pods that
+    end."""
     assert take == "front" or mode != "intercept"
     stop_first = mode == "replace" and order == "stop-first"
     start: tuple[Phase, ...] = (StartLocal(),) if run == "container" else ()
@@ -274,13 +278,15 @@ def plan_handover(mode: Mode, order: Order, take: Take, run: Run, *, live: bool 
     last: tuple[Phase, ...] = (Flush(again=True),) if live else ()
     quiet: tuple[Phase, ...] = (*flush, *wait, stop, *last)  # nothing runs on either side
     beside: tuple[Phase, ...] = (*flush, release, stop, *last)
+    back: tuple[Phase, ...] = (*quiet, release) if stop_first else beside
+    leaves_first = live or (stop_first and serves_on)
     return Handover(
         there=(*prepare, *start, HoldAll(), join),
-        back=(*quiet, release) if stop_first else beside,
+        back=back,
         loss=(stop,),
         edit=(*wait, Replace(run), Fill(), *start, join),
         restart=(*wait, StartLocal(again=True), join) if run == "container" else (),
-        before_removal=quiet if stop_first else beside if live else (),
+        before_removal=quiet if stop_first and not serves_on else back if leaves_first else (),
         after_removal=(stop,),
         outage=(Tell(("pause",), serving=True),) if wait else (),
         absence=(Tell(("release",), serving=True),),

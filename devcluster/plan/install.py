@@ -29,6 +29,7 @@ from devcluster.rules.cluster.services import (
     FrontPort,
     PortMove,
     Route,
+    check_listed,
     noted_moves,
     noted_workload,
     plan_fronts,
@@ -144,6 +145,7 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
     old_moves = observed.originals.moves if observed.originals else ()
     services = [unmoved(service, old_moves) for service in observed.services]
     found = routes(services, base, container=observed.container, others=observed.others, only=wish.services)
+    check_listed(wish.services or (), services, found, observed.ref)
     fronts = plan_fronts(
         found,
         base,

@@ -128,10 +128,12 @@ class Kind:
     has it.
 
     ``order``: of a handover that the file does not order.  ``replicas``: pods wanted; ``available``: pods
-    that answer.  ``gap``: why no pod serves during a roll-out, '' where one does.  ``refuse``:  None where it
-    can have an agent.  ``rolling``: fields of its spec that must say something else while a roll-out of ours
-    runs, or it would not reach every pod; {} for none.  ``mixed``: what keeps some of its pods on a former
-    template now, '' for nothing.  ``volumes``: what its controller adds to those of the template.
+    that answer.  ``serves_on``: whether the original may serve while its pods are replaced, as at each of
+    its releases; not where all of them stop first.  ``gap``: why no pod serves during a roll-out, '' where
+    one does.  ``refuse``:  None where it can have an agent.  ``rolling``: fields of its spec that must say
+    something else while a roll-out of ours runs, or it would not reach every pod; {} for none.  ``mixed``:
+    what keeps some of its pods on a former template now, '' for nothing.  ``volumes``: what its controller
+    adds to those of the template.
     ``common``: every namespace has some, so nothing works without the rights to them.
     """
 
@@ -148,5 +150,6 @@ class Kind:
     rolling: Callable[[Json], Json] = lambda item: {}
     mixed: Callable[[Json], str] = lambda item: ""
     volumes: Callable[[Json], list[Json]] = lambda item: []
+    serves_on: Callable[[Json], bool] = lambda item: True
     prefix: str = "/apis/apps/v1"
     common: bool = False
