@@ -19,14 +19,13 @@ import time
 from collections.abc import AsyncIterator
 from typing import assert_never
 
-from devcluster.edge.background import running, together, unless_cancelled
+from devcluster.edge.background import running, together
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.lines import RefusedError
 from devcluster.errors import DevclusterError, EngineError, FailedError
 from devcluster.plan.handover import Flush, Phase
 from devcluster.rules.advice.controllers import render_pause
 from devcluster.rules.container.environment import LocalEnvironment
-from devcluster.rules.container.facts import Listener
 from devcluster.rules.state import (
     GiveUp,
     HandBack,
@@ -44,6 +43,7 @@ from devcluster.run.attach.agent_link import Tenure
 from devcluster.run.attach.executor import Executor
 from devcluster.run.attach.freshness import keep_fresh
 from devcluster.run.attach.links import Links
+from devcluster.run.attach.primary import Primary
 from devcluster.run.attach.sides import ClusterSide, DriftSight, LocalSide
 from devcluster.run.changes import Changes
 from devcluster.run.cluster.wanted import Wanted
@@ -57,8 +57,6 @@ _REPAIRED = 10.0  # seconds until what `up` wrote again is seen
 _OWN = 300.0  # seconds for what an attachment does by itself
 _AGAIN = 1.0  # seconds until agents are asked again that could not be asked before
 _TELL = 30.0  # seconds for an agent's answer: the application's start
-_OPEN = 10.0  # seconds for a connection of the live volumes
-_LIVE_AGAIN = 0.3  # seconds until it is opened again
 _log = logging.getLogger("devcluster.host")
 
 
@@ -80,6 +78,7 @@ class Attachment:
         self.handover = wanted.handover  # by which it is given back, whatever the file says by then
         self._cluster = cluster
         self._executor = Executor(wanted, self.links, local, changes)
+        self._primary = Primary(wanted.workload.key, self._executor, self.links, cluster, local, changes)
         self._stage: Stage = "starting"
         self._failure = ""
         self._unrecovered = ""  # why the local side did not come back after an outage
@@ -147,8 +146,8 @@ class Attachment:
             tasks.create_task(self._supervise(), name=f"supervise {self.key}")
             fresh = keep_fresh(self.links, self.local, self.changes, self._serves)
             tasks.create_task(fresh, name=f"fresh {self.key}")
-            tasks.create_task(self._keep_primary(), name=f"primary {self.key}")
-            tasks.create_task(self._keep_live(), name=f"live volumes {self.key}")
+            tasks.create_task(self._primary.keep(), name=f"primary {self.key}")
+            tasks.create_task(self._primary.keep_live(), name=f"live volumes {self.key}")
             tasks.create_task(self._follow_drift(), name=f"drift {self.key}")
             tasks.create_task(self.local.run(), name=f"local {self.key}")
             async with contextlib.aclosing(self._cluster.watch_pods()) as states:
@@ -400,51 +399,6 @@ class Attachment:
                 if self._stage == "attached" and (repair := render_repair(self.snapshot)):
                     _log.warning("%s: %s", self.key, repair)
                 self.changes.notify()
-
-    async def _keep_primary(self) -> None:
-        """Outbound connections leave through one pod, so that the world sees the laptop at one address."""
-        told = ""
-        neighbours: tuple[Listener, ...] = ()
-        while True:
-            await self.changes.until(
-                lambda told=told, known=neighbours: (  # type: ignore[misc]
-                    (self.links.primary, self.links.neighbours) != (told, known)
-                )
-            )
-            if self.links.primary != told:
-                _log.info("%s: outbound connections go by %s", self.key, self.links.primary)
-            told, neighbours = self.links.primary, self.links.neighbours
-            self.local.lead(told, neighbours)
-
-    async def _keep_live(self) -> None:
-        """Live volumes use the primary, by a connection of their own: a beat must not wait behind their
-        bytes.  They need it until the last of them is done, when nothing is held any more."""
-        live = self.local.live
-        while True:
-            await self.changes.until(lambda: self._live_source() is not None)
-            source = self._live_source()
-            assert source is not None
-            opened = self._cluster.open_agent(source[0], lambda _: None, timeout=_OPEN)
-            with contextlib.suppress(DevclusterError, OSError, TimeoutError, RefusedError):
-                async with opened as agent, running(agent.ended(), name=f"end of {source[0]}") as over:
-                    live.lead(agent)
-                    over.add_done_callback(lambda _: self.changes.notify())
-                    await self.changes.until(
-                        lambda source=source, over=over: over.done() or self._is_astray(source)  # type: ignore[misc]
-                    )
-            unless_cancelled()
-            live.lead(None)
-            await asyncio.sleep(_LIVE_AGAIN)
-
-    def _live_source(self) -> tuple[str, int] | None:
-        """Two laptops never both change a volume."""
-        return None if self.taken or not self.local.live else self.links.source
-
-    def _is_astray(self, source: tuple[str, int]) -> bool:
-        """Whether live volumes must no longer use *source*.  A pod that is no longer held serves them to the
-        end."""
-        now = self.links.source
-        return bool(self.taken) or not self.local.live or (now is not None and now != source)
 
     def _serves(self) -> bool:
         return self._stage == "attached" and not self._leaving and not self.taken
