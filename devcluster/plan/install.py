@@ -49,6 +49,7 @@ from devcluster.rules.cluster.template import (
 )
 from devcluster.rules.container.image import ImageFacts
 from devcluster.rules.container.ports import PortKey, container_port, service_port
+from devcluster.rules.kinds.kind import Claims
 from devcluster.rules.kinds.rolling import is_held
 from devcluster.rules.kinds.table import kind_of
 
@@ -83,7 +84,7 @@ class Wish:
 class Observed:
     """What is in the cluster.  ``services``: all of the namespace; ``others``: labels of pods that are
     not the workload's.  ``originals`` and ``settings``: from the Secret, if there is one.  ``admitted``:
-    the memory of its pods, wherever that was said."""
+    the memory of its pods, wherever that was said.  ``claims``: that two of its pods must not write to."""
 
     ref: WorkloadRef
     container: str
@@ -93,6 +94,7 @@ class Observed:
     originals: Originals | None = field(default=None, repr=False)
     settings: Json | None = field(default=None, repr=False)
     admitted: Admitted | None = None
+    claims: Claims = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
     )
     moves = plan_moves(found, fronts) if wish.take == "front" else ()
     adopted = _fits(observed, wrapped, settings, pending=wish.pending)
-    rolling = {} if adopted else kind_of(observed.ref).rolling(observed.object)
+    rolling = {} if adopted else kind_of(observed.ref).rolling(observed.object, observed.claims)
     steps = _steps(observed, chunks, moves, adopted, rolling)
     notes = _notes(found, wish)
     return InstallPlan(observed, wish, steps, base, wrapped, settings, fronts, moves, adopted, rolling, notes)
@@ -233,7 +235,7 @@ def _steps(
         steps.append(PatchTemplate(ref, observed.container, cause))
     steps.append(AwaitPods(ref, "traffic is taken over pod by pod"))
     if fields := _set_fields(observed, rolling):
-        steps.append(RestoreFields(ref, fields, "it was set so that every pod is replaced"))
+        steps.append(RestoreFields(ref, fields, "it was set for the roll-out alone"))
     live = {service["metadata"]["name"]: service for service in observed.services}
     for service in sorted({move.service for move in moves}):
         mine = tuple(move for move in moves if move.service == service)

@@ -44,8 +44,8 @@ class ContainerInfo:
 
 @dataclass(frozen=True, slots=True)
 class ContainerEvent:
-    """``start``, ``die`` (with its exit code, and in ``words`` how it ended) or ``health`` (``healthy``,
-    ``unhealthy``, ``starting``)."""
+    """``start``, ``die`` (with its exit code, -1 where nobody knows it, and in ``words`` how it ended) or
+    ``health`` (``healthy``, ``unhealthy``, ``starting``)."""
 
     what: Literal["start", "die", "health"]
     exit_code: int = 0
@@ -149,7 +149,7 @@ async def watch_container(calls: Calls, container: str) -> AsyncGenerator[Contai
     events = await calls.call(what, open_)
     now = await look(calls, container)
     if now is None:
-        yield ContainerEvent("die", words="was removed")
+        yield ContainerEvent("die", exit_code=-1, words="was removed")
     elif now.state in ("exited", "dead"):
         yield ContainerEvent("die", now.exit_code, words=describe_end(now.exit_code, now.starved))
     elif now.health:

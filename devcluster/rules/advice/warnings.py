@@ -25,7 +25,7 @@ from devcluster.rules.container.ports import declared_ports
 from devcluster.rules.kinds.table import kind_of
 
 Json = dict[str, Any]
-Subject = Literal["away", "mixed", "autoscaler", "data", "controller", "policy", "datagrams"]
+Subject = Literal["away", "mixed", "claim", "autoscaler", "data", "controller", "policy", "datagrams"]
 
 _LONGEST = 600.0  # seconds; longer than that is not a start, but a readiness that came back
 
@@ -47,7 +47,8 @@ class Circumstances:
     """What is around the workload.  ``autoscalers``: HPAs, VPAs and ScaledObjects of the namespace;
     ``policies``: its NetworkPolicies; ``moved``: names of Services that will be patched; ``rolls``: whether
     there will be a roll-out; ``template``: without the agent; ``written`` and ``excluded``: what the file
-    says of the environment; ``hosted``: a process on the laptop serves."""
+    says of the environment; ``hosted``: a process on the laptop serves; ``claims``: that two of its pods
+    must not write to at once."""
 
     ref: WorkloadRef
     container: str
@@ -63,6 +64,7 @@ class Circumstances:
     written: Mapping[str, str] = field(default_factory=dict, repr=False)
     excluded: tuple[str, ...] = ()
     hosted: bool = False
+    claims: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -74,6 +76,7 @@ def find_cautions(seen: Circumstances) -> tuple[Caution, ...]:
     rules: tuple[Callable[[Circumstances], list[Caution]], ...] = (
         _away,
         _mixed,
+        _claims,
         _controllers,
         _autoscalers,
         _policies,
@@ -84,7 +87,7 @@ def find_cautions(seen: Circumstances) -> tuple[Caution, ...]:
 
 
 def _away(seen: Circumstances) -> list[Caution]:
-    why = kind_of(seen.ref).gap(seen.object)
+    why = kind_of(seen.ref).gap(seen.object, seen.claims)
     if not why or not seen.rolls:
         return []
     took = _start_time(seen.pods)
@@ -102,6 +105,21 @@ def _mixed(seen: Circumstances) -> list[Caution]:
         "newest one, and they stay on it after `down`"
     )
     return [Caution("mixed", text)]
+
+
+def _claims(seen: Circumstances) -> list[Caution]:
+    """Said of each claim: what its next release will do is worth knowing, whatever we do."""
+    beside = kind_of(seen.ref).beside(seen.object) if seen.rolls else ""
+    return [
+        Caution(
+            "claim",
+            f"{seen.title} mounts the ReadWriteOnce claim {claim} and rolls without stopping: by {beside} a "
+            "new pod starts beside the old one, on the same files. `up` and `down` stop the old one first",
+            "with `strategy: {type: Recreate}` in the manifest every roll-out does",
+        )
+        for claim in seen.claims
+        if beside
+    ]
 
 
 def _start_time(pods: Sequence[Json]) -> float | None:

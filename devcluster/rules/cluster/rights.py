@@ -144,6 +144,16 @@ RIGHTS: tuple[Right, ...] = (
     ),
     *_rights(
         "",
+        "persistentvolumeclaims",
+        (
+            "list",
+            "know which files two pods must not write at once",
+            f"{_ALL}; two pods may write to a ReadWriteOnce claim during a roll-out",
+        ),
+        needed=False,
+    ),
+    *_rights(
+        "",
         "services",
         ("watch", "notice when somebody changes a Service back", f"{_ALL}; {_LATER}"),
         needed=False,

@@ -15,6 +15,8 @@ from devcluster.config.model import Order
 from devcluster.rules.cluster.marks import Originals
 
 Json = dict[str, Any]
+Claims = tuple[str, ...]
+"""Names of claims that two of its pods must not write to at once (``rules.volume.claims``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,23 +129,26 @@ class Kind:
     has it.
 
     ``order``: of a handover that the file does not order.  ``replicas``: pods wanted; ``available``: pods
-    that answer.  ``gap``: why no pod serves during a roll-out, '' where one does.  ``refuse``:  None where it
-    can have an agent.  ``rolling``: fields of its spec that must say something else while a roll-out of ours
-    runs, or it would not reach every pod; {} for none.  ``mixed``: what keeps some of its pods on a former
-    template now, '' for nothing.  ``volumes``: what its controller adds to those of the template.
+    that answer.  ``beside``: what of it starts a new pod beside the old one, '' where the old one stops
+    first.  ``gap``: why no pod serves during a roll-out, '' where one does.  ``refuse``:  None where it can
+    have an agent.  ``rolling``: fields of its spec that must say something else while a roll-out of ours
+    runs: it would not reach every pod, or too late, or start two pods on one claim; {} for none.
+    ``mixed``: what keeps some of its pods on a former template now, '' for nothing.  ``volumes``: what its
+    controller adds to those of the template.
     """
 
     name: str
     title: str
     plural: str
-    order: Callable[[Json], Order]
+    order: Callable[[Json, Claims], Order]
     replicas: Callable[[Json], int]
     available: Callable[[Json], int]
-    gap: Callable[[Json], str]
+    beside: Callable[[Json], str]
+    gap: Callable[[Json, Claims], str]
     refuse: Callable[[Json], Refusal | None]
     judge_rollout: Callable[[Sight], Verdict]
+    rolling: Callable[[Json, Claims], Json]
     history: History
-    rolling: Callable[[Json], Json] = lambda item: {}
     mixed: Callable[[Json], str] = lambda item: ""
     volumes: Callable[[Json], list[Json]] = lambda item: []
     prefix: str = "/apis/apps/v1"

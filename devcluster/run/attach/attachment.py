@@ -33,6 +33,7 @@ from devcluster.rules.state import (
     Reaction,
     Recover,
     Snapshot,
+    StartAgain,
     Truth,
     judge,
     react,
@@ -82,6 +83,7 @@ class Attachment:
         self._failure = ""
         self._unrecovered = ""  # why the local side did not come back after an outage
         self._traffic = ""  # where it is in an outage
+        self._resting = ""  # that the local container has ended with 0, until it is healthy again
         self._leaving = False  # by ourselves: whoever else holds a part then takes nothing from us
         self._drift = DriftSight(replicas=wanted.replicas)
         self._removing = False  # what drifts now is our own doing
@@ -122,6 +124,9 @@ class Attachment:
             lost="" if self.taken else self.links.lost,
             outage=f"{local.outage}{traffic}" if local.outage else "",
             ended=self._unrecovered or local.ended,
+            resting=self._resting or local.resting,
+            wakes=local.wakes,
+            lives=local.lives,
             silent=local.silent,
             drift=() if self._removing else self._drift.found,
             leaving=self._leaving,
@@ -192,6 +197,7 @@ class Attachment:
     async def change(self, wanted: Wanted, turn: Turn) -> None:
         """Take up an edit that needs no new pods."""
         async with self._translated():
+            self._resting = ""
             self._set("starting")
             self._executor.wanted = wanted
             await self._perform(self.handover.edit, turn)
@@ -201,6 +207,7 @@ class Attachment:
         """Stop and start the local side; connections wait in the agents meanwhile."""
         async with self._translated():
             await self.until_engine(turn)
+            self._resting = ""
             self._set("starting")
             await self._perform(self.handover.restart, turn)
             self._set("attached")
@@ -327,8 +334,27 @@ class Attachment:
                         await self.changes.until(
                             lambda task=task: task.done() or self._is_overtaken()  # type: ignore[misc]
                         )
+                case StartAgain(reason):
+                    self._resting = reason
+                    async with running(self._start_again(), name=f"start {self.key} again") as task:
+                        await self.changes.until(
+                            lambda task=task: task.done() or not self._resting or self._is_overtaken()  # type: ignore[misc]
+                        )
                 case _:
                     assert_never(reaction)
+
+    async def _start_again(self) -> None:
+        """Connections wait in the agents meanwhile; where it does not come up it is handed back."""
+        self._set("starting")
+        try:
+            await self._perform(self.handover.again, _own_turn(), tolerant=True)
+        except (RefusedError, ConnectionError, TimeoutError) as error:  # the link says it again
+            _log.warning("%s: an agent was not told: %s", self.key, error)
+        except DevclusterError as error:
+            if not self.local.sight.outage:
+                self._unrecovered = str(error)
+        self._resting = ""
+        self._set("attached")
 
     def _is_overtaken(self) -> bool:
         """Whether there is something to do that makes a recovery needless."""

@@ -21,6 +21,7 @@ from devcluster.plan.handover import (
     Phase,
     Replace,
     Request,
+    Rest,
     StartLocal,
     StopLocal,
     Tell,
@@ -85,6 +86,8 @@ class Executor:
                 await self._local.replace(self.wanted, await self.read_facts(turn), turn)
             case Join(requests):
                 await self._join(requests, turn)
+            case Rest():
+                await self._local.rest()
             case StopLocal():
                 await self._local.stop()
             case _:

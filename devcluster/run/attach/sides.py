@@ -69,13 +69,17 @@ class ClusterSide(Protocol):
 class LocalSight:
     """``name``: of what answers, for people; ``container``: its id while it runs; ``outage``: why nothing of
     it can run now; ``ports``: of the pod, and address and port on the laptop; ``ended``: why it can't serve
-    any more; ``source``: the pod that the volumes came from; ``tokens``: whether there are some to be
-    renewed; ``silent``: where nobody listens though callers come, in words."""
+    any more; ``resting``: that it ended with 0 and is started again, at ``wakes`` (seconds of the epoch), and
+    ``lives``: how often that was, in words; ``source``: the pod that the volumes came from; ``tokens``:
+    whether there are some to be renewed; ``silent``: where nobody listens though callers come, in words."""
 
     name: str
     container: str | None = None
     outage: str = ""
     ended: str = ""
+    resting: str = ""
+    wakes: float = 0.0
+    lives: str = ""
     ports: tuple[PublishedPort, ...] = ()
     lanes: tuple[Json, ...] = ()
     volumes: tuple[Json, ...] = ()
@@ -131,6 +135,9 @@ class LocalSide(Protocol):
 
     async def restart(self, turn: Turn) -> None:
         """The same, stopped and started, and healthy."""
+
+    async def rest(self) -> None:
+        """The pause before what ended with 0 is started again."""
 
     async def replace(self, wanted: Wanted, facts: PodFacts, turn: Turn) -> None:
         """As *wanted* says, up to what ``start`` starts."""

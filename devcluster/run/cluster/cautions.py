@@ -47,6 +47,7 @@ async def read_cautions(
             written=dict(wish.environment),
             excluded=wish.env_exclude,
             hosted=wish.run == "host",
+            claims=install.observed.claims,
         )
     )
 

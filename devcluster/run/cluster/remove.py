@@ -48,6 +48,7 @@ from devcluster.rules.kinds.rolling import remember, write_fields
 from devcluster.rules.kinds.table import kind_of
 from devcluster.run.cluster.fields import hand_over, restore_rolling
 from devcluster.run.cluster.history import Pruned, drop_releases, prune_history
+from devcluster.run.cluster.observe import read_claims
 from devcluster.run.cluster.remaining import find_remaining, render_remedy
 from devcluster.run.cluster.rollout import RolloutError, await_rollout
 from devcluster.run.turn import Turn
@@ -104,7 +105,8 @@ class _RemoveWork:
             self._uid = self.originals.uid
             self._epoch = parse_record(secret).epoch
             if live is not None and live["metadata"]["uid"] == self._uid:
-                self._fields = kind_of(self._ref).rolling(live)
+                claims = await read_claims(self._cluster, live["spec"]["template"], self._space)
+                self._fields = kind_of(self._ref).rolling(live, claims)
                 rolling = remember(live["spec"], self._fields, self.originals.rolling)
                 self.originals = replace(self.originals, rolling=rolling)
             return

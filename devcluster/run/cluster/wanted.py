@@ -140,7 +140,7 @@ async def read_wanted(
         install=install,
         binary=binary,
         images=images,
-        order=workload.order or kind_of(target.ref).order(target.object),
+        order=workload.order or kind_of(target.ref).order(target.object, observed.claims),
         publishes=published_ports(container, workload, port_map) if workload.run == "container" else (),
         port_map=port_map,
         volumes=_volumes(workload, target, install.base["spec"], current),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.background import running
@@ -26,10 +27,12 @@ from devcluster.rules.container.environment import (
 from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.rules.container.local_container import local_container
 from devcluster.run.attach.changes import Changes
+from devcluster.run.attach.outage import End
 from devcluster.run.attach.sides import GatewayKeys, LocalSight
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.local.container_network import ContainerNetwork, network_parts
 from devcluster.run.local.health import Health
+from devcluster.run.local.lives import Lives, Rest
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
 from devcluster.run.volume.filling import Filling
@@ -51,6 +54,8 @@ class ContainerSide:
         self._container: str | None = None
         self._rewrites: tuple[RewriteMade, ...] = ()
         self._ended = ""
+        self._lives = Lives()
+        self._resting: Rest | None = None
         self._well: Health | None = None  # of the container that was healthy once
 
     @property
@@ -61,6 +66,9 @@ class ContainerSide:
             container=self._serving,
             outage=self._outage.reason,
             ended=self._ended,
+            resting=self._resting.text if self._resting is not None else "",
+            wakes=self._resting.at if self._resting is not None else 0.0,
+            lives=self._lives.text,
             ports=netns.ports if netns is not None else (),
             lanes=self._network.lanes,
             volumes=tuple(self._filling.status()),
@@ -83,8 +91,8 @@ class ContainerSide:
 
     @property
     def _serving(self) -> str | None:
-        """The container, unless the engine took it along."""
-        return None if self._outage.reason else self._container
+        """The container, unless the engine took it along or it has ended for now."""
+        return None if self._outage.reason or self._resting is not None else self._container
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -132,7 +140,13 @@ class ContainerSide:
             )
             raise
 
+    async def rest(self) -> None:
+        if self._resting is not None:
+            await asyncio.sleep(max(self._resting.at - time.time(), 0.0))
+
     async def restart(self, turn: Turn) -> None:
+        if self._resting is None:
+            self._lives.forget()
         container = self._container
         assert container is not None
         self._set(None)
@@ -180,7 +194,9 @@ class ContainerSide:
         self._network.lead(pod, neighbours)
 
     def _set(self, container: str | None) -> None:
-        self._container, self._ended = container, ""
+        self._container, self._ended, self._resting = container, "", None
+        if container is not None:
+            self._lives.begin()
         self._changes.notify()
 
     async def _start(self, facts: PodFacts) -> None:
@@ -191,6 +207,7 @@ class ContainerSide:
         spec = _spec(self._wanted, facts, environment, self._filling)
         self._digest = self._identity(spec)
         netns = self._network.netns.container_id
+        self._lives.forget()
         self._set(
             await self._site.engine.run_workload(self._site.place.id, self._key, netns, spec, self._digest)
         )
@@ -214,14 +231,29 @@ class ContainerSide:
         self._set(self._container)
 
     async def _wait_healthy(self, turn: Turn) -> None:
-        """FailedError where it ends before, or is not healthy in time."""
+        """FailedError where it keeps ending, ends with a failure, or is not healthy in time."""
+        while not await self._is_healthy(turn):
+            assert self._resting is not None
+            turn.say(self._key, f"{self._resting.text}: starting it again")
+            container, last = self._container, self._resting.text
+            assert container is not None
+            try:
+                async with turn.deadline.bound():
+                    await self.rest()
+            except TimeoutError as error:
+                span = turn.deadline.span
+                raise FailedError(f"the local container is not healthy after {span:.0f} s: {last}") from error
+            await self._site.engine.start(container)
+            self._set(container)
+
+    async def _is_healthy(self, turn: Turn) -> bool:
+        """False where it has ended with 0 and is to be started again."""
         assert self._container is not None
-        container = self._container
+        container, life = self._container, self._lives.number
         health = Health(self._site.engine, self._wanted.health, container, self._network.probe)
         async with contextlib.AsyncExitStack() as stack:
-            ended = asyncio.get_running_loop().create_future()
-            ending = self._until_end(container, ended)
-            await stack.enter_async_context(running(ending, name=f"end of {self._key}"))
+            ended = asyncio.ensure_future(self._outage.until_end_of(container))
+            stack.callback(ended.cancel)
             healthy = asyncio.ensure_future(health.wait(turn))
             stack.callback(healthy.cancel)
             await asyncio.wait({healthy, ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -229,12 +261,21 @@ class ContainerSide:
                 healthy.result()
                 self._well = health
                 self._changes.notify()
-                return
-            lines = (await self._last_lines(container)).rstrip()
-            raise FailedError(
-                f"the local container {self._name} {ended.result()} before it was healthy",
-                hint=f"its last lines:\n{lines}" if lines else "it said nothing",
-            )
+                return True
+            end = ended.result()
+        self._note_end(life, end)
+        if self._resting is not None:
+            return False
+        raise await self._failed(container, end)
+
+    async def _failed(self, container: str, end: End | None) -> FailedError:
+        if end is None:
+            return FailedError(f"the local container {self._name} went away ({self._outage.reason})")
+        lines = (await self._last_lines(container)).rstrip()
+        return FailedError(
+            self._ended or f"the local container {self._name} {end.words}",
+            hint=f"its last lines:\n{lines}" if lines else "it said nothing",
+        )
 
     def _identity(self, spec: ContainerSpec) -> str:
         return spec_digest(spec, self._site.secret)
@@ -242,14 +283,14 @@ class ContainerSide:
     async def _watch_container(self) -> None:
         while True:
             await self._changes.until(lambda: self._serving is not None)
-            container = self._container
+            container, life = self._container, self._lives.number
             assert container is not None
-            reason = await self._outage.until_end_of(container)
-            if not reason:
+            end = await self._outage.until_end_of(container)
+            if end is None:
                 await self._outage.until_over()
                 continue
-            self._end(container, reason)
-            await self._changes.until(lambda container=container: self._container != container)  # type: ignore[misc]
+            self._note_end(life, end)
+            await self._changes.until(lambda life=life: self._lives.number != life)  # type: ignore[misc]
 
     async def _watch_health(self) -> None:
         """By the pod's probe, from when it was healthy once until another container is."""
@@ -265,17 +306,19 @@ class ContainerSide:
                 )
 
     async def _ask_on(self, health: Health) -> None:
-        self._end(health.container, await health.until_unwell())
+        life = self._lives.number
+        self._note_end(life, End(await health.until_unwell()))
+
+    def _note_end(self, life: int, end: End | None) -> None:
+        """Once for each life; a late word of a former one says nothing."""
+        late = life != self._lives.number or self._container is None
+        if end is None or late or self._ended or self._resting is not None:
+            return
+        self._resting = self._lives.end(self._name) if end.code == 0 else None
+        if self._resting is None:
+            often = ", three times in a row within 10 s of its start" if end.code == 0 else ""
+            self._ended = f"the local container {self._name} {end.words}{often}"
         self._changes.notify()
-
-    def _end(self, container: str, reason: str) -> None:
-        if self._container == container:
-            self._ended = f"the local container {self._name} {reason}"
-            self._changes.notify()
-
-    async def _until_end(self, container: str, ended: asyncio.Future[str]) -> None:
-        reason = await self._outage.until_end_of(container)
-        ended.set_result(reason or f"went away ({self._outage.reason})")
 
     async def _last_lines(self, container: str) -> str:
         parts = [part async for part in self._site.engine.follow_logs(container, follow=False, tail=8)]

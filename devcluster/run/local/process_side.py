@@ -118,6 +118,9 @@ class ProcessSide:
     async def restart(self, turn: Turn) -> None:
         raise AssertionError("its user starts it")
 
+    async def rest(self) -> None:
+        """Its process is the user's to start."""
+
     async def replace(self, wanted: Wanted, facts: PodFacts, turn: Turn) -> None:
         former, self._wanted = self._wanted, wanted
         self._filling = Filling(self._site, wanted)

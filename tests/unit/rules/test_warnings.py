@@ -94,6 +94,17 @@ def test_recreate_is_away_for_as_long_as_its_start_took() -> None:
     assert said(replace(seen, rolls=False)) == []
 
 
+def test_a_claim_that_two_pods_would_write_to() -> None:
+    seen = replace(around(), claims=("files",))
+    away, claim = said(seen)
+    assert "because two of its pods must not write to claim files" in away
+    assert claim.startswith("claim: deployment/web mounts the ReadWriteOnce claim files and rolls without")
+    assert "strategy: {type: Recreate}" in claim
+    assert said(replace(seen, rolls=False)) == []
+    recreated = replace(around(spec={"strategy": {"type": "Recreate"}}), claims=("files",))
+    assert [text.partition(":")[0] for text in said(recreated)] == ["away"]
+
+
 @pytest.mark.parametrize(
     ("surge", "gone", "replicas", "away"),
     [

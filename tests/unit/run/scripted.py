@@ -155,6 +155,8 @@ class ScriptedLocal:
         self.fails = ""
         self.engine = asyncio.Event()
         self.engine.set()
+        self.again_fails = ""
+        self.rested = asyncio.Event()  # the pause is over
         self.led = ""
         self._did = did
         self._changes = changes
@@ -196,6 +198,13 @@ class ScriptedLocal:
 
     async def restart(self, turn: Turn) -> None:
         self._did.append("laptop restart")
+        if self.again_fails:
+            raise FailedError(self.again_fails)
+        self.become(resting="")
+
+    async def rest(self) -> None:
+        self._did.append("laptop rest")
+        await self.rested.wait()
 
     async def replace(self, wanted: Wanted, facts: PodFacts, turn: Turn) -> None:
         self._did.append("laptop replace")

@@ -4,6 +4,7 @@ true."""
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -113,6 +114,47 @@ async def test_a_local_side_that_ends_is_handed_back() -> None:
         await script.until("failed")
         assert script.did == ["a release", "laptop stop", "record: nobody"]
         assert script.attachment.truth.reason == "it ended with exit code 3"
+
+
+async def test_one_that_ended_with_0_is_started_again() -> None:
+    """Connections wait meanwhile, and `status` says why."""
+    async with attached(Script()) as script:
+        script.local.become(resting="web ended with 0", wakes=time.time() + 9)
+        await script.until("starting")
+        assert script.attachment.truth.reason.startswith("web ended with 0; it is started again in 9 s")
+        script.local.rested.set()
+        await script.until("attached")
+        assert script.did == ["a pause", "laptop rest", "laptop restart", "a take", "a stop"]
+        script.local.become(lives="started again once")
+        assert script.attachment.truth.reason == "started again once"
+
+
+async def test_one_that_keeps_ending_is_handed_back() -> None:
+    async with attached(Script()) as script:
+        script.local.rested.set()
+        script.local.again_fails = "web ended with exit code 0, three times"
+        script.local.become(resting="web ended with 0")
+        await script.until("failed")
+        assert script.did[-3:] == ["a release", "laptop stop", "record: nobody"]
+        assert script.attachment.truth.reason == "web ended with exit code 0, three times"
+
+
+async def test_nobody_waits_for_the_pause_who_wants_to_leave() -> None:
+    async with attached(Script()) as script:
+        script.local.become(resting="web ended with 0", wakes=time.time() + 300)
+        await script.until("starting")
+        await script.attachment.hand_back(Turn.of(5))
+        assert script.did[-3:] == ["a release", "laptop stop", "record: nobody"]
+        assert script.state == "left"
+
+
+async def test_a_restart_by_hand_ends_the_pause() -> None:
+    async with attached(Script()) as script:
+        script.local.become(resting="web ended with 0", wakes=time.time() + 300)
+        await script.until("starting")
+        await script.attachment.restart(Turn.of(5))
+        assert script.did[-4:] == ["a pause", "laptop restart", "a take", "a stop"]
+        assert script.state == "attached"
 
 
 async def test_one_that_does_not_become_healthy_fails_the_command() -> None:
