@@ -30,6 +30,11 @@ class Request:
         """Seconds that the command had from its beginning."""
         return self.deadline.span
 
+    @property
+    def patience(self) -> dict[str, float | bool]:
+        """How long the host process may take, as its request says it."""
+        return {"timeout": self.deadline.left(), "fixed": self.deadline.fixed}
+
     def turn(self, report: Report = silent) -> Turn:
         """What the command works with."""
         return Turn(self.deadline, report)

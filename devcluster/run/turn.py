@@ -22,13 +22,17 @@ class Turn:
     report: Report = silent
 
     @staticmethod
-    def of(timeout: float, report: Report = silent) -> Turn:
+    def of(timeout: float, report: Report = silent, *, fixed: bool = True) -> Turn:
         """A turn of *timeout* seconds that begins now."""
-        return Turn(Deadline.after(timeout), report)
+        return Turn(Deadline.after(timeout, fixed=fixed), report)
 
     def say(self, subject: str, text: str) -> None:
         """One line of progress of the workload *subject*."""
         self.report(Progress(subject, text))
+
+    def stretched(self, seconds: float) -> Turn:
+        """For a workload that needs *seconds* by its own figures."""
+        return Turn(self.deadline.stretched(seconds), self.report)
 
     def to_undo(self) -> Turn:
         """The turn of putting back what this one began."""

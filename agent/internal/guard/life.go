@@ -110,11 +110,15 @@ func (g *Guard) began() time.Time {
 func (g *Guard) heed(well bool, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.well, g.accepted, g.sick = well, g.accepted || well, ""
+	before, sick := g.sick, ""
 	if err != nil {
-		g.sick = "readiness probe: " + err.Error()
+		sick = "readiness probe: " + err.Error()
 	}
-	g.tell()
+	changed := well != g.well || sick != before
+	g.well, g.accepted, g.sick = well, g.accepted || well, sick
+	if changed {
+		g.tell()
+	}
 }
 
 // execute runs a probe's or a hook's command beside the application.

@@ -140,9 +140,13 @@ class Cluster:
         uid: str | None = None,
         resource_version: str | None = None,
         propagation: Literal["Background", "Foreground", "Orphan"] = "Background",
+        grace: int | None = None,
     ) -> None:
-        """Only this very object (*uid*), only unchanged (*resource_version*): else ChangedError."""
+        """Only this very object (*uid*), only unchanged (*resource_version*): else ChangedError.  *grace*:
+        seconds that a pod has to end; None: its own."""
         body: Json = {"propagationPolicy": propagation}
+        if grace is not None:
+            body["gracePeriodSeconds"] = grace
         preconditions = {"uid": uid, "resourceVersion": resource_version}
         body["preconditions"] = {key: value for key, value in preconditions.items() if value}
         await self._json("DELETE", place(kind, namespace, name), "delete", body=body)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from devcluster.config.model import Healthcheck, Workload
+from devcluster.rules.container.patience import probe_allowance
 from devcluster.rules.container.ports import declared_ports, numbered
 
 Json = dict[str, Any]
@@ -78,16 +79,8 @@ def _exec(probe: Json, startup: Json | None) -> Healthcheck:
         interval=interval,
         timeout=float(probe.get("timeoutSeconds") or 1),
         retries=math.ceil((probe.get("failureThreshold") or 3) * period / interval),
-        start_period=float(probe.get("initialDelaySeconds") or 0) + _allowance(startup),
+        start_period=float(probe.get("initialDelaySeconds") or 0) + probe_allowance(startup),
     )
-
-
-def _allowance(startup: Json | None) -> float:
-    """The seconds that a startup probe gives the application to come up."""
-    if not startup:
-        return 0.0
-    delay = startup.get("initialDelaySeconds") or 0
-    return float(delay + (startup.get("periodSeconds") or 10) * (startup.get("failureThreshold") or 3))
 
 
 def _mapped(probe: Json, container: Json, mapped: Mapping[int, int]) -> Json:

@@ -132,4 +132,5 @@ DEPLOYMENT = Kind(
     judge_rollout=judge_deployment,
     rolling=_rolling,
     history=REPLICASETS,
+    early=True,
 )

@@ -133,8 +133,9 @@ class Kind:
     first.  ``gap``: why no pod serves during a roll-out, '' where one does.  ``refuse``:  None where it can
     have an agent.  ``rolling``: fields of its spec that must say something else while a roll-out of ours
     runs: it would not reach every pod, or too late, or start two pods on one claim; {} for none.
-    ``mixed``: what keeps some of its pods on a former template now, '' for nothing.  ``volumes``: what its
-    controller adds to those of the template.
+    ``early``: its controller makes a pod's successor before the pod is gone.  ``mixed``: what keeps some of
+    its pods on a former template now, '' for nothing.  ``volumes``: what its controller adds to those of the
+    template.
     """
 
     name: str
@@ -149,6 +150,7 @@ class Kind:
     judge_rollout: Callable[[Sight], Verdict]
     rolling: Callable[[Json, Claims], Json]
     history: History
+    early: bool = False
     mixed: Callable[[Json], str] = lambda item: ""
     volumes: Callable[[Json], list[Json]] = lambda item: []
     prefix: str = "/apis/apps/v1"

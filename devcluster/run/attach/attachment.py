@@ -17,6 +17,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import assert_never
 
 from devcluster.edge.background import running, together
@@ -61,6 +62,15 @@ _TOKENS_AGAIN = 2.0  # seconds after a pod or the engine failed to answer
 _log = logging.getLogger("devcluster.host")
 
 
+@dataclass(frozen=True, slots=True)
+class HandedBack:
+    """``unserved``: why the original does not serve (yet), '' where it does; ``notes``: what was done for
+    that."""
+
+    unserved: str = ""
+    notes: tuple[str, ...] = ()
+
+
 class Attachment:
     """See the module.  ``run`` lives as long as the attachment; the session owns its task."""
 
@@ -78,7 +88,7 @@ class Attachment:
         self.links = Links(claim, cluster, local, changes)
         self.handover = wanted.handover  # by which it is given back, whatever the file says by then
         self._cluster = cluster
-        self._executor = Executor(wanted, self.links, local, changes)
+        self._executor = Executor(wanted, self.links, cluster, local, changes)
         self._phase: Progressed = "starting"
         self._failure = ""
         self._unrecovered = ""  # why the local side did not come back after an outage
@@ -212,7 +222,7 @@ class Attachment:
             await self._perform(self.handover.restart, turn)
             self._set("attached")
 
-    async def hand_back(self, turn: Turn, *, failure: str = "") -> None:
+    async def hand_back(self, turn: Turn, *, failure: str = "") -> HandedBack:
         """Give the traffic back to the original and stop the local side."""
         self._failure = failure
         self._let_go()
@@ -222,9 +232,12 @@ class Attachment:
             self.links.close()
             await self._unclaim(turn)
         finally:
+            unserved = "; ".join(self._executor.unserved)
             if failure:
+                self._failure = f"{failure}; the original does not serve: {unserved}" if unserved else failure
                 self._set("failed")
         self._set("failed" if failure else "left")
+        return HandedBack(unserved, tuple(self._executor.notes))
 
     async def yield_first(self, turn: Turn) -> None:
         """Before the template is restored: what must never run twice stops here first."""

@@ -4,6 +4,7 @@ ours."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -14,7 +15,9 @@ from devcluster.edge.lane.door import Door, open_lane
 from devcluster.edge.lane.lanes import AgentAddress
 from devcluster.edge.lane.ways import Ways
 from devcluster.edge.lines import Json, RefusedError
+from devcluster.errors import ChangedError, NotFoundError
 from devcluster.plan.cluster import AgentPod
+from devcluster.rules.kinds.table import kind_of
 from devcluster.run.attach.drift_watch import watch_drift
 from devcluster.run.attach.sides import DriftSight
 from devcluster.run.cluster.record import find_mark, held, unclaim
@@ -62,6 +65,16 @@ class KubernetesSide:
         if mark and mark.record.holder:
             text = held(mark.record).message
         raise RefusedError("held", text, {})
+
+    async def replace_pod(self, pod: AgentPod, *, grace: int | None) -> None:
+        with contextlib.suppress(NotFoundError, ChangedError):  # it has been replaced
+            await self._cluster.delete(
+                "pod", pod.name, self._workload.ref.namespace, uid=pod.uid, grace=grace
+            )
+
+    @property
+    def early(self) -> bool:
+        return kind_of(self._workload.ref).early
 
     async def unclaim(self) -> None:
         await unclaim(self._cluster, self._workload.ref, self._epoch)

@@ -11,6 +11,7 @@ import time
 from typing import assert_never
 
 from devcluster.edge.agent.ssh import AgentLink
+from devcluster.edge.background import running
 from devcluster.errors import FailedError, HeldError
 from devcluster.plan.handover import (
     Connect,
@@ -29,7 +30,9 @@ from devcluster.plan.handover import (
 from devcluster.rules.container.facts import PodFacts
 from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.links import Links
-from devcluster.run.attach.sides import LocalSide
+from devcluster.run.attach.release import Release
+from devcluster.run.attach.sides import ClusterSide, LocalSide
+from devcluster.run.attach.waits import find_waits, tell_waits
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.report import Progress
 from devcluster.run.turn import Turn
@@ -40,11 +43,16 @@ _LANES = 5.0  # seconds until the gateway has measured its lanes
 
 class Executor:
     """One attachment's.  ``wanted``: what the file asks for, as last set by who edits; ``taken``: who has it
-    now."""
+    now; ``unserved`` and ``notes``: of the last release, see there."""
 
-    def __init__(self, wanted: Wanted, links: Links, local: LocalSide, changes: Changes) -> None:
+    def __init__(
+        self, wanted: Wanted, links: Links, cluster: ClusterSide, local: LocalSide, changes: Changes
+    ) -> None:
         self.wanted = wanted
         self.taken = ""
+        self.unserved: list[str] = []
+        self.notes: list[str] = []
+        self._cluster = cluster
         self._links = links
         self._local = local
         self._changes = changes
@@ -73,6 +81,8 @@ class Executor:
                 await self._local.open(await self._known(turn), turn)
             case Fill():
                 await self._local.fill(await self.agent(turn), turn)
+            case Tell(("release",)):
+                await self._release(turn)
             case Tell(requests):
                 await self._tell(requests, turn, tolerant)
             case HoldAll():
@@ -122,10 +132,20 @@ class Executor:
 
     async def _tell(self, requests: tuple[Request, ...], turn: Turn, tolerant: bool) -> None:
         seconds = turn.deadline.left()
-        last = "release" in requests
-        for error in await self._links.tell(*requests, timeout=seconds, tolerant=tolerant, last=last):
-            text = f"could not tell an agent to {requests[-1]} ({error}); its lease will end"
-            turn.say(self._key, text)
+        async with self._telling_waits(turn):
+            failed = await self._links.tell(*requests, timeout=seconds, tolerant=tolerant)
+        for _, error in failed:
+            why = str(error) or "it does not answer"
+            turn.say(self._key, f"could not tell an agent to {requests[-1]} ({why}); its lease will end")
+
+    async def _release(self, turn: Turn) -> None:
+        release = Release(self.wanted, self._links, self._cluster, self._changes)
+        await release.perform(turn)
+        self.unserved, self.notes = release.unserved, release.notes
+
+    def _telling_waits(self, turn: Turn) -> contextlib.AbstractAsyncContextManager[object]:
+        waits = tell_waits(self._links, self.wanted, self._changes, turn)
+        return running(waits, name=f"waits of {self._key}")
 
     async def _hold_all(self) -> None:
         """A pod that can't be reached is not waited for longer than a moment."""
@@ -136,12 +156,15 @@ class Executor:
     async def _join(self, requests: tuple[Request, ...], turn: Turn) -> None:
         self.unless_taken()
         try:
-            async with turn.deadline.bound():
+            async with turn.deadline.bound(), self._telling_waits(turn):
                 await self._links.join(requests)
         except TimeoutError as error:
+            waits = [
+                f"pod {pod}: {wait}" for pod, wait in sorted(find_waits(self._links, self.wanted).items())
+            ]
             raise FailedError(
                 f"could not tell every agent of {self.wanted.title} within {turn.deadline.span:.0f} s",
-                hint=self._links.trouble,
+                hint="; ".join(waits) or self._links.trouble,
             ) from error
         self.unless_taken()
         if ended := self._local.sight.ended:  # while the original stopped, nobody listened for it

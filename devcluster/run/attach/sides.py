@@ -58,6 +58,13 @@ class ClusterSide(Protocol):
     async def verify(self) -> None:
         """RefusedError where the claim is not the newest: a pod that has just started can't know."""
 
+    async def replace_pod(self, pod: AgentPod, *, grace: int | None) -> None:
+        """Its controller makes another one.  *grace*: seconds that it has to end; None: its own."""
+
+    @property
+    def early(self) -> bool:
+        """Whether the other one comes before this one is gone."""
+
     async def unclaim(self) -> None:
         """Nobody holds it any more: pods that start from now on wait for nobody."""
 

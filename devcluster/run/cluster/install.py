@@ -122,7 +122,7 @@ async def _put_back(
     ref = plan.observed.ref
     turn.say(ref.name, f"putting {ref} back: {error.message}")
     try:
-        await remove(cluster, ref, turn)
+        removal = await remove(cluster, ref, turn)
     except DevclusterError as second:
         return LeftoverError(
             f"{error.message}; putting {ref.place} back failed too: {second.message}",
@@ -130,7 +130,8 @@ async def _put_back(
         )
     if isinstance(error, ForbiddenError):
         return ForbiddenError(error.message, hint=error.hint)
-    return FailedError(error.message, hint=error.hint)  # that it was put back is said by who asked
+    but = f"; without its agent it does not serve: {removal.unserved}" if removal.unserved else ""
+    return FailedError(f"{error.message}{but}", hint=error.hint)  # that it was put back is said by who asked
 
 
 class _InstallWork:

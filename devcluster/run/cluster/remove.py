@@ -44,6 +44,7 @@ from devcluster.rules.cluster.marks import (
 from devcluster.rules.cluster.services import PortMove, noted_moves, noted_workload, undo_moves
 from devcluster.rules.cluster.template import is_wrapped
 from devcluster.rules.cluster.undo import Restored
+from devcluster.rules.container.patience import whole_time
 from devcluster.rules.kinds.rolling import remember, write_fields
 from devcluster.rules.kinds.table import kind_of
 from devcluster.run.cluster.fields import hand_over, restore_rolling
@@ -57,10 +58,16 @@ from devcluster.run.turn import Turn
 @dataclass(frozen=True, slots=True)
 class Removal:
     """What was done.  ``kept``: a teammate's changes that were left alone.  ``found``: whether there was
-    anything of ours."""
+    anything of ours.  ``unserved``: why the original does not serve (yet), '' where it does."""
 
     found: bool
     kept: tuple[str, ...] = ()
+    unserved: str = ""
+
+    @property
+    def notes(self) -> list[str]:
+        """For who asked for it."""
+        return [f"left as it is, because somebody else changed it: {what}" for what in self.kept]
 
 
 async def remove(cluster: Cluster, ref: WorkloadRef, turn: Turn) -> Removal:
@@ -73,7 +80,7 @@ async def remove(cluster: Cluster, ref: WorkloadRef, turn: Turn) -> Removal:
         turn.say(ref.name, str(step))
         await work.attempt(step)
     await work.verify()
-    return Removal(work.originals is not None, tuple(sorted(set(work.kept))))
+    return Removal(work.originals is not None, tuple(sorted(set(work.kept))), work.unserved)
 
 
 class _RemoveWork:
@@ -94,6 +101,7 @@ class _RemoveWork:
         self.originals: Originals | None = None
         self.noted: tuple[PortMove, ...] = ()
         self.kept: list[str] = []
+        self.unserved = ""
         self._again = f"`devcluster down -n {ref.namespace}` finishes it"
 
     async def read(self) -> None:
@@ -104,6 +112,8 @@ class _RemoveWork:
         if secret is not None and self.originals is not None:
             self._uid = self.originals.uid
             self._epoch = parse_record(secret).epoch
+            own = whole_time({"spec": {}} if live is None else live, self.originals.template["spec"])
+            self._turn = self._turn.stretched(own)
             if live is not None and live["metadata"]["uid"] == self._uid:
                 claims = await read_claims(self._cluster, live["spec"]["template"], self._space)
                 self._fields = kind_of(self._ref).rolling(live, claims)
@@ -237,7 +247,7 @@ class _RemoveWork:
                     f"{error.message}; still with an agent: {', '.join(sorted(names))}",
                     hint=f"{error.hint}\nthen `devcluster down -n {self._space}` finishes it".strip(),
                 ) from error
-            self.kept.append(f"{self._ref} is restored but not available: {error.message}")
+            self.unserved = error.message
 
     def _has_agent(self, pod: Json) -> bool:
         for volume in pod["spec"].get("volumes") or []:

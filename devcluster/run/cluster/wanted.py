@@ -29,6 +29,7 @@ from devcluster.rules.container.health import HealthPlan, healthcheck_source
 from devcluster.rules.container.image import ImageFacts
 from devcluster.rules.container.image_environment import ImageEnvironment
 from devcluster.rules.container.local_container import published_ports
+from devcluster.rules.container.patience import whole_time
 from devcluster.rules.container.ports import resolve_port_map
 from devcluster.rules.kinds.table import kind_of
 from devcluster.rules.volume.volumes import VolumePlan, covered_paths, pod_volumes, resolve_volumes
@@ -96,6 +97,11 @@ class Wanted:
         """How it is taken and given back."""
         wish = self.workload
         return plan_handover(wish.mode, self.order, wish.take, wish.run)
+
+    @property
+    def patience(self) -> float:
+        """Seconds in which it has stopped and started, by its own figures."""
+        return whole_time(self.object.object, self.pod_spec)
 
     @property
     def replicas(self) -> int:

@@ -19,6 +19,7 @@ from devcluster.errors import (
     HeldError,
     LeftoverError,
     RemainsError,
+    UnservedError,
     joined,
 )
 from devcluster.rules.cluster.identity import WorkloadRef, means, parse_title
@@ -48,7 +49,7 @@ async def leave(request: Request, *, report: Report) -> Json:
     try:
         return await ask(
             place.socket,
-            {"do": "leave", "only": list(request.only), "timeout": request.deadline.left()},
+            {"do": "leave", "only": list(request.only), **request.patience},
             report,
         )
     except AbsentError:
@@ -71,11 +72,11 @@ async def down(
             result["notes"].append(f"devcluster has nothing to put back for {', '.join(unknown)}")
         for place in places:
             keys[place.id] = await find_keys(request, place)
-            message = {"do": "down", "only": list(keys[place.id]), "timeout": request.deadline.left()}
+            message = {"do": "down", "only": list(keys[place.id]), **request.patience}
             with contextlib.suppress(AbsentError, EndedError):  # what it did not do is done here
                 try:
                     answer = await ask(place.socket, message, report)
-                except RemainsError as error:
+                except (RemainsError, UnservedError) as error:
                     errors.append(error)
                     continue
                 for row in answer["workloads"]:
@@ -88,7 +89,7 @@ async def down(
                 if not takeover and await _is_theirs(request, cluster, trace, everywhere):
                     raise _theirs(trace)
                 row = await _remove(request, cluster, trace, turn)
-            except (HeldError, LeftoverError, ForbiddenError) as error:  # the others go on
+            except (HeldError, LeftoverError, UnservedError, ForbiddenError) as error:  # the others go on
                 errors.append(error)
                 continue
             if trace.ref not in done.values():
@@ -135,7 +136,9 @@ async def _places(request: Request, cluster: Cluster, everywhere: bool) -> tuple
 
 async def _remove(request: Request, cluster: Cluster, trace: Trace, turn: Turn) -> Json:
     removal = await remove(cluster, trace.ref, turn)
-    kept = [f"left as it is, because somebody else changed it: {what}" for what in removal.kept]
+    if removal.unserved:
+        raise UnservedError(f"{trace.ref} was put back, but does not serve: {removal.unserved}")
+    kept = removal.notes
     key = next((it.key for it in request.wanted if means(it.target, trace.ref)), trace.ref.name)
     return {"name": key, "outcome": "put back", "detail": [str(trace.ref), *kept]}
 

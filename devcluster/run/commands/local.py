@@ -57,7 +57,7 @@ async def restart(request: Request, report: Report) -> dict[str, Any]:
     try:
         return await ask(
             place.socket,
-            {"do": "restart", "workload": request.only[0], "timeout": request.deadline.left()},
+            {"do": "restart", "workload": request.only[0], **request.patience},
             report,
         )
     except AbsentError as error:

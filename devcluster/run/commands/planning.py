@@ -70,7 +70,7 @@ async def _compare(place: Place, request: Request) -> dict[str, Json]:
         "do": "compare",
         "project": encode_project(request.project),
         "only": list(request.only),
-        "timeout": request.deadline.left(),
+        **request.patience,
     }
     try:
         answer = await ask(place.socket, asked, silent)

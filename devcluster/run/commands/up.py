@@ -16,7 +16,7 @@ from devcluster.config.codec import encode_project
 from devcluster.edge.background import running
 from devcluster.edge.docker.engine import open_docker
 from devcluster.edge.kube.cluster import open_cluster
-from devcluster.errors import DevclusterError, FailedError, HeldError, LeftoverError, joined
+from devcluster.errors import DevclusterError, FailedError, HeldError, LeftoverError, UnservedError, joined
 from devcluster.run.host.lock import TakenError
 from devcluster.run.host.logs import follow_session
 from devcluster.run.host.process import TAKEN, host, take
@@ -106,7 +106,7 @@ async def _host_here(
         open_session(site) as session,
         _interrupts() as interrupted,
         host(session),
-        _handed_back(session, request.timeout, report),
+        _handed_back(session, request, report),
     ):
         work = asyncio.ensure_future(_apply(session, request, takeover, report))
         stop = asyncio.ensure_future(interrupted.wait())
@@ -121,27 +121,30 @@ async def _host_here(
 
 
 @contextlib.asynccontextmanager
-async def _handed_back(session: Session, timeout: float, report: Report) -> AsyncIterator[None]:
+async def _handed_back(session: Session, request: Request, report: Report) -> AsyncIterator[None]:
     """However the block ends (^C, an error, nobody reads our output any more): nothing stays held by a
-    process that ends.  LeftoverError where something does."""
+    process that ends.  LeftoverError where something does, UnservedError where an original does not serve."""
     try:
         yield
     except BaseException as error:
-        left = await _leave(session, timeout, report)
+        left = await _leave(session, request, report)
         if left is None:
             raise
         raise (joined([error, left]) if isinstance(error, DevclusterError) else left) from error
-    if (left := await _leave(session, timeout, report)) is not None:
+    if (left := await _leave(session, request, report)) is not None:
         raise left
 
 
-async def _leave(session: Session, timeout: float, report: Report) -> LeftoverError | None:
+async def _leave(session: Session, request: Request, report: Report) -> DevclusterError | None:
     """Hand back all that is attached, also by another `up` that is still at it; no later one begins."""
     session.ending = True
     if not session.live:
         return None
     try:
-        await session.leave((), Turn.of(timeout, logged(report)))
+        turn = Turn.of(request.timeout, logged(report), fixed=request.deadline.fixed)
+        await session.leave((), turn)
+    except UnservedError as error:
+        return error
     except DevclusterError as error:
         hint = f"`devcluster down -n {session.site.place.namespace}` finishes it"
         return LeftoverError(f"handing back failed: {error}", hint=hint)
@@ -216,7 +219,7 @@ def _message(request: Request, takeover: bool, alone: bool = False) -> Json:
         "only": list(request.only),
         "takeover": takeover,
         "alone": alone,
-        "timeout": request.deadline.left(),
+        **request.patience,
     }
 
 

@@ -22,6 +22,7 @@ from devcluster.errors import (
     HeldError,
     LeftoverError,
     RemainsError,
+    UnservedError,
     first_of,
 )
 from devcluster.rules.cluster.identity import WorkloadRef
@@ -78,20 +79,25 @@ class Holdings:
         """Let go of one: handed back, or with *remove_agent* as if nothing had been.  Its row, which tells
         with *tolerant* what remains; else RemainsError."""
         attachment = self.attachments[key]
+        turn = turn.stretched(attachment.wanted.patience)
         title, taken = attachment.wanted.title, attachment.taken
         notes: list[str] = [taken] if taken else []
         remains: RemainsError | None = None
+        unserved = ""
         if taken:
             await attachment.give_up(turn)
         elif remove_agent:
             await attachment.yield_first(turn)
             try:
-                notes += await self._remove_agent(attachment.wanted.ref, turn)
+                removed, unserved = await self._remove_agent(attachment.wanted.ref, turn)
+                notes += removed
             except RemainsError as error:  # no pod has an agent any more
                 remains = error
             await attachment.end_removed(turn)
         else:
-            await attachment.hand_back(turn)
+            handed = await attachment.hand_back(turn)
+            unserved = handed.unserved
+            notes += handed.notes
         await self.end(attachment)
         if remove_agent:
             await self._remove_containers(key)
@@ -99,13 +105,17 @@ class Holdings:
             if not tolerant:
                 raise remains
             notes.append(str(remains))
+        if unserved and not tolerant:
+            raise UnservedError(f"{title} was handed back, but does not serve: {unserved}")
+        notes += [f"it does not serve: {unserved}"] if unserved else []
         outcome = "put back" if remove_agent and not taken else "left"
         return {"name": key, "outcome": outcome, "detail": [title, *notes]}
 
     async def drop(self, mark: Mark, turn: Turn) -> Json:
         """As ``detach`` for what nobody holds.  Its row, which tells what remains."""
         try:
-            notes = await self._remove_agent(mark.ref, turn)
+            notes, unserved = await self._remove_agent(mark.ref, turn)
+            notes += [f"it does not serve: {unserved}"] if unserved else []
         except RemainsError as error:  # nothing serves by it; whoever wants the others must not lose them
             notes = [str(error)]
         return {"name": mark.ref.name, "outcome": "put back", "detail": [str(mark.ref), *notes]}
@@ -150,18 +160,19 @@ class Holdings:
     ) -> DevclusterError:
         """After a failure: as it was before.  The error to raise: LeftoverError where it is not."""
         turn = turn.to_undo()
+        unserved = ""
         attachment = self.attachments.get(wanted.workload.key)
         conflict = isinstance(error, HeldError | BusyError)  # what is there is theirs
         turn.say(wanted.workload.key, f"putting back: {error}")
         try:
             if attachment is not None:
-                await attachment.hand_back(turn, failure=str(error))
+                unserved = (await attachment.hand_back(turn, failure=str(error))).unserved
                 await self.end(attachment)
             if created:  # also what a former attachment left: it was handed back for this one
                 await self._remove_containers(wanted.workload.key)
             try:
                 if created and not conflict:
-                    await self._remove_agent(wanted.ref, turn)
+                    _, unserved = await self._remove_agent(wanted.ref, turn)
             finally:
                 if created:
                     await self._remove_copies(wanted.workload.key, turn)
@@ -173,7 +184,8 @@ class Holdings:
                 f"{error}; putting {wanted.title} back failed too: {why}",
                 hint=f"`devcluster down -n {self._site.place.namespace}` finishes it",
             )
-        return told(error, f"{wanted.title} was put back")
+        but = f", but does not serve: {unserved}" if unserved else ""
+        return told(error, f"{wanted.title} was put back{but}")
 
     def tell(self, wanted: Wanted, error: DevclusterError, turn: Turn) -> None:
         """What could not be put back, where nothing else says it."""
@@ -197,9 +209,10 @@ class Holdings:
                 f"left over in Docker: {', '.join(left)}", hint="`devcluster down` tries again"
             )
 
-    async def _remove_agent(self, ref: WorkloadRef, turn: Turn) -> list[str]:
+    async def _remove_agent(self, ref: WorkloadRef, turn: Turn) -> tuple[list[str], str]:
+        """What is to be said of it, and why the original does not serve, or ''."""
         removed = await remove(self._site.cluster, ref, turn)
-        return [f"left as it is, because somebody else changed it: {what}" for what in removed.kept]
+        return removed.notes, removed.unserved
 
     async def _remove_copies(self, key: str, turn: Turn) -> None:
         if (engine := await self._engine()) is not None:

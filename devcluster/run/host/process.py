@@ -48,7 +48,8 @@ async def host(session: Session) -> AsyncIterator[None]:
     leashes = Leashes(session)
 
     async def answer(request: Json, report: Report) -> Json:
-        turn = Turn.of(request.get("timeout", _QUICK), logged(report))
+        fixed = request.get("fixed", True)
+        turn = Turn.of(request.get("timeout", _QUICK), logged(report), fixed=fixed)
         match request["do"]:
             case "ping":
                 return {}

@@ -34,13 +34,18 @@ FACTS = PodFacts((), ("/app",), "/", 0, 0, (), "web", "10.0.0.9", "", "")
 
 
 class ScriptedAgent:
-    """One pod's agent.  ``dead``: it is silent; ``holder``: who else has it."""
+    """One pod's agent.  ``dead``: it is silent; ``worn``: its original can't start again, ``slow``: it takes
+    for ever; ``let_end``: called when it need not stay; ``holder``: who else has it."""
 
     def __init__(self, name: str, did: list[str]) -> None:
         self.name = name
         self.lanes = 0
         self.route = "child"
         self.dead = False
+        self.worn = False
+        self.slow = False
+        self.let_end: Callable[[], None] = lambda: None
+        self.child = ""
         self.holder: Json | None = None
         self._did = did
         self._told: Callable[[Json], None] = lambda _: None
@@ -58,11 +63,12 @@ class ScriptedAgent:
             "epoch": epoch,
             "lanes": self.lanes,
             "route": self.route,
+            "child": self.child,
             "holder": self.holder,
             "since": since,
         }
 
-    async def call(self, do: str, **_: Any) -> Json:
+    async def call(self, do: str, **arguments: Any) -> Json:
         if self.dead:
             await asyncio.Event().wait()
         if self._cut.is_set():
@@ -70,6 +76,13 @@ class ScriptedAgent:
         if self.holder and do not in ("beat", "state"):
             text = f"held by {self.holder['user']}"
             raise RefusedError("held", text, {"holder": self.holder})
+        if do == "release" and self.worn:
+            self._did.append(f"{self.name} release fails")
+            raise RefusedError("child-failed", "the application ended with 3", {"code": 3})
+        if do == "stay" and arguments["ms"] == 0:
+            self.let_end()
+        if do == "release" and self.slow:
+            await asyncio.Event().wait()
         if do not in ("hold", "beat"):
             self._did.append(f"{self.name} {do}")
         self.route = {"take": "laptop", "pause": "queue", "release": "child"}.get(do, self.route)
@@ -102,15 +115,17 @@ class ScriptedCluster:
         self.agents: dict[str, ScriptedAgent] = {}
         self.ways = Ways()
         self.refusal = ""
+        self.early = True
+        self.deleted: Callable[[str], None] = lambda name: None
         self._did = did
         self._pods: asyncio.Queue[tuple[AgentPod, ...]] = asyncio.Queue()
         self.drift: asyncio.Queue[DriftSight] = asyncio.Queue()
 
-    def show(self, *names: str) -> None:
+    def show(self, *names: str, ready: bool = True) -> None:
         """These pods run an agent now."""
         for name in names:
             self.agents.setdefault(name, ScriptedAgent(name, self._did))
-        pods = [AgentPod(name, f"uid-{name}", "10.0.0.1", "Running") for name in names]
+        pods = [AgentPod(name, f"uid-{name}", "10.0.0.1", "Running", ready=ready) for name in names]
         self._pods.put_nowait(tuple(pods))
 
     async def watch_pods(self) -> AsyncGenerator[tuple[AgentPod, ...], None]:
@@ -138,6 +153,10 @@ class ScriptedCluster:
     async def verify(self) -> None:
         if self.refusal:
             raise RefusedError("held", self.refusal, {})
+
+    async def replace_pod(self, pod: AgentPod, *, grace: int | None) -> None:
+        self._did.append(f"delete {pod.name}" + (" late" if grace else ""))
+        self.deleted(pod.name)
 
     async def unclaim(self) -> None:
         self._did.append("record: nobody")
@@ -231,6 +250,8 @@ class _Wanted:
         self.title = "deployment/web"
         self.replicas = 1
         self.workload = _Key()
+        self.container: Json = {"name": "web"}
+        self.pod_spec: Json = {"containers": [self.container]}
         self.object = _Object()
 
 

@@ -11,9 +11,10 @@ import pytest
 from devcluster.errors import FailedError, HeldError
 from devcluster.rules.cluster.drift import Drift
 from devcluster.run.attach import attachment as module
+from devcluster.run.attach.attachment import HandedBack
 from devcluster.run.attach.sides import DriftSight
 from devcluster.run.turn import Turn
-from tests.unit.run.scripted import Script, attached, running_attachment
+from tests.unit.run.scripted import Script, ScriptedAgent, attached, running_attachment
 
 
 async def _attach(script: Script, *pods: str) -> list[str]:
@@ -77,6 +78,62 @@ async def test_the_way_back_of_what_must_never_run_twice() -> None:
     async with attached(Script(order="stop-first")) as script:
         await script.attachment.hand_back(Turn.of(5))
         assert script.did == ["a pause", "laptop stop", "a release", "record: nobody"]
+
+
+async def _hand_back_worn(script: Script, *, seconds: float = 5) -> HandedBack:
+    """The controller makes pod b when a is deleted, and a ends once it may."""
+    agent = script.cluster.agents["a"]
+    agent.worn, agent.let_end = True, lambda: script.cluster.show("b")
+    script.cluster.deleted = lambda name: script.cluster.show("a", "b")
+    return await script.attachment.hand_back(Turn.of(seconds))
+
+
+async def test_an_original_that_cannot_start_twice_gets_another_pod() -> None:
+    """The laptop serves until it is ready, and stops last."""
+    async with attached(Script()) as script:
+        handed = await _hand_back_worn(script)
+        assert script.did == [
+            "a release fails",
+            "a stay",
+            "delete a late",
+            "b release",
+            "a stay",
+            "laptop stop",
+            "record: nobody",
+        ]
+        assert handed.unserved == ""
+        assert handed.notes == ("pod a was replaced: the application ended with 3",)
+
+
+async def test_a_controller_that_waits_for_the_end_is_not_waited_for() -> None:
+    script = Script()
+    script.cluster.early = False
+    async with attached(script):
+        await _hand_back_worn(script)
+        assert script.did[:3] == ["a release fails", "delete a", "b release"]
+
+
+async def test_one_that_starts_nowhere_is_told() -> None:
+    async with attached(Script()) as script:
+        script.cluster.agents["b"] = ScriptedAgent("b", script.did)
+        script.cluster.agents["b"].worn = True
+        handed = await _hand_back_worn(script)
+        assert handed.unserved == "the application ended with 3, in a new pod, too"
+        assert script.did[-2:] == ["laptop stop", "record: nobody"]
+
+
+async def test_one_that_is_slow_is_told_with_its_figures() -> None:
+    async with attached(Script()) as script:
+        script.wanted.container["startupProbe"] = {"periodSeconds": 10, "failureThreshold": 30}
+        agent = script.cluster.agents["a"]
+        agent.slow, agent.child = True, "starting"
+        agent.tell()
+        handed = await script.attachment.hand_back(Turn.of(0.2))
+        assert handed.unserved == (
+            "pod a: the application starts, for which its startup probe allows 300 s; as soon as it does, "
+            "it serves"
+        )
+        assert script.did[-2:] == ["laptop stop", "record: nobody"]
 
 
 async def test_a_silent_agent_keeps_nobody_from_handing_back() -> None:
