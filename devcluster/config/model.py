@@ -163,7 +163,7 @@ class Workload:
     target: Target
     mode: Mode = "replace"
     run: Run = "container"
-    take: Take = "front"
+    take: Take | None = None  # None: front, unless NetworkPolicies shut it out
     order: Order | None = None
     image: str | None = None
     pull_policy: PullPolicy = "missing"

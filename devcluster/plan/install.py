@@ -84,7 +84,9 @@ class Wish:
 class Observed:
     """What is in the cluster.  ``services``: all of the namespace; ``others``: labels of pods that are
     not the workload's.  ``originals`` and ``settings``: from the Secret, if there is one.  ``admitted``:
-    the memory of its pods, wherever that was said.  ``claims``: that two of its pods must not write to."""
+    the memory of its pods, wherever that was said.  ``claims``: that two of its pods must not write to;
+    ``policies``: the NetworkPolicies of the namespace; ``weak``: containers that end by themselves as it
+    is."""
 
     ref: WorkloadRef
     container: str
@@ -95,6 +97,8 @@ class Observed:
     settings: Json | None = field(default=None, repr=False)
     admitted: Admitted | None = None
     claims: Claims = ()
+    policies: tuple[Json, ...] = field(default=(), repr=False)
+    weak: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,11 @@ class InstallPlan:
     @property
     def secret(self) -> str:
         return secret_name(self.observed.ref)
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """On which the agent listens, besides the application's own."""
+        return (self.wish.port, *(it.front for it in self.fronts if it.front is not None))
 
     @property
     def astray(self) -> bool:

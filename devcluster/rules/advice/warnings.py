@@ -16,12 +16,13 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
+from devcluster.config.model import Mode, Take
 from devcluster.rules.advice.controllers import find_managers
 from devcluster.rules.advice.databases import find_databases
-from devcluster.rules.advice.policies import find_closed
+from devcluster.rules.advice.policies import Closed
 from devcluster.rules.cluster.identity import WorkloadRef
-from devcluster.rules.cluster.services import FrontPort, routes, selects
-from devcluster.rules.container.ports import declared_ports
+from devcluster.rules.cluster.services import routes, selects
+from devcluster.rules.container.ports import PortKey, declared_ports
 from devcluster.rules.kinds.table import kind_of
 
 Json = dict[str, Any]
@@ -45,10 +46,10 @@ class Caution:
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """What is around the workload.  ``autoscalers``: HPAs, VPAs and ScaledObjects of the namespace;
-    ``policies``: its NetworkPolicies; ``moved``: names of Services that will be patched; ``rolls``: whether
-    there will be a roll-out; ``template``: without the agent; ``written`` and ``excluded``: what the file
-    says of the environment; ``hosted``: a process on the laptop serves; ``claims``: that two of its pods
-    must not write to at once."""
+    ``closed``: what its NetworkPolicies shut out, ``take`` and ``mode``: what is done about it; ``moved``:
+    names of Services that will be patched; ``rolls``: whether there will be a roll-out; ``template``: without
+    the agent; ``written`` and ``excluded``: what the file says of the environment; ``hosted``: a process on
+    the laptop serves; ``claims``: that two of its pods must not write to at once."""
 
     ref: WorkloadRef
     container: str
@@ -57,8 +58,9 @@ class Circumstances:
     pods: tuple[Json, ...] = field(default=(), repr=False)
     services: tuple[Json, ...] = field(default=(), repr=False)
     autoscalers: tuple[Json, ...] = field(default=(), repr=False)
-    policies: tuple[Json, ...] = field(default=(), repr=False)
-    fronts: tuple[FrontPort, ...] = ()
+    closed: tuple[Closed, ...] = ()
+    take: Take = "front"
+    mode: Mode = "replace"
     moved: tuple[str, ...] = ()
     rolls: bool = True
     written: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -183,15 +185,26 @@ def _scales(item: Json, spec: Json, title: str) -> str:
 
 
 def _policies(seen: Circumstances) -> list[Caution]:
-    return [
-        Caution(
+    return [_closed(seen, name, port, front) for name, port, front in seen.closed]
+
+
+def _closed(seen: Circumstances, name: str, port: PortKey, front: int) -> Caution:
+    admits = f"networkpolicy/{name} admits port {port} but not {front}, where the agent takes"
+    named = "use the port's name instead of its number in the policy"
+    if seen.take == "direct":
+        return Caution(
             "policy",
-            f"networkpolicy/{name} admits port {port} but not {front}, where the agent takes the connections "
-            "of its Services: a cluster that enforces policies will refuse them",
-            "write `take: direct`, or use the port's name instead of its number in the policy",
+            f"networkpolicy/{name} admits port {port} but not {front}, so connections are taken at port "
+            f"{port} itself (take: direct): some may be refused while the original stops or starts",
+            f"{named}, or write `take: front`",
         )
-        for name, port, front in find_closed(seen.policies, seen.template, seen.fronts)
-    ]
+    return Caution(
+        "policy",
+        f"{admits} the connections of its Services: a cluster that enforces policies will refuse them",
+        f"{named}; `mode: intercept` can't take them at port {port} itself"
+        if seen.mode == "intercept"
+        else f"leave `take: front` out, or {named}",
+    )
 
 
 def _datagrams(seen: Circumstances) -> list[Caution]:

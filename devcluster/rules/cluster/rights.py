@@ -153,6 +153,16 @@ RIGHTS: tuple[Right, ...] = (
         needed=False,
     ),
     *_rights(
+        "networking.k8s.io",
+        "networkpolicies",
+        (
+            "list",
+            "know at which port of a pod policies let connections in",
+            f"{_ALL}; a policy that says the port's number may shut connections out",
+        ),
+        needed=False,
+    ),
+    *_rights(
         "",
         "services",
         ("watch", "notice when somebody changes a Service back", f"{_ALL}; {_LATER}"),

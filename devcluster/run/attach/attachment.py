@@ -175,6 +175,8 @@ class Attachment:
         if ways.kind != "proxy":
             turn.say(self.key, f"lanes by {ways.kind}, which is slower: {ways.reason}")
         await self._perform(self.handover.there, turn)
+        seen = self.wanted.install.observed
+        await self._cluster.check_beside(seen.container, self.wanted.install.ports, seen.weak)
         self._set("attached")
 
     async def _watch_template(self) -> None:

@@ -58,6 +58,10 @@ class ClusterSide(Protocol):
     async def verify(self) -> None:
         """RefusedError where the claim is not the newest: a pod that has just started can't know."""
 
+    async def check_beside(self, container: str, ports: tuple[int, ...], weak: frozenset[str]) -> None:
+        """FailedError where another container than *container* does not run any more since the agent is
+        there, which listens on *ports*.  *weak*: those that ended before us, too."""
+
     async def replace_pod(self, pod: AgentPod, *, grace: int | None) -> None:
         """Its controller makes another one.  *grace*: seconds that it has to end; None: its own."""
 

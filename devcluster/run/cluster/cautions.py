@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 
 from devcluster.config.model import Workload
-from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.edge.kube.workload import WorkloadObject
-from devcluster.errors import NotFoundError
 from devcluster.plan.install import InstallPlan
+from devcluster.rules.advice.policies import Closed
 from devcluster.rules.advice.warnings import Caution, Circumstances, find_cautions
+from devcluster.run.cluster.observe import list_quietly
 
 _AUTOSCALERS = ("horizontalpodautoscaler", "verticalpodautoscaler", "scaledobject")
 
@@ -25,11 +25,12 @@ async def read_cautions(
     install: InstallPlan,
     pods: tuple[Json, ...],
     wish: Workload,
+    closed: tuple[Closed, ...],
 ) -> tuple[Caution, ...]:
-    """The warnings for *workload*, whose *pods* were read already and of which the file says *wish*."""
-    asked = (*_AUTOSCALERS, "networkpolicy")
-    *autoscalers, policies = await asyncio.gather(
-        *(_list(cluster, it, workload.ref.namespace) for it in asked)
+    """The warnings for *workload*, whose *pods* were read already and of which the file says *wish*;
+    *closed*: what NetworkPolicies shut out."""
+    autoscalers = await asyncio.gather(
+        *(list_quietly(cluster, it, workload.ref.namespace) for it in _AUTOSCALERS)
     )
     return find_cautions(
         Circumstances(
@@ -40,8 +41,9 @@ async def read_cautions(
             pods=pods,
             services=install.observed.services,
             autoscalers=tuple(item for items in autoscalers for item in items),
-            policies=policies,
-            fronts=install.fronts,
+            closed=closed,
+            take=install.wish.take,
+            mode=install.wish.mode,
             moved=tuple(sorted({move.service for move in install.moves})),
             rolls=not install.adopted,
             written=dict(wish.environment),
@@ -50,10 +52,3 @@ async def read_cautions(
             claims=install.observed.claims,
         )
     )
-
-
-async def _list(cluster: Cluster, kind: str, namespace: str) -> tuple[Json, ...]:
-    try:
-        return (await cluster.list(kind, namespace)).items
-    except (NotFoundError, ForbiddenError):
-        return ()

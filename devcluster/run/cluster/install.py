@@ -286,7 +286,14 @@ class _InstallWork:
             wrapped=True,
             ready=was_available(self._seen) and not adopted,
             turn=self._turn,
-            written=Written(originals, self._generation, not adopted, self._plan.wish.doubt),
+            written=Written(
+                originals,
+                self._generation,
+                not adopted,
+                self._plan.wish.doubt,
+                self._plan.ports,
+                self._seen.weak,
+            ),
         )
 
     async def _patch_service(self, service: str, change: Callable[[Json], list[Json]]) -> None:

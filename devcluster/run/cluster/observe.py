@@ -11,6 +11,7 @@ from dataclasses import replace
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.edge.kube.workload import WorkloadObject
+from devcluster.errors import NotFoundError
 from devcluster.plan.install import InstallPlan, Observed
 from devcluster.rules.cluster.marks import (
     Originals,
@@ -50,17 +51,23 @@ async def observe(cluster: Cluster, workload: WorkloadObject) -> Observed:
         originals=originals,
         settings=settings,
         claims=await read_claims(cluster, workload.object["spec"]["template"], space),
+        policies=await list_quietly(cluster, "networkpolicy", space),
     )
+
+
+async def list_quietly(cluster: Cluster, kind: str, namespace: str) -> tuple[Json, ...]:
+    """() where there is no such kind, or it may not be read."""
+    try:
+        return (await cluster.list(kind, namespace)).items
+    except (NotFoundError, ForbiddenError):
+        return ()
 
 
 async def read_claims(cluster: Cluster, template: Json, namespace: str) -> Claims:
     """Those that two pods of *template* must not write to at once; () where they may not be read."""
     if not written_claims(template):
         return ()
-    try:
-        return exclusive_claims(template, (await cluster.list("persistentvolumeclaim", namespace)).items)
-    except ForbiddenError:
-        return ()
+    return exclusive_claims(template, await list_quietly(cluster, "persistentvolumeclaim", namespace))
 
 
 async def _others(cluster: Cluster, workload: WorkloadObject) -> tuple[Mapping[str, str], ...]:

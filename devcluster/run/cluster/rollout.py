@@ -17,13 +17,17 @@ from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.edge.kube.workload import render_selector
 from devcluster.errors import ChangedError, DevclusterError, FailedError, NotFoundError
+from devcluster.rules.advice.collision import Crash, find_crashes, render_collision
 from devcluster.rules.advice.controllers import last_writer, render_pause
 from devcluster.rules.cluster.drift import template_drift
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import Originals
 from devcluster.rules.kinds.kind import Done, Sight, Stuck, Waiting
 from devcluster.rules.kinds.table import kind_of
+from devcluster.run.cluster.pod_log import last_lines
 from devcluster.run.turn import Turn
+
+_AGAIN = 2  # restarts; it may have waited for the application once
 
 
 class RolloutError(FailedError):
@@ -34,12 +38,15 @@ class RolloutError(FailedError):
 class Written:
     """What `up` wrote.  ``generation``: the workload's since then; one below it is from before.  ``whole``:
     all of it was written just now, so that a part that is gone has just been taken back, too.  ``doubt``:
-    what may be wrong with the agent where its pod ends by itself, in words, or ''."""
+    what may be wrong with the agent where its pod ends by itself, in words, or ''.  ``ports``: the agent's;
+    ``weak``: containers that end by themselves as it is."""
 
     originals: Originals = field(repr=False)
     generation: int
     whole: bool
     doubt: str = ""
+    ports: tuple[int, ...] = ()
+    weak: frozenset[str] = frozenset()
 
 
 async def await_rollout(
@@ -73,13 +80,14 @@ async def await_rollout(
                         return
                     case Waiting():
                         waiting = verdict.what
+                        if written is not None and ready:
+                            await _check_beside(cluster, pods, container, written)
                         if verdict.blocked and verdict.blocked not in deleted:
                             turn.say(ref.name, f"delete pod {verdict.blocked}: {verdict.what}")
                             deleted.add(verdict.blocked)
                             await _delete(cluster, ref, verdict.blocked, pods)
                     case Stuck():
-                        doubt = written.doubt if written is not None else ""
-                        raise await _explained(cluster, ref, container, verdict, doubt, pods)
+                        raise await _explained(cluster, ref, container, verdict, written, pods)
                     case _:
                         assert_never(verdict)
     except TimeoutError as error:
@@ -150,7 +158,12 @@ def find_revert(item: Json, written: Written) -> str:
 
 
 async def _explained(
-    cluster: Cluster, ref: WorkloadRef, container: str, stuck: Stuck, doubt: str, pods: tuple[Json, ...]
+    cluster: Cluster,
+    ref: WorkloadRef,
+    container: str,
+    stuck: Stuck,
+    written: Written | None,
+    pods: tuple[Json, ...],
 ) -> RolloutError:
     """With the last lines of the pod's log, since those say what kubelet can't."""
     if not stuck.pod:
@@ -158,19 +171,25 @@ async def _explained(
         return RolloutError(f"{ref.place}: {stuck.why}", hint=hint)
     message = f"pod {stuck.pod} in namespace {ref.namespace} does not start: {stuck.why}"
     pod = next(one for one in pods if one["metadata"]["name"] == stuck.pod)
-    log = await _last_lines(cluster, ref.namespace, pod, container)
-    hints = [*([f"its last lines:\n{log}"] if log else []), *([doubt] if doubt else [])]
-    return RolloutError(message, hint="\n".join(hints))
+    log = await last_lines(cluster, pod, container)
+    words = [f"its last lines:\n{log}" if log else ""]
+    if written is not None:
+        words += [render_collision(log, written.ports, certain=False), written.doubt]
+    return RolloutError(message, hint="\n".join(filter(None, words)))
 
 
-async def _last_lines(cluster: Cluster, namespace: str, pod: Json, container: str) -> str:
-    """Of the container that ended last: the former one where it runs again.  '' where nothing can be read."""
-    statuses = (pod.get("status") or {}).get("containerStatuses") or []
-    state = next((item.get("state") or {} for item in statuses if item["name"] == container), {})
-    name = pod["metadata"]["name"]
-    for previous in ("running" in state, "running" not in state):
-        with contextlib.suppress(DevclusterError):
-            log = await cluster.pod_logs(name, namespace, container=container, lines=8, previous=previous)
-            if log.strip():
-                return log.rstrip()
-    return ""
+async def _check_beside(cluster: Cluster, pods: tuple[Json, ...], container: str, written: Written) -> None:
+    """RolloutError for another container that ended again and again."""
+    for crash in find_crashes(pods, container, written.weak):
+        if crash.down and crash.restarts >= _AGAIN:
+            raise RolloutError(str(crash), hint=await explain_crash(cluster, pods, crash, written.ports))
+
+
+async def explain_crash(
+    cluster: Cluster, pods: tuple[Json, ...], crash: Crash, ports: tuple[int, ...]
+) -> str:
+    """What it said last, and which of the agent's *ports* it may have wanted."""
+    pod = next(one for one in pods if one["metadata"]["name"] == crash.pod)
+    log = await last_lines(cluster, pod, crash.container)
+    words = [f"its last lines:\n{log}" if log else "", render_collision(log, ports, certain=True)]
+    return "\n".join(filter(None, words))

@@ -18,7 +18,9 @@ from devcluster.edge.kube.cluster import Cluster
 from devcluster.edge.kube.workload import WorkloadObject, find_workload
 from devcluster.errors import ConfigurationError
 from devcluster.plan.handover import Handover, plan_handover
-from devcluster.plan.install import InstallPlan, Wish, base_template, plan_install
+from devcluster.plan.install import InstallPlan, Observed, Wish, base_template, plan_install
+from devcluster.rules.advice.collision import find_weak
+from devcluster.rules.advice.policies import Closed, choose_take, find_closed
 from devcluster.rules.advice.warnings import Caution
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.machine import Machine
@@ -96,7 +98,7 @@ class Wanted:
     def handover(self) -> Handover:
         """How it is taken and given back."""
         wish = self.workload
-        return plan_handover(wish.mode, self.order, wish.take, wish.run)
+        return plan_handover(wish.mode, self.order, self.install.wish.take, wish.run)
 
     @property
     def patience(self) -> float:
@@ -121,7 +123,7 @@ async def read_wanted(
     pods = await cluster.list("pod", namespace, selector=target.selector)
     current = _current(pods.items, target)
     admitted = admitted_memory(pods.items, target.container, wrapped=is_wrapped)
-    observed = replace(await observe(cluster, target), admitted=admitted)
+    observed = replace(await observe(cluster, target), admitted=admitted, weak=find_weak(current))
     services = tuple(sorted(item["metadata"]["name"] for item in observed.services))
     wanted_services(workload, services, namespace)
     base = base_template(observed)
@@ -132,13 +134,13 @@ async def read_wanted(
     machine, binary = await read_machine(cluster, base["spec"], pods.items, facts)
     unread = workload.run == "host" and facts is None
     wish = replace(_wish(project, workload, machine, binary), image=facts, pending=images.pending or unread)
-    install = plan_install(observed, wish)
+    install, closed = _plan(observed, wish, workload)
     if unread and images.needed and not images.pending and not install.adopted:
         raise _unread(workload, original, images.trouble)
     container = find_container(install.base, target.container)
     port_map = resolve_port_map(workload.port_map, container)
     ours = (one for pod in current for one in pod["spec"]["containers"] if one["name"] == target.container)
-    cautions = await read_cautions(cluster, target, install, pods.items, workload)
+    cautions = await read_cautions(cluster, target, install, pods.items, workload, closed)
     return Wanted(
         project=project,
         workload=workload,
@@ -162,6 +164,14 @@ async def read_wanted(
     )
 
 
+def _plan(observed: Observed, wish: Wish, workload: Workload) -> tuple[InstallPlan, tuple[Closed, ...]]:
+    """And what NetworkPolicies shut out of it, where connections are taken at fronts."""
+    install = plan_install(observed, wish)
+    closed = find_closed(observed.policies, install.base, install.fronts)
+    take = choose_take(workload.take, workload.mode, closed)
+    return install if take == wish.take else plan_install(observed, replace(wish, take=take)), closed
+
+
 def _unread(workload: Workload, container: Json, trouble: str) -> ConfigurationError:
     return ConfigurationError(
         f"the command of image {container['image']} is not known: the pod's template says none, and no "
@@ -175,7 +185,7 @@ def _wish(project: Project, workload: Workload, machine: Machine, binary: AgentB
     return Wish(
         digest=binary.digest,
         chunks=binary.chunks,
-        take=workload.take,
+        take=workload.take or "front",
         mode=workload.mode,
         services=workload.services,
         port=project.agent.port,

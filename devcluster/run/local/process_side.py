@@ -211,7 +211,7 @@ def served_ports(wanted: Wanted) -> dict[int, int]:
     """The pod's ports whose connections come to the laptop, and the laptop's; {} where none do."""
     if wanted.workload.mode == "ingest":
         return {}
-    direct = wanted.workload.take == "direct"
+    direct = wanted.install.wish.take == "direct"
     led = [item.port.number for item in wanted.install.fronts if direct or item.front is not None]
     return {port: wanted.port_map.get(port, port) for port in led}
 

@@ -116,6 +116,7 @@ class ScriptedCluster:
         self.ways = Ways()
         self.refusal = ""
         self.early = True
+        self.crash = ""
         self.deleted: Callable[[str], None] = lambda name: None
         self._did = did
         self._pods: asyncio.Queue[tuple[AgentPod, ...]] = asyncio.Queue()
@@ -153,6 +154,10 @@ class ScriptedCluster:
     async def verify(self) -> None:
         if self.refusal:
             raise RefusedError("held", self.refusal, {})
+
+    async def check_beside(self, container: str, ports: tuple[int, ...], weak: frozenset[str]) -> None:
+        if self.crash:
+            raise FailedError(self.crash)
 
     async def replace_pod(self, pod: AgentPod, *, grace: int | None) -> None:
         self._did.append(f"delete {pod.name}" + (" late" if grace else ""))
@@ -249,10 +254,19 @@ class _Wanted:
         self.handover = plan_handover(mode, order, "front", "container")
         self.title = "deployment/web"
         self.replicas = 1
+        self.install = _Install()
         self.workload = _Key()
         self.container: Json = {"name": "web"}
         self.pod_spec: Json = {"containers": [self.container]}
         self.object = _Object()
+
+
+class _Install:
+    ports = (9900, 47100)
+
+    class observed:  # noqa: N801 - as a plan has it
+        container = "web"
+        weak: frozenset[str] = frozenset()
 
 
 class _Key:
