@@ -30,6 +30,7 @@ from devcluster.rules.cluster.services import (
     Route,
     noted_moves,
     noted_workload,
+    passing,
     plan_fronts,
     plan_moves,
     routes,
@@ -177,7 +178,7 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
     adopted = _fits(observed, wrapped, settings, pending=wish.pending)
     rolling = {} if adopted else kind_of(observed.ref).rolling(observed.object, observed.claims)
     steps = _steps(observed, chunks, moves, adopted, rolling)
-    notes = _notes(found, wish)
+    notes = (*_notes(found, wish), *_beside(services, base, observed.container, wish.mode))
     return InstallPlan(observed, wish, steps, base, wrapped, settings, fronts, moves, adopted, rolling, notes)
 
 
@@ -285,6 +286,21 @@ def _of(moves: Collection[PortMove], service: str) -> list[PortMove]:
 def _led(service: Json, moves: Sequence[PortMove]) -> bool:
     targets = {service_port(item): item.get("targetPort") for item in service["spec"].get("ports") or []}
     return all(targets.get(move.port) == move.front for move in moves)
+
+
+def _beside(services: Sequence[Json], base: Json, container: str, mode: Mode) -> list[str]:
+    """What leads to other containers of the pod, which go on in the cluster."""
+    asks = "stays with the original" if mode != "replace" else "reaches the laptop"
+    notes = []
+    for it in passing(services, base, container=container):
+        leads = f"service/{it.service} port {it.port} leads to"
+        if it.container:
+            goes_on = f"which goes on in the cluster; what that asks of 127.0.0.1 {asks}"
+            notes.append(f"{leads} container {it.container} of the pod (port {it.number}), {goes_on}")
+        else:
+            where = f"port {it.number}, which no container declares: it is taken for {container}'s"
+            notes.append(f"{leads} {where}; another container that listens there goes on in the cluster")
+    return notes
 
 
 def _notes(found: Sequence[Route], wish: Wish) -> tuple[str, ...]:

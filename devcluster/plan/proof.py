@@ -32,7 +32,8 @@ class Behind:
     """A workload as it is now.  ``labels``: its pods'; ``ports``: those that the agents lead on, fronts
     and the application's own; ``pods``: of the whole namespace; ``own``: names of the workload's pods;
     ``agents``: name of each pod that we speak to, and why it is not ours ('' if it is); ``expected``:
-    (Service, port) that the agents led on at the time of ``up``."""
+    (Service, port) that the agents led on at the time of ``up``; ``beside``: ports on which other containers
+    of the pods listen, and the application does not."""
 
     title: str
     container: str
@@ -43,6 +44,7 @@ class Behind:
     own: frozenset[str]
     agents: Mapping[str, str]
     expected: frozenset[tuple[str, PortKey]]
+    beside: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +92,7 @@ def plan_proofs(behind: Behind) -> tuple[Trial | Verdict, ...]:
             continue
         for item in service["spec"].get("ports") or []:
             key = (service["metadata"]["name"], service_port(item))
-            planned = _plan(behind, service, item)
-            if planned is not None:
-                found[key] = planned
-            else:
-                found.pop(key, None)
+            found[key] = _plan(behind, service, item)
     return tuple(found[key] for key in sorted(found))
 
 
@@ -113,7 +111,7 @@ def _missing(behind: Behind, name: str, port: PortKey) -> Verdict:
     return Verdict(name, port, "broken", "service", reason)
 
 
-def _plan(behind: Behind, service: Json, item: Json) -> Trial | Verdict | None:
+def _plan(behind: Behind, service: Json, item: Json) -> Trial | Verdict:
     name, port = service["metadata"]["name"], service_port(item)
 
     def broken(hop: str, reason: str) -> Verdict:
@@ -139,7 +137,8 @@ def _plan(behind: Behind, service: Json, item: Json) -> Trial | Verdict | None:
         if resolved is None:
             return broken("service", f"its targetPort {target} names no port of the pods")
         if container != behind.container:
-            return None
+            reason = f"it leads to container {container} of the pods, which goes on in the cluster"
+            return Verdict(name, port, "skipped", reason=reason)
         numbers[_name(pod)] = resolved
     return _lead(behind, service, port, open_to, numbers)
 
@@ -163,6 +162,10 @@ def _lead(
     ]
     strangers = ", ".join(sorted(others))
     note = f"it also leads to {strangers}, which does not belong to {behind.title}" if others else ""
+    if beside := sorted(set(numbers.values()) & behind.beside):
+        note = (
+            note or f"another container of the pods listens on port {beside[0]}, and goes on in the cluster"
+        )
     if others and _moved(service, port):
         reason = f"{note} and has no agent; `devcluster up` gives the Service back"
         return Verdict(name, port, "broken", "service", reason)

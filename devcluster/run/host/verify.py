@@ -104,7 +104,15 @@ async def _observe(
         own=frozenset(item["metadata"]["name"] for item in own.items),
         agents={link.pod.name: _why(link, asking.refused) for link in attachment.links.staying},
         expected=expected,
+        beside=_beside(attachment),
     )
+
+
+def _beside(attachment: Attachment) -> frozenset[int]:
+    """As the agents saw it last."""
+    states = [link.agent_state for link in attachment.links.staying]
+    others = {it["port"] for state in states for it in state.get("neighbours", ())}
+    return frozenset(others - {it["port"] for state in states for it in state.get("listeners", ())})
 
 
 def _why(link: PodLink, refused: Mapping[str, str]) -> str:

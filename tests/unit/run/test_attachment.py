@@ -67,6 +67,15 @@ async def test_the_primary_is_another_pod_when_it_goes() -> None:
             await asyncio.sleep(0)
 
 
+async def test_a_container_beside_that_ended_is_no_success() -> None:
+    script = Script()
+    script.cluster.crash = "container beside of pod a does not run any more"
+    async with running_attachment(script):
+        script.cluster.show("a")
+        with pytest.raises(FailedError, match="beside"):
+            await script.attachment.attach(Turn.of(5))
+
+
 async def test_the_way_back() -> None:
     async with attached(Script()) as script:
         await script.attachment.hand_back(Turn.of(5))
