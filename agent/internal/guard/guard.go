@@ -54,6 +54,7 @@ type Guard struct {
 	started  bool
 	well     bool // the readiness probe's verdict
 	sick     string
+	said     string    // what the log was told of it
 	accepted bool      // this start has been seen to accept
 	beside   bool      // it is to run on while the laptop serves
 	trial    bool      // it was started while the laptop serves, and has not served since

@@ -22,7 +22,7 @@ from devcluster.edge.docker import ports as engine_ports
 from devcluster.edge.docker import workload as engine_workload
 from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError, connect
 from devcluster.edge.docker.image import Progress, Pulled
-from devcluster.edge.docker.look import ContainerEvent, ContainerInfo, EngineFacts
+from devcluster.edge.docker.look import ContainerEvent, ContainerInfo, EngineFacts, HealthWords
 from devcluster.edge.docker.network import NetworkInfo
 from devcluster.edge.docker.pod import DOOR_PORT, NetnsInfo, PublishedPort
 from devcluster.edge.docker.ports import PortRefusal, port_error
@@ -238,6 +238,14 @@ class Engine:
     async def tell_absence(self, container: str) -> str:
         """Why *container* can't be running, asked of an engine that may end or have ended; '' if it runs."""
         return await engine_look.tell_absence(self.calls, container)
+
+    async def tell_health(self, container: str) -> HealthWords:
+        """What its own healthcheck said last."""
+        return await engine_look.tell_health(self.calls, container)
+
+    async def is_stopped(self, container: str) -> bool:
+        """Whether a process of it is stopped, as by a debugger; False where the engine can't tell."""
+        return await engine_look.is_stopped(self.calls, container)
 
     async def list_project(self, project: str) -> tuple[ContainerInfo, ...]:
         return await engine_look.list_project(self.calls, project)

@@ -14,7 +14,7 @@ from devcluster.edge.kube.workload import WorkloadObject
 from devcluster.plan.install import InstallPlan
 from devcluster.rules.advice.policies import Closed
 from devcluster.rules.advice.warnings import Caution, Circumstances, find_cautions
-from devcluster.run.cluster.observe import list_quietly
+from devcluster.run.cluster.quietly import list_quietly
 
 _AUTOSCALERS = ("horizontalpodautoscaler", "verticalpodautoscaler", "scaledobject")
 

@@ -120,7 +120,7 @@ async def _put_back(
     turn: Turn,
 ) -> DevclusterError:
     ref = plan.observed.ref
-    turn.say(ref.name, f"putting {ref} back: {error.message}")
+    turn.say(ref.name, f"putting {ref} back")
     try:
         removal = await remove(cluster, ref, turn)
     except DevclusterError as second:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.edge.kube.workload import WorkloadObject
-from devcluster.errors import NotFoundError
 from devcluster.plan.install import InstallPlan, Observed
 from devcluster.rules.cluster.marks import (
     Originals,
@@ -25,6 +24,7 @@ from devcluster.rules.kinds.rolling import remember
 from devcluster.rules.kinds.table import kind_of
 from devcluster.rules.volume.claims import exclusive_claims, written_claims
 from devcluster.run.cluster.history import list_releases
+from devcluster.run.cluster.quietly import list_quietly
 
 _LIVING = "status.phase!=Failed,status.phase!=Succeeded"
 _MORE_HISTORY = 10  # room for our roll-outs and for the releases made meanwhile
@@ -53,14 +53,6 @@ async def observe(cluster: Cluster, workload: WorkloadObject) -> Observed:
         claims=await read_claims(cluster, workload.object["spec"]["template"], space),
         policies=await list_quietly(cluster, "networkpolicy", space),
     )
-
-
-async def list_quietly(cluster: Cluster, kind: str, namespace: str) -> tuple[Json, ...]:
-    """() where there is no such kind, or it may not be read."""
-    try:
-        return (await cluster.list(kind, namespace)).items
-    except (NotFoundError, ForbiddenError):
-        return ()
 
 
 async def read_claims(cluster: Cluster, template: Json, namespace: str) -> Claims:

@@ -23,8 +23,10 @@ from devcluster.rules.cluster.drift import template_drift
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import Originals
 from devcluster.rules.kinds.kind import Done, Sight, Stuck, Waiting
+from devcluster.rules.kinds.pods import is_ready, of_side, staying
 from devcluster.rules.kinds.table import kind_of
 from devcluster.run.cluster.pod_log import last_lines
+from devcluster.run.cluster.quietly import list_quietly
 from devcluster.run.turn import Turn
 
 _AGAIN = 2  # restarts; it may have waited for the application once
@@ -65,11 +67,13 @@ async def await_rollout(
     RolloutError where it fails or takes longer than *turn* may.
     """
     waiting = "nothing was seen"
+    seen: tuple[Json, ...] = ()
     stale: tuple[Json, ...] | None = None
     deleted: set[str] = set()
     try:
         async with turn.deadline.bound(), contextlib.aclosing(_states(cluster, ref)) as states:
             async for item, pods in states:
+                seen = pods
                 if written is not None and (reverted := find_revert(item, written)):
                     raise RolloutError(reverted, hint=render_pause(item))
                 if stale is None:
@@ -93,9 +97,21 @@ async def await_rollout(
     except TimeoutError as error:
         raise RolloutError(
             f"{ref.place} is not rolled out after {turn.deadline.span:.0f} s: {waiting}",
-            hint=f"{ref.kubectl('describe')}\nkubectl describe pods -n {ref.namespace}",
+            hint="\n".join([*await _last_words(cluster, seen, container, wrapped), ref.kubectl("describe")]),
         ) from error
     raise RolloutError(f"{ref.place} is gone")
+
+
+async def _last_words(cluster: Cluster, pods: tuple[Json, ...], container: str, wrapped: bool) -> list[str]:
+    """Of the first new pod that is not ready: what kubelet says of its probes, and its log."""
+    pod = next((one for one in of_side(staying(pods), wrapped) if not is_ready(one)), None)
+    if pod is None:
+        return []
+    name, space = pod["metadata"]["name"], pod["metadata"]["namespace"]
+    events = await list_quietly(cluster, "event", space, fields=f"involvedObject.name={name},type=Warning")
+    said = [f"kubelet: {one['message'].strip()}" for one in events[-1:] if one.get("message")]
+    log = await last_lines(cluster, pod, container)
+    return [*said, *([f"its last lines:\n{log}"] if log else [])]
 
 
 async def _delete(cluster: Cluster, ref: WorkloadRef, name: str, pods: tuple[Json, ...]) -> None:

@@ -29,6 +29,7 @@ from devcluster.run.cluster.remove import remove
 from devcluster.run.cluster.traces import Trace, find_all_traces, find_places
 from devcluster.run.commands.selection import find_installed, find_keys, find_meant_traces, find_unknown
 from devcluster.run.exports import Exports
+from devcluster.run.host.lock import TakenError, hold
 from devcluster.run.host.socket import AbsentError, EndedError, ask
 from devcluster.run.place import Place, place_of
 from devcluster.run.report import Report
@@ -101,7 +102,17 @@ async def down(
             result["notes"] += Exports(place).remove(keys[place.id])
     if errors:
         raise joined(errors)
+    for place in places:
+        if volumes and not keys[place.id]:
+            await _forget(place)
     return result
+
+
+async def _forget(place: Place) -> None:
+    """Its folder, unless somebody works with the project again."""
+    with contextlib.suppress(TakenError):
+        await hold(place.socket, patience=0.1)
+        place.remove()
 
 
 def _theirs(trace: Trace) -> HeldError:

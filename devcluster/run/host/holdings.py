@@ -151,19 +151,21 @@ class Holdings:
                 raise await self.put_back(wanted, turn, created=created, error=cause) from broken
             known = isinstance(cause, asyncio.CancelledError)
             why = "interrupted" if known else f"a bug: {type(cause).__name__}"  # its text may hold a value
-            error = await self.put_back(wanted, turn, created=created, error=FailedError(why))
+            cause = FailedError(why)
+            error = await self.put_back(wanted, turn, created=created, error=cause, why=why)
             self.tell(wanted, error, turn)
             raise
 
     async def put_back(
-        self, wanted: Wanted, turn: Turn, *, created: bool, error: DevclusterError
+        self, wanted: Wanted, turn: Turn, *, created: bool, error: DevclusterError, why: str = ""
     ) -> DevclusterError:
-        """After a failure: as it was before.  The error to raise: LeftoverError where it is not."""
+        """After a failure: as it was before.  The error to raise: LeftoverError where it is not.  *why*: said
+        at once, where nobody will print the error."""
         turn = turn.to_undo()
         unserved = ""
         attachment = self.attachments.get(wanted.workload.key)
         conflict = isinstance(error, HeldError | BusyError)  # what is there is theirs
-        turn.say(wanted.workload.key, f"putting back: {error}")
+        turn.say(wanted.workload.key, f"putting {wanted.title} back{f': {why}' if why else ''}")
         try:
             if attachment is not None:
                 unserved = (await attachment.hand_back(turn, failure=str(error))).unserved
@@ -179,9 +181,10 @@ class Holdings:
         except Exception as second:
             if isinstance(error, LeftoverError) and isinstance(second, RemainsError):
                 return error  # it was tried before, and says what stays
-            why = str(second) if isinstance(second, DevclusterError) else f"a bug: {type(second).__name__}"
+            known = isinstance(second, DevclusterError)
+            because = str(second) if known else f"a bug: {type(second).__name__}"
             return LeftoverError(
-                f"{error}; putting {wanted.title} back failed too: {why}",
+                f"{error}; putting {wanted.title} back failed too: {because}",
                 hint=f"`devcluster down -n {self._site.place.namespace}` finishes it",
             )
         but = f", but does not serve: {unserved}" if unserved else ""

@@ -263,6 +263,8 @@ class ContainerSide:
                 self._changes.notify()
                 return True
             end = ended.result()
+        if end is not None and end.code is None:
+            end = await self._explained(container, "", late=False)
         self._note_end(life, end)
         if self._resting is not None:
             return False
@@ -270,10 +272,13 @@ class ContainerSide:
 
     async def _failed(self, container: str, end: End | None) -> FailedError:
         if end is None:
-            return FailedError(f"the local container {self._name} went away ({self._outage.reason})")
+            why = f" ({self._outage.reason})" if self._outage.reason else ""
+            return FailedError(f"the local container {self._name} went away{why}")
         lines = (await self._last_lines(container)).rstrip()
         return FailedError(
-            self._ended or f"the local container {self._name} {end.words}",
+            self._ended
+            if end.code is not None
+            else f"the local container {self._name} is not healthy: {end.words}",
             hint=f"its last lines:\n{lines}" if lines else "it said nothing",
         )
 
@@ -289,6 +294,8 @@ class ContainerSide:
             if end is None:
                 await self._outage.until_over()
                 continue
+            if end.code is None:
+                end = await self._explained(container, end.words, late=False)
             self._note_end(life, end)
             await self._changes.until(lambda life=life: self._lives.number != life)  # type: ignore[misc]
 
@@ -307,7 +314,17 @@ class ContainerSide:
 
     async def _ask_on(self, health: Health) -> None:
         life = self._lives.number
-        self._note_end(life, End(await health.until_unwell()))
+        words = await health.until_unwell()
+        self._note_end(life, await self._explained(health.container, words, late=health.late))
+
+    async def _explained(self, container: str, words: str, *, late: bool) -> End:
+        """Of one that is not healthy: with its check's own words, and a guess where a process is stopped or
+        does not answer."""
+        told = await self._site.engine.tell_health(container)
+        parts = [it for it in (words, told.text) if it] or ["its healthcheck fails"]
+        stopped = late or told.late or await self._site.engine.is_stopped(container)
+        guess = "; stopped in a debugger? `healthcheck: off` in devcluster.yaml" if stopped else ""
+        return End(f"{': '.join(parts)}{guess}")
 
     def _note_end(self, life: int, end: End | None) -> None:
         """Once for each life; a late word of a former one says nothing."""

@@ -30,7 +30,7 @@ class Answering:
         self.refused = refused.split()
         self.absent = absent.split()
 
-    async def list(self, kind: str, namespace: str) -> Listing:
+    async def list(self, kind: str, namespace: str, *, fields: str = "") -> Listing:
         if kind in self.refused:
             raise ForbiddenError(f"cannot list {kind}s")
         if kind in self.absent:
