@@ -14,7 +14,7 @@ Hops, from the caller on: ``service`` (its selector and ports), ``endpoint`` (a 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from devcluster.config.model import Run
@@ -32,8 +32,8 @@ class Behind:
     """A workload as it is now.  ``labels``: its pods'; ``ports``: those that the agents lead on, fronts
     and the application's own; ``pods``: of the whole namespace; ``own``: names of the workload's pods;
     ``agents``: name of each pod that we speak to, and why it is not ours ('' if it is); ``expected``:
-    (Service, port) that the agents led on at the time of ``up``; ``beside``: ports on which other containers
-    of the pods listen, and the application does not."""
+    (Service, port) that the agents led on at the time of ``up``; ``beside``: ports at which other containers
+    of the pods listen and the application does not, by the number that a Service may say for each."""
 
     title: str
     container: str
@@ -44,7 +44,7 @@ class Behind:
     own: frozenset[str]
     agents: Mapping[str, str]
     expected: frozenset[tuple[str, PortKey]]
-    beside: frozenset[int] = frozenset()
+    beside: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +162,9 @@ def _lead(
     ]
     strangers = ", ".join(sorted(others))
     note = f"it also leads to {strangers}, which does not belong to {behind.title}" if others else ""
-    if beside := sorted(set(numbers.values()) & behind.beside):
-        note = (
-            note or f"another container of the pods listens on port {beside[0]}, and goes on in the cluster"
-        )
+    if beside := sorted({behind.beside[it] for it in numbers.values() if it in behind.beside}):
+        goes_on = "which goes on in the cluster"
+        note = note or f"another container of the pods listens on port {beside[0]}, {goes_on}"
     if others and _moved(service, port):
         reason = f"{note} and has no agent; `devcluster up` gives the Service back"
         return Verdict(name, port, "broken", "service", reason)

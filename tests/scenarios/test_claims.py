@@ -97,6 +97,7 @@ async def test_a_database_that_rolls_without_stopping(world: World, mariadb: str
 
     await world.devcluster("down", "-v")
     assert time.monotonic() - began < 90
+    assert list((world.folder / "state" / "devcluster").iterdir()) == []
     assert (await world.cluster.get("deployment", "db", world.namespace))["spec"] == before
     assert await _sql(world, mariadb, _COUNT) == {"rows": 1}
     await _sql(world, mariadb, "", "mariadb-check")

@@ -21,6 +21,7 @@ async def test_a_port_that_the_agent_has(world: World, port: int) -> None:
     assert f"port {port} is the agent's in this pod" in done.stderr, done.stderr
     assert "container beside of pod" in done.stderr or port == 9900
     assert "was put back" in done.stderr
+    assert done.stderr.count("does not run any more") <= 1, done.stderr
     assert await world.template() == before
     assert await world.cluster_leftovers() == world.docker_leftovers() == []
 

@@ -29,7 +29,7 @@ from devcluster.run.cluster.pod_log import last_lines
 from devcluster.run.cluster.quietly import list_quietly
 from devcluster.run.turn import Turn
 
-_AGAIN = 2  # restarts; it may have waited for the application once
+_AGAIN = 1  # restarts: it has ended twice; once it may have waited for the application
 
 
 class RolloutError(FailedError):

@@ -109,7 +109,7 @@ def test_a_port_that_another_container_was_seen_to_listen_on() -> None:
     behind = _behind(
         _service({"port": 80, "targetPort": 4180}),
         ports=frozenset({PortKey(4180)}),
-        beside=frozenset({4180}),
+        beside={4180: 4180},
     )
     plan = _one(behind)
     assert isinstance(plan, Trial)
