@@ -99,7 +99,11 @@ RIGHTS: tuple[Right, ...] = (
     *_rights(
         "",
         "pods",
-        ("delete", "replace a pod of a StatefulSet that is not ready: its controller does not", _OTHERS),
+        (
+            "delete",
+            "replace a pod that its controller does not, or whose original can't start twice",
+            f"{_ALL}, where no pod has to be replaced",
+        ),
         needed=False,
     ),
     *_rights(
