@@ -20,6 +20,7 @@ _COMMANDS = {
     "logs": "devcluster.cli.local:logs",
     "exec": "devcluster.cli.local:exec_",
     "restart": "devcluster.cli.local:restart",
+    "sync": "devcluster.cli.sync:sync",
     "run": "devcluster.cli.run:run",
     "doctor": "devcluster.cli.check:doctor",
     "role": "devcluster.cli.check:role",

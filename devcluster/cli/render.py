@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -11,11 +12,12 @@ from typing import Any
 
 import click
 
+from devcluster.cli.live.rows import render_title, shows_rows
 from devcluster.cli.options import Options
-from devcluster.run.report import Progress
+from devcluster.cli.words import size
+from devcluster.run.report import Progress, Report, silent
 
 _COLORS = {"created": "green", "changed": "yellow", "put back": "cyan", "left": "cyan"}
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 class Printer:
@@ -23,29 +25,45 @@ class Printer:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._open_line = False
         self._began = time.monotonic()
+        self._texts: dict[tuple[str, str], str] = {}  # of the phases that have begun, by subject and name
+        self._tell = self._choose()
+
+    def _choose(self) -> Report:
+        """Rows on a terminal, for as long as the command lives; else lines."""
+        if self._options.quiet:
+            return silent
+        terminal, term = sys.stderr.isatty(), os.environ.get("TERM", "")
+        if not shows_rows(terminal=terminal, term=term, verbose=self._options.verbose):
+            return self._tell_line
+        from devcluster.cli.live.display import Display
+
+        display = Display(color=self._options.color is not False)
+        if (context := click.get_current_context(silent=True)) is not None:
+            context.call_on_close(display.close)
+        return display.tell
 
     def progress(self, progress: Progress) -> None:
-        """A line of progress; one with a size is overwritten in place on a terminal.  If nobody reads it
-        the work goes on, since it may be handing back."""
-        ended = progress.seconds is not None
-        if not self._options.quiet and (self._options.verbose or not ended):
-            with contextlib.suppress(BrokenPipeError):
-                self._progress(progress)
+        """Something is at work, is so far, or has ended.  If nobody reads it the work goes on, since it may
+        be handing back."""
+        with contextlib.suppress(OSError):
+            self._tell(progress)
 
-    def _progress(self, progress: Progress) -> None:
-        line = _progress_line(progress)
+    def _tell_line(self, progress: Progress) -> None:
+        if not self._options.verbose and not self._is_news(progress):
+            return
+        line = render_progress(progress, timed=self._options.verbose)
         if self._options.verbose:
             line = f"{time.monotonic() - self._began:7.2f} s  {line}"
-        live = sys.stderr.isatty() and bool(progress.total)
-        if self._open_line and not live:
-            click.echo("", err=True)
-        if live:
-            click.echo(f"\r\033[K{line}", err=True, nl=False)
-        else:
-            click.echo(line, err=True, color=self._options.color)
-        self._open_line = live
+        click.echo(line, err=True, color=self._options.color)
+
+    def _is_news(self, progress: Progress) -> bool:
+        """Whether it says something else than its phase's beginning did."""
+        if progress.seconds is not None:
+            return progress.text != self._texts.get((progress.subject, progress.phase))
+        if progress.phase:
+            self._texts[progress.subject, progress.phase] = progress.text
+        return True
 
     def log(self, subject: str, line: str) -> None:
         """A line of a local container's log.  With a document it is not the result, so it goes to stderr."""
@@ -88,23 +106,17 @@ class Printer:
             click.echo("  ".join(cells).rstrip(), color=self._options.color)
 
 
-def size(count: float) -> str:
-    """1536 to ``1.5 KiB``."""
-    for unit in _UNITS:
-        if count < 1024 or unit == _UNITS[-1]:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    raise AssertionError
-
-
-def _progress_line(progress: Progress) -> str:
-    head = f"[{progress.subject}] " if progress.subject else ""
+def render_progress(progress: Progress, *, timed: bool) -> str:
+    """One line; *timed*: an end with its time."""
+    title = render_title(progress.subject, progress.text)
     if progress.seconds is not None:
-        return f"{head}{progress.text}: done in {progress.seconds:.2f} s"
+        return f"{title}: done in {progress.seconds:.2f} s" if timed else title
     if not progress.total:
-        return f"{head}{progress.text}"
+        return title
+    if progress.files_total:
+        title += f", {progress.files} of {progress.files_total} files"
     if progress.unit == "bytes":
-        amount = f"{size(progress.done)} of {size(progress.total)}"
-    else:
-        amount = f"{progress.done} of {progress.total} {progress.unit}".rstrip()
-    return f"{head}{progress.text}: {amount}"
+        return f"{title}: {size(progress.done)} of {size(progress.total)}"
+    if progress.moved:
+        title += f" ({progress.moved / (1 << 20):.0f} MiB)"
+    return f"{title}: {progress.done} of {progress.total} {progress.unit}".rstrip()

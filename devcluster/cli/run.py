@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, cast, get_args
 
 import click
 
 from devcluster.cli.options import Options, common, pass_options
 from devcluster.cli.render import Printer
 from devcluster.cli.request import read_request
+from devcluster.config.model import Mode
 
 if TYPE_CHECKING:
-    from devcluster.config.model import Mode
     from devcluster.rules.container.local_ports import PortWish
 
 
@@ -28,7 +28,7 @@ def _wish(text: str) -> PortWish:
 @click.command(options_metavar="", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--mode",
-    type=click.Choice(["replace", "intercept", "ingest"]),
+    type=click.Choice(get_args(Mode)),
     help="What happens to the original; default: the file's, else intercept.",
 )
 @click.option(

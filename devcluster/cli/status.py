@@ -6,14 +6,16 @@ import asyncio
 import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from devcluster.cli.options import Options, common, pass_options
-from devcluster.cli.render import Printer, size
+from devcluster.cli.render import Printer
 from devcluster.cli.request import read_request
 from devcluster.cli.running import run_within
+from devcluster.cli.words import size
 from devcluster.run.request import Request
 
 _CLEAR = "\033[H\033[2J"
@@ -79,6 +81,8 @@ def _print(printer: Printer, document: dict[str, Any]) -> None:
         for drift in workload["drift"]:
             if drift not in workload["reason"]:
                 click.echo(f"{workload['name']}: {drift}")
+        for line in _volume_lines(workload):
+            click.echo(line)
         for rewrite in workload["rewrites"]:
             fate = f"-> {rewrite['to']}" if rewrite["to"] else f"stays: {rewrite['kept']}"
             click.echo(f"{workload['name']}: {rewrite['where']}: {rewrite['service']} {fate}")
@@ -100,8 +104,40 @@ def _row(workload: dict[str, Any]) -> tuple[str, ...]:
         f"{min(times):.1f} ms" if times else "-",
         *(size(sum(pod["bytes"][way] for pod in pods)) if pods else "-" for way in ("sent", "received")),
         " ".join(_published(port) for port in workload["ports"]) or "-",
-        " ".join(f"{it['name']}({it['mode']}, {size(it['bytes'])})" for it in workload["volumes"]) or "-",
+        " ".join(map(_volume, workload["volumes"])) or "-",
     )
+
+
+def _volume(volume: dict[str, Any]) -> str:
+    under_way = f", {volume['pending']} under way" if volume["pending"] else ""
+    conflicts = f", {len(volume['conflicts'])} conflicts" if volume["conflicts"] else ""
+    files = f"{volume['files']} files, " if volume["mode"] == "sync" else ""
+    return f"{volume['name']}({volume['mode']}, {files}{size(volume['bytes'])}{under_way}{conflicts})"
+
+
+def _volume_lines(workload: dict[str, Any]) -> Iterator[str]:
+    """What live volumes have to say: the last change in each direction, and what needs somebody."""
+    for volume in workload["volumes"]:
+        head = f"{workload['name']}: {volume['name']}:"
+        if volume["mode"] == "sync":
+            sent, received = volume["last_sent"] or "never", volume["last_received"] or "never"
+            yield f"{head} last change sent {sent}, received {received}"
+        for item in volume["conflicts"]:
+            keep = _keep(workload, item["path"])
+            yield f"{workload['name']}: {item['path']}: conflict: {item['why']} ({keep})"
+        for item in volume["problems"]:
+            yield f"{workload['name']}: {item['path']}: {item['why']}"
+        for item in volume["held_back"]:
+            side, count = item["deleted_on"], item["count"]
+            named = ", ".join(item["paths"][:3]) + (" …" if count > 3 else "")
+            keep = _keep(workload, volume["path"])
+            yield f"{head} {count} deletions on the {side} are held back: {named} ({keep})"
+        for why in filter(None, (volume["trouble"], volume["unwatched"])):
+            yield f"{head} {why}"
+
+
+def _keep(workload: dict[str, Any], path: str) -> str:
+    return f"devcluster sync {workload['name']} --keep laptop|pod {path}"
 
 
 def _published(port: dict[str, Any]) -> str:

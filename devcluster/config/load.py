@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from devcluster.config.check.places import Position
+from devcluster.config.check.positions import Position
 from devcluster.config.check.problems import Problem, refuse
 from devcluster.config.model import Project
 from devcluster.config.read.build import build_project
@@ -141,9 +141,9 @@ def parse_project(
     try:
         item, faults, values = compose(text)
     except Fault as fault:
-        refuse([Problem(fault.place, "", fault.text)], shown=shown, others=others)
+        refuse([Problem(fault.position, "", fault.text)], shown=shown, others=others)
         raise AssertionError from fault
-    problems = [Problem(fault.place, fault.path, fault.text) for fault in faults]
+    problems = [Problem(fault.position, fault.path, fault.text) for fault in faults]
 
     def told(name: str, at: Position | str) -> None:
         here = f"{shown}:{at.line}:{at.column}" if isinstance(at, Position) else os.path.join(near, at)

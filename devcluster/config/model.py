@@ -16,7 +16,7 @@ Take = Literal["front", "direct"]
 Mode = Literal["replace", "intercept", "ingest"]
 Run = Literal["container", "host"]
 Delivery = Literal["memfd", "emptydir"]
-VolumeMode = Literal["copy", "empty", "off"]
+VolumeMode = Literal["copy", "sync", "empty", "off"]
 PullPolicy = Literal["always", "missing", "never"]
 
 
@@ -65,11 +65,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """One published port.  ``host`` None: any free one; with ``last``: the first free one from ``host`` up to
-    it.  ``written``: it is in the file, so a taken port is an error."""
+    """One published port.  ``local`` None: any free one; with ``last``: the first free one from ``local`` to
+    ``last``.  ``written``: it is in the file, so a taken port is an error."""
 
     container: int
-    host: int | None
+    local: int | None
     address: str = "127.0.0.1"
     protocol: Literal["tcp", "udp"] = "tcp"
     written: bool = True
@@ -88,7 +88,8 @@ class Rewrite:
 
 @dataclass(frozen=True, slots=True)
 class VolumeRule:
-    """Settings of one of the pod's volumes; ``key`` is its name or a mount path."""
+    """Settings of one of the pod's volumes; ``key`` is its name or a mount path.  ``force``: synced though it
+    holds a database's data folder."""
 
     key: str
     mode: VolumeMode = "copy"
@@ -96,6 +97,7 @@ class VolumeRule:
     rewrite: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     limit: int | None = None
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)

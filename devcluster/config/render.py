@@ -116,7 +116,7 @@ def _target(target: Target) -> str:
 
 
 def _port(port: Publish) -> dict[str, Any]:
-    published = f"{port.host}-{port.last}" if port.last else port.host
+    published = f"{port.local}-{port.last}" if port.last else port.local
     return _written(target=port.container, published=published, host_ip=port.address, protocol=port.protocol)
 
 
@@ -127,6 +127,7 @@ def _volume(rule: VolumeRule) -> dict[str, Any]:
         rewrite=list(rule.rewrite),
         exclude=list(rule.exclude),
         limit=None if rule.limit is None else render_size(rule.limit),
+        force=True if rule.force else None,
     )
 
 

@@ -3,7 +3,7 @@
 How a workload is taken depends on its mode, its order, its take and on what runs on the laptop.  The naive
 way asks for these wherever something is done; then nobody can say what `stop-first` means without reading
 five files, and a new mode is a change in each.  So this function alone asks.  What it returns is printed by
-`plan` and performed by one executor (``run.host.executor``).
+`plan` and performed by one executor (``run.attach.executor``).
 
 Rules:
 - everything is read and prepared while the original serves;
@@ -20,8 +20,8 @@ from typing import Literal
 
 from devcluster.config.model import Mode, Order, Run, Take
 
-Request = Literal["pause", "stop", "take", "intercept", "ingest", "release"]
-_REQUESTS: dict[Request, str] = {
+AgentRequest = Literal["pause", "stop", "take", "intercept", "ingest", "release"]
+_REQUESTS: dict[AgentRequest, str] = {
     "pause": "let its connections wait in the pods",
     "stop": "stop the original",
     "take": "lead its connections to the laptop",
@@ -90,10 +90,32 @@ class Fill:
 
 
 @dataclass(frozen=True, slots=True)
-class Tell:
-    """Sends *requests*, one after the other, to each agent that is held now."""
+class Flush:
+    """What was written here to the live volumes is in the pod, or it is known what is not; *again*: when
+    nothing here writes any more."""
 
-    requests: tuple[Request, ...]
+    again: bool = False
+    name: Literal["flush"] = "flush"
+
+    @property
+    def cause(self) -> str:
+        return "what was written here belongs to the cluster"
+
+    @property
+    def undo(self) -> str:
+        return ""
+
+    def __str__(self) -> str:
+        return "bring over the last of it" if self.again else "bring over what was written to the volumes"
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Sends *requests*, one after the other, to each agent that is held now.  *serving*: only where the
+    laptop serves, not the original."""
+
+    requests: tuple[AgentRequest, ...]
+    serving: bool = False
 
     @property
     def name(self) -> str:
@@ -174,7 +196,7 @@ class Replace:
 class Join:
     """From now on each agent, of pods that come later too, is told *requests* once its lane stands."""
 
-    requests: tuple[Request, ...]
+    requests: tuple[AgentRequest, ...]
     name: Literal["join"] = "join"
 
     @property
@@ -227,7 +249,7 @@ class Rest:
         return "wait until the local container is started again"
 
 
-Phase = Hold | Connect | Fill | Tell | HoldAll | StartLocal | Replace | Join | StopLocal | Rest
+Phase = Hold | Connect | Fill | Flush | Tell | HoldAll | StartLocal | Replace | Join | StopLocal | Rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +257,8 @@ class Handover:
     """``there``: from held agents to a laptop that serves; ``back``: to an original that serves, agents stay;
     ``loss``: somebody else has taken it; ``edit``: the file has changed; ``restart``: of the local container;
     ``again``: that one has ended with 0, as it may; ``before_removal``: ahead of the roll-out that takes the
-    agents out, and ``after_removal`` behind it."""
+    agents out, and ``after_removal`` behind it; ``outage``: the Docker engine is away, ``absence``: for
+    longer than a lease, ``recovery``: it is back and the local container is healthy."""
 
     there: tuple[Phase, ...]
     back: tuple[Phase, ...]
@@ -245,16 +268,16 @@ class Handover:
     again: tuple[Phase, ...]
     before_removal: tuple[Phase, ...]
     after_removal: tuple[Phase, ...]
-
-    @property
-    def joins(self) -> tuple[Request, ...]:
-        """What to tell an agent that comes later."""
-        return next((it.requests for it in self.there if isinstance(it, Join)), ())
+    outage: tuple[Tell, ...]
+    absence: tuple[Tell, ...]
+    recovery: tuple[Join, ...]
 
 
-def plan_handover(mode: Mode, order: Order, take: Take, run: Run) -> Handover:
+def plan_handover(mode: Mode, order: Order, take: Take, run: Run, *, live: bool = False) -> Handover:
     """The phases of one workload.  *take* `direct` needs an original that is stopped to free its ports, which
-    `replace` does; the file is refused where it can't be (``config``)."""
+    `replace` does; the file is refused where it can't be (``config``).  *live*: volumes are synced.  Then
+    nothing that was written here may be on its way when the pods end: they are given back before their
+    agents are taken out, and their volumes are looked at once more when nothing here writes any longer."""
     assert take == "front" or mode != "intercept"
     stop_first = mode == "replace" and order == "stop-first"
     start: tuple[Phase, ...] = (StartLocal(),) if run == "container" else ()
@@ -265,19 +288,26 @@ def plan_handover(mode: Mode, order: Order, take: Take, run: Run) -> Handover:
     prepare: tuple[Phase, ...] = (Hold(), Connect(run), Fill())
     if stop_first:
         prepare = (*prepare, Tell(("pause", "stop")), Fill(again=True))
+    flush: tuple[Phase, ...] = (Flush(),) if live else ()
+    last: tuple[Phase, ...] = (Flush(again=True),) if live else ()
+    quiet: tuple[Phase, ...] = (*flush, *wait, stop, *last)  # nothing runs on either side
+    beside: tuple[Phase, ...] = (*flush, release, stop, *last)
     return Handover(
         there=(*prepare, *start, HoldAll(), join),
-        back=(*wait, stop, release) if stop_first else (release, stop),
+        back=(*quiet, release) if stop_first else beside,
         loss=(stop,),
         edit=(*wait, Replace(run), Fill(), *start, join),
         restart=(*wait, StartLocal(again=True), join) if run == "container" else (),
         again=(*wait, Rest(), StartLocal(again=True), join) if run == "container" else (),
-        before_removal=(*wait, stop) if stop_first else (),
+        before_removal=quiet if stop_first else beside if live else (),
         after_removal=(stop,),
+        outage=(Tell(("pause",), serving=True),) if wait else (),
+        absence=(Tell(("release",), serving=True),),
+        recovery=(join,),
     )
 
 
-def _joining(mode: Mode, stop_first: bool) -> tuple[Request, ...]:
+def _joining(mode: Mode, stop_first: bool) -> tuple[AgentRequest, ...]:
     if mode != "replace":
         return (mode,)
     return ("pause", "stop", "take") if stop_first else ("take", "stop")

@@ -10,7 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from devcluster.config.model import Delivery, Mode, Take
+from devcluster.config.model import Delivery
+from devcluster.plan.serving import Serving, plan_serving
 from devcluster.plan.steps import (
     AwaitPods,
     InstallStep,
@@ -55,6 +56,7 @@ from devcluster.rules.kinds.rolling import is_held
 from devcluster.rules.kinds.table import kind_of
 
 Json = dict[str, Any]
+_USUAL = plan_serving("replace", "front", "container")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Wish:
     for what it was when the agent was installed; without an agent, and where only the image says the pod's
     command, such a plan tells what will be done and can't be carried out.
 
+    ``serving``: what becomes of the traffic; ``live``: mounts in which the laptop may change files.
     ``digest`` and ``chunks``: the agent's binary, as it is published; ``doubt``: whether it is the right one.
     """
 
@@ -70,8 +73,7 @@ class Wish:
     chunks: int
     image: ImageFacts | None = None
     pending: bool = False
-    take: Take = "front"
-    mode: Mode = "replace"
+    serving: Serving = _USUAL
     services: tuple[str, ...] | None = None
     port: int = 9900
     fronts: int = 47100
@@ -79,6 +81,7 @@ class Wish:
     delivery: Delivery = "memfd"
     pin: str | None = None
     doubt: str = ""
+    live: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,7 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
         container=observed.container,
         agent_port=wish.port,
         first=wish.fronts,
-        front=wish.take == "front",
+        front=wish.serving.fronts,
     )
     target = find_container(base, observed.container)
     known = bool(target.get("command")) or not wish.pending
@@ -173,12 +176,13 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
         port=wish.port,
         lease=wish.lease,
         admitted=observed.admitted,
+        live=wish.live,
     )
-    moves = plan_moves(found, fronts) if wish.take == "front" else ()
+    moves = plan_moves(found, fronts) if wish.serving.fronts else ()
     adopted = _fits(observed, wrapped, settings, pending=wish.pending)
     rolling = {} if adopted else kind_of(observed.ref).rolling(observed.object, observed.claims)
     steps = _steps(observed, chunks, moves, adopted, rolling)
-    notes = (*_notes(found, wish), *_beside(services, base, observed.container, wish.mode))
+    notes = (*_notes(found, wish.serving), *_beside(services, base, observed.container, wish.serving))
     return InstallPlan(observed, wish, steps, base, wrapped, settings, fronts, moves, adopted, rolling, notes)
 
 
@@ -288,9 +292,9 @@ def _led(service: Json, moves: Sequence[PortMove]) -> bool:
     return all(targets.get(move.port) == move.front for move in moves)
 
 
-def _beside(services: Sequence[Json], base: Json, container: str, mode: Mode) -> list[str]:
+def _beside(services: Sequence[Json], base: Json, container: str, serving: Serving) -> list[str]:
     """What leads to other containers of the pod, which go on in the cluster."""
-    asks = "stays with the original" if mode != "replace" else "reaches the laptop"
+    asks = "reaches the laptop" if serving.original_stops else "stays with the original"
     notes = []
     for it in passing(services, base, container=container):
         leads = f"service/{it.service} port {it.port} leads to"
@@ -303,21 +307,15 @@ def _beside(services: Sequence[Json], base: Json, container: str, mode: Mode) ->
     return notes
 
 
-def _notes(found: Sequence[Route], wish: Wish) -> tuple[str, ...]:
-    if wish.take == "direct":
-        return ("connections may be refused while the original stops or starts (take: direct)",)
-    if wish.mode == "ingest":
-        return ("every connection stays with the original (mode: ingest)",)
-    beside = wish.mode == "intercept"
-    goes = "stays with the original" if beside else "bypasses the agent"
-    gap = "" if beside else ": connections may be refused while the original starts again"
+def _notes(found: Sequence[Route], serving: Serving) -> tuple[str, ...]:
+    if serving.led != "fronted":
+        return serving.notes
     notes = [
-        f"service/{route.service} port {route.port} {goes} ({route.left_alone}){gap}"
+        f"service/{route.service} port {route.port} {serving.bypass.format(why=route.left_alone)}"
         for route in found
         if route.left_alone and route.port.led
     ]
-    if beside:
-        notes.append("what calls the pod's own address, or 127.0.0.1 inside the pod, stays with the original")
+    notes += serving.notes
     if any(route.port.led for route in found):
         notes.append(
             "while nobody holds the workload, the application sees the pod's own address as its caller"

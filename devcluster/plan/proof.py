@@ -17,13 +17,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from devcluster.config.model import Run
 from devcluster.rules.cluster.services import noted_moves, resolve_target, selects
 from devcluster.rules.container.ports import PortKey, service_port
 
 Json = dict[str, Any]
-State = Literal["proven", "broken", "skipped"]
-_LOCAL: dict[Run, str] = {"container": "local container", "host": "process"}
+ProofState = Literal["proven", "broken", "skipped"]
 _UNREADY = "the pod is not Ready"
 
 
@@ -53,7 +51,7 @@ class Verdict:
 
     service: str
     port: PortKey
-    state: State
+    state: ProofState
     hop: str = ""
     reason: str = ""
     pods: tuple[str, ...] = ()
@@ -212,9 +210,9 @@ def _join(host: str, port: int) -> str:
 
 
 def judge(
-    attempt: Trial, outcomes: Sequence[Json], names: Mapping[str, str], *, run: Run = "container"
+    attempt: Trial, outcomes: Sequence[Json], names: Mapping[str, str], *, local: str = "local container"
 ) -> Verdict:
-    """*outcomes*: what ``prove`` answered to each of the tries, in order; *names*: pods by address; *run*:
+    """*outcomes*: what ``prove`` answered to each of the tries, in order; *names*: pods by address; *local*:
     what accepts on the laptop."""
     pods: set[str] = set()
     for one, outcome in zip(attempt.tries, outcomes, strict=True):
@@ -222,7 +220,7 @@ def judge(
         if answer is None:
             hop, reason = _unanswered(one, outcome)
             return Verdict(attempt.service, attempt.port, "broken", hop, reason)
-        hop, reason = _answered(answer, names, _LOCAL[run])
+        hop, reason = _answered(answer, names, local)
         if hop:
             return Verdict(attempt.service, attempt.port, "broken", hop, reason)
         pods.add(names.get(answer["address"], answer["address"]))

@@ -6,6 +6,7 @@ room adds values of its own beside these; ``Step`` is what they have in common.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -27,6 +28,11 @@ class Step(Protocol):
         """What takes it back, in words; '' where nothing has to."""
 
     def __str__(self) -> str: ...
+
+
+def name_of(step: Step) -> str:
+    """``publish-agent``, as a handover's phases are called."""
+    return re.sub(r"(?<=.)([A-Z])", r"-\1", type(step).__name__).lower()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from typing import Literal
 
 from devcluster.rules.cluster.drift import Drift
 
-Phase = Literal["starting", "attached", "held", "failed", "left"]
+Stage = Literal["starting", "attached", "held", "failed", "left"]
 State = Literal["starting", "attached", "partial", "reconnecting", "absent", "held", "failed", "left"]
 LinkState = Literal["connecting", "held", "attached", "reconnecting", "lost", "gone"]
 
@@ -57,7 +57,7 @@ class PodTruth:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that is known of one attachment.  ``phase``: how far it has come by its own doing; ``failure``: why
+    """All that is known of one attachment.  ``stage``: how far it has come by its own doing; ``failure``: why
     it ended by itself; ``taken``: who has it now, and since when; ``outage``: why nothing of the local side
     runs; ``ended``: why the local container can't serve any more; ``resting``: that it ended and is started
     again, at ``wakes``; ``lives``: how often that was; ``silent``: where nobody listens; ``pods``: those that
@@ -65,7 +65,7 @@ class Snapshot:
 
     key: str
     title: str
-    phase: Phase
+    stage: Stage
     pods: tuple[PodSight, ...] = ()
     pods_wanted: int = 1
     failure: str = ""
@@ -115,8 +115,8 @@ def judge(seen: Snapshot, before: Truth) -> Truth:
 
 
 def _state(seen: Snapshot, pods: list[PodTruth]) -> State:
-    if seen.phase != "attached":
-        return seen.phase
+    if seen.stage != "attached":
+        return seen.stage
     if seen.outage:
         return "reconnecting"
     attached = sum(pod.state == "attached" for pod in pods)
@@ -138,14 +138,14 @@ def _reason(seen: Snapshot, pods: list[PodTruth], state: State) -> str:
     if seen.resting:
         return _resting(seen)
     repair = render_repair(seen)
-    if seen.phase == "attached":
+    if seen.stage == "attached":
         if seen.outage:
             return seen.outage
         if not pods:
             return repair or f"no pod of {seen.title} runs an agent"
     found = [repair] if repair else []
     found += sorted(f"{pod.name}: {pod.reason}" for pod in pods if pod.reason)
-    if not found and seen.phase == "attached":
+    if not found and seen.stage == "attached":
         ready = sum(pod.state == "attached" for pod in pods)
         found = [f"{ready} of {max(seen.pods_wanted, len(pods))} pods are attached"]
     return "; ".join(found)
@@ -205,11 +205,11 @@ def react(seen: Snapshot) -> Reaction | None:
     While it lets go, who else holds a part takes nothing from it; while it is being attached its own end is
     told to who attaches it.
     """
-    if seen.leaving or seen.phase in ("held", "failed", "left"):
+    if seen.leaving or seen.stage in ("held", "failed", "left"):
         return None
     if seen.lost:
         return GiveUp(seen.lost)
-    if seen.phase != "attached":
+    if seen.stage != "attached":
         return None
     if seen.ended:
         return HandBack(seen.ended)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from pathlib import Path
+from typing import TextIO
 
 from devcluster.run.report import Progress, Report
 
@@ -20,7 +22,7 @@ _told = logging.getLogger("devcluster.told")
 def log_to(file: Path | None, *, stderr: int) -> None:
     """Write to *file*, ours alone (0600), and what is of level *stderr* or above to stderr; without a file,
     all of it to stderr."""
-    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    handlers: list[logging.Handler] = [_Stderr()]
     handlers[0].setLevel(stderr)
     if file is not None:
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
@@ -34,6 +36,17 @@ def log_to(file: Path | None, *, stderr: int) -> None:
     logger.handlers[:] = handlers
     logger.setLevel(logging.INFO)
     logger.propagate = False
+
+
+class _Stderr(logging.StreamHandler[TextIO]):
+    """What is stderr at each moment: a terminal's rows lead it above themselves while they are there."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
 
 
 def to_log(progress: Progress) -> None:

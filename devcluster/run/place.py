@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devcluster.errors import ConfigurationError, FailedError
-from devcluster.rules.cluster.naming import project_id
+from devcluster.rules.container.docker_names import project_id
 
 # What a Unix socket's path may have in bytes: 104 on macOS and 108 on Linux, with the zero byte (unix(7)).
 _LONGEST_SOCKET = 103

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One line of progress.  ``subject``: the workload's key or ''.  ``done``/``total`` in ``unit``, or 0.
-    ``phase``: the name of the phase that begins; with ``seconds``, what it took, it has ended."""
+    """One line of progress.  ``subject``: the workload's key or ''.  ``phase``: the name of the phase that
+    begins; with ``seconds``, what it took, it has ended.  ``done``/``total`` in ``unit``, or 0, of what
+    travels: ``item``, with so many ``files``; ``moved``: bytes, where the unit is another."""
 
     subject: str
     text: str
@@ -22,6 +23,10 @@ class Progress:
     unit: str = ""
     phase: str = ""
     seconds: float | None = None
+    item: str = ""
+    files: int = 0
+    files_total: int = 0
+    moved: int = 0
 
 
 Report = Callable[[Progress], None]

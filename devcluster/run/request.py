@@ -27,13 +27,8 @@ class Request:
 
     @property
     def timeout(self) -> float:
-        """Seconds that the command had from its beginning."""
-        return self.deadline.span
-
-    @property
-    def patience(self) -> dict[str, float | bool]:
-        """How long the host process may take, as its request says it."""
-        return {"timeout": self.deadline.left(), "fixed": self.deadline.fixed}
+        """Seconds that the command still has."""
+        return self.deadline.left()
 
     def turn(self, report: Report = silent) -> Turn:
         """What the command works with."""

@@ -50,6 +50,18 @@ def host_program() -> Path:
     return binary
 
 
+def live_program() -> Path:
+    """The program that keeps a folder of this laptop equal to the pod's.  ConfigurationError where there is
+    none."""
+    if platform.system() != "Linux":
+        raise ConfigurationError(
+            "`mode: sync` with `run: host` needs a program that devcluster does not have for "
+            f"{platform.system()}",
+            hint="`mode: copy` works here, and `run: container` with `mode: sync` everywhere",
+        )
+    return host_program()
+
+
 def read_secret(place: Place) -> bytes:
     """This project's key on this laptop; made at the first call."""
     path = place.state / "digest.key"

@@ -6,6 +6,9 @@ wait for as long as the last `up` was told to.
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from devcluster.deadline import Deadline
@@ -33,6 +36,15 @@ class Turn:
     def stretched(self, seconds: float) -> Turn:
         """For a workload that needs *seconds* by its own figures."""
         return Turn(self.deadline.stretched(seconds), self.report)
+
+    @contextlib.contextmanager
+    def phase(self, subject: str, text: str, name: str, *, ended: str = "") -> Iterator[None]:
+        """Tell when the block begins and, with the time that it took, when it has ended; *ended*: what is
+        said then.  A phase that fails has no end: the error is told."""
+        began = time.monotonic()
+        self.report(Progress(subject, text, phase=name))
+        yield
+        self.report(Progress(subject, ended or text, phase=name, seconds=time.monotonic() - began))
 
     def to_undo(self) -> Turn:
         """The turn of putting back what this one began."""

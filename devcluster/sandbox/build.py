@@ -35,7 +35,7 @@ _EVERY = 10.0  # seconds between two lines of a long build
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class GoProgram:
     """``name`` in the image; ``package`` of the module in the folder ``module``; ``words`` for people."""
 
     name: str
@@ -47,10 +47,10 @@ class Program:
 
 _VERSION = "k8s.io/component-base/version.git"
 _PROGRAMS = (
-    Program("node", "node", "./cmd/node", "the node's first program"),
-    Program("pause", "node", "./cmd/pause", "pause"),
-    Program("coredns", "coredns", ".", "CoreDNS (2 minutes the first time)"),
-    Program(
+    GoProgram("node", "node", "./cmd/node", "the node's first program"),
+    GoProgram("pause", "node", "./cmd/pause", "pause"),
+    GoProgram("coredns", "coredns", ".", "CoreDNS (2 minutes the first time)"),
+    GoProgram(
         "kube",
         "kube",
         ".",
@@ -99,7 +99,7 @@ async def _build(calls: Calls, tag: str, sources: Path, machine: str, report: Re
     report(Progress("", f"built {tag} in {time.monotonic() - began:.0f} s"))
 
 
-async def _ensure_program(program: Program, sources: Path, machine: str, report: Report) -> Path:
+async def _ensure_program(program: GoProgram, sources: Path, machine: str, report: Report) -> Path:
     """The program's file in the cache, compiled where it is absent."""
     folder = sources / program.module
     digest = _digest(_files(folder), folder, machine, program.flags)
@@ -110,7 +110,7 @@ async def _ensure_program(program: Program, sources: Path, machine: str, report:
     return target
 
 
-async def _compile(program: Program, folder: Path, machine: str, target: Path, report: Report) -> None:
+async def _compile(program: GoProgram, folder: Path, machine: str, target: Path, report: Report) -> None:
     report(Progress("", f"compiling {program.words}"))
     partial = target.with_suffix(f".{os.getpid()}")
     process = await asyncio.create_subprocess_exec(
@@ -138,7 +138,7 @@ async def _compile(program: Program, folder: Path, machine: str, target: Path, r
     partial.replace(target)
 
 
-async def _follow(process: asyncio.subprocess.Process, program: Program, report: Report) -> list[str]:
+async def _follow(process: asyncio.subprocess.Process, program: GoProgram, report: Report) -> list[str]:
     """What ``go`` said, while every now and then the count of its lines is reported."""
     assert process.stderr is not None
     said: list[str] = []

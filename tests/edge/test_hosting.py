@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from devcluster.run.host.lock import hold
+from devcluster.deadline import Deadline
+from devcluster.run.host.lock import lock
 from devcluster.run.host.process import TAKEN
 from devcluster.run.host.socket import AbsentError, Json, ask, serve
 from devcluster.run.place import Place, place_of
@@ -49,7 +50,7 @@ async def _until_it_answers(place: Place) -> None:
     async with asyncio.timeout(_GUARD):
         while True:
             try:
-                await ask(place.socket, {"do": "ping"}, silent)
+                await ask(place.socket, {"do": "ping"}, silent, Deadline.after(60))
             except AbsentError:
                 await asyncio.sleep(0.05)
             else:
@@ -61,7 +62,7 @@ async def test_the_first_request_may_be_the_last(place: Place) -> None:
     process = _start(place)
     await _until_it_answers(place)
     async with asyncio.timeout(_GUARD):
-        await ask(place.socket, {"do": "down", "only": [], "volumes": False}, silent)
+        await ask(place.socket, {"do": "down", "only": [], "volumes": False}, silent, Deadline.after(60))
     assert not _alive(process.pid)
     assert process.wait(_GUARD) == 0
 
@@ -83,7 +84,7 @@ async def test_a_thread_that_hangs_does_not_hold_it(place: Place) -> None:
 
 async def test_a_second_one_says_so(place: Place) -> None:
     """Whoever started it asks the first one then."""
-    await hold(place.socket, patience=1)
+    await lock(place.socket, patience=1)
     process = _start(place, "hosting._FORMER = 0.1\nhosting.main()")
     assert process.wait(_GUARD) == TAKEN
 
@@ -113,7 +114,7 @@ def _children(parent: int) -> list[int]:
 
 async def test_two_begin_at_once(place: Place, tmp_path: Path) -> None:
     """Nobody answered the second one yet, and then the first one does: it gets the plan."""
-    await hold(place.socket, patience=1)
+    await lock(place.socket, patience=1)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "devcluster", "up"), cwd=tmp_path, stderr=subprocess.PIPE
     )

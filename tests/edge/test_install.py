@@ -22,7 +22,7 @@ from devcluster.errors import ClusterError, FailedError, HeldError, LeftoverErro
 from devcluster.rules.cluster.machine import render_doubt
 from devcluster.rules.cluster.marks import Holder
 from devcluster.run.cluster.install import BusyError, install
-from devcluster.run.cluster.record import claim, find_mark, list_marks, unclaim
+from devcluster.run.cluster.record import acquire, find_mark, list_marks, relinquish
 from devcluster.run.cluster.remove import remove
 from devcluster.run.report import Progress
 from devcluster.run.turn import Turn
@@ -374,23 +374,23 @@ async def test_holder(world: World) -> None:
     installed = await install(world.cluster, await world.plan(), world.binary, Turn.of(300))
     where = (world.cluster, installed.ref)
     ann, bob = Holder("ann", "laptop", "shop"), Holder("bob", "desk", "shop")
-    first = await claim(*where, ann)
+    first = await acquire(*where, ann)
     with pytest.raises(HeldError, match="ann@laptop since 20"):
-        await claim(*where, bob)
-    assert (await claim(*where, ann)).epoch == first.epoch + 1
+        await acquire(*where, bob)
+    assert (await acquire(*where, ann)).epoch == first.epoch + 1
     edited = await world.plan(lease=30.0)
     with pytest.raises(HeldError, match="ann@laptop"):
         await install(world.cluster, edited, world.binary, Turn.of(300), holder=bob)
-    taken = await claim(*where, bob, takeover=True)
-    await unclaim(*where, first.epoch)  # a laptop that wakes up has no say
+    taken = await acquire(*where, bob, takeover=True)
+    await relinquish(*where, first.epoch)  # a laptop that wakes up has no say
     mark = await find_mark(*where)
     assert mark is not None
     assert (mark.record.holder, mark.record.epoch) == (bob, taken.epoch)
-    await unclaim(*where, taken.epoch)
+    await relinquish(*where, taken.epoch)
     mark = await find_mark(*where)
     assert mark is not None
     assert mark.record.holder is None
-    assert (await claim(*where, ann)).epoch > taken.epoch
+    assert (await acquire(*where, ann)).epoch > taken.epoch
 
 
 async def test_a_quota_that_refuses_the_secret(world: World) -> None:

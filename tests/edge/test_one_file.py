@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from devcluster.edge.docker.engine import Engine, NetnsInfo, open_engine, spec_digest
-from devcluster.edge.docker.files import VolumeTarget
-from devcluster.rules.container.container import ContainerSpec, VolumeBind
+from devcluster.edge.docker.files import VolumeDestination
+from devcluster.rules.container.container_spec import ContainerSpec, VolumeBind
 from devcluster.rules.volume.tarstream import END, padding, render_head
 from devcluster.rules.volume.tree import Entry, parse_tree
 from devcluster.sandbox.base_image import BASE_IMAGE, ensure_base_image
@@ -43,7 +43,7 @@ async def _filled(text: bytes) -> AsyncIterator[bytes]:
 
 
 async def test_it_stands_at_its_path_alone_and_is_the_volumes(engine: Engine, netns: NetnsInfo) -> None:
-    target = VolumeTarget(engine, PROJECT, "web", "config")
+    target = VolumeDestination(engine, PROJECT, "web", "config")
     await target.apply((), _filled(b"first\n"))
     binds = tuple(VolumeBind(target.name, place, file="app.conf") for place in PLACES)
     spec = ContainerSpec(BASE_IMAGE, SLEEP, None, (), volumes=binds, read_only_root=True)

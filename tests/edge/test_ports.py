@@ -13,7 +13,7 @@ import pytest
 from devcluster.config.model import Publish, Runtime
 from devcluster.edge.docker.engine import Engine, EngineRefusedError, NetnsInfo, open_engine
 from devcluster.errors import ConfigurationError
-from devcluster.rules.cluster.naming import container_name
+from devcluster.rules.container.docker_names import container_name
 from tests.edge.gateway_binary import gateway_binary
 
 PROJECT = "test-ports"
@@ -49,14 +49,14 @@ async def start(engine: Engine, key: str, *publishes: Publish, runtime: Runtime 
 
 def numbers(made: NetnsInfo) -> dict[int, int]:
     """Those of the laptop, by the container's."""
-    return {item.port.number: item.host for item in made.ports}
+    return {item.port.number: item.local for item in made.ports}
 
 
 async def test_a_port_that_was_not_written_moves_when_it_is_taken(engine: Engine) -> None:
     with occupied() as port:
         wanted = [Publish(8080, port, written=False), Publish(8443, None, written=False)]
         made = await start(engine, "web", *wanted)
-    ports = {item.port.number: (item.address, item.host) for item in made.ports}
+    ports = {item.port.number: (item.address, item.local) for item in made.ports}
     assert ports.keys() == {8080, 8443}
     assert ports[8080] not in (("127.0.0.1", port), ("127.0.0.1", 0))
     assert made.door_port not in (0, port)
@@ -68,7 +68,7 @@ async def test_the_others_keep_their_numbers(engine: Engine) -> None:
     with occupied() as port, occupied() as free:
         pass
     first = await start(engine, "first", Publish(80, port, written=False))
-    assert [item.host for item in first.ports] == [port]
+    assert [item.local for item in first.ports] == [port]
     wanted = [Publish(80, port, written=False), Publish(81, free, written=False)]
     made = numbers(await start(engine, "other", *wanted))
     assert made[81] == free
@@ -88,7 +88,7 @@ async def test_of_several_ports_a_free_one_is_taken(engine: Engine) -> None:
     first = (await start(engine, "web")).door_port
     made = await start(engine, "other", Publish(8080, first, last=first + 9))
     assert [item.port.number for item in made.ports] == [8080]
-    assert first < made.ports[0].host <= first + 9
+    assert first < made.ports[0].local <= first + 9
     with pytest.raises(ConfigurationError, match=f"port {first} of the laptop is taken"):
         await start(engine, "third", Publish(80, first))
 

@@ -12,7 +12,7 @@ import pytest
 from devcluster.run.report import Progress
 from devcluster.sandbox import build
 
-_PAUSE = build.Program("pause", "node", "./cmd/pause", "pause")
+_PAUSE = build.GoProgram("pause", "node", "./cmd/pause", "pause")
 
 
 @pytest.fixture

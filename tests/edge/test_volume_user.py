@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from devcluster.edge.agent.files import FolderTarget
-from devcluster.edge.agent.one_file import FileTarget
+from devcluster.edge.agent.files import FolderDestination
+from devcluster.edge.agent.one_file import FileDestination
 from devcluster.rules.volume.tarstream import END, padding, render_head
 from devcluster.rules.volume.tree import Entry, render_entry
-from devcluster.run.volume.volumes import FillTarget, fill_volume
+from devcluster.run.volume.volumes import FillDestination, fill_volume
 
 NOBODY = 65534
 OLD = 1_600_000_000_123_456_789
@@ -68,12 +68,14 @@ def as_nobody(work: Callable[[], None]) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def fill_twice(pod: Pod, target: FillTarget, folder: Path) -> None:
+def fill_twice(pod: Pod, target: FillDestination, folder: Path) -> None:
     """The owners are others for ever: that alone must not be a change."""
 
     async def both() -> list[int]:
         known = folder / "known.json"
-        fills = [await fill_volume(source=pod, root="/x", target=target, previous=known) for _ in range(2)]
+        fills = [
+            await fill_volume(source=pod, root="/x", destination=target, previous=known) for _ in range(2)
+        ]
         return [fill.changed for fill in fills]
 
     assert asyncio.run(both()) == [len(pod.entries), 0]
@@ -87,7 +89,7 @@ def test_a_folder_has_modes_and_times(folder: Path) -> None:
             Entry("way", "l", 0o777, 1001, 33, 0, OLD, "run"),
         )
     )
-    as_nobody(lambda: fill_twice(pod, FolderTarget(folder / "copy"), folder))
+    as_nobody(lambda: fill_twice(pod, FolderDestination(folder / "copy"), folder))
     top, run = (folder / "copy").stat(), (folder / "copy" / "run").stat()
     assert (top.st_mode & 0o7777, top.st_uid) == (0o750, NOBODY)  # he can write into his copy
     assert (run.st_mode & 0o7777, run.st_uid, run.st_mtime_ns) == (0o750, NOBODY, OLD)
@@ -96,7 +98,7 @@ def test_a_folder_has_modes_and_times(folder: Path) -> None:
 
 def test_a_single_file_has_mode_and_time(folder: Path) -> None:
     pod = Pod((Entry("app.conf", "f", 0o440, 0, 2001, len(TEXT), OLD),))
-    as_nobody(lambda: fill_twice(pod, FileTarget(folder / "mine.conf", "app.conf"), folder))
+    as_nobody(lambda: fill_twice(pod, FileDestination(folder / "mine.conf", "app.conf"), folder))
     found = (folder / "mine.conf").stat()
     assert (found.st_mode & 0o7777, found.st_uid, found.st_mtime_ns) == (0o440, NOBODY, OLD)
     assert (folder / "mine.conf").read_bytes() == TEXT

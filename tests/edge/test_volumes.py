@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -18,18 +19,18 @@ from typing import Any
 import pytest
 
 from devcluster.config.read.globs import check_glob
-from devcluster.edge.agent.files import FolderTarget
-from devcluster.edge.agent.one_file import FileTarget
+from devcluster.edge.agent.files import FolderDestination
+from devcluster.edge.agent.one_file import FileDestination
 from devcluster.edge.agent.walk import scan
 from devcluster.edge.docker.engine import Engine, open_engine
-from devcluster.edge.docker.files import VolumeTarget
+from devcluster.edge.docker.files import VolumeDestination
 from devcluster.errors import ConfigurationError, FailedError
 from devcluster.rules.volume.tree import parse_tree, render_entry
 from devcluster.run.volume.manifest import FileRewrite
-from devcluster.run.volume.one_fill import FillResult, Rewriting
-from devcluster.run.volume.single import SingleSource
+from devcluster.run.volume.one_fill import FillResult, Rewriting, TornError
+from devcluster.run.volume.single_file import SingleSource
 from devcluster.run.volume.volumes import (
-    FillTarget,
+    FillDestination,
     describe_local_changes,
     empty_volume,
     fill_volume,
@@ -110,10 +111,10 @@ async def engine() -> AsyncIterator[Engine]:
 
 
 @pytest.fixture(params=["volume", "folder"])
-def target(request: pytest.FixtureRequest, engine: Engine, tmp_path: Path) -> FillTarget:
+def target(request: pytest.FixtureRequest, engine: Engine, tmp_path: Path) -> FillDestination:
     if request.param == "folder":
-        return FolderTarget(tmp_path / "laptop" / "copy")
-    return VolumeTarget(engine, PROJECT, "web", "data")
+        return FolderDestination(tmp_path / "laptop" / "copy")
+    return VolumeDestination(engine, PROJECT, "web", "data")
 
 
 @pytest.fixture
@@ -123,9 +124,11 @@ def pod(tmp_path: Path) -> Pod:
     return Pod(gateway_binary(), root)
 
 
-async def fill(pod: Pod, target: FillTarget, tmp_path: Path, **more: Any) -> FillResult:
+async def fill(pod: Pod, target: FillDestination, tmp_path: Path, **more: Any) -> FillResult:
     previous = tmp_path / "state" / "data.json"
-    return await fill_volume(source=pod, root="/data", target=target, previous=previous, label="data", **more)
+    return await fill_volume(
+        source=pod, root="/data", destination=target, previous=previous, label="data", **more
+    )
 
 
 def make_odd_tree(root: Path) -> None:
@@ -152,7 +155,7 @@ def make_odd_tree(root: Path) -> None:
     os.utime(root, ns=(OLD, OLD))
 
 
-async def test_the_copy_is_what_the_pod_has(pod: Pod, target: FillTarget, tmp_path: Path) -> None:
+async def test_the_copy_is_what_the_pod_has(pod: Pod, target: FillDestination, tmp_path: Path) -> None:
     make_odd_tree(pod.root)
     seen: list[tuple[int, int, int, int]] = []
     result = await fill(pod, target, tmp_path, report=lambda *now: seen.append(now))
@@ -161,7 +164,7 @@ async def test_the_copy_is_what_the_pod_has(pod: Pod, target: FillTarget, tmp_pa
     assert seen[-1] == (result.bytes, result.files, result.bytes, result.files)
 
 
-async def test_only_what_changed_travels(pod: Pod, target: FillTarget, tmp_path: Path) -> None:
+async def test_only_what_changed_travels(pod: Pod, target: FillDestination, tmp_path: Path) -> None:
     make_odd_tree(pod.root)
     (pod.root / "large").write_bytes(os.urandom(300_000))
     await fill(pod, target, tmp_path)
@@ -181,24 +184,107 @@ async def test_only_what_changed_travels(pod: Pod, target: FillTarget, tmp_path:
     assert pod.packed < 20_000
 
 
-@pytest.mark.slow
-async def test_a_token_follows_the_pod_whatever_is_here(pod: Pod, engine: Engine, tmp_path: Path) -> None:
-    """Also where what was known of the copy is lost: everything in it would count as changed here."""
-    target = VolumeTarget(engine, PROJECT, "web", "token")
-    for token in ("first", "second", "third"):
-        for name in ("data", "token"):
-            (pod.root / name).unlink(missing_ok=True)
-        (pod.root / token).mkdir()
-        (pod.root / token / "token").write_text(token)
-        os.symlink(token, pod.root / "data")
-        os.symlink("data/token", pod.root / "token")
-        assert (await fill(pod, target, tmp_path, pod_wins=True)).kept_local == ()
+def write_anew(root: Path, version: str, **texts: str) -> None:
+    """As kubelet does: one folder, one rename."""
+    former = os.readlink(root / "..data") if (root / "..data").is_symlink() else ""
+    (root / version).mkdir()
+    for name, text in texts.items():
+        (root / version / name).write_text(text)
+        (root / version / name).chmod(0o440)
+        os.chown(root / version / name, 0, 1001)
+    os.symlink(version, root / "..data_tmp")
+    os.rename(root / "..data_tmp", root / "..data")
+    here = {path.name for path in root.iterdir() if not path.name.startswith("..")}
+    for name in texts.keys() - here:
+        os.symlink(f"..data/{name}", root / name)
+    for name in here - texts.keys():
+        (root / name).unlink()
+    if former:
+        shutil.rmtree(root / former)
+
+
+async def test_what_kubelet_writes_anew_follows_the_pod(
+    pod: Pod, target: FillDestination, tmp_path: Path
+) -> None:
+    """Also where what was known of the copy is lost: it would all count as changed here."""
+    for number, texts in enumerate(({"a": "1", "b": "1"}, {"a": "2", "b": "2"}, {"b": "3", "-c": "3"})):
+        write_anew(pod.root, f"..{number}", **texts)
+        result = await fill(pod, target, tmp_path, renewed=True)
+        assert (result.kept_local, result.version) == ((), f"..{number}")
+        assert parse_tree(await target.scan(())) == parse_tree(await pod.scan("", ()))
+    write_anew(pod.root, "..9", a="x")
+    (tmp_path / "state" / "data.json").unlink()
+    if isinstance(target, VolumeDestination):  # a folder without its past is somebody else's
+        assert (await fill(pod, target, tmp_path, renewed=True)).kept_local == ()
         assert parse_tree(await target.scan(())).items() >= parse_tree(await pod.scan("", ())).items()
-        (tmp_path / "state" / "data.json").unlink()
+
+
+async def test_what_was_changed_in_a_set_stays_beside_the_new_one(pod: Pod, tmp_path: Path) -> None:
+    target = FolderDestination(tmp_path / "copy")
+    write_anew(pod.root, "..0", a="0", b="0", c="0")
+    await fill(pod, target, tmp_path, renewed=True)
+    (target.folder / "a").write_text("through the link")
+    (target.folder / "b").unlink()
+    (target.folder / "b").write_text("in its place")
+    write_anew(pod.root, "..1", a="1", b="1", c="1")
+    result = await fill(pod, target, tmp_path, renewed=True)
+    assert result.kept_local == ("..0/a",)
+    texts = {name: (target.folder / name).read_text() for name in ("..0/a", "a", "b", "c")}
+    assert texts == {"..0/a": "through the link", "a": "1", "b": "in its place", "c": "1"}
+
+
+async def test_a_reader_finds_one_set_or_the_other(pod: Pod, tmp_path: Path) -> None:
+    target = FolderDestination(tmp_path / "copy")
+    write_anew(pod.root, "..0", a="0", b="0")
+    await fill(pod, target, tmp_path, renewed=True)
+    seen: list[tuple[str, str]] = []
+
+    def read() -> None:
+        while ("9", "9") not in seen[-1:]:
+            with contextlib.suppress(FileNotFoundError):  # removed while it was open: as in the pod
+                folder = target.folder / os.readlink(target.folder / "..data")
+                seen.append(((folder / "a").read_text(), (folder / "b").read_text()))
+            (target.folder / "a").resolve(strict=True)
+
+    reading = asyncio.create_task(asyncio.to_thread(read))
+    for number in range(1, 10):
+        write_anew(pod.root, f"..{number}", a=str(number), b=str(number))
+        await fill(pod, target, tmp_path, renewed=True)
+    async with asyncio.timeout(30):
+        await reading
+    assert all(a == b for a, b in seen)
+    assert len(set(seen)) > 1
+
+
+async def test_a_set_that_is_written_anew_meanwhile_is_not_swapped(
+    pod: Pod, target: FillDestination, tmp_path: Path
+) -> None:
+    write_anew(pod.root, "..0", a="0", b="0")
+    await fill(pod, target, tmp_path, renewed=True)
+    write_anew(pod.root, "..1", a="1", b="1")
+    scanned = await pod.scan("", ())
+    write_anew(pod.root, "..2", a="2", b="2")
+    with pytest.raises(TornError):
+        await fill(pod, target, tmp_path, renewed=True, scanned=scanned)
+    tree = parse_tree(await target.scan(()))
+    assert tree["..data"].link == "..0"
+    assert {"..0/a", "..0/b"} <= tree.keys()
+    await fill(pod, target, tmp_path, renewed=True)
+    assert parse_tree(await target.scan(())) == parse_tree(await pod.scan("", ()))
+
+
+async def test_what_kubelet_is_writing_is_looked_at_again(pod: Pod, tmp_path: Path) -> None:
+    write_anew(pod.root, "..0", a="0")
+    (pod.root / "..1").mkdir()
+    settled = asyncio.get_running_loop().call_later(0.5, (pod.root / "..1").rmdir)
+    result = await fill(pod, FolderDestination(tmp_path / "copy"), tmp_path, renewed=True)
+    assert settled.when() < asyncio.get_running_loop().time()
+    assert result.files == 1
+    assert not (tmp_path / "copy" / "..1").exists()
 
 
 async def test_what_changed_here_stays_and_is_told(pod: Pod, tmp_path: Path) -> None:
-    target = FolderTarget(tmp_path / "copy")
+    target = FolderDestination(tmp_path / "copy")
     for name in ("mine", "both", "theirs", "gone"):
         (pod.root / name).write_text("first")
     (pod.root / "folder").mkdir()
@@ -227,13 +313,15 @@ async def test_what_changed_here_stays_and_is_told(pod: Pod, tmp_path: Path) -> 
         assert changes == ("both", "folder/added", "gone", "mine")
 
 
-async def test_a_copy_that_was_removed_is_filled_anew(pod: Pod, target: FillTarget, tmp_path: Path) -> None:
+async def test_a_copy_that_was_removed_is_filled_anew(
+    pod: Pod, target: FillDestination, tmp_path: Path
+) -> None:
     (pod.root / "a").write_text("x")
     await fill(pod, target, tmp_path)
-    if isinstance(target, FolderTarget):
+    if isinstance(target, FolderDestination):
         shutil.rmtree(target.folder)
     else:
-        assert isinstance(target, VolumeTarget)
+        assert isinstance(target, VolumeDestination)
         await target.engine.remove_volume(target.name)
     previous = tmp_path / "state" / "data.json"
     assert await describe_local_changes(target, previous) == ()
@@ -242,7 +330,7 @@ async def test_a_copy_that_was_removed_is_filled_anew(pod: Pod, target: FillTarg
     assert parse_tree(await target.scan(())) == parse_tree(await pod.scan("", ()))
 
 
-async def test_a_fill_that_broke_off_goes_on(pod: Pod, target: FillTarget, tmp_path: Path) -> None:
+async def test_a_fill_that_broke_off_goes_on(pod: Pod, target: FillDestination, tmp_path: Path) -> None:
     for number in range(20):
         (pod.root / f"{number:02}").write_bytes(os.urandom(200_000))
     pod.cut = 2_400_000
@@ -256,7 +344,7 @@ async def test_a_fill_that_broke_off_goes_on(pod: Pod, target: FillTarget, tmp_p
 
 
 async def test_no_part_of_a_file_is_left_in_a_folder(pod: Pod, tmp_path: Path) -> None:
-    target = FolderTarget(tmp_path / "copy")
+    target = FolderDestination(tmp_path / "copy")
     (pod.root / "large").write_bytes(os.urandom(4 << 20))
     pod.cut = 2 << 20
     with pytest.raises(FailedError):
@@ -269,7 +357,7 @@ async def test_no_part_of_a_file_is_left_in_a_folder(pod: Pod, tmp_path: Path) -
     assert sorted(target.folder.rglob("*")) == [target.folder / "d", target.folder / "large"]
 
 
-async def test_beyond_the_limit_nothing_moves(pod: Pod, target: FillTarget, tmp_path: Path) -> None:
+async def test_beyond_the_limit_nothing_moves(pod: Pod, target: FillDestination, tmp_path: Path) -> None:
     (pod.root / "cache").mkdir()
     (pod.root / "cache" / "big").write_bytes(bytes(3 << 20))
     (pod.root / "small").write_text("x")
@@ -283,7 +371,7 @@ async def test_beyond_the_limit_nothing_moves(pod: Pod, target: FillTarget, tmp_
 
 
 async def test_rewriting_is_in_the_copy_alone(pod: Pod, tmp_path: Path) -> None:
-    target = FolderTarget(tmp_path / "copy")
+    target = FolderDestination(tmp_path / "copy")
     text = "<?php\ndefine( 'DB_HOST', 'db:3306' );\ndefine( 'DB_USER', 'db' );\n"
     for name in ("wp-config.php", "other.php"):
         (pod.root / name).write_text(text)
@@ -308,7 +396,7 @@ async def test_rewriting_is_in_the_copy_alone(pod: Pod, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_what_exclude_hides_stays_where_the_pod_removes_its_directory(
-    pod: Pod, target: FillTarget, tmp_path: Path
+    pod: Pod, target: FillDestination, tmp_path: Path
 ) -> None:
     for name in ("cache/theirs", "cache/old/x", "other/x"):
         (pod.root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -326,7 +414,7 @@ async def test_what_exclude_hides_stays_where_the_pod_removes_its_directory(
 
 
 async def test_a_config_maps_file_is_rewritten_by_the_name_it_is_known_by(pod: Pod, tmp_path: Path) -> None:
-    target = FolderTarget(tmp_path / "copy")
+    target = FolderDestination(tmp_path / "copy")
 
     def publish(version: str, text: str) -> None:
         """As kubelet does."""
@@ -351,13 +439,13 @@ async def test_a_config_maps_file_is_rewritten_by_the_name_it_is_known_by(pod: P
 
 
 @pytest.fixture(params=["volume", "file"])
-def one_file(request: pytest.FixtureRequest, engine: Engine, tmp_path: Path) -> FillTarget:
+def one_file(request: pytest.FixtureRequest, engine: Engine, tmp_path: Path) -> FillDestination:
     if request.param == "file":
-        return FileTarget(tmp_path / "laptop" / "mine.conf", "app.conf")
-    return VolumeTarget(engine, PROJECT, "web", "config")
+        return FileDestination(tmp_path / "laptop" / "mine.conf", "app.conf")
+    return VolumeDestination(engine, PROJECT, "web", "config")
 
 
-async def test_a_root_that_is_one_file(pod: Pod, one_file: FillTarget, tmp_path: Path) -> None:
+async def test_a_root_that_is_one_file(pod: Pod, one_file: FillDestination, tmp_path: Path) -> None:
     """By the last name of its mount path; what is promised of trees is promised of it."""
     pod.root = pod.root / "key"
     pod.root.write_text("url = tcp://db:80\n")
@@ -368,7 +456,7 @@ async def test_a_root_that_is_one_file(pod: Pod, one_file: FillTarget, tmp_path:
     previous = tmp_path / "state" / "config.json"
 
     async def again(**more: Any) -> FillResult:
-        return await fill_volume(source=source, root="/x", target=one_file, previous=previous, **more)
+        return await fill_volume(source=source, root="/x", destination=one_file, previous=previous, **more)
 
     assert (await again()).files == 1
     found = parse_tree(await one_file.scan(()))
@@ -378,7 +466,7 @@ async def test_a_root_that_is_one_file(pod: Pod, one_file: FillTarget, tmp_path:
     rewriting = Rewriting(("app.conf",), ("db",), "shop")
     assert (await again(rewrite=rewriting)).rewrites == (FileRewrite("app.conf", 1, "db", "db.shop"),)
     assert await describe_local_changes(one_file, previous) == ()
-    if isinstance(one_file, FileTarget):
+    if isinstance(one_file, FileDestination):
         assert one_file.path.read_text() == "url = tcp://db.shop:80\n"
         one_file.path.write_text("mine\n")
         pod.root.write_text("theirs\n")
@@ -390,15 +478,15 @@ async def test_a_file_of_somebody_else_is_refused(pod: Pod, tmp_path: Path) -> N
     (tmp_path / "mine.conf").write_text("mine")
     pod.root = pod.root / "key"
     pod.root.write_text("theirs")
-    target = FileTarget(tmp_path / "mine.conf", "key")
+    target = FileDestination(tmp_path / "mine.conf", "key")
     with pytest.raises(ConfigurationError, match="did not come from this volume"):
         await fill_volume(
-            source=SingleSource(pod, "key"), root="/x", target=target, previous=tmp_path / "known.json"
+            source=SingleSource(pod, "key"), root="/x", destination=target, previous=tmp_path / "known.json"
         )
     assert (tmp_path / "mine.conf").read_text() == "mine"
 
 
-async def test_an_empty_one_has_the_pods_top(pod: Pod, target: FillTarget, tmp_path: Path) -> None:
+async def test_an_empty_one_has_the_pods_top(pod: Pod, target: FillDestination, tmp_path: Path) -> None:
     (pod.root / "a").write_text("x")
     pod.root.chmod(0o2770)
     os.chown(pod.root, 1001, 2001)
@@ -411,12 +499,12 @@ async def test_a_folder_of_somebody_else_is_refused(pod: Pod, tmp_path: Path) ->
     (tmp_path / "copy").mkdir()
     (tmp_path / "copy" / "letter").write_text("mine")
     with pytest.raises(ConfigurationError, match="holds files that did not come from this volume"):
-        await fill(pod, FolderTarget(tmp_path / "copy"), tmp_path)
+        await fill(pod, FolderDestination(tmp_path / "copy"), tmp_path)
     assert (tmp_path / "copy" / "letter").read_text() == "mine"
 
 
 async def test_a_link_planted_in_the_copy_leads_nowhere(pod: Pod, tmp_path: Path) -> None:
-    target = FolderTarget(tmp_path / "copy")
+    target = FolderDestination(tmp_path / "copy")
     (pod.root / "folder").mkdir()
     (pod.root / "folder" / "x").write_text("x")
     await fill(pod, target, tmp_path)
@@ -441,13 +529,13 @@ async def test_no_entry_leads_out_of_the_folder(name: str, tmp_path: Path) -> No
         yield buffer.getvalue()
 
     with pytest.raises(FailedError, match="leads out"):
-        await FolderTarget(tmp_path / "copy").apply((), stream())
+        await FolderDestination(tmp_path / "copy").apply((), stream())
     assert not (tmp_path / "evil").exists()
 
 
 @pytest.mark.slow
 async def test_two_thousand_small_files_and_a_large_one(pod: Pod, engine: Engine, tmp_path: Path) -> None:
-    target = VolumeTarget(engine, PROJECT, "web", "data")
+    target = VolumeDestination(engine, PROJECT, "web", "data")
     for number in range(2000):
         folder = pod.root / f"{number // 100:02}"
         folder.mkdir(exist_ok=True)
@@ -511,7 +599,9 @@ async def test_a_malformed_pattern_is_one_on_both_sides(pod: Pod, pattern: str) 
         await pod.scan("", (pattern,))
 
 
-async def test_holes_stay_holes_and_count_for_nothing(pod: Pod, target: FillTarget, tmp_path: Path) -> None:
+async def test_holes_stay_holes_and_count_for_nothing(
+    pod: Pod, target: FillDestination, tmp_path: Path
+) -> None:
     with (pod.root / "data.mdb").open("wb") as file:
         file.truncate(3 << 30)
         for offset in (1 << 20, 2 << 30):
@@ -523,7 +613,7 @@ async def test_holes_stay_holes_and_count_for_nothing(pod: Pod, target: FillTarg
     assert pod.packed < 4 << 20
     (line,) = [line for line in await target.scan(()) if line["type"] == "f"]
     assert line["size"] == 3 << 30
-    if isinstance(target, FolderTarget):
+    if isinstance(target, FolderDestination):
         assert (target.folder / "data.mdb").stat().st_blocks * 512 < 8 << 20
         both = (str(pod.root / "data.mdb"), str(target.folder / "data.mdb"))
         assert await (await asyncio.create_subprocess_exec("cmp", *both)).wait() == 0
@@ -531,7 +621,7 @@ async def test_holes_stay_holes_and_count_for_nothing(pod: Pod, target: FillTarg
     assert again.changed == 0
 
 
-async def test_what_does_not_travel_is_named(pod: Pod, target: FillTarget, tmp_path: Path) -> None:
+async def test_what_does_not_travel_is_named(pod: Pod, target: FillDestination, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(pod.root / "app.sock"))
     os.mknod(pod.root / "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
@@ -541,7 +631,7 @@ async def test_what_does_not_travel_is_named(pod: Pod, target: FillTarget, tmp_p
     assert sorted(parse_tree(await target.scan(()))) == [".", "kept.txt"]
 
 
-async def test_what_vanishes_meanwhile_is_named(pod: Pod, target: FillTarget, tmp_path: Path) -> None:
+async def test_what_vanishes_meanwhile_is_named(pod: Pod, target: FillDestination, tmp_path: Path) -> None:
     (pod.root / "gone").write_text("a")
     (pod.root / "kept").write_text("b")
     told = await pod.scan("/data", ())

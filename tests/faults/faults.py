@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcluster.rules.cluster.naming import container_name
+from devcluster.rules.container.docker_names import container_name
 from tests.edge.cluster_world import node_of
 from tests.faults.relay import Relay
 from tests.faults.second_engine import SecondEngine

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from devcluster.errors import DevclusterError
-from devcluster.rules.cluster.naming import container_name
+from devcluster.rules.container.docker_names import container_name
 from tests.edge.cluster_world import node_of
 from tests.faults.faults import FAULTS, Stage, scale
 from tests.faults.matrix import open_stage, undo

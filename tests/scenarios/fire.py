@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from devcluster.edge.kube.paths import place
+from devcluster.edge.kube.paths import path_of
 from tests.scenarios.die_after import RECORD, STEP, WHEN
 from tests.scenarios.world import Done, World, deployment
 
@@ -51,7 +51,7 @@ async def apply(world: World, *, dry_run: bool = True) -> Json:
     container["env"] = [*container["env"], {"name": "RELEASE", "value": "2"}]
     query = {"fieldManager": "gitops", "force": "false"} | ({"dryRun": "All"} if dry_run else {})
     body = {"apiVersion": "apps/v1", "kind": "Deployment"} | body
-    where = place("deployment", world.namespace, "web")
+    where = path_of("deployment", world.namespace, "web")
     await world.cluster.transport.request("PATCH", where, "patch", query=query, body=body, content=_APPLY)
     return await world.cluster.get("deployment", "web", world.namespace)
 

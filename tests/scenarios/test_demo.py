@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from devcluster.edge.kube.cluster import open_cluster
-from devcluster.rules.cluster.naming import project_id
+from devcluster.rules.container.docker_names import project_id
 from tests.scenarios.browser import Browser
 
 _ROOT = Path(__file__).resolve().parent.parent.parent

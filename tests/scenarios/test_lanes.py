@@ -33,7 +33,7 @@ async def test_port_forward_carries_everything(world: World, kubeconfig: Path) -
     before = await world.template()
 
     done = await world.devcluster("up", "-d")
-    assert "lanes by port-forward" in done.stderr, done.stderr
+    assert "connecting by port-forward" in done.stderr, done.stderr
     assert "cannot get pods/proxy" in done.stderr
     assert {pod["lane"] for pod in (await world.status())["pods"]} == {"port-forward"}
 

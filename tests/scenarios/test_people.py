@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from devcluster.rules.cluster.naming import container_name
+from devcluster.rules.container.docker_names import container_name
 from tests.scenarios.laptops import host_process, open_laptop, shop
 from tests.scenarios.load import steady_load
 from tests.scenarios.world import World

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from devcluster.edge.kube.paths import place
+from devcluster.edge.kube.paths import path_of
 from tests.scenarios.laptops import shop
 from tests.scenarios.load import steady_load
 from tests.scenarios.world import World
@@ -22,7 +22,7 @@ async def _scale(world: World, replicas: int) -> None:
 async def _kill_pod(world: World, pod: str = "") -> None:
     """As a node that breaks: at once, without a word to anybody."""
     pod = pod or (await world.status())["pods"][0]["name"]
-    where = place("pod", world.namespace, pod)
+    where = path_of("pod", world.namespace, pod)
     await world.cluster.transport.request(
         "DELETE", where, "delete", body={"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
     )

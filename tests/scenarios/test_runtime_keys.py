@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.rules.cluster.naming import container_name
+from devcluster.rules.container.docker_names import container_name
 from tests.scenarios.world import World
 
 Json = dict[str, Any]

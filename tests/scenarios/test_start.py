@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from devcluster.rules.cluster.naming import container_name
+from devcluster.rules.container.docker_names import container_name
 from tests.edge.cluster_world import node_of
 from tests.scenarios.world import World
 

@@ -165,7 +165,7 @@ async def test_the_command_is_killed_and_its_host_process_is_not(world: World) -
 
 
 @pytest.mark.parametrize(
-    "at", [b"with a roll-out", pytest.param(b"starting the gateway", marks=pytest.mark.slow)]
+    "at", [b"with a roll-out", pytest.param(b"start the gateway", marks=pytest.mark.slow)]
 )
 async def test_a_detached_up_is_interrupted(world: World, at: bytes) -> None:
     """^C waits until the host process has put back what it had begun, and is told of it."""

@@ -85,7 +85,7 @@ async def test_a_container_that_ends_while_the_original_stops_is_no_success(worl
     process = await world.start("up", "-d")
     assert process.stderr is not None
     async with asyncio.timeout(90):
-        while b"taking the traffic" not in (line := await process.stderr.readline()):
+        while b"lead its connections to the laptop" not in (line := await process.stderr.readline()):
             assert line, "it ended before"
         command = ["docker", "kill", f"devcluster-{world.project}-web"]
         await asyncio.to_thread(subprocess.run, command, check=True, stdout=subprocess.DEVNULL)

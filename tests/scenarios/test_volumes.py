@@ -284,9 +284,8 @@ def _read(container: str, path: str) -> str:
     if done.returncode != 0:  # just now replaced
         return ""
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        file = archive.extractfile(archive.getmembers()[0])
-        assert file is not None
-        return file.read().decode()
+        files = [archive.extractfile(member) for member in archive.getmembers()]
+        return files[0].read().decode() if files and files[0] else ""  # the same, a moment later
 
 
 async def _token_of(world: World) -> tuple[str, bool]:

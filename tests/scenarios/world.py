@@ -23,7 +23,7 @@ from typing import Any
 import docker
 
 from devcluster.edge.kube.cluster import Cluster, open_cluster
-from devcluster.rules.cluster.naming import project_id
+from devcluster.rules.container.docker_names import project_id
 from tests.apps.build import build_test_images
 from tests.edge.cluster_world import node_of
 from tests.scenarios.asker import ask_who_stays
@@ -218,6 +218,10 @@ class World:
         """A command in the local container."""
         command = ["docker", "exec", self.containers(key, "workload")[0], *words]
         return self._run(command, check=False, timeout=timeout)
+
+    def engine(self, *words: str) -> str:
+        """A command of docker's."""
+        return self._run(["docker", *words]).stdout
 
     def local_user(self, key: str = "web") -> str:
         """As whom the local container runs."""

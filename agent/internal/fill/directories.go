@@ -1,6 +1,7 @@
 package fill
 
 import (
+	"archive/tar"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func (f *filler) directory(base string) error {
+// directory makes one that its readers can use at once: what is in it may be led to before all is done.
+func (f *filler) directory(base string, header *tar.Header) error {
 	info, err := f.parent.Lstat(base)
 	if err == nil && info.IsDir() {
 		return nil
@@ -20,7 +22,13 @@ func (f *filler) directory(base string) error {
 			return err
 		}
 	}
-	return f.parent.Mkdir(base, 0o700)
+	if err := f.parent.Mkdir(base, 0o700); err != nil {
+		return err
+	}
+	if err := unix.Fchownat(f.fd(), base, header.Uid, header.Gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return fmt.Errorf("owner %d:%d: %w", header.Uid, header.Gid, err)
+	}
+	return unix.Fchmodat(f.fd(), base, uint32(header.Mode)&0o7777|0o700, 0)
 }
 
 // finish gives the directories what they shall have, the deepest first.

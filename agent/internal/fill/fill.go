@@ -4,10 +4,11 @@
 // Rules:
 //   - nothing outside the root is touched, whatever the stream names (os.Root);
 //   - a name that exists is replaced, never written through: its inode may have another name, or be a link;
+//   - a link is replaced by a rename, so that whoever follows it finds what it led to, or what it leads to now;
 //   - the later entry of a name wins, as tar itself has it, and may take it away;
 //   - holes stay holes;
-//   - directories get their modes and times last, for what is put into them changes both; a directory that the
-//     stream does not name keeps its time.
+//   - directories get their modes and times last, for what is put into them changes both (until then nobody but the
+//     owner is kept from less); a directory that the stream does not name keeps its time.
 //
 // The naive way, the engine's own copy into a container, follows no rule about times below the second and
 // writes through links.
@@ -91,6 +92,9 @@ func Apply(root string, r io.Reader) (Done, error) {
 	}
 }
 
+// kubelets is the link by which kubelet swaps a whole set of files (ConfigMaps, Secrets, projected volumes).
+const kubelets = "..data"
+
 type filler struct {
 	root   *os.Root
 	buffer []byte
@@ -146,11 +150,12 @@ func (f *filler) entry(header *tar.Header, content io.Reader) error {
 	switch header.Typeflag {
 	case tar.TypeDir:
 		f.directories[name] = header
-		return f.directory(base)
+		return f.directory(base, header)
 	case tar.TypeReg:
 		err = f.file(name, base, header, content)
 	case tar.TypeSymlink:
-		err = f.replaceBy(name, base, func() error { return f.parent.Symlink(header.Linkname, base) })
+		delete(f.directories, name)
+		err = f.symlink(base, header)
 	case tar.TypeLink:
 		return f.hardLink(name, base, header)
 	case tar.TypeFifo:
@@ -205,6 +210,30 @@ func (f *filler) replaceBy(name, base string, create func() error) error {
 	}
 	maps.DeleteFunc(f.directories, func(other string, _ *tar.Header) bool { return other == name })
 	return create()
+}
+
+// symlink makes a link, or renames it onto what is there.
+func (f *filler) symlink(base string, header *tar.Header) error {
+	err := f.parent.Symlink(header.Linkname, base)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	part := files.Part + "link"
+	if base == kubelets { // who watches the folder sees the two names that kubelet uses
+		part = kubelets + "_tmp"
+	}
+	if err := f.parent.RemoveAll(part); err != nil { // of a fill that was killed
+		return err
+	}
+	if err := f.parent.Symlink(header.Linkname, part); err != nil {
+		return err
+	}
+	if info, err := f.parent.Lstat(base); err == nil && info.IsDir() {
+		if err := f.parent.RemoveAll(base); err != nil {
+			return err
+		}
+	}
+	return f.parent.Rename(part, base)
 }
 
 func (f *filler) file(name, base string, header *tar.Header, content io.Reader) error {

@@ -48,6 +48,7 @@ type Guard struct {
 	heard    []netip.AddrPort // where the application listens, or did when it was seen last
 	wanted   []netip.AddrPort // where it did before this start
 	others   []hold.Listener  // where the pod's other containers listen
+	versions []string         // of the volumes that kubelet writes anew
 	begun    time.Time
 	gone     chan struct{}      // closed when this start's end is dealt with
 	life     context.CancelFunc // ends the probes of this start
@@ -99,6 +100,7 @@ func (g *Guard) Begin() error {
 		return err
 	}
 	go g.followPorts()
+	go g.followVersions()
 	if !g.config.Held {
 		return g.start()
 	}
@@ -120,6 +122,7 @@ func (g *Guard) State() hold.State {
 	state := hold.State{
 		Epoch: g.epoch, Holder: g.holder, Since: g.since, Route: string(route), Child: g.app, Started: g.started,
 		Ready: ready, Reason: reason, Listeners: listeners(g.heard, "TCP"), Neighbours: append([]hold.Listener{}, g.others...),
+		Versions: append([]string{}, g.versions...),
 	}
 	if reason == "" && route != front.Child && g.process != nil { // what its release waits for
 		state.Reason = g.sick

@@ -26,10 +26,7 @@ const (
 func (g *Guard) followPorts() {
 	for pause := watch; ; {
 		time.Sleep(pause)
-		g.mu.Lock()
-		held := g.holder != nil
-		g.mu.Unlock()
-		if held {
+		if g.held() {
 			began := time.Now()
 			g.look()
 			pause = max(watch, frugal*time.Since(began))

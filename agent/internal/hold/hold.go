@@ -39,6 +39,9 @@ type State struct {
 	// Neighbours where the pod's other containers do.
 	Listeners  []Listener `json:"listeners"`
 	Neighbours []Listener `json:"neighbours"`
+	// Versions name what kubelet wrote last into each volume that it writes anew:
+	// the folders that their ..data leads to.
+	Versions []string `json:"versions"`
 }
 
 // Listener is a port that somebody listens on; the address is 0.0.0.0 or :: where

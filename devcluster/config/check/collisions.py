@@ -17,7 +17,7 @@ from devcluster.config.model import Publish
 def exact_port(publish: Publish) -> int | None:
     """The port that has to be this one; None if another will do: of several (``8000-8010:80``) Docker takes
     the first free one."""
-    return publish.host if publish.written and publish.last is None else None
+    return publish.local if publish.written and publish.last is None else None
 
 
 def find_collisions(ports: Sequence[Publish]) -> list[tuple[int, int]]:

@@ -6,12 +6,12 @@ from typing import Any
 
 from devcluster.config.read.document import Item
 from devcluster.config.read.document import Sequence as Items
-from devcluster.config.read.shapes import Choice, Reading, Schema
+from devcluster.config.read.shapes import FLAG, Choice, Reading, Schema
 from devcluster.config.read.structures import Fields, Key, Table, many
 from devcluster.config.read.values import FILLED, GLOB, SIZE
 
 _GLOBS = many(GLOB, alone=True)
-MODE = Choice(("copy", "empty", "off"), ("overlay", "read", "write"))
+MODE = Choice(("copy", "sync", "empty", "off"), ("overlay", "read", "write"))
 VOLUME = Fields(
     (
         Key("mode", MODE, "what the container has at the volume's path"),
@@ -19,6 +19,7 @@ VOLUME = Fields(
         Key("rewrite", _GLOBS, "patterns: files of the copy in which short names become name.namespace"),
         Key("exclude", _GLOBS, "patterns: what not to copy"),
         Key("limit", SIZE, "more than this is not copied; default 1GiB"),
+        Key("force", FLAG, "sync a volume that holds a database's data folder all the same"),
     ),
     empty=True,
 )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from devcluster.config.check.places import Position, Span
+from devcluster.config.check.positions import Position, Span
 from devcluster.config.read.document import Item
 from devcluster.errors import FileError
 
@@ -24,7 +24,7 @@ class Problem:
     """``path``: dotted, '' for the whole file.  ``near``: what may have been meant, or ''.  ``shown``: where
     the value is that the source line may show."""
 
-    place: Position
+    position: Position
     path: str
     text: str
     near: str = ""
@@ -68,11 +68,11 @@ def refuse(
 
 def _sorted(problems: Iterable[Problem]) -> list[Problem]:
     unique = dict.fromkeys(problems)
-    return sorted(unique, key=lambda it: (it.place.line, it.place.column, it.path, it.text))
+    return sorted(unique, key=lambda it: (it.position.line, it.position.column, it.path, it.text))
 
 
 def _block(problem: Problem, shown: str, lines: Sequence[str], values: Sequence[Span]) -> str:
-    line, column = problem.place.line, problem.place.column
+    line, column = problem.position.line, problem.position.column
     path = f"{problem.path}: " if problem.path else ""
     text = [f"{shown}:{line}:{column}: {path}{problem.text}"]
     if 1 <= line <= len(lines) and lines[line - 1].strip():

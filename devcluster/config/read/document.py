@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from devcluster.config.check.places import Position, Span, shown_key, start_of, value_spans
+from devcluster.config.check.positions import Position, Span, shown_key, start_of, value_spans
 
 _MERGE = "tag:yaml.org,2002:merge"
 _NULL = "tag:yaml.org,2002:null"
@@ -30,20 +30,20 @@ class Scalar:
 
     text: str = field(repr=False)
     null: bool
-    place: Position
+    position: Position
     secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
     items: tuple[Item, ...]
-    place: Position
+    position: Position
 
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
     entries: tuple[tuple[Scalar, Item], ...]
-    place: Position
+    position: Position
 
 
 Item = Scalar | Sequence | Mapping
@@ -59,7 +59,7 @@ def value_of(item: Item, name: str) -> Item | None:
 class Fault(Exception):  # noqa: N818 - never seen outside this room: it becomes a Problem
     """A fault of the YAML itself."""
 
-    place: Position
+    position: Position
     text: str
     path: str = ""
 
@@ -85,19 +85,19 @@ def compose(text: str) -> tuple[Item | None, tuple[Fault, ...], tuple[Span, ...]
         raise _fault(error) from None
     except yaml.reader.ReaderError as error:
         before = split_lines(text[: error.position])
-        place = Position(len(before), len(before[-1]) + 1)
-        raise Fault(place, "a character that YAML does not allow") from None
+        position = Position(len(before), len(before[-1]) + 1)
+        raise Fault(position, "a character that YAML does not allow") from None
     except RecursionError:
         raise Fault(Position(), "nested too deeply") from None
 
 
 def _fault(error: yaml.MarkedYAMLError) -> Fault:
     mark = error.problem_mark or error.context_mark
-    place = Position(mark.line + 1, mark.column + 1) if mark else Position()
+    position = Position(mark.line + 1, mark.column + 1) if mark else Position()
     words = re.sub(r"\s*(?:'[^']*'|\"[^\"]*\")", _harmless_token, error.problem or "can't be read")
     if "\\t" in words:
-        return Fault(place, "not YAML: a tab where spaces are expected")
-    return Fault(place, f"not YAML: {words}" + (f" ({error.context})" if _harmless(error.context) else ""))
+        return Fault(position, "not YAML: a tab where spaces are expected")
+    return Fault(position, f"not YAML: {words}" + (f" ({error.context})" if _harmless(error.context) else ""))
 
 
 def _harmless_token(found: re.Match[str]) -> str:
@@ -157,8 +157,8 @@ class _Reader:
         if not node.tag.startswith(_PLAIN):
             self._note(node, "custom YAML tags are not supported")
         if isinstance(node, yaml.ScalarNode):
-            place = start_of(node)
-            return Scalar(node.value, node.tag == _NULL, place, place in self._secrets)
+            position = start_of(node)
+            return Scalar(node.value, node.tag == _NULL, position, position in self._secrets)
         if isinstance(node, yaml.SequenceNode):
             return Sequence(tuple(self.item(child) for child in node.value), start_of(node))
         return Mapping(self._entries(node), start_of(node))
@@ -174,7 +174,7 @@ class _Reader:
                 self._note(key, "expected a name before the colon")
                 continue
             if key.value in own:
-                self._note_twice(key, own[key.value][0].place.line)
+                self._note_twice(key, own[key.value][0].position.line)
                 continue
             name = self.item(key)
             assert isinstance(name, Scalar)

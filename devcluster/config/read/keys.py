@@ -7,15 +7,15 @@ from __future__ import annotations
 from typing import Any
 
 from devcluster.config.check import compose, manifest
+from devcluster.config.check.across_workloads import Workloads
 from devcluster.config.check.copies import Volumes
-from devcluster.config.check.together import Workloads
 from devcluster.config.model import Agent
 from devcluster.config.read import forms
 from devcluster.config.read.document import Item, Mapping
+from devcluster.config.read.env_files import EnvFiles, SecurityOptions
 from devcluster.config.read.modes import MODE, RUN, TAKE, note_host, note_modes
 from devcluster.config.read.mounts import MOUNTS, TMPFS_LIST, note_mounts
-from devcluster.config.read.outside import EnvFiles, SecurityOptions
-from devcluster.config.read.published import Ports, Tunnels
+from devcluster.config.read.published import Ports, TunnelList
 from devcluster.config.read.shapes import FLAG, Choice, Reading, Schema, text, whole
 from devcluster.config.read.structures import (
     Anything,
@@ -281,7 +281,7 @@ PROJECT = Fields(
         Key("network", NETWORK, "what does not go through the pod"),
         Key(
             "tunnels",
-            Tunnels(),
+            TunnelList(),
             "cluster addresses on the laptop's 127.0.0.1, by the first workload's pod: [PORT:]HOST:PORT",
         ),
         Key(

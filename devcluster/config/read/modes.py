@@ -5,12 +5,15 @@ Each problem stands at the key that does not fit.
 
 from __future__ import annotations
 
+from typing import get_args
+
+from devcluster.config.model import Mode, Run, Take
 from devcluster.config.read.document import Mapping, value_of
 from devcluster.config.read.shapes import Choice, Reading
 
-MODE = Choice(("replace", "intercept", "ingest"))
-TAKE = Choice(("front", "direct"))
-RUN = Choice(("container", "host"))
+MODE = Choice(get_args(Mode))
+TAKE = Choice(get_args(Take))
+RUN = Choice(get_args(Run))
 _ADVICE = {
     "ports": "`port_map` says at which ports of the laptop the pod's connections arrive, and only TCP does",
     "healthcheck": "a process is not asked whether it is well",
@@ -18,18 +21,30 @@ _ADVICE = {
 }
 
 
+def allows_direct(mode: Mode) -> bool:
+    """`take: direct` needs the original's own ports, so the original must be stopped at times."""
+    return mode != "intercept"
+
+
+def allows_services(mode: Mode) -> bool:
+    """`services` leaves Services to the original, which must run and be reached."""
+    return mode == "intercept"
+
+
 def note_modes(workload: Mapping, where: Reading) -> None:
     """`take: direct` frees the original's own ports, and `services` leaves some to it: each needs the other
     kind of original."""
     written = value_of(workload, "mode")
-    mode = "replace" if written is None else MODE.read(written, where.into("mode").apart())
+    mode: Mode | None = "replace" if written is None else MODE.read(written, where.into("mode").apart())
+    if mode is None:
+        return
     take = value_of(workload, "take")
-    if take is not None and mode == "intercept" and TAKE.read(take, where.apart()) == "direct":
+    if take is not None and not allows_direct(mode) and TAKE.read(take, where.apart()) == "direct":
         where.into("take").note(
             take, "direct needs an original that is stopped, and `mode: intercept` lets it run: leave it out"
         )
     services = value_of(workload, "services")
-    if services is not None and mode in ("replace", "ingest"):
+    if services is not None and not allows_services(mode):
         why = "nobody else can answer" if mode == "replace" else "no traffic comes to the laptop"
         where.into("services").note(services, f"goes with `mode: intercept`; with {mode} {why}")
 

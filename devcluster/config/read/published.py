@@ -38,14 +38,14 @@ class Ports:
     def read(self, item: Item, where: Reading) -> Any:
         found = _PORTS.read(item, where)
         parts = item.items if isinstance(item, Items) else ()
-        claims = [(index, it) for index in range(len(parts)) for it in found[index] or ()]
+        owned = [(index, it) for index in range(len(parts)) for it in found[index] or ()]
         noted: set[int] = set()
-        for first, second in find_collisions([publish for _, publish in claims]):
-            (owner, _), (index, publish) = claims[first], claims[second]
+        for first, second in find_collisions([publish for _, publish in owned]):
+            (owner, _), (index, publish) = owned[first], owned[second]
             if index not in noted:
                 here, part = where.at(index), parts[index]
                 port = here.told(
-                    value_of(part, "published") if isinstance(part, Mapping) else part, publish.host
+                    value_of(part, "published") if isinstance(part, Mapping) else part, publish.local
                 )
                 here.note(part, f"ports[{owner}] already uses port {port} of the laptop")
             noted.add(index)
@@ -55,7 +55,7 @@ class Ports:
         return _PORTS.schema()
 
 
-class Tunnels:
+class TunnelList:
     """A list."""
 
     def read(self, item: Item, where: Reading) -> Any:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from devcluster.config.check.places import Position, shown_key
+from devcluster.config.check.positions import Position, shown_key
 from devcluster.config.check.problems import Invalid, Problem, nearest, one_of
 from devcluster.config.read.document import Item, Mapping, Scalar
 from devcluster.config.read.document import Sequence as Items
@@ -38,7 +38,7 @@ class FileSurroundings:
     folder: Path
     lookup: Lookup
     read: Callable[[Path], str]
-    unset: Callable[[str, Position | str], None] = lambda name, place: None
+    unset: Callable[[str, Position | str], None] = lambda name, position: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,13 @@ class Reading:
     def note(self, item: Item, text: str, near: str = "", value: Item | None = None) -> None:
         """The source line shows *value* (default: *item*), unless it is under ``environment``."""
         value = value or item
-        shown = value.place if isinstance(value, Scalar) and not value.secret else None
-        self.problems.append(Problem(item.place, self.path, text, near, shown))
+        shown = value.position if isinstance(value, Scalar) and not value.secret else None
+        self.problems.append(Problem(item.position, self.path, text, near, shown))
 
     def note_kind(self, item: Item, expected: str) -> None:
         """*item* is not a map or list.  A text in its place may be a variable that is indented wrongly, so
         it is not shown."""
-        self.problems.append(Problem(item.place, self.path, f"expected {expected}, got {kind_of(item)}"))
+        self.problems.append(Problem(item.position, self.path, f"expected {expected}, got {kind_of(item)}"))
 
     def text(self, item: Item, expected: str) -> str:
         """The scalar's text, variables filled in; Invalid for null, a list or a map."""
@@ -81,7 +81,7 @@ class Reading:
             raise Invalid(item, str(error)) from None
 
     def _unset(self, item: Scalar, name: str, braces: bool) -> None:
-        self.around.unset("" if item.secret and not braces else name, item.place)
+        self.around.unset("" if item.secret and not braces else name, item.position)
 
     def show(self, item: Item) -> str:
         """The item for a message: as written, so never the value of a variable."""

@@ -5,7 +5,8 @@ Rules:
   itself and never through a link, so a link that was planted in the copy leads nowhere;
 - a file is written beside its name and renamed: an interrupted fill leaves no half file under a name;
 - owners as far as the user may: root gives the pod's, anybody else keeps his own and gets mode and time;
-- directories get modes and times last, for what is put into them changes both.
+- directories get modes and times last, for what is put into them changes both; until then their readers can
+  use them, and their owner write.
 
 The naive way, ``tarfile.extractall``, follows links in the destination and rounds times.
 """
@@ -24,6 +25,7 @@ from typing import Any
 
 from devcluster.edge.agent.walk import PART, scan
 from devcluster.errors import ConfigurationError, FailedError
+from devcluster.rules.volume.projected import DATA
 from devcluster.rules.volume.tarstream import Member, TarReader
 from devcluster.rules.volume.tree import Entry, render_entry
 
@@ -31,7 +33,7 @@ _SMALL = 1 << 20  # a file up to this size is one call of a thread
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class FolderTarget:
+class FolderDestination:
     """*folder* need not exist; *private*: nobody else fills it; ``owners``: this user can give files away."""
 
     def __init__(self, folder: Path, *, private: bool = False) -> None:
@@ -190,9 +192,14 @@ class _Filler:
         directory, base = self._enter(entry.path)
         if entry.type == "d":
             self._finish[entry.path] = entry
-            _make_directory(directory, base)
+            if _make_directory(directory, base):
+                self._open_up(directory, base, entry)
             return
         part = PART + secrets.token_hex(6)
+        if base == DATA:  # who watches the folder sees the two names that kubelet uses
+            part = f"{DATA}_tmp"
+            with contextlib.suppress(FileNotFoundError):  # of a fill that was killed
+                os.unlink(part, dir_fd=directory)
         if entry.type == "l":
             os.symlink(entry.link, part, dir_fd=directory)
         elif entry.type == "p":
@@ -202,6 +209,16 @@ class _Filler:
         if entry.type != "h":
             self._attributes(directory, part, entry)
         _replace(directory, part, base)
+
+    def _open_up(self, directory: int, name: str, entry: Entry) -> None:
+        """What is in it may be led to before all is done."""
+        made = os.open(name, _OPEN, dir_fd=directory)
+        try:
+            if self._owners:
+                os.fchown(made, entry.uid, entry.gid)
+            os.fchmod(made, self._mode(entry) | 0o700)
+        finally:
+            os.close(made)
 
     def _link(self, entry: Entry, directory: int, part: str) -> None:
         parent, _, base = entry.link.rpartition("/")
@@ -286,14 +303,16 @@ def _open_directory(directory: int, name: str, *, make: bool) -> int:
     return os.open(name, _OPEN, dir_fd=directory)
 
 
-def _make_directory(directory: int, name: str) -> None:
+def _make_directory(directory: int, name: str) -> bool:
+    """False where it is there already."""
     try:
         os.mkdir(name, 0o700, dir_fd=directory)
     except FileExistsError:
         if stat.S_ISDIR(os.lstat(name, dir_fd=directory).st_mode):
-            return
+            return False
         os.unlink(name, dir_fd=directory)
         os.mkdir(name, 0o700, dir_fd=directory)
+    return True
 
 
 def _replace(directory: int, part: str, name: str) -> None:

@@ -22,7 +22,7 @@ from devcluster.rules.volume.tarstream import TarReader
 from devcluster.rules.volume.tree import Entry, render_entry
 
 
-class FileTarget:
+class FileDestination:
     """*path* need not exist; *entry*: what the tree calls it; ``owners``: this user can give files away."""
 
     def __init__(self, path: Path, entry: str) -> None:

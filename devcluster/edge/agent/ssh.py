@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import asyncssh
 
 _USER = "devcluster"
+_PART = 64 << 10  # bytes of a live volume at a time
 _LONG = 24 * 3600.0  # the agent's own bounds end a stop or a release long before
 
 
@@ -37,6 +38,37 @@ class Keys:
 
     laptop: bytes = field(repr=False)
     agent_public: str = ""
+
+
+class SyncChannel:
+    """Raw bytes, both ways.  Lost connections are ClusterError, as are an agent's refusals."""
+
+    def __init__(self, process: asyncssh.SSHClientProcess[bytes], pod: str, root: str) -> None:
+        self._process, self._pod, self._root = process, pod, root
+
+    async def read(self) -> bytes:
+        """What comes next; b'' at the end."""
+        import asyncssh
+
+        try:
+            if part := await self._process.stdout.read(_PART):
+                return part
+            reason = (await self._process.stderr.read()).decode("utf-8", "replace").strip()
+        except (asyncssh.Error, OSError) as error:
+            raise ClusterError(f"the connection to pod {self._pod} was lost: {error}") from error
+        if reason:
+            raise ClusterError(f"the agent of {self._pod} can't sync {self._root}: {reason}")
+        return b""
+
+    async def write(self, data: bytes) -> None:
+        """Returns when there is room for more."""
+        import asyncssh
+
+        try:
+            self._process.stdin.write(data)
+            await self._process.stdin.drain()
+        except (asyncssh.Error, OSError) as error:
+            raise ClusterError(f"the connection to pod {self._pod} was lost: {error}") from error
 
 
 class AgentLink:
@@ -58,6 +90,25 @@ class AgentLink:
     async def call(self, do: str, *, timeout: float = _LONG, **arguments: Any) -> Json:
         """One request of the control table.  Raises Refusal, ConnectionError, TimeoutError."""
         return await self._lines.call(do, timeout=timeout, **arguments)
+
+    async def ended(self) -> None:
+        """Return when the connection is over."""
+        await self._lines.ended()
+
+    @contextlib.asynccontextmanager
+    async def open_sync(self, root: str) -> AsyncIterator[SyncChannel]:
+        """The pod's side of the live volume *root*: bytes for the engine, which speaks with it."""
+        import asyncssh
+
+        try:
+            process = await self._connection.create_process(subsystem="sync", encoding=None)
+        except (asyncssh.Error, OSError) as error:
+            raise ClusterError(f"the connection to pod {self.address.pod} was lost: {error}") from error
+        try:
+            process.stdin.write(json.dumps({"root": root}).encode() + b"\n")
+            yield SyncChannel(process, self.address.pod, root)
+        finally:
+            process.close()
 
     async def inspect(self) -> PodFacts:
         return parse_facts(await self.call("inspect", timeout=30))

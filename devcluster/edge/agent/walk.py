@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devcluster.config.read.globs import matches
-from devcluster.rules.volume.tree import Entry, Kind
+from devcluster.rules.volume.tree import Entry, EntryType
 
 PART = ".devcluster-part-"
 """Begins the name of a file that is being written: no file yet."""
@@ -54,7 +54,7 @@ def _walk(walk: _Walk, path: str) -> Iterator[Entry]:
 
 def _describe(full: bytes, path: str, first: dict[tuple[int, int], str]) -> Entry | None:
     found = os.lstat(full)
-    kinds: dict[int, Kind] = {stat.S_IFREG: "f", stat.S_IFDIR: "d", stat.S_IFLNK: "l", stat.S_IFIFO: "p"}
+    kinds: dict[int, EntryType] = {stat.S_IFREG: "f", stat.S_IFDIR: "d", stat.S_IFLNK: "l", stat.S_IFIFO: "p"}
     kind = kinds.get(stat.S_IFMT(found.st_mode))
     if kind is None:
         return None

@@ -1,9 +1,9 @@
 """The Docker engine, as the rest of devcluster sees it.
 
 One object, opened once; each method says what it makes or finds.  All that it makes carries our labels
-(``rules/cluster/naming.py``).  Blocking calls run in threads (``engine_call``); errors are EngineError (exit
-5), or ConfigurationError (exit 2) where the file asked for what the engine can't give.  docker-py is imported
-when the engine is opened and not before: it costs a third of a second."""
+(``rules/container/docker_names.py``).  Blocking calls run in threads (``Calls``); errors are EngineError
+(exit 5), or ConfigurationError (exit 2) where the file asked for what the engine can't give.  docker-py is
+imported when the engine is opened and not before: it costs a third of a second."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from devcluster.edge.docker import pod as engine_pod
 from devcluster.edge.docker import ports as engine_ports
 from devcluster.edge.docker import workload as engine_workload
 from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError, connect
-from devcluster.edge.docker.image import Progress, Pulled
+from devcluster.edge.docker.image import Pulled, PullProgress
 from devcluster.edge.docker.look import ContainerEvent, ContainerInfo, EngineFacts, HealthWords
 from devcluster.edge.docker.network import NetworkInfo
 from devcluster.edge.docker.pod import DOOR_PORT, NetnsInfo, PublishedPort
@@ -29,7 +29,7 @@ from devcluster.edge.docker.ports import PortRefusal, port_error
 from devcluster.edge.docker.spec import spec_digest
 from devcluster.edge.docker.workload import ExecResult
 from devcluster.errors import EngineError
-from devcluster.rules.container.container import ContainerSpec
+from devcluster.rules.container.container_spec import ContainerSpec
 from devcluster.rules.container.image import ImageChoice, ImageFacts
 
 __all__ = [
@@ -146,7 +146,7 @@ class Engine:
         """Which image the pod runs (*image_id* as it reports it), or the file names (None); no pull."""
         return await engine_image.choose_image(self.calls, reference, image_id, pull_policy)
 
-    async def obtain_image(self, choice: ImageChoice, progress: Progress | None = None) -> ImageFacts:
+    async def obtain_image(self, choice: ImageChoice, progress: PullProgress | None = None) -> ImageFacts:
         """The same here, pulled where that is needed."""
         return await engine_image.obtain_image(self.calls, choice, progress)
 

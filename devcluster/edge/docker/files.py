@@ -14,12 +14,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from devcluster.edge.docker.attach import STDOUT, Attached, attach
 from devcluster.edge.docker.call import GoneError
 from devcluster.edge.docker.engine import Engine
 from devcluster.edge.docker.pod import remove_container
+from devcluster.edge.docker.streams import STDOUT, Attached, attach
 from devcluster.errors import EngineError
-from devcluster.rules.cluster.naming import labels, volume_name
+from devcluster.rules.container.docker_names import labels, volume_name
 
 _CHUNK = 256 << 10
 _QUIET = 300.0  # seconds in which the engine must take or give something
@@ -27,7 +27,7 @@ _IDENTITY = "devcluster.identity"
 _CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID"]
 
 
-class VolumeTarget:
+class VolumeDestination:
     """The volume *volume* (the pod's name or path of it) of a workload; ``name`` is Docker's."""
 
     owners = True
@@ -41,7 +41,7 @@ class VolumeTarget:
         self.name = volume_name(project, key, volume)
 
     @classmethod
-    def named(cls, engine: Engine, project: str, key: str, name: str) -> VolumeTarget:
+    def named(cls, engine: Engine, project: str, key: str, name: str) -> VolumeDestination:
         """The same by Docker's name of it."""
         target = cls(engine, project, key, "")
         target.name = name

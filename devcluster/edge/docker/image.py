@@ -47,7 +47,7 @@ class Pulled:
         return Pulled(sum(it.size for it in layers), sum(it.here for it in layers), len(layers))
 
 
-Progress = Callable[[Pulled], None]
+PullProgress = Callable[[Pulled], None]
 
 _MACHINES = {62: "amd64", 183: "arm64"}  # e_machine of an ELF header
 
@@ -140,7 +140,7 @@ async def choose_image(
     return choice
 
 
-async def obtain_image(calls: Calls, choice: ImageChoice, progress: Progress | None = None) -> ImageFacts:
+async def obtain_image(calls: Calls, choice: ImageChoice, progress: PullProgress | None = None) -> ImageFacts:
     """The facts of *choice*, pulled where that is needed; ConfigurationError where it can't be."""
     if not choice.source:
         assert choice.facts is not None
@@ -191,7 +191,7 @@ async def _inspect(calls: Calls, name: str) -> ImageFacts | None:
     return parse_image(found)
 
 
-async def _pull(calls: Calls, reference: str, progress: Progress | None) -> None:
+async def _pull(calls: Calls, reference: str, progress: PullProgress | None) -> None:
     repository, tag = _split(reference)
     layers: dict[str, _Layer] = {}
 

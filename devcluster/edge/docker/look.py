@@ -5,6 +5,7 @@ Ours is what carries our labels, whatever its name; a removal is idempotent and 
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 from collections.abc import AsyncGenerator, Sequence
@@ -15,7 +16,7 @@ from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError
 from devcluster.edge.docker.network import remove_network
 from devcluster.edge.docker.pod import remove_container
 from devcluster.errors import EngineError
-from devcluster.rules.cluster.naming import PROJECT, ROLE, WORKLOAD
+from devcluster.rules.container.docker_names import PROJECT, ROLE, WORKLOAD, memory_name
 
 _WORDS = 300  # letters of a healthcheck's output, the last ones
 _LATE = -1  # what Docker notes for a check that it ended
@@ -285,19 +286,19 @@ async def _try(left: list[str], what: str, removal: Any) -> None:
 
 
 async def list_volumes(calls: Calls, project: str) -> tuple[tuple[str, str], ...]:
-    """(name, workload's key) of each volume of *project*."""
+    """(name, workload's key) of each volume of *project*, without those in which is remembered what others
+    had."""
     filters = {"label": f"{PROJECT}={project}"}
     found = await calls.call("list volumes", calls.api.volumes, filters=filters)
-    rows = ((item["Name"], (item.get("Labels") or {}).get(WORKLOAD, "")) for item in found["Volumes"] or ())
-    return tuple(sorted(rows))
+    rows = ((item["Name"], item.get("Labels") or {}) for item in found["Volumes"] or ())
+    return tuple(sorted((name, ours.get(WORKLOAD, "")) for name, ours in rows if ours.get(ROLE) != "sync"))
 
 
 async def remove_volume(calls: Calls, name: str) -> None:
-    """Gone afterwards, whether or not it was."""
-    try:
-        await calls.call(f"remove volume {name}", calls.api.remove_volume, name)
-    except GoneError:
-        return
+    """Gone afterwards, whether or not it was, with what was remembered of it."""
+    for one in (name, memory_name(name)):
+        with contextlib.suppress(GoneError):
+            await calls.call(f"remove volume {one}", calls.api.remove_volume, one)
 
 
 async def _networks(calls: Calls, project: str) -> tuple[str, ...]:

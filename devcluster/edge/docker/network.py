@@ -20,7 +20,7 @@ from typing import Any
 from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError
 from devcluster.errors import EngineError
 from devcluster.rules.advice.ranges import meets, neighbourhood
-from devcluster.rules.cluster.naming import labels, network_name
+from devcluster.rules.container.docker_names import labels, network_name
 
 _TRIES = 4  # ranges that no network of the engine has and that are refused all the same
 

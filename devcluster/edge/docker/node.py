@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from devcluster.config.model import Publish
-from devcluster.edge.docker.attach import Attached, start_exec
 from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError, connect
 from devcluster.edge.docker.ports import find_refusals
+from devcluster.edge.docker.streams import Attached, start_exec
 from devcluster.edge.docker.workload import run_in
 from devcluster.errors import EngineError
 

@@ -17,11 +17,11 @@ from http import HTTPStatus
 from typing import Any
 
 from devcluster.config.model import Publish, Runtime
-from devcluster.edge.docker.attach import Attached, attach, until_line
 from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError
 from devcluster.edge.docker.ports import find_refusals, port_error
+from devcluster.edge.docker.streams import Attached, attach, until_line
 from devcluster.errors import ConfigurationError, EngineError
-from devcluster.rules.cluster.naming import container_name, labels, network_name
+from devcluster.rules.container.docker_names import container_name, labels, network_name
 from devcluster.rules.container.ports import PortKey
 
 DOOR_PORT = 7900
@@ -31,14 +31,14 @@ _DOOR = PortKey(DOOR_PORT)
 
 @dataclass(frozen=True, slots=True, order=True)
 class PublishedPort:
-    """The container's *port* is *host* at *address* of the laptop, in the same protocol."""
+    """The container's *port* is *local* at *address* of the laptop, in the same protocol."""
 
     port: PortKey
     address: str
-    host: int
+    local: int
 
     def __str__(self) -> str:
-        return f"{self.address}:{self.host} -> {self.port}"
+        return f"{self.address}:{self.local} -> {self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ async def start_netns(
         config = _netns_config(project, key, image, hostname, ports, runtime or Runtime())
         return await _start_netns(calls, name, config)
 
-    wanted = (*publishes, Publish(container=DOOR_PORT, host=None, written=False))
+    wanted = (*publishes, Publish(container=DOOR_PORT, local=None, written=False))
     found = await start(wanted)
     return found if isinstance(found, NetnsInfo) else await _start_elsewhere(calls, start, wanted, found)
 
@@ -108,7 +108,7 @@ async def _start_elsewhere(
             if isinstance(found, NetnsInfo):
                 return found
             refusal = found
-    kept = [f"{it.host}:{it.container}" for it in loose if it.host]
+    kept = [f"{it.local}:{it.container}" for it in loose if it.local]
     if kept and isinstance(found := await start(tuple(map(_anywhere, loose))), NetnsInfo):
         await remove_container(calls, found.container_id)
         raise ConfigurationError(
@@ -119,14 +119,14 @@ async def _start_elsewhere(
 
 
 def _anywhere(publish: Publish) -> Publish:
-    return replace(publish, host=None, last=None)
+    return replace(publish, local=None, last=None)
 
 
 async def netns_info(calls: Calls, container: str) -> NetnsInfo:
     """What a running netns has published, read back."""
     found = await calls.call(f"inspect container {container}", calls.api.inspect_container, container)
     ports = tuple(sorted(set(_published(found["NetworkSettings"]["Ports"] or {}))))
-    door = [item.host for item in ports if item.port == _DOOR]
+    door = [item.local for item in ports if item.port == _DOOR]
     addresses = [item["IPAddress"] for item in found["NetworkSettings"]["Networks"].values()]
     if not found["State"]["Running"] or not door:
         raise GoneError(f"container {found['Name'].lstrip('/')} does not run")
@@ -147,7 +147,7 @@ def _netns_config(
 ) -> dict[str, Any]:
     bindings: dict[str, list[dict[str, str]]] = {}
     for item in publishes:
-        number = f"{item.host}-{item.last}" if item.last else str(item.host or 0)
+        number = f"{item.local}-{item.last}" if item.last else str(item.local or 0)
         host = {"HostIp": item.address, "HostPort": number}
         bindings.setdefault(f"{item.container}/{item.protocol}", []).append(host)
     sysctls = {name: value for name, value in runtime.sysctls if name.startswith("net.")}

@@ -37,7 +37,7 @@ class PortRefusal:
 
 async def find_refusals(calls: Calls, publishes: Iterable[Publish]) -> tuple[PortRefusal, ...]:
     """Those of *publishes* that are known to be refused; of several ports (``last``) one is enough."""
-    wanted = [it for it in publishes if it.host]
+    wanted = [it for it in publishes if it.local]
     if not wanted:
         return ()
     rows = await calls.call("list containers", calls.api.containers)
@@ -48,15 +48,15 @@ async def find_refusals(calls: Calls, publishes: Iterable[Publish]) -> tuple[Por
 def port_error(refusal: PortRefusal) -> ConfigurationError:
     """For a port that is in the file."""
     publish = refusal.publish
-    assert publish.host is not None
+    assert publish.local is not None
     if refusal.foreign:
         return ConfigurationError(
             f"{publish.address} under `ports` is not an address of this laptop",
             hint="127.0.0.1 is, and the default",
         )
-    ports = f"ports {publish.host}-{publish.last}" if publish.last else f"port {publish.host}"
+    ports = f"ports {publish.local}-{publish.last}" if publish.last else f"port {publish.local}"
     owner = f" by container {refusal.owner}" if refusal.owner else ""
-    other = f'"{(publish.last or publish.host) + 1}:{publish.container}"'
+    other = f'"{(publish.last or publish.local) + 1}:{publish.container}"'
     return ConfigurationError(
         f"{ports} of the laptop {'are' if publish.last else 'is'} taken{owner}",
         hint=f"free it, or write another one under `ports`, e.g. {other}",
@@ -64,9 +64,9 @@ def port_error(refusal: PortRefusal) -> ConfigurationError:
 
 
 def _refusal(calls: Calls, rows: Sequence[dict[str, Any]], publish: Publish) -> PortRefusal | None:
-    assert publish.host is not None
+    assert publish.local is not None
     found = None
-    for port in range(publish.host, (publish.last or publish.host) + 1):
+    for port in range(publish.local, (publish.last or publish.local) + 1):
         found = _published(rows, publish, port) or (_bound(publish, port) if calls.is_local else None)
         if found is None:
             return None

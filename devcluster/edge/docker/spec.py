@@ -18,8 +18,8 @@ from typing import Any
 
 from devcluster.config.model import Healthcheck, Mount
 from devcluster.errors import ConfigurationError
-from devcluster.rules.cluster.naming import SPEC, labels, mount_name
-from devcluster.rules.container.container import ContainerSpec, VolumeBind
+from devcluster.rules.container.container_spec import ContainerSpec, VolumeBind
+from devcluster.rules.container.docker_names import SPEC, labels, mount_name
 
 _SECOND = 1_000_000_000
 
@@ -123,8 +123,8 @@ def host_config(project: str, key: str, netns_id: str, spec: ContainerSpec) -> d
 
 def _bind(project: str, key: str, volume: VolumeBind) -> dict[str, Any]:
     if os.path.isabs(volume.source):
-        return _mount("bind", volume.source, volume.target, volume.read_only)
-    made = _mount("volume", volume.source, volume.target, volume.read_only)
+        return _mount("bind", volume.source, volume.destination, volume.read_only)
+    made = _mount("volume", volume.source, volume.destination, volume.read_only)
     options: dict[str, Any] = {"NoCopy": True}
     options["Labels"] = labels(project, "volume", key)  # ours also where Docker makes it
     if volume.file:

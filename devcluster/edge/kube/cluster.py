@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from devcluster.edge.kube.answer import ForbiddenError, StatusError, denied, strange
 from devcluster.edge.kube.context import Context, kubeconfig_files, read_context
-from devcluster.edge.kube.paths import RESOURCES, ApiPath, place
+from devcluster.edge.kube.paths import RESOURCES, ApiPath, path_of
 from devcluster.edge.kube.transport import READ_TIMEOUT, Ping, Transport, UpgradeTarget
 from devcluster.edge.kube.watch import Listing, follow_all, follow_one
 from devcluster.errors import ClusterError, NotFoundError
@@ -61,7 +61,7 @@ class Cluster:
 
     async def get(self, kind: str, name: str, namespace: str | None = None) -> Json:
         """NotFoundError where it does not exist."""
-        return await self._json("GET", place(kind, namespace, name), "get")
+        return await self._json("GET", path_of(kind, namespace, name), "get")
 
     async def find(self, kind: str, name: str, namespace: str | None = None) -> Json | None:
         """As ``get``; None where it does not exist."""
@@ -86,7 +86,7 @@ class Cluster:
         items: list[Json] = []
         query = {"limit": "500"} | _selectors(selector, fields)
         while True:
-            answer = await self._json("GET", place(kind, namespace), "list", query=query, accept=accept)
+            answer = await self._json("GET", path_of(kind, namespace), "list", query=query, accept=accept)
             items += answer.get("items") or []
             proceed = answer["metadata"].get("continue")
             if not proceed:
@@ -110,7 +110,7 @@ class Cluster:
         resource = RESOURCES[kind]
         body = {"apiVersion": resource.api_version, "kind": resource.kind} | body
         query = {"fieldManager": manager}
-        return await self._json("POST", place(kind, namespace), "create", query=query, body=body)
+        return await self._json("POST", path_of(kind, namespace), "create", query=query, body=body)
 
     async def patch(
         self,
@@ -128,7 +128,7 @@ class Cluster:
         if resource_version is not None:
             body = _with_version(body, type, resource_version)
         query = {"fieldManager": manager} | _dry(dry_run)
-        where = place(kind, namespace, name)
+        where = path_of(kind, namespace, name)
         return await self._json("PATCH", where, "patch", query=query, body=body, content=_CONTENT[type])
 
     async def delete(
@@ -149,7 +149,7 @@ class Cluster:
             body["gracePeriodSeconds"] = grace
         preconditions = {"uid": uid, "resourceVersion": resource_version}
         body["preconditions"] = {key: value for key, value in preconditions.items() if value}
-        await self._json("DELETE", place(kind, namespace, name), "delete", body=body)
+        await self._json("DELETE", path_of(kind, namespace, name), "delete", body=body)
 
     async def watch_all(
         self, kind: str, namespace: str | None = None, *, selector: str = "", fields: str = ""
@@ -177,7 +177,7 @@ class Cluster:
         query = {"container": container, "tailLines": str(lines)} | ({"previous": "true"} if previous else {})
         try:
             data = await self.transport.request(
-                "GET", place("pod", namespace, name, "log"), "get", query=query
+                "GET", path_of("pod", namespace, name, "log"), "get", query=query
             )
         except StatusError as error:
             if error.status == 400:  # still starting, or it has no former one
@@ -211,7 +211,7 @@ class Cluster:
     async def pod_live(self, name: str, namespace: str, port: int) -> float:
         """Seconds for one request to an agent by the pod proxy."""
         where = ApiPath(
-            place("pod", namespace, f"{name}:{port}", "proxy").path + "/.devcluster/live",
+            path_of("pod", namespace, f"{name}:{port}", "proxy").path + "/.devcluster/live",
             "pods/proxy",
             namespace,
         )

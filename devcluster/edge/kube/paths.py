@@ -81,7 +81,7 @@ class ApiPath:
         return f"{self.resource}{'/' if self.name else ''}{self.name}{where}"
 
 
-def place(kind: str, namespace: str | None, name: str = "", subresource: str = "") -> ApiPath:
+def path_of(kind: str, namespace: str | None, name: str = "", subresource: str = "") -> ApiPath:
     """Where *kind* (singular, lower case) lives; *namespace* None: every namespace."""
     resource = RESOURCES[kind]
     parts = [resource.prefix]

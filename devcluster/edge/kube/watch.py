@@ -24,7 +24,7 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import urlencode
 
 from devcluster.edge.kube.answer import ForbiddenError, is_passing, refusal
-from devcluster.edge.kube.paths import ApiPath, place
+from devcluster.edge.kube.paths import ApiPath, path_of
 from devcluster.edge.kube.transport import Transport
 from devcluster.errors import ClusterError
 
@@ -54,7 +54,7 @@ class WatchEvent:
     object: Json
 
 
-class Source(Protocol):
+class WatchSource(Protocol):
     """Where lists and watches come from: the cluster's client."""
 
     @property
@@ -71,7 +71,7 @@ class Source(Protocol):
 
 
 async def follow_all(
-    cluster: Source, kind: str, namespace: str | None, *, selector: str, fields: str
+    cluster: WatchSource, kind: str, namespace: str | None, *, selector: str, fields: str
 ) -> AsyncGenerator[tuple[Json, ...], None]:
     """All that matches, sorted by name, at once and after each change."""
 
@@ -101,7 +101,7 @@ async def follow_all(
 
 
 async def follow_one(
-    cluster: Source, kind: str, name: str, namespace: str | None
+    cluster: WatchSource, kind: str, name: str, namespace: str | None
 ) -> AsyncGenerator[Json | None, None]:
     """The object, None where there is none, at once and after each change."""
 
@@ -147,7 +147,7 @@ async def _patiently(read: Callable[[], Awaitable[_Seen]]) -> _Seen:
 
 
 async def _changes(
-    cluster: Source, kind: str, namespace: str | None, selector: str, fields: str, listing: Listing
+    cluster: WatchSource, kind: str, namespace: str | None, selector: str, fields: str, listing: Listing
 ) -> AsyncGenerator[WatchEvent, None]:
     known = _by_uid(listing)
     version = listing.version
@@ -192,7 +192,7 @@ def _difference(known: dict[str, Json], listing: Listing) -> list[WatchEvent]:
 
 
 async def _one_watch(
-    cluster: Source, kind: str, namespace: str | None, selector: str, fields: str, version: str
+    cluster: WatchSource, kind: str, namespace: str | None, selector: str, fields: str, version: str
 ) -> AsyncGenerator[Json, None]:
     """The raw events of one request, read by a thread of its own; a last ERROR where it is too old."""
     query = {
@@ -203,7 +203,7 @@ async def _one_watch(
         "labelSelector": selector,
         "fieldSelector": fields,
     }
-    where = place(kind, namespace)
+    where = path_of(kind, namespace)
     path = f"{where.path}?{urlencode({key: value for key, value in query.items() if value})}"
     reader = _WatchReader(cluster, path)
     loop = asyncio.get_running_loop()
@@ -227,7 +227,7 @@ async def _one_watch(
 class _WatchReader:
     """The blocking side of one watch."""
 
-    def __init__(self, cluster: Source, path: str) -> None:
+    def __init__(self, cluster: WatchSource, path: str) -> None:
         self._cluster = cluster
         self._path = path
         self._response: Any = None

@@ -12,7 +12,7 @@ from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.edge.kube.paths import RESOURCES
 from devcluster.errors import ConfigurationError, NotFoundError
-from devcluster.plan.cluster import AgentPod
+from devcluster.plan.agent_pod import AgentPod
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.template import is_wrapped
 from devcluster.rules.kinds.pods import is_ready
@@ -71,7 +71,7 @@ async def find_workload(cluster: Cluster, target: Target, namespace: str) -> Wor
         message, hint = why_refused(ref, await _owner(cluster, ref, item))
         raise ConfigurationError(message, hint=hint)
     if (refusal := kind_of(ref).refuse(item)) is not None:
-        raise ConfigurationError(f"{ref.place} {refusal.why}", hint=ref.kubectl(refusal.command))
+        raise ConfigurationError(f"{ref.full_name} {refusal.why}", hint=ref.kubectl(refusal.command))
     return WorkloadObject(ref, item["metadata"]["uid"], _container(item, target, ref), item)
 
 
@@ -170,13 +170,13 @@ def _container(item: Json, target: Target, ref: WorkloadRef) -> str:
     if target.container is not None:
         if target.container not in names:
             raise ConfigurationError(
-                f"{ref.place} has no container {target.container}",
+                f"{ref.full_name} has no container {target.container}",
                 hint=f"it has: {listed}",
             )
         return target.container
     if len(names) > 1:
         raise ConfigurationError(
-            f"{ref.place} has several containers: {listed}",
+            f"{ref.full_name} has several containers: {listed}",
             hint=f"say which: `target: {ref}/{names[0]}`",
         )
     return str(names[0])

@@ -17,7 +17,7 @@ import os
 from collections.abc import Iterator
 from typing import Literal
 
-Kind = Literal["data", "ping", "close"]
+FrameType = Literal["data", "ping", "close"]
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _LARGEST = 32 * 1024 * 1024  # the API server's own messages are a thousandth of it
@@ -76,7 +76,7 @@ class Frames:
     def __init__(self) -> None:
         self._rest = b""
 
-    def feed(self, data: bytes) -> Iterator[tuple[Kind, bool, bytes]]:
+    def feed(self, data: bytes) -> Iterator[tuple[FrameType, bool, bytes]]:
         """For each whole frame: its kind, whether it begins a message, its payload."""
         self._rest += data
         while (cut := self._next()) is not None:

@@ -15,7 +15,7 @@ from typing import Literal
 from devcluster.rules.advice.ranges import meets, neighbourhood
 from devcluster.rules.cluster.rights import Right
 
-State = Literal["ok", "warning", "bad"]
+CheckState = Literal["ok", "warning", "bad"]
 
 OLDEST_DOCKER = (20, 10)
 OLDEST_KUBERNETES = (1, 25)
@@ -30,7 +30,7 @@ class Check:
     """``subject``: docker, cluster, credentials, rights, lane or clock.  ``exit_code``: if it is bad."""
 
     subject: str
-    state: State
+    state: CheckState
     text: str
     remedy: str = ""
     exit_code: int = 0

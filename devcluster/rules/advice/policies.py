@@ -57,10 +57,10 @@ def _selected(spec: Json, labels: Mapping[str, str]) -> bool:
     selector = spec.get("podSelector") or {}
     if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
         return False
-    return all(_holds(term, labels) for term in selector.get("matchExpressions") or [])
+    return all(_matches(term, labels) for term in selector.get("matchExpressions") or [])
 
 
-def _holds(term: Json, labels: Mapping[str, str]) -> bool:
+def _matches(term: Json, labels: Mapping[str, str]) -> bool:
     value, values = labels.get(term["key"]), term.get("values") or []
     match term["operator"]:
         case "In":

@@ -26,7 +26,7 @@ from devcluster.rules.container.ports import PortKey, declared_ports
 from devcluster.rules.kinds.table import kind_of
 
 Json = dict[str, Any]
-Subject = Literal["away", "mixed", "claim", "autoscaler", "data", "controller", "policy", "datagrams"]
+Topic = Literal["away", "mixed", "claim", "autoscaler", "data", "controller", "policy", "datagrams"]
 
 _LONGEST = 600.0  # seconds; longer than that is not a start, but a readiness that came back
 
@@ -35,7 +35,7 @@ _LONGEST = 600.0  # seconds; longer than that is not a start, but a readiness th
 class Caution:
     """One warning.  ``subject`` is for scripts, ``remedy`` is a way out or ''."""
 
-    subject: Subject
+    subject: Topic
     text: str
     remedy: str = ""
 
@@ -48,8 +48,8 @@ class Circumstances:
     """What is around the workload.  ``autoscalers``: HPAs, VPAs and ScaledObjects of the namespace;
     ``closed``: what its NetworkPolicies shut out, ``take`` and ``mode``: what is done about it; ``moved``:
     names of Services that will be patched; ``rolls``: whether there will be a roll-out; ``template``: without
-    the agent; ``written`` and ``excluded``: what the file says of the environment; ``hosted``: a process on
-    the laptop serves; ``claims``: that two of its pods must not write to at once."""
+    the agent; ``written`` and ``excluded``: what the file says of the environment; ``tunnelled``: what serves
+    reaches nothing but by a tunnel; ``claims``: that two of its pods must not write to at once."""
 
     ref: WorkloadRef
     container: str
@@ -65,7 +65,7 @@ class Circumstances:
     rolls: bool = True
     written: Mapping[str, str] = field(default_factory=dict, repr=False)
     excluded: tuple[str, ...] = ()
-    hosted: bool = False
+    tunnelled: bool = False
     claims: tuple[str, ...] = ()
 
     @property
@@ -219,7 +219,7 @@ def _datagrams(seen: Circumstances) -> list[Caution]:
 
 
 def _data(seen: Circumstances) -> list[Caution]:
-    if seen.hosted:  # it reaches what the file has a tunnel to
+    if seen.tunnelled:  # whoever writes a tunnel to a database knows of it
         return []
     target = next(one for one in seen.template["spec"]["containers"] if one["name"] == seen.container)
     values = {one["name"]: str(one.get("value") or "") for one in target.get("env") or []}

@@ -33,7 +33,7 @@ class WorkloadRef:
         return f"kubectl {command} {self} -n {self.namespace}"
 
     @property
-    def place(self) -> str:
+    def full_name(self) -> str:
         """For messages: the title, and where."""
         return f"{self} in namespace {self.namespace}"
 

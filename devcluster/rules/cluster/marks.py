@@ -104,7 +104,8 @@ def restore_template(originals: Originals, live: Json) -> Restored:
 def orphan(ref: WorkloadRef) -> LeftoverError:
     """An agent whose Secret somebody deleted: nothing else holds the original state."""
     return LeftoverError(
-        f"{ref.place} has an agent, but secret/{secret_name(ref)}, which holds the original state, is gone",
+        f"{ref.full_name} has an agent, but secret/{secret_name(ref)}, which holds the original state,"
+        " is gone",
         hint=f"kubectl rollout undo {ref} -n {ref.namespace}\nthen `devcluster down -n {ref.namespace}`",
     )
 

@@ -211,27 +211,27 @@ _UP = {  # what `up` uses each time before traffic flows, and of which object
 
 
 @dataclass(frozen=True, slots=True)
-class WantedRight:
+class RequiredRight:
     """A right, and the only object of the kind for which it is wanted ('' for all)."""
 
     right: Right
     name: str = ""
 
 
-def wanted_for_up(ref: WorkloadRef, secret: str, services: Iterable[str]) -> tuple[WantedRight, ...]:
+def required_for_up(ref: WorkloadRef, secret: str, services: Iterable[str]) -> tuple[RequiredRight, ...]:
     """Without one of them ``up`` would stop half-way.  *services*: those that it patches."""
     names, row = {_WORKLOAD: ref.name, _SECRET: secret, _ANY: ""}, kind_of(ref)
     uses = _UP | {f"{verb} {row.plural}": _WORKLOAD for verb in ("get", "patch")}
     uses |= {f"list {row.history.resource}s": _ANY}
-    found = [WantedRight(right, names[uses[str(right)]]) for right in RIGHTS if str(right) in uses]
+    found = [RequiredRight(right, names[uses[str(right)]]) for right in RIGHTS if str(right) in uses]
     patching = [right for right in RIGHTS if str(right) in ("get services", "patch services")]
-    return (*found, *(WantedRight(right, name) for name in services for right in patching))
+    return (*found, *(RequiredRight(right, name) for name in services for right in patching))
 
 
-def lanes() -> tuple[WantedRight, ...]:
+def lanes() -> tuple[RequiredRight, ...]:
     """One of them is enough."""
     return tuple(
-        WantedRight(right) for right in RIGHTS if str(right) in ("get pods/proxy", "get pods/portforward")
+        RequiredRight(right) for right in RIGHTS if str(right) in ("get pods/proxy", "get pods/portforward")
     )
 
 

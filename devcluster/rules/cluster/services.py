@@ -33,7 +33,7 @@ from devcluster.rules.container.ports import (
 )
 
 Json = dict[str, Any]
-Target = int | str
+TargetPort = int | str
 
 # On a Service that was changed, its original ports: the Secret goes with its workload, the Service stays.
 MOVED = "devcluster/moved"
@@ -50,7 +50,7 @@ class Route:
 
     service: str
     port: PortKey
-    target: Target
+    target: TargetPort
     container_port: PortKey
     left_alone: str = ""
 
@@ -61,7 +61,7 @@ class PortMove:
 
     service: str
     port: PortKey
-    original: Target
+    original: TargetPort
     front: int
 
 
@@ -143,7 +143,7 @@ def passing(services: Sequence[Json], template: Json, *, container: str) -> tupl
 
 def _route(service: Json, item: Json, template: Json, container: str, shared: bool) -> list[Route]:
     port = service_port(item)
-    target: Target = item.get("targetPort") or port.number
+    target: TargetPort = item.get("targetPort") or port.number
     owner, number = resolve_target(target, port.protocol, template["spec"], container)
     if number is None or owner != container:
         return []
@@ -152,7 +152,7 @@ def _route(service: Json, item: Json, template: Json, container: str, shared: bo
     return [Route(service["metadata"]["name"], port, target, key, reason)]
 
 
-def _left_alone(service: Json, port: PortKey, target: Target, shared: bool) -> str:
+def _left_alone(service: Json, port: PortKey, target: TargetPort, shared: bool) -> str:
     if not port.led:
         return f"the agent does not lead {port.protocol}"
     if service["spec"].get("clusterIP") == "None":
@@ -162,7 +162,7 @@ def _left_alone(service: Json, port: PortKey, target: Target, shared: bool) -> s
     return "it also selects pods of other workloads" if shared else ""
 
 
-def resolve_target(target: Target, protocol: str, spec: Json, container: str) -> tuple[str, int | None]:
+def resolve_target(target: TargetPort, protocol: str, spec: Json, container: str) -> tuple[str, int | None]:
     """The container of a pod (*spec*: its own or its template's) that *target* means, and the port.
 
     Of several containers that have a port of one name the first is meant, sidecars last.  A number leads to
@@ -258,10 +258,10 @@ def undo_moves(service: Json, moves: Collection[PortMove]) -> tuple[list[Json], 
 def unmoved(service: Json, moves: Collection[PortMove]) -> Json:
     """*service* as it would be without us; pure, for planning."""
     known = [move for move in (*moves, *noted_moves(service)) if move.service == service["metadata"]["name"]]
-    by_front: dict[Any, Target] = {(move.port.protocol, move.front): move.original for move in known}
-    exact: dict[Any, Target] = {(move.port, move.front): move.original for move in known}
+    by_front: dict[Any, TargetPort] = {(move.port.protocol, move.front): move.original for move in known}
+    exact: dict[Any, TargetPort] = {(move.port, move.front): move.original for move in known}
 
-    def back(item: Json) -> Target | None:
+    def back(item: Json) -> TargetPort | None:
         key, target = service_port(item), item.get("targetPort")
         return exact.get((key, target)) or by_front.get((key.protocol, target)) or target
 
@@ -281,7 +281,7 @@ def noted_moves(service: Json) -> tuple[PortMove, ...]:
         return ()
 
 
-def _target(value: Target) -> Target:
+def _target(value: TargetPort) -> TargetPort:
     return value if isinstance(value, str) else int(value)
 
 
@@ -318,7 +318,7 @@ def _forget(service: Json) -> list[Json]:
 def _replace(
     service: Json,
     moves: Collection[PortMove],
-    pair: Callable[[PortMove], tuple[Target, Target]],
+    pair: Callable[[PortMove], tuple[TargetPort, TargetPort]],
     *,
     renumbered: bool = False,
 ) -> tuple[list[Json], tuple[str, ...]]:

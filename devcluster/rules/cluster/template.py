@@ -19,8 +19,8 @@ from typing import Any
 
 from devcluster.config.model import Delivery
 from devcluster.errors import ConfigurationError
-from devcluster.rules.cluster.figures import variable_figures, write_plain
 from devcluster.rules.cluster.memory import MEMORY, Admitted, raise_memory
+from devcluster.rules.cluster.memory_variables import variable_figures, write_plain
 from devcluster.rules.cluster.services import FrontPort
 from devcluster.rules.container.image import ImageFacts
 from devcluster.rules.container.ports import PortKey, container_port, numbered, pod_ports
@@ -266,8 +266,9 @@ def agent_settings(
     port: int,
     lease: float,
     admitted: Admitted | None = None,
+    live: Sequence[str] = (),
 ) -> Json:
-    """``agent.json``, from the *original* template."""
+    """``agent.json``, from the *original* template.  *live*: mounts in which the laptop may change files."""
     target = find_container(template, container)
     lifecycle = target.get("lifecycle") or {}
     grace = template["spec"].get("terminationGracePeriodSeconds")
@@ -290,7 +291,8 @@ def agent_settings(
     }
     settings |= {key: numbered(value, target) for key, value in parts.items() if value}
     figures = [asdict(figure) for figure in variable_figures(target, admitted)]
-    return settings | ({"figures": figures} if figures else {})
+    settings |= {"figures": figures} if figures else {}
+    return settings | ({"sync": list(live)} if live else {})
 
 
 def _setting(item: FrontPort) -> Json:

@@ -27,8 +27,8 @@ from devcluster.errors import ConfigurationError
 from devcluster.rules.container.image_environment import SAME_IMAGE, ImageEnvironment
 from devcluster.rules.names.certificates import Ask, group_of, read_setting, reason_of
 from devcluster.rules.names.hosts import Host, find_hosts, is_list, qualify
+from devcluster.rules.names.key_values import asks_in_text, find_in_text
 from devcluster.rules.names.proxies import PROXY, extend_lists_in, extend_proxy_list
-from devcluster.rules.names.settings import asks_in_text, find_in_text
 from devcluster.rules.names.variables import (
     kept_by_name,
     names_host,
@@ -183,7 +183,7 @@ def local_environment(
     _check(pod)
     made: tuple[RewriteMade, ...] = ()
     if workload.rewrite.environment:
-        wanted = wanted_services(workload, services, namespace)
+        wanted = rewritable_services(workload, services, namespace)
         pod, made = rewrite_hosts(
             pod,
             services=wanted,
@@ -195,7 +195,7 @@ def local_environment(
     return LocalEnvironment((*pod.items(), *written.items()), made)
 
 
-def wanted_services(workload: Workload, services: Collection[str], namespace: str) -> tuple[str, ...]:
+def rewritable_services(workload: Workload, services: Collection[str], namespace: str) -> tuple[str, ...]:
     """``rewrite.services``, checked, or every one."""
     wish = workload.rewrite.services
     if wish is None:

@@ -22,7 +22,7 @@ from typing import Any
 from devcluster.rules.container.image import ImageFacts
 
 Json = dict[str, Any]
-Source = tuple[str, str]
+EnvFromSource = tuple[str, str]
 """A kind (configmap or secret) and a name."""
 
 _RUNTIMES = frozenset(("HOME", "PATH", "TERM"))
@@ -53,12 +53,12 @@ SAME_IMAGE = ImageEnvironment()
 """Where the pod's own image runs nothing gives way."""
 
 
-def sources_of(containers: Iterable[Json]) -> frozenset[Source]:
+def sources_of(containers: Iterable[Json]) -> frozenset[EnvFromSource]:
     """What *containers* take whole sets of variables from."""
     return frozenset(source for source, _ in _sources(containers))
 
 
-def declared_names(containers: Iterable[Json], keys: Mapping[Source, Iterable[str]]) -> frozenset[str]:
+def declared_names(containers: Iterable[Json], keys: Mapping[EnvFromSource, Iterable[str]]) -> frozenset[str]:
     """Every name that *containers* say (one container, of the template and of its pods); *keys*: of those of
     their sources that could be read."""
     listed = list(containers)
@@ -67,7 +67,7 @@ def declared_names(containers: Iterable[Json], keys: Mapping[Source, Iterable[st
     return frozenset(names)
 
 
-def _sources(containers: Iterable[Json]) -> Iterable[tuple[Source, str]]:
+def _sources(containers: Iterable[Json]) -> Iterable[tuple[EnvFromSource, str]]:
     for container in containers:
         for one in container.get("envFrom") or []:
             for key, kind in (("configMapRef", "configmap"), ("secretRef", "secret")):

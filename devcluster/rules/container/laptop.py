@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from devcluster.config.model import Workload
-from devcluster.rules.container.environment import LocalEnvironment, wanted_services
+from devcluster.rules.container.environment import LocalEnvironment, rewritable_services
 from devcluster.rules.container.tunnel_rewriting import OpenTunnel, ServiceSight, Tunnelled, use_tunnels
 
 Json = dict[str, Any]
@@ -68,7 +68,7 @@ def laptop_environment(
 def _use(pod: dict[str, str], workload: Workload, around: Surroundings) -> Tunnelled:
     if not workload.rewrite.environment:
         return Tunnelled(pod)
-    names = wanted_services(workload, [it.name for it in around.services], around.namespace)
+    names = rewritable_services(workload, [it.name for it in around.services], around.namespace)
     return use_tunnels(
         pod,
         services=[it for it in around.services if it.name in names],

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from devcluster.config.model import Publish, Runtime, Workload
 from devcluster.errors import ConfigurationError
-from devcluster.rules.container.container import ContainerSpec, VolumeBind
+from devcluster.rules.container.container_spec import ContainerSpec, VolumeBind
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import PodFacts
 from devcluster.rules.container.health import healthcheck_source
@@ -100,7 +100,7 @@ def _memory_volumes(
     names = {item.name for item in found} | {item.mount_path for item in found}
     rules = [rule for rule in workload.volumes if rule.key.rstrip("/") in names]
     plans = resolve_volumes(found, rules, covered=covered_paths(workload))
-    bound = {item.target for item in volumes}
+    bound = {item.destination for item in volumes}
     return tuple(
         plan.volume
         for plan in plans
@@ -178,7 +178,7 @@ def published_ports(container: Json, workload: Workload, port_map: Mapping[int, 
     default = (
         Publish(
             container=port_map.get(key.number, key.number) if key.led else key.number,
-            host=key.number,
+            local=key.number,
             protocol=protocols[key.protocol],
             written=False,
         )

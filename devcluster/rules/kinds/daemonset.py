@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from devcluster.config.model import Order
-from devcluster.rules.kinds.kind import Claims, Done, Kind, Refusal, Sight, Verdict, Waiting
+from devcluster.rules.kinds.kind import Claims, Done, Kind, Refusal, RolloutVerdict, Sight, Waiting
 from devcluster.rules.kinds.pods import find_failed, is_seen, of_side, runs, share, staying, tell_waiting
 from devcluster.rules.kinds.revisions import REVISIONS
 from devcluster.rules.kinds.rolling import patience
@@ -77,7 +77,7 @@ def _mixed(item: Json) -> str:
     return "OnDelete" if _on_delete(item) and behind else ""
 
 
-def judge_daemonset(sight: Sight) -> Verdict:
+def judge_daemonset(sight: Sight) -> RolloutVerdict:
     """See ``Kind``."""
     if not is_seen(sight.object):
         return Waiting("its controller has not seen the change yet")

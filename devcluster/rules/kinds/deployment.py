@@ -9,7 +9,17 @@ from typing import Any
 
 from devcluster.config.model import Order
 from devcluster.rules.cluster.memory import MEMORY
-from devcluster.rules.kinds.kind import NO_PODS, Claims, Done, Kind, Refusal, Sight, Stuck, Verdict, Waiting
+from devcluster.rules.kinds.kind import (
+    NO_PODS,
+    Claims,
+    Done,
+    Kind,
+    Refusal,
+    RolloutVerdict,
+    Sight,
+    Stuck,
+    Waiting,
+)
 from devcluster.rules.kinds.pods import find_failed, is_seen, of_side, runs, share, staying, tell_waiting
 from devcluster.rules.kinds.replicasets import REPLICASETS
 from devcluster.rules.kinds.rolling import patience
@@ -64,7 +74,7 @@ def _gap(item: Json, claims: Claims) -> str:
     return "its maxUnavailable lets all of its pods stop at once" if gone >= replicas and not surge else ""
 
 
-def judge_deployment(sight: Sight) -> Verdict:
+def judge_deployment(sight: Sight) -> RolloutVerdict:
     """See ``Kind``."""
     if _done(sight):
         return Done()

@@ -62,7 +62,7 @@ class Stuck:
 
 
 NO_PODS = "has 0 replicas, so it has no pod to stand in for"
-Verdict = Done | Waiting | Stuck
+RolloutVerdict = Done | Waiting | Stuck
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class Kind:
     beside: Callable[[Json], str]
     gap: Callable[[Json, Claims], str]
     refuse: Callable[[Json], Refusal | None]
-    judge_rollout: Callable[[Sight], Verdict]
+    judge_rollout: Callable[[Sight], RolloutVerdict]
     rolling: Callable[[Json, Claims], Json]
     history: History
     early: bool = False

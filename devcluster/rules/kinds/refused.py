@@ -19,9 +19,9 @@ REFUSED = {
 def why_refused(ref: WorkloadRef, owner: WorkloadRef | None) -> tuple[str, str]:
     """The message and the way on.  *owner*: what controls it, None for nothing."""
     if owner is not None and owner.kind in KINDS:
-        return f"{ref.place} belongs to {owner}", f"write `target: {owner}`"
+        return f"{ref.full_name} belongs to {owner}", f"write `target: {owner}`"
     *most, last = (f"{row.title}s" for row in KINDS.values())
     return (
-        f"{ref.place} {REFUSED[ref.kind]}",
+        f"{ref.full_name} {REFUSED[ref.kind]}",
         f"devcluster replaces {', '.join(most)} and {last}; make one of it",
     )

@@ -34,14 +34,14 @@ def write_fields(fields: Json) -> list[Json]:
 
 def is_held(spec: Json, rolling: Rolling) -> bool:
     """Whether any field still says what we wrote."""
-    return any(_holds(spec.get(name), ours) for name, (_, ours) in rolling.items())
+    return any(_is_set(spec.get(name), ours) for name, (_, ours) in rolling.items())
 
 
 def restore_fields(spec: Json, rolling: Rolling) -> tuple[list[Json], tuple[str, ...]]:
     """The operations that give them back, and the fields that are left alone."""
     operations, kept = [], []
     for name, (before, ours) in sorted(rolling.items()):
-        if _holds(spec.get(name), ours):
+        if _is_set(spec.get(name), ours):
             path = {"path": f"/spec/{name}"}
             gone = before is None
             operations.append({"op": "remove"} | path if gone else {"op": "add", "value": before} | path)
@@ -50,8 +50,8 @@ def restore_fields(spec: Json, rolling: Rolling) -> tuple[list[Json], tuple[str,
     return operations, tuple(kept)
 
 
-def _holds(live: Any, ours: Any) -> bool:
+def _is_set(live: Any, ours: Any) -> bool:
     """The API server adds its defaults to what we wrote, and leaves a 0 out."""
     if isinstance(ours, dict) and isinstance(live, dict):
-        return all(_holds(live.get(key), value) for key, value in ours.items())
+        return all(_is_set(live.get(key), value) for key, value in ours.items())
     return bool(live == ours or (live is None and ours == 0))

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Any
 
 from devcluster.config.model import Order
-from devcluster.rules.kinds.kind import NO_PODS, Claims, Done, Kind, Refusal, Sight, Verdict, Waiting
+from devcluster.rules.kinds.kind import NO_PODS, Claims, Done, Kind, Refusal, RolloutVerdict, Sight, Waiting
 from devcluster.rules.kinds.pods import (
     ends,
     find_failed,
@@ -81,7 +81,7 @@ def _volumes(item: Json) -> list[Json]:
     return [{"name": claim["metadata"]["name"], "persistentVolumeClaim": {}} for claim in claims]
 
 
-def judge_statefulset(sight: Sight) -> Verdict:
+def judge_statefulset(sight: Sight) -> RolloutVerdict:
     """See ``Kind``."""
     if not is_seen(sight.object):
         return Waiting("its controller has not seen the change yet")

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from devcluster.rules.names.hosts import qualify
+from devcluster.rules.names.key_values import find_in_text
 from devcluster.rules.names.proxies import extend_lists_in
-from devcluster.rules.names.settings import find_in_text
 
 LARGEST = 1 << 20
 RULES = 3

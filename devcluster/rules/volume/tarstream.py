@@ -13,18 +13,19 @@ from __future__ import annotations
 
 import struct
 import tarfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from devcluster.errors import FailedError
-from devcluster.rules.volume.tree import Entry, Kind
+from devcluster.rules.volume.tree import Entry, EntryType
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
 _SPARSE, _LEFT_OUT = "DEVCLUSTER.sparse", "DEVCLUSTER.left_out"
 _PIECES = 1 << 16  # at most, of one file
 
-_KINDS: dict[bytes, Kind] = {b"0": "f", b"\0": "f", b"5": "d", b"2": "l", b"1": "h", b"6": "p"}
+_KINDS: dict[bytes, EntryType] = {b"0": "f", b"\0": "f", b"5": "d", b"2": "l", b"1": "h", b"6": "p"}
 _TYPES: dict[str, bytes] = {"f": b"0", "d": b"5", "l": b"2", "h": b"1", "p": b"6"}
 
 
@@ -194,17 +195,25 @@ def render_time(nanoseconds: int) -> str:
     return f"{sign}{whole}.{part:09d}".rstrip("0").rstrip(".")
 
 
-def render_head(entry: Entry, *, stored: int | None = None) -> bytes:
+def render_gone(path: str) -> bytes:
+    """Takes *path* away; a directory after all that is in it."""
+    return render_head(Entry(path, "f", 0, 0, 0, 0, 0), records={_LEFT_OUT: "gone"})
+
+
+def render_head(
+    entry: Entry, *, stored: int | None = None, records: Mapping[str, str] = MappingProxyType({})
+) -> bytes:
     """The header blocks of *entry*, PAX where its names, numbers or time need it.  *stored*: of a file with
-    holes, the bytes of its map and pieces."""
+    holes, the bytes of its map and pieces; *records*: what PAX says besides."""
     info = tarfile.TarInfo(entry.path + "/" if entry.type == "d" else entry.path)
     info.type = _TYPES[entry.type]
     info.mode, info.uid, info.gid = entry.mode, entry.uid, entry.gid
     info.size = entry.size if entry.type == "f" else 0
     info.linkname = entry.link
     info.mtime = max(0, entry.mtime_ns // 10**9)
+    info.pax_headers = dict(records)
     if entry.mtime_ns % 10**9 or entry.mtime_ns < 0:
-        info.pax_headers = {"mtime": render_time(entry.mtime_ns)}
+        info.pax_headers = {**info.pax_headers, "mtime": render_time(entry.mtime_ns)}
     if stored is not None:
         info.size = stored
         info.pax_headers = {**info.pax_headers, _SPARSE: str(entry.size)}

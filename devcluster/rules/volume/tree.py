@@ -23,8 +23,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
-Kind = Literal["f", "d", "l", "h", "p"]
-_KINDS = get_args(Kind)
+EntryType = Literal["f", "d", "l", "h", "p"]
+_KINDS = get_args(EntryType)
 Tree = Mapping[str, "Entry"]
 
 
@@ -34,7 +34,7 @@ class Entry:
     target, or the first path of a hard link's inode; ``disk``: bytes on disk, where a file has holes."""
 
     path: str
-    type: Kind
+    type: EntryType
     mode: int
     uid: int
     gid: int

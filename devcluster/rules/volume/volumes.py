@@ -36,6 +36,7 @@ TOKEN_NAME = "service-account-token"  # noqa: S105 - a name
 
 _OURS = "/.devcluster"
 _TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
+_RENEWED = ("configmap", "secret", "projected", "downward", "other")  # other: what a CSI driver gives
 _KINDS: dict[str, VolumeKind] = {
     "persistentVolumeClaim": "claim",
     "ephemeral": "claim",
@@ -50,7 +51,7 @@ _KINDS: dict[str, VolumeKind] = {
 @dataclass(frozen=True, slots=True)
 class PodVolume:
     """One mount.  ``sub_path``: '' or the path within the volume (an unexpanded subPathExpr, too);
-    ``size_limit``: bytes, of an emptyDir; ``is_token``: the service account's, rotated by kubelet."""
+    ``size_limit``: bytes, of an emptyDir."""
 
     name: str
     mount_path: str
@@ -58,7 +59,11 @@ class PodVolume:
     sub_path: str = ""
     read_only: bool = False
     size_limit: int | None = None
-    is_token: bool = False
+
+    @property
+    def is_renewed(self) -> bool:
+        """Whether kubelet writes it anew while the pod runs: never what is mounted by a subPath."""
+        return self.kind in _RENEWED and not self.sub_path
 
     @property
     def may_be_file(self) -> bool:
@@ -76,6 +81,7 @@ class VolumePlan:
     rewrite: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     limit: int = DEFAULT_LIMIT
+    force: bool = False
 
 
 def pod_volumes(container: Json, volumes: Sequence[Json]) -> tuple[PodVolume, ...]:
@@ -97,7 +103,6 @@ def _volume(mount: Json, path: str, source: Json) -> PodVolume:
         kind = "other"
         if empty is not None:
             kind = "memory" if empty.get("medium") == "Memory" else "emptydir"
-    sources = (source.get("projected") or {}).get("sources") or []
     limit = (empty or {}).get("sizeLimit")
     admitted = path == _TOKEN and mount["name"].startswith("kube-api-access-")
     return PodVolume(
@@ -107,7 +112,6 @@ def _volume(mount: Json, path: str, source: Json) -> PodVolume:
         sub_path=mount.get("subPath") or mount.get("subPathExpr") or "",
         read_only=bool(mount.get("readOnly")),
         size_limit=parse_quantity(limit) if limit is not None else None,
-        is_token=path == _TOKEN or any("serviceAccountToken" in item for item in sources),
     )
 
 
@@ -163,7 +167,7 @@ def _plan(volume: PodVolume, rule: VolumeRule | None) -> VolumePlan:
     if rule is None:
         return VolumePlan(volume, "empty" if volume.kind == "memory" else "copy")
     limit = DEFAULT_LIMIT if rule.limit is None else rule.limit
-    return VolumePlan(volume, rule.mode, rule.path, rule.rewrite, rule.exclude, limit)
+    return VolumePlan(volume, rule.mode, rule.path, rule.rewrite, rule.exclude, limit, rule.force)
 
 
 def _check_paths(plans: Sequence[VolumePlan], where: str) -> None:

@@ -21,12 +21,12 @@ from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.background import apart, unless_cancelled
 from devcluster.edge.lines import Json, RefusedError
 from devcluster.errors import DevclusterError, EngineError, NotFoundError, first_of
-from devcluster.plan.cluster import AgentPod
-from devcluster.plan.handover import Request
+from devcluster.plan.agent_pod import AgentPod
+from devcluster.plan.handover import AgentRequest
 from devcluster.rules.state import SILENT, LinkState, PodSight
 from devcluster.run.attach import sleep
-from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.sides import ClusterSide, LocalSide
+from devcluster.run.changes import Changes
 
 _LANES = 2
 _OPEN = 10.0  # seconds for one attempt
@@ -36,7 +36,7 @@ _BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Tenure:
     """What we say to every agent of the workload.  ``since``: RFC 3339; ``lease``: seconds."""
 
     epoch: int
@@ -49,21 +49,22 @@ class PodLink:
     """See the module.  ``run`` is the loop; the rest may be called from beside it."""
 
     def __init__(
-        self, pod: AgentPod, claim: Claim, cluster: ClusterSide, local: LocalSide, changes: Changes
+        self, pod: AgentPod, tenure: Tenure, cluster: ClusterSide, local: LocalSide, changes: Changes
     ) -> None:
         self.pod = pod
         self.state: LinkState = "connecting"
         self.reason = ""
         self.agent_state: Json = {}
+        self.opened = 0  # how often the agent let us in
         self._since = time.time()
         self._heard = time.monotonic()
         self._bare = time.time()  # since when there is no lane, or one
-        self._claim = claim
+        self._tenure = tenure
         self._cluster = cluster
         self._local = local
         self._changes = changes
         self._link: AgentLink | None = None
-        self._joins: tuple[Request, ...] | None = None  # what the agent is to be told; None: only held
+        self._joins: tuple[AgentRequest, ...] | None = None  # what the agent is to be told; None: only held
         self._failures = 0
 
     @property
@@ -116,7 +117,7 @@ class PodLink:
 
     async def call(self, do: str, **arguments: Any) -> Json:
         """One request of the holder's; ``epoch`` is added."""
-        answer = await (await self.link()).call(do, epoch=self._claim.epoch, **arguments)
+        answer = await (await self.link()).call(do, epoch=self._tenure.epoch, **arguments)
         self._hear(answer)
         return answer
 
@@ -144,7 +145,7 @@ class PodLink:
             async with asyncio.timeout(delay):
                 await self._changes.until(lambda: self.over)
 
-    async def join(self, requests: tuple[Request, ...]) -> None:
+    async def join(self, requests: tuple[AgentRequest, ...]) -> None:
         """From now on the agent is to do *requests*; return when it did so, and a lane stands.  One that is
         not held yet is told as soon as it is."""
         self._joins = requests
@@ -154,7 +155,7 @@ class PodLink:
         if self.over:
             raise ConnectionError(self.reason)
 
-    async def _join(self, requests: tuple[Request, ...]) -> None:
+    async def _join(self, requests: tuple[AgentRequest, ...]) -> None:
         await self._changes.until(lambda: self.over or self.agent_state.get("lanes", 0) > 0)
         for do in requests:
             await self.call(do)
@@ -168,15 +169,18 @@ class PodLink:
         return "connecting" if self.state == "connecting" else "reconnecting"
 
     async def _serve(self, link: AgentLink) -> None:
-        claim = self._claim
+        tenure = self._tenure
         if self.agent_state and self._silence > SILENT:
             self._cluster.distrust(self._heard)
         await self._cluster.verify()
         self._hear(
-            await link.call("hold", timeout=_OPEN, epoch=claim.epoch, holder=claim.holder, since=claim.since)
+            await link.call(
+                "hold", timeout=_OPEN, epoch=tenure.epoch, holder=tenure.holder, since=tenure.since
+            )
         )
         self._failures, self._link = 0, link
-        self._change("held", "held again, not serving yet" if self._joins is not None else "")
+        self.opened += 1
+        self._change("held", "reconnected; waiting for a lane" if self._joins is not None else "")
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._beat(link), name=f"beat {self.pod.name}")
@@ -208,7 +212,7 @@ class PodLink:
             heard = link.heard
             await asyncio.sleep(max(heard + SILENT - time.monotonic(), _AGAIN))
             if heard == link.heard and await self._lets_in() and heard == link.heard:
-                raise ConnectionError("the connection died without a word")
+                raise ConnectionError("the connection stopped answering; a new one works")
 
     async def _lets_in(self) -> bool:
         try:
@@ -223,13 +227,13 @@ class PodLink:
         for, and silence means the same."""
         async with asyncio.TaskGroup() as tasks:
             while True:
-                await asyncio.sleep(min(self._claim.lease / 5, _BEAT))
+                await asyncio.sleep(min(self._tenure.lease / 5, _BEAT))
                 tasks.create_task(self._one_beat(link), name=f"one beat {self.pod.name}")
 
     async def _one_beat(self, link: AgentLink) -> None:
-        patience = max(2 * self._claim.lease / 5, 2.0)
+        patience = max(2 * self._tenure.lease / 5, 2.0)
         try:
-            self._hear(await link.call("beat", timeout=patience, epoch=self._claim.epoch))
+            self._hear(await link.call("beat", timeout=patience, epoch=self._tenure.epoch))
         except TimeoutError:
             if time.monotonic() - link.heard > patience:
                 raise
@@ -254,7 +258,7 @@ class PodLink:
             self._bare = time.time()
         self.agent_state = state
         holder = state.get("holder")
-        if holder and state["epoch"] > self._claim.epoch:
+        if holder and state["epoch"] > self._tenure.epoch:
             self._change("lost", f"held by {holder['user']}@{holder['host']} since {state['since']}")
         self._changes.notify()
 

@@ -1,4 +1,4 @@
-"""One workload, from the claim to the hand-back.
+"""One workload, from holding it to the hand-back.
 
 An attachment joins two sides (``sides``): the pods' agents and what serves on the laptop.  What is done in
 which order is the handover's (``plan.handover``), how it is done the executor's, and what is true the
@@ -20,11 +20,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import assert_never
 
-from devcluster.edge.background import running, together
+from devcluster.edge.background import running, together, unless_cancelled
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.lines import RefusedError
 from devcluster.errors import DevclusterError, EngineError, FailedError
-from devcluster.plan.handover import Phase
+from devcluster.plan.handover import Flush, Phase
 from devcluster.rules.advice.controllers import render_pause
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import Listener
@@ -34,6 +34,7 @@ from devcluster.rules.state import (
     Reaction,
     Recover,
     Snapshot,
+    Stage,
     StartAgain,
     Truth,
     judge,
@@ -41,14 +42,15 @@ from devcluster.rules.state import (
     render_gone,
     render_repair,
 )
-from devcluster.rules.state import Phase as Progressed
-from devcluster.run.attach.agent_link import Claim
-from devcluster.run.attach.changes import Changes
+from devcluster.run.attach.agent_link import Tenure
 from devcluster.run.attach.executor import Executor
+from devcluster.run.attach.freshness import keep_fresh
 from devcluster.run.attach.links import Links
 from devcluster.run.attach.sides import ClusterSide, DriftSight, LocalSide
+from devcluster.run.changes import Changes
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.log import to_log
+from devcluster.run.report import Report, silent
 from devcluster.run.turn import Turn
 
 _ASK = 5.0  # seconds for the record, when something else has failed already
@@ -57,8 +59,8 @@ _REPAIRED = 10.0  # seconds until what `up` wrote again is seen
 _OWN = 300.0  # seconds for what an attachment does by itself
 _AGAIN = 1.0  # seconds until agents are asked again that could not be asked before
 _TELL = 30.0  # seconds for an agent's answer: the application's start
-_TOKENS = 60.0  # seconds; the shortest token lives 600, and is renewed 120 before its end
-_TOKENS_AGAIN = 2.0  # seconds after a pod or the engine failed to answer
+_OPEN = 10.0  # seconds for a connection of the live volumes
+_LIVE_AGAIN = 0.3  # seconds until it is opened again
 _log = logging.getLogger("devcluster.host")
 
 
@@ -77,19 +79,19 @@ class Attachment:
     def __init__(
         self,
         wanted: Wanted,
-        claim: Claim,
+        tenure: Tenure,
         cluster: ClusterSide,
         local: LocalSide,
         changes: Changes,
     ) -> None:
-        self.claim = claim
+        self.tenure = tenure
         self.local = local
         self.changes = changes
-        self.links = Links(claim, cluster, local, changes)
+        self.links = Links(tenure, cluster, local, changes)
         self.handover = wanted.handover  # by which it is given back, whatever the file says by then
         self._cluster = cluster
         self._executor = Executor(wanted, self.links, cluster, local, changes)
-        self._phase: Progressed = "starting"
+        self._stage: Stage = "starting"
         self._failure = ""
         self._unrecovered = ""  # why the local side did not come back after an outage
         self._traffic = ""  # where it is in an outage
@@ -119,6 +121,11 @@ class Attachment:
         return self._executor.taken
 
     @property
+    def unsent(self) -> tuple[str, ...]:
+        """What of the live volumes could not be brought over when it was handed back, in words."""
+        return self._executor.unsent
+
+    @property
     def snapshot(self) -> Snapshot:
         """All that is known at this moment."""
         local = self.local.sight
@@ -126,7 +133,7 @@ class Attachment:
         return Snapshot(
             self.key,
             self.wanted.title,
-            self._phase,
+            self._stage,
             pods=tuple(link.sight for link in self.links.staying),
             pods_wanted=self._drift.replicas,
             failure=self._failure,
@@ -153,8 +160,10 @@ class Attachment:
         """Follow the pods and hold each of them, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._supervise(), name=f"supervise {self.key}")
-            tasks.create_task(self._keep_tokens(), name=f"tokens {self.key}")
+            fresh = keep_fresh(self.links, self.local, self.changes, self._serves)
+            tasks.create_task(fresh, name=f"fresh {self.key}")
             tasks.create_task(self._keep_primary(), name=f"primary {self.key}")
+            tasks.create_task(self._keep_live(), name=f"live volumes {self.key}")
             tasks.create_task(self._follow_drift(), name=f"drift {self.key}")
             tasks.create_task(self.local.run(), name=f"local {self.key}")
             async with contextlib.aclosing(self._cluster.watch_pods()) as states:
@@ -173,16 +182,18 @@ class Attachment:
         await self._executor.agent(turn)
         ways = self._cluster.ways
         if ways.kind != "proxy":
-            turn.say(self.key, f"lanes by {ways.kind}, which is slower: {ways.reason}")
+            turn.say(
+                self.key, f"connecting by {ways.kind}, which is slower than the pod proxy: {ways.reason}"
+            )
         await self._perform(self.handover.there, turn)
         seen = self.wanted.install.observed
         await self._cluster.check_beside(seen.container, self.wanted.install.ports, seen.weak)
         self._set("attached")
 
     async def _watch_template(self) -> None:
-        """One that is put back before all is ready is the end of it: no pod will have an agent."""
-        await self.changes.until(lambda: self._phase != "starting" or bool(render_gone(self.snapshot)))
-        if self._phase == "starting":
+        """Fail if the template is reverted before all is ready: then no pod gets an agent."""
+        await self.changes.until(lambda: self._stage != "starting" or bool(render_gone(self.snapshot)))
+        if self._stage == "starting":
             hint = render_pause(self.wanted.object.object)
             raise FailedError(render_gone(self.snapshot), hint=hint)
 
@@ -229,11 +240,15 @@ class Attachment:
         self._failure = failure
         self._let_go()
         self.links.disengage()
+        back = self.handover.back
+        if failure and isinstance(back[0], Flush):
+            back = back[1:]  # the traffic first
         try:
-            await self._perform(self.handover.back, turn, tolerant=True)
+            await self._perform(back, turn, tolerant=True)
             self.links.close()
-            await self._unclaim(turn)
+            await self._relinquish(turn)
         finally:
+            await self.local.live.end()
             unserved = "; ".join(self._executor.unserved)
             if failure:
                 self._failure = f"{failure}; the original does not serve: {unserved}" if unserved else failure
@@ -253,12 +268,14 @@ class Attachment:
         """After the template was restored.  Agents that end serve on by us until nobody is sent to them any
         more; that is bounded, since a connection may stay open for ever."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LINGER):
+            async with turn.deadline.part(_LINGER).bound():
                 await self.changes.until(lambda: not self.links)
         await self._perform(self.handover.after_removal, turn, tolerant=True)
+        await self.local.live.end()
 
     async def give_up(self, turn: Turn) -> None:
-        """Somebody else has it: we tell their agents nothing."""
+        """Somebody else has it: we tell their agents nothing, and change none of their files."""
+        await self.local.live.end()
         await self._perform(self.handover.loss, turn, tolerant=True)
 
     async def until_engine(self, turn: Turn) -> None:
@@ -269,22 +286,25 @@ class Attachment:
         except TimeoutError as error:
             raise EngineError(self.local.sight.outage) from error
 
-    async def until_repaired(self) -> None:
+    async def until_repaired(self, turn: Turn) -> None:
         """After `up` wrote it again: until that was seen."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_REPAIRED):
+            async with turn.deadline.part(_REPAIRED).bound():
                 await self.changes.until(lambda: not render_repair(self.snapshot))
 
     async def _perform(self, phases: tuple[Phase, ...], turn: Turn, *, tolerant: bool = False) -> None:
         await self._executor.perform(phases, turn, tolerant=tolerant)
 
-    async def _unclaim(self, turn: Turn) -> None:
+    async def _relinquish(self, turn: Turn) -> None:
         try:
-            await self._cluster.unclaim()
+            await self._cluster.relinquish()
         except DevclusterError as error:
             if not self._failure and not isinstance(error, ForbiddenError):
                 raise
-            text = f"the record still names this laptop ({error}); new pods wait for one lease"
+            text = (
+                f"this laptop's name could not be cleared in the cluster ({error})."
+                f" New pods wait up to {self.tenure.lease:.0f} s before they start the original"
+            )
             turn.say(self.key, text)
 
     @contextlib.asynccontextmanager
@@ -313,7 +333,7 @@ class Attachment:
         self._executor.unless_taken()
 
     def _lose(self, reason: str) -> None:
-        """Who lost a part has lost all: of two laptops never both hold something."""
+        """Losing one pod means losing all: two laptops never share a workload."""
         self._executor.taken = reason
         self.links.give_up(reason)
         self.changes.notify()
@@ -322,8 +342,8 @@ class Attachment:
         self._leaving = True
         self.changes.notify()
 
-    def _set(self, phase: Progressed) -> None:
-        self._phase = phase
+    def _set(self, stage: Stage) -> None:
+        self._stage = stage
         _log.info("%s: %s", self.key, self.truth.state)
         self.changes.notify()
 
@@ -376,7 +396,7 @@ class Attachment:
         return self._leaving or isinstance(self._next(), GiveUp | HandBack)
 
     async def _react_to_loss(self, reason: str) -> None:
-        attached = self._phase == "attached"
+        attached = self._stage == "attached"
         self._lose(reason)
         if attached:
             await self.give_up(_own_turn())
@@ -387,42 +407,39 @@ class Attachment:
         that is silent; then the original serves, and the hold stays with this laptop.  An engine that answers
         again gets its containers started and, once they are healthy, the traffic back: nobody has to say
         `up`."""
-        joins = self.links.joins or self.handover.joins
         self._traffic = "connections wait in the pods"
         try:
             async with running(self._without_engine(), name=f"agents without {self.key}"):
                 await self.local.recover(_own_turn())
         except (DevclusterError, RefusedError, ConnectionError, TimeoutError) as error:
-            self._unrecovered = f"not again after an outage of the Docker engine: {error}"
+            self._unrecovered = f"Docker is back, but the local container could not be started again: {error}"
             self.changes.notify()
             return
         finally:
             self._traffic = ""
         _log.info("%s: the Docker engine is back", self.key)
-        with contextlib.suppress(ConnectionError, RefusedError, TimeoutError):  # the link says it again
-            async with asyncio.timeout(_TELL):
-                await self.links.join(joins)
+        with contextlib.suppress(DevclusterError, RefusedError, ConnectionError, TimeoutError):
+            await self._perform(self.handover.recovery, Turn.of(_TELL, to_log))  # the link says it again
         self.changes.notify()
 
     async def _without_engine(self) -> None:
-        lease = self.claim.lease  # what is under way to us by then is lost
-        await asyncio.gather(self._tell_serving("pause", timeout=lease), asyncio.sleep(lease))
+        lease = self.tenure.lease  # what is under way to us by then is lost
+        outage = self._perform(self.handover.outage, Turn.of(lease, to_log), tolerant=True)
+        await asyncio.gather(outage, asyncio.sleep(lease))
         self._traffic = "the original serves meanwhile"
         self.links.disengage()
         self.changes.notify()
-        while True:
-            await self._tell_serving("release")
+        report: Report = to_log
+        while True:  # pods come meanwhile, and an agent may not have answered
+            await self._perform(self.handover.absence, Turn.of(_TELL, report), tolerant=True)
+            report = silent
             await asyncio.sleep(_AGAIN)
-
-    async def _tell_serving(self, request: str, *, timeout: float = _TELL) -> None:
-        """Whoever serves by the original already has nothing to release."""
-        await self.links.tell(request, timeout=timeout, tolerant=True, unless="child")
 
     async def _follow_drift(self) -> None:
         async with contextlib.aclosing(self._cluster.watch_drift()) as sights:
             async for sight in sights:
                 self._drift = sight
-                if self._phase == "attached" and (repair := render_repair(self.snapshot)):
+                if self._stage == "attached" and (repair := render_repair(self.snapshot)):
                     _log.warning("%s: %s", self.key, repair)
                 self.changes.notify()
 
@@ -441,32 +458,38 @@ class Attachment:
             told, neighbours = self.links.primary, self.links.neighbours
             self.local.lead(told, neighbours)
 
-    async def _keep_tokens(self) -> None:
-        """The kubelet writes a new token into the pod some time before the old one ends, and a token ends
-        with the pod that it was made for.  A copy knows of neither: it is compared with the pod's file now
-        and then, and at once when the pod that it came from is there no longer.
-
-        Source:
-        https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#launch-a-pod-using-service-account-token-projection
-        """
+    async def _keep_live(self) -> None:
+        """Live volumes go by the primary, on a connection of their own: a word of the hold must not wait
+        behind their bytes, and they are needed until the last of them is over, when nothing is held any
+        more."""
+        live = self.local.live
         while True:
-            await self.changes.until(self._has_tokens)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_TOKENS):
-                    await self.changes.until(lambda: not self._has_source())
-            if not self._has_tokens():
-                continue
-            try:
-                await self.local.refresh(await self.links.held[0].link())
-            except (DevclusterError, RefusedError, ConnectionError, TimeoutError):
-                await asyncio.sleep(_TOKENS_AGAIN)
+            await self.changes.until(lambda: self._live_source() is not None)
+            source = self._live_source()
+            assert source is not None
+            opened = self._cluster.open_agent(source[0], lambda _: None, timeout=_OPEN)
+            with contextlib.suppress(DevclusterError, OSError, TimeoutError, RefusedError):
+                async with opened as agent, running(agent.ended(), name=f"end of {source[0]}") as over:
+                    live.lead(agent)
+                    over.add_done_callback(lambda _: self.changes.notify())
+                    await self.changes.until(
+                        lambda source=source, over=over: over.done() or self._is_astray(source)  # type: ignore[misc]
+                    )
+            unless_cancelled()
+            live.lead(None)
+            await asyncio.sleep(_LIVE_AGAIN)
 
-    def _has_tokens(self) -> bool:
-        kept = self._phase == "attached" and not self._leaving and not self.taken
-        return kept and self.local.sight.tokens and bool(self.links.held)
+    def _live_source(self) -> tuple[str, int] | None:
+        """Of two laptops never both change a volume."""
+        return None if self.taken or not self.local.live else self.links.source
 
-    def _has_source(self) -> bool:
-        return any(link.pod.name == self.local.sight.source for link in self.links.held)
+    def _is_astray(self, source: tuple[str, int]) -> bool:
+        """Whether live volumes must no longer go by *source*.  One that is held no more serves to the end."""
+        now = self.links.source
+        return bool(self.taken) or not self.local.live or (now is not None and now != source)
+
+    def _serves(self) -> bool:
+        return self._stage == "attached" and not self._leaving and not self.taken
 
 
 def _own_turn() -> Turn:

@@ -17,12 +17,12 @@ from devcluster.edge.lane.lanes import AgentAddress
 from devcluster.edge.lane.ways import Ways
 from devcluster.edge.lines import Json, RefusedError
 from devcluster.errors import ChangedError, FailedError, NotFoundError
-from devcluster.plan.cluster import AgentPod
+from devcluster.plan.agent_pod import AgentPod
 from devcluster.rules.advice.collision import Crash, find_crashes
 from devcluster.rules.kinds.table import kind_of
 from devcluster.run.attach.drift_watch import watch_drift
 from devcluster.run.attach.sides import DriftSight
-from devcluster.run.cluster.record import find_mark, held, unclaim
+from devcluster.run.cluster.record import find_mark, held, relinquish
 from devcluster.run.cluster.rollout import explain_crash
 
 _SETTLED = 3.0  # seconds after which what was started again is taken to run on
@@ -98,8 +98,8 @@ class KubernetesSide:
     def early(self) -> bool:
         return kind_of(self._workload.ref).early
 
-    async def unclaim(self) -> None:
-        await unclaim(self._cluster, self._workload.ref, self._epoch)
+    async def relinquish(self) -> None:
+        await relinquish(self._cluster, self._workload.ref, self._epoch)
 
     def distrust(self, moment: float) -> None:
         self._cluster.distrust(moment)

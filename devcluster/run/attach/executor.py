@@ -7,43 +7,44 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from typing import assert_never
 
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.background import running
 from devcluster.errors import FailedError, HeldError
 from devcluster.plan.handover import (
+    AgentRequest,
     Connect,
     Fill,
+    Flush,
     Hold,
     HoldAll,
     Join,
     Phase,
     Replace,
-    Request,
     Rest,
     StartLocal,
     StopLocal,
     Tell,
 )
 from devcluster.rules.container.facts import PodFacts
-from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.links import Links
-from devcluster.run.attach.release import Release
+from devcluster.run.attach.release import Release, render_silence
 from devcluster.run.attach.sides import ClusterSide, LocalSide
 from devcluster.run.attach.waits import find_waits, tell_waits
+from devcluster.run.changes import Changes
 from devcluster.run.cluster.wanted import Wanted
-from devcluster.run.report import Progress
 from devcluster.run.turn import Turn
 
 _HOLDING = 10.0  # seconds for the last agent to be held
 _LANES = 5.0  # seconds until the gateway has measured its lanes
+_SLACK = 2.0  # seconds: a wait inside a phase that ends by the deadline says what it waited for
 
 
 class Executor:
     """One attachment's.  ``wanted``: what the file asks for, as last set by who edits; ``taken``: who has it
-    now; ``unserved`` and ``notes``: of the last release, see there."""
+    now; ``unsent``: what the last flush could not bring over; ``unserved`` and ``notes``: of the last
+    release, see there."""
 
     def __init__(
         self, wanted: Wanted, links: Links, cluster: ClusterSide, local: LocalSide, changes: Changes
@@ -53,6 +54,7 @@ class Executor:
         self.unserved: list[str] = []
         self.notes: list[str] = []
         self._cluster = cluster
+        self.unsent: tuple[str, ...] = ()
         self._links = links
         self._local = local
         self._changes = changes
@@ -66,11 +68,19 @@ class Executor:
         """One after the other.  *tolerant*: an agent that can't be told is named, and its lease ends by
         itself."""
         for phase in phases:
-            began = time.monotonic()
-            turn.report(Progress(self._key, str(phase), phase=phase.name))
-            await self._perform(phase, turn, tolerant)
-            took = time.monotonic() - began
-            turn.report(Progress(self._key, str(phase), phase=phase.name, seconds=took))
+            perform = self._perform if tolerant else self._perform_in_time
+            with turn.phase(self._key, str(phase), phase.name):
+                await perform(phase, turn, tolerant)
+
+    async def _perform_in_time(self, phase: Phase, turn: Turn, tolerant: bool) -> None:
+        try:
+            async with asyncio.timeout(turn.deadline.left() + _SLACK) as bound:
+                await self._perform(phase, turn, tolerant)
+        except TimeoutError as error:
+            if not bound.expired():
+                raise
+            text = f"not done after {turn.deadline.span:.0f} s: {phase}"
+            raise FailedError(text, hint="`--timeout` gives it more time") from error
 
     async def _perform(self, phase: Phase, turn: Turn, tolerant: bool) -> None:
         match phase:
@@ -81,12 +91,14 @@ class Executor:
                 await self._local.open(await self._known(turn), turn)
             case Fill():
                 await self._local.fill(await self.agent(turn), turn)
-            case Tell(("release",)):
+            case Flush(again):
+                self.unsent = await self._local.live.flush(turn, last=again)
+            case Tell(("release",), serving=False):
                 await self._release(turn)
-            case Tell(requests):
-                await self._tell(requests, turn, tolerant)
+            case Tell():
+                await self._tell(phase, turn, tolerant)
             case HoldAll():
-                await self._hold_all()
+                await self._hold_all(turn)
             case StartLocal(again):
                 if again:
                     await self._local.restart(turn)
@@ -130,13 +142,16 @@ class Executor:
         if self.taken:
             raise HeldError(self.taken, hint="`devcluster up --takeover` takes it back")
 
-    async def _tell(self, requests: tuple[Request, ...], turn: Turn, tolerant: bool) -> None:
-        seconds = turn.deadline.left()
+    async def _tell(self, phase: Tell, turn: Turn, tolerant: bool) -> None:
         async with self._telling_waits(turn):
-            failed = await self._links.tell(*requests, timeout=seconds, tolerant=tolerant)
+            failed = await self._links.tell(
+                *phase.requests,
+                timeout=turn.deadline.left(),
+                tolerant=tolerant,
+                unless="child" if phase.serving else "",
+            )
         for _, error in failed:
-            why = str(error) or "it does not answer"
-            turn.say(self._key, f"could not tell an agent to {requests[-1]} ({why}); its lease will end")
+            turn.say(self._key, render_silence(phase.requests[-1], error))
 
     async def _release(self, turn: Turn) -> None:
         release = Release(self.wanted, self._links, self._cluster, self._changes)
@@ -147,13 +162,13 @@ class Executor:
         waits = tell_waits(self._links, self.wanted, self._changes, turn)
         return running(waits, name=f"waits of {self._key}")
 
-    async def _hold_all(self) -> None:
+    async def _hold_all(self, turn: Turn) -> None:
         """A pod that can't be reached is not waited for longer than a moment."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_HOLDING):
+            async with turn.deadline.part(_HOLDING).bound():
                 await self._changes.until(lambda: all(it.state != "connecting" for it in self._links.live))
 
-    async def _join(self, requests: tuple[Request, ...], turn: Turn) -> None:
+    async def _join(self, requests: tuple[AgentRequest, ...], turn: Turn) -> None:
         self.unless_taken()
         try:
             async with turn.deadline.bound(), self._telling_waits(turn):

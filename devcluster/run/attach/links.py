@@ -11,22 +11,22 @@ import contextlib
 
 from devcluster.edge.background import running
 from devcluster.edge.lines import RefusedError
-from devcluster.plan.cluster import AgentPod
-from devcluster.plan.handover import Request
+from devcluster.plan.agent_pod import AgentPod
+from devcluster.plan.handover import AgentRequest
 from devcluster.rules.container.facts import Listener, parse_listeners
-from devcluster.run.attach.agent_link import Claim, PodLink
-from devcluster.run.attach.changes import Changes
+from devcluster.run.attach.agent_link import PodLink, Tenure
 from devcluster.run.attach.sides import ClusterSide, LocalSide
+from devcluster.run.changes import Changes
 
 
 class Links:
     """See the module.  ``joins``: what every agent is told once a lane of it stands; None: they are only
     held."""
 
-    def __init__(self, claim: Claim, cluster: ClusterSide, local: LocalSide, changes: Changes) -> None:
-        self.joins: tuple[Request, ...] | None = None
+    def __init__(self, tenure: Tenure, cluster: ClusterSide, local: LocalSide, changes: Changes) -> None:
+        self.joins: tuple[AgentRequest, ...] | None = None
         self._of: dict[str, PodLink] = {}  # by the pod's uid
-        self._claim = claim
+        self._tenure = tenure
         self._cluster = cluster
         self._local = local
         self._changes = changes
@@ -69,12 +69,28 @@ class Links:
         return self._primary
 
     @property
+    def source(self) -> tuple[str, int] | None:
+        """The primary pod, and which connection to it this is; None while none is held."""
+        link = self.of_primary
+        return None if link is None else (link.pod.name, link.opened)
+
+    @property
+    def of_primary(self) -> PodLink | None:
+        """Its link."""
+        return next((link for link in self.held if link.pod.name == self.primary), None)
+
+    @property
     def neighbours(self) -> tuple[Listener, ...]:
         """Where the other containers of that pod listen, as it was heard last."""
-        for link in self.held:
-            if link.pod.name == self.primary:
-                self._neighbours = parse_listeners(link.agent_state.get("neighbours", ()))
+        if (link := self.of_primary) is not None:
+            self._neighbours = parse_listeners(link.agent_state.get("neighbours", ()))
         return self._neighbours
+
+    @property
+    def versions(self) -> frozenset[str]:
+        """What kubelet wrote last into that pod's volumes, as was heard; none while nothing is known."""
+        link = self.of_primary
+        return frozenset(link.agent_state.get("versions", ()) if link is not None else ())
 
     @property
     def lost(self) -> str:
@@ -92,7 +108,7 @@ class Links:
             if uid in self._of:
                 self._of[uid].pod = pod
             elif not pod.ending:
-                link = PodLink(pod, self._claim, self._cluster, self._local, self._changes)
+                link = PodLink(pod, self._tenure, self._cluster, self._local, self._changes)
                 self._of[uid] = link
                 tasks.create_task(self._hold(link), name=f"link {pod.name}")
         self._changes.notify()
@@ -104,11 +120,11 @@ class Links:
         async with running(self._join(link, self.joins), name=f"join {link.pod.name}"):
             await link.run()
 
-    async def _join(self, link: PodLink, requests: tuple[Request, ...]) -> None:
+    async def _join(self, link: PodLink, requests: tuple[AgentRequest, ...]) -> None:
         with contextlib.suppress(ConnectionError, RefusedError, TimeoutError):  # the link says it again
             await link.join(requests)
 
-    async def join(self, requests: tuple[Request, ...]) -> None:
+    async def join(self, requests: tuple[AgentRequest, ...]) -> None:
         """Tell every agent *requests*, those that come later, too; return when all of now did so."""
         self.joins = requests
         self._changes.notify()

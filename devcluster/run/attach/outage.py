@@ -14,7 +14,7 @@ from typing import Protocol
 
 from devcluster.edge.docker.engine import Engine
 from devcluster.errors import EngineError
-from devcluster.run.attach.changes import Changes
+from devcluster.run.changes import Changes
 
 _LOOK = 0.3  # seconds between two questions: an engine that is away can't be watched
 

@@ -17,10 +17,10 @@ from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.lines import RefusedError
 from devcluster.rules.container.patience import render_wait, stop_time
 from devcluster.run.attach.agent_link import PodLink
-from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.links import Links
 from devcluster.run.attach.sides import ClusterSide
 from devcluster.run.attach.waits import tell_waits
+from devcluster.run.changes import Changes
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.turn import Turn
 
@@ -60,8 +60,7 @@ class Release:
         if wait:
             self.unserved.append(f"pod {link.pod.name}: {wait}; as soon as it does, it serves")
             return
-        why = str(error) or "it does not answer"
-        turn.say(wanted.workload.key, f"could not tell an agent to release ({why}); its lease will end")
+        turn.say(wanted.workload.key, render_silence("release", error))
 
     async def _replace(self, worn: list[tuple[PodLink, str]], turn: Turn) -> None:
         known = {link.pod.uid for link in self._links.all}
@@ -128,6 +127,12 @@ class Release:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GONE):
                 await self._changes.until(lambda: not any(link in self._links.all for link in links))
+
+
+def render_silence(request: str, error: BaseException) -> str:
+    """An agent did not do *request*."""
+    why = f" ({error})" if str(error) else ""
+    return f"an agent did not answer `{request}`{why}. It gives the traffic back when its lease ends"
 
 
 def _is_worn(error: BaseException) -> bool:

@@ -7,7 +7,7 @@ are made of: they tell by a frozen sight, and announce by the attachment's ``Cha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -16,12 +16,13 @@ from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.docker.engine import PublishedPort
 from devcluster.edge.lane.door import Door
 from devcluster.edge.lane.ways import Ways
-from devcluster.plan.cluster import AgentPod
+from devcluster.plan.agent_pod import AgentPod
 from devcluster.rules.cluster.drift import Drift
 from devcluster.rules.container.environment import LocalEnvironment, RewriteMade
 from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.turn import Turn
+from devcluster.run.volume.live_volumes import LiveVolumes
 
 Json = dict[str, Any]
 
@@ -35,7 +36,7 @@ class DriftSight:
 
 
 class ClusterSide(Protocol):
-    """One claimed workload."""
+    """One workload that this laptop holds."""
 
     @property
     def ways(self) -> Ways:
@@ -56,7 +57,7 @@ class ClusterSide(Protocol):
         """A lane from *pod* to the gateway; done when it is gone."""
 
     async def verify(self) -> None:
-        """RefusedError where the claim is not the newest: a pod that has just started can't know."""
+        """RefusedError where the tenure is not the newest: a pod that has just started can't know."""
 
     async def check_beside(self, container: str, ports: tuple[int, ...], weak: frozenset[str]) -> None:
         """FailedError where another container than *container* does not run any more since the agent is
@@ -69,7 +70,7 @@ class ClusterSide(Protocol):
     def early(self) -> bool:
         """Whether the other one comes before this one is gone."""
 
-    async def unclaim(self) -> None:
+    async def relinquish(self) -> None:
         """Nobody holds it any more: pods that start from now on wait for nobody."""
 
     def distrust(self, moment: float) -> None:
@@ -81,8 +82,8 @@ class LocalSight:
     """``name``: of what answers, for people; ``container``: its id while it runs; ``outage``: why nothing of
     it can run now; ``ports``: of the pod, and address and port on the laptop; ``ended``: why it can't serve
     any more; ``resting``: that it ended with 0 and is started again, at ``wakes`` (seconds of the epoch), and
-    ``lives``: how often that was, in words; ``source``: the pod that the volumes came from; ``tokens``:
-    whether there are some to be renewed; ``silent``: where nobody listens though callers come, in words."""
+    ``lives``: how often that was, in words; ``versions``: of the copies of what kubelet writes anew;
+    ``silent``: where nobody listens though callers come, in words."""
 
     name: str
     container: str | None = None
@@ -95,8 +96,7 @@ class LocalSight:
     lanes: tuple[Json, ...] = ()
     volumes: tuple[Json, ...] = ()
     rewrites: tuple[RewriteMade, ...] = ()
-    source: str = ""
-    tokens: bool = False
+    versions: frozenset[str] = frozenset()
     silent: tuple[str, ...] = ()
 
 
@@ -120,6 +120,10 @@ class LocalSide(Protocol):
     def door(self) -> Door | None:
         """Where lanes end; None while nothing takes them."""
 
+    @property
+    def live(self) -> LiveVolumes:
+        """The volumes that are kept equal to the pod's."""
+
     async def run(self) -> None:
         """Keep and watch it, until cancelled."""
 
@@ -138,8 +142,8 @@ class LocalSide(Protocol):
     async def fill(self, agent: AgentLink, turn: Turn) -> None:
         """Copy the pod's volumes, or what changed of them since the last time."""
 
-    async def refresh(self, agent: AgentLink) -> None:
-        """Copy the tokens again, where the pod has others now."""
+    async def refresh(self, agent: AgentLink, versions: Collection[str]) -> None:
+        """Copy again what kubelet has written anew: what has none of *versions*."""
 
     async def start(self, facts: PodFacts, turn: Turn) -> None:
         """What serves, new and healthy.  FailedError where it ends before, or is not healthy in time."""

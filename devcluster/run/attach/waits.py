@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from devcluster.rules.container.patience import render_wait
-from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.links import Links
+from devcluster.run.changes import Changes
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.turn import Turn
 

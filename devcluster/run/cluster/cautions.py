@@ -42,13 +42,13 @@ async def read_cautions(
             services=install.observed.services,
             autoscalers=tuple(item for items in autoscalers for item in items),
             closed=closed,
-            take=install.wish.take,
-            mode=install.wish.mode,
+            take="front" if install.wish.serving.fronts else "direct",
+            mode=wish.mode,
             moved=tuple(sorted({move.service for move in install.moves})),
             rolls=not install.adopted,
             written=dict(wish.environment),
             excluded=wish.env_exclude,
-            hosted=wish.run == "host",
+            tunnelled=not install.wish.serving.in_pod_network,
             claims=install.observed.claims,
         )
     )

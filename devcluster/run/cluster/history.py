@@ -56,7 +56,7 @@ async def prune_history(cluster: Cluster, originals: Originals) -> Pruned:
         except (ChangedError, NotFoundError):
             return Lost.LOST
 
-    pruned = await until_won(attempt, f"the history of {originals.ref.place}")
+    pruned = await until_won(attempt, f"the history of {originals.ref.full_name}")
     return replace(pruned, kept=await restore_limit(cluster, originals))
 
 

@@ -28,6 +28,7 @@ from devcluster.plan.steps import (
     RestoreFields,
     RestoreService,
     WriteSecret,
+    name_of,
 )
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.keys import generate_pair
@@ -50,7 +51,7 @@ from devcluster.run.cluster.fields import restore_rolling
 from devcluster.run.cluster.observe import (
     build_originals,
     observe,
-    parse_settings,
+    parse_agent_settings,
     raised_limit,
     was_available,
 )
@@ -59,7 +60,7 @@ from devcluster.run.cluster.remove import remove
 from devcluster.run.cluster.rollout import Written, await_rollout
 from devcluster.run.turn import Turn
 
-__all__ = ["BusyError", "Installed", "install", "observe", "parse_settings"]
+__all__ = ["BusyError", "Installed", "install", "observe", "parse_agent_settings"]
 
 
 class BusyError(ChangedError):
@@ -102,8 +103,8 @@ async def install(
     begin()
     try:
         for step in plan.steps:
-            turn.say(plan.observed.ref.name, str(step))
-            await work.apply(step)
+            with turn.phase(plan.observed.ref.name, str(step), name_of(step)):
+                await work.apply(step)
     except BusyError:
         raise  # what is there is theirs
     except DevclusterError as error:
@@ -125,7 +126,7 @@ async def _put_back(
         removal = await remove(cluster, ref, turn)
     except DevclusterError as second:
         return LeftoverError(
-            f"{error.message}; putting {ref.place} back failed too: {second.message}",
+            f"{error.message}; putting {ref.full_name} back failed too: {second.message}",
             hint=second.hint or f"`devcluster down -n {ref.namespace}` finishes it",
         )
     if isinstance(error, ForbiddenError):
@@ -192,7 +193,7 @@ class _InstallWork:
         self._written = True
 
     def _elsewhere(self) -> str:
-        return f"somebody else is putting an agent into {self._ref.place}"
+        return f"somebody else is putting an agent into {self._ref.full_name}"
 
     def _foreign(self, secret: Json) -> bool:
         """Of a workload of the same name that was deleted, or cut by somebody.  FailedError where it is none
@@ -272,7 +273,7 @@ class _InstallWork:
         return answer
 
     def _changed(self) -> ChangedError:
-        text = f"{self._ref.place} was changed by somebody else just now"
+        text = f"{self._ref.full_name} was changed by somebody else just now"
         return ChangedError(text, hint="run the command again")
 
     async def _await_pods(self) -> None:
@@ -309,7 +310,7 @@ class _InstallWork:
             ref=self._ref,
             uid=self._uid,
             container=self._seen.container,
-            settings=parse_settings(secret),
+            settings=parse_agent_settings(secret),
             laptop_key=secret_file(secret, "laptop.key"),
             agent_public=secret_file(secret, "agent.pub").strip(),
             adopted=self._plan.adopted,

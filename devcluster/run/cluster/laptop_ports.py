@@ -23,14 +23,14 @@ async def check_ports(
 
     *only*: the workloads that change, and so let go of their ports; none: all of the project.
     """
-    claims = [(item.workload.key, publish) for item in wanted for publish in item.publishes]
-    for first, second in find_collisions([publish for _, publish in claims]):
-        raise _collision(claims[first], claims[second])
-    exact = [publish for _, publish in claims if exact_port(publish) is not None]
+    owned = [(item.workload.key, publish) for item in wanted for publish in item.publishes]
+    for first, second in find_collisions([publish for _, publish in owned]):
+        raise _collision(owned[first], owned[second])
+    exact = [publish for _, publish in owned if exact_port(publish) is not None]
     if exact:
         engine = await docker.open()
         own = await engine.list_published(project, only)
-        others = [it for it in exact if (it.protocol, it.host) not in own]
+        others = [it for it in exact if (it.protocol, it.local) not in own]
         for refusal in await engine.find_refusals(others):
             raise port_error(refusal)
 
@@ -41,10 +41,10 @@ def _collision(*both: tuple[str, Publish]) -> ConfigurationError:
     if publish.address != again.address:
         names = f"{key} ({publish.address}) and {other} ({again.address})"
     return ConfigurationError(
-        f"port {again.host} of the laptop is under `ports` twice: {names}", hint=_other(again)
+        f"port {again.local} of the laptop is under `ports` twice: {names}", hint=_other(again)
     )
 
 
 def _other(publish: Publish) -> str:
-    assert publish.host is not None
-    return f'write another one under `ports`, e.g. "{publish.host + 1}:{publish.container}"'
+    assert publish.local is not None
+    return f'write another one under `ports`, e.g. "{publish.local + 1}:{publish.container}"'

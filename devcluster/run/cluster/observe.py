@@ -41,7 +41,7 @@ async def observe(cluster: Cluster, workload: WorkloadObject) -> Observed:
     settings = None
     if secret is not None and originals is not None:
         with contextlib.suppress(ValueError):
-            settings = parse_settings(secret)
+            settings = parse_agent_settings(secret)
     return Observed(
         ref=workload.ref,
         container=workload.container,
@@ -85,7 +85,7 @@ async def _templated(cluster: Cluster, kind: str, namespace: str) -> tuple[Json,
         return None
 
 
-def parse_settings(secret: Json) -> Json:
+def parse_agent_settings(secret: Json) -> Json:
     """``agent.json`` of a Secret.  ValueError where there is none."""
     settings = json.loads(secret_file(secret, "agent.json"))
     if not isinstance(settings, dict):

@@ -12,7 +12,7 @@ from devcluster.edge.kube.answer import ROLE, ForbiddenError
 from devcluster.edge.kube.cluster import Cluster
 from devcluster.errors import ClusterError
 from devcluster.plan.install import InstallPlan
-from devcluster.rules.cluster.rights import WantedRight, lanes, wanted_for_up
+from devcluster.rules.cluster.rights import RequiredRight, lanes, required_for_up
 
 
 async def check_rights(cluster: Cluster, plan: InstallPlan) -> None:
@@ -22,7 +22,7 @@ async def check_rights(cluster: Cluster, plan: InstallPlan) -> None:
         return
     seen = plan.observed
     services = sorted({move.service for move in plan.moves})
-    asked = wanted_for_up(seen.ref, plan.secret, services)
+    asked = required_for_up(seen.ref, plan.secret, services)
     try:
         granted = await _granted(cluster, seen.ref.namespace, (*asked, *lanes()))
     except ClusterError:
@@ -34,8 +34,8 @@ async def check_rights(cluster: Cluster, plan: InstallPlan) -> None:
         raise ForbiddenError(f"cannot {', '.join(missing)} in namespace {seen.ref.namespace}", hint=ROLE)
 
 
-async def _granted(cluster: Cluster, namespace: str, asked: tuple[WantedRight, ...]) -> set[WantedRight]:
-    async def may(it: WantedRight) -> bool:
+async def _granted(cluster: Cluster, namespace: str, asked: tuple[RequiredRight, ...]) -> set[RequiredRight]:
+    async def may(it: RequiredRight) -> bool:
         return await cluster.may(it.right.verb, it.right.group, it.right.resource, namespace, it.name)
 
     answers = await asyncio.gather(*map(may, asked))

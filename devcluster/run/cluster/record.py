@@ -1,7 +1,7 @@
 """Who holds a workload: one record in its Secret, written with compare-and-swap.
 
 Of two laptops that want it at the same moment the API server lets one win; the other reads the winner's
-name.  The epoch rises with each claim, and agents obey the highest they have seen, so that a laptop that
+name.  The epoch rises with each holder, and agents obey the highest they have seen, so that a laptop that
 wakes up after somebody took over has no say any more.
 """
 
@@ -54,10 +54,10 @@ def holder_row(record: Record) -> Json | None:
     return {"user": holder.user, "host": holder.host, "project": holder.project, "since": record.since}
 
 
-async def claim(cluster: Cluster, ref: WorkloadRef, holder: Holder, *, takeover: bool = False) -> Record:
+async def acquire(cluster: Cluster, ref: WorkloadRef, holder: Holder, *, takeover: bool = False) -> Record:
     """The record with *holder* in it and an epoch higher than any before.
 
-    HeldError where somebody else holds it and *takeover* is False.  The same holder claims again freely.
+    HeldError where somebody else holds it and *takeover* is False.  The same holder may acquire it again.
     """
 
     def change(record: Record) -> Record:
@@ -77,7 +77,7 @@ def held(record: Record) -> HeldError:
     )
 
 
-async def unclaim(cluster: Cluster, ref: WorkloadRef, epoch: int) -> None:
+async def relinquish(cluster: Cluster, ref: WorkloadRef, epoch: int) -> None:
     """Nobody holds it any more; nothing is done where somebody else has taken it since, or it is gone."""
 
     def change(record: Record) -> Record:

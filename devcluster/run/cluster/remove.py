@@ -29,6 +29,7 @@ from devcluster.plan.steps import (
     RestoreFields,
     RestoreService,
     RestoreTemplate,
+    name_of,
 )
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import (
@@ -77,8 +78,8 @@ async def remove(cluster: Cluster, ref: WorkloadRef, turn: Turn) -> Removal:
     await work.read()
     steps = plan_remove(work.originals, ref, noted=work.noted)
     for step in steps:
-        turn.say(ref.name, str(step))
-        await work.attempt(step)
+        with turn.phase(ref.name, str(step), name_of(step)):
+            await work.attempt(step)
     await work.verify()
     return Removal(work.originals is not None, tuple(sorted(set(work.kept))), work.unserved)
 
@@ -143,7 +144,7 @@ class _RemoveWork:
             # the Secret alone knows what it was
             if isinstance(step, AwaitRollout | RestoreFields | PruneHistory):
                 raise LeftoverError(
-                    f"the template of {self._ref.place} is restored, and then: {error.message}",
+                    f"the template of {self._ref.full_name} is restored, and then: {error.message}",
                     hint=f"{error.hint}\nthen {self._again}",
                 ) from error
             self._refused.append(error)
@@ -283,7 +284,7 @@ class _RemoveWork:
                 return None
             if (parse_originals(live), parse_record(live).epoch) != (self.originals, self._epoch):
                 raise LeftoverError(
-                    f"somebody else is putting an agent into {self._ref.place}, "
+                    f"somebody else is putting an agent into {self._ref.full_name}, "
                     f"so secret/{self._secret} stays",
                     hint=f"`devcluster list -n {self._space}` says who; `devcluster down` then tries again",
                 )

@@ -96,10 +96,10 @@ async def await_rollout(
                         assert_never(verdict)
     except TimeoutError as error:
         raise RolloutError(
-            f"{ref.place} is not rolled out after {turn.deadline.span:.0f} s: {waiting}",
+            f"{ref.full_name} is not rolled out after {turn.deadline.span:.0f} s: {waiting}",
             hint="\n".join([*await _last_words(cluster, seen, container, wrapped), ref.kubectl("describe")]),
         ) from error
-    raise RolloutError(f"{ref.place} is gone")
+    raise RolloutError(f"{ref.full_name} is gone")
 
 
 async def _last_words(cluster: Cluster, pods: tuple[Json, ...], container: str, wrapped: bool) -> list[str]:
@@ -184,7 +184,7 @@ async def _explained(
     """With the last lines of the pod's log, since those say what kubelet can't."""
     if not stuck.pod:
         hint = ref.kubectl(stuck.command) if stuck.command else stuck.hint
-        return RolloutError(f"{ref.place}: {stuck.why}", hint=hint)
+        return RolloutError(f"{ref.full_name}: {stuck.why}", hint=hint)
     message = f"pod {stuck.pod} in namespace {ref.namespace} does not start: {stuck.why}"
     pod = next(one for one in pods if one["metadata"]["name"] == stuck.pod)
     log = await last_lines(cluster, pod, container)

@@ -23,9 +23,9 @@ from devcluster.edge.kube.cluster import Cluster
 from devcluster.errors import EngineError
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import Record
-from devcluster.rules.cluster.naming import project_name
 from devcluster.rules.cluster.services import noted_workload
 from devcluster.rules.cluster.template import is_wrapped
+from devcluster.rules.container.docker_names import project_name
 from devcluster.rules.kinds.table import KINDS
 from devcluster.run.cluster.record import list_marks
 from devcluster.run.place import Place, known_projects, place_of

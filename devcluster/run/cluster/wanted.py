@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from devcluster.config.model import Order, Project, Publish, Workload
+from devcluster.config.model import Order, Project, Publish, Take, Workload
 from devcluster.edge.docker.engine import Docker
 from devcluster.edge.kube.agent import AgentBinary
 from devcluster.edge.kube.cluster import Cluster
@@ -19,6 +19,7 @@ from devcluster.edge.kube.workload import WorkloadObject, find_workload
 from devcluster.errors import ConfigurationError
 from devcluster.plan.handover import Handover, plan_handover
 from devcluster.plan.install import InstallPlan, Observed, Wish, base_template, plan_install
+from devcluster.plan.serving import Serving, serving_of
 from devcluster.rules.advice.collision import find_weak
 from devcluster.rules.advice.policies import Closed, choose_take, find_closed
 from devcluster.rules.advice.warnings import Caution
@@ -26,7 +27,7 @@ from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.machine import Machine
 from devcluster.rules.cluster.memory import admitted_memory
 from devcluster.rules.cluster.template import find_container, is_wrapped
-from devcluster.rules.container.environment import wanted_services
+from devcluster.rules.container.environment import rewritable_services
 from devcluster.rules.container.health import HealthPlan, healthcheck_source
 from devcluster.rules.container.image import ImageFacts
 from devcluster.rules.container.image_environment import ImageEnvironment
@@ -34,6 +35,7 @@ from devcluster.rules.container.local_container import published_ports
 from devcluster.rules.container.patience import whole_time
 from devcluster.rules.container.ports import resolve_port_map
 from devcluster.rules.kinds.table import kind_of
+from devcluster.rules.volume.live import live_mounts
 from devcluster.rules.volume.volumes import VolumePlan, covered_paths, pod_volumes, resolve_volumes
 from devcluster.run.cluster.agent_binary import read_machine
 from devcluster.run.cluster.cautions import read_cautions
@@ -95,10 +97,21 @@ class Wanted:
         )
 
     @property
+    def serving(self) -> Serving:
+        """What it asks of everybody else."""
+        return self.install.wish.serving
+
+    @property
     def handover(self) -> Handover:
         """How it is taken and given back."""
         wish = self.workload
-        return plan_handover(wish.mode, self.order, self.install.wish.take, wish.run)
+        take: Take = "front" if self.serving.fronts else "direct"
+        return plan_handover(wish.mode, self.order, take, wish.run, live=self.is_live)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether what is written to a volume is sent to the pod."""
+        return any(plan.mode == "sync" for plan in self.volumes)
 
     @property
     def patience(self) -> float:
@@ -125,15 +138,22 @@ async def read_wanted(
     admitted = admitted_memory(pods.items, target.container, wrapped=is_wrapped)
     observed = replace(await observe(cluster, target), admitted=admitted, weak=find_weak(current))
     services = tuple(sorted(item["metadata"]["name"] for item in observed.services))
-    wanted_services(workload, services, namespace)
+    rewritable_services(workload, services, namespace)
     base = base_template(observed)
     original = find_container(base, target.container)
     image_id = _image_id(current, target.container)
     images = await choose_images(docker, workload, original, image_id, obtained)
     facts = pod_image(images, workload, original)
     machine, binary = await read_machine(cluster, base["spec"], pods.items, facts)
-    unread = workload.run == "host" and facts is None
-    wish = replace(_wish(project, workload, machine, binary), image=facts, pending=images.pending or unread)
+    serving = serving_of(workload)
+    unread = not serving.needs_image and facts is None
+    volumes = _volumes(workload, target, base["spec"], current)
+    wish = replace(
+        _wish(project, workload, machine, binary),
+        image=facts,
+        pending=images.pending or unread,
+        live=live_mounts(volumes),
+    )
     install, closed = _plan(observed, wish, workload)
     if unread and images.needed and not images.pending and not install.adopted:
         raise _unread(workload, original, images.trouble)
@@ -149,9 +169,9 @@ async def read_wanted(
         binary=binary,
         images=images,
         order=workload.order or kind_of(target.ref).order(target.object, observed.claims),
-        publishes=published_ports(container, workload, port_map) if workload.run == "container" else (),
+        publishes=published_ports(container, workload, port_map) if serving.publishes else (),
         port_map=port_map,
-        volumes=_volumes(workload, target, install.base["spec"], current),
+        volumes=volumes,
         health=healthcheck_source(container, workload, port_map),
         services=services,
         image_environment=await read_image_environment(
@@ -169,7 +189,10 @@ def _plan(observed: Observed, wish: Wish, workload: Workload) -> tuple[InstallPl
     install = plan_install(observed, wish)
     closed = find_closed(observed.policies, install.base, install.fronts)
     take = choose_take(workload.take, workload.mode, closed)
-    return install if take == wish.take else plan_install(observed, replace(wish, take=take)), closed
+    serving = serving_of(workload, take)
+    return (
+        install if serving == wish.serving else plan_install(observed, replace(wish, serving=serving))
+    ), closed
 
 
 def _unread(workload: Workload, container: Json, trouble: str) -> ConfigurationError:
@@ -185,8 +208,7 @@ def _wish(project: Project, workload: Workload, machine: Machine, binary: AgentB
     return Wish(
         digest=binary.digest,
         chunks=binary.chunks,
-        take=workload.take or "front",
-        mode=workload.mode,
+        serving=serving_of(workload),
         services=workload.services,
         port=project.agent.port,
         fronts=project.agent.fronts,

@@ -16,6 +16,7 @@ from devcluster.edge.docker.engine import Engine, open_engine
 from devcluster.edge.kube.cluster import Cluster, open_cluster
 from devcluster.edge.kube.workload import check_namespace
 from devcluster.errors import ClusterError, ConfigurationError, DevclusterError
+from devcluster.plan.serving import serving_of
 from devcluster.rules.advice.checkup import (
     OLDEST_DOCKER,
     OLDEST_KUBERNETES,
@@ -58,7 +59,7 @@ def _state(request: Request) -> list[Check]:
 async def _docker(request: Request) -> tuple[list[Check], dict[str, str] | None]:
     """Docker's lines, and the range of each network; None if Docker does not answer, or is not needed."""
     workloads = request.project.workloads if request.project is not None else ()
-    if workloads and all(workload.run == "host" for workload in workloads):
+    if workloads and not any(serving_of(workload).needs_engine for workload in workloads):
         return [check_needless()], None
     try:
         async with open_engine() as engine:

@@ -29,14 +29,14 @@ from devcluster.run.cluster.remove import remove
 from devcluster.run.cluster.traces import Trace, find_all_traces, find_places
 from devcluster.run.commands.selection import find_installed, find_keys, find_meant_traces, find_unknown
 from devcluster.run.exports import Exports
-from devcluster.run.host.lock import TakenError, hold
+from devcluster.run.host.lock import LockedError, lock
 from devcluster.run.host.socket import AbsentError, EndedError, ask
 from devcluster.run.place import Place, place_of
 from devcluster.run.report import Report
 from devcluster.run.request import Request
 from devcluster.run.site import gateway_binary
 from devcluster.run.turn import Turn
-from devcluster.run.volume.removing import remove_copies
+from devcluster.run.volume.removing import Kept, find_unsent, remove_copies
 from devcluster.run.volume.roots import remove_roots
 
 Json = dict[str, Any]
@@ -50,8 +50,9 @@ async def leave(request: Request, *, report: Report) -> Json:
     try:
         return await ask(
             place.socket,
-            {"do": "leave", "only": list(request.only), **request.patience},
+            {"do": "leave", "only": list(request.only)},
             report,
+            request.deadline,
         )
     except AbsentError:
         return {"workloads": [], "notes": ["nothing is attached"]}
@@ -73,10 +74,10 @@ async def down(
             result["notes"].append(f"devcluster has nothing to put back for {', '.join(unknown)}")
         for place in places:
             keys[place.id] = await find_keys(request, place)
-            message = {"do": "down", "only": list(keys[place.id]), **request.patience}
+            message = {"do": "down", "only": list(keys[place.id])}
             with contextlib.suppress(AbsentError, EndedError):  # what it did not do is done here
                 try:
-                    answer = await ask(place.socket, message, report)
+                    answer = await ask(place.socket, message, report, request.deadline)
                 except (RemainsError, UnservedError) as error:
                     errors.append(error)
                     continue
@@ -97,8 +98,10 @@ async def down(
                 result["workloads"].append(row)
     async with open_docker() as docker:
         for place in places:
-            result["notes"] += await _clean_docker(docker, place, keys[place.id], volumes)
-            result["notes"] += await remove_roots(place, keys[place.id], changed=volumes)
+            kept = await _clean_docker(docker, place, keys[place.id], volumes)
+            kept += await remove_roots(place, keys[place.id], changed=volumes)
+            errors += find_unsent(kept)
+            result["notes"] += [it.text for it in kept if not it.unsent]
             result["notes"] += Exports(place).remove(keys[place.id])
     if errors:
         raise joined(errors)
@@ -110,8 +113,8 @@ async def down(
 
 async def _forget(place: Place) -> None:
     """Its folder, unless somebody works with the project again."""
-    with contextlib.suppress(TakenError):
-        await hold(place.socket, patience=0.1)
+    with contextlib.suppress(LockedError):
+        await lock(place.socket, patience=0.1)
         place.remove()
 
 
@@ -154,8 +157,8 @@ async def _remove(request: Request, cluster: Cluster, trace: Trace, turn: Turn) 
     return {"name": key, "outcome": "put back", "detail": [str(trace.ref), *kept]}
 
 
-async def _clean_docker(docker: Docker, place: Place, only: tuple[str, ...], volumes: bool) -> list[str]:
-    """Containers, network, and the copies that nobody changed here; answers what is kept, in words.  Of a
+async def _clean_docker(docker: Docker, place: Place, only: tuple[str, ...], volumes: bool) -> list[Kept]:
+    """Containers, network, and the copies that nobody changed here; answers what is kept.  Of a
     project that never used Docker something may be there all the same, of another state folder."""
     engine = await docker.open() if place.uses_docker else await docker.find()
     if engine is None:

@@ -11,6 +11,7 @@ from devcluster.edge.kube.workload import agent_pods, check_namespace, find_work
 from devcluster.edge.lane.lanes import AgentAddress
 from devcluster.edge.lane.ways import Ways
 from devcluster.errors import ConfigurationError
+from devcluster.plan.serving import serving_of
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import secret_file, secret_name
 from devcluster.rules.container.environment import local_environment
@@ -18,7 +19,7 @@ from devcluster.rules.container.facts import PodFacts
 from devcluster.rules.container.image_environment import SAME_IMAGE, ImageEnvironment
 from devcluster.rules.container.ports import PortKey, declared_ports
 from devcluster.rules.container.tunnel_rewriting import OpenTunnel
-from devcluster.run.cluster.observe import parse_settings
+from devcluster.run.cluster.observe import parse_agent_settings
 from devcluster.run.cluster.record import Mark, holder_row, list_marks
 from devcluster.run.host.socket import AbsentError, EndedError, ask
 from devcluster.run.place import place_of
@@ -26,6 +27,7 @@ from devcluster.run.report import silent
 from devcluster.run.request import Request
 
 Json = dict[str, Any]
+_OPEN = 15.0  # seconds until an agent answers
 
 
 async def list_workloads(request: Request) -> tuple[str, list[Json]]:
@@ -82,13 +84,14 @@ async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], 
             )
         secret = await cluster.get("secret", secret_name(found.ref), namespace)
         keys = Keys(secret_file(secret, "laptop.key").encode(), secret_file(secret, "agent.pub"))
-        port = parse_settings(secret)["port"]  # the file may say another one by now
+        port = parse_agent_settings(secret)["port"]  # the file may say another one by now
         address = AgentAddress(namespace, pods[0].name, port)
-        async with open_agent(Ways(), cluster.upgrade_target, address, keys, timeout=15) as link:
+        seconds = request.deadline.part(_OPEN).left()
+        async with open_agent(Ways(), cluster.upgrade_target, address, keys, timeout=seconds) as link:
             facts = await link.inspect()
         if raw:
             return facts.environment
-        if workload.run == "host":
+        if not serving_of(workload).in_pod_network:
             return await _of_process(cluster, request, namespace, facts)
         services = tuple(
             item["metadata"]["name"] for item in (await cluster.list("service", namespace)).items
@@ -110,7 +113,9 @@ async def _of_process(
     assert project is not None
     place = place_of(cluster.context, namespace, project.name, request.environ)
     with contextlib.suppress(AbsentError, EndedError, ConfigurationError):
-        answer = await ask(place.socket, {"do": "environment", "workload": workload.key}, silent)
+        answer = await ask(
+            place.socket, {"do": "environment", "workload": workload.key}, silent, request.deadline
+        )
         return tuple((name, value) for name, value in answer["variables"])
     async with open_docker() as docker:
         wanted = await read_wanted(cluster, docker, project, workload, namespace)

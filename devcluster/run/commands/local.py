@@ -10,6 +10,7 @@ from devcluster.config.model import Workload
 from devcluster.edge.docker.engine import ContainerInfo, Engine, open_engine
 from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import ConfigurationError
+from devcluster.plan.serving import serving_of
 from devcluster.run.host.logs import Show, follow_container
 from devcluster.run.host.socket import AbsentError, ask
 from devcluster.run.place import Place, place_of
@@ -57,8 +58,9 @@ async def restart(request: Request, report: Report) -> dict[str, Any]:
     try:
         return await ask(
             place.socket,
-            {"do": "restart", "workload": request.only[0], **request.patience},
+            {"do": "restart", "workload": request.only[0]},
             report,
+            request.deadline,
         )
     except AbsentError as error:
         raise ConfigurationError(
@@ -69,12 +71,12 @@ async def restart(request: Request, report: Report) -> dict[str, Any]:
 def _with_container(request: Request) -> tuple[Workload, ...]:
     """Those that are meant and run in a container.  ConfigurationError where one is named that does not, or
     where none does."""
-    there = tuple(workload for workload in request.wanted if workload.run == "container")
-    hosted = [workload.key for workload in request.wanted if workload.run == "host"]
-    if hosted and (request.only or not there):
-        verb = "runs as a process" if len(hosted) == 1 else "run as processes"
+    there = tuple(it for it in request.wanted if serving_of(it).has_container)
+    others = [it.key for it in request.wanted if it not in there]
+    if others and (request.only or not there):
+        verb = "runs as a process" if len(others) == 1 else "run as processes"
         raise ConfigurationError(
-            f"{', '.join(hosted)} {verb} of this laptop (`run: host`), and not in a container",
+            f"{', '.join(others)} {verb} of this laptop (`run: host`), and not in a container",
             hint="you start it, stop it and see its output where you run it",
         )
     return there

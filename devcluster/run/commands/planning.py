@@ -9,6 +9,7 @@ from typing import Any
 
 from devcluster.config.codec import encode_project
 from devcluster.config.model import Tunnel
+from devcluster.deadline import Deadline
 from devcluster.edge.docker.engine import open_docker
 from devcluster.edge.kube.cluster import Cluster, open_cluster
 from devcluster.plan.steps import PutBack, Step, plan_pulls, render_steps
@@ -46,7 +47,7 @@ async def plan(request: Request) -> Json:
         await check_folders(place, wanted)
         Exports(place).check(it.workload.env_export for it in wanted if it.workload.env_export)
         attached = await _compare(place, request)
-        check_tunnels(await _not_ours(place, project.tunnels))
+        check_tunnels(await _not_ours(place, project.tunnels, request.deadline))
         put_back = [
             (name, row["title"]) for name, row in attached.items() if row["decision"]["work"] == "remove"
         ] + await _dropped(cluster, place, request, attached)
@@ -55,11 +56,13 @@ async def plan(request: Request) -> Json:
     return {"text": "\n".join(text for _, text in planned), "workloads": [row for row, _ in planned]}
 
 
-async def _not_ours(place: Place, tunnels: Sequence[Tunnel]) -> list[Tunnel]:
+async def _not_ours(place: Place, tunnels: Sequence[Tunnel], deadline: Deadline) -> list[Tunnel]:
     """Without those whose port the host process has itself."""
     own: set[str] = set()
     with contextlib.suppress(AbsentError):
-        own = {it["address"] for it in (await ask(place.socket, {"do": "status"}, silent))["tunnels"]}
+        own = {
+            it["address"] for it in (await ask(place.socket, {"do": "status"}, silent, deadline))["tunnels"]
+        }
     return [tunnel for tunnel in tunnels if f"{LOOPBACK}:{tunnel.local}" not in own]
 
 
@@ -70,10 +73,9 @@ async def _compare(place: Place, request: Request) -> dict[str, Json]:
         "do": "compare",
         "project": encode_project(request.project),
         "only": list(request.only),
-        **request.patience,
     }
     try:
-        answer = await ask(place.socket, asked, silent)
+        answer = await ask(place.socket, asked, silent, request.deadline)
     except AbsentError:
         return {}
     return {row["name"]: row for row in answer["workloads"]}

@@ -21,10 +21,13 @@ from typing import Any
 from devcluster.config.load import normalise_name
 from devcluster.config.model import Healthcheck, Mode, Project, Runtime, Target, Workload
 from devcluster.config.read.forms import parse_target
+from devcluster.config.read.modes import allows_direct, allows_services
+from devcluster.deadline import Deadline
 from devcluster.edge.background import running
 from devcluster.edge.docker.engine import open_docker
 from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import ConfigurationError, DevclusterError
+from devcluster.plan.serving import serving_of
 from devcluster.rules.cluster.services import routes, unmoved
 from devcluster.rules.container.local_ports import PortWish, Way, choose_ports
 from devcluster.rules.container.ports import declared_names
@@ -65,7 +68,7 @@ async def run(request: Request, command: Command, report: Report, *, takeover: b
     _tell(answer, report)
     ended = asyncio.Event()
     try:
-        environment = await _environment(place, key, request.environ)
+        environment = await _environment(place, key, request)
         async with running(_hold(place, key, report, ended), name="leash"):
             try:
                 return await _run(command.words, environment)
@@ -110,7 +113,7 @@ def _same(one: Target, other: Target) -> bool:
 
 def _as_process(workload: Workload, mode: Mode) -> Workload:
     """Without what only a container has."""
-    if mode == "intercept" and workload.take == "direct":
+    if workload.take == "direct" and not allows_direct(mode):
         raise ConfigurationError(
             f"workloads.{workload.key}: `take: direct` needs an original that is stopped",
             hint="`--mode replace` stops it",
@@ -119,7 +122,7 @@ def _as_process(workload: Workload, mode: Mode) -> Workload:
         workload,
         run="host",
         mode=mode,
-        services=workload.services if mode == "intercept" else None,
+        services=workload.services if allows_services(mode) else None,
         image=None,
         ports=None,
         mounts=(),
@@ -139,7 +142,7 @@ async def _with_ports(request: Request, command: Command) -> Request:
     """With `--port` as the file would say it."""
     assert request.project is not None
     workload = request.wanted[0]
-    if not command.ports and workload.mode != "intercept":
+    if not command.ports and not serving_of(workload).services_only:
         return request
     async with (
         open_cluster(request.context, timeout=request.timeout) as cluster,
@@ -148,7 +151,7 @@ async def _with_ports(request: Request, command: Command) -> Request:
         namespace = request.namespace or cluster.namespace
         wanted = await read_wanted(cluster, docker, request.project, workload, namespace)
     ways = ways_to(wanted)
-    if not ways and workload.mode == "intercept":
+    if not ways and wanted.serving.services_only:
         raise ConfigurationError(
             f"no Service leads to {wanted.title}, so there is nothing to intercept",
             hint="`kubectl expose` makes one; `--mode replace` takes over what calls its pods",
@@ -174,7 +177,7 @@ def ways_to(wanted: Wanted) -> tuple[Way, ...]:
     return tuple(
         Way(it.service, it.port.number, named[it.service, it.port.number], it.container_port.number)
         for it in found
-        if it.port.led and (wanted.workload.mode != "intercept" or not it.left_alone)
+        if it.port.led and not (wanted.serving.services_only and it.left_alone)
     )
 
 
@@ -186,17 +189,17 @@ def _tell(answer: Json, report: Report) -> None:
         report(Progress("", note))
 
 
-async def _environment(place: Place, key: str, laptop: Mapping[str, str]) -> dict[str, str]:
+async def _environment(place: Place, key: str, request: Request) -> dict[str, str]:
     """The workload's over the laptop's."""
-    answer = await ask(place.socket, {"do": "environment", "workload": key}, silent)
-    return dict(laptop) | dict(answer["variables"])
+    answer = await ask(place.socket, {"do": "environment", "workload": key}, silent, request.deadline)
+    return dict(request.environ) | dict(answer["variables"])
 
 
 async def _hold(place: Place, key: str, report: Report, ended: asyncio.Event) -> None:
     """Have it handed back when this process ends, however.  Where it ends before, it is said; the command
     goes on."""
     try:
-        answer = await ask(place.socket, {"do": "leash", "workload": key}, report)
+        answer = await ask(place.socket, {"do": "leash", "workload": key}, report, Deadline.after(_LEAVE))
         why = answer["reason"]
     except (DevclusterError, AbsentError, EndedError, BrokenOffError) as error:
         why = str(error)
@@ -244,6 +247,6 @@ def _is_typed() -> bool:
 
 
 async def _leave(place: Place, key: str, request: Request, report: Report) -> None:
-    seconds = request.deadline.at_least(_LEAVE).left()
+    deadline = request.deadline.at_least(_LEAVE)
     with contextlib.suppress(AbsentError):
-        await ask(place.socket, {"do": "leave", "only": [key], "timeout": seconds}, report)
+        await ask(place.socket, {"do": "leave", "only": [key]}, report, deadline)

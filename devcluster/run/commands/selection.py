@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 
 from devcluster.config.model import Target
 from devcluster.config.read.forms import parse_target
+from devcluster.deadline import Deadline
 from devcluster.edge.kube.cluster import Cluster
 from devcluster.edge.kube.workload import find_kinds
 from devcluster.errors import ConfigurationError
@@ -89,7 +90,7 @@ async def find_unknown(
     refs = {trace.ref for trace in traces}
     known = {name for name in asked if _named(name, refs)} | {ref.name for ref in refs}
     for place in places:
-        known |= (await _attached(place)).keys()
+        known |= (await _attached(place, request.deadline)).keys()
     if request.project is not None:
         known |= {workload.key for workload in request.project.workloads}
         check_names(sorted(asked), known, str(request.project.file))
@@ -101,7 +102,7 @@ async def find_keys(request: Request, place: Place) -> tuple[str, ...]:
     all."""
     if not request.only:
         return ()
-    held = await _attached(place)
+    held = await _attached(place, request.deadline)
     found = {
         key
         for name in request.only
@@ -112,11 +113,11 @@ async def find_keys(request: Request, place: Place) -> tuple[str, ...]:
     return tuple(sorted({*request.only, *found}))
 
 
-async def _attached(place: Place) -> dict[str, WorkloadRef]:
+async def _attached(place: Place, deadline: Deadline) -> dict[str, WorkloadRef]:
     """By key; {} where no host process runs."""
     rows: list[dict[str, str]] = []
     with contextlib.suppress(AbsentError, EndedError):
-        rows = (await ask(place.socket, {"do": "status"}, silent))["workloads"]
+        rows = (await ask(place.socket, {"do": "status"}, silent, deadline))["workloads"]
     titles = {row["name"]: row["target"].rpartition("/")[0] for row in rows}
     return {key: parse_title(title, place.namespace) for key, title in titles.items()}
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from devcluster.config.model import Target, Workload
+from devcluster.deadline import Deadline
 from devcluster.edge.kube.cluster import Cluster, open_cluster
 from devcluster.edge.kube.workload import WorkloadObject, check_namespace, find_workload
 from devcluster.errors import ConfigurationError, DevclusterError
@@ -100,15 +101,19 @@ async def _read(cluster: Cluster, request: Request, do: str) -> Json:
 
 async def _ask_host(place: Place, do: str) -> _Host:
     try:
-        async with asyncio.timeout(_PATIENCE["ping"]):
-            await ask(place.socket, {"do": "ping"}, silent)
-        async with asyncio.timeout(_PATIENCE[do]):
-            answer = await ask(place.socket, {"do": do}, silent)
+        await _ask_in_time(place, "ping")
+        answer = await _ask_in_time(place, do)
     except (AbsentError, EndedError):
         return _Host({}, "the host process is no longer running")
     except TimeoutError:
         return _Host({}, "the host process does not answer")
     return _Host({row["name"]: row for row in answer["workloads"]}, tunnels=tuple(answer["tunnels"]))
+
+
+async def _ask_in_time(place: Place, do: str) -> Json:
+    deadline = Deadline.after(_PATIENCE[do])  # `--watch` asks for ever, so it is not the command's
+    async with deadline.bound():
+        return await ask(place.socket, {"do": do}, silent, deadline)
 
 
 def truly(row: Json, marks: Mapping[WorkloadRef, Mark], namespace: str) -> Json:

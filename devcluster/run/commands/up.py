@@ -16,8 +16,16 @@ from devcluster.config.codec import encode_project
 from devcluster.edge.background import running
 from devcluster.edge.docker.engine import open_docker
 from devcluster.edge.kube.cluster import open_cluster
-from devcluster.errors import DevclusterError, FailedError, HeldError, LeftoverError, UnservedError, joined
-from devcluster.run.host.lock import TakenError
+from devcluster.errors import (
+    DevclusterError,
+    FailedError,
+    HeldError,
+    LeftoverError,
+    RemainsError,
+    UnservedError,
+    joined,
+)
+from devcluster.run.host.lock import LockedError
 from devcluster.run.host.logs import follow_session
 from devcluster.run.host.process import TAKEN, host, take
 from devcluster.run.host.session import Session, open_session
@@ -45,16 +53,16 @@ async def up_detached(
     message = _message(request, takeover, alone)
     async with _interrupts() as interrupted:
         try:
-            return await _hand_over(place, message, report, interrupted)
+            return await _hand_over(place, message, request.turn(report), interrupted)
         except AbsentError:
             if not await _spawn(place, interrupted):
                 return None
-            return await _hand_over(place, message, report, interrupted)
+            return await _hand_over(place, message, request.turn(report), interrupted)
 
 
-async def _hand_over(place: Place, message: Json, report: Report, interrupted: asyncio.Event) -> Json | None:
+async def _hand_over(place: Place, message: Json, turn: Turn, interrupted: asyncio.Event) -> Json | None:
     with contextlib.suppress(BrokenOffError):
-        return await ask(place.socket, message, report, stop=interrupted)
+        return await ask(place.socket, message, turn.report, turn.deadline, stop=interrupted)
     return None
 
 
@@ -76,7 +84,7 @@ async def up_foreground(
 
     async def ask_it() -> int:
         async with _interrupts() as interrupted:
-            answer = await _hand_over(place, _message(request, takeover), report, interrupted)
+            answer = await _hand_over(place, _message(request, takeover), request.turn(report), interrupted)
         if answer is None:
             return INTERRUPTED
         ready(answer)
@@ -86,7 +94,7 @@ async def up_foreground(
         return await ask_it()
     try:
         return await _host_here(place, request, takeover, report, ready, log)
-    except TakenError as taken:  # by one that came to be meanwhile
+    except LockedError as taken:  # by one that came to be meanwhile
         try:
             return await ask_it()
         except AbsentError:
@@ -143,7 +151,7 @@ async def _leave(session: Session, request: Request, report: Report) -> Devclust
     try:
         turn = Turn.of(request.timeout, logged(report), fixed=request.deadline.fixed)
         await session.leave((), turn)
-    except UnservedError as error:
+    except (RemainsError, UnservedError) as error:
         return error
     except DevclusterError as error:
         hint = f"`devcluster down -n {session.site.place.namespace}` finishes it"
@@ -184,7 +192,7 @@ async def _follow(session: Session, stop: asyncio.Future[Any], log: Callable[[st
 
 @contextlib.asynccontextmanager
 async def open_site(place: Place, request: Request) -> AsyncIterator[Site]:
-    """A cluster that is there; the project is ours from here on, or TakenError."""
+    """A cluster that is there; the project is ours from here on, or LockedError."""
     async with open_cluster(request.context, timeout=request.timeout) as cluster:
         await take(place)
         async with open_docker() as docker:
@@ -219,7 +227,6 @@ def _message(request: Request, takeover: bool, alone: bool = False) -> Json:
         "only": list(request.only),
         "takeover": takeover,
         "alone": alone,
-        **request.patience,
     }
 
 

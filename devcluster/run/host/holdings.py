@@ -24,6 +24,7 @@ from devcluster.errors import (
     RemainsError,
     UnservedError,
     first_of,
+    joined,
 )
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import Holder
@@ -32,7 +33,7 @@ from devcluster.run.cluster.install import BusyError
 from devcluster.run.cluster.record import Mark, find_dropped
 from devcluster.run.cluster.remove import remove
 from devcluster.run.cluster.wanted import Wanted
-from devcluster.run.host.attempt import Attempt, told
+from devcluster.run.host.failure import Attempt, put_back_error
 from devcluster.run.log import to_log
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
@@ -41,6 +42,20 @@ from devcluster.run.volume.removing import remove_copies
 Json = dict[str, Any]
 _OWN = 300.0  # seconds for handing back what broke
 _log = logging.getLogger("devcluster.host")
+
+
+def _unsent(title: str, lines: tuple[str, ...], other: RemainsError | None) -> RemainsError:
+    """What live volumes could not bring over, and *other*."""
+    error = RemainsError(
+        f"{title} is handed back, but not all that was written here is in the pod: {'; '.join(lines)}",
+        hint="the copy on this laptop stays, and `devcluster up` goes on with it; "
+        "`devcluster sync WORKLOAD --keep laptop|pod PATH…` decides then",
+    )
+    if other is None:
+        return error
+    both = joined([error, other])
+    assert isinstance(both, RemainsError)
+    return both
 
 
 class Holdings:
@@ -101,6 +116,8 @@ class Holdings:
         await self.end(attachment)
         if remove_agent:
             await self._remove_containers(key)
+        if attachment.unsent:
+            remains = _unsent(title, attachment.unsent, remains)
         if remains is not None:
             if not tolerant:
                 raise remains
@@ -188,7 +205,7 @@ class Holdings:
                 hint=f"`devcluster down -n {self._site.place.namespace}` finishes it",
             )
         but = f", but does not serve: {unserved}" if unserved else ""
-        return told(error, f"{wanted.title} was put back{but}")
+        return put_back_error(error, f"{wanted.title} was put back{but}")
 
     def tell(self, wanted: Wanted, error: DevclusterError, turn: Turn) -> None:
         """What could not be put back, where nothing else says it."""
@@ -220,7 +237,7 @@ class Holdings:
     async def _remove_copies(self, key: str, turn: Turn) -> None:
         if (engine := await self._engine()) is not None:
             for note in await remove_copies(engine, self._site.place, (key,)):
-                turn.say(key, note)
+                turn.say(key, note.text)
 
     async def _engine(self) -> Engine | None:
         """Where anything of the project may be; None where it never had any."""

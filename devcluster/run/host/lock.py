@@ -20,12 +20,12 @@ from devcluster.errors import FailedError
 _LOOK = 0.02  # seconds between two tries: flock can wait only for ever
 
 
-class TakenError(FailedError):
+class LockedError(FailedError):
     """Another process is this project's host process."""
 
 
-async def hold(socket: Path, *, patience: float) -> None:
-    """The project of *socket* is this process's, until it ends.  TakenError where it is another one's for
+async def lock(socket: Path, *, patience: float) -> None:
+    """The project of *socket* is this process's, until it ends.  LockedError where it is another one's for
     *patience* seconds."""
     descriptor = _open(socket)
     try:
@@ -33,7 +33,7 @@ async def hold(socket: Path, *, patience: float) -> None:
             await _until_locked(descriptor)  # and never closed: the kernel does
     except TimeoutError as error:
         os.close(descriptor)
-        raise TakenError("another `devcluster up` of this project is running", hint="try again") from error
+        raise LockedError("another `devcluster up` of this project is running", hint="try again") from error
 
 
 async def until_free(socket: Path, *, patience: float) -> None:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from devcluster.edge.agent.ssh import Keys
 from devcluster.rules.cluster.marks import Holder
-from devcluster.run.attach.agent_link import Claim
+from devcluster.run.attach.agent_link import Tenure
 from devcluster.run.attach.attachment import Attachment
-from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.cluster_side import KubernetesSide
 from devcluster.run.attach.sides import GatewayKeys, LocalSide
+from devcluster.run.changes import Changes
 from devcluster.run.cluster.holders import still_held
 from devcluster.run.cluster.install import Installed, install
-from devcluster.run.cluster.record import claim, find_mark
+from devcluster.run.cluster.record import acquire, find_mark
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.local.container_side import ContainerSide
 from devcluster.run.local.process_side import ProcessSide
@@ -53,11 +53,11 @@ class Opening:
             return False
         return not await still_held(self.site.cluster, wanted.ref)
 
-    async def claim(self, wanted: Wanted, installed: Installed, *, takeover: bool) -> Attachment:
+    async def acquire(self, wanted: Wanted, installed: Installed, *, takeover: bool) -> Attachment:
         """The record ours, with a new epoch; HeldError where it is somebody else's."""
         cluster, holder = self.site.cluster, self.holder
-        record = await claim(cluster, installed.ref, holder, takeover=takeover)
-        said = Claim(
+        record = await acquire(cluster, installed.ref, holder, takeover=takeover)
+        said = Tenure(
             epoch=record.epoch,
             holder={"user": holder.user, "host": holder.host, "project": holder.project},
             since=record.since,

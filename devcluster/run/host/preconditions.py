@@ -23,6 +23,6 @@ async def check_before(
     await check_folders(site.place, wanted)
     for item in wanted:
         await check_rights(site.cluster, item.install)
-    if any(item.workload.run == "host" for item in wanted):
+    if any(item.serving.needs_program for item in wanted):
         host_program()
     Exports(site.place).check(it.workload.env_export for it in wanted if it.workload.env_export)

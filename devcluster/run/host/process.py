@@ -19,7 +19,7 @@ from devcluster.edge.docker.engine import open_docker
 from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import DevclusterError, first_of
 from devcluster.run.host.leash import Leashes
-from devcluster.run.host.lock import TakenError, hold
+from devcluster.run.host.lock import LockedError, lock
 from devcluster.run.host.session import Session, open_session
 from devcluster.run.host.socket import answers, serve
 from devcluster.run.host.status_document import session_status
@@ -33,7 +33,6 @@ from devcluster.run.turn import Turn
 Json = dict[str, Any]
 _PATIENCE = 30.0  # seconds without a first request, then nobody will come
 _FORMER = 10.0  # seconds for a host process that ends just now
-_QUICK = 60.0  # seconds for what answers at once
 _LAST = 300.0  # seconds for handing back at the end
 _LOOK = 0.2  # seconds until it is looked whether it answers instead
 TAKEN = 75  # the exit code where another one runs: EX_TEMPFAIL of sysexits(3)
@@ -48,8 +47,7 @@ async def host(session: Session) -> AsyncIterator[None]:
     leashes = Leashes(session)
 
     async def answer(request: Json, report: Report) -> Json:
-        fixed = request.get("fixed", True)
-        turn = Turn.of(request.get("timeout", _QUICK), logged(report), fixed=fixed)
+        turn = Turn.of(request["timeout"], logged(report), fixed=request["fixed"])
         match request["do"]:
             case "ping":
                 return {}
@@ -68,6 +66,10 @@ async def host(session: Session) -> AsyncIterator[None]:
                 return await session.down(tuple(request["only"]), turn)
             case "restart":
                 return await session.restart(request["workload"], turn)
+            case "sync":
+                return await session.sync(
+                    tuple(request["only"]), turn, side=request["side"], paths=tuple(request["paths"])
+                )
             case "environment":
                 return await session.environment(request["workload"], turn)
             case "leash":
@@ -75,7 +77,7 @@ async def host(session: Session) -> AsyncIterator[None]:
             case "status":
                 return session_status(session)
             case "verify":
-                return await session_verify(session)
+                return await session_verify(session, turn)
         raise AssertionError(request["do"])
 
     def may_break_off(request: Json) -> bool:
@@ -89,14 +91,14 @@ async def host(session: Session) -> AsyncIterator[None]:
 
 
 async def take(place: Place) -> None:
-    """The project is this process's from now on.  TakenError where it stays another one's, at once where that
-    one answers: it is asked then."""
+    """The project is this process's from now on.  LockedError where it stays another one's, at once where
+    that one answers: it is asked then."""
     clock = asyncio.get_running_loop().time
     end = clock() + _FORMER
     while True:
         try:
-            return await hold(place.socket, patience=_LOOK)
-        except TakenError:
+            return await lock(place.socket, patience=_LOOK)
+        except LockedError:
             if clock() > end or await answers(place.socket):
                 raise
 
@@ -144,7 +146,7 @@ def _run() -> int:
         _to_the_end(live(*sys.argv[1:4]))
     except (DevclusterError, ExceptionGroup) as error:
         first = first_of(error)
-        if isinstance(first, TakenError):
+        if isinstance(first, LockedError):
             return TAKEN
         if not isinstance(first, DevclusterError):
             _log.error("a bug", exc_info=error)

@@ -23,14 +23,16 @@ from devcluster.errors import (
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.container.tunnel_rewriting import OpenTunnel
 from devcluster.rules.outcome import Comparison, Decision, decide
+from devcluster.rules.volume.live import stays_here
 from devcluster.run.attach.attachment import Attachment
-from devcluster.run.attach.changes import Changes
+from devcluster.run.changes import Changes
 from devcluster.run.cluster.holders import own_holder
 from devcluster.run.cluster.install import BusyError, Installed
 from devcluster.run.cluster.wanted import Wanted, read_wanted
 from devcluster.run.exports import Exports
-from devcluster.run.host.attempt import Attempt
+from devcluster.run.host.failure import Attempt
 from devcluster.run.host.holdings import Holdings
+from devcluster.run.host.live import sync_one
 from devcluster.run.host.opening import Opening
 from devcluster.run.host.preconditions import check_before
 from devcluster.run.host.results import half_way, rows_of
@@ -38,6 +40,7 @@ from devcluster.run.image.images import NOTHING, Obtained, obtain_images
 from devcluster.run.local.tunnels import Tunnels
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
+from devcluster.run.volume.filling import labelled
 
 Json = dict[str, Any]
 
@@ -100,7 +103,7 @@ class Session:
 
         Those that don't fail stay, and are named in the error; with *whole* they are put back as well.
         """
-        async with self._working():
+        async with self._working(turn):
             if self.ending:
                 raise _just_ending()
             chosen = [workload for workload in project.workloads if not only or workload.key in only]
@@ -126,6 +129,8 @@ class Session:
             if item.workload.key not in self.attachments:
                 for caution in item.cautions:
                     turn.say(item.workload.key, f"warning: {caution}")
+                if text := stays_here(labelled(item.volumes)):
+                    turn.say(item.workload.key, text)
 
     async def _let_go(
         self, project: Project, only: tuple[str, ...], turn: Turn
@@ -158,18 +163,28 @@ class Session:
         return await self._detach(only, turn, remove_agent=True)
 
     async def _detach(self, only: tuple[str, ...], turn: Turn, *, remove_agent: bool) -> Json:
-        async with self._working():
+        async with self._working(turn):
             keys = [key for key in sorted(self.attachments) if not only or key in only]
             work = (self._holdings.detach(key, turn, remove_agent=remove_agent) for key in keys)
             return {"workloads": rows_of(await self._settle(*work)), "notes": []}
 
     async def restart(self, key: str, turn: Turn) -> Json:
         """Stop and start the local side; connections wait meanwhile."""
-        async with self._working():
+        async with self._working(turn):
             attachment = self.attached(key)
             async with self._holdings.or_put_back(attachment.wanted, turn, created=False):
                 await attachment.restart(turn)
             return {"workloads": [{"name": key, "outcome": "restarted", "detail": []}], "notes": []}
+
+    async def sync(
+        self, only: tuple[str, ...], turn: Turn, *, side: str = "", paths: tuple[str, ...] = ()
+    ) -> Json:
+        """Bring over what is under way in the live volumes; before, *side*'s version of *paths* counts.
+        Beside whatever else is done: it changes no attachment.  RemainsError names what can't be brought
+        over."""
+        attachments = [self.attached(key) for key in only] or list(self.attachments.values())
+        done = await self._settle(*(sync_one(it, turn, side, paths) for it in attachments))
+        return {"workloads": rows_of(done), "notes": []}
 
     async def environment(self, key: str, turn: Turn) -> Json:
         """``{"variables": [[name, value], …]}`` of what is attached; for the private socket alone."""
@@ -210,15 +225,23 @@ class Session:
         return decide(seen)
 
     @contextlib.asynccontextmanager
-    async def _working(self) -> AsyncIterator[None]:
-        """One at a time."""
-        async with self._lock:
+    async def _working(self, turn: Turn) -> AsyncIterator[None]:
+        """One at a time.  FailedError where the one before takes too long."""
+        try:
+            async with turn.deadline.bound():
+                await self._lock.acquire()
+        except TimeoutError as error:
+            raise FailedError(
+                f"another command of this project was still at work after {turn.deadline.span:.0f} s",
+                hint="wait until it has ended, or give this one more time with `--timeout`",
+            ) from error
+        try:
             self.used = True
             self.changes.notify()  # live from now on; a first `up` that fails ends the host process
-            try:
-                yield
-            finally:
-                asyncio.get_running_loop().call_soon(self.changes.notify)
+            yield
+        finally:
+            self._lock.release()
+            asyncio.get_running_loop().call_soon(self.changes.notify)
 
     async def _settle(self, *work: Coroutine[Any, Any, Json]) -> list[Json | BaseException]:
         """All at once; if some fail the others go on to their end."""
@@ -278,7 +301,7 @@ class Session:
     async def _tell_environment(self, attachment: Attachment, turn: Turn) -> list[str]:
         """What is to be said about it; and the file with it is written."""
         workload = attachment.wanted.workload
-        if workload.run == "container" and workload.env_export is None:
+        if not attachment.wanted.serving.exports_always and workload.env_export is None:
             return Exports(self.site.place).remove([workload.key])
         environment = await attachment.environment(turn)
         exported = Exports(self.site.place).write(workload.key, workload.env_export, environment)
@@ -292,7 +315,7 @@ class Session:
         async with self._holdings.or_put_back(wanted, turn, created=False) as attempt:
             if decision.lead:
                 await self._install(wanted, turn, takeover=takeover, attempt=attempt)
-                await current.until_repaired()
+                await current.until_repaired(turn)
             if decision.work == "edit":
                 await current.change(wanted, turn)
 
@@ -309,7 +332,7 @@ class Session:
                 await self._holdings.end(former)
             takeover = takeover or await self._opening.is_abandoned(wanted)
             wanted, installed = await self._install(wanted, turn, takeover=takeover, attempt=attempt)
-            attachment = await self._opening.claim(wanted, installed, takeover=takeover)
+            attachment = await self._opening.acquire(wanted, installed, takeover=takeover)
             self._holdings.add(attachment)
             await attachment.attach(turn)
         return attachment
@@ -336,7 +359,7 @@ class Session:
 
 
 def _just_ending() -> FailedError:
-    return FailedError("the host process that was asked is just ending", hint="run the command again")
+    return FailedError("devcluster's background process is shutting down", hint="run the command again")
 
 
 def _as_well(wanted: Wanted, error: DevclusterError) -> DevclusterError:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from devcluster import errors
+from devcluster.deadline import Deadline
 from devcluster.edge.background import running
 from devcluster.run.host.lock import until_free
 from devcluster.run.report import Progress, Report, silent
@@ -30,6 +31,7 @@ _LINE = 16 * 1024 * 1024
 _LAST_WORDS = 5.0  # seconds, for who still waits for an answer
 _ENDING = 60.0  # seconds for a host process that said that it ends
 _ALIVE = 1.0  # seconds between two signs of life
+_PING = 5.0  # seconds for what answers at once
 
 
 class AbsentError(Exception):
@@ -137,15 +139,20 @@ async def _first(work: asyncio.Task[Json], other: Coroutine[Any, Any, Any]) -> N
         await asyncio.wait({work, task}, return_when=asyncio.FIRST_COMPLETED)
 
 
-async def ask(path: Path, request: Json, report: Report, *, stop: asyncio.Event | None = None) -> Json:
-    """Ask the host process.  *stop*, once it is set, has it break off.  Raises AbsentError where none
-    answers, EndedError where it ends meanwhile, BrokenOffError, and its own errors as they were."""
+async def ask(
+    path: Path, request: Json, report: Report, deadline: Deadline, *, stop: asyncio.Event | None = None
+) -> Json:
+    """Ask the host process, which gets what is left of *deadline* for it.  *stop*, once it is set, has it
+    break off.  Raises AbsentError where none answers, EndedError where it ends meanwhile, BrokenOffError, and
+    its own errors as they were."""
     try:
         reader, writer = await asyncio.open_unix_connection(path, limit=_LINE)
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise AbsentError(str(path)) from error
     try:
-        writer.write(json.dumps(request).encode() + b"\n")
+        writer.write(
+            json.dumps(request | {"timeout": deadline.left(), "fixed": deadline.fixed}).encode() + b"\n"
+        )
         async with running(_until_stop(stop, writer), name="stop"):
             message = await _read_answer(reader, report)
         if message["ends"]:
@@ -180,7 +187,7 @@ def last_sign(path: Path) -> float | None:
 async def answers(path: Path) -> bool:
     """Whether a host process is there."""
     try:
-        await ask(path, {"do": "ping"}, silent)
+        await ask(path, {"do": "ping"}, silent, Deadline.after(_PING))
     except (AbsentError, EndedError):
         return False
     return True

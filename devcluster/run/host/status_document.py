@@ -32,7 +32,7 @@ def _workload(attachment: Attachment) -> Json:
         "state": truth.state,
         "since": render_time(truth.since),
         "reason": truth.reason,
-        "holder": attachment.claim.holder | {"since": attachment.claim.since},
+        "holder": attachment.tenure.holder | {"since": attachment.tenure.since},
         "pods": [
             _pod(see_pod(pod, snapshot.now), attachment.ways_kind, local.lanes)
             for pod in sorted(snapshot.pods, key=lambda pod: pod.name)
@@ -50,7 +50,7 @@ def _port(published: PublishedPort) -> Json:
     return {
         "container": port.number,
         "protocol": port.protocol,
-        "host": published.host,
+        "host": published.local,
         "address": published.address,
     }
 

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devcluster.config.model import Run
+from devcluster.deadline import Deadline
 from devcluster.edge.lines import RefusedError
 from devcluster.plan.proof import Behind, Trial, Try, Verdict, broken_everywhere, judge, plan_proofs
 from devcluster.rules.cluster.services import routes, unmoved
@@ -26,6 +26,7 @@ from devcluster.run.attach.attachment import Attachment
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.host.session import Session
 from devcluster.run.host.status_document import session_status
+from devcluster.run.turn import Turn
 
 Json = dict[str, Any]
 _EXPECT = 30.0  # seconds that agents look for proofs of this asking
@@ -43,30 +44,32 @@ _HOPS = {
 
 @dataclass(frozen=True, slots=True)
 class _Asking:
-    """One asking of one workload.  ``refused``: why an agent does not look, by pod; ``run``: what serves."""
+    """One asking of one workload, in all until ``deadline``.  ``refused``: why an agent does not look, by
+    pod; ``local``: what serves, in words."""
 
     key: str
-    run: Run
+    local: str
     refused: Mapping[str, str]
     senders: tuple[PodLink, ...]
+    deadline: Deadline
 
 
-async def session_verify(session: Session) -> Json:
+async def session_verify(session: Session, turn: Turn) -> Json:
     """The host process's ``status`` with ``routes`` in each row: a Verdict each."""
     document = session_status(session)
     attachments = [session.attachments[row["name"]] for row in document["workloads"]]
-    found = await asyncio.gather(*(_verify(session, attachment) for attachment in attachments))
+    found = await asyncio.gather(*(_verify(session, attachment, turn) for attachment in attachments))
     for row, verdicts in zip(document["workloads"], found, strict=True):
         row["routes"] = [verdict.row() for verdict in verdicts]
     return document
 
 
-async def _verify(session: Session, attachment: Attachment) -> tuple[Verdict, ...]:
+async def _verify(session: Session, attachment: Attachment, turn: Turn) -> tuple[Verdict, ...]:
     expected = _expected(attachment.wanted)
     if (truth := attachment.truth).state in _HOPS:
         reason = truth.reason or f"{attachment.key} is {truth.state}"
         return broken_everywhere(expected, _HOPS[truth.state], reason)
-    async with _asking(session, attachment) as asking:
+    async with _asking(session, attachment, turn) as asking:
         behind = await _observe(session, attachment, expected, asking)
         names = {pod["status"]["podIP"]: pod["metadata"]["name"] for pod in behind.pods if _address(pod)}
         return tuple(await asyncio.gather(*(_settle(plan, asking, names) for plan in plan_proofs(behind))))
@@ -129,7 +132,7 @@ def _why(link: PodLink, refused: Mapping[str, str]) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _asking(session: Session, attachment: Attachment) -> AsyncIterator[_Asking]:
+async def _asking(session: Session, attachment: Attachment, turn: Turn) -> AsyncIterator[_Asking]:
     """The agents look for proofs while the block runs."""
     key = base64.b64encode(secrets.token_bytes(32)).decode()
     own = [link for link in attachment.links.staying if link.connected]
@@ -139,21 +142,21 @@ async def _asking(session: Session, attachment: Attachment) -> AsyncIterator[_As
         for link in other.links.staying
         if other is not attachment and link.connected
     ]
-    refused = await _expect(own, key, _EXPECT)
+    refused = await _expect(own, key, _EXPECT, turn.deadline)
     try:
-        yield _Asking(key, attachment.wanted.workload.run, refused, (*others[:1], *own))
+        yield _Asking(key, attachment.wanted.serving.local, refused, (*others[:1], *own), turn.deadline)
     finally:
-        await _expect(own, key, 0)
+        await _expect(own, key, 0, turn.deadline)
 
 
-async def _expect(links: Sequence[PodLink], key: str, span: float) -> dict[str, str]:
+async def _expect(links: Sequence[PodLink], key: str, span: float, deadline: Deadline) -> dict[str, str]:
     """Why an agent can't, by pod."""
 
     async def ask(link: PodLink) -> str:
         try:
-            async with asyncio.timeout(_CALL):
+            async with deadline.part(_CALL).bound():
                 agent = await link.link()
-            await agent.call("expect", timeout=_CALL, key=key, ms=round(span * 1000))
+            await agent.call("expect", timeout=deadline.part(_CALL).left(), key=key, ms=round(span * 1000))
         except RefusedError as refusal:
             if refusal.kind == "unknown-request":
                 return "its agent is too old for `status --verify`; `devcluster down`, then `up`, replaces it"
@@ -170,7 +173,7 @@ async def _settle(plan: Trial | Verdict, asking: _Asking, names: Mapping[str, st
     if isinstance(plan, Verdict):
         return plan
     outcomes = await asyncio.gather(*(_prove(one, asking) for one in plan.tries))
-    return judge(plan, outcomes, names, run=asking.run)
+    return judge(plan, outcomes, names, local=asking.local)
 
 
 async def _prove(one: Try, asking: _Asking) -> Json:
@@ -179,10 +182,14 @@ async def _prove(one: Try, asking: _Asking) -> Json:
     senders = sorted(asking.senders, key=lambda link: link.pod.name == one.pod)
     for link in senders[:_SENDERS]:
         try:
-            async with asyncio.timeout(_CALL):
+            async with asking.deadline.part(_CALL).bound():
                 agent = await link.link()
             outcome = await agent.call(
-                "prove", timeout=_PROVE + _CALL, key=asking.key, to=one.to, ms=round(_PROVE * 1000)
+                "prove",
+                timeout=asking.deadline.part(_PROVE + _CALL).left(),
+                key=asking.key,
+                to=one.to,
+                ms=round(_PROVE * 1000),
             )
         except (RefusedError, ConnectionError, TimeoutError) as error:
             outcome = {"stage": "connect", "text": f"the agent of {link.pod.name} can't try: {error}"}

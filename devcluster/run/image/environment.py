@@ -10,7 +10,12 @@ from devcluster.config.model import Workload
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster
 from devcluster.errors import NotFoundError
-from devcluster.rules.container.image_environment import ImageEnvironment, Source, declared_names, sources_of
+from devcluster.rules.container.image_environment import (
+    EnvFromSource,
+    ImageEnvironment,
+    declared_names,
+    sources_of,
+)
 from devcluster.run.image.images import Images
 
 Json = dict[str, Any]
@@ -33,7 +38,7 @@ async def read_image_environment(
     )
 
 
-async def _keys(cluster: Cluster, source: Source, namespace: str) -> tuple[str, ...]:
+async def _keys(cluster: Cluster, source: EnvFromSource, namespace: str) -> tuple[str, ...]:
     """The names only; () of what may not be read or is optional and absent."""
     try:
         found = await cluster.get(*source, namespace)

@@ -22,6 +22,7 @@ from devcluster.config.model import Workload
 from devcluster.edge.docker.engine import Docker, Engine, Pulled
 from devcluster.edge.registry import read_image
 from devcluster.errors import ConfigurationError, FailedError
+from devcluster.plan.serving import serving_of
 from devcluster.rules.container.image import ImageChoice, ImageFacts
 from devcluster.run.report import Progress
 from devcluster.run.site import gateway_binary
@@ -72,7 +73,7 @@ async def choose_images(
     ConfigurationError where an image is not here and must not be pulled, or where its name is none.
     """
     needed = needs_pod_image(workload, container)
-    if workload.run == "host":
+    if not serving_of(workload).needs_image:
         return await _choose_for_process(docker, container, image_id, needed, obtained)
     engine = await docker.open()
     policy = "missing" if workload.image is not None else workload.pull_policy
@@ -115,7 +116,7 @@ async def _choose_for_process(
 
 def needs_pod_image(workload: Workload, container: Json) -> bool:
     """Whether `up` ends where the pod's image can't be had."""
-    own = workload.run == "container" and workload.image is None
+    own = serving_of(workload).needs_image and workload.image is None
     return own or not (container.get("command") or workload.pod_command)
 
 
@@ -160,10 +161,10 @@ async def obtain_images(docker: Docker, wanted: Iterable[tuple[str, Images]], tu
 async def _obtain(
     engine: Engine, key: str, choice: ImageChoice, needed: bool, turn: Turn
 ) -> ImageFacts | None:
-    turn.say(key, f"pulling {choice.source}")
     try:
-        async with turn.deadline.bound():
-            facts = await engine.obtain_image(choice, _Telling(key, choice.source, turn))
+        with turn.phase(key, f"pulling {choice.source}", "pull", ended=f"pulled {choice.source}"):
+            async with turn.deadline.bound():
+                return await engine.obtain_image(choice, _Telling(key, choice.source, turn))
     except ConfigurationError as error:
         if needed:
             raise
@@ -174,8 +175,6 @@ async def _obtain(
             f"image {choice.source} was not pulled within {turn.deadline.span:.0f} s",
             hint="try again with a longer --timeout: what was pulled is kept",
         ) from error
-    turn.say(key, f"pulled {choice.source}")
-    return facts
 
 
 class _Telling:
@@ -190,5 +189,14 @@ class _Telling:
         if now - self._when < _SAY_EVERY:
             return
         self._when = now
-        text = f"pulling {self._source} ({pulled.size / (1 << 20):.0f} MiB)"
-        self._turn.report(Progress(self._key, text, pulled.layers, pulled.known, "layers"))
+        self._turn.report(
+            Progress(
+                self._key,
+                f"pulling {self._source}",
+                pulled.layers,
+                pulled.known,
+                "layers",
+                item=self._source,
+                moved=pulled.size,
+            )
+        )

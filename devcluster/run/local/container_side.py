@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Collection
 
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.background import running
@@ -16,8 +17,8 @@ from devcluster.edge.docker.engine import EngineRefusedError, GoneError, spec_di
 from devcluster.edge.lane.door import Door
 from devcluster.edge.lines import RefusedError
 from devcluster.errors import EngineError, FailedError
-from devcluster.rules.cluster.naming import container_name
-from devcluster.rules.container.container import ContainerSpec
+from devcluster.rules.container.container_spec import ContainerSpec
+from devcluster.rules.container.docker_names import container_name
 from devcluster.rules.container.environment import (
     LocalEnvironment,
     RewriteMade,
@@ -26,9 +27,9 @@ from devcluster.rules.container.environment import (
 )
 from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.rules.container.local_container import local_container
-from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.outage import End
 from devcluster.run.attach.sides import GatewayKeys, LocalSight
+from devcluster.run.changes import Changes
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.local.container_network import ContainerNetwork, network_parts
 from devcluster.run.local.health import Health
@@ -36,6 +37,7 @@ from devcluster.run.local.lives import Lives, Rest
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
 from devcluster.run.volume.filling import Filling
+from devcluster.run.volume.live_volumes import LiveVolumes
 
 
 class ContainerSide:
@@ -47,7 +49,8 @@ class ContainerSide:
         self._changes = changes
         self._network = ContainerNetwork(site, wanted.workload.key, entry, changes)
         self._outage = self._network.outage
-        self._filling = Filling(site, wanted)
+        self.live = LiveVolumes(site, wanted.workload.key, changes)
+        self._filling = Filling(site, wanted, self.live)
         self._filled = asyncio.Lock()
         self._facts: PodFacts | None = None  # which the container was made by
         self._digest = ""
@@ -73,8 +76,7 @@ class ContainerSide:
             lanes=self._network.lanes,
             volumes=tuple(self._filling.status()),
             rewrites=(*self._rewrites, *self._filling.rewrites()),
-            source=self._filling.source,
-            tokens=self._filling.has_tokens,
+            versions=self._filling.versions,
         )
 
     @property
@@ -99,6 +101,7 @@ class ContainerSide:
             tasks.create_task(self._network.run(), name=f"network {self._key}")
             tasks.create_task(self._watch_container(), name=f"watch {self._key}")
             tasks.create_task(self._watch_health(), name=f"health {self._key}")
+            tasks.create_task(self.live.run(), name=f"live volumes {self._key}")
 
     async def check(self, wanted: Wanted, agent: AgentLink) -> None:
         """The next fill takes what was seen, unless *wanted* asks for other volumes than those that are
@@ -106,7 +109,7 @@ class ContainerSide:
         if wanted is self._wanted:
             await self._filling.check(agent)
         elif self._filling.differs(wanted):
-            await Filling(self._site, wanted).check(agent)
+            await Filling(self._site, wanted, self.live).check(agent)
 
     def differs(self, wanted: Wanted, facts: PodFacts) -> bool:
         spec = _spec(wanted, facts, _environment(wanted, facts), self._filling)
@@ -126,9 +129,9 @@ class ContainerSide:
         async with self._filled:
             await self._filling.fill(agent, turn)
 
-    async def refresh(self, agent: AgentLink) -> None:
+    async def refresh(self, agent: AgentLink, versions: Collection[str]) -> None:
         async with self._filled:
-            await self._filling.refresh(agent)
+            await self._filling.refresh(agent, versions)
 
     async def start(self, facts: PodFacts, turn: Turn) -> None:
         await self._start(facts)
@@ -161,7 +164,7 @@ class ContainerSide:
         if container is not None:
             await self._site.engine.stop(container)
             await self._site.engine.remove(container)
-        self._filling = Filling(self._site, wanted)
+        self._filling = Filling(self._site, wanted, self.live)
         if network_parts(wanted) != network_parts(former):
             await self._network.open(wanted, facts)
 

@@ -15,7 +15,7 @@ from devcluster.edge.lane.door import Door, open_control
 from devcluster.edge.lines import Json, Lines, RefusedError
 from devcluster.errors import DevclusterError
 from devcluster.rules.container.facts import Listener
-from devcluster.run.attach.changes import Changes
+from devcluster.run.changes import Changes
 from devcluster.run.local.gateway_settings import answer_gateway, render_listeners
 
 _AGAIN = 0.2  # seconds, before the gateway is spoken to anew

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.docker.engine import PublishedPort
@@ -15,13 +16,14 @@ from devcluster.edge.lane.door import Door
 from devcluster.edge.lane.program import Program, start_program
 from devcluster.edge.lines import Json
 from devcluster.errors import FailedError
+from devcluster.plan.serving import led_ports
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.rules.container.laptop import Surroundings, laptop_environment, service_sights
 from devcluster.rules.container.ports import PortKey
 from devcluster.rules.container.tunnel_rewriting import LOOPBACK, OpenTunnel
-from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.sides import GatewayKeys, LocalSight
+from devcluster.run.changes import Changes
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.local.gateway_settings import cluster_domains
 from devcluster.run.local.gateway_talk import GatewayTalk
@@ -30,6 +32,7 @@ from devcluster.run.place import Place
 from devcluster.run.site import Site, host_program
 from devcluster.run.turn import Turn
 from devcluster.run.volume.filling import Filling
+from devcluster.run.volume.live_volumes import LiveVolumes
 from devcluster.run.volume.roots import mounts_below, root_of
 
 _AGAIN = 1.0  # seconds before a program that ended is started anew
@@ -50,7 +53,8 @@ class ProcessSide:
         self._talk = GatewayTalk(wanted.workload.key, changes)
         self._program: Program | None = None
         self._making = asyncio.Lock()
-        self._filling = Filling(site, wanted)
+        self.live = LiveVolumes(site, wanted.workload.key, changes)
+        self._filling = Filling(site, wanted, self.live)
         self._filled = asyncio.Lock()
         self._environment: LocalEnvironment | None = None  # as it was when the side was opened
 
@@ -63,8 +67,7 @@ class ProcessSide:
             lanes=self._talk.lanes,
             volumes=tuple(self._filling.status()),
             rewrites=(*made, *self._filling.rewrites()),
-            source=self._filling.source,
-            tokens=self._filling.has_tokens,
+            versions=self._filling.versions,
             silent=tuple(_silence(it["port"], it["local"]) for it in self._talk.silent),
         )
 
@@ -81,6 +84,7 @@ class ProcessSide:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._talk.run(), name=f"gateway {self._key}")
                 tasks.create_task(self._keep_program(), name=f"program {self._key}")
+                tasks.create_task(self.live.run(), name=f"live volumes {self._key}")
         finally:
             await self._close()
 
@@ -88,7 +92,7 @@ class ProcessSide:
         if wanted is self._wanted:
             await self._filling.check(agent)
         elif self._filling.differs(wanted):
-            await Filling(self._site, wanted).check(agent)
+            await Filling(self._site, wanted, self.live).check(agent)
 
     def differs(self, wanted: Wanted, facts: PodFacts) -> bool:
         return (
@@ -108,9 +112,9 @@ class ProcessSide:
         async with self._filled:
             await self._filling.fill(agent, turn)
 
-    async def refresh(self, agent: AgentLink) -> None:
+    async def refresh(self, agent: AgentLink, versions: Collection[str]) -> None:
         async with self._filled:
-            await self._filling.refresh(agent)
+            await self._filling.refresh(agent, versions)
 
     async def start(self, facts: PodFacts, turn: Turn) -> None:
         raise AssertionError("its user starts it")
@@ -123,7 +127,7 @@ class ProcessSide:
 
     async def replace(self, wanted: Wanted, facts: PodFacts, turn: Turn) -> None:
         former, self._wanted = self._wanted, wanted
-        self._filling = Filling(self._site, wanted)
+        self._filling = Filling(self._site, wanted, self.live)
         self._environment = self._made_environment(wanted, facts)
         if served_ports(wanted) != served_ports(former):
             await self._open()
@@ -209,11 +213,8 @@ def process_environment(
 
 def served_ports(wanted: Wanted) -> dict[int, int]:
     """The pod's ports whose connections come to the laptop, and the laptop's; {} where none do."""
-    if wanted.workload.mode == "ingest":
-        return {}
-    direct = wanted.install.wish.take == "direct"
-    led = [item.port.number for item in wanted.install.fronts if direct or item.front is not None]
-    return {port: wanted.port_map.get(port, port) for port in led}
+    led = led_ports(wanted.serving.led, wanted.install.fronts)
+    return {key.number: wanted.port_map.get(key.number, key.number) for key in led}
 
 
 def _silence(port: int, local: int) -> str:

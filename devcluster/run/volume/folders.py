@@ -11,11 +11,12 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from devcluster.edge.agent.files import FolderTarget
+from devcluster.edge.agent.files import FolderDestination
 from devcluster.errors import ConfigurationError
 from devcluster.rules.volume.volumes import PodVolume
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.place import Place
+from devcluster.run.volume.live_note import load_note, note_path
 from devcluster.run.volume.manifest import load_manifest
 from devcluster.run.volume.volumes import manifest_path
 
@@ -36,14 +37,19 @@ def _check(place: Place, wanted: Sequence[Wanted]) -> None:
             _check_parent(f"{where}.volumes", path)
             _check_alone(owners, path, f"{where}.volumes: {volume.mount_path}")
             if not volume.may_be_file:
-                target = FolderTarget(path)
-                target.check(ours=load_manifest(manifest_path(place, target)) is not None)
+                destination = FolderDestination(path)
+                destination.check(ours=_is_ours(manifest_path(place, destination)))
 
 
 def _filled(item: Wanted) -> Iterator[tuple[Path, PodVolume]]:
     for plan in item.volumes:
         if plan.path is not None and plan.mode != "off":
             yield plan.path, plan.volume
+
+
+def _is_ours(manifest: Path) -> bool:
+    """Whether what is there came from us, in whatever mode."""
+    return load_manifest(manifest) is not None or load_note(note_path(manifest)) is not None
 
 
 def _check_bind(where: str, source: Path, *, create: bool) -> None:

@@ -1,4 +1,8 @@
-"""One fill of one volume: the stream on its way to the copy, and what it leaves in the manifest."""
+"""One fill of one volume: the stream on its way to the copy, and what it leaves in the manifest.
+
+What kubelet writes anew (``rules.volume.projected``) is swapped as kubelet does: what is gone goes last, and
+nothing is swapped before all files of the new set are there.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,15 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 
-from devcluster.rules.cluster.figures import Figure
+from devcluster.rules.cluster.memory_variables import Figure
 from devcluster.rules.names.rewriting import LARGEST, RULES, LineRewrite, rewrite_text
 from devcluster.rules.volume.links import named_files
-from devcluster.rules.volume.tarstream import END, Member, TarReader, padding, render_head
+from devcluster.rules.volume.projected import DATA, in_order, version_of
+from devcluster.rules.volume.tarstream import END, Member, TarReader, padding, render_gone, render_head
 from devcluster.rules.volume.tree import Entry, FillPlan, local_changes, parents, same, tree_size
 from devcluster.run.volume.manifest import FileRewrite, Manifest
 
-Report = Callable[[int, int, int, int], None]
+FillReport = Callable[[int, int, int, int], None]
 """bytes, files, of bytes, of files."""
 
 
@@ -44,7 +49,7 @@ class Rewriting:
 class FillResult:
     """``files``, ``bytes``: of the whole volume; ``changed``: names that this fill made or removed;
     ``moved``: bytes that travelled; ``kept_local``: changed here and in the pod, left alone; ``left_out``:
-    names that the copy does not have, with the reason."""
+    names that the copy does not have, with the reason; ``version``: of what kubelet writes anew."""
 
     files: int
     bytes: int
@@ -53,10 +58,16 @@ class FillResult:
     kept_local: tuple[str, ...] = ()
     rewrites: tuple[FileRewrite, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
+    version: str = ""
+
+
+class TornError(Exception):
+    """kubelet wrote the set anew while it was read: there is another one now."""
 
 
 class OneFill:
-    """One fill: the stream on its way, and what it leaves in the manifest."""
+    """One fill: the stream on its way, and what it leaves in the manifest.  *swap*: the names that make up a
+    set (without what can't be read), for a volume that kubelet writes anew; None for any other."""
 
     def __init__(
         self,
@@ -65,10 +76,11 @@ class OneFill:
         local: dict[str, Entry],
         plan: FillPlan,
         rewrite: Rewriting | None,
-        report: Report | None,
+        report: FillReport | None,
         owners: bool,
+        swap: frozenset[str] | None = None,
     ) -> None:
-        self._owners = owners
+        self._owners, self._swap = owners, swap
         self._manifest, self._pod, self._local, self._plan = manifest, pod, local, plan
         self._rewrite, self._report = rewrite, report
         self._named = named_files(pod, rewrite.patterns) if rewrite is not None else {}
@@ -80,7 +92,8 @@ class OneFill:
         self._total = (sum(pod[path].weight for path in plan.fetch), len(plan.fetch))
 
     async def stream(self, source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The tar for the target: directories, then what the pod sends and we want, then links."""
+        """The tar for the destination: directories, then what the pod sends and we want, then links.
+        TornError where a set did not come whole."""
         reader = TarReader(source)
         early = [entry for entry in self._plan.make if entry.type == "d"]
         late = [entry for entry in self._plan.make if entry.type != "d"]
@@ -90,9 +103,25 @@ class OneFill:
             if member.entry.path in self._wanted and (self._plan.whole or member.entry.type == "f"):
                 async for part in self._member(reader, member):
                     yield part
-        for entry in () if self._plan.whole else late:
+        self._unless_torn()
+        for entry in () if self._plan.whole else in_order(late):
             yield self._made(entry)
+        for path in self._plan.delete if self._swap is not None else ():
+            yield render_gone(path)
         yield END
+
+    @property
+    def delete(self) -> tuple[str, ...]:
+        """What goes before the stream comes."""
+        return () if self._swap is not None else self._plan.delete
+
+    def _unless_torn(self) -> None:
+        if self._swap is None:
+            return
+        came, told = self._arrived.get(DATA), self._pod.get(DATA)
+        other = came is not None and told is not None and came.link != told.link
+        if other or (self._swap & frozenset(self._plan.fetch)) - self._arrived.keys():
+            raise TornError
 
     def _made(self, entry: Entry) -> bytes:
         self._arrived[entry.path] = entry
@@ -135,7 +164,7 @@ class OneFill:
             self._report(self._moved, self._done, *self._total)
 
     def settle(self, after: dict[str, Entry]) -> None:
-        """The copy as the target tells it now."""
+        """The copy as the destination tells it now."""
         self._after = after
 
     def remember(self) -> None:
@@ -205,4 +234,5 @@ class OneFill:
             replace(made, path=self._named.get(made.path, made.path)) for made in self._manifest.rewrites
         )
         named = tuple(sorted((gone | dict(left_out)).items()))
-        return FillResult(files, size, changed, self._moved, plan.kept, rewrites, named)
+        version = version_of(self._pod) if self._swap is not None else ""
+        return FillResult(files, size, changed, self._moved, plan.kept, rewrites, named, version)

@@ -1,30 +1,61 @@
-"""Private copies go, except those in which somebody has worked."""
+"""Private copies go, except those in which somebody has worked, and live volumes that are not in the pod."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from devcluster.edge.docker.engine import Engine
-from devcluster.edge.docker.files import VolumeTarget
+from devcluster.edge.docker.files import VolumeDestination
+from devcluster.errors import RemainsError
 from devcluster.run.place import Place
+from devcluster.run.volume.live_note import forget_copy, load_note, note_path
 from devcluster.run.volume.volumes import describe_local_changes, manifest_path
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A copy that stays, in words; ``unsent``: it holds what is nowhere else, though it was to be sent."""
+
+    text: str
+    unsent: bool = False
 
 
 async def remove_copies(
     engine: Engine, place: Place, only: Collection[str] = (), *, changed: bool = False
-) -> list[str]:
-    """Those of the workloads *only* (none: of all); *changed*: also what was changed here.  What is kept, in
-    words.  The engine must have the gateway's image, which looks into them."""
+) -> list[Kept]:
+    """Those of the workloads *only* (none: of all); *changed*: also what was changed here, in what is no live
+    volume.  What is kept.  The engine must have the gateway's image, which looks into them."""
     kept = []
     for name, key in await engine.list_volumes(place.id):
         if only and key not in only:
             continue
-        target = VolumeTarget.named(engine, place.id, key, name)
-        manifest = manifest_path(place, target)
-        changes = () if changed else await describe_local_changes(target, manifest)
+        destination = VolumeDestination.named(engine, place.id, key, name)
+        manifest = manifest_path(place, destination)
+        note = load_note(note_path(manifest))
+        if note is not None and not note.equal:
+            kept.append(describe_unsent(f"volume {name}", note.left, f"`docker volume rm {name}`"))
+            continue
+        live = note is not None
+        changes = () if changed or live else await describe_local_changes(destination, manifest)
         if changes:
-            kept.append(f"kept: volume {name} has {len(changes)} changes made here; `down -v` removes it")
+            kept.append(
+                Kept(f"kept: volume {name} has {len(changes)} changes made here; `down -v` removes it")
+            )
             continue
         await engine.remove_volume(name)
-        manifest.unlink(missing_ok=True)
+        forget_copy(manifest)
     return kept
+
+
+def describe_unsent(what: str, left: str, removal: str) -> Kept:
+    """A live volume that is not known to be in the pod as it is here."""
+    why = left or "devcluster was ended before it could look"
+    text = f"kept: {what} may hold what is not in the pod ({why}); `devcluster up` goes on with it"
+    return Kept(f"{text}, {removal} throws it away", unsent=True)
+
+
+def find_unsent(kept: Collection[Kept]) -> list[RemainsError]:
+    """An error where something that was to be sent is only here."""
+    unsent = [it.text for it in kept if it.unsent]
+    return [RemainsError("; ".join(unsent))] if unsent else []

@@ -13,11 +13,13 @@ import shutil
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from devcluster.edge.agent.files import FolderTarget
-from devcluster.edge.agent.one_file import FileTarget
+from devcluster.edge.agent.files import FolderDestination
+from devcluster.edge.agent.one_file import FileDestination
 from devcluster.rules.volume.volumes import nested_patterns
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.place import Place, make_private
+from devcluster.run.volume.live_note import forget_copy, load_note, note_path
+from devcluster.run.volume.removing import Kept, describe_unsent
 from devcluster.run.volume.volumes import describe_local_changes, manifest_path
 
 
@@ -33,10 +35,12 @@ def mounts_below(wanted: Wanted) -> tuple[str, ...]:
     )
 
 
-def target_below(place: Place, key: str, mount: str, file: str = "") -> FolderTarget | FileTarget:
+def destination_below(
+    place: Place, key: str, mount: str, file: str = ""
+) -> FolderDestination | FileDestination:
     """Where the copy of *mount* lies; *file*: the name of the one file that it is, or ''."""
     path = root_of(place, key) / mount.lstrip("/")
-    return FileTarget(path, file) if file else FolderTarget(path, private=True)
+    return FileDestination(path, file) if file else FolderDestination(path, private=True)
 
 
 def note_mounts(place: Place, key: str, mounts: Iterable[tuple[str, str]]) -> None:
@@ -45,33 +49,46 @@ def note_mounts(place: Place, key: str, mounts: Iterable[tuple[str, str]]) -> No
     _list(place, key).write_text(json.dumps(sorted(mounts)))
 
 
-async def remove_roots(place: Place, only: Collection[str] = (), *, changed: bool = False) -> list[str]:
-    """Those of the workloads *only* (none: of all); *changed*: also what was changed here.  What is kept, in
-    words."""
+async def remove_roots(place: Place, only: Collection[str] = (), *, changed: bool = False) -> list[Kept]:
+    """Those of the workloads *only* (none: of all); *changed*: also what was changed here.  What is
+    kept."""
     kept = []
     folder = _folder(place)
     for key in sorted(path.name for path in folder.iterdir()) if folder.is_dir() else ():
         if only and key not in only:
             continue
         mounts = _mounts(place, key)
+        if (left := _unsent(place, key, mounts)) is not None:
+            root = root_of(place, key)
+            kept.append(describe_unsent(f"folder {root}", left, "removing it"))
+            continue
         changes = 0 if changed else await _count_changes(place, key, mounts)
         if changes:
             root = root_of(place, key)
-            kept.append(f"kept: folder {root} has {changes} changes made here; `down -v` removes it")
+            kept.append(Kept(f"kept: folder {root} has {changes} changes made here; `down -v` removes it"))
             continue
         for mount, file in mounts:
-            manifest_path(place, target_below(place, key, mount, file)).unlink(missing_ok=True)
+            forget_copy(manifest_path(place, destination_below(place, key, mount, file)))
         await asyncio.to_thread(shutil.rmtree, folder / key)
     return kept
+
+
+def _unsent(place: Place, key: str, mounts: list[tuple[str, str]]) -> str | None:
+    """What of the live ones is not in the pod, in words; None where all is."""
+    manifests = (manifest_path(place, destination_below(place, key, *mount)) for mount in mounts)
+    notes = (load_note(note_path(manifest)) for manifest in manifests)
+    return next((note.left for note in notes if note is not None and not note.equal), None)
 
 
 async def _count_changes(place: Place, key: str, mounts: list[tuple[str, str]]) -> int:
     count = 0
     paths = [mount for mount, _ in mounts]
     for mount, file in mounts:
-        target = target_below(place, key, mount, file)
+        destination = destination_below(place, key, mount, file)
+        if load_note(note_path(manifest_path(place, destination))) is not None:
+            continue
         inner = nested_patterns(mount, paths)
-        count += len(await describe_local_changes(target, manifest_path(place, target), inner))
+        count += len(await describe_local_changes(destination, manifest_path(place, destination), inner))
     return count
 
 

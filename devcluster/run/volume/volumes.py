@@ -9,11 +9,13 @@ Rules:
   (``rules/volume/tree.py`` decides from it); the file is ours alone (0600): names can tell secrets too;
 - the size is known, and may be refused, before the first byte moves;
 - rewriting happens in the stream: the pod's own files are only read;
-- what the stream really brought is what counts, not what the scan had promised.
+- what the stream really brought is what counts, not what the scan had promised;
+- what kubelet writes anew is swapped as kubelet does (``rules.volume.projected``).
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import posixpath
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -24,6 +26,7 @@ from typing import Any, Protocol
 from devcluster.edge.background import together
 from devcluster.errors import ConfigurationError
 from devcluster.rules.volume.links import named_files
+from devcluster.rules.volume.projected import is_settled, swapped, version_of
 from devcluster.rules.volume.tarstream import END, render_head
 from devcluster.rules.volume.tree import (
     Entry,
@@ -43,22 +46,23 @@ from devcluster.run.volume.manifest import (
     save_manifest,
     settle_pending,
 )
-from devcluster.run.volume.one_fill import FillResult, OneFill, Report, Rewriting
+from devcluster.run.volume.one_fill import FillReport, FillResult, OneFill, Rewriting
 
-Lines = Sequence[Mapping[str, Any]]
+Listed = Sequence[Mapping[str, Any]]
+_LOOK, _LOOKS = 0.2, 5  # seconds between two looks at what kubelet just writes, and how many
 
 
 class TreeSource(Protocol):
     """The pod's side: the agent's ``files``."""
 
-    async def scan(self, root: str, exclude: Sequence[str]) -> Lines: ...
+    async def scan(self, root: str, exclude: Sequence[str]) -> Listed: ...
 
     def pack(
         self, root: str, exclude: Sequence[str], paths: Sequence[str] | None
     ) -> AsyncIterator[bytes]: ...
 
 
-class FillTarget(Protocol):
+class FillDestination(Protocol):
     """The laptop's side: a Docker volume, a folder, or (``volume.single``) one file.  ``owners``: it can have
     the pod's; ``atomic``: a fill that is broken off leaves no half file under a name."""
 
@@ -75,7 +79,7 @@ class FillTarget(Protocol):
     async def ensure(self) -> str:
         """Make it where it is not there; its identity."""
 
-    async def scan(self, exclude: Sequence[str]) -> Lines: ...
+    async def scan(self, exclude: Sequence[str]) -> Listed: ...
 
     async def apply(self, delete: Sequence[str], stream: AsyncIterator[bytes]) -> None: ...
 
@@ -84,48 +88,53 @@ async def fill_volume(
     *,
     source: TreeSource,
     root: str,
-    target: FillTarget,
+    destination: FillDestination,
     previous: Path,
     exclude: Sequence[str] = (),
     limit: int | None = None,
     rewrite: Rewriting | None = None,
-    report: Report | None = None,
+    report: FillReport | None = None,
     label: str = "",
-    scanned: Lines | None = None,
-    pod_wins: bool = False,
+    scanned: Listed | None = None,
+    renewed: bool = False,
 ) -> FillResult:
-    """Make *target* follow the pod's *root*.  *previous*: where what we know of it is kept; *label*: the
-    volume's name for messages; *scanned*: what ``check_volume`` saw a moment ago; *pod_wins*: what was
-    changed here is nobody's work.  ConfigurationError beyond *limit* bytes, before anything moves."""
-    manifest = await _known(target, previous)
-    target.check(ours=manifest is not None)
+    """Make *destination* follow the pod's *root*.  *previous*: where what we know of it is kept; *label*: the
+    volume's name for messages; *scanned*: what ``check_volume`` saw a moment ago; *renewed*: kubelet writes
+    it anew.  ConfigurationError beyond *limit* bytes, before anything moves; TornError (``one_fill``)."""
+    manifest = await _known(destination, previous)
+    destination.check(ours=manifest is not None)
     manifest = manifest or Manifest()
-    scans = _scan(source, root, exclude, scanned), target.scan(exclude)
-    pod_lines, local_lines = await together(*scans, name="scan")
+    look = _look if renewed else _scan
+    pod_lines, local_lines = await together(
+        look(source, root, exclude, scanned), destination.scan(exclude), name="scan"
+    )
     pod, local = parse_tree(pod_lines), parse_tree(local_lines)
     _check_limit(label or root, pod, limit)
-    settle_pending(manifest, local, atomic=target.atomic)
-    if pod_wins:
-        manifest.local = local
+    settle_pending(manifest, local, atomic=destination.atomic)
+    version = version_of(pod) if renewed else ""
+    if version:
+        manifest.local, manifest.pod = swapped(local) | manifest.local, swapped(local) | manifest.pod
     again = _to_rewrite_again(manifest, pod, rewrite)
-    plan = plan_fill(manifest.pod, pod, manifest.local, local, again=again, owners=target.owners)
-    manifest.identity = await target.ensure()
-    filling = OneFill(manifest, pod, local, plan, rewrite, report, target.owners)
+    plan = plan_fill(manifest.pod, pod, manifest.local, local, again=again, owners=destination.owners)
+    manifest.identity = await destination.ensure()
+    left_out = parse_left_out(pod_lines)
+    swap = frozenset(pod.keys() - left_out.keys()) if version else None
+    filling = OneFill(manifest, pod, local, plan, rewrite, report, destination.owners, swap)
     if not plan.nothing:
         manifest.pending = {path: pod[path] for path in plan.touched}
         save_manifest(previous, manifest)
         paths = None if plan.whole else request_paths(plan.fetch)
         stream = source.pack(root, exclude, paths) if plan.whole or plan.fetch else _only()
-        await target.apply(plan.delete, filling.stream(stream))
-        filling.settle(parse_tree(await target.scan(exclude)))
+        await destination.apply(filling.delete, filling.stream(stream))
+        filling.settle(parse_tree(await destination.scan(exclude)))
     filling.remember()
     save_manifest(previous, manifest)
-    return filling.result(parse_left_out(pod_lines))
+    return filling.result(left_out)
 
 
 async def check_volume(
     source: TreeSource, root: str, exclude: Sequence[str], limit: int | None, label: str
-) -> Lines:
+) -> Listed:
     """ConfigurationError where *root* can't be copied, by what the pod has now, which is answered; nothing
     moves."""
     lines = await source.scan(root, exclude)
@@ -133,42 +142,55 @@ async def check_volume(
     return lines
 
 
-async def _scan(source: TreeSource, root: str, exclude: Sequence[str], scanned: Lines | None) -> Lines:
+async def _scan(source: TreeSource, root: str, exclude: Sequence[str], scanned: Listed | None) -> Listed:
     return await source.scan(root, exclude) if scanned is None else scanned
 
 
-async def empty_volume(source: TreeSource, root: str, target: FillTarget) -> None:
-    """Nothing in *target*, but its top as the pod has it: owner and mode let the application write there.
-    What the application has put there since stays."""
-    await target.ensure()
-    pod, here = parse_tree(await source.scan(root, ("**",))), parse_tree(await target.scan(()))
+async def _look(source: TreeSource, root: str, exclude: Sequence[str], scanned: Listed | None) -> Listed:
+    """The same when kubelet is not just writing it; some folder that it once left behind is waited for in
+    vain, and taken along."""
+    lines = await _scan(source, root, exclude, scanned)
+    for _ in range(_LOOKS):
+        tree = parse_tree(lines)
+        if is_settled(tree) or not version_of(tree):
+            break
+        await asyncio.sleep(_LOOK)
+        lines = await source.scan(root, exclude)
+    return lines
+
+
+async def empty_volume(source: TreeSource, root: str, destination: FillDestination) -> None:
+    """Nothing in *destination*, but its top as the pod has it: owner and mode let the application write
+    there.  What the application has put there since stays."""
+    await destination.ensure()
+    pod, here = parse_tree(await source.scan(root, ("**",))), parse_tree(await destination.scan(()))
     if here.keys() <= {"."}:
-        await target.apply((), _only(*(render_head(replace(entry, size=0)) for entry in pod.values())))
+        await destination.apply((), _only(*(render_head(replace(entry, size=0)) for entry in pod.values())))
 
 
 async def describe_local_changes(
-    target: FillTarget, previous: Path, exclude: Sequence[str] = ()
+    destination: FillDestination, previous: Path, exclude: Sequence[str] = ()
 ) -> tuple[str, ...]:
     """Names added, changed or removed in the copy since its last fill; () for a copy never filled."""
-    manifest = await _known(target, previous)
+    manifest = await _known(destination, previous)
     if manifest is None:
         return ()
-    local = parse_tree(await target.scan(exclude))
-    settle_pending(manifest, local, atomic=target.atomic)
+    local = parse_tree(await destination.scan(exclude))
+    settle_pending(manifest, local, atomic=destination.atomic)
     return tuple(sorted(local_changes(manifest.local, local) - manifest.pending.keys()))
 
 
-async def _known(target: FillTarget, previous: Path) -> Manifest | None:
+async def _known(destination: FillDestination, previous: Path) -> Manifest | None:
     """What is known of this very copy: one that was removed, or made anew since, has no past."""
     manifest = load_manifest(previous)
-    if manifest is None or manifest.identity != await target.identity():
+    if manifest is None or manifest.identity != await destination.identity():
         return None
     return manifest
 
 
-def manifest_path(place: Place, target: FillTarget) -> Path:
-    """Where what is known of *target* is kept: by its Docker name, or the folder's."""
-    name = target.name
+def manifest_path(place: Place, destination: FillDestination) -> Path:
+    """Where what is known of *destination* is kept: by its Docker name, or the folder's."""
+    name = destination.name
     if "/" in name:
         name = f"folder-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
     return place.state / "volumes" / f"{name}.json"

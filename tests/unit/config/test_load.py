@@ -270,7 +270,10 @@ def test_workload_keys_that_come_later(setting: str) -> None:
     ("setting", "message"),
     [
         ("run: sideways", 'expected container or host, got "sideways"'),
-        ("volumes: {a: {mode: stael}}", 'expected copy, empty, off, overlay, read or write, got "stael"'),
+        (
+            "volumes: {a: {mode: stael}}",
+            'expected copy, sync, empty, off, overlay, read or write, got "stael"',
+        ),
         ("port_map: {8080: x}", "workloads.w.port_map.8080: expected a number from 1 to 65535"),
         ("volumes: ['./a:/b']", "write Compose's list of binds under mounts"),
         ("image: a\nimage: b", "devcluster.yaml:4:5: workloads.w.image: written twice, first in line 3"),
@@ -563,13 +566,14 @@ def test_options_of_mounts() -> None:
 def test_volumes_and_rewrite() -> None:
     item = workload(
         "volumes: {data: {path: ./vol, rewrite: [a], exclude: ['c/**'], limit: 1GiB},"
-        " /tmp/c: {mode: off}, d: }\n"
+        " /tmp/c: {mode: off}, d: , e: {mode: sync, force: true}}\n"
         "rewrite: {environment: [A, B], services: [db]}"
     )
     assert item.volumes == (
         VolumeRule("data", "copy", HOME / "vol", ("a",), ("c/**",), 1 << 30),
         VolumeRule("/tmp/c", "off"),  # noqa: S108
         VolumeRule("d"),
+        VolumeRule("e", "sync", force=True),
     )
     assert item.rewrite == Rewrite(True, ("A", "B"), ("db",))
     assert workload("rewrite: {environment: false}").rewrite == Rewrite(False)

@@ -14,9 +14,9 @@ import yaml
 
 from devcluster.edge.kube.answer import ForbiddenError, StatusError, UnreachableError, refusal
 from devcluster.edge.kube.cluster import open_cluster
-from devcluster.edge.kube.paths import place
+from devcluster.edge.kube.paths import path_of
 
-WHERE = place("deployment", "shop", "web")
+WHERE = path_of("deployment", "shop", "web")
 
 
 @pytest.mark.parametrize("data", [b"<html>", b"null", b"[]", b""])

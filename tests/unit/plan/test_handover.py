@@ -122,6 +122,20 @@ def test_the_phases(
     assert _names(plan.loss) == _names(plan.after_removal) == "stop-local"
 
 
+@pytest.mark.parametrize("order", ["start-first", "stop-first"])
+def test_live_volumes_are_brought_over_before_their_agents_are_gone(order: Order) -> None:
+    """Once while all serves, once when nothing here writes; and never after the original runs again where two
+    must not run at once."""
+    plan = plan_handover("replace", order, "front", "container", live=True)
+    quiet = "flush, pause, stop-local, flush again"
+    beside = "flush, release, stop-local, flush again"
+    stop_first = order == "stop-first"
+    assert _names(plan.back) == (f"{quiet}, release" if stop_first else beside)
+    assert _names(plan.before_removal) == (quiet if stop_first else beside)
+    assert _names(plan.loss) == "stop-local"
+    assert "flush" not in _names((*plan.there, *plan.edit, *plan.restart))
+
+
 def test_order_is_for_what_stops_the_original() -> None:
     for mode, run in product(("intercept", "ingest"), ("container", "host")):
         first, second = (plan_handover(mode, it, "front", run) for it in ("start-first", "stop-first"))  # type: ignore[arg-type]
@@ -168,4 +182,22 @@ def test_a_process_is_neither_started_nor_stopped() -> None:
         "9. lead its connections to the laptop, beside the original\n"
         "10. lead its connections to the original\n"
         "11. close the pod's way to this laptop"
+    )
+
+
+@pytest.mark.parametrize(
+    ("mode", "order", "expected"),
+    [
+        ("replace", "start-first", "pause; release; join take stop"),
+        ("replace", "stop-first", "pause; release; join pause stop take"),
+        ("intercept", "start-first", "pause; release; join intercept"),
+        ("ingest", "start-first", "; release; join ingest"),
+    ],
+)
+def test_an_outage_of_the_engine(mode: Mode, order: Order, expected: str) -> None:
+    handover = plan_handover(mode, order, "front", "container")
+    told = (*handover.outage, *handover.absence)
+    assert all(phase.serving for phase in told)  # where the original serves already there is nothing to say
+    assert expected == "; ".join(
+        _names(part) for part in (handover.outage, handover.absence, handover.recovery)
     )

@@ -12,6 +12,7 @@ from devcluster.config.model import Mode
 from devcluster.errors import ConfigurationError, LeftoverError
 from devcluster.plan.install import Observed, Wish, plan_install
 from devcluster.plan.remove import plan_remove
+from devcluster.plan.serving import plan_serving
 from devcluster.plan.steps import render_steps
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import Originals
@@ -22,6 +23,9 @@ from devcluster.rules.container.ports import PortKey
 IMAGE = ImageFacts("sha256:1", ("/app",), (), None, "", "/", "amd64", ())
 WISH = Wish(digest="0123456789ab", chunks=2, image=IMAGE)
 REF = WorkloadRef("deployment", "shop", "web")
+
+
+DIRECT = plan_serving("replace", "direct", "container")
 
 
 def service(name: str, target: int | str) -> dict[str, Any]:
@@ -95,7 +99,7 @@ def test_second_time_nothing_is_written() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"port": 9950}, {"lease": 30.0}, {"delivery": "emptydir"}, {"take": "direct"}]
+    "change", [{"port": 9950}, {"lease": 30.0}, {"delivery": "emptydir"}, {"serving": DIRECT}]
 )
 def test_an_edit_wraps_the_original_anew(change: dict[str, Any]) -> None:
     first = observed(service("web", "http"))
@@ -109,7 +113,7 @@ def test_an_edit_wraps_the_original_anew(change: dict[str, Any]) -> None:
 
 def test_direct_after_front_leads_numeric_services_back_first() -> None:
     seen = installed(observed(service("number", 8080)), WISH)
-    assert names(seen, replace(WISH, take="direct")) == [
+    assert names(seen, replace(WISH, serving=DIRECT)) == [
         "PublishAgent",
         "WriteSecret",
         "RestoreService",
@@ -143,8 +147,40 @@ def test_crash_before_the_services_were_led() -> None:
     assert names(seen, WISH) == ["AwaitPods", "PatchService"]
 
 
+@pytest.mark.parametrize(
+    ("mode", "notes"),
+    [
+        (
+            "replace",
+            (
+                "service/web port 80 bypasses the agent (it also selects pods of other workloads): "
+                "connections may be refused while the original starts again",
+            ),
+        ),
+        (
+            "intercept",
+            (
+                "service/web port 80 stays with the original (it also selects pods of other workloads)",
+                "what calls the pod's own address, or 127.0.0.1 inside the pod, stays with the original",
+            ),
+        ),
+        ("ingest", ("every connection stays with the original (mode: ingest)",)),
+    ],
+)
+def test_what_the_user_loses_where_a_service_can_not_be_led(mode: Mode, notes: tuple[str, ...]) -> None:
+    seen = replace(observed(service("web", 8080)), others=({"app": "web"},))
+    found = plan_install(seen, replace(WISH, serving=plan_serving(mode, "front", "container"))).notes
+    held_by_nobody = (
+        "while nobody holds the workload, the application sees the pod's own address as its caller"
+    )
+    assert found == (notes if mode == "ingest" else (*notes, held_by_nobody))
+
+
 def test_direct_leaves_services_and_says_what_is_lost() -> None:
-    plan = plan_install(observed(service("number", 8080)), replace(WISH, take="direct"))
+    plan = plan_install(
+        observed(service("number", 8080)),
+        replace(WISH, serving=DIRECT),
+    )
     assert plan.moves == ()
     assert plan.settings["ports"] == [{"port": 8080, "protocol": "TCP"}]
     assert "refused" in plan.notes[0]
@@ -168,7 +204,11 @@ def test_a_service_of_another_container_is_named(target: str | int, mode: Mode, 
     seen = observed(service("web", target))
     gate = {"name": "gate", "ports": [{"name": "gate", "containerPort": 4180}]}
     seen.object["spec"]["template"]["spec"]["containers"].append(gate)
-    said = [it for it in plan_install(seen, replace(WISH, mode=mode)).notes if " leads to " in it]
+    said = [
+        it
+        for it in plan_install(seen, replace(WISH, serving=plan_serving(mode, "front", "container"))).notes
+        if " leads to " in it
+    ]
     assert bool(said) == bool(words)
     assert all(words in it for it in said)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from devcluster.rules.volume.datafolder import find_data_folder
-from devcluster.rules.volume.tree import Entry, Kind
+from devcluster.rules.volume.tree import Entry, EntryType
 
 
 def tree(*paths: str) -> dict[str, Entry]:
     """A path with a ``/`` behind it is a directory."""
-    kinds: dict[str, Kind] = {path.rstrip("/"): "d" if path.endswith("/") else "f" for path in paths}
+    kinds: dict[str, EntryType] = {path.rstrip("/"): "d" if path.endswith("/") else "f" for path in paths}
     return {path: Entry(path, kind, 0o644, 0, 0, 0, 0) for path, kind in kinds.items()}
 
 

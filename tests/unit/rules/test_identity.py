@@ -15,7 +15,7 @@ ELSEWHERE = WorkloadRef("deployment", "other", "web")
 
 def test_in_words() -> None:
     assert str(STATEFUL) == "statefulset/web"
-    assert STATEFUL.place == "statefulset/web in namespace shop"
+    assert STATEFUL.full_name == "statefulset/web in namespace shop"
     assert STATEFUL.path == ("statefulset", "web", "shop")
     assert sorted([STATEFUL, DEPLOYED, ELSEWHERE]) == [ELSEWHERE, DEPLOYED, STATEFUL]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from devcluster.rules.volume.links import named_files, resolve
-from devcluster.rules.volume.tree import Entry, Kind
+from devcluster.rules.volume.tree import Entry, EntryType
 
 
-def entry(path: str, kind: Kind, link: str = "") -> Entry:
+def entry(path: str, kind: EntryType, link: str = "") -> Entry:
     return Entry(path, kind, 0o644, 0, 0, 1, 1, link)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from devcluster.config.model import Healthcheck, Publish, Runtime, Target, VolumeRule, Workload
 from devcluster.errors import ConfigurationError
-from devcluster.rules.container.container import ContainerSpec, VolumeBind
+from devcluster.rules.container.container_spec import ContainerSpec, VolumeBind
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import PodFacts
 from devcluster.rules.container.health import healthcheck_source

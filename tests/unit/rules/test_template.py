@@ -204,7 +204,14 @@ def test_settings() -> None:
     assert settings["readiness_probe"] == {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 7}
     assert (settings["grace_ms"], settings["lease_ms"]) == (5000, 15000)
     assert settings["stop_signal"] == "SIGWINCH"
-    assert {"liveness_probe", "figures"} & settings.keys() == set()
+    assert {"liveness_probe", "figures", "sync"} & settings.keys() == set()
+
+
+def test_the_agent_is_told_where_the_laptop_may_write() -> None:
+    settings = agent_settings(
+        template(), container="web", image=IMAGE, fronts=(), port=9900, lease=15.0, live=("/data",)
+    )
+    assert settings["sync"] == ["/data"]
 
 
 def test_the_memory_is_told_as_it_was() -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from devcluster.rules.volume.tree import (
     Entry,
+    EntryType,
     FillPlan,
-    Kind,
     local_changes,
     parents,
     parse_entry,
@@ -29,7 +29,7 @@ def tree(*names: str) -> Tree:
     for text in (".", *names):
         name, _, version = text.partition("=")
         name, _, link = name.partition("->")
-        kind: Kind = "d" if name.endswith("/") or name == "." else "h" if link else "f"
+        kind: EntryType = "d" if name.endswith("/") or name == "." else "h" if link else "f"
         path = name.rstrip("/")
         result[path] = Entry(path, kind, 0o755, 0, 0, 0, int(version or 0), link)
     return result
@@ -102,7 +102,7 @@ def changed(base: Mapping[str, Entry], changes: Mapping[str, str | int]) -> Tree
             if result.get(parent, Entry(parent, "f", 0, 0, 0, 0, 0)).type != "d":
                 _without(result, parent)
                 result[parent] = Entry(parent, "d", 0o755, 0, 0, 0, 0)
-        kind: Kind = "d" if what == "dir" else "f"
+        kind: EntryType = "d" if what == "dir" else "f"
         result[name] = Entry(name, kind, 0o755, 0, 0, 0, 0 if what == "dir" else int(what))
     return result
 

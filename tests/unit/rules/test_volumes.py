@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,11 @@ def test_every_mount_but_ours() -> None:
         "/nfs": "other",
         "/me": "downward",
     }
-    assert [item.mount_path for item in FOUND if item.is_token] == [
-        "/var/run/secrets/kubernetes.io/serviceaccount"
-    ]
+    renewed = {item.mount_path for item in FOUND if item.is_renewed}
+    assert renewed == {
+        item.mount_path for item in FOUND if item.kind in ("configmap", "secret", "projected", "downward")
+    } | {"/nfs"}
+    assert not any(replace(item, sub_path="key").is_renewed for item in FOUND)
     assert {item.mount_path for item in FOUND if item.may_be_file} == {"/data", "/node", "/nfs"}
     data = next(item for item in FOUND if item.mount_path == "/data")
     assert (data.sub_path, data.read_only, data.size_limit) == ("wordpress", False, None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from dataclasses import replace
 from typing import Any, cast
 
@@ -18,16 +18,18 @@ from devcluster.edge.lane.door import Door
 from devcluster.edge.lane.ways import Ways
 from devcluster.edge.lines import RefusedError
 from devcluster.errors import FailedError
-from devcluster.plan.cluster import AgentPod
+from devcluster.plan.agent_pod import AgentPod
 from devcluster.plan.handover import plan_handover
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import Listener, PodFacts
-from devcluster.run.attach.agent_link import Claim
+from devcluster.run.attach.agent_link import Tenure
 from devcluster.run.attach.attachment import Attachment
-from devcluster.run.attach.changes import Changes
 from devcluster.run.attach.sides import DriftSight, LocalSight
+from devcluster.run.changes import Changes
 from devcluster.run.cluster.wanted import Wanted
+from devcluster.run.site import Site
 from devcluster.run.turn import Turn
+from devcluster.run.volume.live_volumes import LiveVolumes
 
 Json = dict[str, Any]
 FACTS = PodFacts((), ("/app",), "/", 0, 0, (), "web", "10.0.0.9", "", "")
@@ -47,6 +49,7 @@ class ScriptedAgent:
         self.let_end: Callable[[], None] = lambda: None
         self.child = ""
         self.holder: Json | None = None
+        self.versions: tuple[str, ...] = ()
         self._did = did
         self._told: Callable[[Json], None] = lambda _: None
         self._cut = asyncio.Event()
@@ -66,6 +69,7 @@ class ScriptedAgent:
             "child": self.child,
             "holder": self.holder,
             "since": since,
+            "versions": list(self.versions),
         }
 
     async def call(self, do: str, **arguments: Any) -> Json:
@@ -163,7 +167,7 @@ class ScriptedCluster:
         self._did.append(f"delete {pod.name}" + (" late" if grace else ""))
         self.deleted(pod.name)
 
-    async def unclaim(self) -> None:
+    async def relinquish(self) -> None:
         self._did.append("record: nobody")
 
     def distrust(self, moment: float) -> None:
@@ -176,6 +180,7 @@ class ScriptedLocal:
     def __init__(self, did: list[str], changes: Changes) -> None:
         self.sight = LocalSight("devcluster-shop-web")
         self.door: Door | None = None
+        self.live = LiveVolumes(cast(Site, None), "web", changes)  # none of them
         self.fails = ""
         self.engine = asyncio.Event()
         self.engine.set()
@@ -210,9 +215,9 @@ class ScriptedLocal:
     async def fill(self, agent: AgentLink, turn: Turn) -> None:
         self._did.append("laptop fill")
 
-    async def refresh(self, agent: AgentLink) -> None:
-        self._did.append("laptop refresh")
-        self.become(source=cast(ScriptedAgent, agent).name)
+    async def refresh(self, agent: AgentLink, versions: Collection[str]) -> None:
+        self._did.append(f"laptop refresh by {cast(ScriptedAgent, agent).name}")
+        self.become(versions=frozenset(versions))
 
     async def start(self, facts: PodFacts, turn: Turn) -> None:
         self._did.append("laptop start")
@@ -286,8 +291,8 @@ class Script:
         self.cluster = ScriptedCluster(self.did)
         self.local = ScriptedLocal(self.did, self.changes)
         self.wanted = cast(Wanted, _Wanted(mode, order))
-        claim = Claim(1, {"user": "ann", "host": "laptop", "project": "shop"}, "", lease)
-        self.attachment = Attachment(self.wanted, claim, self.cluster, self.local, self.changes)
+        tenure = Tenure(1, {"user": "ann", "host": "laptop", "project": "shop"}, "", lease)
+        self.attachment = Attachment(self.wanted, tenure, self.cluster, self.local, self.changes)
 
     @property
     def state(self) -> str:

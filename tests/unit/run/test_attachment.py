@@ -11,6 +11,7 @@ import pytest
 from devcluster.errors import FailedError, HeldError
 from devcluster.rules.cluster.drift import Drift
 from devcluster.run.attach import attachment as module
+from devcluster.run.attach import executor, freshness
 from devcluster.run.attach.attachment import HandedBack
 from devcluster.run.attach.sides import DriftSight
 from devcluster.run.turn import Turn
@@ -34,6 +35,25 @@ async def test_start_first_stops_the_original_last() -> None:
         "a take",
         "a stop",
     ]
+
+
+@pytest.mark.parametrize(
+    ("step", "phase"), [("fill", "copy the pod's volumes"), ("open", "start the gateway")]
+)
+async def test_a_phase_takes_no_longer_than_the_command_may(
+    step: str, phase: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "_SLACK", 0.01)
+    script = Script()
+
+    async def hangs(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(script.local, step, hangs)
+    async with running_attachment(script):
+        script.cluster.show("a")
+        with pytest.raises(FailedError, match=f"not done after .* s: {phase}"):
+            await script.attachment.attach(Turn.of(0.1))
 
 
 async def test_stop_first_never_runs_two() -> None:
@@ -151,7 +171,7 @@ async def test_a_silent_agent_keeps_nobody_from_handing_back() -> None:
         said: list[str] = []
         await script.attachment.hand_back(Turn.of(0.2, lambda it: said.append(it.text)))
         assert "b release" in script.did
-        assert any("could not tell an agent to release" in text for text in said)
+        assert any("an agent did not answer `release`" in text for text in said)
 
 
 async def test_a_restart_holds_connections_back() -> None:
@@ -364,11 +384,36 @@ async def test_connections_that_stay_open_do_not_hold_a_removal(monkeypatch: pyt
         assert script.did == ["laptop stop"]
 
 
-async def test_tokens_are_renewed_when_their_pod_goes() -> None:
+async def test_a_copy_is_filled_again_when_kubelet_has_written_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(freshness, "_PAUSE", 0.0)
     async with attached(Script(), "a", "b") as script:
-        script.local.become(tokens=True, source="a")
-        script.cluster.show("b")
-        await script.changes.until(lambda: "laptop refresh" in script.did)
+        await _write_anew(script, "a", "config-1", "token-a")
+        script.local.become(versions=frozenset({"config-1", "token-a"}))
+        await _write_anew(script, "b", "config-1b", "token-b")  # not the pod that it came from
+        assert script.did == []
+        await _write_anew(script, "a", "config-2", "token-a")
+        await script.changes.until(lambda: script.did == ["laptop refresh by a"])
+        script.forget()
+        script.cluster.show("b")  # a token ends with its pod
+        await script.changes.until(lambda: script.did == ["laptop refresh by b"])
+
+
+async def test_nothing_is_filled_again_by_what_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(freshness, "_PAUSE", 0.0)
+    async with attached(Script(), "a") as script:
+        script.local.become(versions=frozenset({"config-1"}))
+        await asyncio.sleep(0.05)
+        assert script.did == []  # the agent has not looked yet
+        await _write_anew(script, "a", "config-1", "of-a-volume-that-is-off")
+        await asyncio.sleep(0.05)
+        assert script.did == []
+
+
+async def _write_anew(script: Script, pod: str, *versions: str) -> None:
+    agent = script.cluster.agents[pod]
+    agent.versions = versions
+    agent.tell()
+    await asyncio.sleep(0)
 
 
 async def test_a_phase_is_told_at_its_beginning_and_its_end() -> None:

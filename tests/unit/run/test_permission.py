@@ -10,7 +10,7 @@ from devcluster.edge.kube.answer import ForbiddenError, StatusError
 from devcluster.errors import ClusterError
 from devcluster.plan.install import plan_install
 from devcluster.rules.cluster.identity import WorkloadRef
-from devcluster.rules.cluster.rights import RIGHTS, wanted_for_up
+from devcluster.rules.cluster.rights import RIGHTS, required_for_up
 from devcluster.rules.kinds.table import KINDS
 from devcluster.run.cluster.permission import check_rights
 from tests.unit.plan.test_install import WISH, installed, observed, service
@@ -76,5 +76,5 @@ async def test_a_cluster_that_answers_no_such_question_is_tried() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_is_in_the_role(kind: str) -> None:
     ref = WorkloadRef(kind, "shop", "web")
-    assert len(wanted_for_up(ref, "secret", ["a"])) == 12
-    assert {it.right for it in wanted_for_up(ref, "secret", ["a"])} <= set(RIGHTS)
+    assert len(required_for_up(ref, "secret", ["a"])) == 12
+    assert {it.right for it in required_for_up(ref, "secret", ["a"])} <= set(RIGHTS)

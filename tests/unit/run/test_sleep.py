@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 
 from devcluster.edge.agent.ssh import AgentLink
-from devcluster.plan.cluster import AgentPod
+from devcluster.plan.agent_pod import AgentPod
 from devcluster.run.attach import sleep
-from devcluster.run.attach.agent_link import Claim, PodLink
-from devcluster.run.attach.changes import Changes
+from devcluster.run.attach.agent_link import PodLink, Tenure
+from devcluster.run.changes import Changes
 from tests.unit.run.scripted import ScriptedCluster, ScriptedLocal
 
 
@@ -73,8 +73,8 @@ def _pod() -> AgentPod:
 
 def _link(lease: float) -> PodLink:
     changes = Changes()
-    claim = Claim(1, {}, "", lease)
+    tenure = Tenure(1, {}, "", lease)
     cluster = ScriptedCluster([])
     cluster.show("web-1")
     cluster.agents["web-1"].dead = True
-    return PodLink(_pod(), claim, cluster, ScriptedLocal([], changes), changes)
+    return PodLink(_pod(), tenure, cluster, ScriptedLocal([], changes), changes)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from devcluster.deadline import Deadline
 from devcluster.edge.kube.answer import ForbiddenError, StatusError, UnreachableError
 from devcluster.errors import ConfigurationError, DevclusterError, EngineError, LeftoverError
-from devcluster.run.host.lock import TakenError, hold, until_free
+from devcluster.run.host.lock import LockedError, lock, until_free
 from devcluster.run.host.socket import AbsentError, BrokenOffError, EndedError, Json, ask, serve
 from devcluster.run.report import Report, silent
 
@@ -22,7 +23,7 @@ async def _refused(folder: Path, error: Exception) -> DevclusterError:
 
     async with serve(folder / "session.sock", answer):
         with pytest.raises(DevclusterError) as caught:
-            await ask(folder / "session.sock", {"do": "apply"}, silent)
+            await ask(folder / "session.sock", {"do": "apply"}, silent, Deadline.after(60))
     return caught.value
 
 
@@ -57,14 +58,14 @@ async def test_who_asked_for_the_last_work_waits_for_the_process_to_end(tmp_path
     path, done = tmp_path / "session.sock", tmp_path / "done"
     last = f"""
 import asyncio, pathlib, time
-from devcluster.run.host.lock import hold
+from devcluster.run.host.lock import lock
 from devcluster.run.host.socket import serve
 async def main():
     asked = asyncio.Event()
     async def answer(request, report):
         asked.set()
         return {{}}
-    await hold(pathlib.Path({str(path)!r}), patience=1)
+    await lock(pathlib.Path({str(path)!r}), patience=1)
     async with serve(pathlib.Path({str(path)!r}), answer, ends=lambda request: request["do"] == "down"):
         print("serving", flush=True)
         await asked.wait()
@@ -75,9 +76,9 @@ pathlib.Path({str(done)!r}).touch()
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", last, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert await process.stdout.readline() == b"serving\n"
-    with pytest.raises(TakenError):
-        await hold(path, patience=0.1)
-    assert await ask(path, {"do": "down"}, silent) == {}
+    with pytest.raises(LockedError):
+        await lock(path, patience=0.1)
+    assert await ask(path, {"do": "down"}, silent, Deadline.after(60)) == {}
     assert done.exists()
     assert await process.wait() == 0
     await until_free(path, patience=1)
@@ -85,7 +86,7 @@ pathlib.Path({str(done)!r}).touch()
 
 async def test_nobody_is_there(tmp_path: Path) -> None:
     with pytest.raises(AbsentError):
-        await ask(tmp_path / "session.sock", {"do": "ping"}, silent)
+        await ask(tmp_path / "session.sock", {"do": "ping"}, silent, Deadline.after(60))
 
 
 async def _broken_off(folder: Path, do: str) -> tuple[list[str], Json | None]:
@@ -97,7 +98,7 @@ async def _broken_off(folder: Path, do: str) -> tuple[list[str], Json | None]:
         stop.set()
         try:
             for _ in range(10):  # until the asker's end has come in any case
-                await ask(folder / "session.sock", {"do": "ping"}, silent)
+                await ask(folder / "session.sock", {"do": "ping"}, silent, Deadline.after(60))
         finally:
             did.append("tidied")
         did.append("done")
@@ -108,7 +109,7 @@ async def _broken_off(folder: Path, do: str) -> tuple[list[str], Json | None]:
 
     async with serve(folder / "session.sock", either, may_break_off=lambda it: bool(it["do"] == "apply")):
         try:
-            return did, await ask(folder / "session.sock", {"do": do}, silent, stop=stop)
+            return did, await ask(folder / "session.sock", {"do": do}, silent, Deadline.after(60), stop=stop)
         except BrokenOffError:
             return did, None
 
@@ -126,7 +127,7 @@ async def test_who_waits_gets_the_answer_also_when_the_server_ends(tmp_path: Pat
         return {}
 
     async def asking() -> Json:
-        return await ask(tmp_path / "session.sock", {"do": "apply"}, silent)
+        return await ask(tmp_path / "session.sock", {"do": "apply"}, silent, Deadline.after(60))
 
     async with serve(tmp_path / "session.sock", answer):
         asked = asyncio.ensure_future(asking())
@@ -148,7 +149,7 @@ async def test_an_answer_that_is_cut_off_is_an_end(tmp_path: Path) -> None:
 
     async with await asyncio.start_unix_server(cut, tmp_path / "session.sock"):
         with pytest.raises(EndedError):
-            await ask(tmp_path / "session.sock", {"do": "status"}, silent)
+            await ask(tmp_path / "session.sock", {"do": "status"}, silent, Deadline.after(60))
 
 
 async def test_who_goes_before_asking_is_no_bug(tmp_path: Path) -> None:
@@ -161,5 +162,5 @@ async def test_who_goes_before_asking_is_no_bug(tmp_path: Path) -> None:
     async with serve(tmp_path / "session.sock", answer):
         _, writer = await asyncio.open_unix_connection(tmp_path / "session.sock")
         writer.close()
-        assert await ask(tmp_path / "session.sock", {"do": "ping"}, silent) == {}
+        assert await ask(tmp_path / "session.sock", {"do": "ping"}, silent, Deadline.after(60)) == {}
     assert logged == []

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from devcluster.deadline import Deadline
 from devcluster.edge.lines import RefusedError
 from devcluster.run.attach.agent_link import PodLink
 from devcluster.run.host.verify import _expect
@@ -32,4 +33,4 @@ async def test_why_an_agent_does_not_look(kind: str, reason: str) -> None:
         return SimpleNamespace(call=call)
 
     agent = SimpleNamespace(pod=SimpleNamespace(name="web-1"), link=link)
-    assert await _expect([cast(PodLink, agent)], "key", 1) == {"web-1": reason}
+    assert await _expect([cast(PodLink, agent)], "key", 1, Deadline.after(5)) == {"web-1": reason}

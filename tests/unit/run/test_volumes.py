@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from devcluster.rules.cluster.figures import Figure
+from devcluster.rules.cluster.memory_variables import Figure
 from devcluster.rules.volume.tarstream import END, TarReader
 from devcluster.rules.volume.tree import Entry, render_entry
 from devcluster.run.volume.manifest import (
@@ -19,7 +19,7 @@ from devcluster.run.volume.manifest import (
     settle_pending,
 )
 from devcluster.run.volume.one_fill import Rewriting
-from devcluster.run.volume.single import SingleSource
+from devcluster.run.volume.single_file import SingleSource
 from devcluster.run.volume.volumes import render_size, request_paths
 
 

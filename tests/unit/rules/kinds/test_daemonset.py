@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from devcluster.rules.kinds.daemonset import DAEMONSET
-from devcluster.rules.kinds.kind import Done, Refusal, Sight, Stuck, Verdict, Waiting
+from devcluster.rules.kinds.kind import Done, Refusal, RolloutVerdict, Sight, Stuck, Waiting
 from tests.unit.rules.kinds.pods import BACK_OFF, Json, ended, pod
 
 
@@ -21,7 +21,7 @@ def daemonset(updated: int = 2, available: int = 2, *, wanted: int = 2, seen: in
     return {"metadata": {"generation": 1}, "spec": spec, "status": status}
 
 
-def judge(item: Json, *pods: Json, wrapped: bool = True, ready: bool = True) -> Verdict:
+def judge(item: Json, *pods: Json, wrapped: bool = True, ready: bool = True) -> RolloutVerdict:
     return DAEMONSET.judge_rollout(Sight(item, pods, "web", wrapped, ready))
 
 
@@ -57,7 +57,7 @@ UNREADY = (pod("a"), pod("b", ready=False))
         ),
     ],
 )
-def test_on_the_way_in(item: Json, pods: tuple[Json, ...], ready: bool, verdict: Verdict) -> None:
+def test_on_the_way_in(item: Json, pods: tuple[Json, ...], ready: bool, verdict: RolloutVerdict) -> None:
     assert judge(item, *pods, ready=ready) == verdict
 
 

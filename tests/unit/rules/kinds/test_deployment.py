@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from devcluster.rules.kinds.deployment import DEPLOYMENT
-from devcluster.rules.kinds.kind import Done, Refusal, Sight, Stuck, Verdict, Waiting
+from devcluster.rules.kinds.kind import Done, Refusal, RolloutVerdict, Sight, Stuck, Waiting
 from tests.unit.rules.kinds.pods import BACK_OFF, Json, ended, pod
 
 QUOTA = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "quota"}
@@ -27,7 +27,7 @@ def deployment(*conditions: Json, updated: int = 0, total: int = 1, available: i
     return {"metadata": {"generation": 1}, "spec": {"replicas": 1} | spec, "status": status}
 
 
-def judge(item: Json, *pods: Json, wrapped: bool = True, ready: bool = True, **more: Any) -> Verdict:
+def judge(item: Json, *pods: Json, wrapped: bool = True, ready: bool = True, **more: Any) -> RolloutVerdict:
     return DEPLOYMENT.judge_rollout(Sight(item, pods, "web", wrapped, ready, **more))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.rules.kinds.kind import Done, Refusal, Sight, Stuck, Verdict, Waiting
+from devcluster.rules.kinds.kind import Done, Refusal, RolloutVerdict, Sight, Stuck, Waiting
 from devcluster.rules.kinds.statefulset import STATEFULSET
 from tests.unit.rules.kinds.pods import BACK_OFF, Json, ended, pod
 
@@ -32,7 +32,7 @@ def old(name: str, **words: Any) -> Json:
     return pod(name, labels={"controller-revision-hash": "old"}, **({"agent": False} | words))
 
 
-def judge(item: Json, *pods: Json, wrapped: bool = True, ready: bool = True) -> Verdict:
+def judge(item: Json, *pods: Json, wrapped: bool = True, ready: bool = True) -> RolloutVerdict:
     return STATEFULSET.judge_rollout(Sight(item, pods, "web", wrapped, ready))
 
 
@@ -65,7 +65,7 @@ def judge(item: Json, *pods: Json, wrapped: bool = True, ready: bool = True) -> 
         ),
     ],
 )
-def test_on_the_way_in(item: Json, pods: tuple[Json, ...], verdict: Verdict) -> None:
+def test_on_the_way_in(item: Json, pods: tuple[Json, ...], verdict: RolloutVerdict) -> None:
     assert judge(item, *pods) == verdict
 
 

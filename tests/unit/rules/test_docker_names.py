@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devcluster.config.read.keys import LOCAL_NAME
-from devcluster.rules.cluster.naming import (
+from devcluster.rules.container.docker_names import (
     Role,
     container_name,
     labels,

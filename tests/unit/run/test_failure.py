@@ -14,7 +14,7 @@ from devcluster.errors import (
     LeftoverError,
 )
 from devcluster.run.cluster.install import BusyError
-from devcluster.run.host.attempt import told
+from devcluster.run.host.failure import put_back_error
 
 
 @pytest.mark.parametrize(
@@ -28,11 +28,11 @@ from devcluster.run.host.attempt import told
     ],
 )
 def test_what_was_put_back_has_failed(cause: DevclusterError) -> None:
-    error = told(cause, "deployment/web was put back")
+    error = put_back_error(cause, "deployment/web was put back")
     assert (error.exit_code, error.hint) == (1, cause.hint)
     assert str(error) == f"{cause}; deployment/web was put back"
 
 
 @pytest.mark.parametrize("cause", [HeldError("bob has it"), BusyError("just now"), LeftoverError("a Secret")])
 def test_a_conflict_and_what_is_left_over_say_it_themselves(cause: DevclusterError) -> None:
-    assert told(cause, "deployment/web was put back") is cause
+    assert put_back_error(cause, "deployment/web was put back") is cause

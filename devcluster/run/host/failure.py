@@ -22,7 +22,7 @@ class Attempt:
         self.begun = True
 
 
-def told(cause: DevclusterError, put_back: str) -> DevclusterError:
+def put_back_error(cause: DevclusterError, put_back: str) -> DevclusterError:
     """*cause* and that *put_back*; a conflict says itself what became of it."""
     if isinstance(cause, HeldError | BusyError | LeftoverError):
         return cause

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from devcluster.rules.cluster.figures import Figure, mount_figures, variable_figures, write_plain
 from devcluster.rules.cluster.memory import Admitted
+from devcluster.rules.cluster.memory_variables import Figure, mount_figures, variable_figures, write_plain
 from devcluster.rules.volume.volumes import PodVolume
 
 Json = dict[str, Any]

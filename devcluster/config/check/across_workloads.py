@@ -14,7 +14,7 @@ from devcluster.config.check.copies import MODE
 from devcluster.config.model import Target
 from devcluster.config.read import forms
 from devcluster.config.read.document import Item, Mapping, Scalar, value_of
-from devcluster.config.read.outside import absolute
+from devcluster.config.read.env_files import absolute
 from devcluster.config.read.shapes import Reading, Schema
 from devcluster.config.read.structures import Table
 from devcluster.config.read.values import EXPORT, FILLED, TARGET
@@ -69,19 +69,19 @@ def _note_targets(entries: Iterable[_Entry]) -> None:
     """A workload of the cluster has one agent, one Secret and one holder, however many containers it has."""
     seen: dict[tuple[str | None, str], Scalar] = {}
     for entry in entries:
-        place = value_of(entry.value, "target")
+        written = value_of(entry.value, "target")
         target = Target(entry.name.text)
-        if place is not None:
-            target = TARGET.read(place, entry.where.apart())
+        if written is not None:
+            target = TARGET.read(written, entry.where.apart())
         if target is None:
             continue
         first = seen.setdefault((target.kind, target.name), entry.name)
         if first is not entry.name:
             title = f"{target.kind}/{target.name}" if target.kind else target.name
-            where = entry.where.into("target") if place is not None else entry.where
-            told = where.told(place, title)
-            text = f"{told} is already the target of {first.text} in line {first.place.line}"
-            where.note(_near(entry, place), text)
+            where = entry.where.into("target") if written is not None else entry.where
+            told = where.told(written, title)
+            text = f"{told} is already the target of {first.text} in line {first.position.line}"
+            where.note(_near(entry, written), text)
 
 
 def _note_folders(entries: Iterable[_Entry]) -> None:
@@ -129,4 +129,4 @@ def _note_exports(entries: Iterable[_Entry]) -> None:
 
 def _near(entry: _Entry, item: Item | None) -> Item:
     """*item*, or the workload's name if an alias leads elsewhere."""
-    return entry.name if item is None or item.place < entry.name.place else item
+    return entry.name if item is None or item.position < entry.name.position else item

@@ -15,7 +15,7 @@ import hashlib
 import re
 from typing import Literal
 
-Role = Literal["netns", "gateway", "workload", "volume", "network", "files"]
+Role = Literal["netns", "gateway", "workload", "volume", "network", "files", "sync"]
 
 PROJECT = "devcluster.project"
 WORKLOAD = "devcluster.workload"
@@ -54,6 +54,11 @@ def container_name(project: str, key: str, role: Role = "workload") -> str:
 def volume_name(project: str, key: str, volume: str) -> str:
     """The private copy of *volume*: the pod's name of it, or a mount path."""
     return f"devcluster-{project}-{_part(key)}{_BETWEEN}{_part(volume)}"
+
+
+def memory_name(volume: str) -> str:
+    """The volume in which it is remembered what the private copy *volume* and the pod's had alike."""
+    return f"{volume}{_BETWEEN}sync"
 
 
 def mount_name(project: str, key: str, source: str) -> str:

@@ -13,7 +13,7 @@ class VolumeBind:
     file of this name is mounted."""
 
     source: str
-    target: str
+    destination: str
     read_only: bool = False
     file: str = ""
 

@@ -1,0 +1,1 @@
+"""Progress on a terminal: rows that update in place."""

@@ -1,0 +1,156 @@
+"""The live volumes of one workload, together: which there are now, and whose agent they are led to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from devcluster.edge.agent.files import FolderDestination
+from devcluster.edge.agent.ssh import AgentLink
+from devcluster.edge.background import ended, together
+from devcluster.edge.docker.files import VolumeDestination
+from devcluster.errors import ConfigurationError, DevclusterError
+from devcluster.rules.volume.live import find_mount, inside
+from devcluster.run.changes import Changes
+from devcluster.run.report import Progress
+from devcluster.run.site import Site
+from devcluster.run.turn import Turn
+from devcluster.run.volume.live_volume import LiveSpec, LiveVolume
+from devcluster.run.volume.manifest import FileRewrite
+
+Json = dict[str, Any]
+Wish = tuple[LiveSpec, VolumeDestination | FolderDestination]
+
+_FLUSH = 60.0  # seconds for what was written here, at the most, unless it goes on arriving
+_UNREACHED = 10.0  # seconds in which a pod must be there
+_FORMER = 10.0  # seconds for what is not synced any more
+
+
+class LiveVolumes:
+    """See the module.  ``run`` must be running for ``follow`` to work."""
+
+    def __init__(self, site: Site, key: str, changes: Changes) -> None:
+        self._site = site
+        self._key = key
+        self._changes = changes
+        self._tasks: asyncio.TaskGroup | None = None
+        self._of: dict[str, LiveVolume] = {}  # by label
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._agent: AgentLink | None = None
+        self._unreached = False
+
+    def __bool__(self) -> bool:
+        return bool(self._of)
+
+    async def run(self) -> None:
+        """Let them live, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            self._changes.notify()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                for task in self._running.values():
+                    task.cancel()
+
+    def lead(self, agent: AgentLink | None) -> None:
+        """From now on the pod's sides are *agent*'s."""
+        self._agent, self._unreached = agent, False
+        for volume in self._of.values():
+            volume.lead(agent)
+
+    async def follow(self, wishes: Mapping[str, Wish], turn: Turn) -> None:
+        """Sync these, by label, and no others: what is no more is brought over before."""
+        await self._changes.until(lambda: self._tasks is not None)
+        gone = [it for label, it in self._of.items() if label not in wishes or it.spec != wishes[label][0]]
+        for volume in gone:
+            if left := await volume.flush(turn.deadline.part(_FORMER), patience=_FORMER):
+                turn.say(self._key, f"volume {volume.spec.label}: not brought over: {left}")
+            await self._end(volume)
+        for label, (spec, destination) in wishes.items():
+            if label not in self._of:
+                self._begin(LiveVolume(self._site, self._key, spec, destination, self._changes))
+
+    def _begin(self, volume: LiveVolume) -> None:
+        assert self._tasks is not None
+        label = volume.spec.label
+        self._of[label] = volume
+        self._running[label] = self._tasks.create_task(volume.run(), name=f"live {label}")
+        volume.lead(self._agent)
+
+    async def fill(self, label: str, turn: Turn) -> None:
+        """Until both sides are alike; what can't be is told."""
+        left = await self._of[label].fill(turn.deadline, lambda status: self._say(turn, label, status))
+        if left:
+            turn.say(self._key, f"volume {label}: not alike: {left}")
+
+    def _say(self, turn: Turn, label: str, status: Json) -> None:
+        files, size = status["files"], status["bytes"]
+        done = max(files - status["pending"], 0)
+        text = f"syncing {label}, {done} of {files} files"
+        turn.report(Progress(self._key, text, max(size - status["pending_bytes"], 0), size, "bytes"))
+
+    async def flush(self, turn: Turn, *, last: bool = False) -> tuple[str, ...]:
+        """Bring over what is under way.  What could not be, in words, a line a volume.  *last*: nothing here
+        writes any more."""
+        deadline = turn.deadline.part(_FLUSH)
+        patience = 1.0 if self._unreached else _UNREACHED
+
+        async def one(volume: LiveVolume) -> str:
+            try:
+                left = await volume.flush(deadline, patience=patience)
+            except DevclusterError as error:
+                return f"volume {volume.spec.label}: {error}"
+            self._unreached = self._unreached or not left.reached
+            if last:
+                volume.settle(str(left) if left else "")
+            return f"volume {volume.spec.label}: {left}" if left else ""
+
+        found = await together(*(one(volume) for volume in self._of.values()), name="flush")
+        return tuple(line for line in found if line)
+
+    async def keep(self, side: str, paths: tuple[str, ...], turn: Turn) -> None:
+        """*side*'s version of *paths*, as the container sees them, counts.  ConfigurationError for those
+        about which nothing is to be decided; the others are decided."""
+        of_volume: dict[str, list[str]] = {}
+        labels = {volume.spec.mount: label for label, volume in self._of.items()}
+        unknown = []
+        for path in paths:
+            if (found := find_mount(tuple(labels), path)) is None:
+                unknown.append(path)
+            else:
+                of_volume.setdefault(labels[found[0]], []).append(found[1])
+        for label, names in of_volume.items():
+            volume = self._of[label]
+            left = await volume.keep(side, tuple(names), turn.deadline)
+            unknown += [inside(volume.spec.mount, name) for name in left]
+        if unknown:
+            raise ConfigurationError(
+                f"there is nothing to decide about {', '.join(unknown)}", hint=self._undecided()
+            )
+
+    def _undecided(self) -> str:
+        found = [it["path"] for volume in self._of.values() for it in volume.row["conflicts"]]
+        return f"conflicts: {', '.join(found)}" if found else "there are no conflicts"
+
+    async def end(self) -> None:
+        """None is synced any more; what the last flush said is remembered."""
+        for volume in tuple(self._of.values()):
+            await self._end(volume)
+
+    async def _end(self, volume: LiveVolume) -> None:
+        self._of.pop(volume.spec.label)
+        task = self._running.pop(volume.spec.label)
+        task.cancel()
+        await ended(task)
+        volume.note()
+        self._changes.notify()
+
+    def row(self, label: str) -> Json:
+        """What ``status -o json`` says of one; {} where it is not synced."""
+        return self._of[label].row if label in self._of else {}
+
+    def rewrites(self) -> tuple[tuple[str, FileRewrite], ...]:
+        """Where names were rewritten, with the volume's label."""
+        return tuple((label, made) for label, volume in sorted(self._of.items()) for made in volume.rewrites)

@@ -1,0 +1,144 @@
+"""Volumes that are kept the same here and in the pod (`mode: sync`)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.edge.cluster_world import node_of
+from tests.scenarios.trees import PodFiles, Tree, pod_files
+from tests.scenarios.world import Json, World
+
+_GUARD = 10.0  # seconds for a change that is promised within one
+
+
+async def _deploy(world: World, node: str, *, strategy: str = "RollingUpdate") -> PodFiles:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "64Mi"}}}
+    claim: Json = {"metadata": {"name": "data"}, "spec": spec}
+    await world.cluster.create("persistentvolumeclaim", claim, world.namespace, manager="tester")
+    container = {
+        "volumeMounts": [
+            {"name": "data", "mountPath": "/data"},
+            {"name": "data", "mountPath": "/shown", "readOnly": True, "subPath": "shown"},
+        ],
+        "env": [{"name": "IDENTITY", "value": "original"}],
+    }
+    volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
+    await world.deploy(strategy=strategy, container=container, pod={"volumes": volumes})
+    pod = await pod_files(world, node)
+    pod.shell(
+        "mkdir -p data/deep data/shown; for n in 1 2 3 4; do echo $n > data/deep/$n; done; echo a > data/both"
+    )
+    pod.shell("printf \"define( 'DB_HOST', 'web:80' );\\n\" > data/wp-config.php")
+    return pod
+
+
+def _write(world: World, more: str = "") -> None:
+    world.write(
+        f"name: shop\nnamespace: {world.namespace}\nworkloads:\n  web:\n"
+        "    environment: {IDENTITY: local}\n"
+        f"    volumes:\n      data: {{mode: sync, rewrite: [wp-config.php]}}\n{more}"
+    )
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(_GUARD):
+        while not holds():
+            await asyncio.sleep(0.1)
+
+
+def _put(world: World, path: str, text: str) -> None:
+    done = world.in_local("web", "/app", "put", path, text)
+    assert done.returncode == 0, done.stderr
+
+
+def _digest(tree: Tree, path: str) -> str:
+    """'' where there is no such file."""
+    return str(tree.get(path, {}).get("sha256", ""))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _here(world: World) -> Tree:
+    done = world.in_local("web", "/app", "look", "/data")
+    assert done.returncode == 0, done.stderr
+    return _comparable(json.loads(done.stdout))
+
+
+def _comparable(tree: Tree) -> Tree:
+    """Without times and counts of folders, which are each side's own."""
+    mine = {"links", "mtime_ns", "size"}
+    return {
+        path: {key: value for key, value in it.items() if key not in mine or not it["mode"].startswith("d")}
+        for path, it in tree.items()
+    }
+
+
+async def test_what_is_written_on_one_side_is_on_the_other(world: World, kubeconfig: Path) -> None:
+    """Both ways, with a file that is rewritten here; a conflict that keeps both and is decided; and what is
+    under way when it is handed back arrives."""
+    node = node_of(kubeconfig)
+    await _deploy(world, node)
+    _write(world)
+    up = await world.devcluster("up", "-d")
+    assert "syncing /data, " in up.stderr
+    pod = await pod_files(world, node)
+    wanted = _comparable(pod.look("/data"))
+    plain = wanted.pop("/data/wp-config.php")
+    here = _here(world)
+    assert here.pop("/data/wp-config.php")["sha256"] != plain["sha256"]
+    assert here == wanted
+
+    _put(world, "/data/from-here", "mine")
+    await _until(lambda: _digest(pod.look("/data"), "/data/from-here") == _hash("mine"))
+    pod.shell("echo theirs > data/from-there; rm data/deep/1")
+    await _until(lambda: _digest(_here(world), "/data/from-there") == _hash("theirs\n"))
+    assert "/data/deep/1" not in _here(world)
+    (row,) = [it for it in (await world.status())["volumes"] if it["name"] == "/data"]
+    assert (row["mode"], row["pending"], row["conflicts"]) == ("sync", 0, [])
+    assert row["last_sent"]
+    assert row["last_received"]
+
+    (synced,) = (await world.devcluster("sync", "-o", "json")).json["workloads"]
+    assert (synced["name"], synced["outcome"]) == ("web", "synced")
+    await world.devcluster("leave")
+    pod.shell("echo later > data/later")
+    await world.devcluster("up", "-d")
+    assert _digest(_here(world), "/data/later") == _hash("later\n")
+
+    await _change_both(world, pod)
+    await world.until_status(lambda row: bool(row["volumes"][0]["conflicts"]), guard=30)
+    text = (await world.devcluster("status")).stdout
+    assert "/data/both: conflict: " in text
+    assert "devcluster sync web --keep laptop|pod /data/both" in text
+    left = await world.devcluster("leave", code=7)
+    assert "/data/both" in left.stderr
+    assert _digest(pod.look("/data"), "/data/both") == _hash("theirs\n")
+    await world.devcluster("up", "-d")
+    assert _digest(_here(world), "/data/both") == _hash("mine")
+    unknown = await world.devcluster("sync", "web", "--keep", "pod", "/data/later", code=2)
+    assert "nothing to decide about /data/later" in unknown.stderr
+    assert "conflicts: /data/both" in unknown.stderr
+    await world.devcluster("sync", "web", "--keep", "laptop", "/data/both")
+    assert _digest(pod.look("/data"), "/data/both") == _hash("mine")
+
+    _put(world, "/data/last", "word")
+    await world.devcluster("down")
+    pod = await pod_files(world, node)
+    assert _digest(pod.look("/data"), "/data/last") == _hash("word")
+    assert _digest(pod.look("/data"), "/data/wp-config.php") == plain["sha256"]
+    assert world.docker_leftovers() == []
+
+
+async def _change_both(world: World, pod: PodFiles) -> None:
+    """The same file, on both sides, while nobody looks."""
+    engine = next(name for name in world.containers("web", "sync") if "shown" not in name)
+    await asyncio.to_thread(world.engine, "pause", engine)
+    _put(world, "/data/both", "mine")
+    pod.shell("echo theirs > data/both")
+    await asyncio.to_thread(world.engine, "unpause", engine)
