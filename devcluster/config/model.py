@@ -159,12 +159,14 @@ class Workload:
     """One entry of ``workloads``; ``key`` is its local name.
 
     ``services`` None: all that can be led.  ``port_map``: number or name of a port of the pod, and the local
-    port.  ``ports``: what is added to the default; (): none at all, None: nothing was written."""
+    port.  ``ports``: what is added to the default; (): none at all, None: nothing was written.
+    ``commanded``: a command of `devcluster run` serves it, which no file says."""
 
     key: str
     target: Target
     mode: Mode = "replace"
     run: Run = "container"
+    commanded: bool = False
     take: Take | None = None  # None: front, unless NetworkPolicies shut it out
     order: Order | None = None
     image: str | None = None

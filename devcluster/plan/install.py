@@ -313,7 +313,7 @@ def _notes(found: Sequence[Route], serving: Serving) -> tuple[str, ...]:
     notes = [
         f"service/{route.service} port {route.port} {serving.bypass.format(why=route.left_alone)}"
         for route in found
-        if route.left_alone and route.port.led
+        if route.left_alone and (route.port.led or serving.services_only)
     ]
     notes += serving.notes
     if any(route.port.led for route in found):

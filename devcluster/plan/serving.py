@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from devcluster.config.model import Mode, Run, Take, Workload
+from devcluster.rules.advice.datagrams import Datagrams
 from devcluster.rules.cluster.services import FrontPort
 from devcluster.rules.container.ports import PortKey
 
@@ -28,7 +29,7 @@ class Serving:
     """``fronts``: Services are led to ports of the agent, and not to the application's own.
     ``original_stops``: no two of it run; ``services_only``: nothing but what comes through a Service reaches
     the laptop.  ``notes``: what the user loses in any case; ``bypass``: what becomes of a Service's port that
-    can't be led, with ``{why}``.
+    can't be led, with ``{why}``; ``datagrams``: of those that do not speak TCP.
 
     ``local``: what serves, in words.  ``has_container``: it has logs, takes commands and can be restarted.
     ``needs_engine``: nothing works without Docker; ``needs_image``: it runs one; ``needs_program``: the lanes
@@ -43,6 +44,7 @@ class Serving:
     services_only: bool
     notes: tuple[str, ...]
     bypass: str
+    datagrams: Datagrams
     local: str
     has_container: bool
     needs_engine: bool
@@ -64,6 +66,7 @@ def plan_serving(mode: Mode, take: Take, run: Run) -> Serving:
         services_only=beside,
         notes=_notes(mode, take),
         bypass="stays with the original ({why})" if beside else _GAP,
+        datagrams=_datagrams(mode, run),
         local="local container" if container else "process",
         has_container=container,
         needs_engine=container,
@@ -95,6 +98,15 @@ def _led(mode: Mode, take: Take) -> Led:
     if mode == "ingest":
         return "nothing"
     return "fronted" if take == "front" else "every"
+
+
+def _datagrams(mode: Mode, run: Run) -> Datagrams:
+    """A process' user chose its ports, so that none must be missed without a word."""
+    if mode == "ingest":
+        return "kept"
+    if run == "host":
+        return "refused"
+    return "told" if mode == "replace" else "kept"
 
 
 def _notes(mode: Mode, take: Take) -> tuple[str, ...]:

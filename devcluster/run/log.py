@@ -51,7 +51,7 @@ class _Stderr(logging.StreamHandler[TextIO]):
 
 def to_log(progress: Progress) -> None:
     """The report of what nobody asked for."""
-    if not progress.total:
+    if not progress.travels:
         _host.info("%s", _render(progress))
 
 
@@ -59,7 +59,7 @@ def logged(report: Report) -> Report:
     """*report*, and the log as well."""
 
     def both(progress: Progress) -> None:
-        if not progress.total:  # how far a step is comes too often
+        if not progress.travels:  # how far a step is comes too often
             _told.info("%s", _render(progress))
         report(progress)
 

@@ -9,15 +9,17 @@ Source: https://specifications.freedesktop.org/basedir-spec/latest/
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from devcluster.errors import ConfigurationError, FailedError
+from devcluster.rules.cluster.identity import WorkloadRef, parse_title
 from devcluster.rules.container.docker_names import project_id
 
 # What a Unix socket's path may have in bytes: 104 on macOS and 108 on Linux, with the zero byte (unix(7)).
@@ -62,6 +64,36 @@ class Place:
             (self.state / "docker").touch(mode=0o600)
         else:
             (self.state / "docker").unlink(missing_ok=True)
+
+    @property
+    def workloads(self) -> dict[str, WorkloadRef]:
+        """What its workloads meant when they were attached last, by key; what is on the laptop goes by the
+        key, and no host process may be left to ask."""
+        try:
+            titles = json.loads(self._targets.read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return {key: parse_title(title, self.namespace) for key, title in titles.items()}
+
+    def note_workload(self, key: str, ref: WorkloadRef) -> None:
+        """*key* means *ref* from now on."""
+        self._write(self.workloads | {key: ref})
+
+    def forget_workloads(self, keys: Collection[str] = ()) -> None:
+        """Nothing of *keys* (none: of all) is here any more."""
+        self._write({key: ref for key, ref in self.workloads.items() if keys and key not in keys})
+
+    @property
+    def _targets(self) -> Path:
+        return self.state / "workloads.json"
+
+    def _write(self, workloads: Mapping[str, WorkloadRef]) -> None:
+        if not workloads:
+            self._targets.unlink(missing_ok=True)
+            return
+        part = self.state / ".workloads.json"
+        part.write_text(json.dumps({key: str(ref) for key, ref in workloads.items()}))
+        part.replace(self._targets)
 
 
 def state_home(environ: Mapping[str, str]) -> Path:

@@ -28,6 +28,11 @@ class Progress:
     files_total: int = 0
     moved: int = 0
 
+    @property
+    def travels(self) -> bool:
+        """Whether it says how far something is."""
+        return bool(self.total or self.item)
+
 
 Report = Callable[[Progress], None]
 

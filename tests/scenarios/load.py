@@ -52,9 +52,17 @@ async def steady_load(
     world: World, url: str = "http://web/", *, rate: int = 50, number: int = 100_000
 ) -> AsyncIterator[Load]:
     """*rate* requests a second, each on a fresh connection, for as long as the block runs."""
-    name = f"load-{secrets.token_hex(4)}"
     words = ["client", "http", "-url", url, "-rate", str(rate), "-n", str(number), "-timeout", "5m"]
-    container = {"name": "load", "image": world.app, "args": words}
+    async with loading(world, {"image": world.app, "args": words}) as load:
+        yield load
+
+
+@contextlib.asynccontextmanager
+async def loading(world: World, container: Json) -> AsyncIterator[Load]:
+    """*container* sends requests until it gets SIGTERM, and prints the report of the test application's
+    client."""
+    name = f"load-{secrets.token_hex(4)}"
+    container = container | {"name": "load"}
     spec = {"restartPolicy": "Never", "containers": [container], "terminationGracePeriodSeconds": 90}
     await world.cluster.create("pod", {"metadata": {"name": name}, "spec": spec}, world.namespace)
     load = Load()

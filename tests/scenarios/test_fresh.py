@@ -105,7 +105,9 @@ async def _write(world: World, number: int, *, first: bool = False, gone: bool =
 
 
 async def _the_pod(world: World) -> Json:
-    (pod,) = (await world.cluster.list("pod", world.namespace, selector="app=web")).items
+    """The one that stays."""
+    pods = (await world.cluster.list("pod", world.namespace, selector="app=web")).items
+    (pod,) = (pod for pod in pods if not pod["metadata"].get("deletionTimestamp"))
     found: Json = pod
     return found
 

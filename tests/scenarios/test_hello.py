@@ -5,10 +5,16 @@ from __future__ import annotations
 import asyncio
 import functools
 import re
+import signal
 import subprocess
+from pathlib import Path
 from typing import Any
 
+import yaml
+
 from tests.scenarios.forking import ROOT
+from tests.scenarios.laptops import host_processes
+from tests.scenarios.test_host import free_port, until_listening
 from tests.scenarios.world import World
 
 _README = (ROOT / "examples" / "hello" / "README.md").read_text()
@@ -27,7 +33,8 @@ print(json.dumps({url: get(url) for url in sys.argv[1:]}))
 
 
 async def _pod(world: World) -> dict[str, Any]:
-    (pod,) = (await world.cluster.list("pod", world.namespace, selector="app=hello")).items
+    pods = (await world.cluster.list("pod", world.namespace, selector="app=hello")).items
+    (pod,) = (pod for pod in pods if "deletionTimestamp" not in pod["metadata"])
     return dict(pod)
 
 
@@ -47,7 +54,46 @@ def _written(world: World, language: str, start: str) -> str:
     return functools.reduce(lambda text, pair: text.replace(*pair), names, str(block))
 
 
-async def test_the_readme_as_written(world: World) -> None:
+async def test_a_process_as_the_readme_says_it(world: World) -> None:
+    """In one line, without a file; nothing names the namespace but the kubeconfig."""
+    await world.devcluster("example", "hello", "up", "-n", world.namespace)
+    (world.folder / "devcluster.yaml").unlink()
+    (world.folder / "a-file-of-the-laptop").touch()
+    port = free_port()
+    line = _written(world, "console", "$ devcluster run").splitlines()[0]
+    assert line == "$ devcluster run hello --port 8080 -- python3 -m http.server 8080"
+    words = line.replace("8080", str(port)).split()[2:]
+    process = await world.start(*words, environ={"KUBECONFIG": str(_in_namespace(world))})
+    await until_listening(port)
+    by_service, by_address = await _ask(world)
+    assert "a-file-of-the-laptop" in by_service
+    name = (await _pod(world))["metadata"]["name"]
+    assert by_address == f"hello from {name}: /it\n"
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(60):
+        out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()  # the server's own
+    assert b"hello" not in out  # so is this
+    assert await _ask(world) == (f"hello from {name}: /\n", f"hello from {name}: /it\n")
+    pod = await _pod(world)
+    assert (pod["metadata"]["name"], pod["status"]["containerStatuses"][0]["restartCount"]) == (name, 0)
+    assert host_processes(world) == []
+    await world.devcluster("down", "-n", world.namespace)
+    assert await world.cluster_leftovers() == []
+    await world.devcluster("example", "hello", "down", "-n", world.namespace)
+
+
+def _in_namespace(world: World) -> Path:
+    """The kubeconfig, as `kubectl config set-context --current --namespace` leaves it."""
+    config = yaml.safe_load(Path(world.environ["KUBECONFIG"]).read_text())
+    (context,) = (it for it in config["contexts"] if it["name"] == config["current-context"])
+    context["context"]["namespace"] = world.namespace
+    target = world.folder / "kubeconfig"
+    target.write_text(yaml.safe_dump(config))
+    return target
+
+
+async def test_a_container_as_the_readme_says_it(world: World) -> None:
     await world.devcluster("example", "hello", "up", "-n", world.namespace)
     before = await world.template("hello")
     pod = await _pod(world)

@@ -19,8 +19,9 @@ from tests.scenarios.world import World
 
 _LEASE = 5.0  # seconds
 _RATE = 15  # requests a second
+# A server that ends as a good one does: whom it has accepted it answers.
 _SERVER = """
-import http.server, json, sys
+import http.server, json, signal, sys, threading, time
 class Serve(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = json.dumps({"identity": sys.argv[2], "id": self.headers["X-Request-Id"]}).encode()
@@ -29,7 +30,17 @@ class Serve(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
     def log_message(self, *_): pass
-http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Serve).serve_forever()
+time.sleep(float(sys.argv[3]))
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Serve)
+server.daemon_threads = False
+signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+server.serve_forever()
+server.socket.setblocking(False)
+try:
+    while True:  # whom the kernel has accepted meanwhile
+        server.process_request(*server.get_request())
+except BlockingIOError:
+    server.server_close()
 """
 
 
@@ -42,13 +53,18 @@ def free_port() -> int:
 @contextlib.asynccontextmanager
 async def serving(port: int, identity: str) -> AsyncIterator[None]:
     """A process of this laptop that listens on *port* of 127.0.0.1."""
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", _SERVER, str(port), identity)
+    process = await asyncio.create_subprocess_exec(*_server(port, identity))
     try:
         await until_listening(port)
         yield
     finally:
         process.kill()
         await process.wait()
+
+
+def _server(port: int, identity: str, *, after: float = 0) -> tuple[str, ...]:
+    """Its command; it listens only *after* so many seconds."""
+    return sys.executable, "-c", _SERVER, str(port), identity, str(after)
 
 
 async def until_listening(port: int) -> None:
@@ -61,50 +77,9 @@ async def until_listening(port: int) -> None:
             await asyncio.sleep(0.05)
 
 
-async def deploy_hello(world: World) -> None:
-    """As `kubectl create deployment` and `kubectl expose --port=80 --target-port=8080` make it."""
-    spec = {"containers": [{"name": "app", "image": world.app}]}
-    template = {"metadata": {"labels": {"app": "hello"}}, "spec": spec}
-    rest = {"replicas": 1, "selector": {"matchLabels": {"app": "hello"}}, "template": template}
-    body = {"metadata": {"name": "hello", "labels": {"app": "hello"}}, "spec": rest}
-    await world.cluster.create("deployment", body, world.namespace, manager="kubectl-create")
-    port = {"port": 80, "protocol": "TCP", "targetPort": 8080}
-    service = {"metadata": {"name": "hello"}, "spec": {"selector": {"app": "hello"}, "ports": [port]}}
-    await world.cluster.create("service", service, world.namespace, manager="kubectl-expose")
-    await world.available("hello")
-
-
 async def restarts(world: World, name: str) -> list[int]:
     pods = (await world.cluster.list("pod", world.namespace, selector=f"app={name}")).items
     return [pod["status"]["containerStatuses"][0]["restartCount"] for pod in pods]
-
-
-async def test_the_first_model_case_in_one_line(world: World) -> None:
-    """No file; the laptop's folder is listed from another pod, and the pod runs on."""
-    await deploy_hello(world)
-    (world.folder / "devcluster.yaml").unlink()
-    (world.folder / "a-file-of-the-laptop").touch()
-    port = free_port()
-    words = ("run", "hello", "-n", world.namespace, "--port", str(port), "--")
-    process = await world.start(*words, sys.executable, "-m", "http.server", str(port))
-    await until_listening(port)
-    page = await _page(world)
-    assert "a-file-of-the-laptop" in page["body"]
-    (pod, *_) = (await world.cluster.list("pod", world.namespace, selector="app=hello")).items
-    own = await world.ask("client", "get", "-url", f"http://{pod['status']['podIP']}:8080/")
-    assert "a-file-of-the-laptop" not in own["body"]
-    assert await restarts(world, "hello") == [0]
-
-    process.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(60):
-        out, err = await process.communicate()
-    assert process.returncode == 128 + signal.SIGTERM, err.decode()
-    assert b"hello" not in out  # it is the command's
-    page = await world.ask("client", "get", "-url", "http://hello/")
-    assert "a-file-of-the-laptop" not in page["body"]
-    assert host_processes(world) == []
-    await world.devcluster("down", "-n", world.namespace)
-    assert await world.cluster_leftovers() == world.docker_leftovers() == []
 
 
 async def test_a_command_that_is_killed_is_handed_back_at_once(world: World) -> None:
@@ -141,6 +116,51 @@ async def test_a_command_that_is_killed_is_handed_back_at_once(world: World) -> 
     done = await world.devcluster("run", "web", "--", "no-such-command", code=2)
     assert "there is no command no-such-command" in done.stderr
     await world.devcluster("down")
+
+
+@pytest.mark.parametrize("mode", ["intercept", pytest.param("replace", marks=pytest.mark.slow)])
+async def test_no_request_fails_because_a_command_starts_or_ends(world: World, mode: str) -> None:
+    """It takes a while to listen, and in `replace` the original takes one to come back."""
+    hooks = {"postStart": {"sleep": {"seconds": 3}}, "preStop": {"sleep": {"seconds": 3}}}
+    await world.deploy(container={"command": ["/app"], "lifecycle": hooks})
+    (world.folder / "devcluster.yaml").unlink()
+    port = free_port()
+    words = ("run", "web", "-n", world.namespace, "--mode", mode, "--port", f"{port}:http", "--")
+    async with steady_load(world, rate=_RATE) as load:
+        process = await world.start(*words, *_server(port, "mine", after=2))
+        await until_listening(port)
+        assert await world.who(20) == {"mine": 20}
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(60):
+            _, err = await process.communicate()
+        assert process.returncode == 0, err.decode()
+        assert await world.who(20) == {"original": 20}
+    print(load)
+    assert load.errors == {}
+    assert load.unanswered == 0
+    assert set(load.identities) == {"original", "mine"}
+    await world.devcluster("down", "deployment/web", "-n", world.namespace)
+    assert await world.cluster_leftovers() == []
+
+
+async def test_down_by_a_workloads_name_finds_what_is_on_the_laptop(world: World) -> None:
+    """Without a file and a host process; the key of the one is the other's name."""
+    await world.deploy()
+    await world.deploy("api")
+    file = world.write(
+        f"name: shop\nnamespace: {world.namespace}\nworkloads:\n"
+        "  api: {target: deployment/web, environment: {IDENTITY: local}}\n"
+        "  web: {target: deployment/api, environment: {IDENTITY: local}}\n"
+    )
+    await world.devcluster("up", "-d")
+    os.kill(host_process(world), signal.SIGKILL)
+    file.unlink()
+    done = await world.devcluster("down", "deployment/web", "-n", world.namespace)
+    assert "put back  deployment/web" in done.stdout
+    assert world.containers("api", "workload") == []
+    assert len(world.containers("web", "workload")) == 1
+    await world.devcluster("down", "api", "-n", world.namespace)
+    assert await world.cluster_leftovers() == world.docker_leftovers() == []
 
 
 async def test_a_process_in_the_file_without_docker(world: World) -> None:
@@ -313,18 +333,3 @@ async def _exchange(port: int) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"x")
     return await reader.read()
-
-
-async def _page(world: World) -> dict[str, str]:
-    """What hello's Service answers, asked until it does: a pod without a probe counts as ready too early."""
-    async with asyncio.timeout(120):
-        while "body" not in (page := await _asked(world)):
-            await asyncio.sleep(0.2)
-    return page
-
-
-async def _asked(world: World) -> dict[str, str]:
-    try:
-        return await world.ask("client", "get", "-url", "http://hello/")
-    except AssertionError:  # the asking pod ended with an error: nobody answered it
-        return {}

@@ -13,6 +13,8 @@ import hashlib
 import os
 import secrets
 import socket
+import urllib.error
+import urllib.parse
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -124,6 +126,17 @@ async def test_a_browser_stays_at_its_address(attached: WordPress) -> None:
     url = browser.upload(f"pixel-{secrets.token_hex(4)}.png", image)
     assert url.startswith(f"http://localhost:{port}/wp-content/uploads/")
     assert browser.get_bytes(url) == image
+    await _until_claim(attached, _in_claim(url), hashlib.sha256(image).hexdigest())
+
+
+async def test_a_plugin_that_is_edited_in_the_pod_is_served_here(attached: WordPress) -> None:
+    browser = Browser(f"http://localhost:{await attached.port()}")
+    path = "wp-content/plugins/probe.php"
+    for word in ("first", "second"):
+        await attached.write_claim(f"wordpress/{path}", f"<?php echo 'the {word} one';")
+        async with asyncio.timeout(15):
+            while word not in _served(browser, f"/{path}"):
+                await asyncio.sleep(0.1)
 
 
 async def test_up_again_changes_nothing(attached: WordPress) -> None:
@@ -183,7 +196,7 @@ async def test_environment_and_files_name_the_namespace(attached: WordPress, ori
         "WP_DEBUG": "1",
     }
     assert attached.local_php(_DB_HOST, "/bitnami/wordpress/wp-config.php") == f"{host}:3306"
-    assert await attached.claim() == origin["claim"]
+    assert _of_origin(await attached.claim(), origin) == origin["claim"]
     rewrites = (await attached.status("wordpress"))["rewrites"]
     assert {(one["where"], one["to"]) for one in rewrites} == {
         ("MARIADB_HOST", host),
@@ -196,12 +209,16 @@ async def test_leave_and_down_give_everything_back(attached: WordPress, origin: 
     browser.log_in("user", attached.password)
     title = f"Written here {secrets.token_hex(4)}"
     number = browser.write_post(title, "And read there.")
+    image = small_png()
+    picture = urllib.parse.urlsplit(browser.upload(f"last-{secrets.token_hex(4)}.png", image)).path
     assert SIGNALLED in await attached.original_log()  # the agent stopped the original as its image says
 
     await attached.devcluster("leave")
     assert attached.local_log("wordpress").count(SIGNALLED) == 1
+    digest = hashlib.sha256(image).hexdigest()
+    assert (await attached.claim())[_in_claim(picture)][0] == digest  # nothing of it was under way
     await _answered_there(attached, "http", 100)
-    assert await attached.claim() == origin["claim"]
+    assert _of_origin(await attached.claim(), origin) == origin["claim"]
 
     await attached.devcluster("up", "-d")
     assert (await attached.hundred("http://wordpress/", TITLE, count=5)).here == 5
@@ -210,10 +227,14 @@ async def test_leave_and_down_give_everything_back(attached: WordPress, origin: 
     await _answered_there(attached, "https", 20)
     asked = await attached.hundred(f"http://wordpress/?p={number}", title, count=1)
     assert asked.seen == {"200": 1}  # the same database
+    shown = await attached.hundred(f"http://wordpress{picture}", "PNG", count=1)
+    assert shown.seen == {"200": 1}  # and the same files
 
     assert await attached.template("wordpress") == origin["template"]
     assert await attached.history() == origin["history"]
-    assert await attached.claim() == origin["claim"]
+    claim = await attached.claim()
+    assert _of_origin(claim, origin) == origin["claim"]
+    assert claim[_in_claim(picture)][0] == digest
     assert await attached.cluster_leftovers() == []
     assert attached.docker_leftovers() == []
 
@@ -222,6 +243,29 @@ async def _answered_there(world: WordPress, scheme: str, number: int) -> None:
     for path, text, count in ((FILE, FILE_TEXT, number), ("", TITLE, 5)):
         asked = await world.hundred(f"{scheme}://wordpress/{path}", text, count)
         assert (asked.seen, asked.here, asked.there) == ({"200": count}, 0, count)
+
+
+def _in_claim(address: str) -> str:
+    """Where a file of the site's own lies in the claim."""
+    return "wordpress" + urllib.parse.urlsplit(address).path
+
+
+def _of_origin(claim: Json, origin: Json) -> Json:
+    """Of the claim what was there before."""
+    return {path: found for path, found in claim.items() if path in origin["claim"]}
+
+
+async def _until_claim(world: WordPress, path: str, digest: str) -> None:
+    async with asyncio.timeout(30):  # each look starts a pod
+        while (await world.claim()).get(path, [""])[0] != digest:
+            await asyncio.sleep(0.1)
+
+
+def _served(browser: Browser, path: str) -> str:
+    try:
+        return browser.get(path)
+    except urllib.error.HTTPError as error:  # it is not here yet
+        return str(error)
 
 
 def _started(world: WordPress) -> str:

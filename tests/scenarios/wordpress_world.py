@@ -56,6 +56,11 @@ echo json_encode($found), "\n";
 """
 
 
+_WRITE = r"""
+echo json_encode(file_put_contents($argv[1], $argv[2])), "\n";
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """``seen``: how often which status; ``here``, ``there``: whose access log has how many of the ids."""
@@ -129,6 +134,14 @@ class WordPress(World):
         mounts = {"volumeMounts": [{"name": "claim", "mountPath": "/claim", "readOnly": True}]}
         found: Json = await self.php(_CLAIM, spec=spec, mounts=mounts)
         return found
+
+    async def write_claim(self, path: str, text: str) -> None:
+        """A file of the claim, written by its user in a pod."""
+        volume = {"name": "claim", "persistentVolumeClaim": {"claimName": "wordpress"}}
+        spec = {"volumes": [volume], "securityContext": {"runAsUser": 1001}}
+        mounts = {"volumeMounts": [{"name": "claim", "mountPath": "/claim"}]}
+        written = await self.php(_WRITE, f"/claim/{path}", text, spec=spec, mounts=mounts)
+        assert written == len(text)
 
     async def history(self) -> Json:
         """What `kubectl rollout history` shows, and of which template."""

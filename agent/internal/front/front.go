@@ -63,6 +63,7 @@ type Front struct {
 	route   Route
 	epoch   int64
 	changed chan struct{} // closed and replaced at each change
+	yields  bool          // the application is being started, to take them back
 	counts  counts
 	arrived time.Time // the newest connection
 	talks   map[*talk]struct{}
@@ -95,6 +96,15 @@ func (f *Front) Set(route Route, epoch int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.route, f.epoch = route, epoch
+	f.wake()
+}
+
+// Yield says whether the application is being started to take the connections
+// back: whoever the laptop refuses until then waits for it.
+func (f *Front) Yield(on bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.yields = on
 	f.wake()
 }
 
@@ -168,6 +178,7 @@ type visit struct {
 	route   Route
 	epoch   int64
 	changed <-chan struct{}
+	yields  bool
 }
 
 // enter gives a connection its place among those that wait, unless it is for
@@ -184,7 +195,7 @@ func (f *Front) enter(placed *bool) (visit, bool) {
 		*placed = true
 	}
 	*f.count(f.route)++
-	return visit{f.route, f.epoch, f.changed}, true
+	return visit{f.route, f.epoch, f.changed, f.yields}, true
 }
 
 func (f *Front) leave(v visit) {
@@ -282,7 +293,7 @@ func (f *Front) final(v visit, err error) bool {
 	case v.route == Child:
 		return true
 	case v.route == Laptop && errors.As(err, &errno):
-		return errno.Name != "EAGAIN" && errno.Name != "ESTALE"
+		return errno.Name != "EAGAIN" && errno.Name != "ESTALE" && !errno.Again && !v.yields
 	}
 	return false
 }

@@ -78,6 +78,52 @@ func TestARefusalOnTheLaptopIsAReset(t *testing.T) {
 	isReset(t, dial())
 }
 
+// patient is a laptop at which nobody listens yet.
+type patient struct{ refusing }
+
+func (patient) Open(context.Context, int64, string, string) (hold.Stream, error) {
+	return nil, &lane.ErrnoError{Name: "ECONNREFUSED", Text: "nobody listens yet", Again: true}
+}
+
+func TestWhoIsRefusedForAMomentGetsTheApplicationWhenItIsBack(t *testing.T) {
+	for name, prepare := range map[string]func(*Front){
+		"a command that has ended":             func(f *Front) { f.lanes = patient{} },
+		"an application that is being started": func(f *Front) { f.Yield(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			application, port := listening(t)
+			f, dial := newFront(t, port, 8, time.Minute)
+			prepare(f)
+			f.Set(Laptop, 1)
+			conn := dial()
+			for end := time.Now().Add(10 * time.Second); f.busy(Laptop) == 0; time.Sleep(time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatal("it does not wait")
+				}
+			}
+			f.Set(Child, 1)
+			served, err := application.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.WriteString(served, "the application")
+			_ = served.Close()
+			if answer, err := io.ReadAll(conn); string(answer) != "the application" {
+				t.Errorf("%q, %v", answer, err)
+			}
+		})
+	}
+}
+
+func TestWhoIsRefusedBehindAHandBackThatFailedIsReset(t *testing.T) {
+	f, dial := newFront(t, 1, 8, time.Minute)
+	f.Yield(true)
+	f.Set(Laptop, 1)
+	conn := dial()
+	f.Yield(false)
+	isReset(t, conn)
+}
+
 func TestTheQueueIsBoundedInTime(t *testing.T) {
 	_, dial := newFront(t, 1, 8, 300*time.Millisecond)
 	isReset(t, dial())

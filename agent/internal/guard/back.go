@@ -35,6 +35,8 @@ func (g *Guard) giveBack(ctx context.Context, how back) error {
 
 // lead brings the connections back to the application.
 func (g *Guard) lead(ctx context.Context, how back, claims int, runs bool) error {
+	g.front.Yield(true)
+	defer g.front.Yield(false)
 	if !runs {
 		g.setTrial(!how.silent)
 		if err := g.start(); err != nil {

@@ -71,6 +71,41 @@ func TestATakeoverDuringAReleaseIsKept(t *testing.T) {
 	}
 }
 
+// What served on the laptop has ended before the workload was given back.
+func TestCallersWaitForTheApplicationThatIsBeingStarted(t *testing.T) {
+	w, well := readyWhile(t, nil)
+	w.hand(t)
+	if err := os.Remove(well); err != nil {
+		t.Fatal(err)
+	}
+	there := w.lanes.(*laptop)
+	there.mu.Lock()
+	there.refuses = true
+	there.mu.Unlock()
+	released := make(chan error, 1)
+	go func() {
+		_, err := w.release(context.Background(), 1)
+		released <- err
+	}()
+	w.until(t, "starting", func(s hold.State) bool { return s.Child != stopped })
+	word := make(chan string, 1)
+	go func() { word <- w.ask(t) }()
+	select {
+	case got := <-word:
+		t.Fatalf("answered by %q before the application was ready", got)
+	case <-time.After(500 * time.Millisecond):
+	}
+	if err := os.WriteFile(well, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-word; got != "application\n" {
+		t.Errorf("%q", got)
+	}
+	if err := <-released; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestALaptopThatIsBackDoesNotWaitForTheApplication(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Settings.LeaseMS = 500 })
 	w.hand(t)

@@ -63,6 +63,7 @@ type laptop struct {
 	dropped []int64
 	lost    bool
 	keeps   bool // a connection stays open behind its word
+	refuses bool // nobody listens there
 }
 
 // lose makes the laptop fall silent: its lanes break.
@@ -78,10 +79,13 @@ func (e end) Abort() { _ = e.SetLinger(0); _ = e.Close() }
 
 func (l *laptop) Open(context.Context, int64, string, string) (hold.Stream, error) {
 	l.mu.Lock()
-	lost, keeps := l.lost, l.keeps
+	lost, keeps, refuses := l.lost, l.keeps, l.refuses
 	l.mu.Unlock()
-	if lost {
+	switch {
+	case lost:
 		return nil, &lane.ErrnoError{Name: "EAGAIN"}
+	case refuses:
+		return nil, &lane.ErrnoError{Name: "ECONNREFUSED"}
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -17,6 +17,8 @@ type ErrnoError struct {
 	Name string
 	// Text is for people.
 	Text string
+	// Again: it may be otherwise in a moment, and whoever waits loses nothing.
+	Again bool
 }
 
 func (e *ErrnoError) Error() string {

@@ -29,6 +29,7 @@ type answer struct {
 	OK    bool   `json:"ok,omitempty"`
 	Errno string `json:"errno,omitempty"`
 	Text  string `json:"text,omitempty"`
+	Again bool   `json:"again,omitempty"`
 }
 
 func encode(value any) ([]byte, error) {

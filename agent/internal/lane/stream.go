@@ -77,7 +77,7 @@ func (s *Stream) Answer(err error) error {
 		return s.say(answer{OK: true})
 	}
 	named := FromError(err)
-	said := s.say(answer{Errno: named.Name, Text: shorten(named.Text)})
+	said := s.say(answer{Errno: named.Name, Text: shorten(named.Text), Again: named.Again})
 	s.over()
 	_ = s.mux.Close()
 	return said
@@ -110,7 +110,7 @@ func (s *Stream) ask(frame []byte) error {
 		return err
 	}
 	if !said.OK {
-		return &ErrnoError{Name: said.Errno, Text: said.Text}
+		return &ErrnoError{Name: said.Errno, Text: said.Text, Again: said.Again}
 	}
 	return nil
 }

@@ -9,7 +9,9 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
+	"devcluster/agent/internal/lane"
 	"devcluster/agent/internal/laptop"
 	"devcluster/agent/internal/sockets"
 )
@@ -34,14 +36,16 @@ func listeners() (map[uint16]bool, bool) {
 
 // ports leads the pod's ports to the laptop's, and remembers who answered. It is safe for concurrent use.
 type ports struct {
-	locals map[uint16]uint16
+	locals   map[uint16]uint16
+	patience time.Duration
 
 	mu       sync.Mutex
-	answered map[uint16]bool // by the pod's port: whether the last connection was accepted
+	answered map[uint16]bool      // by the pod's port: whether the last connection was accepted
+	silence  map[uint16]time.Time // by the pod's port: when the first of those was refused that found nobody
 }
 
-func newPorts(locals map[uint16]uint16) *ports {
-	return &ports{locals: locals, answered: map[uint16]bool{}}
+func newPorts(locals map[uint16]uint16, patience time.Duration) *ports {
+	return &ports{locals: locals, patience: patience, answered: map[uint16]bool{}, silence: map[uint16]time.Time{}}
 }
 
 func (p *ports) local(port uint16) uint16 {
@@ -66,14 +70,25 @@ func (p *ports) dial(ctx context.Context, port uint16) (*net.TCPConn, error) {
 			break
 		}
 	}
-	p.note(port, false)
+	if since := p.note(port, false); errors.Is(first, syscall.ECONNREFUSED) && since < p.patience {
+		return nil, &lane.ErrnoError{Name: "ECONNREFUSED", Text: "nobody listens yet", Again: true}
+	}
 	return nil, first
 }
 
-func (p *ports) note(port uint16, answered bool) {
+// note gives for how long nobody has answered.
+func (p *ports) note(port uint16, answered bool) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.answered[port] = answered
+	if answered {
+		delete(p.silence, port)
+		return 0
+	}
+	if _, known := p.silence[port]; !known {
+		p.silence[port] = time.Now()
+	}
+	return time.Since(p.silence[port])
 }
 
 // silent tells the ports on which nobody listens: by the kernel's own list where it can be read, and else by

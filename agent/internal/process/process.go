@@ -2,7 +2,8 @@
 // comes from the cluster is dialled at 127.0.0.1. It needs no Docker, no TUN and no right on the laptop.
 //
 // Rules:
-//   - the caller is answered when the process has accepted, and refused at once where nobody listens;
+//   - the caller is answered when the process has accepted, and refused at once where nobody listens; a command of
+//     `devcluster run` starts and ends, so there its caller waits for a moment;
 //   - it is told on which ports nobody listens, without knocking at them: a debugger takes the first connection
 //     for its client;
 //   - it ends with the one who started it: at the end of its stdin, however that came.
@@ -45,7 +46,7 @@ func Run(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 		cancel()
 	}()
 	lane.SetBudget(budget)
-	ports := newPorts(settings.Ports)
+	ports := newPorts(settings.Ports, time.Duration(settings.PatienceMS)*time.Millisecond)
 	end, err := laptop.New(laptop.Config{
 		Key: settings.Key, Agent: settings.Agent, Epoch: settings.Epoch, Silent: ports.silent, Answer: answer,
 		Inbound: func(header lane.Header, stream *lane.Stream) { inbound(ctx, ports, header, stream) },
@@ -65,13 +66,16 @@ func Run(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 }
 
 // settings are the first line of stdin: they hold keys. Ports leads a port of the pod to one of the laptop;
-// what is not in it keeps its number.
+// what is not in it keeps its number. PatienceMS is how long callers wait where nobody listens, from the first of
+// them on.
 type settings struct {
 	Token string            `json:"token"`
 	Key   string            `json:"key"`
 	Agent string            `json:"agent"`
 	Epoch int64             `json:"epoch"`
 	Ports map[uint16]uint16 `json:"ports"`
+
+	PatienceMS int `json:"patience_ms"`
 }
 
 // readSettings' errors name fields, never values.

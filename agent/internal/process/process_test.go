@@ -36,13 +36,18 @@ type world struct {
 // start runs it with a map of ports, and opens a lane of pod web-0.
 func start(t *testing.T, ports map[uint16]uint16) *world {
 	t.Helper()
+	return startPatient(t, ports, 0)
+}
+
+func startPatient(t *testing.T, ports map[uint16]uint16, patience time.Duration) *world {
+	t.Helper()
 	agent, key, _ := ed25519.GenerateKey(nil)
 	public, own, _ := ed25519.GenerateKey(nil)
 	der, _ := x509.MarshalPKCS8PrivateKey(own)
 	agentLine, _ := ssh.NewPublicKey(agent)
 	line, err := json.Marshal(settings{
 		Token: "secret", Key: string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
-		Agent: string(ssh.MarshalAuthorizedKey(agentLine)), Epoch: 3, Ports: ports,
+		Agent: string(ssh.MarshalAuthorizedKey(agentLine)), Epoch: 3, Ports: ports, PatienceMS: int(patience.Milliseconds()),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -201,6 +206,42 @@ func TestWhereNobodyListensTheCallerIsRefusedAndTheStateSaysSo(t *testing.T) {
 	serve(t, fmt.Sprintf("127.0.0.1:%d", port), "")
 	if got := w.silent(); got != nil {
 		t.Errorf("somebody listens again: %v", got)
+	}
+}
+
+// A command starts, reloads and ends: its callers wait for a moment, and never for good.
+func TestACallerOfACommandWaitsForAMoment(t *testing.T) {
+	port, listener := serve(t, "127.0.0.1:0", "")
+	_ = listener.Close()
+	const patience = 400 * time.Millisecond
+	w := startPatient(t, map[uint16]uint16{8080: port}, patience)
+	again := func() bool {
+		_, err := w.call(8080)
+		var named *lane.ErrnoError
+		if !errors.As(err, &named) || named.Name != "ECONNREFUSED" {
+			t.Fatalf("got %v", err)
+		}
+		return named.Again
+	}
+	first := time.Now()
+	if !again() {
+		t.Error("the first caller is refused for good")
+	}
+	for again() {
+		if time.Since(first) > 10*time.Second {
+			t.Fatal("they wait for ever")
+		}
+	}
+	if waited := time.Since(first); waited < patience {
+		t.Errorf("refused for good after %s", waited)
+	}
+	_, listener = serve(t, fmt.Sprintf("127.0.0.1:%d", port), "")
+	if _, err := w.call(8080); err != nil {
+		t.Fatal(err)
+	}
+	_ = listener.Close()
+	if !again() {
+		t.Error("it has just been heard")
 	}
 }
 

@@ -81,7 +81,7 @@ Rows = Mapping[str, Row]
 def follow(rows: Rows, told: Progress, now: float) -> tuple[Rows, tuple[str, ...]]:
     """*rows*, by subject, after *told*; and the lines that stay."""
     former = rows.get(told.subject)
-    if told.total:
+    if told.travels:
         return _travel(rows, former or Row(told.subject, told.text, now), told, now)
     if not told.phase:
         return rows, (render_title(told.subject, told.text),)

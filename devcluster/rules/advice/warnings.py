@@ -19,10 +19,11 @@ from typing import Any, Literal
 from devcluster.config.model import Mode, Take
 from devcluster.rules.advice.controllers import find_managers
 from devcluster.rules.advice.databases import find_databases
+from devcluster.rules.advice.datagrams import Datagrams, find_datagrams
 from devcluster.rules.advice.policies import Closed
 from devcluster.rules.cluster.identity import WorkloadRef
-from devcluster.rules.cluster.services import routes, selects
-from devcluster.rules.container.ports import PortKey, declared_ports
+from devcluster.rules.cluster.services import selects
+from devcluster.rules.container.ports import PortKey
 from devcluster.rules.kinds.table import kind_of
 
 Json = dict[str, Any]
@@ -49,7 +50,8 @@ class Circumstances:
     ``closed``: what its NetworkPolicies shut out, ``take`` and ``mode``: what is done about it; ``moved``:
     names of Services that will be patched; ``rolls``: whether there will be a roll-out; ``template``: without
     the agent; ``written`` and ``excluded``: what the file says of the environment; ``tunnelled``: what serves
-    reaches nothing but by a tunnel; ``claims``: that two of its pods must not write to at once."""
+    reaches nothing but by a tunnel; ``claims``: that two of its pods must not write to at once;
+    ``datagrams``: what becomes of ports that do not speak TCP."""
 
     ref: WorkloadRef
     container: str
@@ -67,6 +69,7 @@ class Circumstances:
     excluded: tuple[str, ...] = ()
     tunnelled: bool = False
     claims: tuple[str, ...] = ()
+    datagrams: Datagrams = "told"
 
     @property
     def title(self) -> str:
@@ -209,12 +212,9 @@ def _closed(seen: Circumstances, name: str, port: PortKey, front: int) -> Cautio
 
 def _datagrams(seen: Circumstances) -> list[Caution]:
     """The original stops, and only TCP is brought to the laptop."""
-    found = routes(seen.services, seen.template, container=seen.container)
-    lost = [route for route in found if not route.port.led]
-    target = next(one for one in seen.template["spec"]["containers"] if one["name"] == seen.container)
-    bare = {key for key in declared_ports(target) if not key.led} - {route.container_port for route in lost}
-    names = [f"service/{route.service} port {route.port}" for route in lost]
-    names += [f"port {key} of container {seen.container}" for key in sorted(bare)]
+    if seen.datagrams != "told":
+        return []
+    names = find_datagrams(seen.services, seen.template, seen.container)
     return [Caution("datagrams", f"nobody will answer {name}: only TCP reaches the laptop") for name in names]
 
 

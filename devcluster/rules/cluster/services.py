@@ -27,6 +27,7 @@ from devcluster.rules.cluster.identity import WorkloadRef, parse_title
 from devcluster.rules.container.ports import (
     PortKey,
     container_port,
+    declared_ports,
     pod_ports,
     service_port,
     serving_containers,
@@ -139,6 +140,16 @@ def passing(services: Sequence[Json], template: Json, *, container: str) -> tupl
                 name = service["metadata"]["name"]
                 found.append(Passing(name, port, owner if declared else "", number))
     return tuple(sorted(found, key=lambda it: (it.service, it.port)))
+
+
+def known_ports(template: Json, services: Sequence[Json]) -> tuple[PortKey, ...]:
+    """What the containers of a pod declare, in their order, then what Services lead to besides."""
+    containers = template["spec"]["containers"]
+    declared = [key for container in containers for key in declared_ports(container)]
+    led = {
+        it.container_port for one in containers for it in routes(services, template, container=one["name"])
+    }
+    return tuple(dict.fromkeys([*declared, *sorted(led)]))
 
 
 def _route(service: Json, item: Json, template: Json, container: str, shared: bool) -> list[Route]:

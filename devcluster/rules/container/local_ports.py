@@ -40,26 +40,28 @@ class Way:
 def parse_port_wish(text: str) -> PortWish:
     """ValueError for what is neither LOCAL nor LOCAL:PORT."""
     found = re.fullmatch(r"([0-9]{1,5})(?::([a-z0-9-]{1,63}))?", text, re.ASCII)
-    if found is None or not 1 <= int(found[1]) <= 65535:
+    numbers = [int(it) for it in found.groups() if it and it.isdigit()] if found is not None else [0]
+    if found is None or not all(1 <= number <= 65535 for number in numbers):
         raise ValueError("expected [LOCAL:]PORT")
     return PortWish(int(found[1]), found[2] or "")
 
 
 def choose_ports(
-    wishes: Sequence[PortWish], ways: Sequence[Way], names: Mapping[str, int]
+    wishes: Sequence[PortWish], ways: Sequence[Way], names: Mapping[str, int], *, whole: bool = False
 ) -> tuple[tuple[int, int], ...]:
-    """Port of the pod and of the laptop; *names*: of the pod's own ports.  ConfigurationError where a wish
-    means none, or several."""
+    """Port of the pod and of the laptop; *names*: of the pod's own ports; *whole*: all that comes to the pod
+    comes here, also to a port that nobody has named.  ConfigurationError where a wish means none, or
+    several."""
     chosen: dict[int, int] = {}
     for wish in wishes:
-        port = _choose(wish, ways, names)
+        port = _choose(wish, ways, names, whole)
         if port in chosen:
             raise ConfigurationError(f"--port {wish}: port {port} of the pod comes to {chosen[port]} already")
         chosen[port] = wish.local
     return tuple(chosen.items())
 
 
-def _choose(wish: PortWish, ways: Sequence[Way], names: Mapping[str, int]) -> int:
+def _choose(wish: PortWish, ways: Sequence[Way], names: Mapping[str, int], whole: bool) -> int:
     led = {way.port for way in ways}
     if not wish.port:
         found = led if len(led) == 1 else _meant(str(wish.local), ways, names)
@@ -67,6 +69,9 @@ def _choose(wish: PortWish, ways: Sequence[Way], names: Mapping[str, int]) -> in
         found = _meant(wish.port, ways, names)
     if len(found) == 1:
         return next(iter(found))
+    number = wish.port or str(wish.local)
+    if whole and not found and number.isdigit():
+        return int(number)
     said = f"port {wish.port or wish.local} may be {_listed(found)}" if found else "there is no such port"
     raise ConfigurationError(f"--port {wish}: {said}", hint=_choices(wish.local, ways))
 

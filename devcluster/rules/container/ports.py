@@ -87,9 +87,11 @@ def pod_ports(spec: Json) -> frozenset[PortKey]:
 
 
 def resolve_port_map(written: Sequence[tuple[int | str, int]], container: Json) -> dict[int, int]:
-    """Port of the pod to local port, of `port_map`.  ConfigurationError for a name that *container* lacks."""
-    names = declared_names(container)
-    found = {}
+    """Port of the pod to local port, of `port_map`.  ConfigurationError for a name that *container* lacks,
+    and for a port to which only datagrams come."""
+    names = {item["name"]: container_port(item) for item in container.get("ports") or [] if "name" in item}
+    declared = set(declared_ports(container))
+    found: dict[int, int] = {}
     for port, local in written:
         if isinstance(port, str) and port not in names:
             has = ", ".join(sorted(names)) or "none"
@@ -97,5 +99,14 @@ def resolve_port_map(written: Sequence[tuple[int | str, int]], container: Json) 
                 f"port_map: container {container['name']} has no port named {port}",
                 hint=f"it names: {has}; a number works as well",
             )
-        found[names[port] if isinstance(port, str) else port] = local
+        key = names[port] if isinstance(port, str) else PortKey(port)
+        others = {it for it in declared if it.number == key.number and not it.led}
+        if not key.led or (others and key not in declared):
+            shown = key if not key.led else min(others)
+            raise ConfigurationError(f"port_map: {port}: only TCP comes to the laptop, not port {shown}")
+        if found.setdefault(key.number, local) != local:
+            raise ConfigurationError(
+                f"port_map: port {key} of the pod comes to {found[key.number]} and to {local}",
+                hint="leave one of them out",
+            )
     return found

@@ -138,5 +138,5 @@ def stays_here(plans: Iterable[tuple[VolumePlan, str]]) -> str:
 
 
 def is_writable(volume: PodVolume) -> bool:
-    """Whether the application writes there, in the pod.  What kubelet writes anew is its own."""
-    return not volume.read_only and (volume.kind == "other" or not volume.is_renewed)
+    """Whether the application writes there, in the pod."""
+    return not volume.read_only and not volume.is_kubelets

@@ -36,7 +36,7 @@ TOKEN_NAME = "service-account-token"  # noqa: S105 - a name
 
 _OURS = "/.devcluster"
 _TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
-_RENEWED = ("configmap", "secret", "projected", "downward", "other")  # other: what a CSI driver gives
+_KUBELETS = ("configmap", "secret", "projected", "downward")
 _KINDS: dict[str, VolumeKind] = {
     "persistentVolumeClaim": "claim",
     "ephemeral": "claim",
@@ -61,9 +61,14 @@ class PodVolume:
     size_limit: int | None = None
 
     @property
+    def is_kubelets(self) -> bool:
+        """Whether kubelet writes it, and goes on doing so: never what is mounted by a subPath."""
+        return self.kind in _KUBELETS and not self.sub_path
+
+    @property
     def is_renewed(self) -> bool:
-        """Whether kubelet writes it anew while the pod runs: never what is mounted by a subPath."""
-        return self.kind in _RENEWED and not self.sub_path
+        """Whether a whole set may be written anew in it, in kubelet's way; a CSI driver may do so, too."""
+        return self.is_kubelets or (self.kind == "other" and not self.sub_path)
 
     @property
     def may_be_file(self) -> bool:
@@ -167,7 +172,8 @@ def _plan(volume: PodVolume, rule: VolumeRule | None) -> VolumePlan:
     if rule is None:
         return VolumePlan(volume, "empty" if volume.kind == "memory" else "copy")
     limit = DEFAULT_LIMIT if rule.limit is None else rule.limit
-    return VolumePlan(volume, rule.mode, rule.path, rule.rewrite, rule.exclude, limit, rule.force)
+    mode: VolumeMode = "copy" if rule.mode == "sync" and volume.is_kubelets else rule.mode
+    return VolumePlan(volume, mode, rule.path, rule.rewrite, rule.exclude, limit, rule.force)
 
 
 def _check_paths(plans: Sequence[VolumePlan], where: str) -> None:

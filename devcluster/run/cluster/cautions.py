@@ -50,5 +50,6 @@ async def read_cautions(
             excluded=wish.env_exclude,
             tunnelled=not install.wish.serving.in_pod_network,
             claims=install.observed.claims,
+            datagrams=install.wish.serving.datagrams,
         )
     )

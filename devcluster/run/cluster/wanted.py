@@ -21,6 +21,7 @@ from devcluster.plan.handover import Handover, plan_handover
 from devcluster.plan.install import InstallPlan, Observed, Wish, base_template, plan_install
 from devcluster.plan.serving import Serving, serving_of
 from devcluster.rules.advice.collision import find_weak
+from devcluster.rules.advice.datagrams import refuse_datagrams
 from devcluster.rules.advice.policies import Closed, choose_take, find_closed
 from devcluster.rules.advice.warnings import Caution
 from devcluster.rules.cluster.identity import WorkloadRef
@@ -34,6 +35,7 @@ from devcluster.rules.container.image_environment import ImageEnvironment
 from devcluster.rules.container.local_container import published_ports
 from devcluster.rules.container.patience import whole_time
 from devcluster.rules.container.ports import resolve_port_map
+from devcluster.rules.kinds.kind import Claims
 from devcluster.rules.kinds.table import kind_of
 from devcluster.rules.volume.live import live_mounts
 from devcluster.rules.volume.volumes import VolumePlan, covered_paths, pod_volumes, resolve_volumes
@@ -168,7 +170,7 @@ async def read_wanted(
         install=install,
         binary=binary,
         images=images,
-        order=workload.order or kind_of(target.ref).order(target.object, observed.claims),
+        order=_order(workload, target, observed.claims),
         publishes=published_ports(container, workload, port_map) if serving.publishes else (),
         port_map=port_map,
         volumes=volumes,
@@ -188,11 +190,17 @@ def _plan(observed: Observed, wish: Wish, workload: Workload) -> tuple[InstallPl
     """And what NetworkPolicies shut out of it, where connections are taken at fronts."""
     install = plan_install(observed, wish)
     closed = find_closed(observed.policies, install.base, install.fronts)
-    take = choose_take(workload.take, workload.mode, closed)
-    serving = serving_of(workload, take)
-    return (
-        install if serving == wish.serving else plan_install(observed, replace(wish, serving=serving))
-    ), closed
+    serving = serving_of(workload, choose_take(workload.take, workload.mode, closed))
+    if serving != wish.serving:
+        install = plan_install(observed, replace(wish, serving=serving))
+    return install, closed
+
+
+def _order(workload: Workload, target: WorkloadObject, claims: Claims) -> Order:
+    """A command starts when the original has stopped: callers wait in the pods rather than here."""
+    if workload.commanded:
+        return "stop-first"
+    return workload.order or kind_of(target.ref).order(target.object, claims)
 
 
 def _unread(workload: Workload, container: Json, trouble: str) -> ConfigurationError:
@@ -234,6 +242,13 @@ def check_targets(wanted: Sequence[Wanted], attached: Mapping[str, WorkloadRef])
                 f"workloads.{item.workload.key}: {item.ref} is the target of {first} already",
                 hint=f"`devcluster down {first}` gives it back" if held else "leave one of them out",
             )
+
+
+def check_datagrams(wanted: Wanted) -> None:
+    """ConfigurationError where a process would miss some of what comes to the pod."""
+    install = wanted.install
+    if wanted.serving.datagrams == "refused":
+        refuse_datagrams(wanted.workload, install.observed.services, install.base, wanted.object.container)
 
 
 def _current(pods: tuple[Json, ...], target: WorkloadObject) -> tuple[Json, ...]:

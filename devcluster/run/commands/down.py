@@ -103,6 +103,8 @@ async def down(
             errors += find_unsent(kept)
             result["notes"] += [it.text for it in kept if not it.unsent]
             result["notes"] += Exports(place).remove(keys[place.id])
+            if not kept:
+                place.forget_workloads(keys[place.id])
     if errors:
         raise joined(errors)
     for place in places:

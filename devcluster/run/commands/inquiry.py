@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 from devcluster.edge.agent.ssh import Keys, open_agent
+from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, open_cluster
 from devcluster.edge.kube.workload import agent_pods, check_namespace, find_workload, list_all
 from devcluster.edge.lane.lanes import AgentAddress
@@ -14,6 +16,7 @@ from devcluster.errors import ConfigurationError
 from devcluster.plan.serving import serving_of
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import secret_file, secret_name
+from devcluster.rules.cluster.services import known_ports, unmoved
 from devcluster.rules.container.environment import local_environment
 from devcluster.rules.container.facts import PodFacts
 from devcluster.rules.container.image_environment import SAME_IMAGE, ImageEnvironment
@@ -37,7 +40,8 @@ async def list_workloads(request: Request) -> tuple[str, list[Json]]:
         namespace = request.namespace or cluster.namespace
         marks = {mark.ref: mark for mark in await list_marks(cluster, namespace)}
         found = await list_all(cluster, namespace)
-        rows = [_list_row(ref, item, marks.get(ref)) for ref, item in found]
+        services = await _services(cluster, namespace)
+        rows = [_list_row(ref, item, services, marks.get(ref)) for ref, item in found]
         if not rows:
             await check_namespace(cluster, namespace)
     return namespace, rows
@@ -48,11 +52,20 @@ async def list_titles(cluster: Cluster, namespace: str) -> list[str]:
     return [str(ref) for ref, _ in await list_all(cluster, namespace)]
 
 
-def _list_row(ref: WorkloadRef, item: Json, mark: Mark | None) -> Json:
-    containers = item["spec"]["template"]["spec"]["containers"]
+async def _services(cluster: Cluster, namespace: str) -> tuple[Json, ...]:
+    """() where they may not be listed: then what is declared is all that is known of ports."""
+    try:
+        return (await cluster.list("service", namespace)).items
+    except ForbiddenError:
+        return ()
+
+
+def _list_row(ref: WorkloadRef, item: Json, services: Sequence[Json], mark: Mark | None) -> Json:
+    template = item["spec"]["template"]
     fronts = _fronts(mark) if mark is not None else frozenset()
-    declared = [key for container in containers for key in declared_ports(container)]
-    ports = list(dict.fromkeys(key.number for key in declared if key not in fronts))
+    moves = mark.originals.moves if mark is not None else ()
+    known = known_ports(template, [unmoved(service, moves) for service in services])
+    ports = list(dict.fromkeys(key.number for key in known if key not in fronts))
     state, holder = "ready (no agent)", None
     if mark is not None:
         state, holder = "ready (agent installed)", holder_row(mark.record)

@@ -20,7 +20,7 @@ from devcluster.rules.outcome import Comparison, Decision, decide
 from devcluster.run.cluster.holders import own_holder
 from devcluster.run.cluster.laptop_ports import check_ports
 from devcluster.run.cluster.record import find_dropped
-from devcluster.run.cluster.wanted import Wanted, check_targets, read_wanted
+from devcluster.run.cluster.wanted import Wanted, check_datagrams, check_targets, read_wanted
 from devcluster.run.exports import Exports
 from devcluster.run.host.socket import AbsentError, ask
 from devcluster.run.local.tunnels import check_tunnels
@@ -43,6 +43,8 @@ async def plan(request: Request) -> Json:
             await read_wanted(cluster, docker, project, workload, namespace) for workload in request.wanted
         ]
         check_targets(wanted, {})
+        for item in wanted:
+            check_datagrams(item)
         await check_ports(docker, place.id, wanted, request.only)
         await check_folders(place, wanted)
         Exports(place).check(it.workload.env_export for it in wanted if it.workload.env_export)

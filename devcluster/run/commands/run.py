@@ -14,7 +14,7 @@ import contextlib
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -67,17 +67,14 @@ async def run(request: Request, command: Command, report: Report, *, takeover: b
         return INTERRUPTED
     _tell(answer, report)
     ended = asyncio.Event()
-    try:
-        environment = await _environment(place, key, request)
+    with _received() as signals:
         async with running(_hold(place, key, report, ended), name="leash"):
             try:
-                return await _run(command.words, environment)
+                environment = await _environment(place, key, request)
+                return await _run(command.words, environment, signals)
             finally:
                 ended.set()
                 await _leave(place, key, request, report)
-    finally:
-        if not ended.is_set():
-            await _leave(place, key, request, report)
 
 
 def project_of(project: Project | None, command: Command) -> tuple[Project, str]:
@@ -93,7 +90,7 @@ def project_of(project: Project | None, command: Command) -> tuple[Project, str]
         made = _as_process(known, command.mode or known.mode)
         others = tuple(made if it is known else it for it in written)
         return replace(project, workloads=others), made.key
-    made = Workload(target.name, target, command.mode or "intercept", "host")
+    made = Workload(target.name, target, command.mode or "intercept", "host", commanded=True)
     if project is None:
         return Project(normalise_name(target.name), workloads=(made,)), made.key
     return replace(project, workloads=(*written, made)), made.key
@@ -121,6 +118,7 @@ def _as_process(workload: Workload, mode: Mode) -> Workload:
     return replace(
         workload,
         run="host",
+        commanded=True,
         mode=mode,
         services=workload.services if allows_services(mode) else None,
         image=None,
@@ -133,6 +131,8 @@ def _as_process(workload: Workload, mode: Mode) -> Workload:
 
 def _check(request: Request, command: Command) -> None:
     """ConfigurationError where there is no such command, before anything is changed."""
+    if command.ports and serving_of(request.wanted[0]).led == "nothing":
+        raise ConfigurationError("--port: with `ingest` all connections stay with the original")
     program = command.words[0]
     if shutil.which(program, path=request.environ.get("PATH")) is None:
         raise ConfigurationError(f"there is no command {program} on this laptop's PATH")
@@ -158,7 +158,9 @@ async def _with_ports(request: Request, command: Command) -> Request:
         )
     if not command.ports:
         return request
-    made = replace(workload, port_map=choose_ports(command.ports, ways, declared_names(wanted.container)))
+    names, whole = declared_names(wanted.container), not wanted.serving.services_only
+    chosen = dict(choose_ports(command.ports, ways, names, whole=whole))
+    made = replace(workload, port_map=tuple((dict(wanted.port_map) | chosen).items()))
     others = tuple(made if it is workload else it for it in request.project.workloads)
     return replace(request, project=replace(request.project, workloads=others))
 
@@ -207,32 +209,51 @@ async def _hold(place: Place, key: str, report: Report, ended: asyncio.Event) ->
         report(Progress(key, f"no traffic comes any more: {why}"))
 
 
-async def _run(words: Sequence[str], environment: Mapping[str, str]) -> int:
-    process = await asyncio.create_subprocess_exec(*words, env=environment)
-    async with _passed_on(process):
+async def _run(words: Sequence[str], environment: Mapping[str, str], signals: asyncio.Queue[_Signal]) -> int:
+    """One that came before is as one to the command; it is not started any more."""
+    if not signals.empty():
+        return 128 + signals.get_nowait().number
+    try:
+        process = await asyncio.create_subprocess_exec(*words, env=environment)
+    except OSError as error:
+        raise ConfigurationError(f"{words[0]} can't be started: {error.strerror}") from error
+    async with running(_pass_on(signals, process), name="signals"):
         code = await process.wait()
     return 128 - code if code < 0 else code
 
 
-@contextlib.asynccontextmanager
-async def _passed_on(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
-    """Signals are for the command."""
-    loop = asyncio.get_running_loop()
+@dataclass(frozen=True, slots=True)
+class _Signal:
+    """*typed*: the terminal sent it to all that is in its foreground."""
 
-    def pass_on(number: int) -> None:
-        if number not in _TYPED or not _is_typed():
+    number: int
+    typed: bool
+
+
+async def _pass_on(signals: asyncio.Queue[_Signal], process: asyncio.subprocess.Process) -> None:
+    while True:
+        signal_ = await signals.get()
+        if not signal_.typed:
             with contextlib.suppress(ProcessLookupError):
-                process.send_signal(number)
+                process.send_signal(signal_.number)
+
+
+@contextlib.contextmanager
+def _received() -> Iterator[asyncio.Queue[_Signal]]:
+    """None of them ends us: there is something to hand back."""
+    loop = asyncio.get_running_loop()
+    signals: asyncio.Queue[_Signal] = asyncio.Queue()
+
+    def receive(number: int) -> None:
+        signals.put_nowait(_Signal(number, number in _TYPED and _is_typed()))
 
     for number in (*_PASSED_ON, *_TYPED):
-        loop.add_signal_handler(number, pass_on, number)
+        loop.add_signal_handler(number, receive, number)
     try:
-        yield
+        yield signals
     finally:
-        for number in _PASSED_ON:
+        for number in (*_PASSED_ON, *_TYPED):
             loop.remove_signal_handler(number)
-        for number in _TYPED:  # handing back goes on
-            loop.add_signal_handler(number, lambda: None)
 
 
 def _is_typed() -> bool:

@@ -90,7 +90,8 @@ async def find_unknown(
     refs = {trace.ref for trace in traces}
     known = {name for name in asked if _named(name, refs)} | {ref.name for ref in refs}
     for place in places:
-        known |= (await _attached(place, request.deadline)).keys()
+        here = place.workloads | await _attached(place, request.deadline)
+        known |= here.keys() | {name for name in asked if _named(name, set(here.values()))}
     if request.project is not None:
         known |= {workload.key for workload in request.project.workloads}
         check_names(sorted(asked), known, str(request.project.file))
@@ -100,17 +101,18 @@ async def find_unknown(
 async def find_keys(request: Request, place: Place) -> tuple[str, ...]:
     """What the names on the command line are called at *place*, in its host process and in Docker; () for
     all."""
-    if not request.only:
-        return ()
-    held = await _attached(place, request.deadline)
-    found = {
-        key
-        for name in request.only
-        if name not in held
-        for key, ref in held.items()
-        if means(_target(name), ref)
-    }
-    return tuple(sorted({*request.only, *found}))
+    return find_meant_keys(request.only, place.workloads | await _attached(place, request.deadline))
+
+
+def find_meant_keys(names: Collection[str], known: Mapping[str, WorkloadRef]) -> tuple[str, ...]:
+    """*names* as keys; *known*: what keys mean.  One that none of them means is a key itself, or, of
+    another state folder, the name of its workload."""
+    found = set(names)
+    for name in names:
+        if name not in known:
+            keys = {key for key, ref in known.items() if means(_target(name), ref)}
+            found |= keys or {_target(name).name} - known.keys()
+    return tuple(sorted(found))
 
 
 async def _attached(place: Place, deadline: Deadline) -> dict[str, WorkloadRef]:

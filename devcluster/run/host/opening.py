@@ -68,6 +68,7 @@ class Opening:
         port = wanted.project.agent.port
         side = KubernetesSide(cluster, wanted.object, record.epoch, port=port, keys=keys)
         entry = GatewayKeys(record.epoch, keys.laptop, keys.agent_public)
+        self.site.place.note_workload(wanted.workload.key, wanted.ref)
         return Attachment(wanted, said, side, self._local_side(wanted, entry, changes), changes)
 
     def _local_side(self, wanted: Wanted, entry: GatewayKeys, changes: Changes) -> LocalSide:

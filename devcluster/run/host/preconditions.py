@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.run.cluster.laptop_ports import check_ports
 from devcluster.run.cluster.permission import check_rights
-from devcluster.run.cluster.wanted import Wanted, check_targets
+from devcluster.run.cluster.wanted import Wanted, check_datagrams, check_targets
 from devcluster.run.exports import Exports
 from devcluster.run.site import Site, host_program
 from devcluster.run.volume.folders import check_folders
@@ -19,6 +19,8 @@ async def check_before(
     """Raises what `up` would fail by, half-way.  *only*: the workloads that change, () for all; *others*:
     keys that stay attached beside *wanted*, and what they hold."""
     check_targets(wanted, others)
+    for item in wanted:
+        check_datagrams(item)
     await check_ports(site.docker, site.place.id, wanted, only)
     await check_folders(site.place, wanted)
     for item in wanted:

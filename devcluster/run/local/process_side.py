@@ -36,6 +36,9 @@ from devcluster.run.volume.live_volumes import LiveVolumes
 from devcluster.run.volume.roots import mounts_below, root_of
 
 _AGAIN = 1.0  # seconds before a program that ended is started anew
+_PATIENCE = (
+    5.0  # seconds for which callers wait where a command does not listen: it starts, reloads, has ended
+)
 _log = logging.getLogger("devcluster.host")
 
 
@@ -96,7 +99,7 @@ class ProcessSide:
 
     def differs(self, wanted: Wanted, facts: PodFacts) -> bool:
         return (
-            served_ports(wanted) != served_ports(self._wanted)
+            _way(wanted) != _way(self._wanted)
             or self._made_environment(wanted, facts) != self._environment
             or self._filling.differs(wanted)
         )
@@ -129,7 +132,7 @@ class ProcessSide:
         former, self._wanted = self._wanted, wanted
         self._filling = Filling(self._site, wanted, self.live)
         self._environment = self._made_environment(wanted, facts)
-        if served_ports(wanted) != served_ports(former):
+        if _way(wanted) != _way(former):
             await self._open()
 
     async def stop(self) -> None:
@@ -171,7 +174,7 @@ class ProcessSide:
             "key": self._entry.key.decode(),
             "agent": self._entry.agent,
             "epoch": self._entry.epoch,
-            "ports": {str(port): local for port, local in served_ports(self._wanted).items()},
+            **_way(self._wanted),
         }
 
     async def _keep_program(self) -> None:
@@ -212,9 +215,18 @@ def process_environment(
 
 
 def served_ports(wanted: Wanted) -> dict[int, int]:
-    """The pod's ports whose connections come to the laptop, and the laptop's; {} where none do."""
+    """The pod's ports whose connections come to the laptop, and the laptop's; {} where none do.  Also those
+    that only the file names: an application may listen on what nobody has declared."""
+    if wanted.serving.led == "nothing":
+        return {}
     led = led_ports(wanted.serving.led, wanted.install.fronts)
-    return {key.number: wanted.port_map.get(key.number, key.number) for key in led}
+    return {key.number: key.number for key in led} | dict(wanted.port_map)
+
+
+def _way(wanted: Wanted) -> Json:
+    """How connections come to the laptop's ports."""
+    ports = {str(port): local for port, local in served_ports(wanted).items()}
+    return {"ports": ports, "patience_ms": int(_PATIENCE * 1000) if wanted.workload.commanded else 0}
 
 
 def _silence(port: int, local: int) -> str:

@@ -88,8 +88,10 @@ class LiveVolumes:
     def _say(self, turn: Turn, label: str, status: Json) -> None:
         files, size = status["files"], status["bytes"]
         done = max(files - status["pending"], 0)
-        text = f"syncing {label}, {done} of {files} files"
-        turn.report(Progress(self._key, text, max(size - status["pending_bytes"], 0), size, "bytes"))
+        so_far = max(size - status["pending_bytes"], 0)
+        text = f"syncing {label}"
+        told = Progress(self._key, text, so_far, size, "bytes", item=label, files=done, files_total=files)
+        turn.report(told)
 
     async def flush(self, turn: Turn, *, last: bool = False) -> tuple[str, ...]:
         """Bring over what is under way.  What could not be, in words, a line a volume.  *last*: nothing here

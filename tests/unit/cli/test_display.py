@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.terminal import Seen, run_in_terminal
+from tests.terminal import Seen, run_in_terminal
 
 _ROOT = str(Path(__file__).resolve().parents[3])
 _UNSET = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")  # pytest itself sets the size for its workers

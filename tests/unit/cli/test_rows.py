@@ -75,6 +75,7 @@ _PULL = Progress("web", "pulling nginx", phase="pull")
             ["[web] copying data: 8 files, 4.0 MiB (1.0 s)"],
             [],
         ),
+        ([_FILL, _copying("empty", 0, 0, 0, 0)], [], ["[web] copy the pod's volumes"]),
         ([_ended(_FILL, 1)], ["[web] copy the pod's volumes (1.0 s)"], []),
     ],
 )

@@ -74,6 +74,21 @@ def test_the_table_has_each_pair_that_the_file_allows() -> None:
     assert {(mode, take) for mode, take, *_ in TRAFFIC} == allowed
 
 
+@pytest.mark.parametrize(
+    ("mode", "run", "datagrams"),
+    [
+        ("replace", "container", "told"),
+        ("intercept", "container", "kept"),
+        ("ingest", "container", "kept"),
+        ("replace", "host", "refused"),
+        ("intercept", "host", "refused"),
+        ("ingest", "host", "kept"),
+    ],
+)
+def test_what_becomes_of_datagrams(mode: Mode, run: Run, datagrams: str) -> None:
+    assert plan_serving(mode, "front", run).datagrams == datagrams
+
+
 def test_led_ports() -> None:
     web, bare = FrontPort(PortKey(8080), 47100), FrontPort(PortKey(9000), None)
     assert led_ports("fronted", [web, bare]) == (PortKey(8080),)

@@ -205,6 +205,17 @@ def test_a_port_map_may_name_a_port() -> None:
     assert resolve_port_map((("http", 3000), (9000, 9001)), container) == {8080: 3000, 9000: 9001}
     with pytest.raises(ConfigurationError, match="no port named grpc"):
         resolve_port_map((("grpc", 1),), container)
+    with pytest.raises(ConfigurationError, match="port 8080 of the pod comes to 3000 and to 3001"):
+        resolve_port_map((("http", 3000), (8080, 3001)), container)
+
+
+@pytest.mark.parametrize("port", ["dns", 53])
+def test_a_port_map_of_datagrams_is_refused_by_its_name(port: str | int) -> None:
+    udp = {"containerPort": 53, "name": "dns", "protocol": "UDP"}
+    with pytest.raises(ConfigurationError, match=f"port_map: {port}: only TCP comes .* not port 53/UDP"):
+        resolve_port_map(((port, 5353),), {"name": "web", "ports": [udp]})
+    both = {"name": "web", "ports": [udp, {"containerPort": 53, "name": "dns-tcp"}]}
+    assert resolve_port_map(((53, 5353),), both) == {53: 5353}
 
 
 def test_health_comes_from_the_pod() -> None:

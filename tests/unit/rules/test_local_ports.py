@@ -38,6 +38,17 @@ def test_a_wish_means_one_port(wish: str, ways: tuple[Way, ...], expected: dict[
     assert choose(wish, ways=ways) == expected
 
 
+def test_all_of_a_pod_may_come_by_a_number_that_nobody_named() -> None:
+    def all_of_it(wish: str) -> dict[int, int]:
+        return dict(choose_ports([parse_port_wish(wish)], (), NAMES, whole=True))
+
+    assert all_of_it("3000:9000") == {9000: 3000}
+    assert all_of_it("9000") == {9000: 9000}
+    assert all_of_it("3000:http") == {8080: 3000}
+    with pytest.raises(ConfigurationError, match="--port 3000:grpc: there is no such port"):
+        all_of_it("3000:grpc")
+
+
 def test_several_wishes() -> None:
     assert choose("3000:http", "3001:metrics") == {8080: 3000, 9102: 3001}
     with pytest.raises(ConfigurationError, match="port 8080 of the pod comes to 3000 already"):
@@ -60,7 +71,7 @@ def test_what_means_several_is_told() -> None:
         choose("3000:80", ways=ways)
 
 
-@pytest.mark.parametrize("text", ["", "0", "70000", "a", "80:", ":80", "1:2:3", "1:A"])
+@pytest.mark.parametrize("text", ["", "0", "70000", "a", "80:", ":80", "1:2:3", "1:A", "1:70000"])
 def test_what_is_no_wish(text: str) -> None:
     with pytest.raises(ValueError, match="expected"):
         parse_port_wish(text)

@@ -16,6 +16,7 @@ from devcluster.rules.cluster.services import (
     PortMove,
     Route,
     apply_moves,
+    known_ports,
     noted_moves,
     noted_workload,
     plan_fronts,
@@ -66,6 +67,16 @@ def found(*services: dict[str, Any], others: tuple[dict[str, str], ...] = ()) ->
 def test_named_numeric_and_default_targets() -> None:
     ports = ({"port": 80, "targetPort": "http"}, {"port": 81, "targetPort": 8080}, {"port": 8081})
     assert found(service("a", *ports)) == ["a:80>http=8080", "a:81>8080=8080", "a:8081>8081=8081"]
+
+
+def test_the_ports_that_are_known() -> None:
+    """Also where nobody has declared one, as `kubectl create deployment` makes it."""
+    bare = {"metadata": TEMPLATE["metadata"], "spec": {"containers": [{"name": "web"}]}}
+    numeric = service("a", {"port": 80, "targetPort": 8080})
+    assert known_ports(bare, []) == ()
+    assert known_ports(bare, [numeric, service("b", {"port": 80}, selector={"app": "x"})]) == (PortKey(8080),)
+    both = service("a", {"port": 80, "targetPort": "http"}, {"port": 5000})
+    assert list(map(str, known_ports(TEMPLATE, [both]))) == ["9902", "8080", "53/UDP", "5000"]
 
 
 def test_what_is_not_ours() -> None:

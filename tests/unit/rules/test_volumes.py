@@ -117,3 +117,13 @@ def test_what_is_mounted_within_is_not_copied_twice() -> None:
     assert within["/database"] == ()
     assert matches("in[n]er/x", within["/data"])
     assert not matches("in[n]er", within["/data"])
+
+
+def test_what_kubelet_writes_is_copied_and_kept_fresh_whatever_is_asked_for() -> None:
+    rules = [VolumeRule(item.mount_path, "sync") for item in FOUND]
+    modes = {plan.volume.mount_path: plan.mode for plan in resolve_volumes(FOUND, rules)}
+    assert {path for path, mode in modes.items() if mode == "copy"} == {
+        item.mount_path for item in FOUND if item.is_kubelets
+    }
+    assert modes["/conf"] == "copy"
+    assert modes["/nfs"] == "sync"

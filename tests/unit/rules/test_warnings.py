@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devcluster.config.model import Mode, Take
+from devcluster.config.model import Mode, Take, Target, Workload
+from devcluster.errors import ConfigurationError
+from devcluster.rules.advice.datagrams import refuse_datagrams
 from devcluster.rules.advice.policies import choose_take, find_closed
 from devcluster.rules.advice.warnings import Circumstances, find_cautions
 from devcluster.rules.cluster.identity import WorkloadRef
@@ -17,6 +19,7 @@ from devcluster.rules.cluster.services import FrontPort
 from devcluster.rules.container.ports import PortKey
 
 Json = dict[str, Any]
+PROCESS = Workload("w", Target("web"), run="host")
 
 
 def around(*, spec: Json | None = None, env: Json | None = None) -> Circumstances:
@@ -66,6 +69,7 @@ def test_datagrams_reach_nobody() -> None:
     other["spec"]["ports"] = [{"port": 53, "protocol": "UDP"}]
     (text,) = said(replace(around(), services=(dns, other)))
     assert text == "datagrams: nobody will answer service/dns port 53/UDP: only TCP reaches the laptop"
+    assert said(replace(around(), services=(dns, other), datagrams="kept")) == []
 
 
 def test_a_port_of_datagrams_that_no_service_names_is_told_too() -> None:
@@ -79,6 +83,21 @@ def test_a_port_of_datagrams_that_no_service_names_is_told_too() -> None:
     stats["spec"]["ports"] = [{"port": 9125, "targetPort": "stats", "protocol": "UDP"}]
     (text,) = said(replace(seen, template=template, services=(stats,)))
     assert text.startswith("datagrams: nobody will answer port 8125/UDP of container web:")
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_datagrams_do_not_come_to_a_process(declared: bool) -> None:
+    ports = [{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 8080}] if declared else []
+    spec = {"containers": [{"name": "web", "ports": ports}]}
+    template = {"metadata": {"labels": {"app": "web"}}, "spec": spec}
+    dns = service("dns", 53, app="web")
+    dns["spec"]["ports"] = [{"port": 53, "protocol": "UDP"}, {"port": 80, "targetPort": 8080}]
+    services = () if declared else (dns,)
+    name = "port 53/UDP of container web" if declared else "service/dns port 53/UDP"
+    with pytest.raises(ConfigurationError, match=f"workloads.w: only TCP comes to a process, not {name}"):
+        refuse_datagrams(PROCESS, services, template, "web")
+    refuse_datagrams(replace(PROCESS, services=("web",)), services, template, "web")
+    refuse_datagrams(PROCESS, (service("web", 80, app="web"),), around().template, "web")
 
 
 def test_recreate_is_away_for_as_long_as_its_start_took() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from devcluster.errors import ConfigurationError, FailedError
+from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.run.place import place_of
 
 
@@ -52,3 +53,17 @@ def test_a_folder_that_others_can_read_is_refused(tmp_path: Path, monkeypatch: p
     (tmp_path / f"devcluster-{os.getuid()}").mkdir(mode=0o755)
     with pytest.raises(FailedError, match="only you can read"):
         _place(tmp_path / ("d" * 120))
+
+
+def test_what_a_key_means_is_known_without_a_host_process(tmp_path: Path) -> None:
+    place = place_of("kind", "shop", "web", {"XDG_STATE_HOME": str(tmp_path)})
+    assert place.workloads == {}
+    web, data = WorkloadRef("deployment", "shop", "front"), WorkloadRef("statefulset", "shop", "db")
+    place.note_workload("web", web)
+    place.note_workload("data", data)
+    assert place.workloads == {"web": web, "data": data}
+    place.forget_workloads(["web", "other"])
+    assert place.workloads == {"data": data}
+    place.forget_workloads()
+    assert place.workloads == {}
+    assert list(place.state.iterdir()) == []

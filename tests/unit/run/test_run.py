@@ -35,7 +35,7 @@ def test_without_a_file_the_target_is_all() -> None:
     project, key = project_of(None, Command("deployment/hello.x/app", ("true",)))
     assert (project.name, key) == ("hellox", "hello.x")
     assert project.workloads == (
-        Workload("hello.x", Target("hello.x", "deployment", "app"), "intercept", "host"),
+        Workload("hello.x", Target("hello.x", "deployment", "app"), "intercept", "host", commanded=True),
     )
 
 
@@ -44,7 +44,7 @@ def test_the_files_settings_count_but_for_a_containers(word: str) -> None:
     project, key = project_of(FILE, Command(word, ("true",)))
     assert (project.name, key, len(project.workloads)) == ("shop", "web", 2)
     web = project.workloads[0]
-    assert (web.run, web.mode, web.port_map) == ("host", "replace", ((80, 1),))
+    assert (web.run, web.mode, web.port_map, web.commanded) == ("host", "replace", ((80, 1),), True)
     assert (web.image, web.ports) == (None, None)
     api, _ = project_of(FILE, Command("api", ("true",), "ingest"))
     assert (api.workloads[1].mode, api.workloads[1].mounts) == ("ingest", ())
@@ -70,7 +70,31 @@ def test_what_can_not_be() -> None:
     [("raise SystemExit(7)", 7), ("import os; os.kill(os.getpid(), 9)", 128 + 9)],
 )
 async def test_the_exit_code_is_the_commands(script: str, code: int) -> None:
-    assert await module._run((sys.executable, "-c", script), os.environ) == code
+    assert await _run(script) == code
+
+
+async def _run(script: str) -> int:
+    with module._received() as signals:
+        return await module._run((sys.executable, "-c", script), os.environ, signals)
+
+
+async def test_what_can_not_be_run_is_the_command_lines_fault(tmp_path: Path) -> None:
+    file = tmp_path / "nothing"
+    file.write_bytes(b"\0")
+    file.chmod(0o700)
+    fault = pytest.raises(ConfigurationError, match=f"{file} can't be started: Exec format error")
+    with module._received() as signals, fault:
+        await module._run((str(file),), os.environ, signals)
+
+
+async def test_a_signal_before_the_start_is_its_end(tmp_path: Path) -> None:
+    with module._received() as signals:
+        os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(30):
+            while signals.empty():
+                await asyncio.sleep(0.01)
+        assert await module._run(("touch", str(tmp_path / "begun")), os.environ, signals) == 128 + 15
+    assert not (tmp_path / "begun").exists()
 
 
 async def test_signals_are_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,8 +102,11 @@ async def test_signals_are_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyP
     script = f"""
 import pathlib, signal, sys
 seen = []
+def note(number, _):
+    seen.append(number)
+    pathlib.Path({str(tmp_path)!r}, str(number)).touch()
 for number in (signal.SIGTERM, signal.SIGINT):
-    signal.signal(number, lambda number, _: seen.append(number))
+    signal.signal(number, note)
 pathlib.Path({str(tmp_path / "up")!r}).touch()
 while len(seen) < 2:
     signal.pause()
@@ -87,14 +114,18 @@ print(seen)
 sys.exit(seen == [signal.SIGTERM, signal.SIGINT])
 """
     monkeypatch.setattr(module, "_is_typed", lambda: False)
-    running = asyncio.create_task(module._run((sys.executable, "-c", script), os.environ))
+    running = asyncio.create_task(_run(script))
     async with asyncio.timeout(30):
-        while not (tmp_path / "up").exists():
-            await asyncio.sleep(0.02)
+        await _until_there(tmp_path / "up")
         os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.sleep(0.2)  # two that wait at once come in the order of their numbers
+        await _until_there(tmp_path / "15")  # two that wait at once come in the order of their numbers
         os.kill(os.getpid(), signal.SIGINT)
         assert await running == 1
+
+
+async def _until_there(file: Path) -> None:
+    while not file.exists():
+        await asyncio.sleep(0.02)
 
 
 def test_a_key_of_the_terminal_reaches_the_command_once() -> None:
@@ -113,8 +144,13 @@ sys.exit(len(seen))
     script = f"""
 import asyncio, fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-from devcluster.run.commands.run import _run
-sys.exit(asyncio.run(_run((sys.executable, "-c", {count!r}), os.environ)))
+from devcluster.run.commands.run import _received, _run
+
+async def main():
+    with _received() as signals:
+        return await _run((sys.executable, "-c", {count!r}), os.environ, signals)
+
+sys.exit(asyncio.run(main()))
 """
     master, slave = pty.openpty()
     with subprocess.Popen(

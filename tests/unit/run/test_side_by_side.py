@@ -161,3 +161,22 @@ async def test_a_name_of_two_is_asked_for_its_kind(tmp_path: Any) -> None:
     with pytest.raises(ConfigurationError, match="web may mean deployment/web or statefulset/web") as caught:
         await selection.find_unknown(request, cluster, (), False)
     assert caught.value.hint == "say which: `devcluster down deployment/web`"
+
+
+KNOWN = {"set": STATEFUL, "web": DEPLOYED, "front": WorkloadRef("daemonset", "shop", "edge")}
+
+
+@pytest.mark.parametrize(
+    ("names", "keys"),
+    [
+        ((), ()),
+        (("web",), ("web",)),
+        (("deployment/web",), ("deployment/web", "web")),
+        (("statefulset/web",), ("set", "statefulset/web")),
+        (("daemonset/web",), ("daemonset/web",)),  # `web` is another workload's key
+        (("edge",), ("edge", "front")),
+        (("deployment/api",), ("api", "deployment/api")),  # of another state folder, say
+    ],
+)
+def test_what_is_on_the_laptop_goes_by_the_key(names: tuple[str, ...], keys: tuple[str, ...]) -> None:
+    assert selection.find_meant_keys(names, KNOWN) == keys

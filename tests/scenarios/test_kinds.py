@@ -1,4 +1,5 @@
-"""A StatefulSet: its pods roll whatever its strategy, its peers find each other, and all is as it was."""
+"""StatefulSets and DaemonSets: their pods roll whatever their strategy, peers find each other, and all is as
+it was."""
 
 from __future__ import annotations
 
@@ -7,40 +8,56 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.kinds import deploy, history, release, rolled_out, set_strategy, spec_of, statefulset
+from tests.scenarios.kinds import (
+    daemonset,
+    deploy,
+    history,
+    release,
+    rolled_out,
+    set_strategy,
+    spec_of,
+    statefulset,
+)
 from tests.scenarios.limited import limit, rules_of
 from tests.scenarios.world import World
 
 Json = dict[str, Any]
-KIND = "statefulset"
+_ROLLING = {"type": "RollingUpdate"}
+_CASES = [
+    pytest.param("statefulset", {"type": "OnDelete"}, id="statefulset-OnDelete"),
+    pytest.param("daemonset", {"type": "OnDelete"}, id="daemonset-OnDelete"),
+    *(
+        pytest.param(kind, strategy, id=f"{kind}-{name}", marks=pytest.mark.slow)
+        for kind, name, strategy in (
+            ("statefulset", "partition", _ROLLING | {"rollingUpdate": {"partition": 2}}),
+            ("statefulset", "RollingUpdate", _ROLLING),
+            ("daemonset", "surge", _ROLLING | {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}),
+        )
+    ),
+]
 
 
-@pytest.mark.parametrize(
-    "strategy",
-    [
-        {"type": "OnDelete"},
-        pytest.param({"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}, marks=pytest.mark.slow),
-        pytest.param({"type": "RollingUpdate"}, marks=pytest.mark.slow),
-    ],
-    ids=["OnDelete", "partition", "RollingUpdate"],
-)
-async def test_there_and_back(world: World, kubeconfig: Path, strategy: Json) -> None:
-    await deploy(world, KIND, statefulset(world.app, replicas=2))
-    await release(world, KIND, "2")
-    await rolled_out(world, KIND)
-    await set_strategy(world, KIND, strategy)
-    before, releases = await spec_of(world, KIND), await history(world)
+@pytest.mark.parametrize(("kind", "strategy"), _CASES)
+async def test_there_and_back(world: World, kubeconfig: Path, kind: str, strategy: Json) -> None:
+    single = kind == "daemonset"  # a pod for each node
+    await deploy(world, kind, daemonset(world.app) if single else statefulset(world.app, replicas=2))
+    await release(world, kind, "2")
+    await rolled_out(world, kind)
+    await set_strategy(world, kind, strategy)
+    before, releases = await spec_of(world, kind), await history(world)
     assert [number for _, number in releases] == ["", "2"]
     await limit(world, kubeconfig, await rules_of(world))  # by the least Role
 
     await world.devcluster("up", "-d")
     assert await world.who() == {"local": 20}
-    assert (await spec_of(world, KIND))["updateStrategy"] == before["updateStrategy"]
+    assert (await spec_of(world, kind))["updateStrategy"] == before["updateStrategy"]
     row = await world.status()
-    assert (row["target"], row["state"], row["pods_wanted"]) == ("statefulset/web/web", "attached", 2)
-    assert ("/data", "copy") in [(volume["path"], volume["mode"]) for volume in row["volumes"]]
-    for ordinal in ("web-0", "web-1"):  # by its name: the peers' way
-        assert await world.who(2, f"{ordinal}.peers:8080") == {"local": 2}
+    assert (row["target"], row["state"]) == (f"{kind}/web/web", "attached")
+    assert row["pods_wanted"] == (1 if single else 2)
+    if not single:
+        assert ("/data", "copy") in [(volume["path"], volume["mode"]) for volume in row["volumes"]]
+        for ordinal in ("web-0", "web-1"):  # by its name: the peers' way
+            assert await world.who(2, f"{ordinal}.peers:8080") == {"local": 2}
     await world.devcluster("status", "--verify")
     await world.devcluster("leave")
     assert await world.who() == {"original": 20}
@@ -49,7 +66,7 @@ async def test_there_and_back(world: World, kubeconfig: Path, strategy: Json) ->
 
     await world.devcluster("down")
     assert await world.who() == {"original": 20}
-    assert await spec_of(world, KIND) == before
+    assert await spec_of(world, kind) == before
     assert await history(world) == releases
     assert world.docker_leftovers() == []
     assert await world.cluster_leftovers() == []
@@ -57,7 +74,7 @@ async def test_there_and_back(world: World, kubeconfig: Path, strategy: Json) ->
 
 async def test_beside_a_deployment_of_its_name(world: World) -> None:
     """Two workloads `web`: each has its own mark, and goes and comes alone."""
-    await deploy(world, KIND, statefulset(world.app))
+    await deploy(world, "statefulset", statefulset(world.app))
     body = statefulset(world.app)["spec"]["template"]["spec"]["containers"][0] | {"volumeMounts": []}
     template = {"metadata": {"labels": {"app": "other"}}, "spec": {"containers": [body]}}
     spec = {"selector": {"matchLabels": {"app": "other"}}, "template": template}
@@ -86,7 +103,7 @@ async def test_beside_a_deployment_of_its_name(world: World) -> None:
 
 
 async def test_what_has_no_pod_says_what_to_type(world: World) -> None:
-    await deploy(world, KIND, statefulset(world.app, replicas=0))
+    await deploy(world, "statefulset", statefulset(world.app, replicas=0))
     done = await world.devcluster("up", "-d", code=2)
     assert f"statefulset/web in namespace {world.namespace} has 0 replicas" in done.stderr
     assert f"kubectl scale --replicas=1 statefulset/web -n {world.namespace}" in done.stderr
