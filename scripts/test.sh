@@ -4,7 +4,7 @@
 #   test.sh unit [ARGS]  seconds: no Docker, no Kubernetes
 #   test.sh slow [ARGS]  the long ones: death at every step, every variant, idle connections, a wheel from nothing
 #   test.sh faults [--write] [NAME…]  every fault, one row each; --write: into docs/reliability.md
-#   test.sh soak [--minutes N] [--seed N]  faults at random, ten minutes of them
+#   test.sh soak [--minutes N] [--seed N]  faults at random, ten minutes of them, after three of changes in a live volume
 #   test.sh only ARGS    pytest with these arguments, set up as for everything
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -48,7 +48,11 @@ case $what in
   unit) export DEVCLUSTER_SETUP_MACHINE=no; . scripts/setup.sh; exec pytest -q -n 2 tests/unit "$@" ;;
   slow) . scripts/setup.sh; with_cluster pytest -m slow -n 4 --no-loadscope-reorder "$@"; exit ;;
   only) . scripts/setup.sh; with_cluster pytest "$@"; exit ;;
-  faults | soak) . scripts/setup.sh; faults_cluster "$what" "$@"; exit ;;
+  faults) . scripts/setup.sh; faults_cluster "$what" "$@"; exit ;;
+  soak)
+    . scripts/setup.sh
+    DEVCLUSTER_LIVE_MINUTES=3 pytest -q tests/edge/test_live_property.py # random changes of both sides of a volume
+    faults_cluster "$what" "$@"; exit ;;
   all) ;;
   -h | --help) usage; exit ;;
   *) usage >&2; exit 2 ;;

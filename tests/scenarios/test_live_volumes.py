@@ -8,7 +8,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.edge.cluster_world import node_of
+from tests.scenarios.fire import kill_host
 from tests.scenarios.trees import PodFiles, Tree, pod_files
 from tests.scenarios.world import Json, World
 
@@ -36,11 +39,12 @@ async def _deploy(world: World, node: str, *, strategy: str = "RollingUpdate") -
     return pod
 
 
-def _write(world: World, more: str = "") -> None:
+def _write(world: World, *, force: bool = False) -> None:
     world.write(
         f"name: shop\nnamespace: {world.namespace}\nworkloads:\n  web:\n"
         "    environment: {IDENTITY: local}\n"
-        f"    volumes:\n      data: {{mode: sync, rewrite: [wp-config.php]}}\n{more}"
+        "    volumes:\n"
+        f"      data: {{mode: sync, rewrite: [wp-config.php], force: {str(force).lower()}}}\n"
     )
 
 
@@ -142,3 +146,108 @@ async def _change_both(world: World, pod: PodFiles) -> None:
     _put(world, "/data/both", "mine")
     pod.shell("echo theirs > data/both")
     await asyncio.to_thread(world.engine, "unpause", engine)
+
+
+@pytest.mark.slow
+async def test_a_folder_of_the_laptop_and_a_process_that_is_killed(world: World, kubeconfig: Path) -> None:
+    """`run: host`: the folder is a live volume, too.  A host process that is killed brings nothing over;
+    what is in the copy stays, and the next `up` goes on with it."""
+    node = node_of(kubeconfig)
+    await _deploy(world, node)
+    world.write(
+        f"name: shop\nnamespace: {world.namespace}\nworkloads:\n  web:\n"
+        "    mode: intercept\n    run: host\n"
+        f"    volumes:\n      /data: {{mode: sync, path: ./mine}}\n"
+    )
+    await world.devcluster("up", "-d")
+    pod, mine = await pod_files(world, node), world.folder / "mine"
+    assert (mine / "deep" / "4").read_text() == "4\n"
+    (mine / "note").write_text("from the laptop")
+    await _until(lambda: _digest(pod.look("/data"), "/data/note") == _hash("from the laptop"))
+    await asyncio.to_thread(kill_host, world)
+    (mine / "note").write_text("while nobody looked")
+    pod.shell("echo new > data/new")
+    await world.devcluster("up", "-d")
+    await _until(lambda: _digest(pod.look("/data"), "/data/note") == _hash("while nobody looked"))
+    assert (mine / "new").read_text() == "new\n"
+    await world.devcluster("down")
+    assert (mine / "new").read_text() == "new\n"  # `path` folders stay
+    assert world.docker_leftovers() == []
+
+
+@pytest.mark.slow
+async def test_a_copy_stays_where_it_may_hold_what_is_not_in_the_pod(world: World, kubeconfig: Path) -> None:
+    """The host process is killed, and the container goes on writing: `down` names its volume, also with `-v`,
+    and the next `up` brings it over."""
+    node = node_of(kubeconfig)
+    await _deploy(world, node)
+    _write(world)
+    await world.devcluster("up", "-d")
+    await asyncio.to_thread(kill_host, world)
+    _put(world, "/data/late", "nobody looked")
+    left = await world.devcluster("down", "-v", code=7)
+    assert "may hold what is not in the pod" in left.stderr
+    assert "__data" in left.stderr
+    assert await world.cluster_leftovers() == []
+    await world.devcluster("up", "-d")
+    pod = await pod_files(world, node)
+    assert _digest(pod.look("/data"), "/data/late") == _hash("nobody looked")
+    await world.devcluster("down")
+    assert world.docker_leftovers() == []
+
+
+@pytest.mark.slow
+async def test_what_can_not_be_synced_is_refused_by_name(world: World, kubeconfig: Path) -> None:
+    """A database's data folder, unless it is forced; and a write in a mount that the pod has read-only
+    stays in nobody's way."""
+    node = node_of(kubeconfig)
+    pod = await _deploy(world, node)
+    pod.shell("mkdir data/pg; echo 17 > data/pg/PG_VERSION")
+    _write(world)
+    refused = await world.devcluster("up", "-d", code=None)
+    assert refused.code in (1, 2)
+    assert "data folder of PostgreSQL (pg/PG_VERSION)" in refused.stderr
+    assert "`mode: copy` with `order: stop-first`" in refused.stderr
+    assert world.docker_leftovers() == []
+    _write(world, force=True)
+    await world.devcluster("up", "-d")
+    pod = await pod_files(world, node)
+    pod.shell("echo seen > data/shown/it")
+    await _until(lambda: '"/shown/it"' in world.in_local("web", "/app", "look", "/shown").stdout)
+    refusal = world.in_local("web", "/app", "put", "/shown/mine", "x")
+    assert "read-only file system" in refusal.stderr
+    await world.devcluster("down")
+    assert world.docker_leftovers() == []
+
+
+@pytest.mark.slow
+async def test_another_pod_is_another_emptydir(world: World, kubeconfig: Path) -> None:
+    """Nothing is deleted here because it is missing in a new pod: it gets what the laptop has.  Many
+    deletions at once are held back until somebody decides."""
+    node = node_of(kubeconfig)
+    container = {"volumeMounts": [{"name": "scratch", "mountPath": "/data"}]}
+    await world.deploy(container=container, pod={"volumes": [{"name": "scratch", "emptyDir": {}}]})
+    pod = await pod_files(world, node)
+    pod.shell("for n in $(seq 20); do echo $n > data/$n; done")
+    world.write(
+        f"name: shop\nnamespace: {world.namespace}\nworkloads:\n  web:\n"
+        "    environment: {IDENTITY: local}\n    volumes: {scratch: {mode: sync}}\n"
+    )
+    await world.devcluster("up", "-d")
+    pod = await pod_files(world, node)
+    pod.shell("for n in $(seq 20); do echo $n > data/$n; done")  # the agent's pod is a new one, too
+    await _until(lambda: "/data/20" in _here(world))
+    await world.cluster.delete("pod", pod.pod, world.namespace)
+    await world.until_attached(1)
+    pod = await pod_files(world, node)
+    await _until(lambda: "/data/20" in pod.look("/data"))
+    assert {f"/data/{n}" for n in range(1, 21)} <= _here(world).keys()
+
+    pod.shell("rm data/*")
+    row = await world.until_status(lambda row: bool(row["volumes"][0]["held_back"]), guard=60)
+    assert row["volumes"][0]["held_back"][0]["deleted_on"] == "pod"
+    assert "/data/20" in _here(world)
+    await world.devcluster("sync", "web", "--keep", "laptop", "/data")
+    assert "/data/20" in pod.look("/data")
+    await world.devcluster("down")
+    assert world.docker_leftovers() == []

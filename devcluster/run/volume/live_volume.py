@@ -41,6 +41,7 @@ Json = dict[str, Any]
 _AGAIN = 0.5  # seconds before what broke is tried again
 _SLICE = 10.0  # seconds in which the engine must get somewhere
 _FAILURES = 3  # starts that failed before it is said
+_SAY_EVERY = 0.5  # seconds between two lines of progress
 _TOLD = 1.0  # seconds until the engine has told what it has done
 _ENDING = 5.0  # seconds for an engine's end
 
@@ -197,6 +198,7 @@ class LiveVolume:
             told = self._status
             if told.get("pending") or told.get("received_bytes") or told.get("sent_bytes"):
                 tell(told)
+                await asyncio.sleep(_SAY_EVERY)
 
     @contextlib.asynccontextmanager
     async def _open(self) -> AsyncIterator[Streams]:
