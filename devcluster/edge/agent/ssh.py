@@ -40,6 +40,14 @@ class Keys:
     agent_public: str = ""
 
 
+class UnreadableError(ClusterError):
+    """The agent is well and can't read what it was asked for; ``reason``: its words."""
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class SyncChannel:
     """Raw bytes in both directions.  A lost connection is a ClusterError, and so is an agent's refusal."""
 
@@ -111,8 +119,9 @@ class AgentLink:
         finally:
             process.close()
 
-    async def inspect(self) -> PodFacts:
-        return parse_facts(await self.call("inspect", timeout=30))
+    async def inspect(self, paths: Sequence[str] = ()) -> PodFacts:
+        """With where *paths* really lead."""
+        return parse_facts(await self.call("inspect", timeout=30, paths=list(paths)))
 
     async def scan(self, root: str, exclude: Sequence[str]) -> list[Json]:
         """Every entry below *root* in walk order, as ``scan`` in docs/architecture.md gives it."""
@@ -152,7 +161,7 @@ class AgentLink:
             await process.wait_closed()
             if process.exit_status != 0:
                 pod, root = self.address.pod, request["root"]
-                raise ClusterError(f"the agent of {pod} could not read {root}: {reason}")
+                raise UnreadableError(f"the agent of {pod} could not read {root}: {reason}", reason=reason)
 
 
 @contextlib.asynccontextmanager

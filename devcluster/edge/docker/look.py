@@ -260,7 +260,7 @@ async def remove_project(
     """Remove containers, the network (when nothing of the project uses it any more) and, with *volumes*,
     volumes.  *workloads* None: all.  Return what is left, as ``container devcluster-…: reason``."""
     left: list[str] = []
-    order = ("workload", "files", "gateway", "netns")  # who uses a namespace goes before who owns it
+    order = ("workload", "files", "memory", "gateway", "netns")  # whose namespace it is goes last
     found = [
         item for item in await list_project(calls, project) if workloads is None or item.key in workloads
     ]

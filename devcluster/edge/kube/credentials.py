@@ -89,10 +89,12 @@ def _time(command: str, told: Any) -> datetime.datetime:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """``kind`` is for people.  ``expires``: when they end; None where they don't, or don't say."""
+    """``kind`` is for people.  ``expires``: when they end; None where they don't, or don't say.
+    ``renewable``: a plugin then gives fresh ones."""
 
     kind: str
     expires: datetime.datetime | None
+    renewable: bool = False
 
 
 class Access:
@@ -151,9 +153,9 @@ class Access:
         token = self.headers().get("Authorization", "")
         if token:
             expires = getattr(self._loader, "expiry", None) if plugin else None
-            return Credentials("a token" + by, expires or _token_end(token))
+            return Credentials("a token" + by, expires or _token_end(token), bool(plugin))
         if self._certificate_end:
-            return Credentials("a client certificate" + by, self._certificate_end)
+            return Credentials("a client certificate" + by, self._certificate_end, bool(plugin))
         if self.configuration.username:
             return Credentials("a user name and a password", None)
         return Credentials("none: an anonymous request", None)

@@ -143,4 +143,5 @@ DEPLOYMENT = Kind(
     rolling=_rolling,
     history=REPLICASETS,
     early=True,
+    common=True,
 )

@@ -135,7 +135,7 @@ class Kind:
     runs: it would not reach every pod, or too late, or start two pods on one claim; {} for none.
     ``early``: its controller makes a pod's successor before the pod is gone.  ``mixed``: what keeps some of
     its pods on a former template now, '' for nothing.  ``volumes``: what its controller adds to those of the
-    template.
+    template.  ``common``: every namespace has some, so nothing works without the rights to them.
     """
 
     name: str
@@ -154,3 +154,4 @@ class Kind:
     mixed: Callable[[Json], str] = lambda item: ""
     volumes: Callable[[Json], list[Json]] = lambda item: []
     prefix: str = "/apis/apps/v1"
+    common: bool = False

@@ -410,7 +410,7 @@ class Attachment:
         self._traffic = "connections wait in the pods"
         try:
             async with running(self._without_engine(), name=f"agents without {self.key}"):
-                await self.local.recover(_own_turn())
+                await self.local.recover(_own_turn(), self._executor.agent)
         except (DevclusterError, RefusedError, ConnectionError, TimeoutError) as error:
             self._unrecovered = f"Docker is back, but the local container could not be started again: {error}"
             self.changes.notify()

@@ -7,7 +7,7 @@ are made of: they tell by a frozen sight, and announce by the attachment's ``Cha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -25,6 +25,7 @@ from devcluster.run.turn import Turn
 from devcluster.run.volume.live_volumes import LiveVolumes
 
 Json = dict[str, Any]
+AgentSource = Callable[[Turn], Awaitable[AgentLink]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +161,8 @@ class LocalSide(Protocol):
     async def stop(self) -> None:
         """Nothing serves any more; what was made is kept."""
 
-    async def recover(self, turn: Turn) -> None:
-        """After an outage, which is waited for: healthy again."""
+    async def recover(self, turn: Turn, agent: AgentSource) -> None:
+        """After an outage, which is waited for: healthy again.  *agent*: where what was lost comes from."""
 
     def lead(self, pod: str, neighbours: tuple[Listener, ...]) -> None:
         """Outbound connections go by *pod* from now on; *neighbours* are its other containers."""

@@ -87,43 +87,47 @@ async def install(
     binary: AgentBinary,
     turn: Turn,
     *,
+    key: str = "",
     holder: Holder | None = None,
     takeover: bool = False,
     begin: Callable[[], None] = lambda: None,
 ) -> Installed:
-    """Apply *plan*.  HeldError where that would wrap anew what somebody else than *holder* holds.  *begin* is
-    called before the first change: what is raised earlier has changed nothing.
+    """Apply *plan*; *key*: what the workload is called in the file.  HeldError where that would wrap anew
+    what somebody else than *holder* holds.  *begin* is called before the first change: what is raised earlier
+    has changed nothing.
 
-    Where it fails half-way everything is put back (FailedError, or LeftoverError where
-    even that failed).  A cancelled call puts nothing back: the Secret knows what to do."""
-    work = _InstallWork(cluster, plan, binary, turn)
+    Where it fails half-way everything is put back (FailedError, or LeftoverError where even that failed).  A
+    cancelled call puts nothing back: the Secret knows what to do."""
+    subject = key or str(plan.observed.ref)
+    work = _InstallWork(cluster, plan, binary, turn, subject)
     if not plan.adopted:
         await work.check_holder(holder, takeover)
         await work.rehearse()
     begin()
     try:
         for step in plan.steps:
-            with turn.phase(plan.observed.ref.name, str(step), name_of(step)):
+            with turn.phase(subject, str(step), name_of(step)):
                 await work.apply(step)
     except BusyError:
         raise  # what is there is theirs
     except DevclusterError as error:
         if plan.adopted:
             raise
-        raise await _put_back(cluster, plan, error, turn.to_undo()) from error
+        raise await _put_back(cluster, plan, subject, error, turn.to_undo()) from error
     return await work.result()
 
 
 async def _put_back(
     cluster: Cluster,
     plan: InstallPlan,
+    subject: str,
     error: DevclusterError,
     turn: Turn,
 ) -> DevclusterError:
     ref = plan.observed.ref
-    turn.say(ref.name, f"putting {ref} back")
+    turn.say(subject, f"putting {ref} back")
     try:
-        removal = await remove(cluster, ref, turn)
+        removal = await remove(cluster, ref, turn, subject)
     except DevclusterError as second:
         return LeftoverError(
             f"{error.message}; putting {ref.full_name} back failed too: {second.message}",
@@ -138,7 +142,9 @@ async def _put_back(
 class _InstallWork:
     """The steps of one plan."""
 
-    def __init__(self, cluster: Cluster, plan: InstallPlan, binary: AgentBinary, turn: Turn) -> None:
+    def __init__(
+        self, cluster: Cluster, plan: InstallPlan, binary: AgentBinary, turn: Turn, subject: str
+    ) -> None:
         self._cluster = cluster
         self._plan = plan
         self._seen = plan.observed
@@ -148,6 +154,7 @@ class _InstallWork:
         self._originals: Originals | None = None  # what the Secret will hold
         self._written = False  # whether it does
         self._turn = turn
+        self._subject = subject  # of its progress
         self._generation = self._seen.object["metadata"].get("generation", 0)
         self._uid = self._seen.object["metadata"]["uid"]
         self._owner = owner_reference(self._seen.object)
@@ -287,6 +294,7 @@ class _InstallWork:
             wrapped=True,
             ready=was_available(self._seen) and not adopted,
             turn=self._turn,
+            subject=self._subject,
             written=Written(
                 originals,
                 self._generation,

@@ -71,14 +71,17 @@ class Removal:
         return [f"left as it is, because somebody else changed it: {what}" for what in self.kept]
 
 
-async def remove(cluster: Cluster, ref: WorkloadRef, turn: Turn) -> Removal:
-    """LeftoverError names what remains and the command that finishes it, RemainsError where all else is done.
+async def remove(cluster: Cluster, ref: WorkloadRef, turn: Turn, key: str = "") -> Removal:
+    """Take the agent out; *key*: what the workload is called in the file, '' where no file says it.
+
+    LeftoverError names what remains and the command that finishes it, RemainsError where all else is done,
     ForbiddenError where the template may not even be restored."""
-    work = _RemoveWork(cluster, ref, turn)
+    subject = key or str(ref)
+    work = _RemoveWork(cluster, ref, turn, subject)
     await work.read()
     steps = plan_remove(work.originals, ref, noted=work.noted)
     for step in steps:
-        with turn.phase(ref.name, str(step), name_of(step)):
+        with turn.phase(subject, str(step), name_of(step)):
             await work.attempt(step)
     await work.verify()
     return Removal(work.originals is not None, tuple(sorted(set(work.kept))), work.unserved)
@@ -87,11 +90,12 @@ async def remove(cluster: Cluster, ref: WorkloadRef, turn: Turn) -> Removal:
 class _RemoveWork:
     """The steps for one workload."""
 
-    def __init__(self, cluster: Cluster, ref: WorkloadRef, turn: Turn) -> None:
+    def __init__(self, cluster: Cluster, ref: WorkloadRef, turn: Turn, subject: str) -> None:
         self._cluster = cluster
         self._ref = ref
         self._space = ref.namespace
         self._turn = turn
+        self._subject = subject  # of its progress
         self._uid = ""
         self._epoch = 0
         self._restored: Json | None = None
@@ -238,6 +242,7 @@ class _RemoveWork:
                 wrapped=False,
                 ready=self.originals.available,
                 turn=self._turn,
+                subject=self._subject,
             )
         except RolloutError as error:
             pods = await self._cluster.list("pod", self._space)
@@ -297,7 +302,7 @@ class _RemoveWork:
         agent = await self._seen_agent()
         seen = await find_remaining(self._cluster, self._ref, self._uid)
         refused = [*self._refused, *seen.refused]
-        if left := sorted([*agent, *seen.found, *self._left]):
+        if left := sorted([*agent, *map(str, seen.found), *self._left]):
             kind = LeftoverError if agent else RemainsError
             words = [f"left over in namespace {self._space}: {', '.join(left)}"]
             words += dict.fromkeys(error.message for error in refused)

@@ -59,11 +59,13 @@ async def await_rollout(
     wrapped: bool,
     ready: bool,
     turn: Turn,
+    subject: str = "",
     written: Written | None = None,
 ) -> None:
     """Until every pod is of the newest template; with *ready* also available.
 
-    *wrapped*: which pods are the new ones, those with an agent or those without.  *written*: what must stay.
+    *wrapped*: which pods are the new ones, those with an agent or those without.  *written*: what must stay;
+    *subject*: of its progress.
     RolloutError where it fails or takes longer than *turn* may.
     """
     waiting = "nothing was seen"
@@ -87,7 +89,7 @@ async def await_rollout(
                         if written is not None and ready:
                             await _check_beside(cluster, pods, container, written)
                         if verdict.blocked and verdict.blocked not in deleted:
-                            turn.say(ref.name, f"delete pod {verdict.blocked}: {verdict.what}")
+                            turn.say(subject or str(ref), f"delete pod {verdict.blocked}: {verdict.what}")
                             deleted.add(verdict.blocked)
                             await _delete(cluster, ref, verdict.blocked, pods)
                     case Stuck():

@@ -85,7 +85,9 @@ async def _cluster(request: Request) -> tuple[list[Check], list[tuple[str, str]]
             namespace = request.namespace or cluster.namespace
             credentials = await cluster.credentials()
             now = datetime.datetime.now(datetime.UTC)
-            checks.append(check_expiry(credentials.kind, credentials.expires, now))
+            checks.append(
+                check_expiry(credentials.kind, credentials.expires, now, renewable=credentials.renewable)
+            )
             ping = await cluster.ping()
             text = f"Kubernetes {ping.version} at {cluster.server} (context {cluster.context})"
             text += f", namespace {namespace}"

@@ -22,7 +22,7 @@ from devcluster.errors import (
     UnservedError,
     joined,
 )
-from devcluster.rules.cluster.identity import WorkloadRef, means, parse_title
+from devcluster.rules.cluster.identity import WorkloadRef, means
 from devcluster.run.cluster.holders import own_holder, still_held
 from devcluster.run.cluster.record import held
 from devcluster.run.cluster.remove import remove
@@ -30,6 +30,7 @@ from devcluster.run.cluster.traces import Trace, find_all_traces, find_places
 from devcluster.run.commands.selection import find_installed, find_keys, find_meant_traces, find_unknown
 from devcluster.run.exports import Exports
 from devcluster.run.host.lock import LockedError, lock
+from devcluster.run.host.results import end_row, ended_ref
 from devcluster.run.host.socket import AbsentError, EndedError, ask
 from devcluster.run.place import Place, place_of
 from devcluster.run.report import Report
@@ -82,7 +83,7 @@ async def down(
                     errors.append(error)
                     continue
                 for row in answer["workloads"]:
-                    done[row["name"], place.namespace] = parse_title(row["detail"][0], place.namespace)
+                    done[row["name"], place.namespace] = ended_ref(row, place.namespace)
                     result["workloads"].append(row)
         traces, notes = await find_installed(request, cluster, everywhere)
         result["notes"] += notes
@@ -151,12 +152,11 @@ async def _places(request: Request, cluster: Cluster, everywhere: bool) -> tuple
 
 
 async def _remove(request: Request, cluster: Cluster, trace: Trace, turn: Turn) -> Json:
-    removal = await remove(cluster, trace.ref, turn)
+    known = next((it.key for it in request.wanted if means(it.target, trace.ref)), "")
+    removal = await remove(cluster, trace.ref, turn, known)
     if removal.unserved:
         raise UnservedError(f"{trace.ref} was put back, but does not serve: {removal.unserved}")
-    kept = removal.notes
-    key = next((it.key for it in request.wanted if means(it.target, trace.ref)), trace.ref.name)
-    return {"name": key, "outcome": "put back", "detail": [str(trace.ref), *kept]}
+    return end_row(known or trace.ref.name, str(trace.ref), removal.notes)
 
 
 async def _clean_docker(docker: Docker, place: Place, only: tuple[str, ...], volumes: bool) -> list[Kept]:

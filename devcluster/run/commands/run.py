@@ -26,14 +26,14 @@ from devcluster.deadline import Deadline
 from devcluster.edge.background import running
 from devcluster.edge.docker.engine import open_docker
 from devcluster.edge.kube.cluster import open_cluster
-from devcluster.errors import ConfigurationError, DevclusterError
+from devcluster.errors import INTERRUPTED, ConfigurationError, DevclusterError
 from devcluster.plan.serving import serving_of
-from devcluster.rules.cluster.services import routes, unmoved
+from devcluster.rules.cluster.services import routes
 from devcluster.rules.container.local_ports import PortWish, Way, choose_ports
 from devcluster.rules.container.ports import declared_names
 from devcluster.run.cluster.wanted import Wanted, read_wanted
 from devcluster.run.commands.local import find_place
-from devcluster.run.commands.up import INTERRUPTED, up_detached
+from devcluster.run.commands.up import up_detached
 from devcluster.run.host.socket import AbsentError, BrokenOffError, EndedError, ask
 from devcluster.run.place import Place
 from devcluster.run.report import Progress, Report, silent
@@ -168,8 +168,7 @@ async def _with_ports(request: Request, command: Command) -> Request:
 def ways_to(wanted: Wanted) -> tuple[Way, ...]:
     """The Service ports that lead to the workload, as they would stand without us."""
     install, observed = wanted.install, wanted.install.observed
-    moves = (*install.moves, *(observed.originals.moves if observed.originals else ()))
-    services = [unmoved(service, moves) for service in observed.services]
+    services = install.services_before
     named = {
         (service["metadata"]["name"], port["port"]): port.get("name") or ""
         for service in services

@@ -17,6 +17,7 @@ from devcluster.edge.background import running
 from devcluster.edge.docker.engine import open_docker
 from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import (
+    INTERRUPTED,
     DevclusterError,
     FailedError,
     HeldError,
@@ -25,20 +26,20 @@ from devcluster.errors import (
     UnservedError,
     joined,
 )
+from devcluster.run.commands.local import find_place
 from devcluster.run.host.lock import LockedError
 from devcluster.run.host.logs import follow_session
 from devcluster.run.host.process import TAKEN, host, take
 from devcluster.run.host.session import Session, open_session
 from devcluster.run.host.socket import AbsentError, BrokenOffError, answers, ask
 from devcluster.run.log import log_to, logged
-from devcluster.run.place import Place, place_of
+from devcluster.run.place import Place
 from devcluster.run.report import Report
 from devcluster.run.request import Request
 from devcluster.run.site import Site, read_secret
 from devcluster.run.turn import Turn
 
 Json = dict[str, Any]
-INTERRUPTED = 130
 HOST: tuple[str, ...] = ("devcluster.run.host.process",)  # what `up -d` leaves behind: a module, first words
 _SPAWN = 20.0  # seconds until a new host process must answer
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -49,7 +50,7 @@ async def up_detached(
 ) -> Json | None:
     """Hand the plan to the host process, which is started where none runs.  *alone*: for a command, where no
     other one serves the same.  None: interrupted, and what it had begun is put back."""
-    place = await _place(request)
+    place = await find_place(request)
     message = _message(request, takeover, alone)
     async with _interrupts() as interrupted:
         try:
@@ -79,7 +80,7 @@ async def up_foreground(
 
     Where a host process runs already it gets the new plan, and this command ends with its answer.
     """
-    place = await _place(request)
+    place = await find_place(request)
     log_to(place.log, stderr=logging.INFO if verbose else logging.WARNING)
 
     async def ask_it() -> int:
@@ -210,13 +211,6 @@ async def _interrupts() -> AsyncIterator[asyncio.Event]:
     finally:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
-
-
-async def _place(request: Request) -> Place:
-    assert request.project is not None
-    async with open_cluster(request.context, timeout=request.timeout) as cluster:
-        namespace = request.namespace or cluster.namespace
-        return place_of(cluster.context, namespace, request.project.name, request.environ)
 
 
 def _message(request: Request, takeover: bool, alone: bool = False) -> Json:

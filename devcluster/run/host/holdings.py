@@ -34,6 +34,7 @@ from devcluster.run.cluster.record import Mark, find_dropped
 from devcluster.run.cluster.remove import remove
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.host.failure import Attempt, put_back_error
+from devcluster.run.host.results import end_row
 from devcluster.run.log import to_log
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
@@ -104,7 +105,7 @@ class Holdings:
         elif remove_agent:
             await attachment.yield_first(turn)
             try:
-                removed, unserved = await self._remove_agent(attachment.wanted.ref, turn)
+                removed, unserved = await self._remove_agent(attachment.wanted.ref, turn, key)
                 notes += removed
             except RemainsError as error:  # no pod has an agent any more
                 remains = error
@@ -125,8 +126,7 @@ class Holdings:
         if unserved and not tolerant:
             raise UnservedError(f"{title} was handed back, but does not serve: {unserved}")
         notes += [f"it does not serve: {unserved}"] if unserved else []
-        outcome = "put back" if remove_agent and not taken else "left"
-        return {"name": key, "outcome": outcome, "detail": [title, *notes]}
+        return end_row(key, title, notes, removed=remove_agent and not taken)
 
     async def drop(self, mark: Mark, turn: Turn) -> Json:
         """As ``detach`` for what nobody holds.  Its row, which tells what remains."""
@@ -135,7 +135,7 @@ class Holdings:
             notes += [f"it does not serve: {unserved}"] if unserved else []
         except RemainsError as error:  # nothing serves by it; whoever wants the others must not lose them
             notes = [str(error)]
-        return {"name": mark.ref.name, "outcome": "put back", "detail": [str(mark.ref), *notes]}
+        return end_row(mark.ref.name, str(mark.ref), notes)
 
     async def find_dropped(self, project: Project, holder: Holder) -> tuple[Mark, ...]:
         """What was ours, is not attached at the moment and has been taken out of the file."""
@@ -191,7 +191,7 @@ class Holdings:
                 await self._remove_containers(wanted.workload.key)
             try:
                 if created and not conflict:
-                    _, unserved = await self._remove_agent(wanted.ref, turn)
+                    _, unserved = await self._remove_agent(wanted.ref, turn, wanted.workload.key)
             finally:
                 if created:
                     await self._remove_copies(wanted.workload.key, turn)
@@ -229,9 +229,9 @@ class Holdings:
                 f"left over in Docker: {', '.join(left)}", hint="`devcluster down` tries again"
             )
 
-    async def _remove_agent(self, ref: WorkloadRef, turn: Turn) -> tuple[list[str], str]:
+    async def _remove_agent(self, ref: WorkloadRef, turn: Turn, key: str = "") -> tuple[list[str], str]:
         """What is to be said of it, and why the original does not serve, or ''."""
-        removed = await remove(self._site.cluster, ref, turn)
+        removed = await remove(self._site.cluster, ref, turn, key)
         return removed.notes, removed.unserved
 
     async def _remove_copies(self, key: str, turn: Turn) -> None:

@@ -41,6 +41,7 @@ class Opening:
             wanted.install,
             wanted.binary,
             turn,
+            key=wanted.workload.key,
             holder=self.holder,
             takeover=takeover,
             begin=begin,

@@ -17,7 +17,7 @@ from typing import Any
 from devcluster.config.codec import decode_project
 from devcluster.edge.docker.engine import open_docker
 from devcluster.edge.kube.cluster import open_cluster
-from devcluster.errors import DevclusterError, first_of
+from devcluster.errors import BUG, DevclusterError, first_of
 from devcluster.run.host.leash import Leashes
 from devcluster.run.host.lock import LockedError, lock
 from devcluster.run.host.session import Session, open_session
@@ -36,7 +36,6 @@ _FORMER = 10.0  # seconds for a host process that ends just now
 _LAST = 300.0  # seconds for handing back at the end
 _LOOK = 0.2  # seconds until it is looked whether it answers instead
 TAKEN = 75  # the exit code where another one runs: EX_TEMPFAIL of sysexits(3)
-BUG = 3
 _log = logging.getLogger("devcluster.host")
 
 

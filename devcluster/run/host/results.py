@@ -18,6 +18,8 @@ from devcluster.errors import (
     joined,
     kind_of,
 )
+from devcluster.rules.cluster.identity import WorkloadRef, parse_title
+from devcluster.rules.outcome import end_of
 
 Json = dict[str, Any]
 
@@ -36,6 +38,16 @@ def rows_of(results: Sequence[Json | BaseException]) -> list[Json]:
         expected += [FailedError(f"a bug in devcluster: {type(bug).__name__}") for bug in bugs]
         raise _beside(rows, joined(expected)) from failed[0]
     return rows
+
+
+def end_row(name: str, title: str, notes: Sequence[str], *, removed: bool = True) -> Json:
+    """The row of a workload that is not held any more; *title*: which one it is, in the cluster."""
+    return {"name": name, "title": title, "outcome": end_of(removed=removed), "detail": [title, *notes]}
+
+
+def ended_ref(row: Json, namespace: str) -> WorkloadRef:
+    """Which workload *row*, as ``end_row`` makes it, is about."""
+    return parse_title(row["title"], namespace)
 
 
 def half_way(results: Sequence[Json | BaseException]) -> list[Json | BaseException]:

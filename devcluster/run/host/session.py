@@ -24,6 +24,7 @@ from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.container.tunnel_rewriting import OpenTunnel
 from devcluster.rules.outcome import Comparison, Decision, decide
 from devcluster.rules.volume.live import stays_here
+from devcluster.rules.volume.volumes import labelled
 from devcluster.run.attach.attachment import Attachment
 from devcluster.run.changes import Changes
 from devcluster.run.cluster.holders import own_holder
@@ -40,7 +41,6 @@ from devcluster.run.image.images import NOTHING, Obtained, obtain_images
 from devcluster.run.local.tunnels import Tunnels
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
-from devcluster.run.volume.filling import labelled
 
 Json = dict[str, Any]
 
@@ -108,7 +108,7 @@ class Session:
                 raise _just_ending()
             chosen = [workload for workload in project.workloads if not only or workload.key in only]
             wanted = [await self.read(project, workload.key) for workload in chosen]
-            await self._check(project, wanted, only)
+            await self._check(project, wanted, only, turn)
             self._warn(wanted, turn)
             needed = [(it.workload.key, it.images) for it in wanted]
             obtained = await obtain_images(self.site.docker, needed, turn)
@@ -118,9 +118,11 @@ class Session:
             results += await self._apply_all(wanted, turn, takeover=takeover, whole=whole)
             return {"workloads": rows_of(results), "notes": [f"tunnel {it}" for it in self.tunnels]}
 
-    async def _check(self, project: Project, wanted: list[Wanted], only: tuple[str, ...]) -> None:
+    async def _check(self, project: Project, wanted: list[Wanted], only: tuple[str, ...], turn: Turn) -> None:
         """What can be known before anything changes; the tunnels' ports are ours from here on."""
-        await check_before(self.site, wanted, only, self._others(project, wanted, only))
+        others = self._others(project, wanted, only)
+        site = self.site
+        await check_before(site.place, site.cluster, site.docker, wanted, only, others, turn.deadline)
         self._order = tuple(workload.key for workload in project.workloads)
         await self._tunnels.open(project.tunnels)
 
@@ -200,7 +202,8 @@ class Session:
 
     async def compare(self, project: Project, only: tuple[str, ...], turn: Turn) -> Json:
         """What another ``up`` would make of what is attached: ``{"workloads": [{"name", "title",
-        "decision"}]}``, the last one of ``rules.outcome``."""
+        "decision"}], "beside"}``, the last one of ``rules.outcome``; ``beside``: titles of what *only* leaves
+        out."""
         rows = []
         for key, attachment in sorted(self.attachments.items()):
             if only and key not in only:
@@ -209,7 +212,8 @@ class Session:
             wanted = await self.read(project, key) if in_file else None
             decision = await self._decide(attachment, wanted, turn)
             rows.append({"name": key, "title": attachment.wanted.title, "decision": asdict(decision)})
-        return {"workloads": rows}
+        beside = {key: it.wanted.title for key, it in self.attachments.items() if only and key not in only}
+        return {"workloads": rows, "beside": beside}
 
     async def _decide(self, current: Attachment | None, wanted: Wanted | None, turn: Turn) -> Decision:
         if wanted is None:

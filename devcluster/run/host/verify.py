@@ -19,7 +19,7 @@ from typing import Any
 from devcluster.deadline import Deadline
 from devcluster.edge.lines import RefusedError
 from devcluster.plan.proof import Behind, Trial, Try, Verdict, broken_everywhere, judge, plan_proofs
-from devcluster.rules.cluster.services import routes, unmoved
+from devcluster.rules.cluster.services import routes
 from devcluster.rules.container.ports import PortKey
 from devcluster.run.attach.agent_link import PodLink
 from devcluster.run.attach.attachment import Attachment
@@ -82,9 +82,9 @@ def _address(pod: Json) -> str:
 def _expected(wanted: Wanted) -> frozenset[tuple[str, PortKey]]:
     """The Service ports that led to the workload when ``up`` looked."""
     install, observed = wanted.install, wanted.install.observed
-    moves = (*install.moves, *(observed.originals.moves if observed.originals else ()))
-    services = [unmoved(service, moves) for service in observed.services]
-    found = routes(services, install.base, container=observed.container, others=observed.others)
+    found = routes(
+        install.services_before, install.base, container=observed.container, others=observed.others
+    )
     return frozenset((route.service, route.port) for route in found if route.port.led)
 
 

@@ -28,7 +28,7 @@ from devcluster.rules.container.environment import (
 from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.rules.container.local_container import local_container
 from devcluster.run.attach.outage import End
-from devcluster.run.attach.sides import GatewayKeys, LocalSight
+from devcluster.run.attach.sides import AgentSource, GatewayKeys, LocalSight
 from devcluster.run.changes import Changes
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.local.container_network import ContainerNetwork, network_parts
@@ -164,6 +164,7 @@ class ContainerSide:
         if container is not None:
             await self._site.engine.stop(container)
             await self._site.engine.remove(container)
+        await self._filling.drop_memory()  # as with a pod, an edit begins anew
         self._filling = Filling(self._site, wanted, self.live)
         if network_parts(wanted) != network_parts(former):
             await self._network.open(wanted, facts)
@@ -176,17 +177,18 @@ class ContainerSide:
             try:
                 if container is not None:
                     await self._site.engine.stop(container)
+                await self._filling.drop_memory()
                 await self._network.close()
             except EngineError:
                 if not self._outage.reason:  # in an outage nothing runs
                     raise
 
-    async def recover(self, turn: Turn) -> None:
+    async def recover(self, turn: Turn, agent: AgentSource) -> None:
         """However often the engine goes away meanwhile."""
         while True:
             await self._outage.until_engine()
             try:
-                await self._recover(turn)
+                await self._recover(turn, agent)
             except (EngineError, FailedError, RefusedError, ConnectionError, TimeoutError):
                 if not await self._network.is_gone():
                     raise
@@ -215,9 +217,11 @@ class ContainerSide:
             await self._site.engine.run_workload(self._site.place.id, self._key, netns, spec, self._digest)
         )
 
-    async def _recover(self, turn: Turn) -> None:
+    async def _recover(self, turn: Turn, agent: AgentSource) -> None:
         """The same containers again where they can be started, else new ones; healthy."""
         assert self._facts is not None
+        if self._filling.in_memory:  # the engine has lost it
+            await self.fill(await agent(turn), turn)
         try:
             await self._start_again()
         except (GoneError, EngineRefusedError):
@@ -361,9 +365,8 @@ def _spec(wanted: Wanted, facts: PodFacts, environment: LocalEnvironment, fillin
         pod_spec=wanted.pod_spec,
         facts=facts,
         workload=wanted.workload,
-        image=wanted.image.id,
+        image=wanted.image,
         environment=environment,
         volumes=filling.binds,
-        image_stop_signal=wanted.image.stop_signal,
-        image_entrypoint=wanted.image.entrypoint,
+        memory=filling.bare,
     )

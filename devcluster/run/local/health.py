@@ -1,7 +1,7 @@
 """When the local container counts as healthy: the pod's own probe, Docker's, a port, or that it runs.
 
 The pod's probes run inside the local pod's network, by the gateway, since the image may have no program
-that could ask; a probe that is a command is Docker's own healthcheck (``rules.health``).
+that could ask; a probe that is a command is Docker's own healthcheck (``rules.container.health``).
 """
 
 from __future__ import annotations

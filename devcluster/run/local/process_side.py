@@ -22,7 +22,7 @@ from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.rules.container.laptop import Surroundings, laptop_environment, service_sights
 from devcluster.rules.container.ports import PortKey
 from devcluster.rules.container.tunnel_rewriting import LOOPBACK, OpenTunnel
-from devcluster.run.attach.sides import GatewayKeys, LocalSight
+from devcluster.run.attach.sides import AgentSource, GatewayKeys, LocalSight
 from devcluster.run.changes import Changes
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.local.gateway_settings import cluster_domains
@@ -59,7 +59,8 @@ class ProcessSide:
         self.live = LiveVolumes(site, wanted.workload.key, changes)
         self._filling = Filling(site, wanted, self.live)
         self._filled = asyncio.Lock()
-        self._environment: LocalEnvironment | None = None  # as it was when the side was opened
+        self._facts: PodFacts | None = None
+        self._environment: LocalEnvironment | None = None  # as it was after the last fill
 
     @property
     def sight(self) -> LocalSight:
@@ -108,12 +109,14 @@ class ProcessSide:
         return self._made_environment(self._wanted, facts)
 
     async def open(self, facts: PodFacts, turn: Turn) -> None:
-        self._environment = self._made_environment(self._wanted, facts)
+        self._facts, self._environment = facts, self._made_environment(self._wanted, facts)
         await self._open()
 
     async def fill(self, agent: AgentLink, turn: Turn) -> None:
         async with self._filled:
             await self._filling.fill(agent, turn)
+        assert self._facts is not None
+        self._environment = self._made_environment(self._wanted, self._facts)  # with what was mounted
 
     async def refresh(self, agent: AgentLink, versions: Collection[str]) -> None:
         async with self._filled:
@@ -131,7 +134,7 @@ class ProcessSide:
     async def replace(self, wanted: Wanted, facts: PodFacts, turn: Turn) -> None:
         former, self._wanted = self._wanted, wanted
         self._filling = Filling(self._site, wanted, self.live)
-        self._environment = self._made_environment(wanted, facts)
+        self._facts, self._environment = facts, self._made_environment(wanted, facts)
         if _way(wanted) != _way(former):
             await self._open()
 
@@ -139,7 +142,7 @@ class ProcessSide:
         async with self._filled:
             await self._close()
 
-    async def recover(self, turn: Turn) -> None:
+    async def recover(self, turn: Turn, agent: AgentSource) -> None:
         raise AssertionError("no engine goes away")
 
     def lead(self, pod: str, neighbours: tuple[Listener, ...]) -> None:
@@ -209,7 +212,7 @@ def process_environment(
         cluster_domains(facts.resolv_conf),
         tunnels,
         root_of(place, wanted.workload.key),
-        mounts_below(wanted),
+        mounts_below(place, wanted),
     )
     return laptop_environment(facts.environment, wanted.workload, around)
 

@@ -28,8 +28,10 @@ def root_of(place: Place, key: str) -> Path:
     return _folder(place) / key / "root"
 
 
-def mounts_below(wanted: Wanted) -> tuple[str, ...]:
-    """The pod's paths of what lies there."""
+def mounts_below(place: Place, wanted: Wanted) -> tuple[str, ...]:
+    """The pod's paths of what lies there, or will after the first fill."""
+    if filled := _mounts(place, wanted.workload.key):
+        return tuple(path for path, _ in filled)
     return tuple(
         plan.volume.mount_path for plan in wanted.volumes if plan.path is None and plan.mode != "off"
     )

@@ -10,24 +10,14 @@ file out of the volume.  What is written there in place stays; as in the pod it 
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from devcluster.errors import FailedError
 from devcluster.rules.volume.tarstream import END, TarReader, render_head
-from devcluster.rules.volume.tree import parse_entry, parse_tree
-from devcluster.rules.volume.volumes import PodVolume
+from devcluster.rules.volume.tree import parse_entry
 from devcluster.run.volume.volumes import TreeSource
-
-
-async def find_single(source: TreeSource, volume: PodVolume) -> str:
-    """The name of the one file that *volume* is in the pod at this moment; '' for a directory."""
-    if not volume.may_be_file:
-        return ""
-    top = parse_tree(await source.scan(volume.mount_path, ("**",))).get(".")
-    return posixpath.basename(volume.mount_path) if top is not None and top.type == "f" else ""
 
 
 class SingleSource:
@@ -38,7 +28,7 @@ class SingleSource:
 
     async def scan(self, root: str, exclude: Sequence[str]) -> Sequence[Mapping[str, Any]]:
         lines = await self._source.scan(root, ())
-        if any(line["type"] != "f" for line in lines):
+        if any(line["type"] == "d" for line in lines):
             raise FailedError(f"{root} became a directory while it was copied")
         return [{**line, "path": self._name} for line in lines]
 
