@@ -13,7 +13,7 @@ traffic again to a pod that was slow for a moment, and nobody does to a laptop t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -24,19 +24,21 @@ from devcluster.rules.container.ports import declared_ports, numbered
 Json = dict[str, Any]
 
 _LONGEST = 2.0
+_GUESS = 5.0  # seconds for a port on which nobody may ever listen; the agent waits as long
 _PATIENCE = 5.0  # seconds of failures, at least
 
 
 @dataclass(frozen=True, slots=True)
 class HealthPlan:
     """``probe``: a v1.Probe with numbers for ports; ``docker``: the block that Docker runs; ``ports``: TCP
-    ports that must accept; ``lasting``: the probe that is asked on, each ``period`` seconds, until
-    ``failures`` in a row."""
+    ports of which one must accept, in ``patience`` seconds; ``lasting``: the probe that is asked on, each
+    ``period`` seconds, until ``failures`` in a row."""
 
     kind: Literal["probe", "docker", "ports", "none"]
     probe: Json | None = None
     docker: Healthcheck | None = None
     ports: tuple[int, ...] = ()
+    patience: float = 30.0
     lasting: Json | None = None
     period: float = 10.0
     failures: int = 3
@@ -59,6 +61,15 @@ def healthcheck_source(
         return _lasting(HealthPlan("probe", probe=_mapped(probe, container, mapped)), container, mapped)
     ports = tuple(mapped.get(key.number, key.number) for key in declared_ports(container) if key.led)
     return _lasting(HealthPlan("ports", ports=ports) if ports else HealthPlan("none"), container, mapped)
+
+
+def narrow(plan: HealthPlan, heard: Collection[int]) -> HealthPlan:
+    """Of the ports that are declared those on which the original listens (*heard*); where it listens on none
+    of them, or does not yet, nobody waits for long: a declared port is no promise."""
+    if plan.kind != "ports":
+        return plan
+    ports = tuple(port for port in plan.ports if port in heard)
+    return replace(plan, ports=ports) if ports else replace(plan, patience=_GUESS)
 
 
 def _lasting(plan: HealthPlan, container: Json, mapped: Mapping[int, int]) -> HealthPlan:

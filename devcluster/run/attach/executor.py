@@ -111,7 +111,7 @@ class Executor:
             case Rest():
                 await self._local.rest()
             case StopLocal():
-                await self._local.stop()
+                await self._local.stop(turn)
             case _:
                 assert_never(phase)
 

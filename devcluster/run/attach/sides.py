@@ -158,7 +158,7 @@ class LocalSide(Protocol):
     async def replace(self, wanted: Wanted, facts: PodFacts, turn: Turn) -> None:
         """As *wanted* says, up to what ``start`` starts."""
 
-    async def stop(self) -> None:
+    async def stop(self, turn: Turn) -> None:
         """Nothing serves any more; what was made is kept."""
 
     async def recover(self, turn: Turn, agent: AgentSource) -> None:

@@ -26,7 +26,9 @@ from devcluster.rules.container.environment import (
     render_hint,
 )
 from devcluster.rules.container.facts import Listener, PodFacts
+from devcluster.rules.container.health import HealthPlan, narrow
 from devcluster.rules.container.local_container import local_container
+from devcluster.rules.container.patience import stop_time
 from devcluster.run.attach.outage import End
 from devcluster.run.attach.sides import AgentSource, GatewayKeys, LocalSight
 from devcluster.run.changes import Changes
@@ -38,6 +40,8 @@ from devcluster.run.site import Site
 from devcluster.run.turn import Turn
 from devcluster.run.volume.filling import Filling
 from devcluster.run.volume.live_volumes import LiveVolumes
+
+_LEAST = 1.0  # seconds for a container to end in any case
 
 
 class ContainerSide:
@@ -169,14 +173,17 @@ class ContainerSide:
         if network_parts(wanted) != network_parts(former):
             await self._network.open(wanted, facts)
 
-    async def stop(self) -> None:
-        """The container stays; the gateway goes, since it has no lanes any more."""
+    async def stop(self, turn: Turn) -> None:
+        """The container stays; the gateway goes, since it has no lanes any more.  A short *turn* shortens the
+        container's grace period."""
+        left = turn.deadline.left()
+        grace = max(left, _LEAST) if left < stop_time(self._wanted.pod_spec) else None
         container = self._container
         self._set(None)
         async with self._filled:  # whoever stops us may remove the volumes next
             try:
                 if container is not None:
-                    await self._site.engine.stop(container)
+                    await self._site.engine.stop(container, grace)
                 await self._filling.drop_memory()
                 await self._network.close()
             except EngineError:
@@ -257,7 +264,7 @@ class ContainerSide:
         """False where it has ended with 0 and is to be started again."""
         assert self._container is not None
         container, life = self._container, self._lives.number
-        health = Health(self._site.engine, self._wanted.health, container, self._network.probe)
+        health = Health(self._site.engine, self._health_plan(), container, self._network.probe)
         async with contextlib.AsyncExitStack() as stack:
             ended = asyncio.ensure_future(self._outage.until_end_of(container))
             stack.callback(ended.cancel)
@@ -276,6 +283,11 @@ class ContainerSide:
         if self._resting is not None:
             return False
         raise await self._failed(container, end)
+
+    def _health_plan(self) -> HealthPlan:
+        mapped, facts = self._wanted.port_map, self._facts
+        heard = {it.port for it in facts.listeners} if facts is not None else set()
+        return narrow(self._wanted.health, {mapped.get(port, port) for port in heard})
 
     async def _failed(self, container: str, end: End | None) -> FailedError:
         if end is None:

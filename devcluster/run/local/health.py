@@ -20,7 +20,6 @@ from devcluster.run.turn import Turn
 Json = dict[str, Any]
 Probe = Callable[[Json], Awaitable[Json]]
 _LOOK = 0.2  # seconds between two attempts
-_PORT_PATIENCE = 30.0  # a declared port that nobody listens on is no reason to fail
 
 
 class Health:
@@ -80,7 +79,7 @@ class Health:
         """The first of the ports that is answered; none of them in time is taken for an answer, too."""
         probes: list[Json] = [{"tcpSocket": {"port": port}} for port in self._plan.ports]
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(_PORT_PATIENCE, turn.deadline.left() / 2)):
+            async with asyncio.timeout(min(self._plan.patience, turn.deadline.left() / 2)):
                 await self._first(probes)
 
     async def _first(self, probes: list[Json]) -> None:

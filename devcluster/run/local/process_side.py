@@ -138,7 +138,7 @@ class ProcessSide:
         if _way(wanted) != _way(former):
             await self._open()
 
-    async def stop(self) -> None:
+    async def stop(self, turn: Turn) -> None:
         async with self._filled:
             await self._close()
 

@@ -238,7 +238,7 @@ class ScriptedLocal:
     async def replace(self, wanted: Wanted, facts: PodFacts, turn: Turn) -> None:
         self._did.append("laptop replace")
 
-    async def stop(self) -> None:
+    async def stop(self, turn: Turn) -> None:
         self._did.append("laptop stop")
         self.door = None
         self.become(container=None, ended="")
