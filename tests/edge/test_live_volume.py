@@ -86,3 +86,5 @@ async def test_a_docker_volume_goes_on_after_a_pause_without_copying(
                     == (22, "settled", sent)
                 )
             )
+    lines = await VolumeDestination(engine, PROJECT, "web", "data").scan(())
+    assert {line["path"] for line in lines} >= {"n0", "n19", "both"}

@@ -1,7 +1,7 @@
 """What is around a workload and may get in its way: read for the warnings, never needed.
 
-A cluster without VPA or KEDA answers 404, a Role that does not show them 403: either way there is no warning.
-All of it is asked at once, so that `up` pays for one round trip.
+A cluster without VPA or KEDA answers 404, a Role that does not show them 403; either way there is no warning.
+Everything is asked at once, so `up` pays for one round trip.
 """
 
 from __future__ import annotations

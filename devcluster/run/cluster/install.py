@@ -1,9 +1,9 @@
-"""Putting the agent into a workload, step by step; and taking it out again where it does not start.
+"""Putting the agent into a workload, step by step, and taking it out again where it does not start.
 
-Each step is safe to run again: after a crash the same call
-finishes what is missing, and ``remove`` cleans up after any prefix of them.  What stood there before is in
-the Secret before the template is touched, with the template as the API server will give it back (asked by
-a dry run), since its defaults and webhooks change what we sent.
+Each step can safely be run again: after a crash the same call finishes what is missing, and ``remove`` cleans
+up after any number of the steps.  Before the template is touched the Secret holds what was there before, and
+the template as the API server will give it back (found by a dry run), since defaults and webhooks change what
+we send.
 """
 
 from __future__ import annotations
@@ -203,8 +203,8 @@ class _InstallWork:
         return f"somebody else is putting an agent into {self._ref.full_name}"
 
     def _foreign(self, secret: Json) -> bool:
-        """Of a workload of the same name that was deleted, or cut by somebody.  FailedError where it is none
-        of devcluster's."""
+        """A Secret of a workload of the same name that was deleted, or one that somebody edited.  FailedError
+        where devcluster did not make it."""
         if (secret["metadata"].get("labels") or {}).get(MANAGED_BY) != "devcluster":
             raise FailedError(f"secret/{self._plan.secret} in namespace {self._space} is not ours")
         originals = parse_originals(secret)
@@ -221,14 +221,14 @@ class _InstallWork:
         )
 
     def _files(self, originals: Originals) -> dict[str, str]:
-        """What changes in a Secret that is ours; keys and record stay: agents that run already know them."""
+        """What changes in a Secret that is ours.  Keys and record stay: running agents already know them."""
         return {
             "agent.json": json.dumps(self._plan.settings),
             "originals.json": render_originals(originals),
         }
 
     async def check_holder(self, holder: Holder | None, takeover: bool) -> None:
-        """A roll-out under somebody's hands would cut their connections."""
+        """A roll-out while somebody holds it would cut their connections."""
         mark = await find_mark(self._cluster, self._ref)
         record = mark.record if mark is not None and mark.uid == self._uid else Record()
         if record.holder is None or takeover or record.holder == holder:
@@ -237,8 +237,8 @@ class _InstallWork:
             raise held(record)
 
     async def rehearse(self) -> None:
-        """Ask for the wrapped template as the API server would give it back; forbidden or invalid shows here,
-        before anything is made."""
+        """Ask for the wrapped template as the API server would give it back.  If it is forbidden or invalid,
+        that shows here, before anything is made."""
         wrapped = self._plan.wrapped
         try:
             wrapped = (await self._send_template(dry_run=True))["spec"]["template"]
@@ -248,7 +248,7 @@ class _InstallWork:
         self._originals = await build_originals(self._cluster, self._plan, wrapped)
 
     async def _patch_template(self) -> None:
-        """What became of it is written down where it is not what was rehearsed."""
+        """What the API server made of it is written down, if it differs from the rehearsal."""
         assert self._originals is not None
         answer = await self._send_template(dry_run=False)
         self._generation = answer["metadata"]["generation"]
@@ -258,7 +258,8 @@ class _InstallWork:
             await self._write_secret()
 
     async def _send_template(self, *, dry_run: bool) -> Json:
-        """With the precondition that nobody changed the template since we planned; the status may change."""
+        """With the precondition that nobody has changed the template since we planned; the status
+        may change."""
         seen = self._seen.object
         body = [
             {"op": "replace", "path": "/spec/template", "value": self._plan.wrapped},

@@ -1,4 +1,4 @@
-"""What devcluster has left in the namespace when the agent was removed, and what then helps.
+"""What devcluster has left in the namespace after the agent was removed, and what helps then.
 
 Only what is seen to be gone counts as gone: what may not be looked for is reported as if it were there.
 """
@@ -72,8 +72,8 @@ async def find_remaining(cluster: Cluster, ref: WorkloadRef, uid: str) -> Remain
 
 
 def render_remedy(namespace: str, found: Sequence[Found], refused: Sequence[ForbiddenError]) -> str:
-    """A line for each thing to do.  Where the Secret is gone, nobody but kubectl knows a release of ours any
-    more; where the agent's ConfigMaps are gone and Secrets may not be listed, nobody knows the Secret."""
+    """A line for each thing to do.  If the Secret is gone, only kubectl can remove a release of ours; if the
+    agent's ConfigMaps are gone and Secrets may not be listed, nobody can find the Secret."""
     if not refused:
         return f"`devcluster down -n {namespace}` tries again"
     hints = list(dict.fromkeys(error.hint for error in refused if error.hint))

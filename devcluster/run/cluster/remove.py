@@ -1,12 +1,12 @@
 """Taking the agent out again, from the Secret alone: no file, any machine.
 
-The order is that of ``plan_remove``; each step looks at what is there now, so that it may run again
-after a crash, and after somebody else did a part of it.  What a teammate changed meanwhile is left and
+The order is that of ``plan_remove``.  Each step looks at what is there now, so that it may be run again after
+a crash, or after somebody else has done a part of it.  What a teammate changed meanwhile is left alone and
 named.  At the end everything is read once more: only what is seen to be gone counts as gone.
 
-A right that is missing keeps one step from being done, not those after it: once the template is restored
-and rolled out, each of the rest is better done than left.  The naive way, to stop at the first refusal,
-leaves the Secret with its keys because a number in the history may not be written.
+A missing right keeps one step from being done, but not those after it: once the template is restored and
+rolled out, it is better to do each of the rest than to leave it.  The naive way, to stop at the first
+refusal, leaves the Secret with its keys because a number in the history may not be written.
 """
 
 from __future__ import annotations
@@ -131,15 +131,15 @@ class _RemoveWork:
                 raise orphan(self._ref)
 
     async def _noted(self) -> tuple[PortMove, ...]:
-        """What the Services themselves know: of a workload that was deleted, and its Secret with it, or of a
-        Service that somebody made from one of ours."""
+        """What the Services themselves know: about a workload that was deleted together with its Secret, or
+        about a Service that somebody copied from one of ours."""
         services = await self._cluster.list("service", self._space)
         ours = [item for item in services.items if noted_workload(item) == self._ref]
         return tuple(move for item in ours for move in noted_moves(item))
 
     async def attempt(self, step: RemoveStep) -> None:
-        """As ``apply``, but what is not allowed is noted, unless the steps after it would do harm
-        without it: Services that lead to nobody, an agent's pods without what they run from."""
+        """Like ``apply``, but what is not allowed is noted, unless the steps after it would then do harm:
+        Services that lead to nobody, an agent's pods without what they run from."""
         try:
             await self.apply(step)
         except ForbiddenError as error:
@@ -148,7 +148,8 @@ class _RemoveWork:
             # the Secret alone knows what it was
             if isinstance(step, AwaitRollout | RestoreFields | PruneHistory):
                 raise LeftoverError(
-                    f"the template of {self._ref.full_name} is restored, and then: {error.message}",
+                    f"the template of {self._ref.full_name} is restored, but the next step failed: "
+                    f"{error.message}",
                     hint=f"{error.hint}\nthen {self._again}",
                 ) from error
             self._refused.append(error)
@@ -218,7 +219,7 @@ class _RemoveWork:
             self._restored = live["spec"]["template"]
 
     async def _remember(self, originals: Originals) -> None:
-        """Somebody may have set a field since `up`, which the Secret must know before we do."""
+        """Somebody may have set a field since `up`; the Secret must know that before we act."""
         if not self._fields:
             return
 
@@ -282,7 +283,7 @@ class _RemoveWork:
             await hand_over(self._cluster, (kind, name, self._space), known.get(f"{kind}/{name}", []), live)
 
     async def _delete_secret(self) -> None:
-        """Only as we read it: somebody who puts an agent in again at this moment needs it."""
+        """Only in the version that we read: somebody who installs an agent again at this moment needs it."""
 
         def drop(live: Json | None) -> Write | None:
             if live is None:

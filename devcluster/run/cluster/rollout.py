@@ -1,7 +1,7 @@
-"""Waiting for a roll-out, and knowing early that it will not come.
+"""Waiting for a roll-out, and knowing early that it will not succeed.
 
 The workload and its pods are watched together and judged after each change, by the workload's kind
-(``rules.kinds``).  Where a pod fails the roll-out its last words are asked for.
+(``rules.kinds``).  If a pod fails the roll-out, its last log lines are read.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from devcluster.rules.advice.controllers import last_writer, render_pause
 from devcluster.rules.cluster.drift import template_drift
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import Originals
+from devcluster.rules.counted import counted
 from devcluster.rules.kinds.kind import Done, Sight, Stuck, Waiting
 from devcluster.rules.kinds.pods import is_ready, of_side, staying
 from devcluster.rules.kinds.table import kind_of
@@ -33,7 +34,7 @@ _AGAIN = 1  # restarts: it has ended twice; once it may have waited for the appl
 
 
 class RolloutError(FailedError):
-    """The roll-out will not come to its end; the pod's reason is in the message."""
+    """The roll-out will not succeed; the message has the pod's reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ async def _last_words(cluster: Cluster, pods: tuple[Json, ...], container: str, 
 
 
 async def _delete(cluster: Cluster, ref: WorkloadRef, name: str, pods: tuple[Json, ...]) -> None:
-    """A pod that its controller does not replace."""
+    """Delete a pod that its controller does not replace."""
     uid = next(pod["metadata"]["uid"] for pod in pods if pod["metadata"]["name"] == name)
     try:
         with contextlib.suppress(NotFoundError, ChangedError):
@@ -163,16 +164,18 @@ async def _states(cluster: Cluster, ref: WorkloadRef) -> AsyncGenerator[tuple[Js
 
 
 def find_revert(item: Json, written: Written) -> str:
-    """What somebody has changed back, and who; '' if nothing was.  Then no roll-out ends well: of the
-    former template nothing is missing, so the controllers have nothing to tell.
+    """What somebody has changed back, and who; '' if nothing was.  After that no roll-out can succeed, and
+    the controllers report nothing, since nothing of the former template is missing.
 
-    A part that nobody else wrote is another laptop's agent: the record decides between the two."""
+    A part that nobody else wrote is another laptop's agent: the record decides between the two.
+    """
     if item["metadata"]["generation"] < written.generation:
         return ""
     foreign = written.whole and last_writer(item, "spec", "template")
     effects = ("gone", "part") if foreign else ("gone",)
     found = [one.text for one in template_drift(written.originals, item) if one.effect in effects]
-    return f"{found[0]}, nor are {len(found) - 1} more of its fields" if found[1:] else "".join(found)
+    more = counted(len(found) - 1, "more field was", "more fields were")
+    return f"{found[0]}; {more} changed too" if found[1:] else "".join(found)
 
 
 async def _explained(
@@ -183,7 +186,7 @@ async def _explained(
     written: Written | None,
     pods: tuple[Json, ...],
 ) -> RolloutError:
-    """With the last lines of the pod's log, since those say what kubelet can't."""
+    """With the last lines of the pod's log, since they say what kubelet can't."""
     if not stuck.pod:
         hint = ref.kubectl(stuck.command) if stuck.command else stuck.hint
         return RolloutError(f"{ref.full_name}: {stuck.why}", hint=hint)

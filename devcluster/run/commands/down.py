@@ -1,9 +1,9 @@
 """``leave`` and ``down``, with a host process or without one.
 
-A host process that lives is asked: it knows how to hand over without a failed request.  What it does not
-hold, or all of it where none lives, is found by its marks in the namespace and by its labels in Docker.
-What somebody else is working on at this moment is left to them, unless it is named or there is no file to
-say what is meant.
+A running host process is asked: it can hand over without a failed request.  What it does not hold, or
+everything if none is running, is found by its marks in the namespace and by its labels in Docker.  What
+somebody else is working on at this moment is left to them, unless it is named, or there is no file to say
+what is meant.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ async def down(
     request: Request, *, everywhere: bool, volumes: bool, report: Report, takeover: bool = False
 ) -> Json:
     """Remove everything that devcluster made, and verify it.  LeftoverError names what stays; HeldError, at
-    the end, what somebody else holds (with *takeover* it is put back, too)."""
+    the end, what somebody else holds (with *takeover* that is put back, too)."""
     turn = request.turn(report)
     async with open_cluster(request.context, timeout=request.timeout) as cluster:
         places = await _places(request, cluster, everywhere)
@@ -129,7 +129,7 @@ def _theirs(trace: Trace) -> HeldError:
 
 
 async def _is_theirs(request: Request, cluster: Cluster, trace: Trace, everywhere: bool) -> bool:
-    """Whether another person holds it and is still there."""
+    """Whether somebody else holds it and is still there."""
     if request.project is None or everywhere or trace.record.holder is None:
         return False
     own = own_holder(place_of(cluster.context, trace.ref.namespace, request.project.name, request.environ))
@@ -140,7 +140,7 @@ async def _is_theirs(request: Request, cluster: Cluster, trace: Trace, everywher
 
 
 async def _places(request: Request, cluster: Cluster, everywhere: bool) -> tuple[Place, ...]:
-    """The file's project; all of the namespace's that this laptop knows where there is no file."""
+    """The file's project; without a file, all projects of the namespace that this laptop knows."""
     namespace = request.namespace or cluster.namespace
     if request.project is not None and not everywhere:
         return (place_of(cluster.context, namespace, request.project.name, request.environ),)
@@ -160,8 +160,8 @@ async def _remove(request: Request, cluster: Cluster, trace: Trace, turn: Turn) 
 
 
 async def _clean_docker(docker: Docker, place: Place, only: tuple[str, ...], volumes: bool) -> list[Kept]:
-    """Containers, network, and the copies that nobody changed here; answers what is kept.  Of a
-    project that never used Docker something may be there all the same, of another state folder."""
+    """Remove containers, network, and the copies that nobody changed here; return what is kept.  Even a
+    project that never used Docker may have something there, from another state folder."""
     engine = await docker.open() if place.uses_docker else await docker.find()
     if engine is None:
         return []

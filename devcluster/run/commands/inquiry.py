@@ -1,4 +1,5 @@
-"""What can be asked without changing anything: ``list`` and ``env``.  Others have modules of their own."""
+"""What can be asked without changing anything: ``list`` and ``env``.  Other such commands have modules of
+their own."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ Json = dict[str, Any]
 
 
 async def list_workloads(request: Request) -> tuple[str, list[Json]]:
-    """The namespace, and of every workload ``kind``, ``name``, ``state``, ``holder`` (as in ``status``, or
+    """The namespace, and for every workload ``kind``, ``name``, ``state``, ``holder`` (as in ``status``, or
     None) and ``ports``."""
     async with open_cluster(request.context, timeout=request.timeout) as cluster:
         namespace = request.namespace or cluster.namespace
@@ -70,7 +71,7 @@ def _list_row(ref: WorkloadRef, item: Json, services: Sequence[Json], mark: Mark
 
 
 def _fronts(mark: Mark) -> frozenset[PortKey]:
-    """Ports that the template has only because of the agent."""
+    """The ports that are in the template only because of the agent."""
     before, wrapped = (
         {key for container in template["spec"]["containers"] for key in declared_ports(container)}
         for template in (mark.originals.template, mark.originals.wrapped)
@@ -106,7 +107,7 @@ async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], 
 async def _of_process(
     cluster: Cluster, request: Request, namespace: str, facts: PodFacts
 ) -> tuple[tuple[str, str], ...]:
-    """As the host process has it, which knows the tunnels' ports; without one as the file says them."""
+    """As the host process has it, which knows the tunnels' ports; without one, as the file says."""
     from devcluster.edge.docker.engine import open_docker
     from devcluster.run.cluster.wanted import read_wanted
     from devcluster.run.local.process_side import process_environment

@@ -68,7 +68,7 @@ def _others(attached: dict[str, Json], wanted: Sequence[Wanted], namespace: str)
 
 
 async def _not_ours(place: Place, tunnels: Sequence[Tunnel], deadline: Deadline) -> list[Tunnel]:
-    """Without those whose port the host process has itself."""
+    """Without those whose port the host process itself has."""
     own: set[str] = set()
     with contextlib.suppress(AbsentError):
         own = {
@@ -97,7 +97,7 @@ async def _compare(place: Place, request: Request) -> tuple[dict[str, Json], dic
 async def _dropped(
     cluster: Cluster, place: Place, request: Request, attached: dict[str, Json]
 ) -> list[tuple[str, str]]:
-    """What was left, not put back, and has been taken out of the file."""
+    """What was left, has not been put back, and has been taken out of the file."""
     if request.only or request.project is None:
         return []
     held = [parse_title(row["title"], place.namespace) for row in attached.values()]
@@ -136,7 +136,7 @@ def _row(
     warnings: Sequence[str],
     notes: Sequence[str],
 ) -> tuple[Json, str]:
-    """One workload as data, and the same as text."""
+    """One workload as data, and as text."""
     row = {
         "name": name,
         "outcome": outcome,

@@ -1,4 +1,4 @@
-"""``up``: in the foreground this process is the host process, with ``-d`` another one is."""
+"""``up``: in the foreground this process is the host process; with ``-d`` another one is."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 async def up_detached(
     request: Request, *, takeover: bool, report: Report, alone: bool = False
 ) -> Json | None:
-    """Hand the plan to the host process, which is started where none runs.  *alone*: for a command, where no
-    other one serves the same.  None: interrupted, and what it had begun is put back."""
+    """Hand the plan to the host process, which is started if none is running.  *alone*: for a command, where
+    no other command serves the same.  None: it was interrupted, and what it had begun is put back."""
     place = await find_place(request)
     message = _message(request, takeover, alone)
     async with _interrupts() as interrupted:
@@ -76,9 +76,9 @@ async def up_foreground(
     log: Callable[[str, str], None],
     verbose: bool = False,
 ) -> int:
-    """Attach, tell *ready*, follow the logs until ^C; then leave.  The exit code.
+    """Attach, call *ready*, follow the logs until ^C, then leave.  Return the exit code.
 
-    Where a host process runs already it gets the new plan, and this command ends with its answer.
+    If a host process is already running it gets the new plan, and this command ends with its answer.
     """
     place = await find_place(request)
     log_to(place.log, stderr=logging.INFO if verbose else logging.WARNING)
@@ -168,7 +168,7 @@ async def _apply(session: Session, request: Request, takeover: bool, report: Rep
 
 
 async def _follow(session: Session, stop: asyncio.Future[Any], log: Callable[[str, str], None]) -> int:
-    """Until ^C (130), until nothing is attached any more (0), or all of it has failed (1)."""
+    """Until ^C (130), until nothing is attached any more (0), or until all of it has failed (1)."""
 
     def over() -> bool:
         states = [item.truth.state for item in session.attachments.values()]
@@ -193,7 +193,7 @@ async def _follow(session: Session, stop: asyncio.Future[Any], log: Callable[[st
 
 @contextlib.asynccontextmanager
 async def open_site(place: Place, request: Request) -> AsyncIterator[Site]:
-    """A cluster that is there; the project is ours from here on, or LockedError."""
+    """A cluster that answers; the project is ours from here on, or LockedError."""
     async with open_cluster(request.context, timeout=request.timeout) as cluster:
         await take(place)
         async with open_docker() as docker:
@@ -202,7 +202,7 @@ async def open_site(place: Place, request: Request) -> AsyncIterator[Site]:
 
 @contextlib.asynccontextmanager
 async def _interrupts() -> AsyncIterator[asyncio.Event]:
-    """^C and its kin as an event; a second one is the same as the first: handing back goes on."""
+    """^C and the like as an event.  A second one changes nothing: handing back goes on."""
     event, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, event.set)
@@ -225,7 +225,8 @@ def _message(request: Request, takeover: bool, alone: bool = False) -> Json:
 
 
 def _start_host(place: Place) -> subprocess.Popen[bytes]:
-    """A host process of its own session, so that it outlives the terminal; its words go to its log."""
+    """Start a host process in a session of its own, so that it outlives the terminal; its output goes to its
+    log."""
     command = [sys.executable, "-m", *HOST, place.context, place.namespace, place.name]
     descriptor = os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
@@ -241,7 +242,7 @@ def _start_host(place: Place) -> subprocess.Popen[bytes]:
 
 
 async def _spawn(place: Place, interrupted: asyncio.Event) -> bool:
-    """Until the host process answers; one that nobody asks is ended.  False: interrupted."""
+    """Wait until the host process answers; one that nobody asks is ended.  False: interrupted."""
     process = _start_host(place)
     try:
         async with asyncio.timeout(_SPAWN):
@@ -259,6 +260,6 @@ async def _spawn(place: Place, interrupted: asyncio.Event) -> bool:
 
 
 async def _end(process: subprocess.Popen[bytes]) -> None:
-    """It holds nothing yet."""
+    """End it; it holds nothing yet."""
     process.terminate()
     await asyncio.to_thread(process.wait)

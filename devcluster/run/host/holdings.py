@@ -1,8 +1,8 @@
-"""What a session holds: attachments that live by themselves, and every way to let go of one.
+"""What a session holds: attachments that run by themselves, and every way to let go of one.
 
-There are three: handed back (agent, container and volumes stay), taken out (all goes), and put back after a
-failure, which is one of the two, depending on what this attempt made.  Whatever fails while letting go leaves
-something over, and says what.
+There are three ways: handed back (agent, container and volumes stay), taken out (everything goes), and put
+back after a failure, which is one of the two, depending on what this attempt made.  If letting go fails,
+something is left over, and the error says what.
 """
 
 from __future__ import annotations
@@ -69,13 +69,13 @@ class Holdings:
         self._running: dict[str, asyncio.Task[None]] = {}
 
     def add(self, attachment: Attachment) -> None:
-        """Let it live, until ``end``."""
+        """Let it run, until ``end``."""
         key = attachment.key
         self.attachments[key] = attachment
         self._running[key] = self._tasks.create_task(self._live(attachment), name=f"attachment {key}")
 
     def close(self) -> None:
-        """Let none live on; nothing is handed back."""
+        """End all of them; nothing is handed back."""
         for task in self._running.values():
             task.cancel()
 
@@ -92,8 +92,8 @@ class Holdings:
                 await attachment.hand_back(Turn.of(_OWN, to_log), failure=reason)
 
     async def detach(self, key: str, turn: Turn, *, remove_agent: bool, tolerant: bool = False) -> Json:
-        """Let go of one: handed back, or with *remove_agent* as if nothing had been.  Its row, which tells
-        with *tolerant* what remains; else RemainsError."""
+        """Let go of one: hand it back, or with *remove_agent* leave no trace of it.  Return its row; with
+        *tolerant* the row tells what remains, otherwise RemainsError does."""
         attachment = self.attachments[key]
         turn = turn.stretched(attachment.wanted.patience)
         title, taken = attachment.wanted.title, attachment.taken
@@ -129,7 +129,7 @@ class Holdings:
         return end_row(key, title, notes, removed=remove_agent and not taken)
 
     async def drop(self, mark: Mark, turn: Turn) -> Json:
-        """As ``detach`` for what nobody holds.  Its row, which tells what remains."""
+        """Like ``detach``, for what nobody holds.  Return its row, which tells what remains."""
         try:
             notes, unserved = await self._remove_agent(mark.ref, turn)
             notes += [f"it does not serve: {unserved}"] if unserved else []
@@ -138,12 +138,12 @@ class Holdings:
         return end_row(mark.ref.name, str(mark.ref), notes)
 
     async def find_dropped(self, project: Project, holder: Holder) -> tuple[Mark, ...]:
-        """What was ours, is not attached at the moment and has been taken out of the file."""
+        """What was ours, is not attached at the moment, and has been taken out of the file."""
         attached = {it.wanted.ref for it in self.attachments.values()}
         return await find_dropped(self._site.cluster, self._site.place.namespace, project, holder, attached)
 
     async def sweep(self, project: Project) -> None:
-        """Containers of what is neither in the file nor attached."""
+        """Remove the containers of what is neither in the file nor attached."""
         if (engine := await self._engine()) is None:
             return
         place = self._site.place
@@ -155,8 +155,8 @@ class Holdings:
     async def or_put_back(
         self, wanted: Wanted, turn: Turn, *, created: bool, begun: bool = True
     ) -> AsyncIterator[Attempt]:
-        """Whatever fails in here once the attempt has *begun*, or is broken off, is put back.  *created*: the
-        agent too."""
+        """Whatever fails or is interrupted in the block, once the attempt has *begun*, is put back.
+        *created*: the agent too."""
         attempt = Attempt(begun)
         try:
             yield attempt
@@ -208,12 +208,12 @@ class Holdings:
         return put_back_error(error, f"{wanted.title} was put back{but}")
 
     def tell(self, wanted: Wanted, error: DevclusterError, turn: Turn) -> None:
-        """What could not be put back, where nothing else says it."""
+        """Say what could not be put back, where nothing else says it."""
         if isinstance(error, LeftoverError):
             turn.say(wanted.workload.key, f"{error.message}: {error.hint}")
 
     async def end(self, attachment: Attachment) -> None:
-        """It was handed back: nothing of it lives any more.  Its containers are stopped and stay."""
+        """After it was handed back: nothing of it runs any more.  Its containers are stopped and stay."""
         key = attachment.key
         self.attachments.pop(key, None)
         task = self._running.pop(key, None)
@@ -240,6 +240,6 @@ class Holdings:
                 turn.say(key, note.text)
 
     async def _engine(self) -> Engine | None:
-        """Where anything of the project may be; None where it never had any."""
+        """The engine, if anything of the project may be there; None where it never used one."""
         docker = self._site.docker
         return await docker.open() if self._site.place.uses_docker else await docker.find()

@@ -1,4 +1,4 @@
-"""What `up` can know before its first change: what the file, the laptop and the rights do not allow."""
+"""What `up` can know before its first change: what the file, the laptop or the rights don't allow."""
 
 from __future__ import annotations
 

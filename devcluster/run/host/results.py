@@ -1,4 +1,4 @@
-"""What became of several workloads: a row of each, or one error that tells of all that failed.
+"""What became of several workloads: a row for each, or one error that tells of all that failed.
 
 The naive way, to raise the first error, hides the others, and with them what is left over.
 """
@@ -25,9 +25,10 @@ Json = dict[str, Any]
 
 
 def rows_of(results: Sequence[Json | BaseException]) -> list[Json]:
-    """The rows where nothing failed, else the errors as one, which names what was done all the same.
+    """The rows, if nothing failed; otherwise the errors as one, which also names what was done.
 
-    A bug is raised as it is, unless something is left over, which matters more to who reads it."""
+    A bug is raised as it is, unless something is left over: that matters more to the reader.
+    """
     rows = [result for result in results if not isinstance(result, BaseException)]
     failed = [result for result in results if isinstance(result, BaseException)]
     expected = [error for error in failed if isinstance(error, DevclusterError)]
@@ -51,8 +52,8 @@ def ended_ref(row: Json, namespace: str) -> WorkloadRef:
 
 
 def half_way(results: Sequence[Json | BaseException]) -> list[Json | BaseException]:
-    """*results* of what belongs together: where one was done, or put back, the others stopped it half-way
-    and are told so, whoever is to blame (exit code 1); else nothing had begun."""
+    """*results* of what belongs together.  If one was done, or put back, the others stopped it half-way and
+    are told so, whoever is to blame (exit code 1); otherwise nothing had begun."""
     begun = any(
         not isinstance(it, BaseException) or isinstance(it, FailedError | LeftoverError) for it in results
     )
@@ -70,5 +71,5 @@ def _beside(rows: Sequence[Json], error: DevclusterError) -> DevclusterError:
         return error
     done = ", ".join(f"{row['name']} {row['outcome']}" for row in rows)
     hints = [error.hint] if error.hint else []
-    hints.append(f"done all the same: {done}; `devcluster status` shows it")
+    hints.append(f"these succeeded: {done}; `devcluster status` shows them")
     return kind_of(error)(error.message, hint="\n".join(hints))

@@ -1,7 +1,7 @@
-"""The host process: holds what `up` attached, until it is told to let go.
+"""The host process: it holds what `up` attached, until it is told to let go.
 
-One at a time changes something (``up``, ``leave``, ``down``); anybody may ask for the state meanwhile.
-The attachments run beside each other; one that fails does not take the others along.
+One command at a time changes something (``up``, ``leave``, ``down``); anybody may ask for the state
+meanwhile.  The attachments run beside each other; one that fails does not affect the others.
 """
 
 from __future__ import annotations
@@ -73,11 +73,11 @@ class Session:
 
     @property
     def tunnels(self) -> tuple[OpenTunnel, ...]:
-        """Those that stand."""
+        """The open ones."""
         return self._tunnels.sight
 
     def _find_door(self) -> Door | None:
-        """Of the first workload of the file that has one."""
+        """The door of the first workload of the file that has one."""
         held = sorted(self.attachments, key=lambda key: self._order.index(key) if key in self._order else -1)
         doors = (self.attachments[key].local.door for key in held)
         return next((door for door in doors if door is not None), None)
@@ -99,7 +99,7 @@ class Session:
     async def apply(
         self, project: Project, only: tuple[str, ...], turn: Turn, *, takeover: bool, whole: bool = False
     ) -> Json:
-        """Make it as the file says.  Answers ``{"workloads": [{"name", "outcome", "detail"}], "notes"}``.
+        """Make it as the file says.  Returns ``{"workloads": [{"name", "outcome", "detail"}], "notes"}``.
 
         Those that don't fail stay, and are named in the error; with *whole* they are put back as well.
         """
@@ -119,7 +119,7 @@ class Session:
             return {"workloads": rows_of(results), "notes": [f"tunnel {it}" for it in self.tunnels]}
 
     async def _check(self, project: Project, wanted: list[Wanted], only: tuple[str, ...], turn: Turn) -> None:
-        """What can be known before anything changes; the tunnels' ports are ours from here on."""
+        """Check what can be known before anything changes; the tunnels' ports are ours from here on."""
         others = self._others(project, wanted, only)
         site = self.site
         await check_before(site.place, site.cluster, site.docker, wanted, only, others, turn.deadline)
@@ -137,7 +137,7 @@ class Session:
     async def _let_go(
         self, project: Project, only: tuple[str, ...], turn: Turn
     ) -> list[Json | BaseException]:
-        """What was taken out of the file is put back by a bare `up`."""
+        """A bare `up` puts back what was taken out of the file."""
         gone = [] if only else sorted(self.attachments.keys() - {it.key for it in project.workloads})
         dropped = [] if only else await self._holdings.find_dropped(project, self._holder)
         results = await self._settle(
@@ -151,7 +151,8 @@ class Session:
     def _others(
         self, project: Project, wanted: list[Wanted], only: tuple[str, ...]
     ) -> dict[str, WorkloadRef]:
-        """What stays attached beside *wanted*; without names what was taken out of the file goes first."""
+        """What stays attached beside *wanted*; if no workload is named, what was taken out of the file goes
+        first."""
         going = set() if only else self.attachments.keys() - {it.key for it in project.workloads}
         keys = self.attachments.keys() - going - {it.workload.key for it in wanted}
         return {key: self.attachments[key].wanted.ref for key in sorted(keys)}
@@ -181,15 +182,15 @@ class Session:
     async def sync(
         self, only: tuple[str, ...], turn: Turn, *, side: str = "", paths: tuple[str, ...] = ()
     ) -> Json:
-        """Bring over what is under way in the live volumes; before, *side*'s version of *paths* counts.
-        Beside whatever else is done: it changes no attachment.  RemainsError names what can't be brought
-        over."""
+        """Bring over what is under way in the live volumes; before that, decide for *side*'s version of
+        *paths*.  It runs beside other commands, since it changes no attachment.  RemainsError names what
+        can't be brought over."""
         attachments = [self.attached(key) for key in only] or list(self.attachments.values())
         done = await self._settle(*(sync_one(it, turn, side, paths) for it in attachments))
         return {"workloads": rows_of(done), "notes": []}
 
     async def environment(self, key: str, turn: Turn) -> Json:
-        """``{"variables": [[name, value], …]}`` of what is attached; for the private socket alone."""
+        """``{"variables": [[name, value], …]}`` of what is attached; only for the private socket."""
         environment = await self.attached(key).environment(turn)
         return {"variables": [list(pair) for pair in environment.variables]}
 
@@ -248,7 +249,7 @@ class Session:
             asyncio.get_running_loop().call_soon(self.changes.notify)
 
     async def _settle(self, *work: Coroutine[Any, Any, Json]) -> list[Json | BaseException]:
-        """All at once; if some fail the others go on to their end."""
+        """All at once; if some fail the others still go on to their end."""
         return list(await asyncio.gather(*work, return_exceptions=True))
 
     async def read(self, project: Project, key: str, obtained: Obtained = NOTHING) -> Wanted:
@@ -260,8 +261,8 @@ class Session:
     async def _apply_all(
         self, wanted: list[Wanted], turn: Turn, *, takeover: bool, whole: bool
     ) -> list[Json | BaseException]:
-        """All at once.  Broken off, where one fails with *whole*, or where this process is told to end
-        meanwhile, what is done is put back, too."""
+        """All at once.  If it is broken off, or one fails with *whole*, or this process is told to end
+        meanwhile, what was done is put back, too."""
         before = frozenset(self.attachments)
         try:
             results = await self._settle(*(self._apply_one(item, turn, takeover=takeover) for item in wanted))
@@ -282,7 +283,7 @@ class Session:
     async def _undo(
         self, wanted: list[Wanted], turn: Turn, before: frozenset[str], why: str
     ) -> list[tuple[Wanted, DevclusterError]]:
-        """Put back what is attached now and was not *before*; each with the error that came of it."""
+        """Put back what is attached now and was not *before*; return each with the error that resulted."""
         done = [it for it in wanted if it.workload.key in self.attachments.keys() - before]
         error = FailedError(why)
         put_back = (
@@ -303,7 +304,7 @@ class Session:
         return self._row(current, decision.outcome, await self._tell_environment(current, turn))
 
     async def _tell_environment(self, attachment: Attachment, turn: Turn) -> list[str]:
-        """What is to be said about it; and the file with it is written."""
+        """What there is to say about the environment; the file with it is written."""
         workload = attachment.wanted.workload
         if not attachment.wanted.serving.exports_always and workload.env_export is None:
             return Exports(self.site.place).remove([workload.key])
@@ -326,7 +327,7 @@ class Session:
     async def _attach(
         self, wanted: Wanted, former: Attachment | None, turn: Turn, *, takeover: bool
     ) -> Attachment:
-        """*former*: what stands there under the same key; it is handed back first."""
+        """*former*: what is attached under the same key; it is handed back first."""
         created = not wanted.install.adopted
         async with self._holdings.or_put_back(wanted, turn, created=created, begun=False) as attempt:
             if former is not None:
@@ -344,7 +345,7 @@ class Session:
     async def _install(
         self, wanted: Wanted, turn: Turn, *, takeover: bool, attempt: Attempt
     ) -> tuple[Wanted, Installed]:
-        """Once more from the beginning where somebody installs the same at this very moment."""
+        """Start again from the beginning where somebody else installs the same at this very moment."""
         try:
             installed = await self._opening.install(wanted, turn, takeover=takeover, begin=attempt.begin)
         except BusyError:

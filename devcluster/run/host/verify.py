@@ -1,8 +1,8 @@
 """``status --verify``: prove, from inside the cluster, that each Service port leads to the local container.
 
-For each attached workload: see what stands behind its Services now, tell its agents to look for proofs with a
-key that is made for this one asking, and let an agent open the connections.  Agents of other workloads are
-asked first, since a pod that calls itself is a special case of every network; where their way is closed the
+For each attached workload: look at what is behind its Services now, tell its agents to look for proofs with a
+key that is made for this one request, and let an agent open the connections.  Agents of other workloads go
+first, since a pod that calls itself is a special case in every network; where their way is closed, the
 workload's own try.  Nothing is asked of the application, and no value of the environment is read.
 """
 

@@ -1,7 +1,7 @@
 """What serves on the laptop, as a container: its network, its volumes, its container.
 
-The order of things: the network first (``container_network``), the volumes, then the container.  Each can be
-replaced without the ones before it; what comes after it has to be made anew.
+They are made in this order: the network (``container_network``), the volumes, then the container.  Each can
+be replaced without the ones before it; what comes after it has to be made anew.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class ContainerSide:
             tasks.create_task(self.live.run(), name=f"live volumes {self._key}")
 
     async def check(self, wanted: Wanted, agent: AgentLink) -> None:
-        """The next fill takes what was seen, unless *wanted* asks for other volumes than those that are
+        """The next fill uses what was seen here, unless *wanted* asks for other volumes than those that are
         there."""
         if wanted is self._wanted:
             await self._filling.check(agent)
@@ -225,7 +225,8 @@ class ContainerSide:
         )
 
     async def _recover(self, turn: Turn, agent: AgentSource) -> None:
-        """The same containers again where they can be started, else new ones; healthy."""
+        """Start the same containers again where that is possible, otherwise new ones, until they
+        are healthy."""
         assert self._facts is not None
         if self._filling.in_memory:  # the engine has lost it
             await self.fill(await agent(turn), turn)
@@ -319,7 +320,7 @@ class ContainerSide:
             await self._changes.until(lambda life=life: self._lives.number != life)  # type: ignore[misc]
 
     async def _watch_health(self) -> None:
-        """By the pod's probe, from when it was healthy once until another container is."""
+        """By the pod's probe, from when the container was first healthy until it is replaced."""
         while True:
             await self._changes.until(lambda: self._well is not None and not self._outage.reason)
             health, self._well = self._well, None

@@ -1,7 +1,7 @@
 """What serves on the laptop, as a process that its user starts: nothing here starts, stops or asks it.
 
 So this side is a way and some folders: the lanes' end, which leads to 127.0.0.1, and the pod's volumes below
-one folder.  The end is a program of its own (``edge.lane.program``); one that died is started anew.
+one folder.  The end is a program of its own (``edge.lane.program``); if it dies it is started anew.
 """
 
 from __future__ import annotations
@@ -146,7 +146,8 @@ class ProcessSide:
         raise AssertionError("no engine goes away")
 
     def lead(self, pod: str, neighbours: tuple[Listener, ...]) -> None:
-        """What is at the pod's localhost is at the laptop's by a tunnel only: its ports are everybody's."""
+        """What is at the pod's localhost is at the laptop's only by a tunnel: the laptop's ports are
+        everybody's."""
         self._talk.lead(pod, ())
 
     def _made_environment(self, wanted: Wanted, facts: PodFacts) -> LocalEnvironment:
@@ -218,8 +219,8 @@ def process_environment(
 
 
 def served_ports(wanted: Wanted) -> dict[int, int]:
-    """The pod's ports whose connections come to the laptop, and the laptop's; {} where none do.  Also those
-    that only the file names: an application may listen on what nobody has declared."""
+    """The pod's ports whose connections come to the laptop, with the laptop's ports; {} where none do.  It
+    includes those that only the file names: an application may listen on what nobody has declared."""
     if wanted.serving.led == "nothing":
         return {}
     led = led_ports(wanted.serving.led, wanted.install.fronts)

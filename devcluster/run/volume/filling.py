@@ -21,6 +21,7 @@ from devcluster.errors import ConfigurationError, FailedError
 from devcluster.rules.cluster.memory_variables import mount_figures
 from devcluster.rules.container.container_spec import VolumeBind
 from devcluster.rules.container.environment import RewriteMade, rewritable_services
+from devcluster.rules.counted import counted
 from devcluster.rules.volume.live import check_live, describe
 from devcluster.rules.volume.tree import parse_left_out, parse_tree
 from devcluster.rules.volume.volumes import VolumePlan, labelled
@@ -96,7 +97,7 @@ class Filling:
         self._copies = tuple(copy for copy, lines in fit if not _is_bare(copy, lines))
 
     async def fill(self, link: AgentLink, turn: Turn) -> None:
-        """Copy, or what changed since the last time; all volumes at once."""
+        """Copy them, or what changed since the last time; all volumes at once."""
         await self.check(link)
         self._name(turn.report)
         if self._in_folder:
@@ -122,11 +123,11 @@ class Filling:
 
     @property
     def versions(self) -> frozenset[str]:
-        """Of the copies of what kubelet writes anew: what they were filled by."""
+        """The versions that the copies of what kubelet writes anew were filled from."""
         return frozenset(result.version for result in self._results.values() if result.version)
 
     async def refresh(self, link: AgentLink, versions: Collection[str]) -> None:
-        """The copies of what kubelet has written anew: those that have none of *versions*."""
+        """Fill the copies of what kubelet has written anew: those whose version is none of *versions*."""
         old = [copy for copy in self._copies if self._version(copy) not in ("", *versions)]
         await together(*(self._fill(copy, link, to_log) for copy in old), name="refresh")
         for copy in old:
@@ -165,7 +166,7 @@ class Filling:
         return head | row | self._live.row(label)
 
     def rewrites(self) -> tuple[RewriteMade, ...]:
-        """The files in which a host was qualified, or left."""
+        """The files in which a host was qualified, or left alone."""
         of_copies = ((label, made) for label, result in self._results.items() for made in result.rewrites)
         return tuple(
             RewriteMade(f"{label}:{made.path}", made.service, made.to, made.kept)
@@ -174,7 +175,7 @@ class Filling:
 
     @property
     def _in_folder(self) -> bool:
-        """Whether what serves mounts nothing and has them below one folder."""
+        """Whether what serves mounts nothing, and has its volumes below one folder."""
         return self._wanted.serving.copies_in == "folder"
 
     async def _look(self, copy: Copy, link: AgentLink) -> Listed | None:
@@ -244,8 +245,10 @@ class Filling:
         self._results[copy.label] = result
         if result.kept_local:
             kept = ", ".join(result.kept_local[:3]) + (" …" if len(result.kept_local) > 3 else "")
-            count = len(result.kept_local)
-            text = f"volume {copy.label}: {count} changed here and in the pod, left as they are here: {kept}"
+            files = counted(len(result.kept_local), "file", "files")
+            text = (
+                f"volume {copy.label}: {files} changed here and in the pod; your versions were kept: {kept}"
+            )
             report(Progress(self._wanted.workload.key, text))
 
     async def _copy(self, copy: Copy, link: AgentLink, report: Report) -> FillResult:
@@ -304,4 +307,5 @@ def _left_out(result: FillResult | None) -> tuple[tuple[str, str], ...]:
 def render_left_out(label: str, left_out: Sequence[tuple[str, str]]) -> str:
     """The first few by name."""
     named = ", ".join(f"{name} ({why})" for name, why in left_out[:3]) + (" …" if len(left_out) > 3 else "")
-    return f"volume {label}: left out, {len(left_out)} of its names: {named}"
+    not_copied = counted(len(left_out), "entry was not copied", "entries were not copied")
+    return f"volume {label}: {not_copied}: {named}"

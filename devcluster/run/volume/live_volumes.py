@@ -1,4 +1,4 @@
-"""The live volumes of one workload, together: which there are now, and whose agent they are led to."""
+"""The live volumes of one workload together: which there are now, and which agent they are connected to."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class LiveVolumes:
         return bool(self._of)
 
     async def run(self) -> None:
-        """Let them live, until cancelled."""
+        """Let them run, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             self._changes.notify()
@@ -61,7 +61,7 @@ class LiveVolumes:
             volume.lead(agent)
 
     async def follow(self, wishes: Mapping[str, Wish], turn: Turn) -> None:
-        """Sync these, by label, and no others: what is no more is brought over before."""
+        """Sync these, by label, and no others; what is dropped is brought over first."""
         await self._changes.until(lambda: self._tasks is not None)
         gone = [it for label, it in self._of.items() if label not in wishes or it.spec != wishes[label][0]]
         for volume in gone:
@@ -80,7 +80,7 @@ class LiveVolumes:
         volume.lead(self._agent)
 
     async def fill(self, label: str, turn: Turn) -> None:
-        """Until both sides are alike; what can't be is told."""
+        """Wait until both sides are alike; what can't be is told."""
         left = await self._of[label].fill(turn.deadline, lambda status: self._say(turn, label, status))
         if left:
             turn.say(self._key, f"volume {label}: not alike: {left}")
@@ -94,8 +94,8 @@ class LiveVolumes:
         turn.report(told)
 
     async def flush(self, turn: Turn, *, last: bool = False) -> tuple[str, ...]:
-        """Bring over what is under way.  What could not be, in words, a line a volume.  *last*: nothing here
-        writes any more."""
+        """Bring over what is under way.  Return what could not be brought over, in words, a line for each
+        volume.  *last*: nothing here writes any more."""
         deadline = turn.deadline.part(_FLUSH)
         patience = 1.0 if self._unreached else _UNREACHED
 
@@ -113,8 +113,8 @@ class LiveVolumes:
         return tuple(line for line in found if line)
 
     async def keep(self, side: str, paths: tuple[str, ...], turn: Turn) -> None:
-        """*side*'s version of *paths*, as the container sees them, counts.  ConfigurationError for those
-        about which nothing is to be decided; the others are decided."""
+        """Decide for *side*'s version of *paths*, as the container sees them.  ConfigurationError for those
+        about which there is nothing to decide; the others are decided."""
         of_volume: dict[str, list[str]] = {}
         labels = {volume.spec.mount: label for label, volume in self._of.items()}
         unknown = []

@@ -1,11 +1,11 @@
-"""A mount that is one file (a ``subPath`` that names a key of a ConfigMap, a file of a claim).
+"""A mount that is one file (a ``subPath`` that names a key of a ConfigMap, or a file of a claim).
 
-The problem: the agent tells such a root as its ``.`` alone, of type ``f``; a Docker volume is always a
-directory, and one that is mounted at the file's path puts a directory where the program expects a file.
+The problem: the agent lists such a root as its ``.`` alone, of type ``f``.  A Docker volume is always a
+directory, and mounted at the file's path it puts a directory where the program expects a file.
 
-So its tree is this one file under the last name of the mount path: the private volume (or ``path:``) holds it
-as it would hold any other, and everything that a fill promises is promised for it; the container mounts the
-file out of the volume.  What is written there in place stays; as in the pod it can't be renamed away.
+So its tree is this one file under the last name of the mount path.  The private volume (or ``path:``) holds
+it like any other file, with everything that a fill promises, and the container mounts the file out of the
+volume.  What is written to it in place stays; as in the pod, it can't be renamed.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class SingleSource:
     async def pack(
         self, root: str, exclude: Sequence[str], paths: Sequence[str] | None
     ) -> AsyncIterator[bytes]:
-        """Where the pod's user may not read the file there is one with its owner and mode all the same:
-        something must be mounted, and the program here shall be refused as it is there."""
+        """If the pod's user may not read the file, an empty one with its owner and mode is sent all the same:
+        something must be mounted, and the program is to be refused here as it is there."""
         reader, came = TarReader(self._source.pack(root, (), None)), False
         while (member := await reader.next()) is not None:
             if came := not member.left_out:

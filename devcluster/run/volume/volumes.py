@@ -1,15 +1,15 @@
-"""Mode ``copy``: a private copy of one of the pod's volumes, filled once and then kept in step.
+"""Mode ``copy``: a private copy of one of the pod's volumes, filled once and then kept up to date.
 
-The problem: a volume is large, the link is slow, and the copy is the developer's to change.  So a fill
-moves only what changed in the pod, leaves alone what changed here and says so, and can be broken off at
-any moment: the next one goes on.
+The problem: a volume is large, the link is slow, and the developer may change the copy.  So a fill moves only
+what changed in the pod, leaves alone what changed here and says so, and can be interrupted at any moment: the
+next one continues.
 
 Rules:
-- what is to come is written down before it comes (``pending``), and what the two trees are afterwards
-  (``rules/volume/tree.py`` decides from it); the file is ours alone (0600): names can tell secrets too;
+- what will be changed is written down first (``pending``), and so are the two trees afterwards
+  (``rules/volume/tree.py`` decides from it).  Only we can read that file (0600): names can tell secrets too;
 - the size is known, and may be refused, before the first byte moves;
 - rewriting happens in the stream: the pod's own files are only read;
-- what the stream really brought is what counts, not what the scan had promised;
+- what the stream really brought counts, not what the scan had promised;
 - what kubelet writes anew is swapped as kubelet does (``rules.volume.projected``).
 """
 
@@ -153,8 +153,8 @@ async def _scan(source: TreeSource, spec: CopySpec, scanned: Listed | None) -> L
 
 
 async def _look(source: TreeSource, spec: CopySpec, scanned: Listed | None) -> Listed:
-    """The same when kubelet is not just writing it; some folder that it once left behind is waited for in
-    vain, and taken along."""
+    """Scan again while kubelet is writing.  A folder that kubelet once left behind never goes away; after
+    some looks it is copied, too."""
     lines = await _scan(source, spec, scanned)
     for _ in range(_LOOKS):
         tree = parse_tree(lines)
@@ -166,7 +166,7 @@ async def _look(source: TreeSource, spec: CopySpec, scanned: Listed | None) -> L
 
 
 async def empty_volume(source: TreeSource, root: str, destination: FillDestination) -> None:
-    """Nothing in *destination*, but its top as the pod has it: owner and mode let the application write
+    """Leave *destination* empty, but give its top the pod's owner and mode, so that the application can write
     there.  What the application has put there since stays."""
     await destination.ensure()
     pod, here = parse_tree(await source.scan(root, ("**",))), parse_tree(await destination.scan(()))
@@ -236,8 +236,9 @@ def _to_rewrite_again(
 
 
 def request_paths(paths: Sequence[str], limit: int = 16 << 20) -> tuple[str, ...]:
-    """What a request of *limit* bytes of JSON can name: where a name is no UTF-8, or they are too many, the
-    directories that they are in.  The agent sends all that is in one; what was not asked for is left out."""
+    """What a request of *limit* bytes of JSON can name.  Where a name is not UTF-8, or there are too many,
+    their directories are named.  The agent sends everything in a directory; what was not asked for is left
+    out."""
     named = {next(name for name in (path, *parents(path), ".") if _is_utf8(name)) for path in paths}
     while len(named) > 1 and sum(6 * len(name) + 4 for name in named) > limit:
         deepest = max(name.count("/") for name in named)
