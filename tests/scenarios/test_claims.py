@@ -10,6 +10,7 @@ import pytest
 from devcluster.sandbox.base_image import BASE_IMAGE
 from devcluster.sandbox.example_images import example_folder
 from devcluster.sandbox.example_objects import EXAMPLES
+from tests.scenarios.kinds import deploy, spec_of, statefulset
 from tests.scenarios.python_world import build_image
 from tests.scenarios.world import Json, World
 
@@ -101,3 +102,18 @@ async def test_a_database_that_rolls_without_stopping(world: World, mariadb: str
     assert (await world.cluster.get("deployment", "db", world.namespace))["spec"] == before
     assert await _sql(world, mariadb, _COUNT) == {"rows": 1}
     await _sql(world, mariadb, "", "mariadb-check")
+
+
+@pytest.mark.slow
+async def test_peers_that_count_late(world: World) -> None:
+    """A StatefulSet's pods, one after the other: each would be waited for."""
+    await deploy(world, "statefulset", statefulset(world.app, replicas=2))
+    await world.cluster.patch("statefulset", "web", world.namespace, {"spec": {"minReadySeconds": 60}})
+    before = await spec_of(world, "statefulset")
+    began = time.monotonic()
+    await world.devcluster("up", "-d")
+    assert (await spec_of(world, "statefulset"))["minReadySeconds"] == 60
+    assert await world.who(5) == {"local": 5}
+    await world.devcluster("down")
+    assert time.monotonic() - began < 2 * 2 * 60
+    assert await spec_of(world, "statefulset") == before
