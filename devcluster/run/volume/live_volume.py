@@ -279,6 +279,7 @@ class LiveVolume:
             self._note.rewrites[asked["path"]] = [
                 FileRewrite(asked["path"], it.line, it.service, it.to, it.kept) for it in lines
             ]
+            save_note(self._path, self._note)
             return made
         pod = base64.b64decode(asked["pod"] or "")
         services, namespace = rewrite.services, rewrite.namespace
