@@ -10,6 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+INTERRUPTED = 130
+"""The exit code of a command that ^C ended."""
+
+BUG = 3
+"""The exit code where the exception is not one of these."""
+
 
 class DevclusterError(Exception):
     """An expected error.  ``str()`` is the message; ``hint`` the remedy, one or more lines, or ''."""

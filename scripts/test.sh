@@ -3,12 +3,13 @@
 #   test.sh              checks, Go tests, unit, edge and scenarios (a real Kubernetes, a real Docker engine)
 #   test.sh unit [ARGS]  seconds: no Docker, no Kubernetes
 #   test.sh slow [ARGS]  the long ones: death at every step, every variant, idle connections, a wheel from nothing
+#   test.sh zoo [ARGS]   every manifest of tests/scenarios/zoo, in the shapes that well-known charts render
 #   test.sh faults [--write] [NAME…]  every fault, one row each; --write: into docs/reliability.md
 #   test.sh soak [--minutes N] [--seed N]  faults at random, ten minutes of them, after three of changes in a live volume
 #   test.sh only ARGS    pytest with these arguments, set up as for everything
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-usage() { sed -n '2,8s/^# \{0,1\}//p' scripts/test.sh; }
+usage() { sed -n '2,9s/^# \{0,1\}//p' scripts/test.sh; }
 what=${1:-all}
 [ $# -eq 0 ] || shift
 
@@ -47,6 +48,7 @@ faults_cluster() { # matrix or soak, arguments…
 case $what in
   unit) export DEVCLUSTER_SETUP_MACHINE=no; . scripts/setup.sh; exec pytest -q -n 2 tests/unit "$@" ;;
   slow) . scripts/setup.sh; with_cluster pytest -m slow -n 4 --no-loadscope-reorder "$@"; exit ;;
+  zoo) . scripts/setup.sh; with_cluster pytest tests/scenarios/zoo -n 4 --no-loadscope-reorder "$@"; exit ;;
   only) . scripts/setup.sh; with_cluster pytest "$@"; exit ;;
   faults) . scripts/setup.sh; faults_cluster "$what" "$@"; exit ;;
   soak)

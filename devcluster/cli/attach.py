@@ -8,6 +8,7 @@ from devcluster.cli.options import Options, common, pass_options
 from devcluster.cli.render import Printer
 from devcluster.cli.request import read_request
 from devcluster.cli.running import run, run_within
+from devcluster.errors import INTERRUPTED
 
 
 @click.command()
@@ -29,7 +30,7 @@ def up(options: Options, workloads: tuple[str, ...], detach: bool, takeover: boo
     if detach:
         answer = run(up.up_detached(request, takeover=takeover, report=printer.progress))
         if answer is None:
-            return up.INTERRUPTED
+            return INTERRUPTED
         printer.outcomes(answer)
         return 0
     foreground = up.up_foreground(

@@ -16,10 +16,7 @@ from typing import NoReturn
 import click
 
 from devcluster.cli.options import Options
-from devcluster.errors import DevclusterError, FileError, first_of
-
-INTERRUPTED = 130
-BUG = 3
+from devcluster.errors import BUG, INTERRUPTED, DevclusterError, FileError, first_of
 
 
 def run_to_the_end(command: click.Command) -> NoReturn:

@@ -18,6 +18,7 @@ from devcluster.cli.running import run_within
 from devcluster.cli.words import size
 from devcluster.run.request import Request
 
+_NAMED = 5  # of what is left out of a volume
 _CLEAR = "\033[H\033[2J"
 _COLORS = {"proven": "green", "broken": "red", "skipped": "yellow"}
 
@@ -81,6 +82,9 @@ def _print(printer: Printer, document: dict[str, Any]) -> None:
         for drift in workload["drift"]:
             if drift not in workload["reason"]:
                 click.echo(f"{workload['name']}: {drift}")
+        for volume in workload["volumes"]:
+            if text := _left_out(volume):
+                click.echo(f"{workload['name']}: volume {volume['name']}: left out: {text}")
         for line in _volume_lines(workload):
             click.echo(line)
         for rewrite in workload["rewrites"]:
@@ -106,6 +110,14 @@ def _row(workload: dict[str, Any]) -> tuple[str, ...]:
         " ".join(_published(port) for port in workload["ports"]) or "-",
         " ".join(map(_volume, workload["volumes"])) or "-",
     )
+
+
+def _left_out(volume: dict[str, Any]) -> str:
+    """The first few names with their reasons; of a whole volume only why."""
+    found = volume.get("left_out", [])
+    shown = [f"{it['path']} ({it['reason']})" if it["path"] != "." else it["reason"] for it in found[:_NAMED]]
+    more = len(found) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def _volume(volume: dict[str, Any]) -> str:

@@ -1,13 +1,13 @@
-"""A task that lives as long as a ``with`` block.
+"""Tasks that live as long as a ``with`` block, and cancellations that are never lost.
 
-``asyncio.TaskGroup`` inside a context manager wraps every error of the block into an ExceptionGroup,
-so the caller's ``except LaneError`` no longer matches.  Here the block's own error passes unchanged.
+``asyncio.TaskGroup`` inside a context manager wraps every error of the block into an ExceptionGroup, so the
+caller's ``except LaneError`` no longer matches.  Here the block's own error passes unchanged.
 
-A cancellation must never be lost: who cancelled waits for the end, for ever.  Three ways lose it.
-``await task`` hands it on to *task*, and what *task* answers looks like its own end.  ``TaskGroup``,
-before Python 3.13, raises the error of one of its tasks instead, so that a loop that mends errors goes on.
-And ``asyncio.wait_for``, before Python 3.12, answers instead where what it waits for has just ended
-(``asyncio.timeout`` does not; the linter keeps to it).
+Whoever cancels a task waits for its end, so a cancellation that is lost makes him wait for ever.  There are
+three ways to lose one.  ``await task`` passes it on to *task*, and *task*'s answer then looks like its own
+end.  Before Python 3.13 ``TaskGroup`` raises the error of one of its tasks instead, so a loop that recovers
+from errors goes on.  Before Python 3.12 ``asyncio.wait_for`` returns a result instead, if what it waits for
+has just ended (``asyncio.timeout`` does not; the linter insists on it).
 
 Sources: https://github.com/python/cpython/issues/116720, https://github.com/python/cpython/issues/86296
 """
@@ -24,7 +24,8 @@ _T = TypeVar("_T")
 
 @contextlib.asynccontextmanager
 async def running(work: Coroutine[Any, Any, None], *, name: str) -> AsyncIterator[asyncio.Task[None]]:
-    """Run *work* beside the block; at its end *work* is cancelled and waited for, and its error is raised."""
+    """Run *work* beside the block.  At the end of the block *work* is cancelled and waited for, and its error
+    is raised."""
     task = asyncio.get_running_loop().create_task(work, name=name)
     try:
         yield task
@@ -36,8 +37,9 @@ async def running(work: Coroutine[Any, Any, None], *, name: str) -> AsyncIterato
 
 
 async def together(*work: Coroutine[Any, Any, _T], name: str) -> list[_T]:
-    """All of *work* at once, and what they answer.  The first error is raised, when the others, cancelled,
-    have ended: ``gather`` leaves them at work on what its caller then undoes."""
+    """Run all of *work* at once and return the results.  The first error is raised, but only after the others
+    have been cancelled and have ended: ``gather`` would leave them working on what its caller is about to
+    undo."""
     loop = asyncio.get_running_loop()
     tasks = [loop.create_task(item, name=f"{name} {number}") for number, item in enumerate(work)]
     failed: list[asyncio.Task[_T]] = []
@@ -55,8 +57,9 @@ async def together(*work: Coroutine[Any, Any, _T], name: str) -> list[_T]:
 
 
 async def to_the_end(work: Coroutine[Any, Any, _T]) -> _T:
-    """*work*'s result; a cancellation of ours is raised when *work* has ended by itself.  For what makes
-    something by a thread, which can't be cancelled: it would be made when all has been tidied up."""
+    """The result of *work*.  If we are cancelled, CancelledError is raised once *work* has ended by itself.
+    It is for work in a thread, which can't be cancelled: what it makes would appear after everything has been
+    tidied up."""
     task = asyncio.get_running_loop().create_task(work)
     try:
         await ended(task)
@@ -68,7 +71,7 @@ async def to_the_end(work: Coroutine[Any, Any, _T]) -> _T:
 
 
 async def ended(*tasks: asyncio.Task[Any]) -> None:
-    """Return when all *tasks* have ended; a cancellation of ours is raised then."""
+    """Return when all *tasks* have ended; if we were cancelled meanwhile, raise CancelledError then."""
     cancelled: asyncio.CancelledError | None = None
     while any(not task.done() for task in tasks):
         try:
@@ -80,15 +83,16 @@ async def ended(*tasks: asyncio.Task[Any]) -> None:
 
 
 async def apart(work: Coroutine[Any, Any, None], *, name: str) -> None:
-    """Run *work* in a task of its own, to its end; cancelled with ours.  For work with a ``TaskGroup`` inside
-    a loop that asks ``unless_cancelled``: before Python 3.13 a group one of whose tasks fails leaves its own
-    task looking cancelled, for ever."""
+    """Run *work* in a task of its own, to its end; it is cancelled with ours.  Use it for work with a
+    ``TaskGroup`` inside a loop that asks ``unless_cancelled``: before Python 3.13 a group whose task fails
+    leaves its own task looking cancelled for ever."""
     async with running(work, name=name) as task:
         await asyncio.wait({task})
 
 
 def unless_cancelled() -> None:
-    """CancelledError where this task was cancelled and an error came between: for loops that mend errors."""
+    """Raise CancelledError if this task was cancelled but another error got in between.  It is for loops that
+    recover from errors."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

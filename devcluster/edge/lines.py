@@ -1,8 +1,8 @@
-"""Requests and answers as JSON lines, both ways on one stream: the agent's ``control``, the gateway's
-``door`` and our own host process speak it (docs/architecture.md).
+"""Requests and answers as JSON lines, in both directions on one stream.  The agent's ``control``, the
+gateway's ``door`` and our own host process speak it (docs/architecture.md).
 
-A request has an ``id`` and a ``do``; its answer the same ``id`` and ``ok`` or ``error``; an ``event`` has
-neither.  Requests are answered in any order, so each waits for its own future.
+A request has an ``id`` and a ``do``; its answer has the same ``id`` and ``ok`` or ``error``; an ``event`` has
+neither.  Requests may be answered in any order, so each waits for its own future.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class LineReader(Protocol):
 
 
 class RefusedError(Exception):
-    """The other side's ``error``: ``kind`` is one of docs/architecture.md's words."""
+    """The other side answered ``error``.  ``kind`` is one of the words in docs/architecture.md."""
 
     def __init__(self, kind: str, text: str, detail: Json) -> None:
         super().__init__(text)
@@ -31,7 +31,7 @@ class RefusedError(Exception):
 
 
 class Lines:
-    """One conversation.  ``run`` reads until the stream ends and must be running for ``call`` to work."""
+    """One conversation.  ``run`` reads until the stream ends; it must be running for ``call`` to work."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Lines:
         self._ended = asyncio.Event()
 
     async def call(self, do: str, *, timeout: float = 30.0, **arguments: Any) -> Json:
-        """Ask and wait for the answer.  Raises RefusedError, ConnectionError or TimeoutError."""
+        """Ask, and wait for the answer.  Raises RefusedError, ConnectionError or TimeoutError."""
         if self._ended.is_set():
             raise ConnectionError("the conversation is over")
         number = next(self._ids)
@@ -70,11 +70,11 @@ class Lines:
             raise ConnectionError(str(error)) from error
 
     async def ended(self) -> None:
-        """Return when ``run`` has come to the end of the stream."""
+        """Return when ``run`` has reached the end of the stream."""
         await self._ended.wait()
 
     async def run(self) -> None:
-        """Read until the end of the stream; then everybody who waits gets ConnectionError."""
+        """Read to the end of the stream; then everybody who still waits gets ConnectionError."""
         try:
             async with asyncio.TaskGroup() as answers:
                 while (line := await self._reader.readline()).endswith(b"\n"):  # or it was cut off

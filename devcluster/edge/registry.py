@@ -1,13 +1,14 @@
-"""What an image says of itself, asked of its registry: a few kilobytes, and no Docker.
+"""What an image says about itself, asked from its registry: a few kilobytes, and no Docker.
 
-The problem: a pod whose template says no command runs what its image says, and the agent must start just
-that.  A laptop without Docker has no image, and with Docker a pull of a gigabyte for one line is a waste.
+The problem: a pod whose template has no command runs the command of its image, and the agent must start
+exactly that.  A laptop without Docker has no image, and even with Docker it would be a waste to pull a
+gigabyte for one line.
 
 Rules:
-- asked for is the manifest, and the configuration that it names, which must have the digest that it names;
-- credentials are docker's own (``config.json``, or the helper that it names), and go to the registry and to
-  the server of tokens that it names, never to where it redirects;
-- plain HTTP is spoken with a registry of this machine alone.
+- it asks for the manifest, and for the configuration that the manifest names, whose digest must match;
+- it uses docker's own credentials (``config.json``, or the helper that it names).  They go to the registry
+  and to the token server that the registry names, never to where the registry redirects;
+- it speaks plain HTTP only with a registry on this machine.
 
 Source: https://github.com/opencontainers/distribution-spec/blob/main/spec.md
 https://distribution.github.io/distribution/spec/auth/token/
@@ -51,9 +52,10 @@ _KINDS = ", ".join(
 
 
 async def read_image(reference: str, image_id: str = "") -> ImageFacts:
-    """What image *reference* says; *image_id*: as its pod reports it, by which it is the very one.
+    """What image *reference* says.  *image_id*: the id that its pod reports, which names exactly that image.
 
-    ConfigurationError where its registry can't be asked, or does not tell."""
+    ConfigurationError where its registry can't be asked, or does not know it.
+    """
     name = parse_reference(reference, image_id)
     try:
         return await asyncio.to_thread(_Registry(name).read)
@@ -108,7 +110,7 @@ class _Registry:
         return content
 
     def _authorize(self, challenge: str) -> str:
-        """What the registry wants to see, by its answer 401."""
+        """The Authorization that the registry asks for in its answer 401."""
         kind, asked = parse_challenge(challenge)
         own = _credentials(self._name.credentials_key)
         basic = f"Basic {base64.b64encode(own.encode()).decode()}" if own else ""
@@ -116,7 +118,7 @@ class _Registry:
             return basic
         realm = asked.pop("realm", "")
         if not realm.startswith(("https://", f"{self._name.url}/")):
-            raise ValueError("no server of tokens")
+            raise ValueError("it names no token server")
         query = urllib.parse.urlencode({"service": asked.get("service", ""), "scope": self._scope(asked)})
         told = json.loads(self._ask(f"{realm}?{query}", basic))
         return f"Bearer {told.get('token') or told['access_token']}"
@@ -126,7 +128,7 @@ class _Registry:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """A blob may lie elsewhere, whose server has a signature in its URL and must not see our token."""
+    """A blob may be stored elsewhere: that server has a signature in its URL and must not see our token."""
 
     def redirect_request(self, *words: Any) -> urllib.request.Request | None:
         request = super().redirect_request(*words)
@@ -136,7 +138,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def _credentials(key: str) -> str:
-    """``USER:PASSWORD`` for the registry *key*, as docker keeps it; '' where it has none."""
+    """``USER:PASSWORD`` for the registry *key*, as docker stores it; '' where it has none."""
     folder = os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
     try:
         config = json.loads(Path(folder, "config.json").read_text())

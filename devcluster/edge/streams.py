@@ -1,7 +1,7 @@
-"""A program's stdin and stdout, wherever it runs: here as a plain process, or in a container
+"""A program's stdin and stdout, wherever it runs: as a plain process here, or in a container
 (``docker.live``).
 
-Who uses them reads and writes at the same time: the engine of a live volume says things of its own accord.
+Callers read and write at the same time: the engine of a live volume also speaks unasked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _GRACE = 5.0  # seconds to end by itself
 
 
 class Streams(Protocol):
-    """One program that runs."""
+    """One running program."""
 
     def parts(self) -> AsyncIterator[bytes]:
         """What it writes, until it ends.  DevclusterError with its own words where it failed."""
@@ -31,8 +31,8 @@ class Streams(Protocol):
 
 @contextlib.asynccontextmanager
 async def open_program(binary: Path, words: Sequence[str], log: Path) -> AsyncIterator[Streams]:
-    """*binary* as a plain process of this laptop; it has ended when the block has.  *log*: where its
-    complaints go.  FailedError where it does not start."""
+    """Run *binary* as a plain process of this laptop; it has ended when the block has.  *log*: where its
+    stderr goes.  FailedError where it does not start."""
     with log.open("ab") as complaints:
         try:
             process = await asyncio.create_subprocess_exec(

@@ -2,8 +2,9 @@
 
 How a workload is taken depends on its mode, its order, its take and on what runs on the laptop.  The naive
 way asks for these wherever something is done; then nobody can say what `stop-first` means without reading
-five files, and a new mode is a change in each.  So this function alone asks.  What it returns is printed by
-`plan` and performed by one executor (``run.attach.executor``).
+five files, and a new mode is a change in each.  So this function alone asks for the order of things, and
+``plan.serving`` for all else.  What it returns is printed by `plan` and performed by one executor
+(``run.attach.executor``).
 
 Rules:
 - everything is read and prepared while the original serves;

@@ -122,6 +122,13 @@ class InstallPlan:
         return secret_name(self.observed.ref)
 
     @property
+    def services_before(self) -> tuple[Json, ...]:
+        """The namespace's Services as they would be without us."""
+        originals = self.observed.originals
+        moves = (*self.moves, *(originals.moves if originals else ()))
+        return tuple(unmoved(service, moves) for service in self.observed.services)
+
+    @property
     def astray(self) -> bool:
         """Whether a Service must be led (back) to where it belongs."""
         return any(isinstance(step, PatchService | RestoreService) for step in self.steps)

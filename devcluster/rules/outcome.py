@@ -1,7 +1,7 @@
-"""What `up` makes of one workload: ``created``, ``changed``, ``unchanged`` or ``put back``.  Pure.
+"""What a command makes of one workload: ``created``, ``changed``, ``unchanged``, ``put back`` or ``left``.
 
 `up` does it, `plan` foretells it and the host process compares.  Decided in three places, `plan` promises
-what `up` does not do; so each of them asks here."""
+what `up` does not do; so each of them asks here.  Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 
 from devcluster.rules.state import State
 
-Outcome = Literal["created", "changed", "unchanged", "put back"]
+Outcome = Literal["created", "changed", "unchanged", "put back", "left"]
 Work = Literal["attach", "edit", "nothing", "remove"]
 
 
@@ -47,10 +47,15 @@ class Decision:
     lead: bool = False
 
 
+def end_of(*, removed: bool) -> Outcome:
+    """What it is called where nothing is held any more; *removed*: the agent was, too."""
+    return "put back" if removed else "left"
+
+
 def decide(seen: Comparison) -> Decision:
     """What is to be done, and what it is called."""
     if not seen.in_file:
-        return Decision("put back", "remove")
+        return Decision(end_of(removed=True), "remove")
     if not seen.in_place:
         return Decision("created" if seen.attached is None else "changed", "attach")
     if seen.differs:

@@ -1,1 +1,1 @@
-"""What a command does: apply a plan, be the host process, tell the status."""
+"""What commands do: apply a plan, be the host process, tell the status."""

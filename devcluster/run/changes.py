@@ -1,10 +1,11 @@
 """Wait for a state instead of sleeping for it.
 
-``asyncio.Condition`` asks for a lock around each change, so a plain call can't announce one.  All of the host
-process runs in one thread: a change is announced by waking those who wait, who look again.
+``asyncio.Condition`` needs a lock around each change, so a plain call can't announce one.  The whole host
+process runs in one thread, so a change is announced by waking the waiters, who look again.
 
 Each attachment has one of these for all of its parts, and the session one for all attachments.  A part says
-that something changed, never what: who wants to know looks."""
+that something changed, never what; whoever wants to know looks.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ from collections.abc import Callable
 
 
 class Changes:
-    """Announce a change with ``notify``; wait with ``until``.  *whole*: whose part this is; it hears as
-    well."""
+    """Announce a change with ``notify``; wait with ``until``.  *whole*: what this is a part of; it is
+    notified too."""
 
     def __init__(self, whole: Changes | None = None) -> None:
         self._whole = whole
@@ -28,7 +29,7 @@ class Changes:
             self._whole.notify()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Return once *condition* holds; it is asked now and after each change."""
+        """Return once *condition* holds.  It is asked now and after each change."""
         while not condition():
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.add(future)

@@ -1,11 +1,11 @@
 """``env: export``: the environment as a file, for an editor or a program that is started by hand.
 
 Rules:
-- it is written beside its name, readable by nobody else, and renamed: a reader never sees half of it;
-- a file that did not come from here is never overwritten, and neither is one that was changed since;
+- it is written under another name, readable by nobody else, and then renamed: a reader never sees half of it;
+- a file that devcluster did not write is never overwritten, and neither is one that was changed since;
 - what the format can't carry is left out and named;
-- `down` removes it if it is as it was written.  Of what was written a keyed digest is kept, since values of
-  the environment are secrets.
+- `down` removes the file if it is unchanged.  A keyed digest of it is kept, since values of the environment
+  are secrets.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Exports:
             self._known = json.loads(self._file.read_text())
 
     def check(self, files: Iterable[Path]) -> None:
-        """ConfigurationError for one that did not come from here."""
+        """ConfigurationError for a file that devcluster did not write."""
         for file in files:
             if not os.access(file.parent, os.W_OK | os.X_OK):
                 raise ConfigurationError(f"env.export: {file.parent} is not a folder that you may write to")
@@ -51,7 +51,7 @@ class Exports:
                 )
 
     def write(self, key: str, file: Path | None, environment: LocalEnvironment) -> list[str]:
-        """What is to be told.  *file* None: the workload *key* exports nothing (any more)."""
+        """What there is to tell.  *file* None: the workload *key* exports nothing (any more)."""
         told = self.remove([key], but=file)
         if file is None:
             return told
@@ -73,7 +73,7 @@ class Exports:
         return [*told, f"{len(pairs)} variables are in {file}"]
 
     def remove(self, only: Collection[str] = (), *, but: Path | None = None) -> list[str]:
-        """Those of the workloads *only* (none: of all) that are as they were written; the others are told."""
+        """Remove the files of the workloads *only* (none: of all) that are unchanged; name the others."""
         told = []
         for name, about in sorted(self._known.items()):
             if (only and about["workload"] not in only) or name == str(but):

@@ -1,8 +1,9 @@
 """Where the host process tells what it does, and why: a log of one line each, names only, never a value.
 
-``devcluster.host`` is what it does by itself, ``devcluster.told`` what somebody who asked was told at the
-same moment.  Both go to session.log.  Of the first, warnings stand on stderr of a foreground `up` as well,
-since somebody is there to read them, and all of it with ``--verbose``; the second stands there already."""
+``devcluster.host`` is what it does by itself; ``devcluster.told`` is what a command was told at the same
+moment.  Both go to session.log.  Of the first, a foreground `up` also shows warnings on stderr, where
+somebody reads them, and all of it with ``--verbose``; the second is on the command's stderr already.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +21,8 @@ _told = logging.getLogger("devcluster.told")
 
 
 def log_to(file: Path | None, *, stderr: int) -> None:
-    """Write to *file*, ours alone (0600), and what is of level *stderr* or above to stderr; without a file,
-    all of it to stderr."""
+    """Write to *file*, which only we can read (0600), and to stderr what is of level *stderr* or above;
+    without a file, all of it to stderr."""
     handlers: list[logging.Handler] = [_Stderr()]
     handlers[0].setLevel(stderr)
     if file is not None:
@@ -39,7 +40,8 @@ def log_to(file: Path | None, *, stderr: int) -> None:
 
 
 class _Stderr(logging.StreamHandler[TextIO]):
-    """What is stderr at each moment: a terminal's rows lead it above themselves while they are there."""
+    """Whatever stderr is at the moment: while a terminal shows rows, they put what is written above
+    themselves."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
@@ -50,7 +52,7 @@ class _Stderr(logging.StreamHandler[TextIO]):
 
 
 def to_log(progress: Progress) -> None:
-    """The report of what nobody asked for."""
+    """The report for what nobody asked for."""
     if not progress.travels:
         _host.info("%s", _render(progress))
 

@@ -53,7 +53,7 @@ class Place:
         return (self.state / "docker").exists()
 
     def note_docker(self, used: bool) -> None:
-        """From now on something is, or nothing any more."""
+        """Note that something of the project is in Docker from now on, or no longer."""
         if used:
             (self.state / "docker").touch(mode=0o600)
         else:
@@ -97,13 +97,13 @@ def state_home(environ: Mapping[str, str]) -> Path:
 
 
 def known_projects(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The ids of those that have a folder here."""
+    """The ids of the projects that have a folder here."""
     home = state_home(environ)
     return tuple(sorted(path.name for path in home.iterdir() if path.is_dir())) if home.is_dir() else ()
 
 
 def place_of(context: str, namespace: str, name: str, environ: Mapping[str, str]) -> Place:
-    """The project's place; its folder is made, private, where it is not there yet."""
+    """The project's place; its private folder is made if it does not exist yet."""
     identity = project_id(context, namespace, name)
     home = state_home(environ)
     make_private(home)
@@ -113,7 +113,7 @@ def place_of(context: str, namespace: str, name: str, environ: Mapping[str, str]
 
 
 def make_private(folder: Path) -> None:
-    """For devcluster's own files.  ConfigurationError where it can't be made or written to."""
+    """Make a folder for devcluster's own files.  ConfigurationError where it can't be made or written to."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -122,7 +122,7 @@ def make_private(folder: Path) -> None:
 
 
 def check_home(environ: Mapping[str, str]) -> None:
-    """ConfigurationError where ``place_of`` would fail, as far as it shows; makes nothing."""
+    """ConfigurationError where ``place_of`` would fail, as far as can be seen; makes nothing."""
     folder = state_home(environ)
     _check_writable(next(path for path in (folder, *folder.parents) if os.path.lexists(path)))
 
@@ -138,7 +138,7 @@ def _check_writable(folder: Path) -> None:
 
 
 def _private_folder() -> Path:
-    """Ours and nobody else's, or an error: somebody else could answer there in our name."""
+    """A folder that only we can use, or an error: somebody else could answer there in our name."""
     folder = Path(tempfile.gettempdir()) / f"devcluster-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()

@@ -1,7 +1,7 @@
 """How a long command tells what it is doing.
 
-One callable takes lines for the person; where a step has a size, ``Progress`` says how far it is.  The
-host process of ``up -d`` sends the same values over its socket, so that both print alike.
+One callable takes lines for the user; where a step has a size, ``Progress`` says how far it has come.  The
+host process of ``up -d`` sends the same values over its socket, so both print alike.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Progress:
 
     @property
     def travels(self) -> bool:
-        """Whether it says how far something is."""
+        """Whether it says how far something has come."""
         return bool(self.total or self.item)
 
 

@@ -15,8 +15,8 @@ from devcluster.run.turn import Turn
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """``project`` None: there is no file (``down`` and ``list`` may go without).
-    ``only``: the workloads named on the command line, () for all.  ``deadline``: of the whole command."""
+    """``project`` None: there is no file (``down`` and ``list`` work without).  ``only``: the workloads named
+    on the command line, () for all.  ``deadline``: of the whole command."""
 
     project: Project | None
     context: str | None
@@ -27,7 +27,7 @@ class Request:
 
     @property
     def timeout(self) -> float:
-        """Seconds that the command still has."""
+        """How many seconds the command still has."""
         return self.deadline.left()
 
     def turn(self, report: Report = silent) -> Turn:

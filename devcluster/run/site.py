@@ -18,7 +18,7 @@ _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """*docker*: opened by who needs it first; *secret*: this laptop's key for digests of secrets."""
+    """*docker*: opened by the first who needs it; *secret*: this laptop's key for digests of secrets."""
 
     place: Place
     cluster: Cluster
@@ -27,7 +27,7 @@ class Site:
 
     @property
     def engine(self) -> Engine:
-        """For what is only there because an engine was opened."""
+        """For code that runs only where an engine was opened."""
         return self.docker.engine
 
 
@@ -63,7 +63,7 @@ def live_program() -> Path:
 
 
 def read_secret(place: Place) -> bytes:
-    """This project's key on this laptop; made at the first call."""
+    """This project's key on this laptop; the first call makes it."""
     path = place.state / "digest.key"
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

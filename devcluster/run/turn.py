@@ -1,7 +1,7 @@
-"""What one command works with: whom it tells of its progress, and until when it may take.
+"""What one command works with: whom it tells of its progress, and how long it may take.
 
-It is handed on by value.  The naive way, one context that commands take turns in writing to, makes `leave`
-wait for as long as the last `up` was told to.
+It is passed on by value.  The naive way, one context that commands take turns in writing to, makes `leave`
+wait for as long as the last `up` was allowed to.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _UNDO = 60.0  # seconds that putting back has in any case
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """*report* follows whoever asked; *deadline* is theirs."""
+    """*report* is shown to whoever asked; *deadline* is theirs."""
 
     deadline: Deadline
     report: Report = silent
@@ -30,18 +30,18 @@ class Turn:
         return Turn(Deadline.after(timeout), report)
 
     def say(self, subject: str, text: str) -> None:
-        """One line of progress of the workload *subject*."""
+        """Tell one line of progress of the workload *subject*."""
         self.report(Progress(subject, text))
 
     @contextlib.contextmanager
     def phase(self, subject: str, text: str, name: str, *, ended: str = "") -> Iterator[None]:
-        """Tell when the block begins and, with the time that it took, when it has ended; *ended*: what is
-        said then.  A phase that fails has no end: the error is told."""
+        """Tell when the block begins and when it has ended, with the time that it took; *ended*: what to say
+        then.  A phase that fails has no end: the error says so."""
         began = time.monotonic()
         self.report(Progress(subject, text, phase=name))
         yield
         self.report(Progress(subject, ended or text, phase=name, seconds=time.monotonic() - began))
 
     def to_undo(self) -> Turn:
-        """The turn of putting back what this one began."""
+        """A turn for putting back what this one began."""
         return Turn(self.deadline.at_least(_UNDO), self.report)

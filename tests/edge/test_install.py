@@ -19,6 +19,7 @@ from devcluster.edge.kube.agent import load_binary
 from devcluster.edge.kube.cluster import open_cluster
 from devcluster.edge.kube.workload import agent_pods, find_workload
 from devcluster.errors import ClusterError, FailedError, HeldError, LeftoverError
+from devcluster.plan.serving import plan_serving
 from devcluster.rules.cluster.machine import render_doubt
 from devcluster.rules.cluster.marks import Holder
 from devcluster.run.cluster.install import BusyError, install
@@ -129,7 +130,12 @@ async def test_front_and_then_direct(world: World) -> None:
     before = await world.deploy(second=False)
     history, led = await world.history(), await services(world)
     await install(world.cluster, await world.plan(), world.binary, Turn.of(300))
-    await install(world.cluster, await world.plan(take="direct"), world.binary, Turn.of(300))
+    await install(
+        world.cluster,
+        await world.plan(serving=plan_serving("replace", "direct", "container")),
+        world.binary,
+        Turn.of(300),
+    )
     number = await world.cluster.get("service", "web-number", world.namespace)
     assert number["spec"]["ports"][0]["targetPort"] == 8080
     await remove(world.cluster, world.ref(), Turn.of(300))

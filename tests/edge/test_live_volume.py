@@ -79,7 +79,12 @@ async def test_a_docker_volume_goes_on_after_a_pause_without_copying(
         destination = VolumeDestination(engine, PROJECT, "web", "data")
         async with open_laptop(site, spec_of(hosted=False), destination) as laptop, laptop.led(pod):
             assert not await laptop.flush()
-            await laptop.until(lambda row: row["files"] == 22)
-            assert laptop.volume._status["received_bytes"] == (0 if turn else size)
+            expected = 0 if turn else size
+            await laptop.until(
+                lambda row, sent=expected, told=laptop.volume: (
+                    (row["files"], told._status["state"], told._status["received_bytes"])
+                    == (22, "settled", sent)
+                )
+            )
     lines = await VolumeDestination(engine, PROJECT, "web", "data").scan(())
     assert {line["path"] for line in lines} >= {"n0", "n19", "both"}

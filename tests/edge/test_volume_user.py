@@ -18,7 +18,7 @@ from devcluster.edge.agent.files import FolderDestination
 from devcluster.edge.agent.one_file import FileDestination
 from devcluster.rules.volume.tarstream import END, padding, render_head
 from devcluster.rules.volume.tree import Entry, render_entry
-from devcluster.run.volume.volumes import FillDestination, fill_volume
+from devcluster.run.volume.volumes import CopySpec, FillDestination, fill_volume
 
 NOBODY = 65534
 OLD = 1_600_000_000_123_456_789
@@ -72,10 +72,8 @@ def fill_twice(pod: Pod, target: FillDestination, folder: Path) -> None:
     """The owners are others for ever: that alone must not be a change."""
 
     async def both() -> list[int]:
-        known = folder / "known.json"
-        fills = [
-            await fill_volume(source=pod, root="/x", destination=target, previous=known) for _ in range(2)
-        ]
+        spec = CopySpec("/x", folder / "known.json")
+        fills = [await fill_volume(pod, target, spec) for _ in range(2)]
         return [fill.changed for fill in fills]
 
     assert asyncio.run(both()) == [len(pod.entries), 0]

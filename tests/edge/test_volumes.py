@@ -24,20 +24,25 @@ from devcluster.edge.agent.one_file import FileDestination
 from devcluster.edge.agent.walk import scan
 from devcluster.edge.docker.engine import Engine, open_engine
 from devcluster.edge.docker.files import VolumeDestination
+from devcluster.edge.docker.memory import MemoryDestination
 from devcluster.errors import ConfigurationError, FailedError
+from devcluster.rules.container.container_spec import ContainerSpec, VolumeBind
 from devcluster.rules.volume.tree import parse_tree, render_entry
 from devcluster.run.volume.manifest import FileRewrite
 from devcluster.run.volume.one_fill import FillResult, Rewriting, TornError
 from devcluster.run.volume.single_file import SingleSource
 from devcluster.run.volume.volumes import (
+    CopySpec,
     FillDestination,
     describe_local_changes,
     empty_volume,
     fill_volume,
 )
+from devcluster.sandbox.base_image import BASE_IMAGE, ensure_base_image
 from tests.edge.gateway_binary import gateway_binary
 
 PROJECT = "test-volumes"
+SLEEP = ("/bin/sh", "-c", "while :; do sleep 0.1; done")
 OLD = 1_600_000_000_123_456_789
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="owners need root to be made")
@@ -125,10 +130,9 @@ def pod(tmp_path: Path) -> Pod:
 
 
 async def fill(pod: Pod, target: FillDestination, tmp_path: Path, **more: Any) -> FillResult:
-    previous = tmp_path / "state" / "data.json"
-    return await fill_volume(
-        source=pod, root="/data", destination=target, previous=previous, label="data", **more
-    )
+    report = more.pop("report", None)
+    spec = CopySpec("/data", tmp_path / "state" / "data.json", "data", **more)
+    return await fill_volume(pod, target, spec, report=report)
 
 
 def make_odd_tree(root: Path) -> None:
@@ -366,7 +370,7 @@ async def test_beyond_the_limit_nothing_moves(pod: Pod, target: FillDestination,
         await fill(pod, target, tmp_path, limit=1 << 20)
     assert "cache/** 3.0 MiB" in caught.value.hint
     assert pod.packed == 0
-    assert (await fill(pod, target, tmp_path, limit=1 << 20, exclude=["cache/**"])).files == 1
+    assert (await fill(pod, target, tmp_path, limit=1 << 20, exclude=("cache/**",))).files == 1
 
 
 async def test_rewriting_is_in_the_copy_alone(pod: Pod, tmp_path: Path) -> None:
@@ -455,7 +459,7 @@ async def test_a_root_that_is_one_file(pod: Pod, one_file: FillDestination, tmp_
     previous = tmp_path / "state" / "config.json"
 
     async def again(**more: Any) -> FillResult:
-        return await fill_volume(source=source, root="/x", destination=one_file, previous=previous, **more)
+        return await fill_volume(source, one_file, CopySpec("/x", previous, **more))
 
     assert (await again()).files == 1
     found = parse_tree(await one_file.scan(()))
@@ -479,9 +483,7 @@ async def test_a_file_of_somebody_else_is_refused(pod: Pod, tmp_path: Path) -> N
     pod.root.write_text("theirs")
     target = FileDestination(tmp_path / "mine.conf", "key")
     with pytest.raises(ConfigurationError, match="did not come from this volume"):
-        await fill_volume(
-            source=SingleSource(pod, "key"), root="/x", destination=target, previous=tmp_path / "known.json"
-        )
+        await fill_volume(SingleSource(pod, "key"), target, CopySpec("/x", tmp_path / "known.json"))
     assert (tmp_path / "mine.conf").read_text() == "mine"
 
 
@@ -638,3 +640,36 @@ async def test_what_vanishes_meanwhile_is_named(pod: Pod, target: FillDestinatio
     result = await fill(pod, target, tmp_path, scanned=told)
     assert result.left_out == (("gone", "vanished"),)
     assert sorted(parse_tree(await target.scan(()))) == [".", "kept"]
+
+
+async def test_a_copy_in_memory_lives_as_long_as_it_is_kept(pod: Pod, engine: Engine, tmp_path: Path) -> None:
+    """Filled before the application starts, with the pod's size, owners and modes; ``drop`` ends it,
+    with what was changed here."""
+    (pod.root / "db").write_text("pw\n")
+    (pod.root / "db").chmod(0o600)
+    os.chown(pod.root / "db", 1001, 33)
+    await ensure_base_image(engine.calls)
+    await engine.ensure_network(PROJECT)
+    target = MemoryDestination(engine, PROJECT, "web", "secrets", 1 << 20)
+    assert (await fill(pod, target, tmp_path)).files == 1
+    assert parse_tree(await target.scan(())) == parse_tree(await pod.scan("", ()))
+    spec = ContainerSpec(BASE_IMAGE, SLEEP, None, (), volumes=(VolumeBind(target.name, "/run/secrets"),))
+    netns = await engine.start_netns(PROJECT, "web", "pod-1")
+    container = await engine.run_workload(PROJECT, "web", netns.container_id, spec, "digest")
+    look = [
+        "sh",
+        "-c",
+        "stat -f -c %T /run/secrets; df -k --output=size /run/secrets | tail -1; cat /run/secrets/db",
+    ]
+    assert (await engine.run_in(container, look)).stdout.split() == [b"tmpfs", b"1024", b"pw"]
+
+    await engine.run_in(container, ["sh", "-c", "echo mine > /run/secrets/mine; rm /run/secrets/db"])
+    await engine.restart(container, 1)
+    assert (await engine.run_in(container, ["ls", "/run/secrets"])).stdout == b"mine\n"
+    await engine.stop(container, 1)
+    await target.drop()
+    assert await target.scan(()) == []
+    await fill(pod, target, tmp_path)
+    await engine.start(container)
+    assert (await engine.run_in(container, ["ls", "/run/secrets"])).stdout == b"db\n"
+    await engine.remove(container)

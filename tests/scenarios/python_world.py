@@ -74,8 +74,10 @@ async def serve(
     port: int = 8080,
     container: Json | None = None,
     pod: Json | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> Json:
-    """*program* as Deployment and Service *name* at *port*, available; *env*: values, or ``valueFrom``."""
+    """*program* as Deployment and Service *name* at *port*, available; *env*: values, or ``valueFrom``;
+    *labels*: of the pods, besides."""
     variables = [
         {"name": key, "value": value} if isinstance(value, str) else {"name": key, "valueFrom": value}
         for key, value in (env or {}).items()
@@ -93,7 +95,7 @@ async def serve(
         "metadata": {"name": name},
         "spec": {
             "selector": {"matchLabels": {"app": name}},
-            "template": {"metadata": {"labels": {"app": name}}, "spec": spec},
+            "template": {"metadata": {"labels": {"app": name} | dict(labels or {})}, "spec": spec},
         },
     }
     await world.cluster.create("deployment", body, world.namespace, manager="tester")

@@ -3,6 +3,7 @@ package control
 import (
 	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -88,6 +89,19 @@ func describe(mount *hold.Mount) {
 	if info, err := os.Lstat(path.Join(mount.Path, "..data")); err == nil {
 		mount.Projected = info.Mode()&os.ModeSymlink != 0
 	}
+}
+
+// realPaths tells where each of paths leads through links; one that leads nowhere
+// has no answer. Mounts have the kernel's paths: what a pod mounts at
+// /var/run/secrets is at /run/secrets in most images.
+func realPaths(paths []string) map[string]string {
+	found := make(map[string]string, len(paths))
+	for _, asked := range paths {
+		if real, err := filepath.EvalSymlinks(path.Clean("/" + asked)); err == nil {
+			found[asked] = real
+		}
+	}
+	return found
 }
 
 // unescape reads what the kernel wrote as three octal digits: space, tab, newline, backslash.

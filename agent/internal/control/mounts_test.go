@@ -1,6 +1,9 @@
 package control
 
 import (
+	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -38,6 +41,28 @@ func TestAPodsOwnSharedMemoryIsItsMount(t *testing.T) {
 	const text = "157 138 0:49 / /dev/shm rw,relatime - tmpfs tmpfs rw,size=65536k\n"
 	if got := ownMounts(text); len(got) != 1 || got[0].Path != "/dev/shm" {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestAPathThatLeadsThroughTheImagesLinks(t *testing.T) {
+	root := t.TempDir()
+	if err := os.MkdirAll(root+"/run/secrets", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("../run", root+"/var"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("run", root+"/short"); err != nil {
+		t.Fatal(err)
+	}
+	got := realPaths([]string{root + "/short/secrets/", root + "/run", root + "/var/secrets"})
+	real, err := filepath.EvalSymlinks(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{root + "/short/secrets/": real + "/run/secrets", root + "/run": real + "/run"}
+	if !maps.Equal(got, want) {
+		t.Errorf("%v", got)
 	}
 }
 

@@ -20,6 +20,7 @@ type request struct {
 	Key    []byte          `json:"key"` // base64
 	To     string          `json:"to"`
 	MS     int64           `json:"ms"`
+	Paths  []string        `json:"paths"`
 }
 
 // verbs are the requests, and whether they must say an epoch.
@@ -75,7 +76,9 @@ func (s *Server) ask(ctx context.Context, asked request) (any, error) {
 	case "hello":
 		return s.keeper.Hello(), nil
 	case "inspect":
-		return s.keeper.Inspect(ctx)
+		facts, err := s.keeper.Inspect(ctx)
+		facts.Real = realPaths(asked.Paths)
+		return facts, err
 	case "state":
 		return s.keeper.State(), nil
 	case "expect":

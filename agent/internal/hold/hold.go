@@ -65,6 +65,8 @@ type Facts struct {
 	ResolvConf  string   `json:"resolv_conf"`
 	Hosts       string   `json:"hosts"`
 	Mounts      []Mount  `json:"mounts"`
+	// Real is where the paths lead that were asked for, through the image's links.
+	Real map[string]string `json:"real"`
 	// As State has them.
 	Listeners  []Listener `json:"listeners"`
 	Neighbours []Listener `json:"neighbours"`

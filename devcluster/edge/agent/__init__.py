@@ -1,1 +1,1 @@
-"""What is said to an agent over SSH: its control and the files of its mounts."""
+"""Talking to an agent over SSH: its control, and the files of its mounts."""

@@ -1,12 +1,13 @@
-"""A tree in a folder of the laptop (``path:``): told like the agent tells its own, and filled.
+"""A tree in a folder of the laptop (``path:``): listed as the agent lists its own, and filled.
 
 Rules:
-- nothing outside the folder is touched, whatever the stream names: each directory on the way is opened by
-  itself and never through a link, so a link that was planted in the copy leads nowhere;
-- a file is written beside its name and renamed: an interrupted fill leaves no half file under a name;
-- owners as far as the user may: root gives the pod's, anybody else keeps his own and gets mode and time;
-- directories get modes and times last, for what is put into them changes both; until then their readers can
-  use them, and their owner write.
+- nothing outside the folder is touched, whatever the stream names: each directory on the way is opened
+  separately and never through a link, so a link that was planted in the copy leads nowhere;
+- a file is written under another name and then renamed: an interrupted fill leaves no half-written file;
+- owners are set as far as the user may: root sets the pod's; anybody else keeps his own and sets mode and
+  time;
+- directories get their final modes and times last, because what is put into them changes both.  Until then
+  their readers can use them and their owner can write.
 
 The naive way, ``tarfile.extractall``, follows links in the destination and rounds times.
 """
@@ -34,7 +35,8 @@ _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class FolderDestination:
-    """*folder* need not exist; *private*: nobody else fills it; ``owners``: this user can give files away."""
+    """*folder* need not exist; *private*: nobody else fills it; ``owners``: whether this user can give files
+    away."""
 
     def __init__(self, folder: Path, *, private: bool = False) -> None:
         self.folder = folder
@@ -56,7 +58,7 @@ class FolderDestination:
             )
 
     async def identity(self) -> str:
-        """'' if there is no folder; ``scan`` says what is in it."""
+        """'' if there is no folder; ``scan`` tells what is in it."""
         return "folder" if self.folder.is_dir() else ""
 
     async def ensure(self) -> str:
@@ -64,7 +66,7 @@ class FolderDestination:
         return await self.identity()
 
     async def scan(self, exclude: Sequence[str]) -> list[dict[str, Any]]:
-        """The lines that the agent's ``scan`` would tell."""
+        """The lines that the agent's ``scan`` would give."""
         stale: list[str] = []
         lines = await asyncio.to_thread(
             lambda: [render_entry(item) for item in scan(self.folder, exclude, stale)]
@@ -94,7 +96,7 @@ class FolderDestination:
 
 
 def make_folder(folder: Path) -> None:
-    """FailedError where that can't be."""
+    """FailedError where it can't be made."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -123,14 +125,14 @@ async def _unpack(filler: _Filler, reader: TarReader, member: Member) -> None:
 
 
 async def write_pieces(descriptor: int, reader: TarReader, size: int) -> None:
-    """The current member's file into an empty one; its holes are none that is written."""
+    """Write the current member's file into an empty one; holes are left out."""
     async for offset, part in reader.pieces():
         await asyncio.to_thread(_write_all, descriptor, part, offset)
     os.truncate(descriptor, size)
 
 
 class _Filler:
-    """Blocking; one directory open at a time, that of the last entry."""
+    """Blocking.  One directory is open at a time, that of the last entry."""
 
     def __init__(self, folder: Path, owners: bool) -> None:
         self._owners = owners
@@ -175,7 +177,7 @@ class _Filler:
         return current
 
     def delete(self, paths: Sequence[str]) -> None:
-        """One by one; a directory in which something is left (what ``exclude`` hides) stays."""
+        """One by one.  A directory that still holds something (what ``exclude`` hides) stays."""
         for path in paths:
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 parent, _, base = path.rpartition("/")
@@ -211,7 +213,7 @@ class _Filler:
         _replace(directory, part, base)
 
     def _open_up(self, directory: int, name: str, entry: Entry) -> None:
-        """What is in it may be led to before all is done."""
+        """Let others use the directory now: a link may lead into it before everything is done."""
         made = os.open(name, _OPEN, dir_fd=directory)
         try:
             if self._owners:
@@ -244,7 +246,7 @@ class _Filler:
         return part, os.open(part, flags, 0o600, dir_fd=directory)
 
     def discard(self, part: str) -> None:
-        """What ``begin`` made in the directory that is open, where ``end`` has not put it in its place."""
+        """Remove what ``begin`` made in the open directory, unless ``end`` has moved it into place."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(part, dir_fd=self._directory)
 
@@ -266,7 +268,7 @@ class _Filler:
         return entry.mode if self._owners else entry.mode & 0o1777  # set-user-ID of another user is none
 
     def finish(self) -> None:
-        """Directories, the deepest first; one that the stream did not name keeps its time."""
+        """Directories, the deepest first.  One that the stream did not name keeps its time."""
         self._leave()
         for path in sorted(self._finish.keys() | self._times.keys(), key=len, reverse=True):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -304,7 +306,7 @@ def _open_directory(directory: int, name: str, *, make: bool) -> int:
 
 
 def _make_directory(directory: int, name: str) -> bool:
-    """False where it is there already."""
+    """False where it already exists."""
     try:
         os.mkdir(name, 0o700, dir_fd=directory)
     except FileExistsError:
@@ -316,7 +318,8 @@ def _make_directory(directory: int, name: str) -> bool:
 
 
 def _replace(directory: int, part: str, name: str) -> None:
-    """Rename; a directory in the way goes.  Two names of one inode: the rename does nothing, so clean up."""
+    """Rename; a directory in the way is removed.  If both are names of one inode the rename does nothing, so
+    clean up."""
     try:
         os.rename(part, name, src_dir_fd=directory, dst_dir_fd=directory)
     except (IsADirectoryError, FileExistsError, OSError):

@@ -1,8 +1,9 @@
-"""A single file of the laptop (``path:`` of a mount that is one file), told and filled as a tree of one name.
+"""A single file of the laptop (``path:`` of a mount that is one file), listed and filled as a tree with one
+name.
 
-Its neighbours in the folder are nobody's business: only this name is looked at, and it is replaced by a
-rename, so that a fill that is broken off leaves no half of it.  The tree calls it as the pod does; on the
-laptop it is called as the user wishes.
+Its neighbours in the folder are left alone: only this name is looked at.  It is replaced by a rename, so that
+an interrupted fill leaves no half-written file.  The tree uses the pod's name for it; on the laptop it has
+the name that the user chose.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from devcluster.rules.volume.tree import Entry, render_entry
 
 
 class FileDestination:
-    """*path* need not exist; *entry*: what the tree calls it; ``owners``: this user can give files away."""
+    """*path* need not exist; *entry*: its name in the tree; ``owners``: whether this user can give files
+    away."""
 
     def __init__(self, path: Path, entry: str) -> None:
         self.path = path
@@ -48,12 +50,12 @@ class FileDestination:
         return "file" if self.path.is_file() else ""
 
     async def ensure(self) -> str:
-        """Its folder; the file itself comes with the fill."""
+        """Make its folder; the file itself comes with the fill."""
         await asyncio.to_thread(make_folder, self.path.parent)
         return "file"
 
     async def scan(self, exclude: Sequence[str]) -> list[dict[str, Any]]:
-        """The line that the agent's ``scan`` would tell; [] when it is not there."""
+        """The line that the agent's ``scan`` would give; [] when the file is not there."""
         try:
             found = await asyncio.to_thread(os.lstat, self.path)
         except FileNotFoundError:

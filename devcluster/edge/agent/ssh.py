@@ -1,10 +1,10 @@
 """An agent's control and files, by SSH over a lane.
 
-The agent accepts one public key, the laptop's, and shows one host key; both were made by the first
-``up`` and kept in the workload's Secret, so that neither side trusts anything on first use.
+The agent accepts one public key, the laptop's, and presents one host key.  Both were made by the first ``up``
+and are kept in the workload's Secret, so neither side has to trust on first use.
 
-asyncssh takes a third of a second to import, and most commands talk to no agent: it is imported where one
-is talked to.
+asyncssh takes a third of a second to import, and most commands talk to no agent, so it is imported only where
+it is needed.
 """
 
 from __future__ import annotations
@@ -34,20 +34,28 @@ _LONG = 24 * 3600.0  # the agent's own bounds end a stop or a release long befor
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Both sides' keys: ours in full (PEM), the agent's public one (OpenSSH line)."""
+    """Both sides' keys: ours in full (PEM), and the agent's public one (an OpenSSH line)."""
 
     laptop: bytes = field(repr=False)
     agent_public: str = ""
 
 
+class UnreadableError(ClusterError):
+    """The agent is well and can't read what it was asked for; ``reason``: its words."""
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class SyncChannel:
-    """Raw bytes, both ways.  Lost connections are ClusterError, as are an agent's refusals."""
+    """Raw bytes in both directions.  A lost connection is a ClusterError, and so is an agent's refusal."""
 
     def __init__(self, process: asyncssh.SSHClientProcess[bytes], pod: str, root: str) -> None:
         self._process, self._pod, self._root = process, pod, root
 
     async def read(self) -> bytes:
-        """What comes next; b'' at the end."""
+        """The next bytes; b'' at the end."""
         import asyncssh
 
         try:
@@ -61,7 +69,7 @@ class SyncChannel:
         return b""
 
     async def write(self, data: bytes) -> None:
-        """Returns when there is room for more."""
+        """Return when there is room for more."""
         import asyncssh
 
         try:
@@ -72,7 +80,7 @@ class SyncChannel:
 
 
 class AgentLink:
-    """One agent: control calls, and trees of files (``run.volumes``' TreeSource)."""
+    """One agent: control calls, and trees of files (the TreeSource of ``run.volume``)."""
 
     def __init__(
         self, address: AgentAddress, connection: asyncssh.SSHClientConnection, lines: Lines, side: Side
@@ -84,11 +92,12 @@ class AgentLink:
 
     @property
     def heard(self) -> float:
-        """When anything at all came from there, by the monotonic clock: an answer may be behind megabytes."""
+        """When anything at all last came from there, by the monotonic clock.  An answer may be waiting behind
+        megabytes."""
         return self._side.heard
 
     async def call(self, do: str, *, timeout: float = _LONG, **arguments: Any) -> Json:
-        """One request of the control table.  Raises Refusal, ConnectionError, TimeoutError."""
+        """One request of the control table.  Raises RefusedError, ConnectionError or TimeoutError."""
         return await self._lines.call(do, timeout=timeout, **arguments)
 
     async def ended(self) -> None:
@@ -97,7 +106,7 @@ class AgentLink:
 
     @contextlib.asynccontextmanager
     async def open_sync(self, root: str) -> AsyncIterator[SyncChannel]:
-        """The pod's side of the live volume *root*: bytes for the engine, which speaks with it."""
+        """The pod's side of the live volume *root*: raw bytes for the engine that speaks with it."""
         import asyncssh
 
         try:
@@ -110,11 +119,12 @@ class AgentLink:
         finally:
             process.close()
 
-    async def inspect(self) -> PodFacts:
-        return parse_facts(await self.call("inspect", timeout=30))
+    async def inspect(self, paths: Sequence[str] = ()) -> PodFacts:
+        """With where *paths* really lead."""
+        return parse_facts(await self.call("inspect", timeout=30, paths=list(paths)))
 
     async def scan(self, root: str, exclude: Sequence[str]) -> list[Json]:
-        """Every entry below *root* in walk order, as docs/architecture.md's ``scan`` gives it."""
+        """Every entry below *root* in walk order, as ``scan`` in docs/architecture.md gives it."""
         request = {"do": "scan", "root": root, "exclude": list(exclude)}
         data = b"".join([chunk async for chunk in self._files(request)])
         return [json.loads(line) for line in data.splitlines()]
@@ -151,7 +161,7 @@ class AgentLink:
             await process.wait_closed()
             if process.exit_status != 0:
                 pod, root = self.address.pod, request["root"]
-                raise ClusterError(f"the agent of {pod} could not read {root}: {reason}")
+                raise UnreadableError(f"the agent of {pod} could not read {root}: {reason}", reason=reason)
 
 
 @contextlib.asynccontextmanager
@@ -164,9 +174,9 @@ async def open_agent(
     timeout: float,
     on_state: Callable[[Json], None] | None = None,
 ) -> AsyncIterator[AgentLink]:
-    """The control conversation with one agent; ends with ConnectionError in its calls when it breaks.
+    """The control conversation with one agent.  When it breaks, its calls raise ConnectionError.
 
-    Raises LaneError where the agent can't be reached or is not the one that the Secret names.
+    Raises LaneError where the agent can't be reached, or is not the one that the Secret names.
     """
     import asyncssh
 

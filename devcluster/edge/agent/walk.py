@@ -1,4 +1,4 @@
-"""What is in a folder of the laptop, told like the agent tells its own tree."""
+"""What is in a folder of the laptop, listed as the agent lists its own tree."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ PART = ".devcluster-part-"
 
 
 def scan(folder: Path, exclude: Sequence[str] = (), stale: list[str] | None = None) -> Iterator[Entry]:
-    """The tree below *folder* in walk order; a folder that is not there has none.  *stale* gets the parts of
-    files that are none."""
+    """The tree below *folder* in walk order; nothing for a folder that does not exist.  *stale* collects the
+    names of half-written files."""
     if not folder.is_dir():
         return
     walk = _Walk(os.fsencode(folder), exclude, {}, [] if stale is None else stale)
@@ -26,7 +26,7 @@ def scan(folder: Path, exclude: Sequence[str] = (), stale: list[str] | None = No
 
 @dataclass(frozen=True, slots=True)
 class _Walk:
-    """``first``: the name of each inode that has several; ``stale``: parts of files."""
+    """``first``: the first name of each inode that has several; ``stale``: half-written files."""
 
     root: bytes
     exclude: Sequence[str]

@@ -1,1 +1,1 @@
-"""The Docker engine: a project's containers, network, volumes and images; the sandbox's too."""
+"""The Docker engine: a project's containers, network, volumes and images, and the sandbox's."""

@@ -1,13 +1,13 @@
 """The wall around docker-py: which engine, calls in threads, foreign errors translated.
 
-The problem: docker-py is blocking, knows nothing of the docker command line's contexts, and raises its
-own errors, those of requests and those of the operating system.
+The problem: docker-py blocks, does not know the docker command line's contexts, and raises its own errors,
+those of requests and those of the operating system.
 
 Rules:
-- the engine is the one that ``docker`` itself would use: DOCKER_HOST, else DOCKER_CONTEXT, else the
-  current context of the docker configuration;
+- the engine is the one that ``docker`` itself would use: DOCKER_HOST, else DOCKER_CONTEXT, else the current
+  context of the docker configuration;
 - a call has a finite time-out; a stream has a thread of its own and ends when its reader goes away;
-- an engine's refusal keeps the engine's words, with the object named.  What was sent is never shown.
+- an engine's refusal keeps the engine's words and names the object.  What was sent is never shown.
 
 Source: https://docs.docker.com/engine/manage-resources/contexts/
 """
@@ -35,7 +35,7 @@ _END = object()
 
 
 class GoneError(EngineError):
-    """The object is not in the engine (any more)."""
+    """The engine does not have the object (any more)."""
 
 
 class EngineRefusedError(EngineError):
@@ -48,8 +48,8 @@ class EngineRefusedError(EngineError):
 
 
 class Calls:
-    """The client and the threads in which it is used.  ``api`` is docker-py's APIClient; ``api_version``:
-    what it agreed on with the engine."""
+    """The client, and the threads in which it is used.  ``api`` is docker-py's APIClient; ``api_version``:
+    the version that it agreed on with the engine."""
 
     def __init__(self, api: Any, host: str, context: str, tls: Any = None) -> None:
         self.api = api
@@ -63,17 +63,18 @@ class Calls:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="docker")
 
     async def call(self, what: str, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Run a blocking *function* in a thread; *what* names the deed for errors: ``start container x``."""
+        """Run a blocking *function* in a thread; *what* is the action for errors: ``start container x``."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: translated(what, function, *args, **kwargs))
 
     async def make(self, what: str, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """As ``call``, of what makes or starts something: who is cancelled meanwhile hears of it when that is
-        done, and finds it when tidying up.  A thread that went on would make it afterwards."""
+        """Like ``call``, for what makes or starts something.  If the caller is cancelled meanwhile, the
+        cancellation is raised only when the call is done, so that tidying up finds what it made.  An
+        abandoned thread would make it afterwards."""
         return await to_the_end(self.call(what, function, *args, **kwargs))
 
     async def knock(self) -> None:
-        """EngineError where no new connection is taken: an engine that ends goes on serving the old ones."""
+        """EngineError where no new connection is taken: an engine that ends still serves the old ones."""
 
         def knock() -> None:
             _client(self.host, self._tls).close()
@@ -100,7 +101,7 @@ class Calls:
 
 
 class _Pump:
-    """One thread that reads; the reader's slowness holds it back."""
+    """One thread that reads; it waits for a slow reader."""
 
     def __init__(self, what: str, source: Any) -> None:
         self._what = what
@@ -178,7 +179,7 @@ def _explain(error: Any) -> str:
 
 
 async def connect() -> Calls:
-    """The engine that the docker command line uses; EngineError with what was tried."""
+    """The engine that the docker command line uses.  EngineError says what was tried."""
     host, context, tls = await asyncio.to_thread(_endpoint)
     try:
         api = await asyncio.to_thread(translated, "ask Docker", _client, host, tls)
@@ -218,7 +219,7 @@ def _probe(host: str) -> None:
 
 
 def _endpoint() -> tuple[str, str, Any]:
-    """(address, context's name or '', TLS settings) by the docker command line's own rules."""
+    """(address, the context's name or '', TLS settings), by the docker command line's own rules."""
     if host := os.environ.get("DOCKER_HOST"):
         return host, "", _tls() if os.environ.get("DOCKER_TLS_VERIFY") else None
     from docker.context.config import get_current_context_name

@@ -1,9 +1,10 @@
 """The Docker engine, as the rest of devcluster sees it.
 
-One object, opened once; each method says what it makes or finds.  All that it makes carries our labels
-(``rules/container/docker_names.py``).  Blocking calls run in threads (``Calls``); errors are EngineError
-(exit 5), or ConfigurationError (exit 2) where the file asked for what the engine can't give.  docker-py is
-imported when the engine is opened and not before: it costs a third of a second."""
+One object, opened once; each method says what it makes or finds.  Everything that it makes carries our labels
+(``rules/container/docker_names.py``).  Blocking calls run in threads (``Calls``).  Errors are EngineError
+(exit 5), or ConfigurationError (exit 2) where the file asked for what the engine can't give.  docker-py costs
+a third of a second, so it is imported only when the engine is opened.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +57,7 @@ __all__ = [
 
 @asynccontextmanager
 async def open_engine() -> AsyncIterator[Engine]:
-    """The engine that the docker command line uses now; EngineError with what was tried."""
+    """The engine that the docker command line uses now.  EngineError says what was tried."""
     calls = await connect()
     try:
         yield Engine(calls)
@@ -66,7 +67,7 @@ async def open_engine() -> AsyncIterator[Engine]:
 
 @asynccontextmanager
 async def open_docker() -> AsyncIterator[Docker]:
-    """The same for who may need none: it is opened when somebody asks for it."""
+    """The same for a caller that may not need one: it is opened when somebody asks for it."""
     docker = Docker()
     try:
         yield docker
@@ -75,8 +76,8 @@ async def open_docker() -> AsyncIterator[Docker]:
 
 
 class Docker:
-    """An engine that is opened at its first use: a project whose workloads all run as processes of the laptop
-    needs none."""
+    """An engine that is opened at its first use.  A project whose workloads all run as processes of the
+    laptop needs none."""
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
@@ -84,12 +85,12 @@ class Docker:
 
     @property
     def engine(self) -> Engine:
-        """The one that ``open`` has opened."""
+        """The engine that ``open`` has opened."""
         assert self._engine is not None, "open comes first"
         return self._engine
 
     async def open(self) -> Engine:
-        """The same engine at each call; EngineError with what was tried."""
+        """The same engine at each call.  EngineError says what was tried."""
         async with self._opening:
             if self._engine is None:
                 self._engine = Engine(await connect())
@@ -119,13 +120,13 @@ class Engine:
         return await engine_look.describe(self.calls)
 
     async def list_networks(self) -> tuple[NetworkInfo, ...]:
-        """All of the engine's networks with a range of IPv4."""
+        """All of the engine's networks that have an IPv4 range."""
         return await engine_network.list_networks(self.calls)
 
     async def ensure_network(
         self, project: str, avoid: Sequence[IPv4Network | IPv4Address] = ()
     ) -> NetworkInfo:
-        """The project's network; *avoid*: what was seen of the cluster (pods, Services, DNS)."""
+        """The project's network; *avoid*: addresses that were seen in the cluster (pods, Services, DNS)."""
         async with self._network:
             return await engine_network.ensure_network(self.calls, project, avoid)
 
@@ -143,11 +144,12 @@ class Engine:
     async def choose_image(
         self, reference: str, image_id: str | None, pull_policy: PullPolicy = "missing"
     ) -> ImageChoice:
-        """Which image the pod runs (*image_id* as it reports it), or the file names (None); no pull."""
+        """Which image the pod runs (*image_id* as it reports it), or the file names (None); nothing is
+        pulled."""
         return await engine_image.choose_image(self.calls, reference, image_id, pull_policy)
 
     async def obtain_image(self, choice: ImageChoice, progress: PullProgress | None = None) -> ImageFacts:
-        """The same here, pulled where that is needed."""
+        """The same image on this machine, pulled if needed."""
         return await engine_image.obtain_image(self.calls, choice, progress)
 
     async def start_netns(
@@ -170,13 +172,13 @@ class Engine:
         )
 
     async def netns_info(self, container: str) -> NetnsInfo:
-        """The same of a netns that runs; GoneError when it does not."""
+        """The same of a running netns; GoneError where it does not run."""
         return await engine_pod.netns_info(self.calls, container)
 
     async def start_gateway(
         self, project: str, key: str, netns_id: str, settings: bytes, *, seconds: float = 20.0
     ) -> str:
-        """The gateway's id, once it said ``ready``; *settings*: one JSON line, never shown anywhere."""
+        """The gateway's id, once it has said ``ready``; *settings*: one JSON line, never shown anywhere."""
         return await engine_pod.start_gateway(
             self.calls, project, key, netns_id, settings, image=self.gateway_image, seconds=seconds
         )
@@ -201,17 +203,17 @@ class Engine:
         return await engine_workload.wait(self.calls, container)
 
     async def remove(self, container: str) -> None:
-        """Gone afterwards, whether it ran or never was; anonymous volumes with it."""
+        """Remove it with its anonymous volumes, whether it runs or not; it need not exist."""
         await engine_pod.remove_container(self.calls, container)
 
     async def run_in(self, container: str, command: Sequence[str], *, user: str | None = None) -> ExecResult:
-        """Run *command* inside, collect code, stdout and stderr."""
+        """Run *command* inside; return its code, stdout and stderr."""
         return await engine_workload.run_in(self.calls, container, command, user=user)
 
     async def exec_in(
         self, container: str, command: Sequence[str], *, tty: bool | None = None, user: str | None = None
     ) -> int:
-        """Run *command* inside on this process' own stdin, stdout, stderr; its exit code."""
+        """Run *command* inside with this process's own stdin, stdout and stderr; return its exit code."""
         return await engine_workload.exec_in(self.calls, container, command, tty=tty, user=user)
 
     def follow_logs(
@@ -220,7 +222,7 @@ class Engine:
         return engine_look.follow_logs(self.calls, container, follow=follow, tail=tail, since=since)
 
     def watch_container(self, container: str) -> AsyncGenerator[ContainerEvent, None]:
-        """What holds already (ended, a health), then each start, end and change of health."""
+        """What is already the case (ended, a health), then each start, end and change of health."""
         return engine_look.watch_container(self.calls, container)
 
     async def look(self, container: str) -> ContainerInfo | None:
@@ -236,18 +238,20 @@ class Engine:
         return True
 
     async def tell_absence(self, container: str) -> str:
-        """Why *container* can't be running, asked of an engine that may end or have ended; '' if it runs."""
+        """Why *container* can't be running, asked of an engine that may be ending or have ended; '' if it
+        runs."""
         return await engine_look.tell_absence(self.calls, container)
 
     async def list_project(self, project: str) -> tuple[ContainerInfo, ...]:
         return await engine_look.list_project(self.calls, project)
 
     async def list_published(self, project: str, workloads: Sequence[str] = ()) -> frozenset[tuple[str, int]]:
-        """(protocol, port of the laptop) of each that its running containers have.  *workloads* (): all."""
+        """(protocol, port of the laptop) of each port that its running containers publish.  *workloads* ():
+        of all."""
         return await engine_look.list_published(self.calls, project, workloads)
 
     async def find_refusals(self, publishes: Sequence[Publish]) -> tuple[PortRefusal, ...]:
-        """Those that are known not to be published, before the engine is asked to."""
+        """Which of them can't be published, as far as that is known before the engine is asked."""
         return await engine_ports.find_refusals(self.calls, publishes)
 
     async def list_projects(self) -> tuple[str, ...]:
@@ -261,7 +265,7 @@ class Engine:
     async def remove_project(
         self, project: str, workloads: Sequence[str] | None = None, *, volumes: bool
     ) -> tuple[str, ...]:
-        """Remove what is ours; answers what is left, each with its reason.  *workloads* None: all."""
+        """Remove what is ours; return what is left, each with its reason.  *workloads* None: all."""
         return await engine_look.remove_project(self.calls, project, workloads, volumes=volumes)
 
     async def remove_volume(self, name: str) -> None:

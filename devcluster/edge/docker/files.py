@@ -1,8 +1,8 @@
 """A private Docker volume as a tree: read and filled by a container that has nothing else.
 
-Docker itself can neither list a volume nor keep times below the second when it copies into one; the
-gateway's binary does both (role ``files``).  The tar passes through this process in constant memory.
-The container has no network, no log on disk, and the few capabilities that owners need.
+Docker itself can neither list a volume nor keep times below the second when it copies into one; the gateway's
+binary does both (role ``files``).  The tar stream passes through this process in constant memory.  The
+container has no network, no log on disk, and only the few capabilities that setting owners needs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID"]
 
 
 class VolumeDestination:
-    """The volume *volume* (the pod's name or path of it) of a workload; ``name`` is Docker's."""
+    """The volume *volume* (the pod's name or path of it) of a workload; ``name`` is Docker's name for it."""
 
     owners = True
     atomic = False
@@ -48,12 +48,13 @@ class VolumeDestination:
         return target
 
     def check(self, *, ours: bool) -> None:
-        """A volume of this name is ours in any case."""
+        """A volume of this name is always ours."""
 
     async def identity(self) -> str:
-        """What this volume was given when it was made; '' when it is not there.
+        """The label that this volume was given when it was made; '' when it does not exist.
 
-        Not its ``CreatedAt``: up to Docker 20.10 that is the time of the last change in its root.
+        ``CreatedAt`` does not serve: up to Docker 20.10 it is the time of the last change in the volume's
+        root.
         """
         calls = self._calls
         try:
@@ -63,7 +64,7 @@ class VolumeDestination:
         return str((found.get("Labels") or {}).get(_IDENTITY) or "made")
 
     async def ensure(self) -> str:
-        """The volume's identity; made where it is not there."""
+        """The volume's identity; it is made if it does not exist."""
         calls, ours = self._calls, labels(self._project, "volume", self._key)
         if not (identity := await self.identity()):
             ours[_IDENTITY] = secrets.token_hex(8)
@@ -73,7 +74,7 @@ class VolumeDestination:
         return identity
 
     async def scan(self, exclude: Sequence[str]) -> list[dict[str, Any]]:
-        """One value for each name in the volume, as the agent tells it; [] where it is not there."""
+        """One value for each name in the volume, as the agent gives it; [] where there is no volume."""
         if not await self.identity():
             return []
         flags = [word for pattern in exclude for word in ("--exclude", pattern)]

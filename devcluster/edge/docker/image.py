@@ -1,10 +1,10 @@
 """Images: the gateway's own, put together here, and the pod's, found or pulled.
 
 Rules:
-- the gateway's image needs no registry: one static file in ``FROM scratch``, named by its content;
+- the gateway's image needs no registry: it is one static file in ``FROM scratch``, named by its content;
 - the pod's image is the one that the running pod reports, not what its tag means today;
 - which image is meant is found out without a pull (``choose_image``); ``obtain_image`` pulls;
-- what can be neither found nor pulled is the user's to solve: what, why, the ways on.
+- if an image can be neither found nor pulled, the error says which, why, and what the user can do.
 
 Source: https://github.com/moby/docker-image-spec/blob/main/spec.md (the archive of ``docker load``)
 """
@@ -36,7 +36,7 @@ class _Layer:
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """How far a pull is: ``size`` in bytes, as they travel; ``layers`` that are here, of ``known``."""
+    """How far a pull is.  ``size``: bytes, as they travel; ``layers``: how many are here, of ``known``."""
 
     size: int
     layers: int
@@ -112,7 +112,8 @@ async def choose_image(
     """Which image is meant, and whether it is here; nothing is pulled.
 
     *image_id*: the running pod's ``imageID`` (``repo@sha256:…`` or ``sha256:…``), or None for an image that
-    the file names.  ConfigurationError where it is not here and must not be pulled, or its name is none.
+    the file names.  ConfigurationError where it is not here and must not be pulled, or where its name is not
+    valid.
     """
     exact = _exact(image_id)
     wanted = exact or reference
@@ -141,7 +142,7 @@ async def choose_image(
 
 
 async def obtain_image(calls: Calls, choice: ImageChoice, progress: PullProgress | None = None) -> ImageFacts:
-    """The facts of *choice*, pulled where that is needed; ConfigurationError where it can't be."""
+    """The facts of *choice*, pulled if needed; ConfigurationError where that fails."""
     if not choice.source:
         assert choice.facts is not None
         return choice.facts
@@ -210,7 +211,7 @@ async def _pull(calls: Calls, reference: str, progress: PullProgress | None) -> 
 
 
 def _told(layer: _Layer, line: dict[str, Any]) -> _Layer:
-    """*layer* after one *line* of progress.  Its status is for whoever watches; nothing else hangs on it."""
+    """*layer* after one *line* of progress.  Its status is only shown; nothing else depends on it."""
     detail = line["progressDetail"] or {}
     size = int(detail.get("current") or 0) if "total" in detail else 0  # or it counts something else
     return _Layer(max(layer.size, size), layer.here or line.get("status") in _HERE)

@@ -1,8 +1,9 @@
-"""The engine of a live volume in a container of its own: the volume, a small one for what it remembers, and
+"""The engine of a live volume in a container of its own, with the volume, a small volume for its memory, and
 nothing else.
 
-Its stdin is ours for as long as we live: where this process is killed the engine's input ends, and so does
-it."""
+Its stdin is ours for as long as we live.  If this process is killed, the engine's input ends and the engine
+with it.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +31,8 @@ _CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID"]
 
 @dataclass(frozen=True, slots=True)
 class LivePlace:
-    """Where the laptop's side lies: the Docker volume *name*, or *folder* of the laptop, for which *name* is
-    only a name, and which has its memory in a folder, too."""
+    """Where the laptop's side lies: the Docker volume *name*, or a *folder* of the laptop.  For a folder
+    *name* is only a name, and the memory lies in a folder, too."""
 
     project: str
     key: str
@@ -42,7 +43,7 @@ class LivePlace:
 
 @contextlib.asynccontextmanager
 async def open_live(engine: Engine, place: LivePlace, flags: Sequence[str]) -> AsyncIterator[Streams]:
-    """The role ``sync``, with *flags*; an older one of this place is replaced.  The container is gone when
+    """Run the role ``sync`` with *flags*; an older one of this place is replaced.  The container is gone when
     the block has ended."""
     calls, name = engine.calls, f"{place.name}-sync"
     command = ["sync", ROOT, "--state", STATE, *flags]

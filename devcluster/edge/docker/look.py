@@ -1,6 +1,6 @@
-"""What is there: a project's containers, their logs and events, the engine itself; and its removal.
+"""What exists: a project's containers, their logs and events, the engine itself; and how to remove it.
 
-Ours is what carries our labels, whatever its name; a removal is idempotent and tells what stayed.
+What carries our labels is ours, whatever its name.  A removal is idempotent and names what stayed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ _KILLED = 128 + signal.SIGKILL
 class ContainerInfo:
     """``state``: Docker's word (created, running, exited …); ``health``: '' where nothing probes it;
     ``netns``: the container whose network it uses, '' for netns itself; ``image``: the image's id;
-    ``starved``: None unless a process of it was killed for want of memory; its limit in bytes, 0 for none."""
+    ``starved``: None unless one of its processes was killed for lack of memory; else its limit in bytes, 0
+    for none."""
 
     id: str
     name: str
@@ -45,7 +46,7 @@ class ContainerInfo:
 
 @dataclass(frozen=True, slots=True)
 class ContainerEvent:
-    """``start``, ``die`` (with its exit code, and in ``words`` how it ended) or ``health`` (``healthy``,
+    """``start``, ``die`` (with the exit code, and in ``words`` how it ended) or ``health`` (``healthy``,
     ``unhealthy``, ``starting``)."""
 
     what: Literal["start", "die", "health"]
@@ -56,7 +57,7 @@ class ContainerEvent:
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
-    """For ``doctor``.  ``free_bytes`` None: the engine's disk is not this machine's."""
+    """For ``doctor``.  ``free_bytes`` None: the engine's disk is not on this machine."""
 
     version: str
     architecture: str
@@ -77,7 +78,7 @@ async def list_project(calls: Calls, project: str) -> tuple[ContainerInfo, ...]:
 async def list_published(
     calls: Calls, project: str, workloads: Sequence[str] = ()
 ) -> frozenset[tuple[str, int]]:
-    """(protocol, port of the laptop) of each that running containers of *project* have."""
+    """(protocol, port of the laptop) of each port that running containers of *project* publish."""
     filters = {"label": f"{PROJECT}={project}"}
     rows = await calls.call("list containers", calls.api.containers, filters=filters)
     ports = [
@@ -90,7 +91,7 @@ async def list_published(
 
 
 async def list_projects(calls: Calls) -> tuple[str, ...]:
-    """Every project of which a container, a network or a volume is left."""
+    """Every project that has a container, a network or a volume left."""
     filters = {"label": PROJECT}
     containers = await calls.call("list containers", calls.api.containers, all=True, filters=filters)
     networks = await calls.call("list networks", calls.api.networks, filters=filters)
@@ -109,7 +110,7 @@ async def look(calls: Calls, container: str) -> ContainerInfo | None:
 
 
 async def tell_absence(calls: Calls, container: str) -> str:
-    """Why *container* can't be running: the engine is away, or was, or somebody ended it; '' if it runs."""
+    """Why *container* can't be running: the engine is or was away, or somebody ended it; '' if it runs."""
     try:
         await calls.knock()
         found = await look(calls, container)
@@ -139,8 +140,8 @@ def _info(found: dict[str, Any]) -> ContainerInfo:
 
 
 async def watch_container(calls: Calls, container: str) -> AsyncGenerator[ContainerEvent, None]:
-    """What holds already (ended, or a health) and then what happens.  Subscribed first, looked at second:
-    nothing falls between."""
+    """What is already the case (ended, or a health), and then what happens.  It subscribes first and looks
+    second, so nothing is missed in between."""
     filters = {"container": container, "type": "container"}
 
     def open_() -> Any:
@@ -226,9 +227,9 @@ async def remove_project(
     calls: Calls, project: str, workloads: Sequence[str] | None = None, *, volumes: bool
 ) -> tuple[str, ...]:
     """Remove containers, the network (when nothing of the project uses it any more) and, with *volumes*,
-    volumes.  *workloads* None: all.  Answers what is left, as ``container devcluster-…: reason``."""
+    volumes.  *workloads* None: all.  Return what is left, as ``container devcluster-…: reason``."""
     left: list[str] = []
-    order = ("workload", "files", "gateway", "netns")  # who uses a namespace goes before who owns it
+    order = ("workload", "files", "memory", "gateway", "netns")  # whose namespace it is goes last
     found = [
         item for item in await list_project(calls, project) if workloads is None or item.key in workloads
     ]
@@ -255,8 +256,7 @@ async def _try(left: list[str], what: str, removal: Any) -> None:
 
 
 async def list_volumes(calls: Calls, project: str) -> tuple[tuple[str, str], ...]:
-    """(name, workload's key) of each volume of *project*, without those in which is remembered what others
-    had."""
+    """(name, workload's key) of each volume of *project*, without those that hold the memory of another."""
     filters = {"label": f"{PROJECT}={project}"}
     found = await calls.call("list volumes", calls.api.volumes, filters=filters)
     rows = ((item["Name"], item.get("Labels") or {}) for item in found["Volumes"] or ())
@@ -264,7 +264,7 @@ async def list_volumes(calls: Calls, project: str) -> tuple[tuple[str, str], ...
 
 
 async def remove_volume(calls: Calls, name: str) -> None:
-    """Gone afterwards, whether or not it was, with what was remembered of it."""
+    """Remove it with its memory; it need not exist."""
     for one in (name, memory_name(name)):
         with contextlib.suppress(GoneError):
             await calls.call(f"remove volume {one}", calls.api.remove_volume, one)

@@ -1,10 +1,11 @@
 """The project's Docker network: its range must hold no address of the cluster.
 
-The problem: an address on the docker network is on link, so a Service whose address lies there would
+The problem: an address in the Docker network's range is on link, so a Service with such an address would
 never reach the gateway's TUN device.  Docker knows only the laptop's routes, not the cluster's.
 
-Rules: Docker's own choice first (it avoids the laptop's routes); where it meets the cluster, candidates
-of the private ranges.  What counts as the cluster's is `rules.ranges`', as for `doctor`.
+Rules: take Docker's own choice first (it avoids the laptop's routes).  If that overlaps the cluster, try
+candidates from the private ranges.  What counts as the cluster's is decided by ``rules.advice.ranges``, as
+for `doctor`.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ async def ensure_network(
 
 
 def candidates(taken: Sequence[IPv4Network]) -> Iterator[IPv4Network]:
-    """Ranges to try, those first that few clusters, offices and VPNs use."""
+    """Ranges to try; first those that few clusters, offices and VPNs use."""
     ranges = [f"172.{part}.0.0/16" for part in range(31, 16, -1)]
     ranges += [f"192.168.{part}.0/24" for part in range(250, 100, -7)]
     ranges += [f"10.{part}.0.0/16" for part in range(213, 110, -7)]
@@ -81,7 +82,7 @@ async def _look(calls: Calls, name: str) -> NetworkInfo | None:
 
 
 async def _create(calls: Calls, project: str, subnet: IPv4Network | None) -> NetworkInfo | EngineRefusedError:
-    """The engine's refusal is an answer: the range may be taken, in ways that only the engine knows."""
+    """The engine's refusal is an answer: the range may be taken in ways that only the engine knows."""
     name = network_name(project)
     ipam = None
     if subnet is not None:
@@ -113,7 +114,7 @@ def _info(found: dict[str, Any]) -> NetworkInfo:
 
 
 async def list_networks(calls: Calls) -> tuple[NetworkInfo, ...]:
-    """All of the engine's networks with a range of IPv4, by name."""
+    """All of the engine's networks that have an IPv4 range, by name."""
     found = []
     for item in await calls.call("list networks", calls.api.networks):
         with contextlib.suppress(EngineError):
@@ -122,8 +123,8 @@ async def list_networks(calls: Calls) -> tuple[NetworkInfo, ...]:
 
 
 async def remove_network(calls: Calls, name: str) -> bool:
-    """True when it is gone, False where a container uses it.  An endpoint of one that was just removed may
-    linger for a moment."""
+    """True when it is gone, False where a container uses it.  The endpoint of a container that was just
+    removed may linger for a moment."""
     refusal: EngineRefusedError | None = None
     for pause in (0.0, 0.1, 0.3, 1.0):
         await asyncio.sleep(pause)

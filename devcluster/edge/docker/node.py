@@ -1,10 +1,10 @@
 """The sandbox's container: made, asked, fed and removed.
 
 Rules:
-- ``--privileged`` fails where the engine itself lacks a capability, so each one is named, and what Docker
-  hides of /proc is shown;
-- the published port is chosen once and kept in the container's settings: an engine that picks one picks
-  another at each start, and the kubeconfig would be wrong after ``docker restart``;
+- ``--privileged`` fails where the engine itself lacks a capability, so each one is named, and the parts of
+  /proc that Docker hides are shown;
+- the published port is chosen once and kept in the container's settings.  An engine that chooses picks
+  another one at each start, and the kubeconfig would be wrong after ``docker restart``;
 - everything carries the label ``devcluster.sandbox=NAME`` and is found by it.
 """
 
@@ -60,7 +60,7 @@ class Answer:
 
 
 def container_name(name: str) -> str:
-    """Of the container, and of its volume."""
+    """The name of the container, and of its volume."""
     return f"devcluster-sandbox-{name}"
 
 
@@ -75,7 +75,7 @@ async def open_sandbox_engine() -> AsyncIterator[SandboxEngine]:
 
 
 class SandboxEngine:
-    """What can be done with the containers of sandboxes; ``calls`` is for the rooms beside this one."""
+    """What can be done with the sandboxes' containers; ``calls`` is for the rooms beside this one."""
 
     def __init__(self, calls: Calls) -> None:
         self.calls = calls
@@ -111,7 +111,7 @@ class SandboxEngine:
         raise refusal
 
     async def is_taken(self, port: int) -> bool:
-        """Whether *port* of 127.0.0.1 is known to be somebody's."""
+        """Whether *port* of 127.0.0.1 is known to be taken."""
         return bool(await find_refusals(self.calls, [Publish(_API, port)]))
 
     def _create(self, name: str, image: str, port: int) -> None:
@@ -139,11 +139,11 @@ class SandboxEngine:
         )
 
     async def start(self, name: str) -> None:
-        """Start its container.  EngineRefusedError where its port is taken, or else."""
+        """Start its container.  EngineRefusedError where its port is taken, or for another reason."""
         await self.calls.call(f"start sandbox {name}", self.calls.api.start, container_name(name))
 
     async def remove(self, name: str) -> bool:
-        """Its container, and what an interrupted sweep left; False where there was none."""
+        """Remove its container, and what an interrupted sweep left; False where there was none."""
         what = f"remove sandbox {name}"
         only = {"label": f"{LABEL}={name}"}
         found = await self.calls.call(what, self.calls.api.containers, all=True, filters=only)
@@ -153,7 +153,7 @@ class SandboxEngine:
         return bool(found)
 
     async def remove_volume(self, name: str) -> bool:
-        """Its volume; False where there was none."""
+        """Remove its volume; False where there was none."""
         what = f"remove the volume of sandbox {name}"
         try:
             await self.calls.call(what, self.calls.api.remove_volume, container_name(name))
@@ -162,7 +162,7 @@ class SandboxEngine:
         return True
 
     async def sweep(self, name: str, image: str) -> None:
-        """Remove what a sandbox that is gone left in the host's control groups."""
+        """Remove what a former sandbox left in the host's control groups."""
         answer = await self.calls.call(f"sweep the groups of sandbox {name}", self._sweep, name, image)
         if answer.code:
             raise EngineError(f"the control groups of sandbox {name} can't be removed: {answer.err.strip()}")
@@ -232,7 +232,7 @@ class SandboxEngine:
 
 
 class _Output:
-    """What a command says, as a stream that can be closed from another thread."""
+    """A command's output, as a stream that can be closed from another thread."""
 
     def __init__(self, attached: Attached) -> None:
         self._attached = attached
@@ -251,6 +251,6 @@ def _port(found: dict[str, Any]) -> int:
 
 
 def _candidates(name: str) -> list[int]:
-    """Every port for sandboxes, beginning with one that the name decides; ``default`` has the first."""
+    """Every port for sandboxes, beginning with one that the name decides; ``default`` gets the first."""
     first = 0 if name == "default" else zlib.crc32(name.encode()) % len(_PORTS)
     return [*_PORTS[first:], *_PORTS[:first]]

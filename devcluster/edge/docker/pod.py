@@ -2,10 +2,11 @@
 
 Rules:
 - published ports belong to netns.  A port is never looked for and then bound: Docker binds it or refuses the
-  start.  Then a port that was written is an error, another one is left to Docker's choice.  Its words, which
-  change from release to release, are never read: what is taken is found (``ports``), or tried;
-- the gateway has NET_ADMIN and the TUN device and nothing else; its settings hold keys and go in by
-  stdin, where no inspect, log or process list sees them.
+  start.  Then a port that the file names is an error, and any other one is left to Docker's choice.  Docker's
+  words change from release to release and are never read: which port is taken is found out (``ports``), or
+  tried;
+- the gateway has NET_ADMIN and the TUN device and nothing else.  Its settings hold keys, so they go in by
+  stdin, where no inspect, log or process list shows them.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _DOOR = PortKey(DOOR_PORT)
 
 @dataclass(frozen=True, slots=True, order=True)
 class PublishedPort:
-    """The container's *port* is *local* at *address* of the laptop, in the same protocol."""
+    """The container's *port* is *local* at *address* of the laptop, with the same protocol."""
 
     port: PortKey
     address: str
@@ -43,7 +44,7 @@ class PublishedPort:
 
 @dataclass(frozen=True, slots=True)
 class NetnsInfo:
-    """``ports``: what it publishes; ``address``: netns' own on the network."""
+    """``ports``: what it publishes; ``address``: its own on the network."""
 
     container_id: str
     ports: tuple[PublishedPort, ...]
@@ -65,8 +66,8 @@ async def start_netns(
     publishes: Sequence[Publish],
     runtime: Runtime | None = None,
 ) -> NetnsInfo:
-    """A running netns; an older one of this workload is replaced.  Of *runtime* it takes what belongs
-    to the network: ``net.*`` sysctls and extra hosts."""
+    """A running netns; an older one of this workload is replaced.  From *runtime* it takes what belongs to
+    the network: ``net.*`` sysctls and extra hosts."""
     name = container_name(project, key, "netns")
 
     async def start(ports: _Ports) -> NetnsInfo | EngineRefusedError:
@@ -79,7 +80,7 @@ async def start_netns(
 
 
 async def _start_netns(calls: Calls, name: str, config: dict[str, Any]) -> NetnsInfo | EngineRefusedError:
-    """The engine's refusal to start it is an answer; nothing is left then."""
+    """The engine's refusal to start it is an answer; then nothing is left behind."""
     await remove_container(calls, name)
     created = await calls.make(
         f"create container {name}", calls.api.create_container_from_config, config, name
@@ -95,7 +96,8 @@ async def _start_netns(calls: Calls, name: str, config: dict[str, Any]) -> Netns
 async def _start_elsewhere(
     calls: Calls, start: _Start, wanted: _Ports, refusal: EngineRefusedError
 ) -> NetnsInfo:
-    """On other ports where these may be what was refused; ConfigurationError where a written one was."""
+    """Try other ports, where these may be what was refused; ConfigurationError where the file names one of
+    them."""
     refused = await find_refusals(calls, wanted)
     if written := [it for it in refused if it.publish.written]:
         raise port_error(written[0]) from refusal
@@ -129,7 +131,7 @@ async def netns_info(calls: Calls, container: str) -> NetnsInfo:
     door = [item.local for item in ports if item.port == _DOOR]
     addresses = [item["IPAddress"] for item in found["NetworkSettings"]["Networks"].values()]
     if not found["State"]["Running"] or not door:
-        raise GoneError(f"container {found['Name'].lstrip('/')} does not run")
+        raise GoneError(f"container {found['Name'].lstrip('/')} is not running")
     others = tuple(item for item in ports if item.port != _DOOR)
     return NetnsInfo(found["Id"], others, door[0], addresses[0])
 
@@ -181,7 +183,7 @@ async def start_gateway(
     image: str,
     seconds: float = 20.0,
 ) -> str:
-    """The running gateway's id, when it has said ``ready``; EngineError with its own words if not."""
+    """The running gateway's id, once it has said ``ready``; otherwise EngineError with its own words."""
     name = container_name(project, key, "gateway")
     await remove_container(calls, name)
     config = _gateway_config(project, key, netns_id, image)
@@ -230,7 +232,7 @@ def _gateway_config(project: str, key: str, netns_id: str, image: str) -> dict[s
 
 
 async def remove_container(calls: Calls, container: str) -> None:
-    """Gone afterwards, whether it ran or never was."""
+    """Remove it, whether it runs or not; it need not exist."""
     try:
         await calls.call(
             f"remove container {container}", calls.api.remove_container, container, force=True, v=True

@@ -1,13 +1,15 @@
-"""Ports of the laptop that can't be published: found by a bind, and by what the engine publishes already.
+"""Ports of the laptop that can't be published: found by a bind, and by what the engine already publishes.
 
-The problem: an engine that can't publish a port refuses the container's start, in words that change from
-release to release.  The naive way reads them, and `up` fails with the next engine although any other port
-would do.
+The problem: an engine that can't publish a port refuses to start the container, in words that change from
+release to release.  The naive way reads those words, and `up` fails with the next engine although any other
+port would do.
 
 Rules:
-- our own bind counts only if the engine runs on this machine; what it publishes, the engine says;
-- a port below 1024 may be the engine's to bind and not ours, so only "in use" and "no such address" count;
-- what nothing is found about may still be refused: the caller tries, and goes by whether it was started.
+- our own bind counts only if the engine runs on this machine; the engine tells what it publishes itself;
+- the engine may be able to bind a port below 1024 when we can't, so only "in use" and "no such address"
+  count;
+- a port may be refused although nothing was found: the caller tries, and judges by whether the container
+  started.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ from devcluster.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class PortRefusal:
-    """Why *publish* can't be had: ``foreign``: its address is not this machine's; else it is taken, by the
-    container ``owner`` or, where that is '', by another program."""
+    """Why *publish* can't be had.  ``foreign``: its address is not on this machine; otherwise it is taken, by
+    the container ``owner`` or, where that is '', by another program."""
 
     publish: Publish
     owner: str = ""
@@ -36,7 +38,7 @@ class PortRefusal:
 
 
 async def find_refusals(calls: Calls, publishes: Iterable[Publish]) -> tuple[PortRefusal, ...]:
-    """Those of *publishes* that are known to be refused; of several ports (``last``) one is enough."""
+    """Which of *publishes* are known to be refused; of a range of ports (``last``) one free one is enough."""
     wanted = [it for it in publishes if it.local]
     if not wanted:
         return ()

@@ -1,4 +1,4 @@
-"""Give an image another name and send it to a registry, with the docker command line's own log-in."""
+"""Give an image another name and push it to a registry, with the docker command line's own login."""
 
 from __future__ import annotations
 

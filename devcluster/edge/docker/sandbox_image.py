@@ -1,6 +1,6 @@
-"""Images that this laptop makes: built from a folder, imported from a file, or pulled.
+"""Images that are made on this laptop: built from a folder, imported from a file, or pulled.
 
-The sandbox and the examples need a Debian base and images on top of it, on machines where no registry
+The sandbox and the examples need a Debian base and images on top of it, also on machines where no registry
 answers.  The engine's classic builder is used: it is part of every engine and needs no plug-in.
 """
 
@@ -15,7 +15,7 @@ from devcluster.errors import EngineError
 
 
 async def image_id(calls: Calls, reference: str) -> str | None:
-    """The engine's id of an image (``sha256:…``), None where it has none of that name."""
+    """The engine's id of an image (``sha256:…``); None where there is none of that name."""
     try:
         found = await calls.call(f"inspect image {reference}", calls.api.inspect_image, reference)
     except GoneError:
@@ -67,7 +67,7 @@ async def import_image(calls: Calls, tag: str, archive: Path) -> None:
 
 
 async def try_pull(calls: Calls, reference: str) -> bool:
-    """Whether *reference* could be pulled; a registry that does not answer is no error here."""
+    """Whether *reference* could be pulled.  A registry that does not answer is not an error here."""
     repository, _, version = reference.rpartition(":")
     try:
         await calls.call(f"pull {reference}", calls.api.pull, repository, tag=version)

@@ -1,9 +1,9 @@
 """A workload's container as the Engine API's JSON, and its keyed digest.  Pure.
 
-Rules: what the pod does not say is left to the image, except where Docker adds what Kubernetes never
-does: an image's HEALTHCHECK, its contents copied into an empty volume, ``noexec`` on memory volumes.
-The digest tells whether a container still is what the plan says; it is keyed, since a plain hash of
-an environment would let anybody who reads a label try passwords.
+Rules: what the pod does not say is left to the image, except where Docker adds what Kubernetes never does: an
+image's HEALTHCHECK, its content copied into an empty volume, ``noexec`` on memory volumes.  The digest tells
+whether a container still is what the plan says.  It is keyed, since a plain hash of an environment would let
+anybody who reads a label try passwords.
 
 Source: https://docs.docker.com/reference/api/engine/version/v1.41/ (ContainerCreate)
 """
@@ -57,7 +57,7 @@ def workload_config(
 
 
 def _list(words: tuple[str, ...] | None) -> list[str] | None:
-    """An empty entrypoint is ``[""]``: the engine takes ``[]`` for the image's."""
+    """An empty entrypoint is ``[]``: the engine takes ``[]`` to mean the image's."""
     return None if words is None else list(words) or [""]
 
 
@@ -133,7 +133,7 @@ def _bind(project: str, key: str, volume: VolumeBind) -> dict[str, Any]:
 
 
 def _mounts(project: str, key: str, mounts: tuple[Mount, ...]) -> list[dict[str, Any]]:
-    """Compose's own: a named volume belongs to the workload and starts with the image's content."""
+    """Mounts as in Compose: a named volume belongs to the workload and starts with the image's content."""
     result: list[dict[str, Any]] = []
     for mount in mounts:
         source = mount.source

@@ -1,10 +1,10 @@
 """A container's standard streams over one connection to the engine ("attach").
 
-Rules: attach before start, so that nothing is missed; both directions have a deadline; what goes in is
-never seen by ``inspect``, by a process list or by a log.
+Rules: attach before the start, so that nothing is missed; both directions have a deadline; what goes in is
+never visible to ``inspect``, in a process list or in a log.
 
-The naive way, docker-py's ``attach_socket``, hands out the bare socket and loses what came in the same
-packet as the HTTP header; so we read through the response's own buffer.
+The naive way, docker-py's ``attach_socket``, hands out the bare socket and loses what came in the same packet
+as the HTTP header; so we read through the response's own buffer.
 
 Source: https://docs.docker.com/reference/api/engine/version/v1.41/ (ContainerAttach, "Stream format")
 """
@@ -42,12 +42,13 @@ class Attached:
         self._socket.sendall(data)
 
     def end_input(self) -> None:
-        """Half-close, where the transport knows it (TLS and SSH do not: say the end in the data)."""
+        """Half-close, where the transport supports it (TLS and SSH do not: mark the end in the data)."""
         with contextlib.suppress(AttributeError, OSError):
             self._socket.shutdown(socket.SHUT_WR)
 
     def frames(self) -> Iterator[tuple[int, bytes]]:
-        """(1 stdout or 2 stderr, bytes) until the container ends, or until ``close`` from another thread."""
+        """(1 stdout or 2 stderr, bytes) until the container ends, or until ``close`` is called from another
+        thread."""
         try:
             while len(header := self._exactly(8)) == 8:
                 yield header[0], self._exactly(int.from_bytes(header[4:], "big"))
@@ -56,7 +57,7 @@ class Attached:
                 raise
 
     def raw(self) -> bytes:
-        """Bytes as they come, of a terminal; b'' at its end."""
+        """A terminal's bytes as they come; b'' at the end."""
         return bytes(self._reader.read1(65536))
 
     def _exactly(self, size: int) -> bytes:
@@ -92,7 +93,7 @@ def _upgraded(calls: Calls, path: str, body: dict[str, Any] | None) -> Attached:
 
 
 def until_line(attached: Attached, wanted: bytes, seconds: float) -> tuple[bool, str]:
-    """Read until stdout says the line *wanted*, else (False, its stderr)."""
+    """Read until stdout has the line *wanted*; otherwise (False, its stderr)."""
     deadline = time.monotonic() + seconds
     heard = {STDOUT: b"", STDERR: b""}
     attached.limit(seconds)

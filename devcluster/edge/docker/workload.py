@@ -36,9 +36,9 @@ class ExecResult:
 async def run_workload(
     calls: Calls, project: str, key: str, netns_id: str, spec: ContainerSpec, digest: str
 ) -> str:
-    """Make and start the workload's container, an older one is replaced; its id.
+    """Make and start the workload's container, replacing an older one; return its id.
 
-    The environment travels in the request's body: no file, no process list has it.
+    The environment travels in the request's body, so it is in no file and in no process list.
     """
     name = container_name(project, key)
     if spec.health and spec.health.start_interval and calls.api_version < _START_INTERVAL:
@@ -76,8 +76,8 @@ def _make(folder: Path) -> None:
 
 
 async def _placed(calls: Calls, spec: ContainerSpec) -> ContainerSpec:
-    """Engines before 26.0 can't mount one file of a volume, and take no notice that they were asked to: there
-    it is bound from where the engine itself says that the volume is."""
+    """Engines before 26.0 can't mount one file of a volume, and silently ignore the request.  With these the
+    file is bound from where the engine says that the volume lies."""
     if calls.api_version >= _SUBPATH:
         return spec
     binds = [await _bound(calls, bind) if bind.file else bind for bind in spec.volumes]
@@ -90,7 +90,7 @@ async def _bound(calls: Calls, bind: VolumeBind) -> VolumeBind:
 
 
 async def stop(calls: Calls, container: str, grace: float | None = None) -> None:
-    """Its stop signal, then SIGKILL after *grace* seconds (None: its own); nothing when it is gone."""
+    """Send its stop signal, then SIGKILL after *grace* seconds (None: its own); nothing when it is gone."""
     limit = None if grace is None else max(1, round(grace))
 
     def stop_() -> None:
@@ -111,13 +111,14 @@ async def start(calls: Calls, container: str) -> None:
 
 
 async def restart(calls: Calls, container: str, grace: float | None = None) -> None:
-    """Stopped as ``stop`` does, and started again."""
+    """Stop it as ``stop`` does, and start it again."""
     await stop(calls, container, grace)
     await start(calls, container)
 
 
 async def wait(calls: Calls, container: str) -> int:
-    """The exit code, when it has ended.  By events: a thread in the engine's own ``wait`` can't be ended."""
+    """The exit code, when it has ended.  It follows events, since a thread in the engine's own ``wait`` can't
+    be ended."""
     async with contextlib.aclosing(watch_container(calls, container)) as events:
         async for event in events:
             if event.what == "die":
@@ -128,7 +129,7 @@ async def wait(calls: Calls, container: str) -> int:
 async def run_in(
     calls: Calls, container: str, command: Sequence[str], *, user: str | None = None
 ) -> ExecResult:
-    """Run *command* inside and collect what it says."""
+    """Run *command* inside and collect its output."""
 
     what = f"run a command in {container}"
     exec_id, attached = await calls.call(what, _open_exec, calls, container, command, user)
@@ -159,7 +160,7 @@ def _collect(attached: Attached) -> tuple[bytes, bytes]:
 async def exec_in(
     calls: Calls, container: str, command: Sequence[str], *, tty: bool | None = None, user: str | None = None
 ) -> int:
-    """Run *command* inside with this process' own stdin, stdout and stderr; its exit code.
+    """Run *command* inside with this process's own stdin, stdout and stderr; return its exit code.
 
     *tty* None: a terminal inside when stdin and stdout are one here.
     """
@@ -207,7 +208,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 class _Terminal:
-    """Raw mode while inside, and the size told at the start and at each change."""
+    """Raw mode while inside; the size is sent at the start and at each change."""
 
     def __init__(self, calls: Calls, exec_id: str, *, enabled: bool) -> None:
         self._calls, self._exec, self._enabled = calls, exec_id, enabled

@@ -1,1 +1,1 @@
-"""The cluster's API: requests, watches, credentials, the workloads and the agent's objects in it."""
+"""The cluster's API: requests, watches and credentials, the workloads and the agent's objects in it."""

@@ -1,8 +1,8 @@
-"""The agent's binary in the cluster: chunks in immutable ConfigMaps, shared by a namespace's workloads.
+"""The agent's binary in the cluster: chunks in immutable ConfigMaps, shared by the workloads of a namespace.
 
 Their name is the content's hash, so a chunk that exists is compared and used, never written.  Each workload
-that uses them is an owner; the last one that leaves deletes them, with a precondition on what it read, so
-that somebody who joins at the same moment is not cut off.
+that uses them is an owner.  The last one that leaves deletes them, with a precondition on what it read, so
+that a workload that joins at the same moment is not cut off.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def make_binary(boot: bytes, agent: bytes) -> AgentBinary:
 
 
 def load_binary(architecture: str = "amd64") -> AgentBinary:
-    """The one that is shipped with this package.  FailedError where it was not built."""
+    """The binary that is shipped with this package.  FailedError where it was not built."""
     folder = Path(__file__).parent.parent.parent / "binaries" / architecture
     try:
         return make_binary((folder / "boot").read_bytes(), (folder / "devcluster-agent").read_bytes())
@@ -52,7 +52,7 @@ def load_binary(architecture: str = "amd64") -> AgentBinary:
 
 
 async def publish_agent(cluster: Cluster, namespace: str, binary: AgentBinary, owner: Json) -> None:
-    """Make what is missing, and let *owner* (an ownerReference) be one of the owners."""
+    """Make what is missing, and add *owner* (an ownerReference) to the owners."""
     publishing = []
     for index in range(binary.chunks):
         data = {f"a.{index:02}": base64.b64encode(binary.agent[index * CHUNK : (index + 1) * CHUNK]).decode()}
@@ -89,7 +89,7 @@ def _owned_by(owners: list[Json]) -> Patch:
 
 
 async def list_owners(cluster: Cluster, namespace: str | None) -> tuple[WorkloadRef, ...]:
-    """Each workload that uses a binary; *namespace* None: in all."""
+    """Each workload that uses a binary; *namespace* None: in all namespaces."""
     listing = await cluster.list("configmap", namespace, selector=SELECTOR, metadata_only=True)
     found = set()
     for item in listing.items:
@@ -100,7 +100,7 @@ async def list_owners(cluster: Cluster, namespace: str | None) -> tuple[Workload
 
 
 async def release_agent(cluster: Cluster, namespace: str, uid: str) -> None:
-    """The workload with *uid* uses no binary any more: delete those that nobody else uses."""
+    """The workload with *uid* no longer uses a binary: delete those that nobody else uses."""
     listing = await cluster.list("configmap", namespace, selector=SELECTOR, metadata_only=True)
     for item in listing.items:
         name = item["metadata"]["name"]
@@ -109,7 +109,7 @@ async def release_agent(cluster: Cluster, namespace: str, uid: str) -> None:
 
 
 def _part(live: Json | None, uid: str) -> Write | None:
-    """The last one that leaves takes it away."""
+    """Remove one owner; the last one takes the ConfigMap with it."""
     owners = (live["metadata"].get("ownerReferences") or []) if live is not None else []
     rest = [owner for owner in owners if owner["uid"] != uid]
     if rest == owners:

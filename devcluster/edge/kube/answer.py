@@ -17,7 +17,7 @@ _POLICY = "this is not about rights: a policy of the cluster refused it, and its
 
 
 class StatusError(ClusterError):
-    """Another refusal than those with a class of their own; ``status`` is HTTP's, ``reason`` the API's own
+    """Any refusal that has no class of its own.  ``status`` is HTTP's; ``reason`` is the API's own
     (``BadRequest``), or ''."""
 
     def __init__(self, message: str, *, status: int, reason: str = "", hint: str = "") -> None:
@@ -27,8 +27,8 @@ class StatusError(ClusterError):
 
 
 class ForbiddenError(ClusterError):
-    """A right is missing; the verb, the resource and the namespace are in the message.  ``said``: the
-    server's own words where it may have been a policy that said no to a write."""
+    """A right is missing; the message names the verb, the resource and the namespace.  ``said``: the server's
+    own words, where a policy may have refused a write."""
 
     def __init__(self, message: str, *, hint: str = "", said: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -36,18 +36,19 @@ class ForbiddenError(ClusterError):
 
 
 class UnreachableError(ClusterError):
-    """Nobody answers at the API server's address, or the way there broke."""
+    """Nothing answers at the API server's address, or the way there is broken."""
 
 
 def is_passing(error: ClusterError) -> bool:
-    """Whether the same may work a moment later: nobody answers, or the server is busy or just starting."""
+    """Whether the same request may work a moment later: nothing answers, or the server is busy or just
+    starting."""
     return isinstance(error, UnreachableError) or (
         isinstance(error, StatusError) and (error.status == 429 or error.status >= 500)
     )
 
 
 def refusal(status: int, data: bytes, verb: str, where: ApiPath, server: str) -> ClusterError:
-    """The error for an answer of 400 or more to *verb* at *where*."""
+    """The error for an answer of 400 or above to *verb* at *where*."""
     reason = _reason(data)
     plural = where.resource
     space = f" in namespace {where.namespace}" if where.namespace else ""
@@ -69,12 +70,12 @@ def refusal(status: int, data: bytes, verb: str, where: ApiPath, server: str) ->
 
 
 def denied(error: ForbiddenError, verb: str, where: ApiPath) -> StatusError:
-    """What *error* means where the right is there: a quota, PodSecurity, a webhook or the like said no."""
+    """What *error* means where the right exists: a quota, PodSecurity, a webhook or the like refused."""
     return StatusError(f"cannot {verb} {where}: {error.said}", status=403, hint=_POLICY)
 
 
 def unreachable(server: str, context: str, error: Exception) -> ClusterError:
-    """Nobody answers at *server*: the innermost cause is the one that helps."""
+    """Nothing answers at *server*; the innermost cause is the helpful one."""
     inner: BaseException = error
     while True:
         deeper = getattr(inner, "reason", None) or inner.__cause__ or inner.__context__
@@ -89,7 +90,7 @@ def unreachable(server: str, context: str, error: Exception) -> ClusterError:
 
 
 def strange(server: str, context: str, data: bytes) -> ClusterError:
-    """The error for an answer that is none of an API server's."""
+    """The error for an answer that can't have come from an API server."""
     seen = data[:40].decode("utf-8", "replace").strip().partition("\n")[0] or "nothing"
     return UnreachableError(
         f"{server} (context {context}) is not a Kubernetes API server: it answered {seen!r}",
@@ -98,7 +99,7 @@ def strange(server: str, context: str, data: bytes) -> ClusterError:
 
 
 def _told(data: bytes) -> dict[str, Any]:
-    """The Status that the API server answered; {} where it is none."""
+    """The Status in the API server's answer; {} where there is none."""
     try:
         answer = json.loads(data)
     except ValueError:

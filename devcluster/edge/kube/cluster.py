@@ -1,9 +1,9 @@
 """The cluster: every object is a plain dict, every error one of ``errors``.
 
-The ``kubernetes`` package's typed models drop the fields that they don't know, so that reading a
-template and writing it back would change it.  Here only its credentials and its connection pool are
-used, and JSON passes as it is.  The pool blocks, so each request runs in a thread of this module's own
-(asyncio's default threads are few, and a handful of watches would starve everybody else).
+The ``kubernetes`` package's typed models drop the fields that they don't know, so reading a template and
+writing it back would change it.  Only its credentials and its connection pool are used here, and JSON passes
+unchanged.  The pool blocks, so each request runs in a thread of this module's own (asyncio has few default
+threads, and a handful of watches would starve everybody else).
 
 Source: https://kubernetes.io/docs/reference/using-api/api-concepts/
 """
@@ -64,7 +64,7 @@ class Cluster:
         return await self._json("GET", path_of(kind, namespace, name), "get")
 
     async def find(self, kind: str, name: str, namespace: str | None = None) -> Json | None:
-        """As ``get``; None where it does not exist."""
+        """Like ``get``; None where it does not exist."""
         with contextlib.suppress(NotFoundError):
             return await self.get(kind, name, namespace)
         return None
@@ -106,7 +106,7 @@ class Cluster:
         *,
         manager: str = FIELD_MANAGER,
     ) -> Json:
-        """ChangedError where one of that name exists."""
+        """ChangedError where an object of that name exists."""
         resource = RESOURCES[kind]
         body = {"apiVersion": resource.api_version, "kind": resource.kind} | body
         query = {"fieldManager": manager}
@@ -124,7 +124,7 @@ class Cluster:
         dry_run: bool = False,
         manager: str = FIELD_MANAGER,
     ) -> Json:
-        """With *resource_version*, ChangedError where somebody wrote it since."""
+        """With *resource_version*: ChangedError where somebody has written it since."""
         if resource_version is not None:
             body = _with_version(body, type, resource_version)
         query = {"fieldManager": manager} | _dry(dry_run)
@@ -141,7 +141,8 @@ class Cluster:
         resource_version: str | None = None,
         propagation: Literal["Background", "Foreground", "Orphan"] = "Background",
     ) -> None:
-        """Only this very object (*uid*), only unchanged (*resource_version*): else ChangedError."""
+        """Delete only this object (*uid*), and only if unchanged (*resource_version*); otherwise
+        ChangedError."""
         body: Json = {"propagationPolicy": propagation}
         preconditions = {"uid": uid, "resourceVersion": resource_version}
         body["preconditions"] = {key: value for key, value in preconditions.items() if value}
@@ -150,7 +151,7 @@ class Cluster:
     async def watch_all(
         self, kind: str, namespace: str | None = None, *, selector: str = "", fields: str = ""
     ) -> AsyncGenerator[tuple[Json, ...], None]:
-        """All that matches, by name: at once, then again after each change."""
+        """All that match, by name: at once, and again after each change."""
         states = follow_all(self, kind, namespace, selector=selector, fields=fields)
         async with contextlib.aclosing(states):
             async for items in states:
@@ -159,7 +160,7 @@ class Cluster:
     async def watch_one(
         self, kind: str, name: str, namespace: str | None = None
     ) -> AsyncGenerator[Json | None, None]:
-        """One object, None while it does not exist: at once, then again after each change.  The right to get
+        """One object, None while it does not exist: at once, and again after each change.  The right to get
         it is enough."""
         states = follow_one(self, kind, name, namespace)
         async with contextlib.aclosing(states):
@@ -182,8 +183,8 @@ class Cluster:
         return data.decode("utf-8", "replace")
 
     async def may(self, verb: str, group: str, resource: str, namespace: str, name: str = "") -> bool:
-        """Whether the API server would allow it (SelfSubjectAccessReview).  *resource* as ``pods/log``;
-        *name*: of the one object that is meant, for Roles with ``resourceNames``."""
+        """Whether the API server would allow it (SelfSubjectAccessReview).  *resource* like ``pods/log``;
+        *name*: the one object that is meant, for Roles with ``resourceNames``."""
         plural, _, subresource = resource.partition("/")
         attributes = {
             "verb": verb,
@@ -197,15 +198,15 @@ class Cluster:
         return bool(answer["status"]["allowed"])
 
     async def ping(self) -> Ping:
-        """Ask for the version: what it is, how long it took, and what time it is over there."""
+        """Ask for the version: what it is, how long the answer took, and what time it is there."""
         return await self.transport.ping()
 
     async def credentials(self) -> Credentials:
-        """What proves who we are, without any of it."""
+        """What kind of credentials we have, without any secret."""
         return await self.transport.credentials()
 
     async def pod_live(self, name: str, namespace: str, port: int) -> float:
-        """Seconds for one request to an agent by the pod proxy."""
+        """Seconds that one request to an agent through the pod proxy takes."""
         where = ApiPath(
             path_of("pod", namespace, f"{name}:{port}", "proxy").path + "/.devcluster/live",
             "pods/proxy",
@@ -220,7 +221,7 @@ class Cluster:
         self.transport.distrust(moment)
 
     async def upgrade_target(self) -> UpgradeTarget:
-        """How to open a raw connection to the API server; its token is fresh, so ask each time."""
+        """How to open a raw connection to the API server.  Its token is fresh, so ask each time."""
         return await self.transport.upgrade_target()
 
     async def _json(
@@ -251,8 +252,8 @@ class Cluster:
         return answer
 
     async def _has_right(self, error: ForbiddenError, verb: str, where: ApiPath) -> bool:
-        """Whether it was not for want of the right that a write was refused: HTTP has one code for both, and
-        only their words differ, which change.  So it is asked."""
+        """Whether we have the right that a refused write needs.  HTTP has one code for a missing right and
+        for a policy's refusal, and only the wording differs, which changes; so it is asked."""
         if not error.said or where.resource == _REVIEWS:
             return False
         with contextlib.suppress(ClusterError):
@@ -279,9 +280,9 @@ def _with_version(body: Any, type: PatchType, version: str) -> Any:
 async def open_cluster(
     context: str | None = None, *, timeout: float = READ_TIMEOUT
 ) -> AsyncIterator[Cluster]:
-    """The cluster of *context* (None: the kubeconfig's current one).  Sends no request yet and runs no exec
-    plugin.  ClusterError where the kubeconfig has no such context.  *timeout*: how many seconds an answer may
-    take at most."""
+    """The cluster of *context* (None: the kubeconfig's current one).  This sends no request and runs no exec
+    plugin yet.  ClusterError where the kubeconfig has no such context.  *timeout*: the most seconds that an
+    answer may take."""
     threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="kube")
     files = kubeconfig_files()
     transport = Transport(functools.partial(_open_access, files, context), threads, timeout)
@@ -294,7 +295,7 @@ async def open_cluster(
 
 
 def _named(transport: Transport) -> Context:
-    """As the credentials' own reader says, or its error."""
+    """Name the context as the credentials' own reader does, or raise its error."""
     access = transport.access
     return Context(access.context, access.namespace)
 

@@ -1,9 +1,9 @@
-"""The open connections to the API server, so that those can be ended that nobody answers any longer.
+"""The open connections to the API server, so that dead ones can be ended.
 
-Where the laptop gets another address, or a NAT or a VPN forgets what it carried, no packet says so: a watch
+When the laptop gets another address, or a NAT or a VPN forgets its connections, no packet says so: a watch
 listens for minutes, and the next request goes out on an idle connection and waits for its time-out.  The
-kernel's keepalive finds some of them after ten seconds.  Whoever has seen that a new connection passes while
-an old one is silent knows at once, and ends all that are as old.
+kernel's keepalive finds some of them after ten seconds.  Whoever sees that a new connection gets through
+while an old one is silent knows at once, and ends all that are as old.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 
 class Connections:
-    """Those of the pool managers that were adopted.  Its methods may be called from any thread.
+    """Those of the adopted pool managers.  The methods may be called from any thread.
 
-    ``ended``: how often some were ended."""
+    ``ended``: how often some were ended.
+    """
 
     def __init__(self) -> None:
         self.ended = 0
@@ -33,7 +34,7 @@ class Connections:
         self._opened: weakref.WeakKeyDictionary[HTTPConnection, float] = weakref.WeakKeyDictionary()
 
     def adopt(self, manager: PoolManager) -> None:
-        """*manager* opens them from now on; those of a former one are still known."""
+        """From now on *manager* opens the connections; those of a former manager stay known."""
         self._manager = manager
         plain = type(
             "PlainPool", (HTTPConnectionPool,), {"ConnectionCls": _noted(HTTPConnection, self._note)}
@@ -44,8 +45,9 @@ class Connections:
         manager.pool_classes_by_scheme = {"http": plain, "https": secure}
 
     def end_older(self, moment: float) -> None:
-        """End all idle ones, and each that reads and was opened before *moment* of the monotonic clock.  One
-        that carries a change may have been obeyed already: whoever waits for that has a time-out."""
+        """End all idle ones, and each one that reads and was opened before *moment* of the monotonic clock.
+        A connection that carries a change is left alone: the change may have been made already, and its
+        caller has a time-out."""
         self.ended += 1
         if self._manager is not None:
             self._manager.clear()
@@ -63,7 +65,7 @@ class Connections:
 
 
 def _noted(base: type[HTTPConnection], note: Callable[[HTTPConnection], None]) -> type[HTTPConnection]:
-    """A connection that says when it is open, and knows the ``method`` of its last request."""
+    """A connection that reports when it is open, and knows the ``method`` of its last request."""
 
     class Noted(base):  # type: ignore[misc, valid-type]
         def connect(self) -> None:

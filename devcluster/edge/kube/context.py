@@ -1,8 +1,8 @@
-"""Which context is meant and its namespace, read from the kubeconfig alone.
+"""Which context is meant, and its namespace, read from the kubeconfig alone.
 
-The project's name in Docker and the host process's socket hang on no more than this, so `status`, `logs` or
-a second `up` need not import ``kubernetes`` (half a second), nor run an exec plugin that asks for a login.
-Of several files the first that sets a value wins, as with kubectl; the ``kubernetes`` package takes the last
+The project's name in Docker and the host process's socket depend on nothing else.  So `status`, `logs` and a
+second `up` need not import ``kubernetes`` (half a second), nor run an exec plugin that asks for a login.  Of
+several files the first that sets a value wins, as with kubectl; the ``kubernetes`` package takes the last
 one's current context.
 
 Source: https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/
@@ -23,20 +23,20 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """``namespace``: its own, else ``default``."""
+    """``namespace``: the context's own, else ``default``."""
 
     name: str
     namespace: str
 
 
 def kubeconfig_files() -> str:
-    """As KUBECONFIG names them."""
+    """The files that KUBECONFIG names."""
     return os.environ.get("KUBECONFIG") or "~/.kube/config"
 
 
 def read_context(files: str, wanted: str | None) -> Context | None:
     """The context *wanted* (None: the current one) of *files* (as in KUBECONFIG).  None where they have no
-    such thing or can't be read: ``credentials`` says why."""
+    such context or can't be read; ``credentials`` then says why."""
     try:
         documents = list(_read(files))
         current = (str(it["current-context"]) for it in documents if it.get("current-context"))

@@ -1,13 +1,14 @@
-"""Who we are for the API server: kubeconfig, certificates, tokens, exec plugins, proxies.
+"""How we identify ourselves to the API server: kubeconfig, certificates, tokens, exec plugins, proxies.
 
-The ``kubernetes`` package reads all of it, with one fault that this module repairs: where an exec plugin
-fails it writes a line into the log and goes on *without* credentials, so the user sees "system:anonymous
-cannot list pods" instead of "your cloud login has expired".
+The ``kubernetes`` package reads all of it, with one fault that this module repairs: when an exec plugin fails
+it writes a line into the log and goes on *without* credentials, so the user sees "system:anonymous cannot
+list pods" instead of "your cloud login has expired".
 
-The package also writes the certificates and keys of a kubeconfig to temporary files, and removes them as the
-process ends: one that is killed leaves them.  So they are read into memory at once, and removed.
+The package also writes the certificates and keys of a kubeconfig to temporary files, and removes them when
+the process ends; a process that is killed leaves them behind.  So they are read into memory at once, and
+removed.
 
-This module imports ``kubernetes`` (half a second), so ``cluster`` imports it for the first request only.
+This module imports ``kubernetes`` (half a second), so ``cluster`` imports it only for the first request.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -48,7 +49,7 @@ _EARLY = datetime.timedelta(seconds=30)  # a token is fetched anew this long bef
 
 
 class _Loader(KubeConfigLoader):
-    """The package's loader, except that a failed plugin is an error."""
+    """The package's loader, except that a plugin's failure is an error."""
 
     def _load_from_exec_plugin(self) -> bool | None:
         if not self._user or "exec" not in self._user:
@@ -78,7 +79,7 @@ def _plugin_file(status: dict[str, Any], key: str, base: str) -> str:
 
 
 def _time(command: str, told: Any) -> datetime.datetime:
-    """RFC 3339, 5.6: a time has its offset."""
+    """RFC 3339, 5.6: a time has an offset."""
     try:
         found = datetime.datetime.fromisoformat(told)
     except (ValueError, TypeError) as error:
@@ -88,14 +89,16 @@ def _time(command: str, told: Any) -> datetime.datetime:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """``kind`` for people.  ``expires``: when they end; None where they don't or don't say."""
+    """``kind`` is for people.  ``expires``: when they end; None where they don't, or don't say.
+    ``renewable``: a plugin then gives fresh ones."""
 
     kind: str
     expires: datetime.datetime | None
+    renewable: bool = False
 
 
 class Access:
-    """Credentials and the connection pool made of them.  Methods block: call them in a thread."""
+    """Credentials, and the connection pool made of them.  The methods block: call them in a thread."""
 
     def __init__(self, files: str, context: str | None) -> None:
         """*files*: as in KUBECONFIG.  *context* None: the current one."""
@@ -133,7 +136,7 @@ class Access:
             settings["ssl_context"] = self._context
 
     def refresh(self, *, force: bool = False) -> None:
-        """Ask the plugin again where its credentials expire (or *force*: the server refused them)."""
+        """Ask the plugin again when its credentials expire (or *force*: the server refused them)."""
         with self._lock:
             expiry = getattr(self._loader, "expiry", None)
             if not force and not (expiry and expiry - _EARLY < datetime.datetime.now(datetime.UTC)):
@@ -143,22 +146,22 @@ class Access:
             self._load()
 
     def credentials(self) -> Credentials:
-        """Of which kind they are and how long they last.  None of them is in the answer."""
+        """What kind they are and how long they last; nothing secret."""
         user = self._loader._user or {}
         plugin = user["exec"].safe_get("command") if "exec" in user else None
         by = f", by the plugin {plugin}" if plugin else ""
         token = self.headers().get("Authorization", "")
         if token:
             expires = getattr(self._loader, "expiry", None) if plugin else None
-            return Credentials("a token" + by, expires or _token_end(token))
+            return Credentials("a token" + by, expires or _token_end(token), bool(plugin))
         if self._certificate_end:
-            return Credentials("a client certificate" + by, self._certificate_end)
+            return Credentials("a client certificate" + by, self._certificate_end, bool(plugin))
         if self.configuration.username:
             return Credentials("a user name and a password", None)
         return Credentials("none: an anonymous request", None)
 
     def headers(self) -> dict[str, str]:
-        """What proves who we are, fresh.  A secret."""
+        """The headers that identify us, fresh.  A secret."""
         self.refresh()
         keys = self.configuration.api_key
         token = keys.get("BearerToken") or keys.get("authorization")
@@ -179,8 +182,8 @@ class Access:
 
 
 def _socket_options() -> list[tuple[int, int, int]]:
-    """A watch only listens: where its connection has died without a word (a VPN, another address, sleep) the
-    kernel must notice, or no pod that comes is heard of for minutes.  tcp(7)"""
+    """A watch only listens.  If its connection dies without a word (a VPN, another address, sleep) the kernel
+    must notice, or new pods go unnoticed for minutes.  tcp(7)"""
     wanted = {"TCP_KEEPIDLE": 4, "TCP_KEEPALIVE": 4, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}
     known = [(getattr(socket, name, None), value) for name, value in wanted.items()]
     return [
@@ -199,7 +202,7 @@ def _certificate_end(file: str | None) -> datetime.datetime | None:
 
 
 def _token_end(header: str) -> datetime.datetime | None:
-    """``exp`` of a JSON Web Token (RFC 7519, 4.1.4); a token that is none does not say."""
+    """``exp`` of a JSON Web Token (RFC 7519, 4.1.4); None for any other token."""
     try:
         payload = header.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -220,7 +223,8 @@ def _parse_proxy(address: str) -> tuple[str, int, str | None]:
 
 
 def _header(token: str) -> str:
-    """A token from a file ends with its line.  What no header can carry would be told whole by its sender."""
+    """A token read from a file ends with a newline.  What can't be sent in a header is refused here, since
+    the sender's error would show it."""
     text = token.strip()
     if not (text.isascii() and text.isprintable()):
         raise ClusterError("the kubeconfig's token is not valid: no HTTP header can carry it")
@@ -228,7 +232,7 @@ def _header(token: str) -> str:
 
 
 def _tls(configuration: Any) -> ssl.SSLContext:
-    """An encrypted key is refused, not asked about: kubectl doesn't know them either."""
+    """An encrypted key is refused rather than asked about: kubectl does not support them either."""
     with _of_certificate("the cluster's CA certificate (`certificate-authority`)"):
         context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
     if not configuration.verify_ssl:
@@ -263,7 +267,7 @@ def _open_loader(files: str, context: str | None) -> _Loader:
 
 @contextlib.contextmanager
 def _translated(context: str) -> Iterator[None]:
-    """What the ``kubernetes`` package stumbles over in a kubeconfig is the kubeconfig's fault."""
+    """If the ``kubernetes`` package fails to read a kubeconfig, the kubeconfig is at fault."""
     try:
         yield
     except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -274,7 +278,7 @@ def _translated(context: str) -> Iterator[None]:
 
 
 def _words(error: Exception) -> str:
-    """Without values: the package's own words hold whole entries, and a token is in one."""
+    """The package's message without values: it quotes whole entries, and one of them may be a token."""
     match error:
         case ssl.SSLError():
             return error.reason or "not readable by OpenSSL"

@@ -1,8 +1,8 @@
 """What is wrong with a kubeconfig, said before the ``kubernetes`` package reads it.
 
-That trips over what it does not expect (a list, a text that is no YAML, data that is not base64), and has one
-word for an entry that is missing and a context that is missing.  No value is shown: keys and names
-only, since tokens and keys are among the values.
+The package fails on what it does not expect (a list, text that is not YAML, data that is not base64), and it
+has the same message for a missing entry and a missing context.  No value is shown, only keys and names, since
+some of the values are tokens and keys.
 
 Source: https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
 """
@@ -27,7 +27,7 @@ _FILES = ("certificate-authority", "client-certificate", "client-key")
 
 def check_kubeconfig(files: str, wanted: str | None) -> None:
     """ClusterError unless the context *wanted* (None: the current one) of *files* (as in KUBECONFIG) is
-    whole."""
+    complete."""
     paths = [os.path.expanduser(path) for path in files.split(os.pathsep) if path]
     documents = [_read(path) for path in paths if os.path.exists(path)]
     if not documents:
@@ -42,7 +42,7 @@ def check_kubeconfig(files: str, wanted: str | None) -> None:
         told = name or "(no current one is set)"
         raise ClusterError(
             f"the kubeconfig has no usable context {told}",
-            hint=f"it has: {_names(contexts)}; name one by --context or `context:`",
+            hint=f"it has: {_names(contexts)}; name one with --context or `context:`",
         )
     context = contexts[name]
     for key in ("cluster", "user"):
@@ -87,7 +87,7 @@ def _read(path: str) -> Json:
 
 
 def _resolve(folder: str, entry: Json) -> None:
-    """Its files, which are named from where the kubeconfig is."""
+    """Make the paths of its files absolute; they are relative to the kubeconfig."""
     for key in _FILES:
         if isinstance(entry.get(key), str):
             entry[key] = os.path.join(folder, entry[key])
@@ -107,7 +107,7 @@ def _check_section(path: str, section: str, key: str, entries: Any) -> None:
 
 
 def _entries(documents: list[Json], section: str) -> dict[Any, Json]:
-    """By name; of two with one name the first counts."""
+    """By name; of two with the same name the first counts."""
     found: dict[Any, Json] = {}
     for document in documents:
         for entry in document.get(section) or ():

@@ -1,7 +1,7 @@
-"""Where the API server keeps each kind, and the words for it in a message.
+"""Where the API server keeps each kind, and what a message calls it.
 
-Only what devcluster touches is listed; the naive way, discovery, costs a request for each API group
-and rights that a Role in one namespace need not give.
+Only what devcluster uses is listed.  The naive way, discovery, costs a request for each API group, and rights
+that a Role in one namespace need not include.
 
 Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-uris
 """
@@ -68,7 +68,7 @@ RESOURCES = {row.name: Resource(row.prefix, row.plural, row.title) for row in KI
 
 @dataclass(frozen=True, slots=True)
 class ApiPath:
-    """One address of the API, with the words that a message, or the question for a right, needs."""
+    """One address of the API, with the words that a message or a question for a right needs."""
 
     path: str
     resource: str

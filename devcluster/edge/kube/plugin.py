@@ -1,9 +1,10 @@
-"""The kubeconfig's exec plugin: a program that gives credentials.
+"""The kubeconfig's exec plugin: a program that supplies credentials.
 
-Rules, as for kubectl: a plugin may ask the person only where there is one.  It is told so (``interactive``)
-and has our stdin then; else its stdin is empty, and one that can't do without (``interactiveMode: Always``)
-is not started.  The naive way, that of the ``kubernetes`` package, takes a terminal at *stdout* for a person
-and leaves stdin to the plugin in any case: `devcluster exec web -- psql <dump.sql` lost what that had read.
+Rules, as for kubectl: a plugin may ask the user only where there is one.  It is then told so
+(``interactive``) and gets our stdin; otherwise its stdin is empty, and a plugin that can't do without
+(``interactiveMode: Always``) is not started.  The naive way, that of the ``kubernetes`` package, takes a
+terminal on *stdout* for a user and leaves stdin to the plugin in any case: `devcluster exec web -- psql
+<dump.sql` lost what the plugin had read.
 
 Source: https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins
 """
@@ -28,7 +29,7 @@ class PluginError(ClusterError):
 
 
 def plugin_failed(command: str, output: str, hint: str = "") -> PluginError:
-    """The last line of *output* is what most plugins end with."""
+    """Most plugins give their reason in the last line of *output*."""
     lines = output.strip().splitlines() or ["no output"]
     return PluginError(
         f"the kubeconfig's plugin {command} gave no credentials: {lines[-1]}", hint=hint or _LOGIN
@@ -36,7 +37,8 @@ def plugin_failed(command: str, output: str, hint: str = "") -> PluginError:
 
 
 def run_plugin(config: Json, folder: str, cluster: Json) -> Json:
-    """The ``status`` that *config* (``exec`` of a user) answers, run in *folder*; *cluster*: its entry."""
+    """The ``status`` that the plugin of *config* (``exec`` of a user) returns, run in *folder*; *cluster*:
+    its entry."""
     command = str(config.get("command") or "?")
     mode = str(config.get("interactiveMode") or "IfAvailable")
     if mode not in _MODES:
@@ -54,7 +56,7 @@ def run_plugin(config: Json, folder: str, cluster: Json) -> Json:
 
 
 def _at_a_terminal() -> bool:
-    """Somebody who reads the question, and can answer; nobody does in the background host process."""
+    """Whether somebody can read the question and answer it; in the background host process nobody can."""
     return os.isatty(0) and os.isatty(2)
 
 
@@ -96,7 +98,7 @@ def _run(command: str, words: list[str], environment: dict[str, str], folder: st
 
 
 def _answer(command: str, config: Json, text: str) -> Json:
-    """Nothing of *text* is shown: it holds the credentials."""
+    """Nothing of *text* is ever shown: it holds the credentials."""
     try:
         answer = json.loads(text)
         version, status = answer["apiVersion"], answer["status"]

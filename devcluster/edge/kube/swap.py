@@ -1,12 +1,10 @@
-"""An object that others change, too: read it, decide, write what was read, and begin anew where it was
-changed.
+"""Changing an object that others change too: read it, decide, write, and start again if it was changed
+meanwhile.
 
-Rules:
-1. *decide* is a pure function of the object as it is (None: there is none); it answers what to write, or
-   None where nothing is to be written.  It is asked again with each new state, and what it raises ends it
-   all.
-2. Each write has a precondition, the version that was read, so nobody's change is ever written over.
-3. Tries are bounded: an object that keeps changing is an error that says so.
+Rules: 1. *decide* is a pure function of the object as it is (None: there is none); it returns what to write,
+or None if nothing has to be written.  It is asked again with each new state; if it raises, that is the end.
+2. Each write has a precondition, the version that was read, so nobody's change is ever overwritten. 3. The
+tries are bounded: an object that keeps changing is an error that says so.
 
 Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
 """
@@ -27,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Make it, where it still is not there."""
+    """Make it, if it still does not exist."""
 
     body: Json = field(repr=False)
 
@@ -42,14 +40,14 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Away with it."""
+    """Delete it."""
 
 
 Write = Create | Patch | Delete
 
 
 class Lost(Enum):
-    """Somebody else was faster: to be tried again."""
+    """Somebody else was faster: try again."""
 
     LOST = "lost"
 
@@ -62,10 +60,10 @@ async def swap(
     first: Json | None = None,
     dry_run: bool = False,
 ) -> Json | None:
-    """The object as it is afterwards, None if it does not exist (any longer).
+    """Return the object as it is afterwards, None if it does not exist (any more).
 
-    *path*: kind, name and namespace.  *first*: the object, where it was read a moment ago.  ChangedError
-    where it keeps changing.
+    *path*: kind, name and namespace.  *first*: the object, if it was read a moment ago.  ChangedError where
+    it keeps changing.
     """
     known = first
 
@@ -84,7 +82,7 @@ async def swap(
 
 
 async def until_won(attempt: Callable[[], Awaitable[T | Lost]], what: str) -> T:
-    """What *attempt* answers once it is not ``LOST``; ChangedError where it is each time."""
+    """The first result of *attempt* that is not ``LOST``; ChangedError where it always is."""
     for _ in range(_TRIES):
         if not isinstance(answer := await attempt(), Lost):
             return answer

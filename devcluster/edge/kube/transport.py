@@ -1,6 +1,6 @@
 """Requests to the API server: in threads, with time-outs, with fresh credentials.
 
-A raw upgraded connection (a lane) is opened by ``lanes`` itself; what it needs is given out here.
+A raw upgraded connection (a lane) is opened by ``lanes`` itself; this module tells what it needs.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class UpgradeTarget:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """``version``: ``v1.34.4``.  ``seconds``: round trip.  ``skew``: seconds by which the laptop's clock is
-    ahead of the API server's; None where that did not say the time."""
+    """``version``: ``v1.34.4``.  ``seconds``: the round trip.  ``skew``: how many seconds the laptop's clock
+    is ahead of the API server's; None where the server did not say the time."""
 
     version: str
     seconds: float
@@ -58,7 +58,8 @@ class Ping:
 
 
 class Transport:
-    """Credentials, and the threads in which they are used.  *timeout*: seconds for an answer, at most."""
+    """Credentials, and the threads in which they are used.  *timeout*: the most seconds that an answer may
+    take."""
 
     def __init__(
         self, open_access: Callable[[], Access], threads: ThreadPoolExecutor, timeout: float = READ_TIMEOUT
@@ -71,18 +72,18 @@ class Transport:
 
     @property
     def access(self) -> Access:
-        """Opened once, by who needs it first; blocks.  ClusterError where there are no credentials."""
+        """Opened once, by the first who needs it; blocks.  ClusterError where there are no credentials."""
         with self._opening:
             if self._access is None:
                 self._access = self._open_access()
             return self._access
 
     async def credentials(self) -> Credentials:
-        """What proves who we are, without any of it."""
+        """What kind of credentials we have, without any secret."""
         return await self._in_thread(lambda: self.access.credentials())
 
     async def upgrade_target(self) -> UpgradeTarget:
-        """How to open a raw connection to the API server; its token is fresh, so ask each time."""
+        """How to open a raw connection to the API server.  Its token is fresh, so ask each time."""
         return await self._in_thread(self._upgrade_target)
 
     def _upgrade_target(self) -> UpgradeTarget:
@@ -101,13 +102,13 @@ class Transport:
 
     def distrust(self, moment: float) -> None:
         """End the connections that were opened before *moment* of the monotonic clock: they are dead, and
-        whoever waits on one would wait for long.  A watch goes on anew, a question is asked again.  In no
-        thread, since all of them may be waiting."""
+        whoever waits on one would wait long.  A watch starts again, a question is asked again.  This runs in
+        no thread, since all of them may be waiting."""
         if self._access is not None:
             self._access.connections.end_older(moment)
 
     async def ping(self) -> Ping:
-        """ClusterError where nobody answers or the credentials are not accepted."""
+        """ClusterError where nothing answers or the credentials are not accepted."""
         return await self._in_thread(self._ping)
 
     def _ping(self) -> Ping:
@@ -138,7 +139,7 @@ class Transport:
         content: str = _JSON,
         accept: str = _JSON,
     ) -> bytes:
-        """The answer's body.  Errors as ``kube_answer`` says."""
+        """The answer's body.  Errors as in ``kube.answer``."""
         path = where.path + ("?" + urlencode(query) if query else "")
         payload = None if body is None else json.dumps(body).encode()
 
@@ -161,9 +162,9 @@ class Transport:
         stream: bool = False,
         read_timeout: float | None = None,
     ) -> Any:
-        """One request, blocking: for threads.  ClusterError where nobody answers.
+        """One request, blocking: for threads.  ClusterError where nothing answers.
 
-        A server that is too busy says when to come again and has done nothing yet; it is obeyed for a while,
+        A server that is too busy says when to try again, and has done nothing yet; it is obeyed for a while,
         as kubectl does.  Source: https://kubernetes.io/docs/concepts/cluster-administration/flow-control/
         """
         words = (method, path, body, (content, accept), stream, read_timeout or self._timeout)
@@ -216,6 +217,6 @@ class Transport:
 
 
 def _pause(response: Any) -> float | None:
-    """Seconds after which the server wants to be asked again; None where it does not."""
+    """After how many seconds the server wants to be asked again; None where it does not."""
     told = str(response.headers.get("Retry-After") or "")
     return max(float(told), 0.1) if response.status in (429, 503) and told.isdigit() else None

@@ -1,12 +1,12 @@
 """Following objects without polling, and without missing what happened in between.
 
-A watch begins at the version of a list.  It ends by itself after some minutes, and the server forgets
-old versions; so what was seen last is remembered, and after a new list the difference is reported.  A server
-that is away is waited for, since it comes back; whoever can't wait has a time-out of their own.  The naive
+A watch begins at the version of a list.  It ends by itself after some minutes, and the server forgets old
+versions; so what was seen last is remembered, and after a new list the difference is reported.  A server that
+is away is waited for, since it will come back; a caller that can't wait has a time-out of its own.  The naive
 way, to start a watch without a version, loses whatever changed between list and watch.
 
-A Role may give less than both verbs.  What may not be watched is listed again and again, and one object that
-may not even be listed by its name is read again and again: later by a moment, but nobody is refused half-way.
+A Role may give less than both verbs.  What may not be watched is listed repeatedly, and one object that may
+not even be listed by its name is read repeatedly: a moment later, but nobody is refused half-way.
 
 Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
 """
@@ -40,7 +40,7 @@ _AGAIN = 60.0  # seconds until a watch is tried again where it was forbidden: a 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Objects of one kind and the version of the list, from which a watch goes on."""
+    """Objects of one kind, and the version of the list, from which a watch continues."""
 
     items: tuple[Json, ...]
     version: str
@@ -73,7 +73,7 @@ class WatchSource(Protocol):
 async def follow_all(
     cluster: WatchSource, kind: str, namespace: str | None, *, selector: str, fields: str
 ) -> AsyncGenerator[tuple[Json, ...], None]:
-    """All that matches, sorted by name, at once and after each change."""
+    """All that match, sorted by name: at once, and after each change."""
 
     async def read() -> Listing:
         return await cluster.list(kind, namespace, selector=selector, fields=fields)
@@ -103,7 +103,7 @@ async def follow_all(
 async def follow_one(
     cluster: WatchSource, kind: str, name: str, namespace: str | None
 ) -> AsyncGenerator[Json | None, None]:
-    """The object, None where there is none, at once and after each change."""
+    """The object, None where there is none: at once, and after each change."""
 
     async def read() -> Json | None:
         return await cluster.find(kind, name, namespace)
@@ -124,7 +124,7 @@ async def follow_one(
 async def _repeat(
     read: Callable[[], Awaitable[_Seen]], last: _Seen, seconds: float
 ) -> AsyncGenerator[_Seen, None]:
-    """What *read* answers, each time that it is another than *last*, for so many *seconds*."""
+    """The result of *read* each time that it differs from *last*, for so many *seconds*."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while loop.time() < end:
@@ -136,7 +136,7 @@ async def _repeat(
 
 
 async def _patiently(read: Callable[[], Awaitable[_Seen]]) -> _Seen:
-    """A server that is away comes back."""
+    """Wait for a server that is away."""
     while True:
         try:
             return await read()
@@ -194,7 +194,8 @@ def _difference(known: dict[str, Json], listing: Listing) -> list[WatchEvent]:
 async def _one_watch(
     cluster: WatchSource, kind: str, namespace: str | None, selector: str, fields: str, version: str
 ) -> AsyncGenerator[Json, None]:
-    """The raw events of one request, read by a thread of its own; a last ERROR where it is too old."""
+    """The raw events of one request, read by a thread of its own; the last one is ERROR where the version is
+    too old."""
     query = {
         "watch": "true",
         "resourceVersion": version,

@@ -1,4 +1,4 @@
-"""Finding the workload that the file means, and the pods in which its agent runs."""
+"""Finding the workload that the file means, and the pods that run its agent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from devcluster.rules.kinds.table import KINDS, kind_of
 
 @dataclass(frozen=True, slots=True)
 class WorkloadObject:
-    """A workload as it is in the cluster.  ``object``: raw; it may hold values, so no repr."""
+    """A workload as it is in the cluster.  ``object`` is raw; it may hold values, so it has no repr."""
 
     ref: WorkloadRef
     uid: str
@@ -55,8 +55,8 @@ def render_selector(selector: Json) -> str:
 
 
 async def find_workload(cluster: Cluster, target: Target, namespace: str) -> WorkloadObject:
-    """The workload that *target* names.  ConfigurationError where there is none, where it can't be said
-    which is meant, or where it can have no agent."""
+    """The workload that *target* names.  ConfigurationError where there is none, where several could be
+    meant, or where it can have no agent."""
     found = await _candidates(cluster, target, namespace)
     if not found:
         raise await _not_found(cluster, target, namespace)
@@ -75,7 +75,7 @@ async def find_workload(cluster: Cluster, target: Target, namespace: str) -> Wor
 
 
 async def _owner(cluster: Cluster, ref: WorkloadRef, item: Json) -> WorkloadRef | None:
-    """What controls it in the end; None where nothing does that is known here."""
+    """The workload that controls it in the end; None where none that is known here does."""
     owners = item["metadata"].get("ownerReferences") or []
     owner = next((one for one in owners if one.get("controller")), None)
     if owner is None or (kind := owner["kind"].lower()) not in RESOURCES:
@@ -130,7 +130,7 @@ async def _not_found(cluster: Cluster, target: Target, namespace: str) -> Config
 
 
 async def check_namespace(cluster: Cluster, namespace: str) -> None:
-    """ConfigurationError where it does not exist; rights of one namespace don't tell that of another."""
+    """ConfigurationError where it does not exist.  Rights in one namespace tell nothing of another."""
     with contextlib.suppress(ForbiddenError):
         try:
             await cluster.get("namespace", namespace)
@@ -182,7 +182,7 @@ def _container(item: Json, target: Target, ref: WorkloadRef) -> str:
 
 
 async def agent_pods(cluster: Cluster, workload: WorkloadObject) -> tuple[AgentPod, ...]:
-    """The pods of *workload* in which an agent runs and that are not on their way out, by name."""
+    """The pods of *workload* that run an agent and are not ending, by name."""
     listing = await cluster.list("pod", workload.ref.namespace, selector=workload.selector)
     return tuple(pod for pod in _agents(listing.items) if not pod.ending)
 
@@ -190,7 +190,7 @@ async def agent_pods(cluster: Cluster, workload: WorkloadObject) -> tuple[AgentP
 async def watch_agent_pods(
     cluster: Cluster, workload: WorkloadObject
 ) -> AsyncGenerator[tuple[AgentPod, ...], None]:
-    """The same and those that end, at once, and again whenever it changes."""
+    """The same, and those that are ending: at once, and again after each change."""
     last: tuple[AgentPod, ...] | None = None
     states = cluster.watch_all("pod", workload.ref.namespace, selector=workload.selector)
     async with contextlib.aclosing(states):

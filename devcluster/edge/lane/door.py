@@ -1,4 +1,4 @@
-"""The gateway's door: where the host process hands it lanes and asks it things (docs/architecture.md)."""
+"""The gateway's door: where the host process hands over lanes and asks questions (docs/architecture.md)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DIAL = 70.0  # seconds for a connection of the pod's: the gateway gives up befo
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """``port`` is published on the laptop's 127.0.0.1; only who knows ``token`` is let in."""
+    """``port`` is published on the laptop's 127.0.0.1; only a caller that knows ``token`` is let in."""
 
     port: int
     token: str = field(repr=False)
@@ -33,8 +33,8 @@ class Door:
 async def open_lane(
     ways: Ways, target: UpgradeTarget, agent: AgentAddress, door: Door, lane: str
 ) -> asyncio.Future[None]:
-    """Join a new lane of *agent* to the gateway.  The result is done when the lane is gone, and
-    ends it when it is cancelled.
+    """Join a new lane of *agent* to the gateway.  The result is done when the lane is gone; cancelling it
+    ends the lane.
 
     Raises LaneError (the agent), EngineError (the gateway).
     """
@@ -76,8 +76,8 @@ async def open_control(
 
 
 async def open_stream(door: Door, to: str) -> End:
-    """A connection to *to* (``host:port``, as the pod reaches it).  EngineError where it can't be had: the
-    pod was refused, or no lane stands."""
+    """A connection to *to* (``host:port``, as the pod reaches it).  EngineError where it can't be opened: the
+    pod was refused, or no lane is up."""
     async with asyncio.timeout(_DIAL):
         return await _enter(door, {"open": "stream", "to": to}, End)
 

@@ -1,12 +1,12 @@
 """Byte streams to an agent, across the API server.
 
-A *lane* is one connection to ``pods/NAME:PORT/proxy`` of the API server that has been upgraded
-(RFC 9110 7.8): after the ``101`` the API server copies bytes, straight to the pod.  The host process
-copies them once more, unread, to the gateway's door or, for SSH, to one end of a socket pair.
+A *lane* is one connection to ``pods/NAME:PORT/proxy`` of the API server that has been upgraded (RFC 9110
+7.8): after the ``101`` the API server copies bytes straight to the pod.  The host process copies them once
+more, unread, to the gateway's door or, for SSH, to one end of a socket pair.
 
-The naive way, two coroutines with ``read()`` and ``drain()`` for each direction, wakes the loop twice
-for every chunk.  Here a protocol hands each chunk to its peer's transport in the callback in which it
-arrives, and a full peer pauses the source.
+The naive way, two coroutines with ``read()`` and ``drain()`` for each direction, wakes the loop twice for
+every chunk.  Here a protocol hands each chunk to its peer's transport in the callback in which it arrives,
+and a peer that is full pauses the source.
 
 Source: https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.34/#-strong-proxy-operations-pod-v1-core-strong-
 """
@@ -30,11 +30,11 @@ _CONNECT_PATH = "/.devcluster/connect"
 
 
 class LaneError(ClusterError):
-    """The lane could not be opened, for a reason that may pass (an agent that is not there yet)."""
+    """The lane could not be opened, for a reason that may pass (the agent is not there yet)."""
 
 
 class LaneTimeoutError(LaneError):
-    """Nothing answered in time: the way itself may be closed."""
+    """Nothing answered in time: this way may be closed altogether."""
 
 
 class LaneForbiddenError(ClusterError):
@@ -51,7 +51,7 @@ class AgentAddress:
 
 
 class Side(asyncio.Protocol):
-    """One end of a relay.  Reads a head that ends with *head_end* first, if there is one."""
+    """One end of a relay.  If there is a head, it is read first; it ends with *head_end*."""
 
     def __init__(self, *, head_end: bytes = b"") -> None:
         self.heard = time.monotonic()  # when something came in last
@@ -92,7 +92,7 @@ class Side(asyncio.Protocol):
             self.close()
 
     def join(self, peer: Side) -> None:
-        """From now on copy to *peer* what arrives here, and the other way round."""
+        """From now on copy what arrives here to *peer*, and the other way round."""
         self.peer, peer.peer = peer, self
         for side, other in ((self, peer), (peer, self)):
             assert side.transport is not None
@@ -136,10 +136,10 @@ class Side(asyncio.Protocol):
 
 
 async def open_upgrade(target: UpgradeTarget, agent: AgentAddress, protocol: str, *, timeout: float) -> Side:
-    """A connection to *agent* that speaks *protocol* from now on; paused until it is joined.
+    """A connection to *agent* that speaks *protocol* from now on; it is paused until it is joined.
 
-    Raises LaneError where the agent is not reachable (yet), NotFoundError where the pod is gone,
-    ClusterError where the cluster is unreachable or forbids it.
+    Raises LaneError where the agent can't be reached (yet), NotFoundError where the pod is gone, ClusterError
+    where the cluster can't be reached or forbids it.
     """
     pod = f"/api/v1/namespaces/{agent.namespace}/pods/{agent.pod}:{agent.port}/proxy"
     async with timed(target, agent, timeout):
@@ -150,7 +150,7 @@ async def open_upgrade(target: UpgradeTarget, agent: AgentAddress, protocol: str
 
 @contextlib.asynccontextmanager
 async def timed(target: UpgradeTarget, agent: AgentAddress, seconds: float) -> AsyncIterator[None]:
-    """Bound the opening of a lane; the system's errors become ours."""
+    """Bound the opening of a lane in time, and turn the system's errors into ours."""
     try:
         async with asyncio.timeout(seconds):
             yield
@@ -162,11 +162,11 @@ async def timed(target: UpgradeTarget, agent: AgentAddress, seconds: float) -> A
 
 
 async def dial(target: UpgradeTarget, make: Callable[[], Side]) -> Side:
-    """A connection to the API server, nothing said yet; the first of several that is established.
+    """A connection to the API server, with nothing said yet: the first of several to be established.
 
-    What was lost on its way in an outage the kernel sends again ever more rarely, so that a network that is
-    back would not be noticed for seconds.  Hence another one is tried beside it each second; a slow one is
-    not given up for that.
+    What was lost in an outage the kernel sends again at ever longer intervals, so a network that is back
+    would go unnoticed for seconds.  Therefore another connection is tried beside it each second; a slow one
+    is not given up because of that.
     """
     attempts: set[asyncio.Task[Side]] = set()
     try:
@@ -183,7 +183,7 @@ async def dial(target: UpgradeTarget, make: Callable[[], Side]) -> Side:
 
 
 def _give_up(attempt: asyncio.Task[Side]) -> None:
-    """One that was not needed: it may have been established just now."""
+    """Drop one that is not needed; it may have been established just now."""
     if not attempt.cancelled() and attempt.exception() is None:
         attempt.result().abort()
 
@@ -235,7 +235,7 @@ def request_head(
     path: str,
     headers: tuple[tuple[str, str], ...] = (),
 ) -> bytes:
-    """The request that turns the connection into *protocol*; *path* comes before the agent's own."""
+    """The request that turns the connection into *protocol*; *path* goes before the agent's own."""
     lines = [
         f"GET {path.rstrip('/')}{_CONNECT_PATH} HTTP/1.1",
         f"Host: {target.host}:{target.port}",
@@ -247,7 +247,7 @@ def request_head(
 
 
 async def upgrade(side: Side, head: bytes, agent: AgentAddress, right: str) -> Side:
-    """Send *head* and wait for its 101.  *right*: the resource that a 403 means."""
+    """Send *head* and wait for its 101.  *right*: the resource that a 403 is about."""
     side.send(head)
     try:
         answer = await side.head

@@ -1,15 +1,16 @@
-"""A lane over ``pods/portforward``: for where the pod proxy is closed.
+"""A lane over ``pods/portforward``, for where the pod proxy is closed.
 
-The API server hands the stream to the node's kubelet, which dials the port inside the pod.  So it works
-where a NetworkPolicy, a mesh or a tunnel between API server and nodes keeps the API server from the pod's
-address, and where a Role allows port-forward alone.  It is the slower way: each chunk is framed and masked
+The API server hands the stream to the node's kubelet, which dials the port inside the pod.  So it works where
+a NetworkPolicy, a mesh or a tunnel between API server and nodes keeps the API server away from the pod's
+address, and where a Role allows only port-forward.  It is the slower way: each chunk is framed and masked
 twice on its path.  Inside, the agent is spoken to as over the proxy.
 
-``v4.channel.k8s.io`` is chosen although ``SPDY/3.1+portforward.k8s.io`` is newer: that one carries SPDY in
-WebSocket, with streams and half-close that a lane has no use for; the older one is two channels, data and
+``v4.channel.k8s.io`` is used although ``SPDY/3.1+portforward.k8s.io`` is newer.  The newer one carries SPDY
+in WebSocket, with streams and half-close that a lane does not need; the older one has two channels, data and
 error, and every API server and kubelet speaks it.
 
-Source: https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.34/#create-connect-portforward-pod-v1-core
+Source:
+https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.34/#create-connect-portforward-pod-v1-core
 (verbs), https://pkg.go.dev/k8s.io/apimachinery/pkg/util/httpstream/wsstream (channels)
 """
 
@@ -106,7 +107,7 @@ class ForwardedSide(Side):
 async def open_forwarded(
     target: UpgradeTarget, agent: AgentAddress, protocol: str, *, timeout: float
 ) -> Side:
-    """As ``lanes.open_upgrade``, with the same errors, over port-forward."""
+    """Like ``lanes.open_upgrade``, with the same errors, over port-forward."""
     async with timed(target, agent, timeout):
         side = await dial(target, ForwardedSide)
         assert isinstance(side, ForwardedSide)

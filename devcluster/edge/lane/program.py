@@ -1,7 +1,7 @@
 """The laptop's end of the lanes as a plain process (`run: host`): ``devcluster-gateway host``.
 
-Its settings hold keys, so they go in by its stdin: a command line can be read by everybody.  It ends at the
-end of that stdin: also where this process is killed, nothing of it lives on.
+Its settings hold keys, so they go in by its stdin; a command line can be read by everybody.  It ends when
+that stdin ends, so nothing of it survives even if this process is killed.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class Program:
         return await self._process.wait()
 
     async def close(self) -> None:
-        """It has ended afterwards."""
+        """End it; it has ended when this returns."""
         await _end(self._process)
 
 
 async def start_program(binary: Path, settings: Json, log: Path) -> Program:
-    """*settings*: all but the token (docs/architecture.md); *log*: where its complaints go.  FailedError
-    where it does not start."""
+    """*settings*: all but the token (docs/architecture.md); *log*: where its stderr goes.  FailedError where
+    it does not start."""
     token = secrets.token_hex(32)
     with log.open("ab") as complaints:
         try:

@@ -1,8 +1,8 @@
-"""A tunnel: a port of the laptop's 127.0.0.1 whose connections are opened by a pod.
+"""A tunnel: a port on the laptop's 127.0.0.1 whose connections are opened by a pod.
 
-What a client must not notice: a half-close goes through (``nc`` ends what it says before it hears the
-answer), and so does a reset.  The naive relay, which closes both ends as soon as one says that it has ended,
-cuts off the answer.
+A client must not notice it: a half-close passes through (``nc`` ends its input before it reads the answer),
+and so does a reset.  The naive relay, which closes both ends as soon as one of them has ended, cuts off the
+answer.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class End(Side):
 
 
 class _Client(End):
-    """Of the laptop; what it says is not read until the pod's end stands."""
+    """A client on the laptop.  Nothing is read from it until the pod's end is connected."""
 
     def __init__(self, came: Callable[[_Client], None]) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class _Client(End):
 
 
 def bind_port(port: int | None) -> socket.socket:
-    """A socket on the laptop's 127.0.0.1; None: on any free port.  OSError where it is taken."""
+    """A socket on the laptop's 127.0.0.1; None: on any free port.  OSError where the port is taken."""
     own = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -98,7 +98,8 @@ def bind_port(port: int | None) -> socket.socket:
 
 
 async def serve_tunnel(own: socket.socket, reach: Reach) -> None:
-    """Join each connection to *own* with what *reach* opens, until cancelled; where that fails it ends."""
+    """Join each connection to *own* with what *reach* opens, until cancelled; where that fails the connection
+    ends."""
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as tasks:
         clients: set[End] = set()

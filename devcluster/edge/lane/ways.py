@@ -1,8 +1,9 @@
-"""Which of the two ways to an agent is taken: the pod proxy, or port-forward.
+"""Which of the two ways to an agent is used: the pod proxy, or port-forward.
 
-Rules: the proxy first, since it is the faster one; the other at once where the proxy is forbidden or
-nothing answers on it, and after some failures in a row (a tunnel that is broken answers quickly); then the
-one that worked last.  An agent that is not there yet is no reason: it is as absent on the other way.
+Rules: try the proxy first, since it is faster.  Try the other one at once where the proxy is forbidden or
+nothing answers on it, and after some failures in a row (a broken tunnel answers quickly).  Then stay with the
+one that worked last.  An agent that is not there yet is no reason to switch: it is just as absent on the
+other way.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _OPEN = {"proxy": open_upgrade, "port-forward": open_forwarded}
 
 
 class Ways:
-    """One for all lanes of a workload.  ``kind``: the way that is taken; ``reason``: why not the proxy."""
+    """One for all lanes of a workload.  ``kind``: the way in use; ``reason``: why it is not the proxy."""
 
     def __init__(self) -> None:
         self.kind: LaneKind = "proxy"
@@ -40,7 +41,7 @@ class Ways:
     async def open(
         self, target: UpgradeTarget, agent: AgentAddress, protocol: str, *, timeout: float
     ) -> Side:
-        """As ``lanes.open_upgrade``; *timeout* for each way."""
+        """Like ``lanes.open_upgrade``; *timeout* applies to each way."""
         try:
             side = await _OPEN[self.kind](target, agent, protocol, timeout=timeout)
         except (LaneForbiddenError, LaneTimeoutError) as error:
@@ -56,7 +57,7 @@ class Ways:
     async def _other(
         self, why: ClusterError, target: UpgradeTarget, agent: AgentAddress, protocol: str, timeout: float
     ) -> Side:
-        """The other way, which stays if it works; if not, the first way's error counts."""
+        """Try the other way, and keep it if it works; if not, the first way's error counts."""
         other: LaneKind = "port-forward" if self.kind == "proxy" else "proxy"
         try:
             side = await _OPEN[other](target, agent, protocol, timeout=timeout)

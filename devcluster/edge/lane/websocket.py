@@ -1,9 +1,9 @@
 """WebSocket frames without a socket: bytes in, messages out, and the other way round.
 
-Only what a client of the API server's ``v4.channel.k8s.io`` needs: binary messages in one direction as
-they come, fragments as good as whole ones, pings answered, an end recognised.
+It has only what a client of the API server's ``v4.channel.k8s.io`` needs: binary messages one after the
+other, fragments handled like whole messages, pings answered, and the end recognised.
 
-The naive way, the ``kubernetes`` package's ``stream``, has a thread for each connection, and copies every
+The naive way, the ``kubernetes`` package's ``stream``, uses a thread for each connection and copies every
 byte through a second socket.
 
 Source: RFC 6455 5 (framing), 4.1 (opening handshake)
@@ -25,7 +25,7 @@ _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0, 1, 2, 8, 9, 10
 
 
 class FrameError(Exception):
-    """What came is no WebSocket."""
+    """What came is not WebSocket."""
 
 
 def handshake_key() -> str:
@@ -64,14 +64,14 @@ def _frame(opcode: int, payload: bytes) -> bytes:
 
 
 def _masked(payload: bytes, mask: bytes) -> bytes:
-    """One XOR of two large numbers: a loop over bytes would be the slowest part of a lane."""
+    """One XOR of two large numbers; a loop over bytes would be the slowest part of a lane."""
     size = len(payload)
     pattern = (mask * (size // 4 + 1))[:size]
     return (int.from_bytes(payload, "big") ^ int.from_bytes(pattern, "big")).to_bytes(size, "big")
 
 
 class Frames:
-    """What a server sends, cut at its frames."""
+    """What a server sends, cut into frames."""
 
     def __init__(self) -> None:
         self._rest = b""

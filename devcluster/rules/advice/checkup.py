@@ -83,7 +83,10 @@ def _apart(count: int, around: Mapping[IPv4Network, str]) -> str:
     return f"none of {count} networks overlaps the cluster's {', '.join(told[:_TOLD])}{more}"
 
 
-def check_expiry(kind: str, expires: datetime.datetime | None, now: datetime.datetime) -> Check:
+def check_expiry(
+    kind: str, expires: datetime.datetime | None, now: datetime.datetime, *, renewable: bool
+) -> Check:
+    """*renewable*: fresh ones come by themselves."""
     if expires is None:
         return Check("credentials", "ok", kind)
     text, remedy = (
@@ -92,7 +95,7 @@ def check_expiry(kind: str, expires: datetime.datetime | None, now: datetime.dat
     )
     if expires <= now:
         return Check("credentials", "bad", f"{text}: expired", remedy, 4)
-    if expires - now < _SOON and "plugin" not in kind:  # a plugin gives fresh ones
+    if expires - now < _SOON and not renewable:
         return Check("credentials", "warning", f"{text}: expires soon", remedy)
     return Check("credentials", "ok", text)
 

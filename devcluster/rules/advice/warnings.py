@@ -100,8 +100,8 @@ def _mixed(seen: Circumstances) -> list[Caution]:
     if not held:
         return []
     text = (
-        f"{seen.title} keeps some of its pods on a former template ({held}): `up` gives all of them the "
-        "newest one, and they stay on it after `down`"
+        f"{seen.title} still runs some pods with an older template ({held}). `up` moves all pods to the "
+        "newest, and `down` leaves them there"
     )
     return [Caution("mixed", text)]
 

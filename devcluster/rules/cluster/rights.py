@@ -47,20 +47,30 @@ def _rights(group: str, resource: str, *rows: tuple[str, str, str], needed: bool
     return tuple(Right(verb, group, resource, why, without, needed) for verb, why, without in rows)
 
 
+def _of_kinds(*, common: bool) -> Iterable[Right]:
+    """The rights for workloads themselves; those that are not *common* nobody needs who has none."""
+    get, patch = ("list and logs", _LOOK) if common else (_OTHERS, _OTHERS)
+    for row in KINDS.values():
+        if row.common is not common:
+            continue
+        yield from _rights(
+            "apps",
+            row.plural,
+            ("get", "read the workload", get),
+            ("patch", "install and remove the agent", patch),
+            needed=common,
+        )
+        yield from _rights(
+            "apps",
+            row.plural,
+            ("list", "find the workloads", f"{_ALL}, but list leaves them out; {_LATER}"),
+            ("watch", "wait for roll-outs, notice changes of the template", f"{_ALL}; {_LATER}"),
+            needed=False,
+        )
+
+
 RIGHTS: tuple[Right, ...] = (
-    *_rights(
-        "apps",
-        "deployments",
-        ("get", "read the workload", "list and logs"),
-        ("patch", "install and remove the agent", _LOOK),
-    ),
-    *_rights(
-        "apps",
-        "deployments",
-        ("list", "find the workloads", f"{_ALL}, but list leaves them out; {_LATER}"),
-        ("watch", "wait for roll-outs, notice changes of the template", f"{_ALL}; {_LATER}"),
-        needed=False,
-    ),
+    *_of_kinds(common=True),
     *_rights(
         "apps",
         "replicasets",
@@ -68,20 +78,7 @@ RIGHTS: tuple[Right, ...] = (
         ("patch", "keep the history as it was", "up and leave; down leaves the history's numbers"),
         ("delete", "leave no trace in the history", f"up and leave; down leaves {_SETS}"),
     ),
-    *(
-        right
-        for row in KINDS.values()
-        if row.plural != "deployments"
-        for right in _rights(
-            "apps",
-            row.plural,
-            ("get", "read the workload", _OTHERS),
-            ("patch", "install and remove the agent", _OTHERS),
-            ("list", "find the workloads", f"{_ALL}, but list leaves them out; {_LATER}"),
-            ("watch", "wait for roll-outs, notice changes of the template", f"{_ALL}; {_LATER}"),
-            needed=False,
-        )
-    ),
+    *_of_kinds(common=False),
     *_rights(
         "apps",
         "controllerrevisions",

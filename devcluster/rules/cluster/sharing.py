@@ -22,7 +22,7 @@ from devcluster.rules.kinds.table import KINDS
 Json = dict[str, Any]
 
 TEMPLATED = (*KINDS, "replicaset", "job", "cronjob")
-_SPOKEN_FOR = ("Deployment", "CronJob")  # who made it has a template of its own
+_SPOKEN_FOR = (*(row.title for row in KINDS.values()), "CronJob")  # who made it has a template of its own
 
 
 def other_labels(uid: str, pods: Iterable[Json], workloads: Iterable[Json]) -> tuple[Mapping[str, str], ...]:

@@ -15,7 +15,7 @@ import hashlib
 import re
 from typing import Literal
 
-Role = Literal["netns", "gateway", "workload", "volume", "network", "files", "sync"]
+Role = Literal["netns", "gateway", "workload", "volume", "network", "files", "memory", "sync"]
 
 PROJECT = "devcluster.project"
 WORKLOAD = "devcluster.workload"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -53,6 +53,7 @@ class PodFacts:
     mounts: tuple[PodMount, ...] = ()
     listeners: tuple[Listener, ...] = ()  # the application, or before it was stopped
     neighbours: tuple[Listener, ...] = ()  # the pod's other containers
+    real: Mapping[str, str] = field(default_factory=dict)  # where paths lead that were asked for
 
 
 def parse_facts(answer: Mapping[str, Any]) -> PodFacts:
@@ -72,6 +73,7 @@ def parse_facts(answer: Mapping[str, Any]) -> PodFacts:
         mounts=tuple(_mount(item) for item in answer["mounts"]),
         listeners=parse_listeners(answer["listeners"]),
         neighbours=parse_listeners(answer["neighbours"]),
+        real=answer.get("real") or {},  # an older agent does not tell it
     )
 
 

@@ -2,7 +2,7 @@
 
 Rules, in this order:
 1. what names places of the machine is the laptop's: its PATH finds its programs, its HOME is there;
-2. `env: exclude` removes variables, and tunnels take the place of what they lead to (``tunnels``);
+2. `env: exclude` removes variables, and tunnels take the place of what they lead to (``tunnel_rewriting``);
 3. DEVCLUSTER_ROOT is the folder in which the copies of the pod's volumes lie at the pod's paths, and
    DEVCLUSTER_MOUNTS the list of those paths;
 4. what the file says is over all, and is not changed.

@@ -5,7 +5,7 @@ The two worlds differ in small things that matter:
   from the agent, since kubelet has expanded ``$(NAME)`` in them;
 - Compose's ``entrypoint`` without ``command`` drops the pod's args and the CMD, an empty ``command`` the CMD;
 - the user is the process' own, as numbers: securityContext, image and fsGroup have been counted in;
-- a memory-backed emptyDir is a tmpfs; ``privileged`` is never taken over: it would be the laptop's.
+- what is in memory and empty is a tmpfs; ``privileged`` is never taken over: it would be the laptop's.
 
 Sources: https://kubernetes.io/docs/tasks/inject-data-application/define-command-argument-container/
 https://docs.docker.com/reference/compose-file/services/#entrypoint
@@ -23,8 +23,8 @@ from devcluster.rules.container.container_spec import ContainerSpec, VolumeBind
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import PodFacts
 from devcluster.rules.container.health import healthcheck_source
+from devcluster.rules.container.image import ImageFacts
 from devcluster.rules.container.ports import PortKey, declared_ports
-from devcluster.rules.volume.volumes import PodVolume, covered_paths, pod_volumes, resolve_volumes
 
 Json = dict[str, Any]
 
@@ -38,17 +38,16 @@ def local_container(
     pod_spec: Json,
     facts: PodFacts,
     workload: Workload,
-    image: str,
+    image: ImageFacts,
     environment: LocalEnvironment,
-    volumes: tuple[VolumeBind, ...],
-    image_stop_signal: str | None,
-    image_entrypoint: tuple[str, ...],
+    volumes: tuple[VolumeBind, ...] = (),
+    memory: tuple[tuple[str, int | None], ...] = (),
 ) -> ContainerSpec:
-    """*container* and *pod_spec* as they were before the agent; *volumes*: where the copies are."""
-    entrypoint, command = _command(container, facts, workload, image_entrypoint)
-    memory = _memory_volumes(container, pod_spec, workload, volumes)
+    """*container* and *pod_spec* as they were before the agent; *volumes*: where the copies are; *memory*:
+    path and bytes of what is in memory and empty."""
+    entrypoint, command = _command(container, facts, workload, image.entrypoint)
     return ContainerSpec(
-        image=image,
+        image=image.id,
         entrypoint=entrypoint,
         command=command,
         environment=environment.variables,
@@ -56,12 +55,10 @@ def local_container(
         user=workload.user or f"{facts.uid}:{facts.gid}",
         groups=() if workload.user else facts.groups,
         volumes=volumes,
-        memory_volumes=tuple(
-            (item.mount_path, item.size_limit) for item in memory if item.mount_path != _SHM
-        ),
+        memory_volumes=tuple((path, size) for path, size in memory if path != _SHM),
         mounts=workload.mounts,
         health=healthcheck_source(container, workload).docker,
-        stop_signal=(container.get("lifecycle") or {}).get("stopSignal") or image_stop_signal,
+        stop_signal=(container.get("lifecycle") or {}).get("stopSignal") or image.stop_signal,
         stop_grace=_grace(pod_spec),
         read_only_root=bool((container.get("securityContext") or {}).get("readOnlyRootFilesystem")),
         runtime=_runtime(container, pod_spec, workload, memory),
@@ -92,31 +89,17 @@ def _command(
     return entrypoint, None
 
 
-def _memory_volumes(
-    container: Json, pod_spec: Json, workload: Workload, volumes: tuple[VolumeBind, ...]
-) -> tuple[PodVolume, ...]:
-    """Those that nobody wants copied (or off)."""
-    found = pod_volumes(container, pod_spec.get("volumes") or [])
-    names = {item.name for item in found} | {item.mount_path for item in found}
-    rules = [rule for rule in workload.volumes if rule.key.rstrip("/") in names]
-    plans = resolve_volumes(found, rules, covered=covered_paths(workload))
-    bound = {item.destination for item in volumes}
-    return tuple(
-        plan.volume
-        for plan in plans
-        if plan.volume.kind == "memory" and plan.mode == "empty" and plan.volume.mount_path not in bound
-    )
-
-
 def _grace(pod_spec: Json) -> float:
     seconds = pod_spec.get("terminationGracePeriodSeconds")
     return 30.0 if seconds is None else float(seconds)
 
 
-def _runtime(container: Json, pod_spec: Json, workload: Workload, memory: Sequence[PodVolume]) -> Runtime:
+def _runtime(
+    container: Json, pod_spec: Json, workload: Workload, memory: Sequence[tuple[str, int | None]]
+) -> Runtime:
     written, security = workload.runtime, container.get("securityContext") or {}
     add, drop = _capabilities(security.get("capabilities") or {}, written)
-    shm = next((item.size_limit or _SHM_SIZE for item in memory if item.mount_path == _SHM), None)
+    shm = next((size or _SHM_SIZE for path, size in memory if path == _SHM), None)
     return replace(
         written,
         cap_add=add,

@@ -118,4 +118,5 @@ DEPLOYMENT = Kind(
     refuse=_refuse,
     judge_rollout=judge_deployment,
     history=REPLICASETS,
+    common=True,
 )

@@ -131,6 +131,7 @@ class Kind:
     can have an agent.  ``rolling``: fields of its spec that must say something else while a roll-out of ours
     runs, or it would not reach every pod; {} for none.  ``mixed``: what keeps some of its pods on a former
     template now, '' for nothing.  ``volumes``: what its controller adds to those of the template.
+    ``common``: every namespace has some, so nothing works without the rights to them.
     """
 
     name: str
@@ -147,3 +148,4 @@ class Kind:
     mixed: Callable[[Json], str] = lambda item: ""
     volumes: Callable[[Json], list[Json]] = lambda item: []
     prefix: str = "/apis/apps/v1"
+    common: bool = False

@@ -2,8 +2,8 @@
 
 A release with an agent in it goes.  One that a teammate made while the agent was in and that is not the
 newest, so that no ReplicaSet without an agent stands for it, gets its template without the agent instead.
-Then the numbers are set right (``rules.history``).  The controller only ever raises a revision above the
-highest *other* one, so once ours are gone it leaves them alone.
+Then the numbers are set right (``rules.cluster.history``).  The controller only ever raises a revision above
+the highest *other* one, so once ours are gone it leaves them alone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Short Service names in the files of a private copy, as in the environment: only where one is a host.
 
-A file gives no variable's name, so a line has to say it (``settings``): ``define( 'DB_HOST', 'db' );`` does,
-``define( 'DB_NAME', 'db' );`` stays.  What keeps a name in a variable keeps it here, too.
+A file gives no variable's name, so a line has to say it (``key_values``): ``define( 'DB_HOST', 'db' );``
+does, ``define( 'DB_NAME', 'db' );`` stays.  What keeps a name in a variable keeps it here, too.
 
 Bytes are kept: encoding, line ends, a missing last newline.  What holds a NUL or is larger than 1 MiB is
 no configuration and is left alone.

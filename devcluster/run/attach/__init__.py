@@ -1,1 +1,1 @@
-"""One attachment: the workload's agents joined to what serves on the laptop."""
+"""One attachment: the workload's agents, joined to what serves on the laptop."""

@@ -1,9 +1,9 @@
 """One agent, held for as long as this laptop wants it.
 
-The link is three things at once: a control conversation whose heartbeat renews the lease, two lanes for
-the connections, and the wish of what the agent should do.  Any of them may break at any time (a pod
-deleted, an API server away, a laptop asleep); then everything of the link is opened anew, and the wish
-is said again.  The agent decides by its lease, never by what it last heard of us.
+The link is three things at once: a control conversation whose heartbeat renews the lease, two lanes for the
+connections, and what the agent is asked to do.  Any of them may break at any time (a deleted pod, an API
+server that is away, a sleeping laptop).  Then everything of the link is opened anew, and the agent is asked
+again.  The agent decides by its lease, never by what it last heard from us.
 
 The naive way, to repair only what broke, needs a case for each pair of states; one loop needs none.
 """
@@ -45,7 +45,7 @@ class Tenure:
 
 
 class PodLink:
-    """See the module.  ``run`` is the loop; the rest may be called from beside it."""
+    """See the module.  ``run`` is the loop; the other methods may be called from beside it."""
 
     def __init__(
         self, pod: AgentPod, tenure: Tenure, cluster: ClusterSide, local: LocalSide, changes: Changes
@@ -81,7 +81,8 @@ class PodLink:
 
     @property
     def _silence(self) -> float:
-        """Seconds.  Any byte counts: behind megabytes of a volume an answer is late, and nobody silent."""
+        """Seconds without a byte.  Any byte counts: an answer behind megabytes of a volume is late, and yet
+        nobody is silent."""
         heard = self._heard if self._link is None else max(self._heard, self._link.heard)
         return time.monotonic() - heard
 
@@ -96,7 +97,7 @@ class PodLink:
         return self._link is not None
 
     def give_up(self, reason: str) -> None:
-        """Somebody else holds the workload: no more of this pod either."""
+        """Somebody else holds the workload, so this pod is lost, too."""
         self._change("lost", reason)
 
     def let_go(self) -> None:
@@ -104,7 +105,7 @@ class PodLink:
         self._change("gone", "given back")
 
     def forget(self) -> None:
-        """The pod is gone: the loop ends, and whoever waits for it."""
+        """The pod is gone: this ends the loop, and whoever waits for it."""
         self._change("gone", "the pod is gone")
 
     async def link(self) -> AgentLink:
@@ -115,7 +116,7 @@ class PodLink:
         return self._link
 
     async def call(self, do: str) -> Json:
-        """One request of the holder's; ``epoch`` is added."""
+        """Send one request of the holder's; ``epoch`` is added."""
         answer = await (await self.link()).call(do, epoch=self._tenure.epoch)
         self._hear(answer)
         return answer
@@ -137,7 +138,7 @@ class PodLink:
             await self._pause()
 
     async def _pause(self) -> None:
-        """Before the next attempt, a little longer each time; at once when it is over."""
+        """Wait before the next attempt, a little longer each time; not at all when it is over."""
         delay = _BACKOFF[min(self._failures, len(_BACKOFF) - 1)]
         self._failures += 1
         with contextlib.suppress(TimeoutError):
@@ -145,8 +146,8 @@ class PodLink:
                 await self._changes.until(lambda: self.over)
 
     async def join(self, requests: tuple[AgentRequest, ...]) -> None:
-        """From now on the agent is to do *requests*; return when it did so, and a lane stands.  One that is
-        not held yet is told as soon as it is."""
+        """From now on ask the agent for *requests*; return when it has done them and a lane is up.  One that
+        is not held yet is asked as soon as it is."""
         self._joins = requests
         if self._link is not None:
             return await self._join(requests)
@@ -161,7 +162,7 @@ class PodLink:
         self._change("attached", "")
 
     def disengage(self) -> None:
-        """No longer wish for anything but to hold it; what the agent does now is asked by ``call``."""
+        """From now on only hold it; what the agent does is asked for by ``call``."""
         self._joins = None
 
     def _broken(self) -> LinkState:
@@ -204,9 +205,9 @@ class PodLink:
         raise ConnectionError("this laptop was asleep")
 
     async def _end_when_dead(self, link: AgentLink) -> None:
-        """A connection may be silent because the network is away, or a queue on its way is full; then it
-        will speak again, and what it carries is worth waiting for.  Where a new one is let in meanwhile, it
-        is the old one that is dead."""
+        """A connection may be silent because the network is away, or because a queue on its way is full.
+        Then it will speak again, and what it carries is worth waiting for.  If a new connection is let in
+        meanwhile, the old one is dead."""
         while True:
             heard = link.heard
             await asyncio.sleep(max(heard + SILENT - time.monotonic(), _AGAIN))
@@ -222,8 +223,8 @@ class PodLink:
             return False
 
     async def _beat(self, link: AgentLink) -> None:
-        """Each without waiting for the one before: on a slow line, too, a word comes as often as one is asked
-        for, and silence means the same."""
+        """Each beat without waiting for the one before: on a slow line, too, answers come as often as they
+        are asked for, and silence means the same."""
         async with asyncio.TaskGroup() as tasks:
             while True:
                 await asyncio.sleep(min(self._tenure.lease / 5, _BEAT))

@@ -1,13 +1,13 @@
 """One workload, from holding it to the hand-back.
 
-An attachment joins two sides (``sides``): the pods' agents and what serves on the laptop.  What is done in
-which order is the handover's (``plan.handover``), how it is done the executor's, and what is true the
-snapshot's (``rules.state``).  Left for here is what happens beside that: pods come and go, and each gets a
-link of its own; somebody else takes the workload; the local container ends; the Docker engine goes away and
-comes back.
+An attachment joins two sides (``sides``): the pods' agents and what serves on the laptop.  The handover
+(``plan.handover``) says what is done in which order, the executor does it, and the snapshot (``rules.state``)
+says what is true.  What remains for this module happens beside that: pods come and go, and each gets a link
+of its own; somebody else takes the workload; the local container ends; the Docker engine goes away and comes
+back.
 
-What must be done then is decided by one function of the snapshot, asked after each change.  The naive way, a
-callback for each thing that may happen, meets in states that nobody has thought of.
+One function of the snapshot decides what must be done then; it is asked after each change.  The naive way, a
+callback for each thing that may happen, ends in states that nobody has thought of.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _log = logging.getLogger("devcluster.host")
 
 
 class Attachment:
-    """See the module.  ``run`` lives as long as the attachment; the session owns its task."""
+    """See the module.  ``run`` lasts as long as the attachment; the session owns its task."""
 
     def __init__(
         self,
@@ -158,7 +158,7 @@ class Attachment:
     async def attach(self, turn: Turn) -> None:
         """From held agents to a laptop that serves.
 
-        Raises FailedError and what the edge raises; the caller hands back.
+        Raises FailedError and the edge's errors; the caller hands back.
         """
         async with self._translated():
             await together(self._attach(turn), self._watch_template(), name=f"attach {self.key}")
@@ -181,7 +181,7 @@ class Attachment:
             raise FailedError(render_gone(self.snapshot), hint=hint)
 
     async def check(self, wanted: Wanted) -> None:
-        """ConfigurationError where an edit's volumes can't be had, while what runs goes on serving."""
+        """ConfigurationError where the volumes of an edit can't be had; what is running goes on serving."""
         if held := self.links.held:
             async with self._translated():
                 await self.local.check(wanted, await held[0].link())
@@ -201,7 +201,7 @@ class Attachment:
             return self.local.environment(await self._executor.read_facts(turn))
 
     async def change(self, wanted: Wanted, turn: Turn) -> None:
-        """Take up an edit that needs no new pods."""
+        """Apply an edit that needs no new pods."""
         async with self._translated():
             self._set("starting")
             self._executor.wanted = wanted
@@ -235,7 +235,7 @@ class Attachment:
         self._set("failed" if failure else "left")
 
     async def yield_first(self, turn: Turn) -> None:
-        """Before the template is restored: what must never run twice stops here first."""
+        """Before the template is restored, stop what must never run twice."""
         self._removing = True
         self._let_go()
         if self.handover.before_removal:
@@ -243,7 +243,7 @@ class Attachment:
         await self._perform(self.handover.before_removal, turn, tolerant=True)
 
     async def end_removed(self, turn: Turn) -> None:
-        """After the template was restored.  Agents that end serve on by us until nobody is sent to them any
+        """After the template was restored.  Ending agents are served by us until nobody is sent to them any
         more; that is bounded, since a connection may stay open for ever."""
         with contextlib.suppress(TimeoutError):
             async with turn.deadline.part(_LINGER).bound():
@@ -252,12 +252,12 @@ class Attachment:
         await self.local.live.end()
 
     async def give_up(self, turn: Turn) -> None:
-        """Somebody else has it: we tell their agents nothing, and change none of their files."""
+        """Somebody else has it: tell their agents nothing, and change none of their files."""
         await self.local.live.end()
         await self._perform(self.handover.loss, turn, tolerant=True)
 
     async def until_engine(self, turn: Turn) -> None:
-        """In an outage: until it is over; EngineError where it is not in time."""
+        """Wait for the end of an outage; EngineError where it does not end in time."""
         try:
             async with turn.deadline.bound():
                 await self.changes.until(lambda: not self.local.sight.outage)
@@ -265,7 +265,7 @@ class Attachment:
             raise EngineError(self.local.sight.outage) from error
 
     async def until_repaired(self, turn: Turn) -> None:
-        """After `up` wrote it again: until that was seen."""
+        """After `up` wrote it again: wait until that is seen."""
         with contextlib.suppress(TimeoutError):
             async with turn.deadline.part(_REPAIRED).bound():
                 await self.changes.until(lambda: not render_repair(self.snapshot))
@@ -287,7 +287,7 @@ class Attachment:
 
     @contextlib.asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:
-        """An agent that refuses or is lost in the middle is a failure of this command, not a bug."""
+        """An agent that refuses, or is lost half-way, is a failure of this command and not a bug."""
         try:
             yield
         except (DevclusterError, RefusedError, ConnectionError, TimeoutError) as error:
@@ -299,8 +299,8 @@ class Attachment:
             raise FailedError(f"the agent was lost: {error or type(error).__name__}") from error
 
     async def _unless_lost(self) -> None:
-        """HeldError where somebody else has it now.  The record knows it first: an agent that is taken ends
-        what we had open before it says to whom, and what is theirs must not be put back."""
+        """HeldError where somebody else has it now.  The record knows it first: an agent that is taken closes
+        our connections before it says who took it, and what is theirs must not be put back."""
         self._executor.unless_taken()
         with contextlib.suppress(DevclusterError, OSError, TimeoutError):
             try:
@@ -326,7 +326,7 @@ class Attachment:
         self.changes.notify()
 
     def _next(self) -> Reaction | None:
-        """What is to be done by itself; and what is true is noted, which says since when."""
+        """What is to be done without being asked.  It also notes what is true, which keeps ``since``."""
         return react(self.snapshot) if self.truth else None
 
     async def _supervise(self) -> None:
@@ -362,14 +362,13 @@ class Attachment:
             self._set("held")
 
     async def _recover(self) -> None:
-        """The Docker engine is away.  Connections wait in the agents for one lease, as they do for a laptop
-        that is silent; then the original serves, and the hold stays with this laptop.  An engine that answers
-        again gets its containers started and, once they are healthy, the traffic back: nobody has to say
-        `up`."""
+        """The Docker engine is away.  Connections wait in the agents for one lease, as they do for a silent
+        laptop; then the original serves, and this laptop keeps the hold.  When the engine answers again its
+        containers are started and, once they are healthy, get the traffic back: nobody has to type `up`."""
         self._traffic = "connections wait in the pods"
         try:
             async with running(self._without_engine(), name=f"agents without {self.key}"):
-                await self.local.recover(_own_turn())
+                await self.local.recover(_own_turn(), self._executor.agent)
         except (DevclusterError, RefusedError, ConnectionError, TimeoutError) as error:
             self._unrecovered = f"Docker is back, but the local container could not be started again: {error}"
             self.changes.notify()
@@ -403,7 +402,7 @@ class Attachment:
                 self.changes.notify()
 
     async def _keep_primary(self) -> None:
-        """Outbound connections go by one pod: the world knows the laptop by one address."""
+        """Outbound connections leave through one pod, so that the world sees the laptop at one address."""
         told = ""
         neighbours: tuple[Listener, ...] = ()
         while True:
@@ -418,9 +417,8 @@ class Attachment:
             self.local.lead(told, neighbours)
 
     async def _keep_live(self) -> None:
-        """Live volumes go by the primary, on a connection of their own: a word of the hold must not wait
-        behind their bytes, and they are needed until the last of them is over, when nothing is held any
-        more."""
+        """Live volumes use the primary, by a connection of their own: a beat must not wait behind their
+        bytes.  They need it until the last of them is done, when nothing is held any more."""
         live = self.local.live
         while True:
             await self.changes.until(lambda: self._live_source() is not None)
@@ -439,11 +437,12 @@ class Attachment:
             await asyncio.sleep(_LIVE_AGAIN)
 
     def _live_source(self) -> tuple[str, int] | None:
-        """Of two laptops never both change a volume."""
+        """Two laptops never both change a volume."""
         return None if self.taken or not self.local.live else self.links.source
 
     def _is_astray(self, source: tuple[str, int]) -> bool:
-        """Whether live volumes must no longer go by *source*.  One that is held no more serves to the end."""
+        """Whether live volumes must no longer use *source*.  A pod that is no longer held serves them to the
+        end."""
         now = self.links.source
         return bool(self.taken) or not self.local.live or (now is not None and now != source)
 

@@ -1,5 +1,5 @@
-"""The workload in the cluster, as an attachment sees it: pods, drift, agents, and the record that says it is
-ours."""
+"""The workload in the cluster, as an attachment sees it: pods, drift, agents, and the record that says that
+it is ours."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ from devcluster.run.cluster.record import find_mark, held, relinquish
 
 
 class KubernetesSide:
-    """A ``ClusterSide``.  *epoch*: the record's while it is ours; *port*: the
-    agents'."""
+    """A ``ClusterSide``.  *epoch*: the record's, while it is ours; *port*: the agents'."""
 
     def __init__(
         self, cluster: Cluster, workload: WorkloadObject, epoch: int, *, port: int, keys: Keys
@@ -73,5 +72,5 @@ class KubernetesSide:
         return AgentAddress(self._workload.ref.namespace, pod, self._port)
 
     async def _target(self) -> UpgradeTarget:
-        """Asked anew for each connection: tokens expire."""
+        """Asked anew for each connection, since tokens expire."""
         return await self._cluster.upgrade_target()

@@ -1,8 +1,8 @@
-"""What somebody changes back while the workload is attached: watched, since the lanes can't tell.
+"""What somebody changes back while the workload is attached: it is watched, since the lanes can't tell.
 
-A lane lasts as long as its pod; whether Services and template still lead to it is for others to change
-at any time.  The template is watched.  So are the Services, where one was patched.  What we wrote is read
-from the Secret anew for each template that was not seen before.
+A lane lasts as long as its pod; whether Services and template still lead to it, others may change at any
+time.  The template is watched, and so are the Services where one was patched.  What we wrote is read from the
+Secret again for each template that was not seen before.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PERIOD = 1.0  # seconds until a cluster that is away is asked again
 
 
 async def read_drift(cluster: Cluster, originals: Originals) -> tuple[Drift, ...]:
-    """At this moment, for a workload that nobody here holds; () where it can't be read."""
+    """The drift at this moment, for a workload that nobody here holds; () where it can't be read."""
     with contextlib.suppress(DevclusterError):
         item = await cluster.find(*originals.ref.path)
         if item is None:
@@ -35,7 +35,7 @@ async def read_drift(cluster: Cluster, originals: Originals) -> tuple[Drift, ...
 
 
 async def watch_drift(cluster: Cluster, workload: WorkloadObject) -> AsyncGenerator[DriftSight, None]:
-    """What has drifted, after each change of it."""
+    """What has drifted, after each change."""
     watch = _Watch(cluster, workload)
     last: DriftSight | None = None
     async with running(watch.run(), name=f"drift of {workload.ref}"):
@@ -48,7 +48,7 @@ async def watch_drift(cluster: Cluster, workload: WorkloadObject) -> AsyncGenera
 
 
 class _Watch:
-    """``sight``: what is known at this moment; ``changed`` is set when it may be another one."""
+    """``sight``: what is known at this moment; ``changed`` is set when it may be out of date."""
 
     def __init__(self, cluster: Cluster, workload: WorkloadObject) -> None:
         self.changed = asyncio.Event()
@@ -67,7 +67,7 @@ class _Watch:
         await asyncio.gather(self._patiently(self._follow_template), self._patiently(self._follow_services))
 
     async def _patiently(self, follow: Callable[[], Awaitable[None]]) -> None:
-        """What may not be read is not known, which is no error; a cluster that is away comes back."""
+        """What may not be read is unknown, which is not an error; a cluster that is away is waited for."""
         while True:
             try:
                 await follow()

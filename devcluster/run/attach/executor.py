@@ -1,7 +1,8 @@
 """The phases of a handover, performed.
 
-``plan.handover`` says what is done in which order; here is how each phase is done, and nowhere else.  A phase
-is told when it begins and, with the time that it took, when it has ended."""
+``plan.handover`` says what is done in which order; here, and only here, is how each phase is done.  A phase
+is reported when it begins and, with the time that it took, when it has ended.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ _SLACK = 2.0  # seconds: a wait inside a phase that ends by the deadline says wh
 
 
 class Executor:
-    """One attachment's.  ``wanted``: what the file asks for, as last set by who edits; ``taken``: who has it
+    """One attachment's.  ``wanted``: what the file asks for, as last set by an edit; ``taken``: who has it
     now; ``unsent``: what the last flush could not bring over."""
 
     def __init__(self, wanted: Wanted, links: Links, local: LocalSide, changes: Changes) -> None:
@@ -55,7 +56,7 @@ class Executor:
         return self.wanted.workload.key
 
     async def perform(self, phases: tuple[Phase, ...], turn: Turn, *, tolerant: bool = False) -> None:
-        """One after the other.  *tolerant*: an agent that can't be told is named, and its lease ends by
+        """One after the other.  *tolerant*: an agent that can't be told is named; its lease ends by
         itself."""
         for phase in phases:
             perform = self._perform if tolerant else self._perform_in_time
@@ -102,7 +103,7 @@ class Executor:
                 assert_never(phase)
 
     async def agent(self, turn: Turn) -> AgentLink:
-        """The control conversation with one that is held.  FailedError where none can be reached in time."""
+        """The control conversation with a held agent.  FailedError where none can be reached in time."""
         try:
             async with turn.deadline.bound():
                 await self._changes.until(lambda: bool(self._links.held or self.taken))
@@ -116,7 +117,7 @@ class Executor:
         return await self._links.held[0].link()
 
     async def read_facts(self, turn: Turn) -> PodFacts:
-        """What the pod has, asked anew."""
+        """What the pod has, asked again."""
         self._facts = await (await self.agent(turn)).inspect()
         return self._facts
 
@@ -144,7 +145,7 @@ class Executor:
             turn.say(self._key, text)
 
     async def _hold_all(self, turn: Turn) -> None:
-        """A pod that can't be reached is not waited for longer than a moment."""
+        """A pod that can't be reached is waited for only a moment."""
         with contextlib.suppress(TimeoutError):
             async with turn.deadline.part(_HOLDING).bound():
                 await self._changes.until(lambda: all(it.state != "connecting" for it in self._links.live))
@@ -167,7 +168,7 @@ class Executor:
                 await self._changes.until(self._are_measured)
 
     def _are_measured(self) -> bool:
-        """Whether each pod has a lane whose round trip is known: `status` shows both from the first moment
-        on."""
+        """Whether each pod has a lane whose round trip is known, so that `status` shows both from
+        the start."""
         measured = {lane["pod"] for lane in self._local.sight.lanes if lane["rtt_ms"]}
         return all(link.pod.name in measured for link in self._links.live)

@@ -1,10 +1,10 @@
 """What kubelet writes anew while a pod runs (ConfigMaps, Secrets, tokens), kept fresh in its copies.
 
 The agent tells which versions kubelet wrote last, at each change and with each beat; each copy knows which
-one it was filled by.  A copy whose version is none of them is filled again, from the pod whose versions these
-are.  That also holds where the pod was replaced: its token ended with it, and its versions are gone.
+version it was filled from.  A copy whose version is none of them is filled again, from the pod whose versions
+these are.  That covers a replaced pod as well: its token ended with it, and its versions are gone.
 
-The naive way, to compare files now and then, asks as often as it is late.
+The naive way, to compare the files at intervals, is either late or asks all the time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The agents of one workload: a link for each pod, as pods come and go, and what is said to all of them.
 
-A pod that came after the others were engaged is engaged as soon as it is held.  Pods that end keep their
-link: they serve on by us for as long as somebody is sent to them, but nobody waits for them.
+A pod that comes after the others were engaged is engaged as soon as it is held.  Pods that are ending keep
+their link: we serve for them as long as somebody is sent to them, but nobody waits for them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from devcluster.run.changes import Changes
 
 
 class Links:
-    """See the module.  ``joins``: what every agent is told once a lane of it stands; None: they are only
-    held."""
+    """See the module.  ``joins``: what every agent is told once a lane of it is up; None: they are
+    only held."""
 
     def __init__(self, tenure: Tenure, cluster: ClusterSide, local: LocalSide, changes: Changes) -> None:
         self.joins: tuple[AgentRequest, ...] | None = None
@@ -39,7 +39,7 @@ class Links:
 
     @property
     def staying(self) -> list[PodLink]:
-        """Without the pods that end."""
+        """Without the pods that are ending."""
         return [link for link in self._of.values() if not link.pod.ending]
 
     @property
@@ -57,7 +57,8 @@ class Links:
 
     @property
     def primary(self) -> str:
-        """The pod that outbound connections go by: one stays so for as long as it is held; '' for none."""
+        """The pod that outbound connections leave through; it stays the same for as long as it is held; ''
+        for none."""
         held = [link.pod.name for link in self.held]
         if held and self._primary not in held:
             self._primary = held[0]
@@ -65,25 +66,25 @@ class Links:
 
     @property
     def source(self) -> tuple[str, int] | None:
-        """The primary pod, and which connection to it this is; None while none is held."""
+        """The primary pod, and the number of our connection to it; None while none is held."""
         link = self.of_primary
         return None if link is None else (link.pod.name, link.opened)
 
     @property
     def of_primary(self) -> PodLink | None:
-        """Its link."""
+        """The primary pod's link."""
         return next((link for link in self.held if link.pod.name == self.primary), None)
 
     @property
     def neighbours(self) -> tuple[Listener, ...]:
-        """Where the other containers of that pod listen, as it was heard last."""
+        """Where the other containers of that pod listen, as last reported."""
         if (link := self.of_primary) is not None:
             self._neighbours = parse_listeners(link.agent_state.get("neighbours", ()))
         return self._neighbours
 
     @property
     def versions(self) -> frozenset[str]:
-        """What kubelet wrote last into that pod's volumes, as was heard; none while nothing is known."""
+        """What kubelet wrote last into that pod's volumes, as last reported; none while nothing is known."""
         link = self.of_primary
         return frozenset(link.agent_state.get("versions", ()) if link is not None else ())
 
@@ -93,7 +94,7 @@ class Links:
         return next((link.reason for link in self._of.values() if link.state == "lost"), "")
 
     def follow(self, pods: tuple[AgentPod, ...], tasks: asyncio.TaskGroup) -> None:
-        """A link for each of *pods*, none for others; new ones live in *tasks*."""
+        """A link for each of *pods*, and none for others; new ones run in *tasks*."""
         if self._closed:
             return
         ours = {pod.uid: pod for pod in pods if pod.ip and pod.phase == "Running"}
@@ -109,7 +110,7 @@ class Links:
         self._changes.notify()
 
     async def _hold(self, link: PodLink) -> None:
-        """Those that are there when ``join`` is called are joined by it."""
+        """Links that exist when ``join`` is called are joined by it."""
         if self.joins is None:
             return await link.run()
         async with running(self._join(link, self.joins), name=f"join {link.pod.name}"):
@@ -120,7 +121,8 @@ class Links:
             await link.join(requests)
 
     async def join(self, requests: tuple[AgentRequest, ...]) -> None:
-        """Tell every agent *requests*, those that come later, too; return when all of now did so."""
+        """Tell every agent *requests*, also those that come later; return when all of the present ones have
+        done them."""
         self.joins = requests
         self._changes.notify()
         await asyncio.gather(*(link.join(requests) for link in self.live))
@@ -131,15 +133,15 @@ class Links:
             link.disengage()
 
     def close(self) -> None:
-        """Nothing is wished of any agent any more, of none to come either.  A link that is merely no longer
-        engaged would hold again what was released, and the original would wait for us."""
+        """Ask nothing of any agent any more, nor of those to come.  A link that is merely disengaged would
+        hold again what was released, and the original would wait for us."""
         self._closed = True
         for link in self._of.values():
             link.let_go()
         self._of.clear()
 
     def give_up(self, reason: str) -> None:
-        """Somebody else has taken one: of two laptops never both hold something."""
+        """Somebody else has taken one: two laptops never share a workload."""
         self.disengage()
         for link in self._of.values():
             link.give_up(reason)
@@ -147,9 +149,9 @@ class Links:
     async def tell(
         self, *requests: str, timeout: float, tolerant: bool = False, unless: str = "", last: bool = False
     ) -> list[BaseException]:
-        """The same requests to every agent, one after the other each, all agents at once.  What failed; with
-        *tolerant* only those that are connected are asked, else the first failure is raised.  *unless*: a
-        route; an agent that has it is not asked.  *last*: an agent that did so is let go."""
+        """The same requests to every agent, one after the other for each, all agents at once.  Return what
+        failed.  With *tolerant* only connected agents are asked; otherwise the first failure is raised.
+        *unless*: a route; agents that have it are not asked.  *last*: an agent that has done so is let go."""
 
         async def ask(link: PodLink) -> None:
             async with asyncio.timeout(timeout):

@@ -1,9 +1,9 @@
-"""The Docker engine was away: what it ran has ended, and not by itself.
+"""The Docker engine was away: what it ran has ended, but not by itself.
 
-An engine that is restarted or updated ends every container, each with an exit code like one that failed.
-The naive way, to take that for the application's own end, hands everything back for good.  So whoever ends
-is looked at beside its network namespace, by a new connection: an engine on its way out still serves the
-old ones.
+An engine that is restarted or updated ends every container, each with an exit code like that of a failure.
+The naive way, to take that for the application's own end, hands everything back for good.  So when a
+container ends, its network namespace is looked at as well, by a new connection: an engine that is ending
+still serves the old ones.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Standing(Protocol):
 
     @property
     def standing(self) -> str | None:
-        """The namespace's container; None while we make another one."""
+        """The namespace's container; None while we replace it."""
 
     @property
     def talks(self) -> bool:
@@ -31,7 +31,8 @@ class Standing(Protocol):
 
 
 class Outage:
-    """One local side's.  ``reason``: why nothing of it runs, '' while it does; *changes* are told of both."""
+    """One local side's.  ``reason``: why nothing of it runs, '' while it does; *changes* is
+    notified of both."""
 
     def __init__(self, engine: Engine, network: Standing, changes: Changes) -> None:
         self.reason = ""
@@ -40,8 +41,8 @@ class Outage:
         self._changes = changes
 
     async def begins(self) -> bool:
-        """Whether the network namespace has ended, or its engine.  A gateway that talks shows that an engine
-        that does not answer has only left its containers to themselves; it is asked again."""
+        """Whether the network namespace, or its engine, has ended.  If the engine does not answer but the
+        gateway does, the engine has only left its containers alone; it is asked again."""
         while (netns := self._network.standing) and (absence := await self._engine.tell_absence(netns)):
             if self.reason:
                 return True
@@ -52,7 +53,7 @@ class Outage:
         return False
 
     async def until_end_of(self, container: str) -> str:
-        """Why *container* can't serve any more, once that is so; '' where everything went with it."""
+        """Why *container* can't serve any more, once that is so; '' where everything ended with it."""
         while True:
             told = await self._told(container)
             if await self.begins():
@@ -62,7 +63,7 @@ class Outage:
             await asyncio.sleep(_LOOK)
 
     async def _told(self, container: str) -> str:
-        """What the engine says of its end; '' where the engine stopped telling."""
+        """What the engine says of its end; '' where the engine stopped reporting."""
         try:
             async for event in self._engine.watch_container(container):
                 if event.what == "die":
@@ -81,7 +82,7 @@ class Outage:
             await asyncio.sleep(_LOOK)
 
     async def until_over(self) -> None:
-        """Until what it took is back."""
+        """Wait until what it took is back."""
         await self._changes.until(lambda: not self.reason)
 
     def end(self) -> None:

@@ -1,13 +1,13 @@
 """The two sides that an attachment joins, as it sees them: the workload's cluster, and the laptop.
 
-An attachment decides; what it decides about is behind these two.  Nobody reaches through them to what they
-are made of: they tell by a frozen sight, and announce by the attachment's ``Changes`` that it has changed.
+An attachment decides; what it decides about is behind these two.  Nobody reaches through them to their parts:
+they show a frozen sight of themselves, and announce by the attachment's ``Changes`` that it has changed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -25,6 +25,7 @@ from devcluster.run.turn import Turn
 from devcluster.run.volume.live_volumes import LiveVolumes
 
 Json = dict[str, Any]
+AgentSource = Callable[[Turn], Awaitable[AgentLink]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class ClusterSide(Protocol):
         """Its pods with an agent, at once and after each change."""
 
     def watch_drift(self) -> AsyncGenerator[DriftSight, None]:
-        """The same of what drifts."""
+        """What has drifted, at once and after each change."""
 
     def open_agent(
         self, pod: str, on_state: Callable[[Json], None], *, timeout: float
@@ -68,9 +69,9 @@ class ClusterSide(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LocalSight:
-    """``name``: of what answers, for people; ``container``: its id while it runs; ``outage``: why nothing of
-    it can run now; ``ports``: of the pod, and address and port on the laptop; ``ended``: why it can't serve
-    any more; ``versions``: of the copies of what kubelet writes anew; ``silent``: where nobody listens though
+    """``name``: what answers, for people; ``container``: its id while it runs; ``outage``: why nothing of it
+    can run now; ``ports``: the pod's, with address and port on the laptop; ``ended``: why it can't serve any
+    more; ``versions``: of the copies of what kubelet writes anew; ``silent``: where nobody listens although
     callers come, in words."""
 
     name: str
@@ -87,8 +88,8 @@ class LocalSight:
 
 @dataclass(frozen=True, slots=True)
 class GatewayKeys:
-    """With what the local side enters the pod's network.  ``key``: the laptop's, PEM; ``agent``: the agents'
-    public one, an OpenSSH line."""
+    """What lets the local side into the pod's network.  ``key``: the laptop's, PEM; ``agent``: the agents'
+    public key, an OpenSSH line."""
 
     epoch: int
     key: bytes = field(repr=False)
@@ -110,40 +111,41 @@ class LocalSide(Protocol):
         """The volumes that are kept equal to the pod's."""
 
     async def run(self) -> None:
-        """Keep and watch it, until cancelled."""
+        """Keep it running and watch it, until cancelled."""
 
     async def check(self, wanted: Wanted, agent: AgentLink) -> None:
-        """ConfigurationError where *wanted*'s volumes can't be had; nothing changes."""
+        """ConfigurationError where *wanted*'s volumes can't be had; nothing is changed."""
 
     def differs(self, wanted: Wanted, facts: PodFacts) -> bool:
-        """Whether *wanted* needs another container, port or volume than what is there."""
+        """Whether *wanted* needs another container, port or volume than what there is."""
 
     def environment(self, facts: PodFacts) -> LocalEnvironment:
         """What the application has."""
 
     async def open(self, facts: PodFacts, turn: Turn) -> None:
-        """The pod's network, made anew."""
+        """Make the pod's network anew."""
 
     async def fill(self, agent: AgentLink, turn: Turn) -> None:
-        """Copy the pod's volumes, or what changed of them since the last time."""
+        """Copy the pod's volumes, or what changed in them since the last time."""
 
     async def refresh(self, agent: AgentLink, versions: Collection[str]) -> None:
-        """Copy again what kubelet has written anew: what has none of *versions*."""
+        """Copy again what kubelet has written anew: whatever has none of *versions*."""
 
     async def start(self, facts: PodFacts, turn: Turn) -> None:
-        """What serves, new and healthy.  FailedError where it ends before, or is not healthy in time."""
+        """Start what serves, new, until it is healthy.  FailedError where it ends before, or is not healthy
+        in time."""
 
     async def restart(self, turn: Turn) -> None:
-        """The same, stopped and started, and healthy."""
+        """Stop and start the same, until it is healthy."""
 
     async def replace(self, wanted: Wanted, facts: PodFacts, turn: Turn) -> None:
-        """As *wanted* says, up to what ``start`` starts."""
+        """Make it as *wanted* says, up to what ``start`` starts."""
 
     async def stop(self) -> None:
-        """Nothing serves any more; what was made is kept."""
+        """Stop serving; what was made is kept."""
 
-    async def recover(self, turn: Turn) -> None:
-        """After an outage, which is waited for: healthy again."""
+    async def recover(self, turn: Turn, agent: AgentSource) -> None:
+        """After an outage, which is waited for: healthy again.  *agent*: where what was lost comes from."""
 
     def lead(self, pod: str, neighbours: tuple[Listener, ...]) -> None:
-        """Outbound connections go by *pod* from now on; *neighbours* are its other containers."""
+        """Outbound connections go through *pod* from now on; *neighbours* are its other containers."""

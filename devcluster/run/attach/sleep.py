@@ -1,8 +1,8 @@
-"""Whether this laptop has slept: then nothing of what it had open can be trusted.
+"""Whether this laptop has slept: then nothing that it had open can be trusted.
 
-A connection that was open before the lid was closed looks well until somebody writes to it and waits: its
-address, the NAT's entry or the VPN may be gone, and no packet says so.  The clock by which time-outs run
-stands still during sleep, another one goes on; where the two have parted more than before, the laptop slept.
+A connection that was open before the lid was closed looks fine until somebody writes to it and waits: its
+address, the NAT's entry or the VPN may be gone, and no packet says so.  The clock that time-outs use stands
+still during sleep, and another clock goes on; if the two are further apart than before, the laptop has slept.
 
 Source: clock_gettime(2), CLOCK_BOOTTIME; on macOS clock_gettime(3), CLOCK_UPTIME_RAW
 """
@@ -17,7 +17,7 @@ _NAP = 2.0  # seconds; less than that every connection bears
 
 
 def asleep() -> float:
-    """Seconds that this machine has slept since it was started; 0 where it does not tell."""
+    """How many seconds this machine has slept since it was started; 0 where it does not tell."""
     if boot := getattr(time, "CLOCK_BOOTTIME", None):
         return time.clock_gettime(boot) - time.clock_gettime(time.CLOCK_MONOTONIC)
     if awake := getattr(time, "CLOCK_UPTIME_RAW", None):
@@ -26,8 +26,8 @@ def asleep() -> float:
 
 
 async def until_slept() -> float:
-    """Return when the laptop has slept since the call: when it was surely awake before, by the monotonic
-    clock."""
+    """Return when the laptop has slept since the call, with the last moment at which it was surely awake, by
+    the monotonic clock."""
     before = asleep()
     while True:
         awake = time.monotonic()

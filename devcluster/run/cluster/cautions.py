@@ -1,7 +1,7 @@
 """What is around a workload and may get in its way: read for the warnings, never needed.
 
-A cluster without VPA or KEDA answers 404, a Role that does not show them 403: either way there is no warning.
-All of it is asked at once, so that `up` pays for one round trip.
+A cluster without VPA or KEDA answers 404, a Role that does not show them 403; either way there is no warning.
+Everything is asked at once, so `up` pays for one round trip.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ async def read_cautions(
     pods: tuple[Json, ...],
     wish: Workload,
 ) -> tuple[Caution, ...]:
-    """The warnings for *workload*, whose *pods* were read already and of which the file says *wish*."""
+    """The warnings for *workload*.  Its *pods* have been read already; *wish*: what the file says of it."""
     asked = (*_AUTOSCALERS, "networkpolicy")
     *autoscalers, policies = await asyncio.gather(
         *(_list(cluster, it, workload.ref.namespace) for it in asked)

@@ -1,6 +1,6 @@
 """Fields that are ours for a while, and who owns them: given back as they were.
 
-Each looks at what the field says now: one that somebody changed since is left alone, and named.
+Each function looks at what the field says now: one that somebody has changed since is left alone, and named.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from devcluster.rules.kinds.rolling import restore_fields
 
 
 async def restore_rolling(cluster: Cluster, originals: Originals) -> tuple[str, ...]:
-    """What had to say something else while a roll-out of ours ran.  The fields that are left alone."""
+    """Restore what had to be different while our roll-out ran.  Return the fields that are left alone."""
     kept: tuple[str, ...] = ()
 
     def give_back(live: Json | None) -> Write | None:
@@ -30,7 +30,7 @@ async def restore_rolling(cluster: Cluster, originals: Originals) -> tuple[str, 
 
 
 async def restore_limit(cluster: Cluster, originals: Originals) -> tuple[str, ...]:
-    """How much history is kept.  The field, where it is left alone."""
+    """Restore how much history is kept.  Return the field, if it is left alone."""
     before, ours = originals.history_limit, originals.raised_limit
     kept: tuple[str, ...] = ()
 
@@ -47,8 +47,8 @@ async def restore_limit(cluster: Cluster, originals: Originals) -> tuple[str, ..
 async def hand_over(
     cluster: Cluster, path: tuple[str, str, str], before: Sequence[Json], first: Json
 ) -> None:
-    """Who owned a field before us owns it again, for whoever applies on the server's side.  *before*: the
-    managedFields of then; *first*: the object as it stands now."""
+    """Whoever owned a field before us owns it again, for those who use server-side apply.  *before*: the
+    managedFields of then; *first*: the object as it is now."""
 
     def replace_managers(live: Json | None) -> Write | None:
         now = (live["metadata"].get("managedFields") or []) if live is not None else []

@@ -1,7 +1,7 @@
-"""Taking our releases out of a workload's history, so that ``rollout undo`` is as before.
+"""Taking our releases out of a workload's history, so that ``rollout undo`` works as before.
 
-What is to be done is decided by the kind (``rules.kinds``); here it is done, as far as the rights go.  A
-right that is missing for one release does not keep the others.
+The kind decides what is to be done (``rules.kinds``); here it is done, as far as the rights go.  A right that
+is missing for one release does not hold up the others.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _CONTROLLER = "kube-controller-manager"  # whose fields these are: our name woul
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """``kept``: what was left alone, in words.  ``left``: what stays of ours for want of a right, in words.
-    ``refused``: the rights."""
+    """``kept``: what was left alone, in words.  ``left``: what of ours stays because a right is missing, in
+    words.  ``refused``: those rights."""
 
     kept: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
@@ -42,13 +42,13 @@ async def list_releases(cluster: Cluster, ref: WorkloadRef, uid: str) -> tuple[J
 
 
 def is_owned(item: Json, uid: str) -> bool:
-    """Whether the workload *uid* is an owner of *item*; of '' nobody is."""
+    """Whether the workload *uid* is an owner of *item*; nobody is for ''."""
     owners = item["metadata"].get("ownerReferences") or []
     return bool(uid) and any(owner["uid"] == uid for owner in owners)
 
 
 async def prune_history(cluster: Cluster, originals: Originals) -> Pruned:
-    """As far as the rights go.  The limit is the workload's own, so it can be restored in any case."""
+    """As far as the rights go.  The limit is the workload's own, so it can always be restored."""
 
     async def attempt() -> Pruned | Lost:
         try:
@@ -61,7 +61,7 @@ async def prune_history(cluster: Cluster, originals: Originals) -> Pruned:
 
 
 async def _restore_releases(cluster: Cluster, originals: Originals) -> Pruned:
-    """The controller would raise numbers again that are set while one of our revisions stays."""
+    """Numbers that are set while one of our revisions is left would be raised again by the controller."""
     ref, history = originals.ref, kind_of(originals.ref).history
     try:
         steps = history.clean(originals, await list_releases(cluster, ref, originals.uid))
@@ -75,7 +75,8 @@ async def _restore_releases(cluster: Cluster, originals: Originals) -> Pruned:
 
 
 async def drop_releases(cluster: Cluster, ref: WorkloadRef, uid: str) -> None:
-    """All releases with an agent away that no pod is of; for where nobody knows what they were before."""
+    """Remove all releases with an agent that no pod belongs to; for when nobody knows what they
+    were before."""
     history = kind_of(ref).history
     for item in await list_releases(cluster, ref, uid):
         if history.wrapped(item) and not history.used(item):
@@ -131,7 +132,7 @@ async def _set_numbers(cluster: Cluster, originals: Originals) -> None:
 
 
 async def _await_number(cluster: Cluster, ref: WorkloadRef, label: str, newest: str) -> None:
-    """The controller copies the newest number to the workload."""
+    """Wait until the controller has copied the newest number to the workload."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_SETTLE):
             states = cluster.watch_one(*ref.path)

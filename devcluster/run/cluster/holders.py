@@ -1,8 +1,8 @@
 """Who we are to the others, and whether somebody whom a record names is still there.
 
-The record is a note; the lease is the truth.  A laptop that was closed for good leaves its name in the
-record, and agents that serve the original again: nobody has to ask for its permission.  Asked are the
-agents, since only they know who has spoken to them.
+The record is a note; the lease is the truth.  A laptop that was shut down for good leaves its name in the
+record, and agents that serve the original again: nobody needs its permission.  The agents are asked, since
+only they know who has spoken to them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _BEATS = 0.5  # of a lease; a laptop that is there renews it five times as often
 
 
 def own_holder(place: Place) -> Holder:
-    """This laptop, for this project.  Two of the same user and host name differ by their state."""
+    """This laptop, for this project.  Two with the same user and host name differ by their state folder."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container whose user has no name
@@ -43,8 +43,8 @@ def own_holder(place: Place) -> Holder:
 
 
 async def still_held(cluster: Cluster, ref: WorkloadRef, *, beats: bool = False) -> bool:
-    """Whether an agent has a holder whose lease runs; with *beats* only one that goes on renewing it (which
-    takes up to half a lease to see).  True, too, where no agent can be asked."""
+    """Whether an agent has a holder whose lease is running; with *beats* only one that goes on renewing it
+    (which takes up to half a lease to see).  Also True where no agent can be asked."""
     found = await cluster.find("secret", secret_name(ref), ref.namespace)
     originals = parse_originals(found) if found is not None else None
     if found is None or originals is None or parse_record(found).holder is None:
@@ -74,7 +74,7 @@ async def _ask(cluster: Cluster, secret: Json, namespace: str, pod: str, beats: 
 
 
 async def _renews(link: AgentLink, state: Json, lease: int) -> bool:
-    """Whether the lease jumps up again before half of it is over."""
+    """Whether the lease is renewed before half of it is over."""
     for _ in range(int(lease / 1000 * _BEATS / _LOOK) + 1):
         await asyncio.sleep(_LOOK)
         now = await link.call("state", timeout=_OPEN)

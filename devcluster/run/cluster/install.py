@@ -1,9 +1,9 @@
-"""Putting the agent into a workload, step by step; and taking it out again where it does not start.
+"""Putting the agent into a workload, step by step, and taking it out again where it does not start.
 
-Each step is safe to run again: after a crash the same call
-finishes what is missing, and ``remove`` cleans up after any prefix of them.  What stood there before is in
-the Secret before the template is touched, with the template as the API server will give it back (asked by
-a dry run), since its defaults and webhooks change what we sent.
+Each step can safely be run again: after a crash the same call finishes what is missing, and ``remove`` cleans
+up after any number of the steps.  Before the template is touched the Secret holds what was there before, and
+the template as the API server will give it back (found by a dry run), since defaults and webhooks change what
+we send.
 """
 
 from __future__ import annotations
@@ -87,43 +87,47 @@ async def install(
     binary: AgentBinary,
     turn: Turn,
     *,
+    key: str = "",
     holder: Holder | None = None,
     takeover: bool = False,
     begin: Callable[[], None] = lambda: None,
 ) -> Installed:
-    """Apply *plan*.  HeldError where that would wrap anew what somebody else than *holder* holds.  *begin* is
-    called before the first change: what is raised earlier has changed nothing.
+    """Apply *plan*; *key*: what the workload is called in the file.  HeldError where that would wrap anew
+    what somebody else than *holder* holds.  *begin* is called before the first change: what is raised earlier
+    has changed nothing.
 
-    Where it fails half-way everything is put back (FailedError, or LeftoverError where
-    even that failed).  A cancelled call puts nothing back: the Secret knows what to do."""
-    work = _InstallWork(cluster, plan, binary, turn)
+    Where it fails half-way everything is put back (FailedError, or LeftoverError where even that failed).  A
+    cancelled call puts nothing back: the Secret knows what to do."""
+    subject = key or str(plan.observed.ref)
+    work = _InstallWork(cluster, plan, binary, turn, subject)
     if not plan.adopted:
         await work.check_holder(holder, takeover)
         await work.rehearse()
     begin()
     try:
         for step in plan.steps:
-            with turn.phase(plan.observed.ref.name, str(step), name_of(step)):
+            with turn.phase(subject, str(step), name_of(step)):
                 await work.apply(step)
     except BusyError:
         raise  # what is there is theirs
     except DevclusterError as error:
         if plan.adopted:
             raise
-        raise await _put_back(cluster, plan, error, turn.to_undo()) from error
+        raise await _put_back(cluster, plan, subject, error, turn.to_undo()) from error
     return await work.result()
 
 
 async def _put_back(
     cluster: Cluster,
     plan: InstallPlan,
+    subject: str,
     error: DevclusterError,
     turn: Turn,
 ) -> DevclusterError:
     ref = plan.observed.ref
-    turn.say(ref.name, f"putting {ref} back: {error.message}")
+    turn.say(subject, f"putting {ref} back: {error.message}")
     try:
-        await remove(cluster, ref, turn)
+        await remove(cluster, ref, turn, subject)
     except DevclusterError as second:
         return LeftoverError(
             f"{error.message}; putting {ref.full_name} back failed too: {second.message}",
@@ -137,7 +141,9 @@ async def _put_back(
 class _InstallWork:
     """The steps of one plan."""
 
-    def __init__(self, cluster: Cluster, plan: InstallPlan, binary: AgentBinary, turn: Turn) -> None:
+    def __init__(
+        self, cluster: Cluster, plan: InstallPlan, binary: AgentBinary, turn: Turn, subject: str
+    ) -> None:
         self._cluster = cluster
         self._plan = plan
         self._seen = plan.observed
@@ -147,6 +153,7 @@ class _InstallWork:
         self._originals: Originals | None = None  # what the Secret will hold
         self._written = False  # whether it does
         self._turn = turn
+        self._subject = subject  # of its progress
         self._generation = self._seen.object["metadata"].get("generation", 0)
         self._uid = self._seen.object["metadata"]["uid"]
         self._owner = owner_reference(self._seen.object)
@@ -195,8 +202,8 @@ class _InstallWork:
         return f"somebody else is putting an agent into {self._ref.full_name}"
 
     def _foreign(self, secret: Json) -> bool:
-        """Of a workload of the same name that was deleted, or cut by somebody.  FailedError where it is none
-        of devcluster's."""
+        """A Secret of a workload of the same name that was deleted, or one that somebody edited.  FailedError
+        where devcluster did not make it."""
         if (secret["metadata"].get("labels") or {}).get(MANAGED_BY) != "devcluster":
             raise FailedError(f"secret/{self._plan.secret} in namespace {self._space} is not ours")
         originals = parse_originals(secret)
@@ -213,14 +220,14 @@ class _InstallWork:
         )
 
     def _files(self, originals: Originals) -> dict[str, str]:
-        """What changes in a Secret that is ours; keys and record stay: agents that run already know them."""
+        """What changes in a Secret that is ours.  Keys and record stay: running agents already know them."""
         return {
             "agent.json": json.dumps(self._plan.settings),
             "originals.json": render_originals(originals),
         }
 
     async def check_holder(self, holder: Holder | None, takeover: bool) -> None:
-        """A roll-out under somebody's hands would cut their connections."""
+        """A roll-out while somebody holds it would cut their connections."""
         mark = await find_mark(self._cluster, self._ref)
         record = mark.record if mark is not None and mark.uid == self._uid else Record()
         if record.holder is None or takeover or record.holder == holder:
@@ -229,8 +236,8 @@ class _InstallWork:
             raise held(record)
 
     async def rehearse(self) -> None:
-        """Ask for the wrapped template as the API server would give it back; forbidden or invalid shows here,
-        before anything is made."""
+        """Ask for the wrapped template as the API server would give it back.  If it is forbidden or invalid,
+        that shows here, before anything is made."""
         wrapped = self._plan.wrapped
         try:
             wrapped = (await self._send_template(dry_run=True))["spec"]["template"]
@@ -240,7 +247,7 @@ class _InstallWork:
         self._originals = await build_originals(self._cluster, self._plan, wrapped)
 
     async def _patch_template(self) -> None:
-        """What became of it is written down where it is not what was rehearsed."""
+        """What the API server made of it is written down, if it differs from the rehearsal."""
         assert self._originals is not None
         answer = await self._send_template(dry_run=False)
         self._generation = answer["metadata"]["generation"]
@@ -250,7 +257,8 @@ class _InstallWork:
             await self._write_secret()
 
     async def _send_template(self, *, dry_run: bool) -> Json:
-        """With the precondition that nobody changed the template since we planned; the status may change."""
+        """With the precondition that nobody has changed the template since we planned; the status
+        may change."""
         seen = self._seen.object
         body = [
             {"op": "replace", "path": "/spec/template", "value": self._plan.wrapped},
@@ -286,6 +294,7 @@ class _InstallWork:
             wrapped=True,
             ready=was_available(self._seen) and not adopted,
             turn=self._turn,
+            subject=self._subject,
             written=Written(originals, self._generation, not adopted, self._plan.wish.doubt),
         )
 

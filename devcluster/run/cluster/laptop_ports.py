@@ -1,8 +1,8 @@
-"""Ports of the laptop that the file names: found taken before anything is changed.
+"""Ports of the laptop that the file names: found to be taken before anything is changed.
 
-Docker binds them later and has the last word; this only spares a roll-out for nothing.  What the project's
-own containers publish is not taken: they are replaced, be it after ``leave``, after a host process that was
-killed, or because the file was edited.
+Docker binds them later and has the last word; this only avoids a roll-out for nothing.  Ports that the
+project's own containers publish are not taken: those containers are replaced, whether after ``leave``, after
+a host process that was killed, or because the file was edited.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from devcluster.run.cluster.wanted import Wanted
 async def check_ports(
     docker: Docker, project: str, wanted: Sequence[Wanted], only: Sequence[str] = ()
 ) -> None:
-    """ConfigurationError for a written port that somebody else has, or that is in the file twice.
+    """ConfigurationError for a port of the file that somebody else has, or that is in the file twice.
 
-    *only*: the workloads that change, and so let go of their ports; none: all of the project.
+    *only*: the workloads that change, and so release their ports; none: all of the project.
     """
     owned = [(item.workload.key, publish) for item in wanted for publish in item.publishes]
     for first, second in find_collisions([publish for _, publish in owned]):

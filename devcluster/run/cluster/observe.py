@@ -1,4 +1,4 @@
-"""What ``up`` must know of the cluster before it plans, and what ``down`` must know of it afterwards."""
+"""What ``up`` must know of the cluster before it plans, and what ``down`` must know afterwards."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MORE_HISTORY = 10  # room for our roll-outs and for the releases made meanwhile
 
 
 async def observe(cluster: Cluster, workload: WorkloadObject) -> Observed:
-    """Everything that ``plan_install`` wants to know of the cluster, read once."""
+    """Everything that ``plan_install`` needs to know of the cluster, read once."""
     space = workload.ref.namespace
     services = await cluster.list("service", space)
     secret = await cluster.find("secret", secret_name(workload.ref), space)
@@ -51,9 +51,9 @@ async def observe(cluster: Cluster, workload: WorkloadObject) -> Observed:
 
 
 async def _others(cluster: Cluster, workload: WorkloadObject) -> tuple[Mapping[str, str], ...]:
-    """Labels of everybody else's pods.
+    """The labels of everybody else's pods.
 
-    Pods first: whoever made one that is listed is listed, too.
+    The pods are read first, so that the owner of each listed pod is listed, too.
     """
     space = workload.ref.namespace
     pods = (await cluster.list("pod", space, fields=_LIVING, metadata_only=True)).items
@@ -89,12 +89,12 @@ def raised_limit(seen: Observed) -> int:
 
 
 def was_available(seen: Observed) -> bool:
-    """Whether a pod of it answered when we came."""
+    """Whether one of its pods answered when we came."""
     return kind_of(seen.ref).available(seen.object) > 0
 
 
 async def build_originals(cluster: Cluster, plan: InstallPlan, wrapped: Json) -> Originals:
-    """What the Secret must hold; *wrapped* as the API server gives it back."""
+    """What the Secret must hold; *wrapped*: as the API server gives it back."""
     seen, old = plan.observed, plan.observed.originals
     rolling = remember(seen.object["spec"], plan.rolling, old.rolling if old is not None else {})
     if old is not None:

@@ -1,7 +1,7 @@
 """Whether these rights are enough for an ``up``, asked before anything is made.
 
 The naive way, to go on until something is refused, leaves a roll-out that nobody may wait for and a Secret
-that nobody may delete: what is missing for the way in is often missing for the way back.
+that nobody may delete: a right that is missing on the way in is often missing on the way back.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from devcluster.rules.cluster.rights import RequiredRight, lanes, required_for_u
 
 
 async def check_rights(cluster: Cluster, plan: InstallPlan) -> None:
-    """ForbiddenError names every right that is missing.  Nothing where nobody answers such questions: what is
-    refused then says so itself."""
+    """ForbiddenError names every right that is missing.  Nothing where nobody answers such questions: then
+    the refusal itself says so."""
     if plan.adopted:
         return
     seen = plan.observed

@@ -1,8 +1,8 @@
 """Who holds a workload: one record in its Secret, written with compare-and-swap.
 
-Of two laptops that want it at the same moment the API server lets one win; the other reads the winner's
-name.  The epoch rises with each holder, and agents obey the highest they have seen, so that a laptop that
-wakes up after somebody took over has no say any more.
+Of two laptops that want it at the same moment the API server lets one win; the other reads the winner's name.
+The epoch rises with each holder, and agents obey the highest that they have seen, so a laptop that wakes up
+after somebody took over has no say any more.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def holder_row(record: Record) -> Json | None:
 
 
 async def acquire(cluster: Cluster, ref: WorkloadRef, holder: Holder, *, takeover: bool = False) -> Record:
-    """The record with *holder* in it and an epoch higher than any before.
+    """Write *holder* into the record, with an epoch higher than any before; return the record.
 
     HeldError where somebody else holds it and *takeover* is False.  The same holder may acquire it again.
     """
@@ -92,7 +92,7 @@ async def relinquish(cluster: Cluster, ref: WorkloadRef, epoch: int) -> None:
 
 
 async def _write(cluster: Cluster, ref: WorkloadRef, change: _Change) -> Record:
-    """NotFoundError where nobody has put an agent in."""
+    """NotFoundError where nobody has installed an agent."""
     path = ("secret", secret_name(ref), ref.namespace)
 
     def decide(live: Json | None) -> Write | None:
@@ -108,7 +108,7 @@ async def _write(cluster: Cluster, ref: WorkloadRef, change: _Change) -> Record:
 
 
 async def list_marks(cluster: Cluster, namespace: str | None) -> tuple[Mark, ...]:
-    """Every installation of *namespace* (None: of all that may be read), sorted."""
+    """Every installation in *namespace* (None: in all that may be read), sorted."""
     try:
         listing = await cluster.list("secret", namespace, selector=f"{SELECTOR},{KIND_LABEL}")
         marks = [_mark(item) for item in listing.items]
@@ -121,7 +121,7 @@ async def _marks_by_owner(
     cluster: Cluster, namespace: str | None, refused: ForbiddenError
 ) -> list[Mark | None]:
     """Where Secrets may not be listed: each workload with an agent owns the agent's ConfigMaps, and its name
-    is its Secret's.  *refused* where that may not be read, either."""
+    gives the Secret's.  *refused* where that may not be read, either."""
     try:
         owners = await list_owners(cluster, namespace)
         return [await find_mark(cluster, ref) for ref in owners]
@@ -132,14 +132,14 @@ async def _marks_by_owner(
 async def find_dropped(
     cluster: Cluster, namespace: str, project: Project, holder: Holder, attached: Collection[WorkloadRef]
 ) -> tuple[Mark, ...]:
-    """As ``dropped``, asked of the cluster."""
+    """Like ``dropped``, asked of the cluster."""
     return dropped(await list_marks(cluster, namespace), project, holder, attached)
 
 
 def dropped(
     marks: Iterable[Mark], project: Project, holder: Holder, attached: Collection[WorkloadRef]
 ) -> tuple[Mark, ...]:
-    """What was *holder*'s and has been taken out of the file; what is *attached* is not meant."""
+    """What was *holder*'s and has been taken out of the file; what is *attached* does not count."""
 
     def known(ref: WorkloadRef) -> bool:
         return ref in attached or any(means(workload.target, ref) for workload in project.workloads)

@@ -1,4 +1,4 @@
-"""What devcluster has left in the namespace when the agent was removed, and what then helps.
+"""What devcluster has left in the namespace after the agent was removed, and what helps then.
 
 Only what is seen to be gone counts as gone: what may not be looked for is reported as if it were there.
 """
@@ -15,14 +15,25 @@ from devcluster.rules.cluster.marks import SELECTOR, secret_name
 from devcluster.rules.kinds.table import KINDS, kind_of
 from devcluster.run.cluster.history import is_owned, list_releases
 
-_MAPS = "the agent's ConfigMaps"
+
+@dataclass(frozen=True, slots=True, order=True)
+class Found:
+    """An object that is still there; ``name`` '': any of its kind, which may not be looked for, so ``words``
+    say what."""
+
+    kind: str
+    name: str = ""
+    words: str = ""
+
+    def __str__(self) -> str:
+        return self.words or f"{self.kind}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """``found``: as ``kind/name``, or in words where it may not be looked for, which ``refused`` tells."""
+    """``refused``: why something was not looked for."""
 
-    found: tuple[str, ...]
+    found: tuple[Found, ...]
     refused: tuple[ForbiddenError, ...]
 
 
@@ -30,26 +41,27 @@ async def find_remaining(cluster: Cluster, ref: WorkloadRef, uid: str) -> Remain
     """The workload's Secret, and the ConfigMaps and releases of *uid* ('': not known)."""
     namespace, secret, history = ref.namespace, secret_name(ref), kind_of(ref).history
 
-    async def secrets() -> list[str]:
-        return [f"secret/{secret}"] if await cluster.find("secret", secret, namespace) is not None else []
+    async def secrets() -> list[Found]:
+        there = await cluster.find("secret", secret, namespace) is not None
+        return [Found("secret", secret)] if there else []
 
-    async def maps() -> list[str]:
+    async def maps() -> list[Found]:
         listing = await cluster.list("configmap", namespace, selector=SELECTOR, metadata_only=True)
-        return [f"configmap/{item['metadata']['name']}" for item in listing.items if is_owned(item, uid)]
+        return [Found("configmap", item["metadata"]["name"]) for item in listing.items if is_owned(item, uid)]
 
-    async def releases() -> list[str]:
+    async def releases() -> list[Found]:
         return [
-            f"{history.resource}/{item['metadata']['name']}"
+            Found(history.resource, item["metadata"]["name"])
             for item in await list_releases(cluster, ref, uid)
             if history.wrapped(item) and not item["metadata"].get("deletionTimestamp")
         ]
 
-    found: list[str] = []
+    found: list[Found] = []
     refused: list[ForbiddenError] = []
     for look, unseen in (
-        (secrets, f"secret/{secret}"),
-        (maps, _MAPS),
-        (releases, f"devcluster's {history.title}"),
+        (secrets, Found("secret", secret)),
+        (maps, Found("configmap", words="the agent's ConfigMaps")),
+        (releases, Found(history.resource, words=f"devcluster's {history.title}")),
     ):
         try:
             found += await look()
@@ -59,15 +71,15 @@ async def find_remaining(cluster: Cluster, ref: WorkloadRef, uid: str) -> Remain
     return Remaining(tuple(found), tuple(refused))
 
 
-def render_remedy(namespace: str, found: Sequence[str], refused: Sequence[ForbiddenError]) -> str:
-    """A line for each thing to do.  Where the Secret is gone, nobody but kubectl knows a release of ours any
-    more; where the agent's ConfigMaps are gone and Secrets may not be listed, nobody knows the Secret."""
+def render_remedy(namespace: str, found: Sequence[Found], refused: Sequence[ForbiddenError]) -> str:
+    """A line for each thing to do.  If the Secret is gone, only kubectl can remove a release of ours; if the
+    agent's ConfigMaps are gone and Secrets may not be listed, nobody can find the Secret."""
     if not refused:
         return f"`devcluster down -n {namespace}` tries again"
     hints = list(dict.fromkeys(error.hint for error in refused if error.hint))
     ours = {"secret", *(row.history.resource for row in KINDS.values())}
-    if lost := [one for one in sorted(found) if one.partition("/")[0] in ours and "/" in one]:
+    if lost := [str(one) for one in sorted(found) if one.kind in ours and one.name]:
         hints.append(f"kubectl delete -n {namespace} {' '.join(lost)}")
-    if any(one.startswith(("secret/", "configmap/", _MAPS)) for one in found):
+    if any(one.kind in ("secret", "configmap") for one in found):
         hints.append(f"then `devcluster down -n {namespace}` finishes it")
     return "\n".join(hints)

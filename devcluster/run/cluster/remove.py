@@ -1,12 +1,12 @@
 """Taking the agent out again, from the Secret alone: no file, any machine.
 
-The order is that of ``plan_remove``; each step looks at what is there now, so that it may run again
-after a crash, and after somebody else did a part of it.  What a teammate changed meanwhile is left and
+The order is that of ``plan_remove``.  Each step looks at what is there now, so that it may be run again after
+a crash, or after somebody else has done a part of it.  What a teammate changed meanwhile is left alone and
 named.  At the end everything is read once more: only what is seen to be gone counts as gone.
 
-A right that is missing keeps one step from being done, not those after it: once the template is restored
-and rolled out, each of the rest is better done than left.  The naive way, to stop at the first refusal,
-leaves the Secret with its keys because a number in the history may not be written.
+A missing right keeps one step from being done, but not those after it: once the template is restored and
+rolled out, it is better to do each of the rest than to leave it.  The naive way, to stop at the first
+refusal, leaves the Secret with its keys because a number in the history may not be written.
 """
 
 from __future__ import annotations
@@ -63,14 +63,17 @@ class Removal:
     kept: tuple[str, ...] = ()
 
 
-async def remove(cluster: Cluster, ref: WorkloadRef, turn: Turn) -> Removal:
-    """LeftoverError names what remains and the command that finishes it, RemainsError where all else is done.
+async def remove(cluster: Cluster, ref: WorkloadRef, turn: Turn, key: str = "") -> Removal:
+    """Take the agent out; *key*: what the workload is called in the file, '' where no file says it.
+
+    LeftoverError names what remains and the command that finishes it, RemainsError where all else is done,
     ForbiddenError where the template may not even be restored."""
-    work = _RemoveWork(cluster, ref, turn)
+    subject = key or str(ref)
+    work = _RemoveWork(cluster, ref, turn, subject)
     await work.read()
     steps = plan_remove(work.originals, ref, noted=work.noted)
     for step in steps:
-        with turn.phase(ref.name, str(step), name_of(step)):
+        with turn.phase(subject, str(step), name_of(step)):
             await work.attempt(step)
     await work.verify()
     return Removal(work.originals is not None, tuple(sorted(set(work.kept))))
@@ -79,11 +82,12 @@ async def remove(cluster: Cluster, ref: WorkloadRef, turn: Turn) -> Removal:
 class _RemoveWork:
     """The steps for one workload."""
 
-    def __init__(self, cluster: Cluster, ref: WorkloadRef, turn: Turn) -> None:
+    def __init__(self, cluster: Cluster, ref: WorkloadRef, turn: Turn, subject: str) -> None:
         self._cluster = cluster
         self._ref = ref
         self._space = ref.namespace
         self._turn = turn
+        self._subject = subject  # of its progress
         self._uid = ""
         self._epoch = 0
         self._restored: Json | None = None
@@ -115,15 +119,15 @@ class _RemoveWork:
                 raise orphan(self._ref)
 
     async def _noted(self) -> tuple[PortMove, ...]:
-        """What the Services themselves know: of a workload that was deleted, and its Secret with it, or of a
-        Service that somebody made from one of ours."""
+        """What the Services themselves know: about a workload that was deleted together with its Secret, or
+        about a Service that somebody copied from one of ours."""
         services = await self._cluster.list("service", self._space)
         ours = [item for item in services.items if noted_workload(item) == self._ref]
         return tuple(move for item in ours for move in noted_moves(item))
 
     async def attempt(self, step: RemoveStep) -> None:
-        """As ``apply``, but what is not allowed is noted, unless the steps after it would do harm
-        without it: Services that lead to nobody, an agent's pods without what they run from."""
+        """Like ``apply``, but what is not allowed is noted, unless the steps after it would then do harm:
+        Services that lead to nobody, an agent's pods without what they run from."""
         try:
             await self.apply(step)
         except ForbiddenError as error:
@@ -132,7 +136,8 @@ class _RemoveWork:
             # the Secret alone knows what it was
             if isinstance(step, AwaitRollout | RestoreFields | PruneHistory):
                 raise LeftoverError(
-                    f"the template of {self._ref.full_name} is restored, and then: {error.message}",
+                    f"the template of {self._ref.full_name} is restored, but the next step failed: "
+                    f"{error.message}",
                     hint=f"{error.hint}\nthen {self._again}",
                 ) from error
             self._refused.append(error)
@@ -202,7 +207,7 @@ class _RemoveWork:
             self._restored = live["spec"]["template"]
 
     async def _remember(self, originals: Originals) -> None:
-        """Somebody may have set a field since `up`, which the Secret must know before we do."""
+        """Somebody may have set a field since `up`; the Secret must know that before we act."""
         if not self._fields:
             return
 
@@ -226,6 +231,7 @@ class _RemoveWork:
                 wrapped=False,
                 ready=self.originals.available,
                 turn=self._turn,
+                subject=self._subject,
             )
         except RolloutError as error:
             pods = await self._cluster.list("pod", self._space)
@@ -265,7 +271,7 @@ class _RemoveWork:
             await hand_over(self._cluster, (kind, name, self._space), known.get(f"{kind}/{name}", []), live)
 
     async def _delete_secret(self) -> None:
-        """Only as we read it: somebody who puts an agent in again at this moment needs it."""
+        """Only in the version that we read: somebody who installs an agent again at this moment needs it."""
 
         def drop(live: Json | None) -> Write | None:
             if live is None:
@@ -285,7 +291,7 @@ class _RemoveWork:
         agent = await self._seen_agent()
         seen = await find_remaining(self._cluster, self._ref, self._uid)
         refused = [*self._refused, *seen.refused]
-        if left := sorted([*agent, *seen.found, *self._left]):
+        if left := sorted([*agent, *map(str, seen.found), *self._left]):
             kind = LeftoverError if agent else RemainsError
             words = [f"left over in namespace {self._space}: {', '.join(left)}"]
             words += dict.fromkeys(error.message for error in refused)

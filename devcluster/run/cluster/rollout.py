@@ -1,7 +1,7 @@
-"""Waiting for a roll-out, and knowing early that it will not come.
+"""Waiting for a roll-out, and knowing early that it will not succeed.
 
 The workload and its pods are watched together and judged after each change, by the workload's kind
-(``rules.kinds``).  Where a pod fails the roll-out its last words are asked for.
+(``rules.kinds``).  If a pod fails the roll-out, its last log lines are read.
 """
 
 from __future__ import annotations
@@ -21,20 +21,21 @@ from devcluster.rules.advice.controllers import last_writer, render_pause
 from devcluster.rules.cluster.drift import template_drift
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import Originals
+from devcluster.rules.counted import counted
 from devcluster.rules.kinds.kind import Done, Sight, Stuck, Waiting
 from devcluster.rules.kinds.table import kind_of
 from devcluster.run.turn import Turn
 
 
 class RolloutError(FailedError):
-    """The roll-out will not come to its end; the pod's reason is in the message."""
+    """The roll-out will not succeed; the message has the pod's reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What `up` wrote.  ``generation``: the workload's since then; one below it is from before.  ``whole``:
-    all of it was written just now, so that a part that is gone has just been taken back, too.  ``doubt``:
-    what may be wrong with the agent where its pod ends by itself, in words, or ''."""
+    """What `up` wrote.  ``generation``: the workload's since then; a lower one is from before.  ``whole``:
+    all of it was written just now, so a part that is gone has just been taken back, too.  ``doubt``: what may
+    be wrong with the agent if its pod ends by itself, in words, or ''."""
 
     originals: Originals = field(repr=False)
     generation: int
@@ -50,11 +51,13 @@ async def await_rollout(
     wrapped: bool,
     ready: bool,
     turn: Turn,
+    subject: str = "",
     written: Written | None = None,
 ) -> None:
     """Until every pod is of the newest template; with *ready* also available.
 
-    *wrapped*: which pods are the new ones, those with an agent or those without.  *written*: what must stay.
+    *wrapped*: which pods are the new ones, those with an agent or those without.  *written*: what must stay;
+    *subject*: of its progress.
     RolloutError where it fails or takes longer than *turn* may.
     """
     waiting = "nothing was seen"
@@ -74,7 +77,7 @@ async def await_rollout(
                     case Waiting():
                         waiting = verdict.what
                         if verdict.blocked and verdict.blocked not in deleted:
-                            turn.say(ref.name, f"delete pod {verdict.blocked}: {verdict.what}")
+                            turn.say(subject or str(ref), f"delete pod {verdict.blocked}: {verdict.what}")
                             deleted.add(verdict.blocked)
                             await _delete(cluster, ref, verdict.blocked, pods)
                     case Stuck():
@@ -91,7 +94,7 @@ async def await_rollout(
 
 
 async def _delete(cluster: Cluster, ref: WorkloadRef, name: str, pods: tuple[Json, ...]) -> None:
-    """A pod that its controller does not replace."""
+    """Delete a pod that its controller does not replace."""
     uid = next(pod["metadata"]["uid"] for pod in pods if pod["metadata"]["name"] == name)
     try:
         with contextlib.suppress(NotFoundError, ChangedError):
@@ -137,22 +140,24 @@ async def _states(cluster: Cluster, ref: WorkloadRef) -> AsyncGenerator[tuple[Js
 
 
 def find_revert(item: Json, written: Written) -> str:
-    """What somebody has changed back, and who; '' if nothing was.  Then no roll-out ends well: of the
-    former template nothing is missing, so the controllers have nothing to tell.
+    """What somebody has changed back, and who; '' if nothing was.  After that no roll-out can succeed, and
+    the controllers report nothing, since nothing of the former template is missing.
 
-    A part that nobody else wrote is another laptop's agent: the record decides between the two."""
+    A part that nobody else wrote is another laptop's agent: the record decides between the two.
+    """
     if item["metadata"]["generation"] < written.generation:
         return ""
     foreign = written.whole and last_writer(item, "spec", "template")
     effects = ("gone", "part") if foreign else ("gone",)
     found = [one.text for one in template_drift(written.originals, item) if one.effect in effects]
-    return f"{found[0]}, nor are {len(found) - 1} more of its fields" if found[1:] else "".join(found)
+    more = counted(len(found) - 1, "more field was", "more fields were")
+    return f"{found[0]}; {more} changed too" if found[1:] else "".join(found)
 
 
 async def _explained(
     cluster: Cluster, ref: WorkloadRef, container: str, stuck: Stuck, doubt: str, pods: tuple[Json, ...]
 ) -> RolloutError:
-    """With the last lines of the pod's log, since those say what kubelet can't."""
+    """With the last lines of the pod's log, since they say what kubelet can't."""
     if not stuck.pod:
         hint = ref.kubectl(stuck.command) if stuck.command else stuck.hint
         return RolloutError(f"{ref.full_name}: {stuck.why}", hint=hint)
@@ -164,7 +169,7 @@ async def _explained(
 
 
 async def _last_lines(cluster: Cluster, namespace: str, pod: Json, container: str) -> str:
-    """Of the container that ended last: the former one where it runs again.  '' where nothing can be read."""
+    """Of the container that ended last: the former one if it runs again.  '' where nothing can be read."""
     statuses = (pod.get("status") or {}).get("containerStatuses") or []
     state = next((item.get("state") or {} for item in statuses if item["name"] == container), {})
     name = pod["metadata"]["name"]

@@ -1,13 +1,13 @@
 """What devcluster has made, found by its marks alone: without the file, on any machine.
 
 An installation is known by its Secret.  That is not enough: ``up`` publishes the agent's binary before it
-writes the Secret, and ``down`` deletes it after, so a process that is killed there leaves ConfigMaps that
-no Secret speaks of.  They name their workloads as owners.  A workload that is deleted takes its Secret along,
-but not the Services that lead to its agent: a note on them says so.  And a Secret that somebody deleted by
-hand leaves a template with an agent in it.
+writes the Secret, and ``down`` deletes it afterwards, so a process that is killed in between leaves
+ConfigMaps that no Secret mentions.  They name their workloads as owners.  A workload that is deleted takes
+its Secret along, but not the Services that lead to its agent: a note on them says so.  And a Secret that
+somebody deleted by hand leaves a template with an agent in it.
 
-A project on this laptop is known by the label of its Docker objects or by its folder of state; its id tells
-whether it is of this context and namespace.
+A project on this laptop is known by the label of its Docker objects or by its state folder; its id tells
+whether it belongs to this context and namespace.
 """
 
 from __future__ import annotations
@@ -33,20 +33,21 @@ from devcluster.run.place import Place, known_projects, place_of
 
 @dataclass(frozen=True, slots=True, order=True)
 class Trace:
-    """A workload in the cluster with something of devcluster's.  ``record``: who holds it, and since when."""
+    """A workload in the cluster that has something of devcluster's.  ``record``: who holds it, and since
+    when."""
 
     ref: WorkloadRef
     record: Record = field(default=Record(), compare=False)
 
     @property
     def project(self) -> str:
-        """Whose it is, '' if nobody holds it."""
+        """Whose it is; '' if nobody holds it."""
         return self.record.holder.project if self.record.holder is not None else ""
 
 
 async def find_traces(cluster: Cluster, namespace: str | None) -> tuple[Trace, ...]:
-    """Those of *namespace* (None: of all that may be read).  ForbiddenError where the Secrets may be found in
-    no way; the other kinds only show what a Secret does not."""
+    """Those of *namespace* (None: of all that may be read).  ForbiddenError where the Secrets can't be found
+    in any way; the other kinds only show what a Secret does not."""
     found: dict[WorkloadRef, Trace] = {}
     for look in (list_owners, _led, _wrapped):
         with contextlib.suppress(ForbiddenError):
@@ -57,9 +58,9 @@ async def find_traces(cluster: Cluster, namespace: str | None) -> tuple[Trace, .
 
 
 async def find_all_traces(cluster: Cluster, namespace: str) -> tuple[tuple[Trace, ...], tuple[str, ...]]:
-    """Those of every namespace that may be read, and what is to be said where not all are known.
+    """Those of every namespace that may be read, and a note where not all are known.
 
-    ForbiddenError where none may be.  *namespace*: the one that is known in any case.
+    ForbiddenError where none may be read.  *namespace*: the one that is known in any case.
     """
     with contextlib.suppress(ForbiddenError):
         return await find_traces(cluster, None), ()
@@ -84,7 +85,7 @@ async def find_all_traces(cluster: Cluster, namespace: str) -> tuple[tuple[Trace
 
 
 async def _led(cluster: Cluster, namespace: str | None) -> tuple[WorkloadRef, ...]:
-    """Workloads to whose agents Services are led."""
+    """Workloads whose agents Services lead to."""
     services = (await cluster.list("service", namespace)).items
     return tuple(ref for item in services if (ref := noted_workload(item)) is not None)
 

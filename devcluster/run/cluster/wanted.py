@@ -2,7 +2,7 @@
 
 All of it is read before the first change, so that a mistake in the file, an image that can't be found or a
 taken port ends the command with nothing to put back.  An image that is not here yet is obtained later
-(``images``); until then some of it is not known, which ``unknown`` says.
+(``images``); until then part of it is unknown, which ``unknown`` says.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """``images``: of the local container and of the pod; ``services``: names of all of the namespace's
-    Services; ``seen``: addresses of the cluster, which Docker's network must not cover; ``cautions``: what
+    """``images``: of the local container and of the pod; ``services``: the names of all Services in the
+    namespace; ``seen``: addresses of the cluster, which Docker's network must not cover; ``cautions``: what
     somebody should know before anything happens."""
 
     project: Project
@@ -86,7 +86,7 @@ class Wanted:
 
     @property
     def unknown(self) -> str:
-        """What only the pull of the pod's image will tell, in words; '' where nothing is left to tell."""
+        """What only the pull of the pod's image will tell, in words; '' where everything is known."""
         if self.images.pod is None or not self.images.pending:
             return ""
         return (
@@ -96,7 +96,7 @@ class Wanted:
 
     @property
     def serving(self) -> Serving:
-        """What it asks of everybody else."""
+        """What it needs from everybody else."""
         return self.install.wish.serving
 
     @property
@@ -185,8 +185,8 @@ def _order(workload: Workload, target: WorkloadObject) -> Order:
 
 def _unread(workload: Workload, container: Json, trouble: str) -> ConfigurationError:
     return ConfigurationError(
-        f"the command of image {container['image']} is not known: the pod's template says none, and no "
-        f"Docker engine can be asked; {trouble}",
+        f"can't tell which command image {container['image']} runs: the template has none, and neither "
+        f"Docker nor the registry could be asked; {trouble}",
         hint=f"write it under workloads.{workload.key}, `pod_command: [...]`, or start Docker for this `up`",
     )
 
@@ -208,8 +208,8 @@ def _wish(project: Project, workload: Workload, machine: Machine, binary: AgentB
 
 
 def check_targets(wanted: Sequence[Wanted], attached: Mapping[str, WorkloadRef]) -> None:
-    """ConfigurationError where two keys mean one workload of the cluster, by words that the file alone can't
-    compare (``web`` and ``deployment/web``): the second would take the first one's agent for its own.
+    """ConfigurationError where two keys mean one workload of the cluster in words that can't be compared in
+    the file alone (``web`` and ``deployment/web``): the second would take the first one's agent for its own.
 
     *attached*: other keys, and what they hold.
     """
@@ -232,8 +232,8 @@ def check_datagrams(wanted: Wanted) -> None:
 
 
 def _current(pods: tuple[Json, ...], target: WorkloadObject) -> tuple[Json, ...]:
-    """Those that stay, the newest first; with the template's image, if there are any: others may tell of
-    another release (or of a webhook that writes images anew)."""
+    """Those that stay, the newest first; with the template's image, if there are any: others may belong to
+    another release (or to a webhook that rewrites images)."""
     image = find_container(target.template, target.container)["image"]
 
     def images(pod: Json) -> list[str]:
@@ -251,7 +251,8 @@ def _current(pods: tuple[Json, ...], target: WorkloadObject) -> tuple[Json, ...]
 def _volumes(
     workload: Workload, target: WorkloadObject, pod_spec: Json, pods: tuple[Json, ...]
 ) -> tuple[VolumePlan, ...]:
-    """From a pod that runs, since only there the service account's token is mounted; else the template."""
+    """From a running pod, since only there the service account's token is mounted; otherwise from the
+    template."""
     spec = pods[0]["spec"] if pods else pod_spec
     mounted = next(item for item in spec["containers"] if item["name"] == target.container)
     added = kind_of(target.ref).volumes(target.object)

@@ -1,7 +1,7 @@
 """Look at everything that `up` will need, change nothing, and say what is wrong before it hurts.
 
 If Docker can't be reached, the cluster is checked all the same.  They are asked one after the other: both
-libraries import requests, and two threads that import it at once can each see half of it.
+libraries import requests, and two threads that import it at the same time can each see half of it.
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ async def _cluster(request: Request) -> tuple[list[Check], list[tuple[str, str]]
             namespace = request.namespace or cluster.namespace
             credentials = await cluster.credentials()
             now = datetime.datetime.now(datetime.UTC)
-            checks.append(check_expiry(credentials.kind, credentials.expires, now))
+            checks.append(
+                check_expiry(credentials.kind, credentials.expires, now, renewable=credentials.renewable)
+            )
             ping = await cluster.ping()
             text = f"Kubernetes {ping.version} at {cluster.server} (context {cluster.context})"
             text += f", namespace {namespace}"
@@ -105,7 +107,8 @@ def _bad(subject: str, error: DevclusterError) -> Check:
 
 
 async def find_namespace(cluster: Cluster, namespace: str) -> tuple[Check, ...]:
-    """A line if it does not exist: the API server grants rights in any namespace, even in that one."""
+    """A line if it does not exist: the API server grants rights in any namespace, even in one that does not
+    exist."""
     try:
         await check_namespace(cluster, namespace)
     except ConfigurationError as error:
@@ -114,7 +117,7 @@ async def find_namespace(cluster: Cluster, namespace: str) -> tuple[Check, ...]:
 
 
 async def find_missing(cluster: Cluster, namespace: str) -> tuple[Right, ...]:
-    """Those of RIGHTS that the API server would not grant."""
+    """Which of RIGHTS the API server would not grant."""
 
     async def granted(right: Right) -> bool:
         return await cluster.may(right.verb, right.group, right.resource, namespace)
@@ -124,7 +127,7 @@ async def find_missing(cluster: Cluster, namespace: str) -> tuple[Right, ...]:
 
 
 async def _lane(cluster: Cluster, namespace: str, missing: tuple[Right, ...], seconds: float) -> Check:
-    """Which kind the lanes will be, and the round trip: to an agent if one is installed."""
+    """Which kind of lane will be used, and the round trip: to an agent if one is installed."""
     lost = {(right.verb, right.resource) for right in missing}
     server = f"{seconds * 1000:.1f} ms to the API server and back"
     if ("get", "pods/proxy") in lost:
@@ -158,17 +161,17 @@ async def _agent(cluster: Cluster, namespace: str) -> tuple[str, int] | None:
 
 
 def agent_port(container: Json) -> int:
-    """The port where kubelet checks that the agent lives; somebody may have changed the probe."""
+    """The port where kubelet checks that the agent is alive; somebody may have changed the probe."""
     asked = (container.get("livenessProbe") or {}).get("httpGet") or {}
     return int(asked["port"]) if str(asked.get("port")).isdigit() else Agent().port
 
 
 async def find_addresses(cluster: Cluster, namespace: str) -> list[tuple[str, str]]:
-    """What is known of the cluster's IPv4 addresses and ranges, each with the object it belongs to.
+    """What is known of the cluster's IPv4 addresses and ranges, each with the object that it belongs to.
 
-    The namespace's pods and Services, and if they can be read the API server's own Service and the nodes'
-    ranges.  Not the nodes' own addresses: a node may be a container in one of Docker's networks (kind's, a
-    sandbox's).
+    These are the namespace's pods and Services and, if they can be read, the API server's own Service and the
+    nodes' ranges.  The nodes' own addresses are left out: a node may be a container in one of Docker's
+    networks (kind's, a sandbox's).
     """
     pods, services, server, nodes = await asyncio.gather(
         _list(cluster, "pod", namespace),

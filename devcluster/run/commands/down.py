@@ -1,9 +1,9 @@
 """``leave`` and ``down``, with a host process or without one.
 
-A host process that lives is asked: it knows how to hand over without a failed request.  What it does not
-hold, or all of it where none lives, is found by its marks in the namespace and by its labels in Docker.
-What somebody else is working on at this moment is left to them, unless it is named or there is no file to
-say what is meant.
+A running host process is asked: it can hand over without a failed request.  What it does not hold, or
+everything if none is running, is found by its marks in the namespace and by its labels in Docker.  What
+somebody else is working on at this moment is left to them, unless it is named, or there is no file to say
+what is meant.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from devcluster.errors import (
     RemainsError,
     joined,
 )
-from devcluster.rules.cluster.identity import WorkloadRef, means, parse_title
+from devcluster.rules.cluster.identity import WorkloadRef, means
 from devcluster.run.cluster.holders import own_holder, still_held
 from devcluster.run.cluster.record import held
 from devcluster.run.cluster.remove import remove
 from devcluster.run.cluster.traces import Trace, find_all_traces, find_places
 from devcluster.run.commands.selection import find_installed, find_keys, find_meant_traces, find_unknown
 from devcluster.run.exports import Exports
+from devcluster.run.host.results import end_row, ended_ref
 from devcluster.run.host.socket import AbsentError, EndedError, ask
 from devcluster.run.place import Place, place_of
 from devcluster.run.report import Report
@@ -60,7 +61,7 @@ async def down(
     request: Request, *, everywhere: bool, volumes: bool, report: Report, takeover: bool = False
 ) -> Json:
     """Remove everything that devcluster made, and verify it.  LeftoverError names what stays; HeldError, at
-    the end, what somebody else holds (with *takeover* it is put back, too)."""
+    the end, what somebody else holds (with *takeover* that is put back, too)."""
     turn = request.turn(report)
     async with open_cluster(request.context, timeout=request.timeout) as cluster:
         places = await _places(request, cluster, everywhere)
@@ -80,7 +81,7 @@ async def down(
                     errors.append(error)
                     continue
                 for row in answer["workloads"]:
-                    done[row["name"], place.namespace] = parse_title(row["detail"][0], place.namespace)
+                    done[row["name"], place.namespace] = ended_ref(row, place.namespace)
                     result["workloads"].append(row)
         traces, notes = await find_installed(request, cluster, everywhere)
         result["notes"] += notes
@@ -116,7 +117,7 @@ def _theirs(trace: Trace) -> HeldError:
 
 
 async def _is_theirs(request: Request, cluster: Cluster, trace: Trace, everywhere: bool) -> bool:
-    """Whether another person holds it and is still there."""
+    """Whether somebody else holds it and is still there."""
     if request.project is None or everywhere or trace.record.holder is None:
         return False
     own = own_holder(place_of(cluster.context, trace.ref.namespace, request.project.name, request.environ))
@@ -127,7 +128,7 @@ async def _is_theirs(request: Request, cluster: Cluster, trace: Trace, everywher
 
 
 async def _places(request: Request, cluster: Cluster, everywhere: bool) -> tuple[Place, ...]:
-    """The file's project; all of the namespace's that this laptop knows where there is no file."""
+    """The file's project; without a file, all projects of the namespace that this laptop knows."""
     namespace = request.namespace or cluster.namespace
     if request.project is not None and not everywhere:
         return (place_of(cluster.context, namespace, request.project.name, request.environ),)
@@ -139,15 +140,15 @@ async def _places(request: Request, cluster: Cluster, everywhere: bool) -> tuple
 
 
 async def _remove(request: Request, cluster: Cluster, trace: Trace, turn: Turn) -> Json:
-    removal = await remove(cluster, trace.ref, turn)
+    known = next((it.key for it in request.wanted if means(it.target, trace.ref)), "")
+    removal = await remove(cluster, trace.ref, turn, known)
     kept = [f"left as it is, because somebody else changed it: {what}" for what in removal.kept]
-    key = next((it.key for it in request.wanted if means(it.target, trace.ref)), trace.ref.name)
-    return {"name": key, "outcome": "put back", "detail": [str(trace.ref), *kept]}
+    return end_row(known or trace.ref.name, str(trace.ref), kept)
 
 
 async def _clean_docker(docker: Docker, place: Place, only: tuple[str, ...], volumes: bool) -> list[Kept]:
-    """Containers, network, and the copies that nobody changed here; answers what is kept.  Of a
-    project that never used Docker something may be there all the same, of another state folder."""
+    """Remove containers, network, and the copies that nobody changed here; return what is kept.  Even a
+    project that never used Docker may have something there, from another state folder."""
     engine = await docker.open() if place.uses_docker else await docker.find()
     if engine is None:
         return []

@@ -1,4 +1,5 @@
-"""What can be asked without changing anything: ``list`` and ``env``.  Others have modules of their own."""
+"""What can be asked without changing anything: ``list`` and ``env``.  Other such commands have modules of
+their own."""
 
 from __future__ import annotations
 
@@ -6,23 +7,19 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any
 
-from devcluster.edge.agent.ssh import Keys, open_agent
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, open_cluster
-from devcluster.edge.kube.workload import agent_pods, check_namespace, find_workload, list_all
-from devcluster.edge.lane.lanes import AgentAddress
-from devcluster.edge.lane.ways import Ways
+from devcluster.edge.kube.workload import check_namespace, find_workload, list_all
 from devcluster.errors import ConfigurationError
 from devcluster.plan.serving import serving_of
 from devcluster.rules.cluster.identity import WorkloadRef
-from devcluster.rules.cluster.marks import secret_file, secret_name
 from devcluster.rules.cluster.services import known_ports, unmoved
 from devcluster.rules.container.environment import local_environment
 from devcluster.rules.container.facts import PodFacts
 from devcluster.rules.container.image_environment import SAME_IMAGE, ImageEnvironment
 from devcluster.rules.container.ports import PortKey, declared_ports
 from devcluster.rules.container.tunnel_rewriting import OpenTunnel
-from devcluster.run.cluster.observe import parse_agent_settings
+from devcluster.run.cluster.installed_agent import open_installed
 from devcluster.run.cluster.record import Mark, holder_row, list_marks
 from devcluster.run.host.socket import AbsentError, EndedError, ask
 from devcluster.run.place import place_of
@@ -30,11 +27,10 @@ from devcluster.run.report import silent
 from devcluster.run.request import Request
 
 Json = dict[str, Any]
-_OPEN = 15.0  # seconds until an agent answers
 
 
 async def list_workloads(request: Request) -> tuple[str, list[Json]]:
-    """The namespace, and of every workload ``kind``, ``name``, ``state``, ``holder`` (as in ``status``, or
+    """The namespace, and for every workload ``kind``, ``name``, ``state``, ``holder`` (as in ``status``, or
     None) and ``ports``."""
     async with open_cluster(request.context, timeout=request.timeout) as cluster:
         namespace = request.namespace or cluster.namespace
@@ -75,7 +71,7 @@ def _list_row(ref: WorkloadRef, item: Json, services: Sequence[Json], mark: Mark
 
 
 def _fronts(mark: Mark) -> frozenset[PortKey]:
-    """Ports that the template has only because of the agent."""
+    """The ports that are in the template only because of the agent."""
     before, wrapped = (
         {key for container in template["spec"]["containers"] for key in declared_ports(container)}
         for template in (mark.originals.template, mark.originals.wrapped)
@@ -89,18 +85,12 @@ async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], 
     async with open_cluster(request.context, timeout=request.timeout) as cluster:
         namespace = request.namespace or cluster.namespace
         found = await find_workload(cluster, workload.target, namespace)
-        pods = [pod for pod in await agent_pods(cluster, found) if pod.phase == "Running"]
-        if not pods:
-            raise ConfigurationError(
-                f"{found.ref} has no agent, and only the agent knows the whole environment",
-                hint=f"`devcluster up {workload.key}` installs it",
-            )
-        secret = await cluster.get("secret", secret_name(found.ref), namespace)
-        keys = Keys(secret_file(secret, "laptop.key").encode(), secret_file(secret, "agent.pub"))
-        port = parse_agent_settings(secret)["port"]  # the file may say another one by now
-        address = AgentAddress(namespace, pods[0].name, port)
-        seconds = request.deadline.part(_OPEN).left()
-        async with open_agent(Ways(), cluster.upgrade_target, address, keys, timeout=seconds) as link:
+        async with open_installed(cluster, found, request.deadline) as link:
+            if link is None:
+                raise ConfigurationError(
+                    f"{found.ref} has no agent, and only the agent knows the whole environment",
+                    hint=f"`devcluster up {workload.key}` installs it",
+                )
             facts = await link.inspect()
         if raw:
             return facts.environment
@@ -117,7 +107,7 @@ async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], 
 async def _of_process(
     cluster: Cluster, request: Request, namespace: str, facts: PodFacts
 ) -> tuple[tuple[str, str], ...]:
-    """As the host process has it, which knows the tunnels' ports; without one as the file says them."""
+    """As the host process has it, which knows the tunnels' ports; without one, as the file says."""
     from devcluster.edge.docker.engine import open_docker
     from devcluster.run.cluster.wanted import read_wanted
     from devcluster.run.local.process_side import process_environment

@@ -27,7 +27,7 @@ async def find_place(request: Request) -> Place:
 
 
 async def logs(request: Request, *, follow: bool, show: Show) -> None:
-    """Of the named workloads, or else of all that have a container."""
+    """The logs of the named workloads, or else of all that have a container."""
     wanted = _with_container(request)
     place = await find_place(request)
     async with open_engine() as engine:
@@ -40,7 +40,7 @@ async def logs(request: Request, *, follow: bool, show: Show) -> None:
 
 
 async def run_command(request: Request, words: Sequence[str], *, terminal: bool) -> int:
-    """CMD's own exit code."""
+    """Return CMD's own exit code."""
     _with_container(request)
     place = await find_place(request)
     async with open_engine() as engine:
@@ -69,8 +69,8 @@ async def restart(request: Request, report: Report) -> dict[str, Any]:
 
 
 def _with_container(request: Request) -> tuple[Workload, ...]:
-    """Those that are meant and run in a container.  ConfigurationError where one is named that does not, or
-    where none does."""
+    """The workloads that are meant and run in a container.  ConfigurationError where one is named that does
+    not, or where none does."""
     there = tuple(it for it in request.wanted if serving_of(it).has_container)
     others = [it.key for it in request.wanted if it not in there]
     if others and (request.only or not there):

@@ -1,6 +1,6 @@
 """What to say where there is no devcluster.yaml: three lines to paste, and the workloads to choose from.
 
-The cluster is asked for the workloads, for a few seconds at most: an error must not wait for a cluster that
+The cluster is asked for the workloads, but only for a few seconds: an error must not wait for a cluster that
 does not answer.
 """
 
@@ -21,7 +21,8 @@ _LISTED = 12
 async def missing_file(
     name: str, context: str | None, namespace: str | None, asked: Sequence[str]
 ) -> ConfigurationError:
-    """The error for a project *name*.  *context*, *namespace*, *asked* (workloads): of the command line."""
+    """The error for a project *name*.  *context*, *namespace* and *asked* (workloads) are from the command
+    line."""
     space, where, titles = namespace or "default", "", list[str]()
     with contextlib.suppress(DevclusterError, TimeoutError):
         async with asyncio.timeout(_PATIENCE), open_cluster(context, timeout=_PATIENCE) as cluster:

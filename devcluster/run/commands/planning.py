@@ -14,26 +14,26 @@ from devcluster.edge.docker.engine import open_docker
 from devcluster.edge.kube.cluster import Cluster, open_cluster
 from devcluster.plan.steps import PutBack, Step, plan_pulls, render_steps
 from devcluster.plan.up import plan_up
-from devcluster.rules.cluster.identity import parse_title
+from devcluster.rules.cluster.identity import WorkloadRef, parse_title
 from devcluster.rules.container.tunnel_rewriting import LOOPBACK
-from devcluster.rules.outcome import Comparison, Decision, decide
+from devcluster.rules.outcome import Comparison, Decision, decide, end_of
 from devcluster.run.cluster.holders import own_holder
-from devcluster.run.cluster.laptop_ports import check_ports
 from devcluster.run.cluster.record import find_dropped
-from devcluster.run.cluster.wanted import Wanted, check_datagrams, check_targets, read_wanted
-from devcluster.run.exports import Exports
+from devcluster.run.cluster.wanted import Wanted, read_wanted
+from devcluster.run.host.preconditions import check_before
 from devcluster.run.host.socket import AbsentError, ask
 from devcluster.run.local.tunnels import check_tunnels
 from devcluster.run.place import Place, place_of
 from devcluster.run.report import silent
 from devcluster.run.request import Request
-from devcluster.run.volume.folders import check_folders
+from devcluster.run.volume.measure import Measured, measure
 
 Json = dict[str, Any]
 
 
 async def plan(request: Request) -> Json:
-    """``{"text", "workloads": [{"name", "outcome", "steps", "warnings", "notes"}]}``; changes nothing."""
+    """``{"text", "workloads": [{"name", "outcome", "steps", "warnings", "notes", "volumes"}]}``; changes
+    nothing."""
     project = request.project
     assert project is not None
     async with open_cluster(request.context, timeout=request.timeout) as cluster, open_docker() as docker:
@@ -42,24 +42,33 @@ async def plan(request: Request) -> Json:
         wanted = [
             await read_wanted(cluster, docker, project, workload, namespace) for workload in request.wanted
         ]
-        check_targets(wanted, {})
-        for item in wanted:
-            check_datagrams(item)
-        await check_ports(docker, place.id, wanted, request.only)
-        await check_folders(place, wanted)
-        Exports(place).check(it.workload.env_export for it in wanted if it.workload.env_export)
-        attached = await _compare(place, request)
+        attached, beside = await _compare(place, request)
+        others = _others(attached, wanted, place.namespace) | beside
+        measured = await check_before(place, cluster, docker, wanted, request.only, others, request.deadline)
         check_tunnels(await _not_ours(place, project.tunnels, request.deadline))
+        for item in wanted:
+            if item.workload.key not in measured:
+                measured[item.workload.key] = await measure(cluster, item, request.deadline)
         put_back = [
             (name, row["title"]) for name, row in attached.items() if row["decision"]["work"] == "remove"
         ] + await _dropped(cluster, place, request, attached)
     planned = [_put_back(name, title) for name, title in put_back]
-    planned += [_planned(it, attached.get(it.workload.key)) for it in wanted]
+    planned += [_planned(it, attached.get(it.workload.key), measured[it.workload.key]) for it in wanted]
     return {"text": "\n".join(text for _, text in planned), "workloads": [row for row, _ in planned]}
 
 
+def _others(attached: dict[str, Json], wanted: Sequence[Wanted], namespace: str) -> dict[str, WorkloadRef]:
+    """What stays attached beside *wanted*."""
+    staying = attached.keys() - {it.workload.key for it in wanted}
+    return {
+        key: parse_title(attached[key]["title"], namespace)
+        for key in sorted(staying)
+        if attached[key]["decision"]["work"] != "remove"
+    }
+
+
 async def _not_ours(place: Place, tunnels: Sequence[Tunnel], deadline: Deadline) -> list[Tunnel]:
-    """Without those whose port the host process has itself."""
+    """Without those whose port the host process itself has."""
     own: set[str] = set()
     with contextlib.suppress(AbsentError):
         own = {
@@ -68,8 +77,9 @@ async def _not_ours(place: Place, tunnels: Sequence[Tunnel], deadline: Deadline)
     return [tunnel for tunnel in tunnels if f"{LOOPBACK}:{tunnel.local}" not in own]
 
 
-async def _compare(place: Place, request: Request) -> dict[str, Json]:
-    """What is attached, by name, and what ``up`` would make of it; {} where no host process runs."""
+async def _compare(place: Place, request: Request) -> tuple[dict[str, Json], dict[str, WorkloadRef]]:
+    """What is attached, by name, and what ``up`` would make of it; and what it would not look at.  {} where
+    no host process runs."""
     assert request.project is not None
     asked = {
         "do": "compare",
@@ -79,14 +89,15 @@ async def _compare(place: Place, request: Request) -> dict[str, Json]:
     try:
         answer = await ask(place.socket, asked, silent, request.deadline)
     except AbsentError:
-        return {}
-    return {row["name"]: row for row in answer["workloads"]}
+        return {}, {}
+    beside = {key: parse_title(title, place.namespace) for key, title in answer["beside"].items()}
+    return {row["name"]: row for row in answer["workloads"]}, beside
 
 
 async def _dropped(
     cluster: Cluster, place: Place, request: Request, attached: dict[str, Json]
 ) -> list[tuple[str, str]]:
-    """What was left, not put back, and has been taken out of the file."""
+    """What was left, has not been put back, and has been taken out of the file."""
     if request.only or request.project is None:
         return []
     held = [parse_title(row["title"], place.namespace) for row in attached.values()]
@@ -95,10 +106,16 @@ async def _dropped(
 
 
 def _put_back(name: str, title: str) -> tuple[Json, str]:
-    return _row(name, title, "put back", (PutBack(title),), (), ())
+    return _row(name, title, end_of(removed=True), (PutBack(title),), (), ())
 
 
-def _planned(wanted: Wanted, attached: Json | None) -> tuple[Json, str]:
+def _planned(wanted: Wanted, attached: Json | None, volumes: Sequence[Measured]) -> tuple[Json, str]:
+    row, text = _planned_steps(wanted, attached)
+    lines = "".join(f"    {volume}\n" for volume in volumes)
+    return row | {"volumes": [volume.row() for volume in volumes]}, text + lines
+
+
+def _planned_steps(wanted: Wanted, attached: Json | None) -> tuple[Json, str]:
     key, title = wanted.workload.key, wanted.title
     decision = Decision(**attached["decision"]) if attached is not None else decide(Comparison())
     steps = (*plan_pulls(wanted.images.absent), *plan_up(decision, wanted.install, wanted.handover))
@@ -119,7 +136,7 @@ def _row(
     warnings: Sequence[str],
     notes: Sequence[str],
 ) -> tuple[Json, str]:
-    """One workload as data, and the same as text."""
+    """One workload as data, and as text."""
     row = {
         "name": name,
         "outcome": outcome,

@@ -1,10 +1,10 @@
 """``run``: a command on the laptop in a workload's place, for as long as it runs.
 
 The host process is the one that ``up -d`` starts: several of these commands may share it, each with a
-workload of its own.  It is held on a leash: a connection to it stays open while the command runs, and where
-that breaks, because this process was killed, the workload is handed back at once.
+workload of its own.  It is held on a leash: a connection to it stays open while the command runs.  If that
+breaks, because this process was killed, the workload is handed back at once.
 
-The naive way, to be the host process oneself, takes the workloads of a second command along.
+The naive way, to be the host process ourselves, takes the workloads of a second command along.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from devcluster.deadline import Deadline
 from devcluster.edge.background import running
 from devcluster.edge.docker.engine import open_docker
 from devcluster.edge.kube.cluster import open_cluster
-from devcluster.errors import ConfigurationError, DevclusterError
+from devcluster.errors import INTERRUPTED, ConfigurationError, DevclusterError
 from devcluster.plan.serving import serving_of
-from devcluster.rules.cluster.services import routes, unmoved
+from devcluster.rules.cluster.services import routes
 from devcluster.rules.container.local_ports import PortWish, Way, choose_ports
 from devcluster.rules.container.ports import declared_names
 from devcluster.run.cluster.wanted import Wanted, read_wanted
 from devcluster.run.commands.local import find_place
-from devcluster.run.commands.up import INTERRUPTED, up_detached
+from devcluster.run.commands.up import up_detached
 from devcluster.run.host.socket import AbsentError, BrokenOffError, EndedError, ask
 from devcluster.run.place import Place
 from devcluster.run.report import Progress, Report, silent
@@ -47,7 +47,8 @@ _LEAVE = 60.0  # seconds in any case
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """*words* in the place of *workload*, a name in the file or a target; *mode* None: the file's."""
+    """*words* in the place of *workload*, which is a name in the file or a target; *mode* None: the
+    file's."""
 
     workload: str
     words: tuple[str, ...]
@@ -56,7 +57,7 @@ class Command:
 
 
 async def run(request: Request, command: Command, report: Report, *, takeover: bool) -> int:
-    """The command's exit code; 128 and the signal's number where one ended it."""
+    """The command's exit code; 128 and the signal's number if a signal ended it."""
     project, key = project_of(request.project, command)
     request = replace(request, project=project, only=(key,))
     _check(request, command)
@@ -78,8 +79,8 @@ async def run(request: Request, command: Command, report: Report, *, takeover: b
 
 
 def project_of(project: Project | None, command: Command) -> tuple[Project, str]:
-    """What is to be attached, and its key: the file's workload of that name or target, as a process; else one
-    that the file does not have."""
+    """What is to be attached, and its key: the file's workload of that name or target, as a process;
+    otherwise one that the file does not have."""
     target = _target(command.workload)
     written = project.workloads if project is not None else ()
     known = next((it for it in written if it.key == command.workload), None) or next(
@@ -139,7 +140,7 @@ def _check(request: Request, command: Command) -> None:
 
 
 async def _with_ports(request: Request, command: Command) -> Request:
-    """With `--port` as the file would say it."""
+    """Add `--port`, as the file would say it."""
     assert request.project is not None
     workload = request.wanted[0]
     if not command.ports and not serving_of(workload).services_only:
@@ -166,10 +167,9 @@ async def _with_ports(request: Request, command: Command) -> Request:
 
 
 def ways_to(wanted: Wanted) -> tuple[Way, ...]:
-    """The Service ports that lead to the workload, as they would stand without us."""
+    """The Service ports that would lead to the workload without us."""
     install, observed = wanted.install, wanted.install.observed
-    moves = (*install.moves, *(observed.originals.moves if observed.originals else ()))
-    services = [unmoved(service, moves) for service in observed.services]
+    services = install.services_before
     named = {
         (service["metadata"]["name"], port["port"]): port.get("name") or ""
         for service in services
@@ -192,21 +192,21 @@ def _tell(answer: Json, report: Report) -> None:
 
 
 async def _environment(place: Place, key: str, request: Request) -> dict[str, str]:
-    """The workload's over the laptop's."""
+    """The workload's environment over the laptop's."""
     answer = await ask(place.socket, {"do": "environment", "workload": key}, silent, request.deadline)
     return dict(request.environ) | dict(answer["variables"])
 
 
 async def _hold(place: Place, key: str, report: Report, ended: asyncio.Event) -> None:
-    """Have it handed back when this process ends, however.  Where it ends before, it is said; the command
-    goes on."""
+    """Have the workload handed back when this process ends, in whatever way.  If it ends before, that is
+    said; the command goes on."""
     try:
         answer = await ask(place.socket, {"do": "leash", "workload": key}, report, Deadline.after(_LEAVE))
         why = answer["reason"]
     except (DevclusterError, AbsentError, EndedError, BrokenOffError) as error:
         why = str(error)
     if not ended.is_set():
-        report(Progress(key, f"no traffic comes any more: {why}"))
+        report(Progress(key, f"{key} no longer gets traffic: {why}"))
 
 
 async def _run(words: Sequence[str], environment: Mapping[str, str], signals: asyncio.Queue[_Signal]) -> int:
@@ -257,7 +257,7 @@ def _received() -> Iterator[asyncio.Queue[_Signal]]:
 
 
 def _is_typed() -> bool:
-    """Whether the terminal's own ^C would reach the command by itself: we are in its foreground."""
+    """Whether the terminal's own ^C reaches the command by itself: we are in its foreground."""
     with contextlib.suppress(OSError):
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
         try:

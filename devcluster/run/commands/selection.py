@@ -1,8 +1,9 @@
-"""Which of what is installed a ``down`` means: the file's workloads, the names on the command line, or all.
+"""Which of the installed workloads a ``down`` means: the file's, those named on the command line, or all.
 
-A name is a key of the file, or a workload of the cluster that the file has not or has no more: ``web``, or
-``statefulset/web`` where two kinds share a name.  Of those a target without a kind means what this project
-holds or held; the naive way, by the name alone, takes a teammate's StatefulSet out with our Deployment.
+A name is a key of the file, or a workload of the cluster that is not in the file, or no longer: ``web``, or
+``statefulset/web`` where two kinds share a name.  Of those, a target without a kind means what this project
+holds or held.  The naive way, to go by the name alone, takes out a teammate's StatefulSet with our
+Deployment.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from devcluster.run.request import Request, check_names
 async def find_installed(
     request: Request, cluster: Cluster, everywhere: bool
 ) -> tuple[tuple[Trace, ...], tuple[str, ...]]:
-    """What is installed in the namespace, or in all; and notes."""
+    """What is installed in the namespace, or in all of them; and notes."""
     namespace = request.namespace or cluster.namespace
     if everywhere:
         return await find_all_traces(cluster, namespace)
@@ -42,8 +43,8 @@ async def find_meant_traces(
     traces: tuple[Trace, ...],
     done: Mapping[tuple[str, str], WorkloadRef],
 ) -> list[Trace]:
-    """Those of the file's workloads and of the names, or all where there are neither.  *done*: what host
-    processes did, and so what their keys mean."""
+    """The traces of the file's workloads and of the names, or all where there are neither.  *done*: what host
+    processes did, and thus what their keys mean."""
     if not request.only and (everywhere or request.project is None):
         return list(traces)
     refs = {trace.ref for trace in traces}
@@ -82,8 +83,8 @@ def _taken_out(request: Request) -> set[str]:
 async def find_unknown(
     request: Request, cluster: Cluster, places: tuple[Place, ...], everywhere: bool
 ) -> list[str]:
-    """Names on the command line for which nothing is there; ConfigurationError where there is a file, which
-    has no such name either."""
+    """Names on the command line for which nothing is installed.  ConfigurationError where there is a file
+    that does not have the name either."""
     if not (asked := _taken_out(request)):
         return []
     traces, _ = await find_installed(request, cluster, everywhere)
@@ -116,7 +117,7 @@ def find_meant_keys(names: Collection[str], known: Mapping[str, WorkloadRef]) ->
 
 
 async def _attached(place: Place, deadline: Deadline) -> dict[str, WorkloadRef]:
-    """By key; {} where no host process runs."""
+    """By key; {} where no host process is running."""
     rows: list[dict[str, str]] = []
     with contextlib.suppress(AbsentError, EndedError):
         rows = (await ask(place.socket, {"do": "status"}, silent, deadline))["workloads"]
@@ -125,7 +126,7 @@ async def _attached(place: Place, deadline: Deadline) -> dict[str, WorkloadRef]:
 
 
 def _named(name: str, refs: Collection[WorkloadRef]) -> bool:
-    """Whether *name* means any of *refs*.  ConfigurationError where it may mean two of one namespace."""
+    """Whether *name* means any of *refs*.  ConfigurationError where it may mean two in one namespace."""
     found = find_meant(_target(name), refs, refs)
     for ref in found:
         same = [str(it) for it in found if it.namespace == ref.namespace]
@@ -138,7 +139,7 @@ def _named(name: str, refs: Collection[WorkloadRef]) -> bool:
 
 
 def _is_own(request: Request, cluster: Cluster, trace: Trace) -> bool:
-    """Whether this very project holds it, or was the last to."""
+    """Whether this very project holds it, or was the last to hold it."""
     if request.project is None:
         return False
     place = place_of(cluster.context, trace.ref.namespace, request.project.name, request.environ)

@@ -1,8 +1,8 @@
-"""``status``: what the host process holds, and of the other workloads what the cluster shows.
+"""``status``: what the host process holds; for the other workloads, what the cluster shows.
 
-The host process knows most and answers at once; the cluster is asked only for what it does not hold, and for
-what somebody else has taken.  A host process that was killed can't say so: its record in the cluster, and
-nobody behind its socket, do.
+The host process knows most and answers at once.  The cluster is asked only for what the host process does not
+hold, and for what somebody else has taken.  A host process that was killed can't say so: its record in the
+cluster, with nobody behind its socket, does.
 """
 
 from __future__ import annotations
@@ -51,9 +51,10 @@ async def read_status(request: Request, *, verify: bool = False) -> Json:
 
 
 async def watch_status(request: Request) -> AsyncGenerator[Json, None]:
-    """The document at once and after each change, without end.  Round trips and bytes are no change.
+    """The document, at once and after each change, without end.  Round trips and bytes don't count as
+    changes.
 
-    While the cluster can't be asked the last document stays, with ``error``.
+    While the cluster can't be asked the last document is repeated, with ``error``.
     """
     last: Json = {}
     async with open_cluster(request.context, timeout=request.timeout) as cluster:
@@ -117,7 +118,7 @@ async def _ask_in_time(place: Place, do: str) -> Json:
 
 
 def truly(row: Json, marks: Mapping[WorkloadRef, Mark], namespace: str) -> Json:
-    """Of what somebody else has taken the cluster knows more than the host process."""
+    """The cluster knows more than the host process about what somebody else has taken."""
     if row["state"] != "held":
         return row
     mark = marks.get(parse_title(row["target"].rpartition("/")[0], namespace))
@@ -175,7 +176,7 @@ def _ours(record: Record, place: Place) -> bool:
 
 
 def _unproven(row: Json) -> list[Json]:
-    """What nobody here holds has no route to prove, except what was lost without being let go."""
+    """What nobody here holds has no route to prove, unless it was lost without being let go."""
     if row["state"] != "failed":
         return []
     return [Verdict("*", PortKey(0), "broken", "host process", row["reason"]).row()]
@@ -192,7 +193,7 @@ async def _live(cluster: Cluster, namespace: str, workload: Workload) -> tuple[W
 
 
 def mark_of(target: Target, live: WorkloadRef | None, marks: Mapping[WorkloadRef, Mark]) -> Mark | None:
-    """The mark of *live*; of what can't be found the only one that *target* may mean."""
+    """The mark of *live*; if that can't be found, the only one that *target* may mean."""
     if live is not None:
         return marks.get(live)
     meant = find_meant(target, marks)
@@ -200,7 +201,7 @@ def mark_of(target: Target, live: WorkloadRef | None, marks: Mapping[WorkloadRef
 
 
 def _written(target: Target, live: WorkloadObject | None, mark: Mark | None) -> str:
-    """Kind, name and container; as the file says where neither cluster nor mark know."""
+    """Kind, name and container; as the file says where neither the cluster nor a mark knows."""
     known = mark or live
     if known is not None:
         return f"{known.ref}/{known.container}"

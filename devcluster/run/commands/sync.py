@@ -17,8 +17,8 @@ Json = dict[str, Any]
 
 
 async def sync(request: Request, report: Report, *, side: str = "", paths: tuple[str, ...] = ()) -> Json:
-    """Both sides alike.  *side*, `laptop` or `pod`: its version of *paths*, as the container of the one
-    workload that is meant sees them, counts before.  RemainsError names what can't be made alike."""
+    """Make both sides alike.  Before that, *side* (`laptop` or `pod`) decides for *paths*, as the container
+    of the one workload that is meant sees them.  RemainsError names what can't be made alike."""
     place = await find_place(request)
     message = {"do": "sync", "only": list(request.only), "side": side, "paths": list(paths)}
     try:

@@ -1,4 +1,4 @@
-"""``up``: in the foreground this process is the host process, with ``-d`` another one is."""
+"""``up``: in the foreground this process is the host process; with ``-d`` another one is."""
 
 from __future__ import annotations
 
@@ -16,21 +16,29 @@ from devcluster.config.codec import encode_project
 from devcluster.edge.background import running
 from devcluster.edge.docker.engine import open_docker
 from devcluster.edge.kube.cluster import open_cluster
-from devcluster.errors import DevclusterError, FailedError, HeldError, LeftoverError, RemainsError, joined
+from devcluster.errors import (
+    INTERRUPTED,
+    DevclusterError,
+    FailedError,
+    HeldError,
+    LeftoverError,
+    RemainsError,
+    joined,
+)
+from devcluster.run.commands.local import find_place
 from devcluster.run.host.lock import LockedError
 from devcluster.run.host.logs import follow_session
 from devcluster.run.host.process import TAKEN, host, take
 from devcluster.run.host.session import Session, open_session
 from devcluster.run.host.socket import AbsentError, BrokenOffError, answers, ask
 from devcluster.run.log import log_to, logged
-from devcluster.run.place import Place, place_of
+from devcluster.run.place import Place
 from devcluster.run.report import Report
 from devcluster.run.request import Request
 from devcluster.run.site import Site, read_secret
 from devcluster.run.turn import Turn
 
 Json = dict[str, Any]
-INTERRUPTED = 130
 HOST: tuple[str, ...] = ("devcluster.run.host.process",)  # what `up -d` leaves behind: a module, first words
 _SPAWN = 20.0  # seconds until a new host process must answer
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -39,9 +47,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 async def up_detached(
     request: Request, *, takeover: bool, report: Report, alone: bool = False
 ) -> Json | None:
-    """Hand the plan to the host process, which is started where none runs.  *alone*: for a command, where no
-    other one serves the same.  None: interrupted, and what it had begun is put back."""
-    place = await _place(request)
+    """Hand the plan to the host process, which is started if none is running.  *alone*: for a command, where
+    no other command serves the same.  None: it was interrupted, and what it had begun is put back."""
+    place = await find_place(request)
     message = _message(request, takeover, alone)
     async with _interrupts() as interrupted:
         try:
@@ -67,11 +75,11 @@ async def up_foreground(
     log: Callable[[str, str], None],
     verbose: bool = False,
 ) -> int:
-    """Attach, tell *ready*, follow the logs until ^C; then leave.  The exit code.
+    """Attach, call *ready*, follow the logs until ^C, then leave.  Return the exit code.
 
-    Where a host process runs already it gets the new plan, and this command ends with its answer.
+    If a host process is already running it gets the new plan, and this command ends with its answer.
     """
-    place = await _place(request)
+    place = await find_place(request)
     log_to(place.log, stderr=logging.INFO if verbose else logging.WARNING)
 
     async def ask_it() -> int:
@@ -122,8 +130,8 @@ async def _host_here(
 
 @contextlib.asynccontextmanager
 async def _handed_back(session: Session, timeout: float, report: Report) -> AsyncIterator[None]:
-    """However the block ends (^C, an error, nobody reads our output any more): nothing stays held by a
-    process that ends.  LeftoverError where something does."""
+    """However the block ends (^C, an error, nobody reads our output any more): a process that ends holds
+    nothing.  LeftoverError where something stays held."""
     try:
         yield
     except BaseException as error:
@@ -136,7 +144,7 @@ async def _handed_back(session: Session, timeout: float, report: Report) -> Asyn
 
 
 async def _leave(session: Session, timeout: float, report: Report) -> LeftoverError | None:
-    """Hand back all that is attached, also by another `up` that is still at it; no later one begins."""
+    """Hand back all that is attached, also by another `up` that is still at work; no later one begins."""
     session.ending = True
     if not session.live:
         return None
@@ -158,7 +166,7 @@ async def _apply(session: Session, request: Request, takeover: bool, report: Rep
 
 
 async def _follow(session: Session, stop: asyncio.Future[Any], log: Callable[[str, str], None]) -> int:
-    """Until ^C (130), until nothing is attached any more (0), or all of it has failed (1)."""
+    """Until ^C (130), until nothing is attached any more (0), or until all of it has failed (1)."""
 
     def over() -> bool:
         states = [item.truth.state for item in session.attachments.values()]
@@ -183,7 +191,7 @@ async def _follow(session: Session, stop: asyncio.Future[Any], log: Callable[[st
 
 @contextlib.asynccontextmanager
 async def open_site(place: Place, request: Request) -> AsyncIterator[Site]:
-    """A cluster that is there; the project is ours from here on, or LockedError."""
+    """A cluster that answers; the project is ours from here on, or LockedError."""
     async with open_cluster(request.context, timeout=request.timeout) as cluster:
         await take(place)
         async with open_docker() as docker:
@@ -192,7 +200,7 @@ async def open_site(place: Place, request: Request) -> AsyncIterator[Site]:
 
 @contextlib.asynccontextmanager
 async def _interrupts() -> AsyncIterator[asyncio.Event]:
-    """^C and its kin as an event; a second one is the same as the first: handing back goes on."""
+    """^C and the like as an event.  A second one changes nothing: handing back goes on."""
     event, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, event.set)
@@ -201,13 +209,6 @@ async def _interrupts() -> AsyncIterator[asyncio.Event]:
     finally:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
-
-
-async def _place(request: Request) -> Place:
-    assert request.project is not None
-    async with open_cluster(request.context, timeout=request.timeout) as cluster:
-        namespace = request.namespace or cluster.namespace
-        return place_of(cluster.context, namespace, request.project.name, request.environ)
 
 
 def _message(request: Request, takeover: bool, alone: bool = False) -> Json:
@@ -223,7 +224,8 @@ def _message(request: Request, takeover: bool, alone: bool = False) -> Json:
 
 
 def _start_host(place: Place) -> subprocess.Popen[bytes]:
-    """A host process of its own session, so that it outlives the terminal; its words go to its log."""
+    """Start a host process in a session of its own, so that it outlives the terminal; its output goes to its
+    log."""
     command = [sys.executable, "-m", *HOST, place.context, place.namespace, place.name]
     descriptor = os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
@@ -239,7 +241,7 @@ def _start_host(place: Place) -> subprocess.Popen[bytes]:
 
 
 async def _spawn(place: Place, interrupted: asyncio.Event) -> bool:
-    """Until the host process answers; one that nobody asks is ended.  False: interrupted."""
+    """Wait until the host process answers; one that nobody asks is ended.  False: interrupted."""
     process = _start_host(place)
     try:
         async with asyncio.timeout(_SPAWN):
@@ -257,6 +259,6 @@ async def _spawn(place: Place, interrupted: asyncio.Event) -> bool:
 
 
 async def _end(process: subprocess.Popen[bytes]) -> None:
-    """It holds nothing yet."""
+    """End it; it holds nothing yet."""
     process.terminate()
     await asyncio.to_thread(process.wait)

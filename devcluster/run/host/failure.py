@@ -1,7 +1,8 @@
-"""What is told of a failure: of one that changed nothing the cause alone, else that everything was put back.
+"""What is told of a failure: the cause alone if nothing was changed, otherwise also that everything was put
+back.
 
-What stops an `up` half-way and was put back ends with 1, whoever is to blame: a script that sees 4 or 5 may
-take it that nothing had begun.  The cause is in the text.
+A failure that stops `up` half-way and was put back ends with 1, whoever is to blame: a script that sees 4 or
+5 may assume that nothing had begun.  The cause is in the text.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from devcluster.run.cluster.install import BusyError
 
 @dataclass(slots=True)
 class Attempt:
-    """``begun``: something may have been changed, so that there is something to put back."""
+    """``begun``: something may have been changed, so there is something to put back."""
 
     begun: bool
 
@@ -23,7 +24,7 @@ class Attempt:
 
 
 def put_back_error(cause: DevclusterError, put_back: str) -> DevclusterError:
-    """*cause* and that *put_back*; a conflict says itself what became of it."""
+    """*cause*, and that *put_back*; a conflict says itself what became of it."""
     if isinstance(cause, HeldError | BusyError | LeftoverError):
         return cause
     return FailedError(f"{cause}; {put_back}", hint=cause.hint)

@@ -1,8 +1,8 @@
-"""What a session holds: attachments that live by themselves, and every way to let go of one.
+"""What a session holds: attachments that run by themselves, and every way to let go of one.
 
-There are three: handed back (agent, container and volumes stay), taken out (all goes), and put back after a
-failure, which is one of the two, depending on what this attempt made.  Whatever fails while letting go leaves
-something over, and says what.
+There are three ways: handed back (agent, container and volumes stay), taken out (everything goes), and put
+back after a failure, which is one of the two, depending on what this attempt made.  If letting go fails,
+something is left over, and the error says what.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from devcluster.run.cluster.record import Mark, find_dropped
 from devcluster.run.cluster.remove import remove
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.host.failure import Attempt, put_back_error
+from devcluster.run.host.results import end_row
 from devcluster.run.log import to_log
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
@@ -67,13 +68,13 @@ class Holdings:
         self._running: dict[str, asyncio.Task[None]] = {}
 
     def add(self, attachment: Attachment) -> None:
-        """Let it live, until ``end``."""
+        """Let it run, until ``end``."""
         key = attachment.key
         self.attachments[key] = attachment
         self._running[key] = self._tasks.create_task(self._live(attachment), name=f"attachment {key}")
 
     def close(self) -> None:
-        """Let none live on; nothing is handed back."""
+        """End all of them; nothing is handed back."""
         for task in self._running.values():
             task.cancel()
 
@@ -90,8 +91,8 @@ class Holdings:
                 await attachment.hand_back(Turn.of(_OWN, to_log), failure=reason)
 
     async def detach(self, key: str, turn: Turn, *, remove_agent: bool, tolerant: bool = False) -> Json:
-        """Let go of one: handed back, or with *remove_agent* as if nothing had been.  Its row, which tells
-        with *tolerant* what remains; else RemainsError."""
+        """Let go of one: hand it back, or with *remove_agent* leave no trace of it.  Return its row; with
+        *tolerant* the row tells what remains, otherwise RemainsError does."""
         attachment = self.attachments[key]
         title, taken = attachment.wanted.title, attachment.taken
         notes: list[str] = [taken] if taken else []
@@ -101,7 +102,7 @@ class Holdings:
         elif remove_agent:
             await attachment.yield_first(turn)
             try:
-                notes += await self._remove_agent(attachment.wanted.ref, turn)
+                notes += await self._remove_agent(attachment.wanted.ref, turn, key)
             except RemainsError as error:  # no pod has an agent any more
                 remains = error
             await attachment.end_removed(turn)
@@ -116,24 +117,23 @@ class Holdings:
             if not tolerant:
                 raise remains
             notes.append(str(remains))
-        outcome = "put back" if remove_agent and not taken else "left"
-        return {"name": key, "outcome": outcome, "detail": [title, *notes]}
+        return end_row(key, title, notes, removed=remove_agent and not taken)
 
     async def drop(self, mark: Mark, turn: Turn) -> Json:
-        """As ``detach`` for what nobody holds.  Its row, which tells what remains."""
+        """Like ``detach``, for what nobody holds.  Return its row, which tells what remains."""
         try:
             notes = await self._remove_agent(mark.ref, turn)
         except RemainsError as error:  # nothing serves by it; whoever wants the others must not lose them
             notes = [str(error)]
-        return {"name": mark.ref.name, "outcome": "put back", "detail": [str(mark.ref), *notes]}
+        return end_row(mark.ref.name, str(mark.ref), notes)
 
     async def find_dropped(self, project: Project, holder: Holder) -> tuple[Mark, ...]:
-        """What was ours, is not attached at the moment and has been taken out of the file."""
+        """What was ours, is not attached at the moment, and has been taken out of the file."""
         attached = {it.wanted.ref for it in self.attachments.values()}
         return await find_dropped(self._site.cluster, self._site.place.namespace, project, holder, attached)
 
     async def sweep(self, project: Project) -> None:
-        """Containers of what is neither in the file nor attached."""
+        """Remove the containers of what is neither in the file nor attached."""
         if (engine := await self._engine()) is None:
             return
         place = self._site.place
@@ -145,8 +145,8 @@ class Holdings:
     async def or_put_back(
         self, wanted: Wanted, turn: Turn, *, created: bool, begun: bool = True
     ) -> AsyncIterator[Attempt]:
-        """Whatever fails in here once the attempt has *begun*, or is broken off, is put back.  *created*: the
-        agent too."""
+        """Whatever fails or is interrupted in the block, once the attempt has *begun*, is put back.
+        *created*: the agent too."""
         attempt = Attempt(begun)
         try:
             yield attempt
@@ -165,7 +165,8 @@ class Holdings:
     async def put_back(
         self, wanted: Wanted, turn: Turn, *, created: bool, error: DevclusterError
     ) -> DevclusterError:
-        """After a failure: as it was before.  The error to raise: LeftoverError where it is not."""
+        """After a failure: restore what was before.  Return the error to raise: LeftoverError where that
+        failed."""
         turn = turn.to_undo()
         attachment = self.attachments.get(wanted.workload.key)
         conflict = isinstance(error, HeldError | BusyError)  # what is there is theirs
@@ -178,7 +179,7 @@ class Holdings:
                 await self._remove_containers(wanted.workload.key)
             try:
                 if created and not conflict:
-                    await self._remove_agent(wanted.ref, turn)
+                    await self._remove_agent(wanted.ref, turn, wanted.workload.key)
             finally:
                 if created:
                     await self._remove_copies(wanted.workload.key, turn)
@@ -193,12 +194,12 @@ class Holdings:
         return put_back_error(error, f"{wanted.title} was put back")
 
     def tell(self, wanted: Wanted, error: DevclusterError, turn: Turn) -> None:
-        """What could not be put back, where nothing else says it."""
+        """Say what could not be put back, where nothing else says it."""
         if isinstance(error, LeftoverError):
             turn.say(wanted.workload.key, f"{error.message}: {error.hint}")
 
     async def end(self, attachment: Attachment) -> None:
-        """It was handed back: nothing of it lives any more.  Its containers are stopped and stay."""
+        """After it was handed back: nothing of it runs any more.  Its containers are stopped and stay."""
         key = attachment.key
         self.attachments.pop(key, None)
         task = self._running.pop(key, None)
@@ -214,8 +215,8 @@ class Holdings:
                 f"left over in Docker: {', '.join(left)}", hint="`devcluster down` tries again"
             )
 
-    async def _remove_agent(self, ref: WorkloadRef, turn: Turn) -> list[str]:
-        removed = await remove(self._site.cluster, ref, turn)
+    async def _remove_agent(self, ref: WorkloadRef, turn: Turn, key: str = "") -> list[str]:
+        removed = await remove(self._site.cluster, ref, turn, key)
         return [f"left as it is, because somebody else changed it: {what}" for what in removed.kept]
 
     async def _remove_copies(self, key: str, turn: Turn) -> None:
@@ -224,6 +225,6 @@ class Holdings:
                 turn.say(key, note.text)
 
     async def _engine(self) -> Engine | None:
-        """Where anything of the project may be; None where it never had any."""
+        """The engine, if anything of the project may be there; None where it never used one."""
         docker = self._site.docker
         return await docker.open() if self._site.place.uses_docker else await docker.find()

@@ -1,7 +1,7 @@
 """Workloads that are attached for as long as somebody asks: a command of ``devcluster run``.
 
-Whoever holds a leash has a connection to the host process, and nothing else is needed to let go: it ends with
-the command, with the terminal, and where a process is killed.
+Whoever holds a leash has a connection to the host process, and letting go needs nothing else: the connection
+ends with the command, with the terminal, and when the process is killed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Leashes:
             )
 
     async def hold(self, key: str, turn: Turn) -> Json:
-        """Until whoever asks goes away, then *key* is handed back; or until it has ended: ``{"reason"}``."""
+        """Wait until the asker goes away, then hand *key* back; or until it has ended: ``{"reason"}``."""
         self.check([key])
         session = self._session
         attachment = session.attached(key)

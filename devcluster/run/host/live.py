@@ -12,7 +12,8 @@ Json = dict[str, Any]
 
 
 async def sync_one(attachment: Attachment, turn: Turn, side: str, paths: tuple[str, ...]) -> Json:
-    """Its row: ``synced``, and what is in the volumes.  RemainsError where the two sides are not alike."""
+    """Return its row: ``synced``, and what is in the volumes.  RemainsError where the two sides are not
+    alike."""
     live, key = attachment.local.live, attachment.key
     if paths:
         if not live:

@@ -1,8 +1,8 @@
-"""At most one host process a project, and a way to know when it has ended.
+"""At most one host process for each project, and a way to know when it has ended.
 
-The host process holds a lock on a file beside its socket until the kernel takes the lock away with the
-process.  So two `up` that start at once never both serve, and who asked for its end returns when nothing of
-it runs any more; a number in a file would be another process's after a reboot.
+The host process holds a lock on a file beside its socket; the kernel releases it when the process ends.  So
+two `up` that start at the same time never both serve, and a command that asked for the end returns when
+nothing of it runs any more.  A process number in a file would belong to another process after a reboot.
 
 Source: flock(2)
 """
@@ -25,8 +25,8 @@ class LockedError(FailedError):
 
 
 async def lock(socket: Path, *, patience: float) -> None:
-    """The project of *socket* is this process's, until it ends.  LockedError where it is another one's for
-    *patience* seconds."""
+    """Take the project of *socket* for this process, until it ends.  LockedError where another process has it
+    for *patience* seconds."""
     descriptor = _open(socket)
     try:
         async with asyncio.timeout(patience):
@@ -37,7 +37,7 @@ async def lock(socket: Path, *, patience: float) -> None:
 
 
 async def until_free(socket: Path, *, patience: float) -> None:
-    """Until no process holds the project, for *patience* seconds at most."""
+    """Wait until no process has the project, for *patience* seconds at most."""
     descriptor = _open(socket)
     try:
         with contextlib.suppress(TimeoutError):

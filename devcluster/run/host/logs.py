@@ -15,7 +15,8 @@ Show = Callable[[str, str], None]
 
 
 async def follow_session(session: Session, show: Show) -> None:
-    """Every container of the session, those that come later and those that start again; until cancelled."""
+    """Every container of the session, also those that come later and those that start again; until
+    cancelled."""
     seen: set[str | None] = set()
     ended: dict[str | None, float] = {}
     async with asyncio.TaskGroup() as tasks:
@@ -40,7 +41,7 @@ def _containers(session: Session) -> set[str | None]:
 async def follow_container(
     engine: Engine, container: str, key: str, show: Show, *, follow: bool = True, since: float | None = None
 ) -> None:
-    """One container's output, whole lines.  *since*: seconds of the epoch; None: all of it."""
+    """One container's output, in whole lines.  *since*: seconds of the epoch; None: all of it."""
     with contextlib.suppress(EngineError):  # it was removed
         async for line in _lines(engine.follow_logs(container, follow=follow, since=since)):
             show(key, line)

@@ -1,4 +1,5 @@
-"""From what was read of a workload to an attachment: the agent in, the record ours, the keys in hand."""
+"""From what was read of a workload to an attachment: the agent installed, the record ours, the keys
+at hand."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ from devcluster.run.turn import Turn
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """*holder*: as whom this host process holds; *tunnels*, *changes*: the session's."""
+    """*holder*: who this host process holds as; *tunnels*, *changes*: the session's."""
 
     site: Site
     holder: Holder
@@ -35,26 +36,28 @@ class Opening:
     async def install(
         self, wanted: Wanted, turn: Turn, *, takeover: bool, begin: Callable[[], None]
     ) -> Installed:
-        """The agent in the workload.  Raises BusyError where somebody else installs it just now."""
+        """Install the agent in the workload.  BusyError where somebody else is installing it at
+        this moment."""
         return await install(
             self.site.cluster,
             wanted.install,
             wanted.binary,
             turn,
+            key=wanted.workload.key,
             holder=self.holder,
             takeover=takeover,
             begin=begin,
         )
 
     async def is_abandoned(self, wanted: Wanted) -> bool:
-        """Whether the one in the record is not there any more, so that nobody need be asked."""
+        """Whether the holder in the record is gone, so that nobody need be asked."""
         mark = await find_mark(self.site.cluster, wanted.ref)
         if mark is None or mark.record.holder in (None, self.holder):
             return False
         return not await still_held(self.site.cluster, wanted.ref)
 
     async def acquire(self, wanted: Wanted, installed: Installed, *, takeover: bool) -> Attachment:
-        """The record ours, with a new epoch; HeldError where it is somebody else's."""
+        """Make the record ours, with a new epoch; HeldError where somebody else holds it."""
         cluster, holder = self.site.cluster, self.holder
         record = await acquire(cluster, installed.ref, holder, takeover=takeover)
         said = Tenure(

@@ -17,7 +17,7 @@ from typing import Any
 from devcluster.config.codec import decode_project
 from devcluster.edge.docker.engine import open_docker
 from devcluster.edge.kube.cluster import open_cluster
-from devcluster.errors import DevclusterError, first_of
+from devcluster.errors import BUG, DevclusterError, first_of
 from devcluster.run.host.leash import Leashes
 from devcluster.run.host.lock import LockedError, lock
 from devcluster.run.host.session import Session, open_session
@@ -36,13 +36,13 @@ _FORMER = 10.0  # seconds for a host process that ends just now
 _LAST = 300.0  # seconds for handing back at the end
 _LOOK = 0.2  # seconds until it is looked whether it answers instead
 TAKEN = 75  # the exit code where another one runs: EX_TEMPFAIL of sysexits(3)
-BUG = 3
 _log = logging.getLogger("devcluster.host")
 
 
 @contextlib.asynccontextmanager
 async def host(session: Session) -> AsyncIterator[None]:
-    """Answer on the project's socket while the block runs; for who holds the project (``take``)."""
+    """Answer on the project's socket while the block runs; for the process that has the project
+    (``take``)."""
 
     leashes = Leashes(session)
 
@@ -91,8 +91,8 @@ async def host(session: Session) -> AsyncIterator[None]:
 
 
 async def take(place: Place) -> None:
-    """The project is this process's from now on.  LockedError where it stays another one's, at once where
-    that one answers: it is asked then."""
+    """Take the project for this process.  LockedError where another process keeps it; at once where that one
+    answers, since then it is asked."""
     clock = asyncio.get_running_loop().time
     end = clock() + _FORMER
     while True:
@@ -124,7 +124,7 @@ async def live(context: str, namespace: str, name: str) -> None:
 
 
 async def _until_over(session: Session) -> None:
-    """Until what was asked for is held no more; for a while until anything is."""
+    """Wait until what was asked for is no longer held, and for a while until anything is."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_PATIENCE):
             await session.changes.until(lambda: session.used)
@@ -132,8 +132,9 @@ async def _until_over(session: Session) -> None:
 
 
 def main() -> None:
-    """Ends at once: who asked for the end waits for it.  Python's own way takes a second more, many on a busy
-    machine, to free memory that the kernel frees anyway, and waits for threads whose answers nobody needs."""
+    """Ends at once: whoever asked for the end waits for it.  Python's own way takes a second longer, on a
+    busy machine many, to free memory that the kernel frees anyway, and waits for threads whose answers nobody
+    needs."""
     log_to(None, stderr=logging.INFO)  # which leads to session.log
     code = _run()
     for stream in (sys.stdout, sys.stderr):

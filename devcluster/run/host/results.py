@@ -1,4 +1,4 @@
-"""What became of several workloads: a row of each, or one error that tells of all that failed.
+"""What became of several workloads: a row for each, or one error that tells of all that failed.
 
 The naive way, to raise the first error, hides the others, and with them what is left over.
 """
@@ -18,14 +18,17 @@ from devcluster.errors import (
     joined,
     kind_of,
 )
+from devcluster.rules.cluster.identity import WorkloadRef, parse_title
+from devcluster.rules.outcome import end_of
 
 Json = dict[str, Any]
 
 
 def rows_of(results: Sequence[Json | BaseException]) -> list[Json]:
-    """The rows where nothing failed, else the errors as one, which names what was done all the same.
+    """The rows, if nothing failed; otherwise the errors as one, which also names what was done.
 
-    A bug is raised as it is, unless something is left over, which matters more to who reads it."""
+    A bug is raised as it is, unless something is left over: that matters more to the reader.
+    """
     rows = [result for result in results if not isinstance(result, BaseException)]
     failed = [result for result in results if isinstance(result, BaseException)]
     expected = [error for error in failed if isinstance(error, DevclusterError)]
@@ -38,9 +41,19 @@ def rows_of(results: Sequence[Json | BaseException]) -> list[Json]:
     return rows
 
 
+def end_row(name: str, title: str, notes: Sequence[str], *, removed: bool = True) -> Json:
+    """The row of a workload that is not held any more; *title*: which one it is, in the cluster."""
+    return {"name": name, "title": title, "outcome": end_of(removed=removed), "detail": [title, *notes]}
+
+
+def ended_ref(row: Json, namespace: str) -> WorkloadRef:
+    """Which workload *row*, as ``end_row`` makes it, is about."""
+    return parse_title(row["title"], namespace)
+
+
 def half_way(results: Sequence[Json | BaseException]) -> list[Json | BaseException]:
-    """*results* of what belongs together: where one was done, or put back, the others stopped it half-way
-    and are told so, whoever is to blame (exit code 1); else nothing had begun."""
+    """*results* of what belongs together.  If one was done, or put back, the others stopped it half-way and
+    are told so, whoever is to blame (exit code 1); otherwise nothing had begun."""
     begun = any(
         not isinstance(it, BaseException) or isinstance(it, FailedError | LeftoverError) for it in results
     )
@@ -58,5 +71,5 @@ def _beside(rows: Sequence[Json], error: DevclusterError) -> DevclusterError:
         return error
     done = ", ".join(f"{row['name']} {row['outcome']}" for row in rows)
     hints = [error.hint] if error.hint else []
-    hints.append(f"done all the same: {done}; `devcluster status` shows it")
+    hints.append(f"these succeeded: {done}; `devcluster status` shows them")
     return kind_of(error)(error.message, hint="\n".join(hints))

@@ -1,7 +1,7 @@
-"""The host process: holds what `up` attached, until it is told to let go.
+"""The host process: it holds what `up` attached, until it is told to let go.
 
-One at a time changes something (``up``, ``leave``, ``down``); anybody may ask for the state meanwhile.
-The attachments run beside each other; one that fails does not take the others along.
+One command at a time changes something (``up``, ``leave``, ``down``); anybody may ask for the state
+meanwhile.  The attachments run beside each other; one that fails does not affect the others.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.container.tunnel_rewriting import OpenTunnel
 from devcluster.rules.outcome import Comparison, Decision, decide
 from devcluster.rules.volume.live import stays_here
+from devcluster.rules.volume.volumes import labelled
 from devcluster.run.attach.attachment import Attachment
 from devcluster.run.changes import Changes
 from devcluster.run.cluster.holders import own_holder
@@ -40,7 +41,6 @@ from devcluster.run.image.images import NOTHING, Obtained, obtain_images
 from devcluster.run.local.tunnels import Tunnels
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
-from devcluster.run.volume.filling import labelled
 
 Json = dict[str, Any]
 
@@ -73,11 +73,11 @@ class Session:
 
     @property
     def tunnels(self) -> tuple[OpenTunnel, ...]:
-        """Those that stand."""
+        """The open ones."""
         return self._tunnels.sight
 
     def _find_door(self) -> Door | None:
-        """Of the first workload of the file that has one."""
+        """The door of the first workload of the file that has one."""
         held = sorted(self.attachments, key=lambda key: self._order.index(key) if key in self._order else -1)
         doors = (self.attachments[key].local.door for key in held)
         return next((door for door in doors if door is not None), None)
@@ -99,7 +99,7 @@ class Session:
     async def apply(
         self, project: Project, only: tuple[str, ...], turn: Turn, *, takeover: bool, whole: bool = False
     ) -> Json:
-        """Make it as the file says.  Answers ``{"workloads": [{"name", "outcome", "detail"}], "notes"}``.
+        """Make it as the file says.  Returns ``{"workloads": [{"name", "outcome", "detail"}], "notes"}``.
 
         Those that don't fail stay, and are named in the error; with *whole* they are put back as well.
         """
@@ -108,7 +108,7 @@ class Session:
                 raise _just_ending()
             chosen = [workload for workload in project.workloads if not only or workload.key in only]
             wanted = [await self.read(project, workload.key) for workload in chosen]
-            await self._check(project, wanted, only)
+            await self._check(project, wanted, only, turn)
             self._warn(wanted, turn)
             needed = [(it.workload.key, it.images) for it in wanted]
             obtained = await obtain_images(self.site.docker, needed, turn)
@@ -118,9 +118,11 @@ class Session:
             results += await self._apply_all(wanted, turn, takeover=takeover, whole=whole)
             return {"workloads": rows_of(results), "notes": [f"tunnel {it}" for it in self.tunnels]}
 
-    async def _check(self, project: Project, wanted: list[Wanted], only: tuple[str, ...]) -> None:
-        """What can be known before anything changes; the tunnels' ports are ours from here on."""
-        await check_before(self.site, wanted, only, self._others(project, wanted, only))
+    async def _check(self, project: Project, wanted: list[Wanted], only: tuple[str, ...], turn: Turn) -> None:
+        """Check what can be known before anything changes; the tunnels' ports are ours from here on."""
+        others = self._others(project, wanted, only)
+        site = self.site
+        await check_before(site.place, site.cluster, site.docker, wanted, only, others, turn.deadline)
         self._order = tuple(workload.key for workload in project.workloads)
         await self._tunnels.open(project.tunnels)
 
@@ -135,7 +137,7 @@ class Session:
     async def _let_go(
         self, project: Project, only: tuple[str, ...], turn: Turn
     ) -> list[Json | BaseException]:
-        """What was taken out of the file is put back by a bare `up`."""
+        """A bare `up` puts back what was taken out of the file."""
         gone = [] if only else sorted(self.attachments.keys() - {it.key for it in project.workloads})
         dropped = [] if only else await self._holdings.find_dropped(project, self._holder)
         results = await self._settle(
@@ -149,7 +151,8 @@ class Session:
     def _others(
         self, project: Project, wanted: list[Wanted], only: tuple[str, ...]
     ) -> dict[str, WorkloadRef]:
-        """What stays attached beside *wanted*; without names what was taken out of the file goes first."""
+        """What stays attached beside *wanted*; if no workload is named, what was taken out of the file goes
+        first."""
         going = set() if only else self.attachments.keys() - {it.key for it in project.workloads}
         keys = self.attachments.keys() - going - {it.workload.key for it in wanted}
         return {key: self.attachments[key].wanted.ref for key in sorted(keys)}
@@ -179,15 +182,15 @@ class Session:
     async def sync(
         self, only: tuple[str, ...], turn: Turn, *, side: str = "", paths: tuple[str, ...] = ()
     ) -> Json:
-        """Bring over what is under way in the live volumes; before, *side*'s version of *paths* counts.
-        Beside whatever else is done: it changes no attachment.  RemainsError names what can't be brought
-        over."""
+        """Bring over what is under way in the live volumes; before that, decide for *side*'s version of
+        *paths*.  It runs beside other commands, since it changes no attachment.  RemainsError names what
+        can't be brought over."""
         attachments = [self.attached(key) for key in only] or list(self.attachments.values())
         done = await self._settle(*(sync_one(it, turn, side, paths) for it in attachments))
         return {"workloads": rows_of(done), "notes": []}
 
     async def environment(self, key: str, turn: Turn) -> Json:
-        """``{"variables": [[name, value], …]}`` of what is attached; for the private socket alone."""
+        """``{"variables": [[name, value], …]}`` of what is attached; only for the private socket."""
         environment = await self.attached(key).environment(turn)
         return {"variables": [list(pair) for pair in environment.variables]}
 
@@ -200,7 +203,8 @@ class Session:
 
     async def compare(self, project: Project, only: tuple[str, ...], turn: Turn) -> Json:
         """What another ``up`` would make of what is attached: ``{"workloads": [{"name", "title",
-        "decision"}]}``, the last one of ``rules.outcome``."""
+        "decision"}], "beside"}``, the last one of ``rules.outcome``; ``beside``: titles of what *only* leaves
+        out."""
         rows = []
         for key, attachment in sorted(self.attachments.items()):
             if only and key not in only:
@@ -209,7 +213,8 @@ class Session:
             wanted = await self.read(project, key) if in_file else None
             decision = await self._decide(attachment, wanted, turn)
             rows.append({"name": key, "title": attachment.wanted.title, "decision": asdict(decision)})
-        return {"workloads": rows}
+        beside = {key: it.wanted.title for key, it in self.attachments.items() if only and key not in only}
+        return {"workloads": rows, "beside": beside}
 
     async def _decide(self, current: Attachment | None, wanted: Wanted | None, turn: Turn) -> Decision:
         if wanted is None:
@@ -244,7 +249,7 @@ class Session:
             asyncio.get_running_loop().call_soon(self.changes.notify)
 
     async def _settle(self, *work: Coroutine[Any, Any, Json]) -> list[Json | BaseException]:
-        """All at once; if some fail the others go on to their end."""
+        """All at once; if some fail the others still go on to their end."""
         return list(await asyncio.gather(*work, return_exceptions=True))
 
     async def read(self, project: Project, key: str, obtained: Obtained = NOTHING) -> Wanted:
@@ -256,8 +261,8 @@ class Session:
     async def _apply_all(
         self, wanted: list[Wanted], turn: Turn, *, takeover: bool, whole: bool
     ) -> list[Json | BaseException]:
-        """All at once.  Broken off, where one fails with *whole*, or where this process is told to end
-        meanwhile, what is done is put back, too."""
+        """All at once.  If it is broken off, or one fails with *whole*, or this process is told to end
+        meanwhile, what was done is put back, too."""
         before = frozenset(self.attachments)
         try:
             results = await self._settle(*(self._apply_one(item, turn, takeover=takeover) for item in wanted))
@@ -278,7 +283,7 @@ class Session:
     async def _undo(
         self, wanted: list[Wanted], turn: Turn, before: frozenset[str], why: str
     ) -> list[tuple[Wanted, DevclusterError]]:
-        """Put back what is attached now and was not *before*; each with the error that came of it."""
+        """Put back what is attached now and was not *before*; return each with the error that resulted."""
         done = [it for it in wanted if it.workload.key in self.attachments.keys() - before]
         error = FailedError(why)
         put_back = (
@@ -298,7 +303,7 @@ class Session:
         return self._row(current, decision.outcome, await self._tell_environment(current, turn))
 
     async def _tell_environment(self, attachment: Attachment, turn: Turn) -> list[str]:
-        """What is to be said about it; and the file with it is written."""
+        """What there is to say about the environment; the file with it is written."""
         workload = attachment.wanted.workload
         if not attachment.wanted.serving.exports_always and workload.env_export is None:
             return Exports(self.site.place).remove([workload.key])
@@ -321,7 +326,7 @@ class Session:
     async def _attach(
         self, wanted: Wanted, former: Attachment | None, turn: Turn, *, takeover: bool
     ) -> Attachment:
-        """*former*: what stands there under the same key; it is handed back first."""
+        """*former*: what is attached under the same key; it is handed back first."""
         created = not wanted.install.adopted
         async with self._holdings.or_put_back(wanted, turn, created=created, begun=False) as attempt:
             if former is not None:
@@ -339,7 +344,7 @@ class Session:
     async def _install(
         self, wanted: Wanted, turn: Turn, *, takeover: bool, attempt: Attempt
     ) -> tuple[Wanted, Installed]:
-        """Once more from the beginning where somebody installs the same at this very moment."""
+        """Start again from the beginning where somebody else installs the same at this very moment."""
         try:
             installed = await self._opening.install(wanted, turn, takeover=takeover, begin=attempt.begin)
         except BusyError:

@@ -1,11 +1,11 @@
 """The host process's own door: a Unix socket in the project's private folder.
 
-A second ``up``, ``leave``, ``down`` and ``status`` ask the host process that runs already instead of
-acting beside it.  One JSON line asks, any number of ``progress`` lines follow, one ``ok``, ``error`` or
-``broken_off`` ends it.  Who stops sending has lost interest: what was asked is broken off, where it can
-be (``up`` puts back then, ``down`` must go on to its end).  The folder is 0700 and the socket 0600: who
-can write here can read the kubeconfig anyway.  Who asked for the last of its work returns when the host
-process has ended, so that nobody finds one that is about to.
+A second ``up``, ``leave``, ``down`` or ``status`` asks the running host process instead of acting beside it.
+One JSON line asks, any number of ``progress`` lines follow, and one ``ok``, ``error`` or ``broken_off`` ends
+it.  A caller that stops sending has lost interest: what it asked for is broken off if possible (``up`` then
+puts back; ``down`` must go on to its end).  The folder is 0700 and the socket 0600: whoever can write here
+can read the kubeconfig anyway.  The caller that asked for the last of the work returns when the host process
+has ended, so nobody finds one that is about to end.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PING = 5.0  # seconds for what answers at once
 
 
 class AbsentError(Exception):
-    """No host process runs for this project."""
+    """No host process is running for this project."""
 
 
 class EndedError(errors.LeftoverError):
@@ -43,7 +43,7 @@ class EndedError(errors.LeftoverError):
 
 
 class BrokenOffError(Exception):
-    """As was asked for: ``stop``."""
+    """It was broken off, as ``stop`` asked."""
 
 
 @contextlib.asynccontextmanager
@@ -54,9 +54,10 @@ async def serve(
     may_break_off: Callable[[Json], bool] = lambda _: False,
     ends: Callable[[Json], bool] = lambda _: False,
 ) -> AsyncIterator[None]:
-    """Answer on *path* until the block ends, and what was asked before.  A socket left by a dead process is
-    replaced.  *may_break_off*: whether the handler of a request is cancelled when its asker goes away.
-    *ends*: whether this process ends now that the request has been worked on, which its asker waits for."""
+    """Answer on *path* until the block ends, and finish what was asked before.  A socket left by a dead
+    process is replaced.  *may_break_off*: whether the handler of a request is cancelled when its caller goes
+    away.  *ends*: whether this process ends now that the request has been worked on, which its caller waits
+    for."""
     path.unlink(missing_ok=True)
     desk = _Desk(handler, may_break_off, ends)
     talks: set[asyncio.Task[None]] = set()
@@ -134,7 +135,7 @@ async def _working(work: Coroutine[Any, Any, Json]) -> AsyncIterator[asyncio.Tas
 
 
 async def _first(work: asyncio.Task[Json], other: Coroutine[Any, Any, Any]) -> None:
-    """Until one of the two has ended; *other* is not needed any more then."""
+    """Wait until one of the two has ended; *other* is not needed any more then."""
     async with _working(other) as task:
         await asyncio.wait({work, task}, return_when=asyncio.FIRST_COMPLETED)
 
@@ -142,9 +143,9 @@ async def _first(work: asyncio.Task[Json], other: Coroutine[Any, Any, Any]) -> N
 async def ask(
     path: Path, request: Json, report: Report, deadline: Deadline, *, stop: asyncio.Event | None = None
 ) -> Json:
-    """Ask the host process, which gets what is left of *deadline* for it.  *stop*, once it is set, has it
-    break off.  Raises AbsentError where none answers, EndedError where it ends meanwhile, BrokenOffError, and
-    its own errors as they were."""
+    """Ask the host process, which gets what is left of *deadline*.  *stop*: once it is set, the request is
+    broken off.  Raises AbsentError where none answers, EndedError where it ends meanwhile, BrokenOffError,
+    and the host process's own errors as they were."""
     try:
         reader, writer = await asyncio.open_unix_connection(path, limit=_LINE)
     except (FileNotFoundError, ConnectionRefusedError) as error:
@@ -176,7 +177,7 @@ async def _show_life(path: Path) -> None:
 
 def last_sign(path: Path) -> float | None:
     """When a host process that ended without a word was last alive, in seconds of the epoch; None where none
-    left anything behind."""
+    left a socket behind."""
     with contextlib.suppress(OSError):
         return path.stat().st_mtime
     return None
@@ -216,7 +217,7 @@ def _answered(message: Json) -> Json:
 
 
 def _bug(error: Exception) -> errors.LeftoverError:
-    """It may have stopped half-way; nothing of its text, which may hold a value."""
+    """It may have stopped half-way.  Nothing of its text is shown, which may hold a value."""
     return errors.LeftoverError(
         f"a bug in devcluster's host process: {type(error).__name__}",
         hint="`devcluster down` removes what it made; please report it with session.log",

@@ -1,8 +1,8 @@
 """``status --verify``: prove, from inside the cluster, that each Service port leads to the local container.
 
-For each attached workload: see what stands behind its Services now, tell its agents to look for proofs with a
-key that is made for this one asking, and let an agent open the connections.  Agents of other workloads are
-asked first, since a pod that calls itself is a special case of every network; where their way is closed the
+For each attached workload: look at what is behind its Services now, tell its agents to look for proofs with a
+key that is made for this one request, and let an agent open the connections.  Agents of other workloads go
+first, since a pod that calls itself is a special case in every network; where their way is closed, the
 workload's own try.  Nothing is asked of the application, and no value of the environment is read.
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 from devcluster.deadline import Deadline
 from devcluster.edge.lines import RefusedError
 from devcluster.plan.proof import Behind, Trial, Try, Verdict, broken_everywhere, judge, plan_proofs
-from devcluster.rules.cluster.services import routes, unmoved
+from devcluster.rules.cluster.services import routes
 from devcluster.rules.container.ports import PortKey
 from devcluster.run.attach.agent_link import PodLink
 from devcluster.run.attach.attachment import Attachment
@@ -82,9 +82,9 @@ def _address(pod: Json) -> str:
 def _expected(wanted: Wanted) -> frozenset[tuple[str, PortKey]]:
     """The Service ports that led to the workload when ``up`` looked."""
     install, observed = wanted.install, wanted.install.observed
-    moves = (*install.moves, *(observed.originals.moves if observed.originals else ()))
-    services = [unmoved(service, moves) for service in observed.services]
-    found = routes(services, install.base, container=observed.container, others=observed.others)
+    found = routes(
+        install.services_before, install.base, container=observed.container, others=observed.others
+    )
     return frozenset((route.service, route.port) for route in found if route.port.led)
 
 

@@ -1,4 +1,4 @@
-"""What has to be read to tell the image's variables from the pod's; nothing where the pod's image runs."""
+"""What has to be read to tell the image's variables from the pod's; nothing if the pod's image runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def read_image_environment(
 
 
 async def _keys(cluster: Cluster, source: EnvFromSource, namespace: str) -> tuple[str, ...]:
-    """The names only; () of what may not be read or is optional and absent."""
+    """Only the names; () for what may not be read, or is optional and absent."""
     try:
         found = await cluster.get(*source, namespace)
     except (ForbiddenError, NotFoundError):

@@ -1,10 +1,10 @@
 """A workload's images: which they are, and how they get here.
 
 Rules:
-- to choose an image asks no registry and changes nothing (``choose_images``);
-- `up` pulls what is not here before it changes anything in the cluster, and says how far it is;
-- the pod's own image is needed where the local container runs it, or where only it says the pod's command.
-  Else it only says how the pod's process is stopped: `up` goes on where it can't be had.
+- choosing an image asks no registry and changes nothing (``choose_images``);
+- `up` pulls what is not here before it changes anything in the cluster, and shows how far it is;
+- the pod's own image is needed where the local container runs it, or where only it knows the pod's command.
+  Otherwise it only says how the pod's process is stopped, and `up` goes on without it.
 
 The naive way, to pull where an image is looked for, makes `plan` fetch a gigabyte without a word.
 """
@@ -61,7 +61,7 @@ class Images:
 
     @property
     def pending(self) -> bool:
-        """Whether it is not known yet what the pod's image says."""
+        """Whether it is still unknown what the pod's image says."""
         return self.pod is not None and self.pod.facts is None
 
 
@@ -70,7 +70,7 @@ async def choose_images(
 ) -> Images:
     """*container*: of the template, without the agent; *image_id*: what its pods report, or ''.
 
-    ConfigurationError where an image is not here and must not be pulled, or where its name is none.
+    ConfigurationError where an image is not here and must not be pulled, or where its name is not valid.
     """
     needed = needs_pod_image(workload, container)
     if not serving_of(workload).needs_image:
@@ -97,8 +97,9 @@ async def choose_images(
 async def _choose_for_process(
     docker: Docker, container: Json, image_id: str, needed: bool, obtained: Obtained
 ) -> Images:
-    """A process runs in no image: the pod's is looked at where only it says the pod's command.  The engine is
-    asked, if one has it; else its registry, which costs no pull; else the engine pulls it."""
+    """A process runs in no image: the pod's image is looked at only where nothing else knows the pod's
+    command.  The engine is asked, if it has the image; then the registry, which costs no pull; otherwise the
+    engine pulls it."""
     if not needed:
         return Images(None, None, needed, obtained)
     pod: ImageChoice | None = None
@@ -121,7 +122,7 @@ def needs_pod_image(workload: Workload, container: Json) -> bool:
 
 
 def _after(choice: ImageChoice, obtained: Obtained) -> ImageChoice | None:
-    """The same once *obtained*."""
+    """The same, once *obtained*."""
     if not choice.source or choice.source not in obtained:
         return choice
     facts = obtained[choice.source]
@@ -129,7 +130,7 @@ def _after(choice: ImageChoice, obtained: Obtained) -> ImageChoice | None:
 
 
 def pod_image(images: Images, workload: Workload, container: Json) -> ImageFacts | None:
-    """What the pod's image says, or ``pod_command`` in its place; None where neither is known."""
+    """What the pod's image says, or ``pod_command`` instead; None where neither is known."""
     if images.pod is not None:
         return images.pod.facts
     if container.get("command") or workload.pod_command is None:
@@ -138,9 +139,9 @@ def pod_image(images: Images, workload: Workload, container: Json) -> ImageFacts
 
 
 async def obtain_images(docker: Docker, wanted: Iterable[tuple[str, Images]], turn: Turn) -> Obtained:
-    """Everything that is not here, the gateway's image too; *wanted*: by the workload's key.
+    """Get everything that is not here, the gateway's image too; *wanted*: by the workload's key.
 
-    ConfigurationError where one can't be had that is needed, FailedError where the time is over.
+    ConfigurationError where one that is needed can't be had, FailedError where the time is over.
     """
     listed = [(key, images) for key, images in wanted if images.local is not None or images.absent]
     if not listed:
@@ -178,7 +179,7 @@ async def _obtain(
 
 
 class _Telling:
-    """A line now and then, called from the loop."""
+    """Progress now and then, called from the loop."""
 
     def __init__(self, key: str, source: str, turn: Turn) -> None:
         self._key, self._source, self._turn = key, source, turn

@@ -1,7 +1,7 @@
 """The network of a local container: a namespace, which owns name and ports, and the gateway in it.
 
-The gateway needs the pod's address and names.  One that died is started anew in the same namespace, so that
-the application keeps its network; a new namespace needs a new gateway, and whoever is in it a new start.
+The gateway needs the pod's address and names.  If it dies it is started anew in the same namespace, so that
+the application keeps its network; a new namespace needs a new gateway, and whatever is in it a restart.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _log = logging.getLogger("devcluster.host")
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """What the present network was made of."""
+    """What the present network was made from."""
 
     wanted: Wanted
     facts: PodFacts
 
 
 class ContainerNetwork:
-    """One workload's.  ``netns``: None before ``open``; ``outage``: whether the engine took all of it
-    along."""
+    """One workload's.  ``netns``: None before ``open``; ``outage``: whether the engine took all of
+    it along."""
 
     def __init__(self, site: Site, key: str, entry: GatewayKeys, changes: Changes) -> None:
         self.netns: NetnsInfo | None = None
@@ -60,12 +60,12 @@ class ContainerNetwork:
 
     @property
     def lanes(self) -> tuple[Json, ...]:
-        """As the gateway told them last."""
+        """As the gateway reported them last."""
         return self._talk.lanes
 
     @property
     def standing(self) -> str | None:
-        """The namespace whose end is an outage; None while it is we who replace it."""
+        """The namespace whose end is an outage; None while we replace it."""
         return None if self.netns is None or self._opening else self.netns.container_id
 
     @property
@@ -88,16 +88,16 @@ class ContainerNetwork:
         self._talk.lead(pod, neighbours)
 
     async def open(self, wanted: Wanted, facts: PodFacts) -> None:
-        """Network namespace and gateway, made anew."""
+        """Make network namespace and gateway anew."""
         await self._open(_Made(wanted, facts))
 
     async def open_again(self) -> None:
-        """Both made anew as they were."""
+        """Make both anew as they were."""
         assert self._made is not None
         await self._open(self._made)
 
     async def start_again(self) -> None:
-        """The same namespace, which had ended, and a gateway.  GoneError where it is no more."""
+        """Start the same namespace, which had ended, and a gateway.  GoneError where it no longer exists."""
         assert self.netns is not None
         async with self._making:
             self._set_door(None)
@@ -112,7 +112,7 @@ class ContainerNetwork:
         return bool(await self._site.engine.tell_absence(self.netns.container_id))
 
     async def close(self) -> None:
-        """The gateway goes, the namespace stays."""
+        """Remove the gateway; the namespace stays."""
         async with self._making:
             self._set_door(None)
             await self._site.engine.remove(self._gateway)
@@ -190,7 +190,7 @@ class ContainerNetwork:
 
 
 def network_parts(wanted: Wanted) -> tuple[object, ...]:
-    """What namespace and gateway are made of, besides what the pod says: to be compared."""
+    """What namespace and gateway are made from, besides what the pod says: for comparison."""
     runtime = network_runtime(wanted.pod_spec, wanted.workload)
     return wanted.publishes, wanted.port_map, wanted.project.network, runtime
 

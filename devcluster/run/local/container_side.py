@@ -1,7 +1,7 @@
 """What serves on the laptop, as a container: its network, its volumes, its container.
 
-The order of things: the network first (``container_network``), the volumes, then the container.  Each can be
-replaced without the ones before it; what comes after it has to be made anew.
+They are made in this order: the network (``container_network``), the volumes, then the container.  Each can
+be replaced without the ones before it; what comes after it has to be made anew.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from devcluster.rules.container.environment import (
 )
 from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.rules.container.local_container import local_container
-from devcluster.run.attach.sides import GatewayKeys, LocalSight
+from devcluster.run.attach.sides import AgentSource, GatewayKeys, LocalSight
 from devcluster.run.changes import Changes
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.local.container_network import ContainerNetwork, network_parts
@@ -96,7 +96,7 @@ class ContainerSide:
             tasks.create_task(self.live.run(), name=f"live volumes {self._key}")
 
     async def check(self, wanted: Wanted, agent: AgentLink) -> None:
-        """The next fill takes what was seen, unless *wanted* asks for other volumes than those that are
+        """The next fill uses what was seen here, unless *wanted* asks for other volumes than those that are
         there."""
         if wanted is self._wanted:
             await self._filling.check(agent)
@@ -150,29 +150,31 @@ class ContainerSide:
         if container is not None:
             await self._site.engine.stop(container)
             await self._site.engine.remove(container)
+        await self._filling.drop_memory()  # as with a pod, an edit begins anew
         self._filling = Filling(self._site, wanted, self.live)
         if network_parts(wanted) != network_parts(former):
             await self._network.open(wanted, facts)
 
     async def stop(self) -> None:
-        """The container stays; the gateway goes, since it has no lanes any more."""
+        """The container stays; the gateway is removed, since it has no lanes any more."""
         container = self._container
         self._set(None)
         async with self._filled:  # whoever stops us may remove the volumes next
             try:
                 if container is not None:
                     await self._site.engine.stop(container)
+                await self._filling.drop_memory()
                 await self._network.close()
             except EngineError:
                 if not self._outage.reason:  # in an outage nothing runs
                     raise
 
-    async def recover(self, turn: Turn) -> None:
+    async def recover(self, turn: Turn, agent: AgentSource) -> None:
         """However often the engine goes away meanwhile."""
         while True:
             await self._outage.until_engine()
             try:
-                await self._recover(turn)
+                await self._recover(turn, agent)
             except (EngineError, FailedError, RefusedError, ConnectionError, TimeoutError):
                 if not await self._network.is_gone():
                     raise
@@ -198,9 +200,12 @@ class ContainerSide:
             await self._site.engine.run_workload(self._site.place.id, self._key, netns, spec, self._digest)
         )
 
-    async def _recover(self, turn: Turn) -> None:
-        """The same containers again where they can be started, else new ones; healthy."""
+    async def _recover(self, turn: Turn, agent: AgentSource) -> None:
+        """Start the same containers again where that is possible, otherwise new ones, until they
+        are healthy."""
         assert self._facts is not None
+        if self._filling.in_memory:  # the engine has lost it
+            await self.fill(await agent(turn), turn)
         try:
             await self._start_again()
         except (GoneError, EngineRefusedError):
@@ -255,7 +260,7 @@ class ContainerSide:
             await self._changes.until(lambda container=container: self._container != container)  # type: ignore[misc]
 
     async def _watch_health(self) -> None:
-        """By the pod's probe, from when it was healthy once until another container is."""
+        """By the pod's probe, from when the container was first healthy until it is replaced."""
         while True:
             await self._changes.until(lambda: self._well is not None and not self._outage.reason)
             health, self._well = self._well, None
@@ -301,9 +306,8 @@ def _spec(wanted: Wanted, facts: PodFacts, environment: LocalEnvironment, fillin
         pod_spec=wanted.pod_spec,
         facts=facts,
         workload=wanted.workload,
-        image=wanted.image.id,
+        image=wanted.image,
         environment=environment,
         volumes=filling.binds,
-        image_stop_signal=wanted.image.stop_signal,
-        image_entrypoint=wanted.image.entrypoint,
+        memory=filling.bare,
     )

@@ -1,4 +1,4 @@
-"""The gateway's settings and the host process's part of its conversation: the laptop's resolver."""
+"""The gateway's settings, and the host process's part of its conversation: the laptop's resolver."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def gateway_settings(
 
 
 def render_listeners(listeners: Sequence[Listener]) -> list[Json]:
-    """As the gateway reads them."""
+    """In the form that the gateway reads."""
     return [asdict(listener) for listener in listeners]
 
 
@@ -90,7 +90,7 @@ def cluster_domains(resolv_conf: str) -> tuple[str, ...]:
 
 
 async def answer_gateway(request: Json) -> Json:
-    """What the gateway asks of the host process."""
+    """Answer what the gateway asks the host process."""
     if request["do"] != "resolve":
         raise RefusedError("unknown-request", f"unknown request {request['do']!r}", {})
     loop = asyncio.get_running_loop()

@@ -1,8 +1,8 @@
-"""The conversation with one local side's gateway: what it has of lanes, the probes it runs, the pod it goes
-by.
+"""The conversation with one local side's gateway: its lanes, the probes that it runs, the pod that it goes
+through.
 
-It is opened anew with each door.  A probe waits for the conversation, so that a gateway that is being
-replaced is never taken for an application that is not well.
+It is opened anew with each door.  A probe waits for the conversation, so a gateway that is being replaced is
+never taken for an unhealthy application.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class GatewayTalk:
 
     @property
     def lanes(self) -> tuple[Json, ...]:
-        """Those that stood a moment ago."""
+        """The lanes that were up a moment ago."""
         return tuple(self._state.get("lanes", ()))
 
     @property
@@ -51,7 +51,7 @@ class GatewayTalk:
         return self._lines is not None
 
     async def run(self) -> None:
-        """Keep it, until cancelled."""
+        """Keep up the conversation, until cancelled."""
         while True:
             await self._changes.until(lambda: self.door is not None)
             door = self.door
@@ -69,8 +69,8 @@ class GatewayTalk:
         return await self._lines.call("probe", probe=probe)
 
     def lead(self, pod: str, neighbours: tuple[Listener, ...]) -> None:
-        """Outbound connections and names go by *pod*, the others are the reserve; at localhost *neighbours*
-        are its other containers."""
+        """Outbound connections and names go through *pod*, the others are the reserve; at localhost
+        *neighbours* are its other containers."""
         self._led = (pod, neighbours)
         self._changes.notify()
 
@@ -96,7 +96,7 @@ class GatewayTalk:
             await lines.call("neighbours", neighbours=render_listeners(told[1]))
 
     async def _ask_lanes(self, lines: Lines) -> None:
-        """Now and then; often while a lane is new, since `status` shows its round trip."""
+        """Ask now and then, and often while a lane is new, since `status` shows its round trip."""
         while True:
             self._lane_came.clear()
             self._state = await lines.call("state", timeout=10)

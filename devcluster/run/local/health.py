@@ -1,7 +1,7 @@
 """When the local container counts as healthy: the pod's own probe, Docker's, a port, or that it runs.
 
 The pod's probes run inside the local pod's network, by the gateway, since the image may have no program
-that could ask; a probe that is a command is Docker's own healthcheck (``rules.health``).
+that could ask; a probe that is a command is Docker's own healthcheck (``rules.container.health``).
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ class Health:
             ) from error
 
     async def until_unwell(self) -> str:
-        """Ask on; why it is not healthy any more.  A gateway that can't be asked says nothing of it.  Never
-        returns where there is nothing to ask: Docker's own healthcheck is told with the container's end."""
+        """Go on asking; return why it is not healthy any more.  A gateway that can't be asked says nothing
+        about it.  It never returns where there is nothing to ask: Docker's own healthcheck is reported with
+        the container's end."""
         failures, clock = 0, asyncio.get_running_loop().time
         asked = clock()
         while self._plan.lasting is not None and failures < self._plan.failures:
@@ -76,7 +77,7 @@ class Health:
                     return
 
     async def _any_port(self, turn: Turn) -> None:
-        """The first of the ports that is answered; none of them in time is taken for an answer, too."""
+        """The first of the ports that answers; if none does in time, that counts as an answer, too."""
         probes: list[Json] = [{"tcpSocket": {"port": port}} for port in self._plan.ports]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(_PORT_PATIENCE, turn.deadline.left() / 2)):

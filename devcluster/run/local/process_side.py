@@ -1,7 +1,7 @@
 """What serves on the laptop, as a process that its user starts: nothing here starts, stops or asks it.
 
 So this side is a way and some folders: the lanes' end, which leads to 127.0.0.1, and the pod's volumes below
-one folder.  The end is a program of its own (``edge.lane.program``); one that died is started anew.
+one folder.  The end is a program of its own (``edge.lane.program``); if it dies it is started anew.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.rules.container.laptop import Surroundings, laptop_environment, service_sights
 from devcluster.rules.container.ports import PortKey
 from devcluster.rules.container.tunnel_rewriting import LOOPBACK, OpenTunnel
-from devcluster.run.attach.sides import GatewayKeys, LocalSight
+from devcluster.run.attach.sides import AgentSource, GatewayKeys, LocalSight
 from devcluster.run.changes import Changes
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.local.gateway_settings import cluster_domains
@@ -59,7 +59,8 @@ class ProcessSide:
         self.live = LiveVolumes(site, wanted.workload.key, changes)
         self._filling = Filling(site, wanted, self.live)
         self._filled = asyncio.Lock()
-        self._environment: LocalEnvironment | None = None  # as it was when the side was opened
+        self._facts: PodFacts | None = None
+        self._environment: LocalEnvironment | None = None  # as it was after the last fill
 
     @property
     def sight(self) -> LocalSight:
@@ -108,12 +109,14 @@ class ProcessSide:
         return self._made_environment(self._wanted, facts)
 
     async def open(self, facts: PodFacts, turn: Turn) -> None:
-        self._environment = self._made_environment(self._wanted, facts)
+        self._facts, self._environment = facts, self._made_environment(self._wanted, facts)
         await self._open()
 
     async def fill(self, agent: AgentLink, turn: Turn) -> None:
         async with self._filled:
             await self._filling.fill(agent, turn)
+        assert self._facts is not None
+        self._environment = self._made_environment(self._wanted, self._facts)  # with what was mounted
 
     async def refresh(self, agent: AgentLink, versions: Collection[str]) -> None:
         async with self._filled:
@@ -128,7 +131,7 @@ class ProcessSide:
     async def replace(self, wanted: Wanted, facts: PodFacts, turn: Turn) -> None:
         former, self._wanted = self._wanted, wanted
         self._filling = Filling(self._site, wanted, self.live)
-        self._environment = self._made_environment(wanted, facts)
+        self._facts, self._environment = facts, self._made_environment(wanted, facts)
         if _way(wanted) != _way(former):
             await self._open()
 
@@ -136,11 +139,12 @@ class ProcessSide:
         async with self._filled:
             await self._close()
 
-    async def recover(self, turn: Turn) -> None:
+    async def recover(self, turn: Turn, agent: AgentSource) -> None:
         raise AssertionError("no engine goes away")
 
     def lead(self, pod: str, neighbours: tuple[Listener, ...]) -> None:
-        """What is at the pod's localhost is at the laptop's by a tunnel only: its ports are everybody's."""
+        """What is at the pod's localhost is at the laptop's only by a tunnel: the laptop's ports are
+        everybody's."""
         self._talk.lead(pod, ())
 
     def _made_environment(self, wanted: Wanted, facts: PodFacts) -> LocalEnvironment:
@@ -206,14 +210,14 @@ def process_environment(
         cluster_domains(facts.resolv_conf),
         tunnels,
         root_of(place, wanted.workload.key),
-        mounts_below(wanted),
+        mounts_below(place, wanted),
     )
     return laptop_environment(facts.environment, wanted.workload, around)
 
 
 def served_ports(wanted: Wanted) -> dict[int, int]:
-    """The pod's ports whose connections come to the laptop, and the laptop's; {} where none do.  Also those
-    that only the file names: an application may listen on what nobody has declared."""
+    """The pod's ports whose connections come to the laptop, with the laptop's ports; {} where none do.  It
+    includes those that only the file names: an application may listen on what nobody has declared."""
     if wanted.serving.led == "nothing":
         return {}
     led = led_ports(wanted.serving.led, wanted.install.fronts)

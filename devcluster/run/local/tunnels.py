@@ -1,10 +1,10 @@
 """The project's tunnels: ports of the laptop that lead to what the first attached workload's pod reaches.
 
 Rules:
-- a port that stands in the file is bound before anything is changed: one that is taken stops `up` early;
-- whose pod a connection goes by is decided when it comes: workloads come and go, and a container's gateway or
-  a host's process is made anew;
-- an edit keeps what it does not name, and the connections of that.
+- a port in the file is bound before anything is changed: if it is taken, `up` stops early;
+- the pod for a connection is chosen when the connection comes: workloads come and go, and a container's
+  gateway or a host's process is made anew;
+- an edit keeps the tunnels that it does not touch, with their connections.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class _Listening:
 
 
 class Tunnels:
-    """Those of one session, whose *tasks* serve them.  *find_door*: of the first attached workload, None
-    while none is."""
+    """Those of one session, whose *tasks* serve them.  *find_door*: the first attached workload's door, None
+    while none is attached."""
 
     def __init__(self, tasks: asyncio.TaskGroup, find_door: Callable[[], Door | None]) -> None:
         self._tasks = tasks
@@ -42,11 +42,11 @@ class Tunnels:
 
     @property
     def sight(self) -> tuple[OpenTunnel, ...]:
-        """What stands, in the file's order."""
+        """The open ones, in the file's order."""
         return tuple(OpenTunnel(it.host, it.port, has.port) for it, has in self._open.items())
 
     async def open(self, wanted: Iterable[Tunnel]) -> None:
-        """Just these.  ConfigurationError where a port of the file is taken; nothing is changed then."""
+        """Open just these.  ConfigurationError where a port of the file is taken; then nothing is changed."""
         listed = tuple(wanted)
         going = {tunnel: has for tunnel, has in self._open.items() if tunnel not in listed}
         own = {has.port for has in going.values()}

@@ -1,1 +1,1 @@
-"""Private copies of the pod's volumes: filled, compared, kept."""
+"""The pod's volumes on the laptop: private copies, filled, compared and kept, and live volumes."""

@@ -1,8 +1,9 @@
 """The conversation with the engine of one live volume (docs/architecture.md, "The streams of role ``sync``").
 
-It runs on the laptop and decides; here its connections to the agent are carried, what it says is kept, and
-what it asks is answered.  Reading never waits for an answer of ours: the engine writes while it is written
-to."""
+The engine runs on the laptop and decides.  This module carries its connections to the agent, keeps what it
+says, and answers what it asks.  Reading never waits for one of our answers: the engine writes while we write
+to it.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ _SLACK = 15.0  # seconds that an answer may come after its time
 
 
 class EngineTalk:
-    """``status``: what the engine said last; *changed* is called after each; *answer*: to what it asks."""
+    """``status``: what the engine said last; *changed* is called after each; *answer*: answers its
+    questions."""
 
     def __init__(self, streams: Streams, answer: Answer, changed: Callable[[], None]) -> None:
         self.status: Json = {}
@@ -41,8 +43,8 @@ class EngineTalk:
         self._sinks: dict[int, Callable[[bytes], Awaitable[None]]] = {}
 
     async def run(self) -> None:
-        """Read until the engine ends; DevclusterError where it failed, FailedError where it ended by
-        itself."""
+        """Read until the engine ends; DevclusterError where it failed, FailedError where it ended
+        by itself."""
         frames = Frames()
         try:
             async with asyncio.TaskGroup() as answers:
@@ -57,22 +59,22 @@ class EngineTalk:
         raise FailedError("the engine of the live volume ended")
 
     async def flush(self, seconds: float) -> Json:
-        """The engine's answer; it comes when nothing is under way any more, or after *seconds*.  FailedError
-        where none comes."""
+        """The engine's answer, which comes when nothing is under way any more, or after *seconds*.
+        FailedError where none comes."""
         return await self._ask("flush", seconds, ms=round(seconds * 1000))
 
     async def keep(self, side: str, paths: Sequence[str]) -> tuple[str, ...]:
-        """*side*'s version of *paths*, relative to the root, counts.  Those about which nothing was to be
-        decided."""
+        """Decide for *side*'s version of *paths*, relative to the root.  Return those about which there was
+        nothing to decide."""
         answer = await self._ask("keep", _SLACK, side=side, paths=list(paths))
         return tuple(answer["unknown"])
 
     async def end(self) -> None:
-        """Ask it to end, having written down what it knows."""
+        """Ask it to write down what it knows, and to end."""
         await self._streams.write(render_order({"do": "end"}))
 
     async def carry(self, agent: AgentLink, root: str) -> None:
-        """Lead the engine to *agent*'s volume, until that connection ends or the work is cancelled."""
+        """Connect the engine to *agent*'s volume, until that connection ends or the work is cancelled."""
         number = self._number = next_link(self._number)
         async with agent.open_sync(root) as channel:
             self._sinks[number] = channel.write

@@ -1,44 +1,45 @@
 """The volumes of one workload: which there are, where each is copied to, and how far.
 
-Each mount of the pod's container is a copy of its own, in a private Docker volume or in ``path:`` on the
-laptop, filled from the first agent; ``volumes`` does one of them, here they are done together.  Whether a
-mount is a directory or one file only the pod can tell, so it is asked before each fill.
+Each mount of the pod's container is a copy of its own, in a private Docker volume, in memory, or in ``path:``
+on the laptop, filled from the first agent; ``volumes`` does one of them, here they are done together.  What
+is mounted only the pod can tell, so it is asked before the fill; until then the file's view is a prediction.
+What can't be had is left out by name: nobody loses a working container for a socket.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
 
-from devcluster.config.read.globs import escape_glob, matches
-from devcluster.edge.agent.files import FolderDestination
+from devcluster.config.read.globs import escape_glob
 from devcluster.edge.agent.one_file import FileDestination
-from devcluster.edge.agent.ssh import AgentLink
+from devcluster.edge.agent.ssh import AgentLink, UnreadableError
 from devcluster.edge.background import together
-from devcluster.edge.docker.files import VolumeDestination
-from devcluster.errors import FailedError
+from devcluster.edge.docker.memory import MemoryDestination
+from devcluster.errors import ConfigurationError, FailedError
 from devcluster.rules.cluster.memory_variables import mount_figures
 from devcluster.rules.container.container_spec import VolumeBind
 from devcluster.rules.container.environment import RewriteMade, rewritable_services
+from devcluster.rules.counted import counted
 from devcluster.rules.volume.live import check_live, describe
-from devcluster.rules.volume.tree import parse_tree
-from devcluster.rules.volume.volumes import VolumePlan, nested
+from devcluster.rules.volume.tree import parse_left_out, parse_tree
+from devcluster.rules.volume.volumes import VolumePlan, labelled
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.log import to_log
 from devcluster.run.report import Progress, Report
 from devcluster.run.site import Site, live_program
 from devcluster.run.turn import Turn
+from devcluster.run.volume.copies import Copy, list_copies, read_plans, resolve
 from devcluster.run.volume.live_note import retire_note
 from devcluster.run.volume.live_volume import LiveSpec
 from devcluster.run.volume.live_volumes import LiveVolumes, Wish
 from devcluster.run.volume.one_fill import FillResult, Rewriting, TornError
-from devcluster.run.volume.roots import destination_below, note_mounts
-from devcluster.run.volume.single_file import SingleSource, find_single
+from devcluster.run.volume.roots import note_mounts
 from devcluster.run.volume.volumes import (
+    CopySpec,
     Listed,
-    TreeSource,
+    TooLargeError,
     check_volume,
     empty_volume,
     fill_volume,
@@ -50,114 +51,122 @@ _TORN = 3  # times that a set is read again
 _SAY_EVERY = 0.5  # seconds; a volume of a hundred thousand files has as many steps
 
 
-@dataclass(frozen=True, slots=True)
-class _Copy:
-    plan: VolumePlan
-    label: str  # the volume's name, or the mount path where a volume is mounted twice
-    destination: VolumeDestination | FolderDestination | FileDestination
-    file: str = ""  # the name of the one file that the mount is
-
-    @property
-    def bind(self) -> VolumeBind:
-        volume = self.plan.volume
-        file = self.file if isinstance(self.destination, VolumeDestination) else ""
-        return VolumeBind(self.destination.name, volume.mount_path, volume.read_only, file)
-
-    @property
-    def is_live(self) -> bool:
-        return self.plan.mode == "sync"
-
-    def source(self, link: AgentLink) -> TreeSource:
-        return SingleSource(link, self.file) if self.file else link
-
-
 class Filling:
     """Made anew for each version of the file."""
 
     def __init__(self, site: Site, wanted: Wanted, live: LiveVolumes) -> None:
         self._site = site
         self._wanted = wanted
+        self._plans = wanted.volumes  # a prediction until a pod has told
+        self._told_by = ""
+        self._copies: tuple[Copy, ...] = ()  # as the last look found them
+        self._bare: tuple[Copy, ...] = ()  # in memory, with nothing in it
+        self._left_out: dict[str, str] = {}  # whole volumes by label, and why
         self._live = live
         self._results: dict[str, FillResult] = {}
-        self._scanned: dict[tuple[str, str], Listed] = {}  # by label and file
+        self._scanned: dict[str, Listed] = {}  # by label
         self._said: dict[str, tuple[float, tuple[int, ...]]] = {}
-        self._listed = tuple(
-            _Copy(plan, label, self._target(plan, label))
-            for plan, label in labelled(wanted.volumes)
-            if plan.mode in ("copy", "sync")
-            or (plan.mode == "empty" and (self._in_folder or plan.volume.kind != "memory"))
-        )
-        self._copies = self._listed  # as the last fill found them
+        self._named: set[str] = set()  # what `up` has said of what is left out
 
     @property
     def binds(self) -> tuple[VolumeBind, ...]:
         """What the container mounts."""
         return tuple(copy.bind for copy in self._copies)
 
+    @property
+    def bare(self) -> tuple[tuple[str, int | None], ...]:
+        """Path and size of what is in memory and empty."""
+        return tuple((copy.root, copy.plan.volume.size_limit) for copy in self._bare)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether there are files that a restart of the engine takes along."""
+        return any(isinstance(copy.destination, MemoryDestination) for copy in self._copies)
+
+    async def check(self, link: AgentLink) -> None:
+        """ConfigurationError where a volume can't be copied that the file asks for; nothing is made and
+        nothing moves.  The next fill takes what was seen: a large volume is not walked through twice."""
+        if self._told_by != link.address.pod:
+            self._plans = await read_plans(self._site.cluster, self._wanted, link)
+            self._told_by = link.address.pod
+        self._left_out = {label: plan.left_out for plan, label in labelled(self._plans) if plan.left_out}
+        found = list_copies(self._site, self._wanted, self._plans)
+        seen = await together(*(self._look(copy, link) for copy in found), name="look")
+        fit = [(copy, lines) for copy, lines in zip(found, seen, strict=True) if lines is not None]
+        self._bare = tuple(copy for copy, lines in fit if _is_bare(copy, lines))
+        self._copies = tuple(copy for copy, lines in fit if not _is_bare(copy, lines))
+
     async def fill(self, link: AgentLink, turn: Turn) -> None:
-        """Copy, or what changed since the last time; all volumes at once."""
-        self._copies = await self._found(link)
+        """Copy them, or what changed since the last time; all volumes at once."""
+        await self.check(link)
+        self._name(turn.report)
         if self._in_folder:
-            below = ((it.plan.volume.mount_path, it.file) for it in self._copies if it.plan.path is None)
+            below = ((it.root, it.file) for it in self._copies if it.plan.path is None)
             note_mounts(self._site.place, self._wanted.workload.key, below)
         await self._live.follow({copy.label: self._wish(copy) for copy in self._copies if copy.is_live}, turn)
         await together(*(self._fill_one(copy, link, turn) for copy in self._copies), name="fill")
+        self._scanned.clear()
 
-    async def _fill_one(self, copy: _Copy, link: AgentLink, turn: Turn) -> None:
+    async def _fill_one(self, copy: Copy, link: AgentLink, turn: Turn) -> None:
         if copy.is_live:
             await self._live.fill(copy.label, turn)
         else:
             await self._fill(copy, link, turn.report)
 
-    def _wish(self, copy: _Copy) -> Wish:
+    def _wish(self, copy: Copy) -> Wish:
         assert not isinstance(copy.destination, FileDestination)
         volume = copy.plan.volume
         of_pod = f"{self._wanted.title}/{volume.name}/{volume.sub_path}"
         rewrite = self._rewriting(copy.plan)
-        spec = LiveSpec(copy.label, copy.plan, self._exclude(copy), rewrite, self._in_folder, of_pod)
+        spec = LiveSpec(copy.label, copy.plan, copy.exclude, rewrite, self._in_folder, of_pod)
         return spec, copy.destination
 
     @property
     def versions(self) -> frozenset[str]:
-        """Of the copies of what kubelet writes anew: what they were filled by."""
+        """The versions that the copies of what kubelet writes anew were filled from."""
         return frozenset(result.version for result in self._results.values() if result.version)
 
     async def refresh(self, link: AgentLink, versions: Collection[str]) -> None:
-        """The copies of what kubelet has written anew: those that have none of *versions*."""
+        """Fill the copies of what kubelet has written anew: those whose version is none of *versions*."""
         old = [copy for copy in self._copies if self._version(copy) not in ("", *versions)]
         await together(*(self._fill(copy, link, to_log) for copy in old), name="refresh")
         for copy in old:
             to_log(Progress(self._wanted.workload.key, f"volume {copy.label} was written anew in the pod"))
 
-    def _version(self, copy: _Copy) -> str:
+    def _version(self, copy: Copy) -> str:
         result = self._results.get(copy.label)
         return result.version if result else ""
 
-    async def check(self, link: AgentLink) -> None:
-        """ConfigurationError where a volume can't be copied; nothing is made and nothing moves.  The next
-        fill takes what was seen: a large volume is not walked through twice."""
-        await together(*(self._check(copy, link) for copy in await self._found(link)), name="check")
+    async def drop_memory(self) -> None:
+        """What is in memory goes as soon as no container has it."""
+        places = [copy.destination for copy in (*self._copies, *self._bare)]
+        drops = [place.drop() for place in places if isinstance(place, MemoryDestination)]
+        await together(*drops, name="memory")
 
     def differs(self, wanted: Wanted) -> bool:
         """Whether *wanted* asks for other volumes, or for the same ones otherwise."""
-        return wanted.volumes != self._wanted.volumes
+        if not self._told_by:
+            return wanted.volumes != self._wanted.volumes
+        return resolve(wanted, tuple(plan.volume for plan in self._plans)) != self._plans
 
     def status(self) -> list[Json]:
         """``volumes`` of ``status -o json``."""
-        rows: list[Json] = []
-        for plan, label in labelled(self._wanted.volumes):
-            result = self._results.get(label)
-            head = {"name": label, "path": plan.volume.mount_path, "mode": plan.mode}
-            row = describe(plan.volume.mount_path, {}) | {
-                "files": result.files if result else 0,
-                "bytes": result.bytes if result else 0,
-                "left_out": [{"path": name, "reason": why} for name, why in _left_out(result)],
-            }
-            rows.append(head | row | self._live.row(label))
-        return rows
+        return [self._row(plan, label) for plan, label in labelled(self._plans)]
+
+    def _row(self, plan: VolumePlan, label: str) -> Json:
+        result, whole = self._results.get(label), self._left_out.get(label, plan.left_out)
+        named = ((".", whole),) if whole else _left_out(result)
+        mode = "off" if whole else "memory" if plan.in_memory and not self._in_folder else plan.mode
+        head = {"name": label, "path": plan.volume.mount_path, "mode": mode}
+        row = describe(plan.volume.mount_path, {}) | {
+            "files": result.files if result else 0,
+            "bytes": result.bytes if result else 0,
+            "left_out": [{"path": name, "reason": why} for name, why in named],
+        }
+        return head | row | self._live.row(label)
 
     def rewrites(self) -> tuple[RewriteMade, ...]:
-        """The files in which a host was qualified, or left."""
+        """The files in which a host was qualified, or left alone."""
         of_copies = ((label, made) for label, result in self._results.items() for made in result.rewrites)
         return tuple(
             RewriteMade(f"{label}:{made.path}", made.service, made.to, made.kept)
@@ -166,50 +175,68 @@ class Filling:
 
     @property
     def _in_folder(self) -> bool:
-        """Whether what serves mounts nothing and has them below one folder."""
+        """Whether what serves mounts nothing, and has its volumes below one folder."""
         return self._wanted.serving.copies_in == "folder"
 
-    def _target(
-        self, plan: VolumePlan, label: str
-    ) -> VolumeDestination | FolderDestination | FileDestination:
-        if plan.path is not None:
-            return FolderDestination(plan.path)
+    async def _look(self, copy: Copy, link: AgentLink) -> Listed | None:
+        """What the pod has of it; None, and why is kept, where that is nothing to be copied."""
+        if copy.label in self._scanned:
+            return self._scanned[copy.label]
+        empty = copy.plan.mode == "empty"
+        try:
+            lines = await copy.source(link).scan(copy.root, ("**",) if empty else copy.exclude)
+            if not empty:
+                check_volume(self._spec(copy), lines)
+            if copy.is_live:
+                self._check_live(copy, lines)
+        except UnreadableError as error:
+            self._leave_out(copy, error.reason)
+            return None
+        except TooLargeError as error:
+            if copy.plan.written or copy.plan.volume.kind != "hostpath":
+                raise
+            self._leave_out(copy, error.message)
+            return None
+        if odd := parse_left_out(lines).get(copy.file or ".") if _is_odd(lines) else "":
+            self._leave_out(copy, odd)
+            return None
+        self._scanned[copy.label] = lines
+        return lines
+
+    def _check_live(self, copy: Copy, lines: Listed) -> None:
+        check_live(copy.plan, copy.label, parse_tree(lines), single=bool(copy.file))
         if self._in_folder:
-            return destination_below(self._site.place, self._wanted.workload.key, plan.volume.mount_path)
-        return VolumeDestination(self._site.engine, self._site.place.id, self._wanted.workload.key, label)
+            live_program()
 
-    async def _found(self, link: AgentLink) -> tuple[_Copy, ...]:
-        """Each as the pod has it now; a single file that ``exclude`` names is not mounted."""
-        found = await together(*(self._shaped(copy, link) for copy in self._listed), name="look")
-        return tuple(copy for copy in found if not (copy.file and matches(copy.file, copy.plan.exclude)))
+    def _leave_out(self, copy: Copy, why: str) -> None:
+        if copy.plan.written:
+            where = f"workloads.{self._wanted.workload.key}.volumes"
+            raise ConfigurationError(
+                f"{where}: {copy.label} can't be copied: {why}", hint="write `mode: off` for it"
+            )
+        self._left_out[copy.label] = why
 
-    async def _shaped(self, copy: _Copy, link: AgentLink) -> _Copy:
-        plan = copy.plan
-        file = await find_single(link, plan.volume)
-        if not file or plan.path is None:
-            return replace(copy, file=file)
-        return replace(copy, file=file, destination=FileDestination(plan.path, file))
+    def _name(self, report: Report) -> None:
+        """What is left out as a whole, once."""
+        for label, why in sorted(self._left_out.items()):
+            if f"{label}: {why}" not in self._named:
+                self._named.add(f"{label}: {why}")
+                report(Progress(self._wanted.workload.key, f"volume {label}: left out: {why}"))
 
-    def _exclude(self, copy: _Copy) -> tuple[str, ...]:
-        return (*copy.plan.exclude, *nested(copy.plan, self._wanted.volumes))
+    def _spec(self, copy: Copy) -> CopySpec:
+        return CopySpec(
+            copy.root,
+            manifest_path(self._site.place, copy.destination),
+            copy.label,
+            copy.exclude,
+            copy.plan.limit,
+            self._rewriting(copy.plan),
+            renewed=copy.plan.volume.is_renewed,
+        )
 
-    async def _check(self, copy: _Copy, link: AgentLink) -> None:
-        plan = copy.plan
-        if plan.mode == "empty":
-            return
-        root = plan.volume.mount_path
-        exclude = self._exclude(copy)
-        lines = await check_volume(copy.source(link), root, exclude, plan.limit, copy.label)
-        if copy.is_live:
-            check_live(plan, copy.label, parse_tree(lines), single=bool(copy.file))
-            if self._in_folder:
-                live_program()
-        else:
-            self._scanned[copy.label, copy.file] = lines
-
-    async def _fill(self, copy: _Copy, link: AgentLink, report: Report) -> None:
+    async def _fill(self, copy: Copy, link: AgentLink, report: Report) -> None:
         if copy.plan.mode == "empty":
-            await empty_volume(copy.source(link), copy.plan.volume.mount_path, copy.destination)
+            await empty_volume(copy.source(link), copy.root, copy.destination)
             return
         retire_note(manifest_path(self._site.place, copy.destination), await copy.destination.identity())
         result = await self._copy(copy, link, report)
@@ -218,30 +245,26 @@ class Filling:
         self._results[copy.label] = result
         if result.kept_local:
             kept = ", ".join(result.kept_local[:3]) + (" …" if len(result.kept_local) > 3 else "")
-            count = len(result.kept_local)
-            text = f"volume {copy.label}: {count} changed here and in the pod, left as they are here: {kept}"
+            files = counted(len(result.kept_local), "file", "files")
+            text = (
+                f"volume {copy.label}: {files} changed here and in the pod; your versions were kept: {kept}"
+            )
             report(Progress(self._wanted.workload.key, text))
 
-    async def _copy(self, copy: _Copy, link: AgentLink, report: Report) -> FillResult:
+    async def _copy(self, copy: Copy, link: AgentLink, report: Report) -> FillResult:
         """What kubelet writes meanwhile is read again; it does so once a minute at most."""
         for _ in range(_TORN):
             with contextlib.suppress(TornError):
                 return await self._copy_once(copy, link, report)
         raise FailedError(f"volume {copy.label} is written anew all the time")
 
-    async def _copy_once(self, copy: _Copy, link: AgentLink, report: Report) -> FillResult:
+    async def _copy_once(self, copy: Copy, link: AgentLink, report: Report) -> FillResult:
         return await fill_volume(
-            source=copy.source(link),
-            root=copy.plan.volume.mount_path,
-            destination=copy.destination,
-            previous=manifest_path(self._site.place, copy.destination),
-            exclude=self._exclude(copy),
-            limit=copy.plan.limit,
-            rewrite=self._rewriting(copy.plan),
+            copy.source(link),
+            copy.destination,
+            self._spec(copy),
             report=lambda *numbers: self._say(report, copy.label, numbers),
-            label=copy.label,
-            scanned=self._scanned.pop((copy.label, copy.file), None),
-            renewed=copy.plan.volume.is_renewed,
+            scanned=self._scanned.pop(copy.label, None),
         )
 
     def _rewriting(self, plan: VolumePlan) -> Rewriting | None:
@@ -256,7 +279,7 @@ class Filling:
         return Rewriting(patterns, services, wanted.ref.namespace, figures)
 
     def _say(self, report: Report, label: str, numbers: tuple[int, ...]) -> None:
-        """Now and then, and the last of it once; *numbers* as ``run.one_fill`` reports them."""
+        """Now and then, and the last of it once; *numbers* as ``run.volume.one_fill`` reports them."""
         done, files, size, count = numbers
         when, said = self._said.get(label, (0.0, ()))
         now = time.monotonic()
@@ -267,20 +290,22 @@ class Filling:
         report(Progress(key, text, done, size, "bytes", item=label, files=files, files_total=count))
 
 
+def _is_odd(lines: Listed) -> bool:
+    """Whether the mount itself is neither a directory nor a file: a socket, a device."""
+    return len(lines) == 1 and lines[0]["type"] not in ("d", "f")
+
+
+def _is_bare(copy: Copy, lines: Listed) -> bool:
+    """Whether it is in memory and nothing is to be put into it: then the container makes it."""
+    return isinstance(copy.destination, MemoryDestination) and not copy.file and len(lines) < 2
+
+
 def _left_out(result: FillResult | None) -> tuple[tuple[str, str], ...]:
     return result.left_out if result else ()
 
 
-def render_left_out(label: str, left_out: tuple[tuple[str, str], ...]) -> str:
+def render_left_out(label: str, left_out: Sequence[tuple[str, str]]) -> str:
     """The first few by name."""
     named = ", ".join(f"{name} ({why})" for name, why in left_out[:3]) + (" …" if len(left_out) > 3 else "")
-    return f"volume {label}: left out, {len(left_out)} of its names: {named}"
-
-
-def labelled(plans: tuple[VolumePlan, ...]) -> list[tuple[VolumePlan, str]]:
-    """Each with a name that is unique in this workload."""
-    names = [plan.volume.name for plan in plans]
-    return [
-        (plan, plan.volume.name if names.count(plan.volume.name) == 1 else plan.volume.mount_path)
-        for plan in plans
-    ]
+    not_copied = counted(len(left_out), "entry was not copied", "entries were not copied")
+    return f"volume {label}: {not_copied}: {named}"

@@ -1,7 +1,7 @@
-"""Folders of the laptop that the file names: found wrong before anything is changed.
+"""Folders of the laptop that the file names: what is wrong with them is found before anything is changed.
 
-The container's start and the volumes' fill have the last word; this only spares a roll-out for nothing.  A
-folder that is missing is made by them, as by Compose, so here is asked whether it can be.
+The container's start and the volumes' fill have the last word; this only avoids a roll-out for nothing.  They
+make a missing folder, as Compose does, so here it is asked whether it can be made.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _filled(item: Wanted) -> Iterator[tuple[Path, PodVolume]]:
 
 
 def _is_ours(manifest: Path) -> bool:
-    """Whether what is there came from us, in whatever mode."""
+    """Whether what is there came from devcluster, in whatever mode."""
     return load_manifest(manifest) is not None or load_note(note_path(manifest)) is not None
 
 
@@ -64,7 +64,7 @@ def _check_bind(where: str, source: Path, *, create: bool) -> None:
 
 
 def _check_parent(where: str, path: Path) -> None:
-    """Whether *path*, where it is missing, can be made: Docker, or we, would fail much later."""
+    """Whether a missing *path* can be made: Docker, or we, would fail much later."""
     if os.path.exists(path):
         return
     there = next(parent for parent in path.parents if os.path.lexists(parent))
@@ -78,7 +78,7 @@ def _check_parent(where: str, path: Path) -> None:
 
 
 def _check_alone(owners: dict[Path, str], path: Path, title: str) -> None:
-    """Of two volumes in one folder, or one within the other's, each would remove what is not its own."""
+    """Of two volumes in one folder, or one within the other's, each would remove the other's files."""
     for other, owner in owners.items():
         if path == other or path in other.parents or other in path.parents:
             raise ConfigurationError(

@@ -1,8 +1,9 @@
-"""What is known of a live volume on the laptop beside what its engine remembers: whether all that is in it is
-in the pod, too, and where names were rewritten.
+"""What is known of a live volume on the laptop beside its engine's memory: whether everything in it is in the
+pod too, and where names were rewritten.
 
-``equal`` is true only after an orderly end, when nothing here wrote any more: whatever ends us otherwise
-leaves it false, and `down` keeps the copy.  The file is ours alone (0600): names can tell secrets too."""
+``equal`` is true only after an orderly end, when nothing here wrote any more.  Any other end leaves it false,
+and `down` keeps the copy.  Only we can read the file (0600): names can tell secrets too.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ from devcluster.run.volume.manifest import FileRewrite, Manifest, save_manifest
 
 @dataclass(slots=True)
 class LiveNote:
-    """``copy``: which copy this is; another one for each that is made, and after it was no live volume for a
-    while.  ``left``: what is not in the pod, in words."""
+    """``copy``: which copy this is; it differs for each copy that is made, and after a while in which it was
+    no live volume.  ``left``: what is not in the pod, in words."""
 
     copy: str = field(default_factory=lambda: secrets.token_hex(8))
     equal: bool = True
@@ -45,7 +46,7 @@ def load_note(path: Path) -> LiveNote | None:
 
 
 def memory_path(note: Path) -> Path:
-    """Where the engine remembers what a folder of the laptop and the pod had alike."""
+    """Where the engine remembers what a folder of the laptop and the pod had in common."""
     return note.with_suffix(".memory")
 
 
@@ -64,14 +65,14 @@ def save_note(path: Path, note: LiveNote) -> None:
 
 
 def forget_copy(manifest: Path) -> None:
-    """All that is known of a copy that is removed, in any mode."""
+    """Forget all that is known of a copy that is removed, in any mode."""
     manifest.unlink(missing_ok=True)
     _forget_note(manifest)
 
 
 def retire_note(manifest: Path, identity: str) -> None:
-    """The copy *identity* is no live volume any more.  What it and the pod had alike says nothing of what
-    comes, and all that is in it may be somebody's work."""
+    """The copy *identity* is no live volume any more.  What it and the pod had in common says nothing about
+    the future, and everything in it may be somebody's work."""
     if load_note(note_path(manifest)) is not None:
         save_manifest(manifest, Manifest(identity=identity))
     _forget_note(manifest)

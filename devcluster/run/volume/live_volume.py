@@ -1,9 +1,10 @@
-"""One live volume (`mode: sync`): its engine on the laptop, and the pod's agent that it is led to.
+"""One live volume (`mode: sync`): its engine on the laptop, and the pod's agent that it is connected to.
 
-The engine decides and does everything (docs/architecture.md, "Live volumes"); here it is kept alive, led to
-the agent that there is now, and asked.  One that ended, for whatever reason, is started anew and goes on
-from what it remembers: the naive way, an attachment that fails with it, would stop an application for a
-cache's sake."""
+The engine decides and does everything (docs/architecture.md, "Live volumes"); here it is kept running,
+connected to the present agent, and asked.  If it ends, for whatever reason, it is started anew and continues
+from its memory.  The naive way, an attachment that fails with it, would stop an application because of a
+cache.
+"""
 
 from __future__ import annotations
 
@@ -65,8 +66,8 @@ class LiveSpec:
 
 
 class LiveVolume:
-    """See the module.  *destination*: where it lies on the laptop.  ``run`` lives as long as the volume is
-    synced; the rest may be called from beside it."""
+    """See the module.  *destination*: where it lies on the laptop.  ``run`` lasts as long as the volume is
+    synced; the other methods may be called from beside it."""
 
     def __init__(
         self,
@@ -94,11 +95,11 @@ class LiveVolume:
     def row(self) -> Json:
         """What ``status -o json`` says of it."""
         row = describe(self.spec.mount, self._status)
-        return row | {"trouble": self._trouble or row["trouble"]}
+        return row if self._linked else row | {"trouble": self._trouble or row["trouble"]}
 
     @property
     def rewrites(self) -> tuple[FileRewrite, ...]:
-        """Where names were rewritten, as far as it was seen."""
+        """Where names were rewritten, as far as was seen."""
         return tuple(made for name in sorted(self._note.rewrites) for made in self._note.rewrites[name])
 
     @property
@@ -113,7 +114,7 @@ class LiveVolume:
         self._changes.notify()
 
     async def run(self) -> None:
-        """Keep its engine, until cancelled."""
+        """Keep its engine running, until cancelled."""
         try:
             while True:
                 try:
@@ -129,8 +130,8 @@ class LiveVolume:
             self._talk = None
 
     async def fill(self, deadline: Deadline, tell: Callable[[Json], None]) -> Left:
-        """Both sides alike, but for what is answered; *tell* hears the engine's status meanwhile.
-        FailedError where it can't be had."""
+        """Make both sides alike, except for what is returned; *tell* gets the engine's status meanwhile.
+        FailedError where that is impossible."""
         before = self._moved
         left = await self.flush(deadline, patience=deadline.left(), tell=tell)
         if not left.reached or left.pending:
@@ -143,8 +144,8 @@ class LiveVolume:
         return left
 
     async def flush(self, deadline: Deadline, *, patience: float, tell: Callable[[Json], None]) -> Left:
-        """What can't be brought over; waits for what is under way, of which *tell* hears the engine's status.
-        *patience*: seconds without a pod.  FailedError where the engine does not run."""
+        """Wait for what is under way; return what can't be brought over.  *patience*: seconds without a pod;
+        *tell* gets the engine's status meanwhile.  FailedError where the engine does not run."""
         async with running(self._tell(tell), name=f"progress of {self.spec.label}"):
             return await self._flush(deadline, patience)
 
@@ -168,12 +169,12 @@ class LiveVolume:
                 return left
 
     async def keep(self, side: str, paths: tuple[str, ...], deadline: Deadline) -> tuple[str, ...]:
-        """Of *paths*, relative to its root, *side*'s version counts.  Those about which nothing was to be
-        decided."""
+        """Decide for *side*'s version of *paths*, relative to its root.  Return those about which there was
+        nothing to decide."""
         return await (await self._ready(deadline)).keep(side, paths)
 
     def settle(self, left: str) -> None:
-        """Nothing here writes any more, and *left* is not in the pod; '' for all is."""
+        """Nothing here writes any more, and *left* is not in the pod; '': everything is."""
         self._note.equal, self._note.left = not left, left
 
     def note(self) -> None:
@@ -238,7 +239,7 @@ class LiveVolume:
         return open_live(self._site.engine, place, flags)
 
     async def _identify(self) -> str:
-        """Which copy it is: another one where the folder is another one, too."""
+        """Which copy it is; another folder is another copy."""
         there = await self._destination.identity()
         made = await self._destination.ensure()
         if not there:
@@ -278,7 +279,7 @@ class LiveVolume:
             await asyncio.sleep(_AGAIN)
 
     def _answer(self, asked: Json) -> bytes | str:
-        """To the engine, in a thread.  Of a file that nobody rewrites, what it is."""
+        """The answer to the engine, in a thread.  A file that nobody rewrites is returned as it is."""
         rewrite = self.spec.rewrite
         content = base64.b64decode(asked["content"] or "")
         if rewrite is None:

@@ -1,4 +1,4 @@
-"""The live volumes of one workload, together: which there are now, and whose agent they are led to."""
+"""The live volumes of one workload together: which there are now, and which agent they are connected to."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class LiveVolumes:
         return bool(self._of)
 
     async def run(self) -> None:
-        """Let them live, until cancelled."""
+        """Let them run, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             self._changes.notify()
@@ -62,7 +62,7 @@ class LiveVolumes:
             volume.lead(agent)
 
     async def follow(self, wishes: Mapping[str, Wish], turn: Turn) -> None:
-        """Sync these, by label, and no others: what is no more is brought over before."""
+        """Sync these, by label, and no others; what is dropped is brought over first."""
         await self._changes.until(lambda: self._tasks is not None)
         gone = [it for label, it in self._of.items() if label not in wishes or it.spec != wishes[label][0]]
         for volume in gone:
@@ -82,7 +82,7 @@ class LiveVolumes:
         volume.lead(self._agent)
 
     async def fill(self, label: str, turn: Turn) -> None:
-        """Until both sides are alike; what can't be is told."""
+        """Wait until both sides are alike; what can't be is told."""
         volume = self._of[label]
         left = await volume.fill(turn.deadline, self._saying(turn, volume))
         if left:
@@ -100,8 +100,8 @@ class LiveVolumes:
         return say
 
     async def flush(self, turn: Turn, *, last: bool = False) -> tuple[str, ...]:
-        """Bring over what is under way.  What could not be, in words, a line a volume.  *last*: nothing here
-        writes any more."""
+        """Bring over what is under way.  Return what could not be brought over, in words, a line for each
+        volume.  *last*: nothing here writes any more."""
         deadline = turn.deadline.part(max(turn.deadline.left() - _RESERVE, _LEAST))
         patience = 1.0 if self._unreached else _UNREACHED
 
@@ -119,8 +119,8 @@ class LiveVolumes:
         return tuple(line for line in found if line)
 
     async def keep(self, side: str, paths: tuple[str, ...], turn: Turn) -> None:
-        """*side*'s version of *paths*, as the container sees them, counts.  ConfigurationError for those
-        about which nothing is to be decided; the others are decided."""
+        """Decide for *side*'s version of *paths*, as the container sees them.  ConfigurationError for those
+        about which there is nothing to decide; the others are decided."""
         of_volume: dict[str, list[str]] = {}
         labels = {volume.spec.mount: label for label, volume in self._of.items()}
         unknown = []

@@ -1,6 +1,6 @@
 """What a fill remembers of a volume: the pod's tree and the copy's, and what it had begun.
 
-Written whole or not at all, and readable by nobody else: names can tell secrets too.  It belongs to one
+It is written whole or not at all, and nobody else can read it: names can tell secrets too.  It belongs to one
 copy: a volume of the same name that was made anew starts from nothing.
 """
 
@@ -17,7 +17,7 @@ from devcluster.rules.volume.tree import Entry, parse_tree, render_entry, same
 
 @dataclass(frozen=True, slots=True)
 class FileRewrite:
-    """Where a Service's name was qualified, or left, and why; ``line`` from 1."""
+    """Where a Service's name was qualified or left alone, and why; ``line`` counts from 1."""
 
     path: str
     line: int
@@ -29,7 +29,7 @@ class FileRewrite:
 @dataclass(slots=True)
 class Manifest:
     """What the last fill left: the pod's tree and the copy's; ``pending``: what a fill had begun;
-    ``identity``: of the copy; ``patterns``, ``digest``: of the rewriting."""
+    ``identity``: the copy's; ``patterns``, ``digest``: the rewriting's."""
 
     identity: str = ""
 
@@ -42,7 +42,7 @@ class Manifest:
 
 
 def settle_pending(manifest: Manifest, local: Mapping[str, Entry], *, atomic: bool) -> None:
-    """After a fill that was broken off: what had arrived counts as filled, what had not is fetched anew."""
+    """After an interrupted fill: what had arrived counts as filled, what had not is fetched again."""
     for path, entry in manifest.pending.items():
         here = local.get(path)
         if here is None or here == manifest.local.get(path):
@@ -56,7 +56,7 @@ def settle_pending(manifest: Manifest, local: Mapping[str, Entry], *, atomic: bo
 
 
 def _complete(entry: Entry, here: Entry) -> bool:
-    """A file gets its time last; its size may be another one by rewriting."""
+    """A file gets its time last; rewriting may have changed its size."""
     if entry.type == "f":
         return here.type == "f" and here.mtime_ns == entry.mtime_ns
     return same(entry, here, owners=False)

@@ -1,7 +1,7 @@
 """One fill of one volume: the stream on its way to the copy, and what it leaves in the manifest.
 
-What kubelet writes anew (``rules.volume.projected``) is swapped as kubelet does: what is gone goes last, and
-nothing is swapped before all files of the new set are there.
+What kubelet writes anew (``rules.volume.projected``) is swapped as kubelet does: what is gone is removed
+last, and nothing is swapped before all files of the new set have arrived.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ FillReport = Callable[[int, int, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Rewriting:
-    """In files that match *patterns* (as ``exclude``) the hosts that name one of *services*, and in files of
-    the memory's *figures* these."""
+    """In files that match *patterns* (as for ``exclude``), the hosts that name one of *services*; in files of
+    the memory's *figures*, these."""
 
     patterns: tuple[str, ...]
     services: tuple[str, ...]
@@ -34,7 +34,7 @@ class Rewriting:
 
     @property
     def digest(self) -> str:
-        """Changes when a file would be rewritten otherwise."""
+        """Changes when a file would be rewritten differently."""
         seed = (RULES, sorted(self.services), self.namespace, *self.figures)
         return hashlib.sha256(repr(seed).encode()).hexdigest()[:16]
 
@@ -47,7 +47,7 @@ class Rewriting:
 
 @dataclass(frozen=True, slots=True)
 class FillResult:
-    """``files``, ``bytes``: of the whole volume; ``changed``: names that this fill made or removed;
+    """``files``, ``bytes``: of the whole volume; ``changed``: how many names this fill made or removed;
     ``moved``: bytes that travelled; ``kept_local``: changed here and in the pod, left alone; ``left_out``:
     names that the copy does not have, with the reason; ``version``: of what kubelet writes anew."""
 
@@ -62,7 +62,7 @@ class FillResult:
 
 
 class TornError(Exception):
-    """kubelet wrote the set anew while it was read: there is another one now."""
+    """kubelet wrote a new set while this one was being read."""
 
 
 class OneFill:
@@ -92,8 +92,8 @@ class OneFill:
         self._total = (sum(pod[path].weight for path in plan.fetch), len(plan.fetch))
 
     async def stream(self, source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The tar for the destination: directories, then what the pod sends and we want, then links.
-        TornError where a set did not come whole."""
+        """The tar stream for the destination: directories, then the files from the pod that we want, then
+        links.  TornError where a set did not arrive whole."""
         reader = TarReader(source)
         early = [entry for entry in self._plan.make if entry.type == "d"]
         late = [entry for entry in self._plan.make if entry.type != "d"]
@@ -112,7 +112,7 @@ class OneFill:
 
     @property
     def delete(self) -> tuple[str, ...]:
-        """What goes before the stream comes."""
+        """What is removed before the stream is unpacked."""
         return () if self._swap is not None else self._plan.delete
 
     def _unless_torn(self) -> None:
@@ -164,7 +164,7 @@ class OneFill:
             self._report(self._moved, self._done, *self._total)
 
     def settle(self, after: dict[str, Entry]) -> None:
-        """The copy as the destination tells it now."""
+        """The copy, as the destination lists it now."""
         self._after = after
 
     def remember(self) -> None:
@@ -188,13 +188,14 @@ class OneFill:
         manifest.rewrites = self._all_rewrites()
 
     def _found_equal(self, path: str) -> bool:
-        """The copy had it before we knew of it, as the pod has it."""
+        """Whether the copy already had it as the pod has it, before we knew of it."""
         if path not in self._pod or path in self._manifest.local:
             return False
         return same(self._pod[path], self._local.get(path), owners=self._owners)
 
     def _pod_entry(self, path: str, entry: Entry, kept: set[str]) -> Entry | None:
-        """What of the pod the copy now has: for a kept name what it had before, so it is told again."""
+        """What the copy now has of the pod.  For a kept name that is what it had before, so that it is
+        reported again."""
         if path in kept:
             return self._manifest.pod.get(path)
         if path in self._wanted:
@@ -225,7 +226,7 @@ class OneFill:
         return tuple(sorted({*old, *new}, key=lambda item: (item.path, item.line, item.service)))
 
     def result(self, left_out: Mapping[str, str]) -> FillResult:
-        """*left_out*: what the scan told of such; what did not come since then is another."""
+        """*left_out*: what the scan reported as such; what has not arrived since then is added."""
         gone = {path: "vanished" for path in self._plan.fetch if path not in self._arrived}
         size, files = tree_size(self._pod)
         plan = self._plan

@@ -1,4 +1,5 @@
-"""Private copies go, except those in which somebody has worked, and live volumes that are not in the pod."""
+"""Remove private copies, except those in which somebody has worked, and live volumes that are not
+in the pod."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from devcluster.run.volume.volumes import describe_local_changes, manifest_path
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A copy that stays, in words; ``unsent``: it holds what is nowhere else, though it was to be sent."""
+    """A copy that stays, in words; ``unsent``: it holds what exists nowhere else, though it was to
+    be sent."""
 
     text: str
     unsent: bool = False
@@ -24,8 +26,9 @@ class Kept:
 async def remove_copies(
     engine: Engine, place: Place, only: Collection[str] = (), *, changed: bool = False
 ) -> list[Kept]:
-    """Those of the workloads *only* (none: of all); *changed*: also what was changed here, in what is no live
-    volume.  What is kept.  The engine must have the gateway's image, which looks into them."""
+    """Remove those of the workloads *only* (none: of all); *changed*: also copies that were changed here,
+    unless they are live volumes.  Return what is kept.  The engine must have the gateway's image, which looks
+    into them."""
     kept = []
     for name, key in await engine.list_volumes(place.id):
         if only and key not in only:
@@ -56,6 +59,6 @@ def describe_unsent(what: str, left: str, removal: str) -> Kept:
 
 
 def find_unsent(kept: Collection[Kept]) -> list[RemainsError]:
-    """An error where something that was to be sent is only here."""
+    """An error where something that was to be sent exists only here."""
     unsent = [it.text for it in kept if it.unsent]
     return [RemainsError("; ".join(unsent))] if unsent else []

@@ -1,8 +1,8 @@
 """The copies of a workload that runs as a process: at the pod's paths, below one folder of the state folder.
 
 A process has no mounts, so its program is told where they are: DEVCLUSTER_ROOT is that folder.  What has a
-`path:` of its own lies there instead.  Beside the folder stands the list of what is in it, by which `down`
-tells what was changed here from what came from the pod.
+`path:` of its own lies there instead.  Beside the folder is a list of what is in it, by which `down`
+distinguishes what was changed here from what came from the pod.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ def root_of(place: Place, key: str) -> Path:
     return _folder(place) / key / "root"
 
 
-def mounts_below(wanted: Wanted) -> tuple[str, ...]:
-    """The pod's paths of what lies there."""
+def mounts_below(place: Place, wanted: Wanted) -> tuple[str, ...]:
+    """The pod's paths of what lies there, or will after the first fill."""
+    if filled := _mounts(place, wanted.workload.key):
+        return tuple(path for path, _ in filled)
     return tuple(
         plan.volume.mount_path for plan in wanted.volumes if plan.path is None and plan.mode != "off"
     )
@@ -50,8 +52,8 @@ def note_mounts(place: Place, key: str, mounts: Iterable[tuple[str, str]]) -> No
 
 
 async def remove_roots(place: Place, only: Collection[str] = (), *, changed: bool = False) -> list[Kept]:
-    """Those of the workloads *only* (none: of all); *changed*: also what was changed here.  What is
-    kept."""
+    """Remove those of the workloads *only* (none: of all); *changed*: also what was changed here.  Return
+    what is kept."""
     kept = []
     folder = _folder(place)
     for key in sorted(path.name for path in folder.iterdir()) if folder.is_dir() else ():
@@ -74,7 +76,7 @@ async def remove_roots(place: Place, only: Collection[str] = (), *, changed: boo
 
 
 def _unsent(place: Place, key: str, mounts: list[tuple[str, str]]) -> str | None:
-    """What of the live ones is not in the pod, in words; None where all is."""
+    """What of the live ones is not in the pod, in words; None where everything is."""
     manifests = (manifest_path(place, destination_below(place, key, *mount)) for mount in mounts)
     notes = (load_note(note_path(manifest)) for manifest in manifests)
     return next((note.left for note in notes if note is not None and not note.equal), None)

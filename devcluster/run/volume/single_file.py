@@ -1,33 +1,23 @@
-"""A mount that is one file (a ``subPath`` that names a key of a ConfigMap, a file of a claim).
+"""A mount that is one file (a ``subPath`` that names a key of a ConfigMap, or a file of a claim).
 
-The problem: the agent tells such a root as its ``.`` alone, of type ``f``; a Docker volume is always a
-directory, and one that is mounted at the file's path puts a directory where the program expects a file.
+The problem: the agent lists such a root as its ``.`` alone, of type ``f``.  A Docker volume is always a
+directory, and mounted at the file's path it puts a directory where the program expects a file.
 
-So its tree is this one file under the last name of the mount path: the private volume (or ``path:``) holds it
-as it would hold any other, and everything that a fill promises is promised for it; the container mounts the
-file out of the volume.  What is written there in place stays; as in the pod it can't be renamed away.
+So its tree is this one file under the last name of the mount path.  The private volume (or ``path:``) holds
+it like any other file, with everything that a fill promises, and the container mounts the file out of the
+volume.  What is written to it in place stays; as in the pod, it can't be renamed.
 """
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from devcluster.errors import FailedError
 from devcluster.rules.volume.tarstream import END, TarReader, render_head
-from devcluster.rules.volume.tree import parse_entry, parse_tree
-from devcluster.rules.volume.volumes import PodVolume
+from devcluster.rules.volume.tree import parse_entry
 from devcluster.run.volume.volumes import TreeSource
-
-
-async def find_single(source: TreeSource, volume: PodVolume) -> str:
-    """The name of the one file that *volume* is in the pod at this moment; '' for a directory."""
-    if not volume.may_be_file:
-        return ""
-    top = parse_tree(await source.scan(volume.mount_path, ("**",))).get(".")
-    return posixpath.basename(volume.mount_path) if top is not None and top.type == "f" else ""
 
 
 class SingleSource:
@@ -38,15 +28,15 @@ class SingleSource:
 
     async def scan(self, root: str, exclude: Sequence[str]) -> Sequence[Mapping[str, Any]]:
         lines = await self._source.scan(root, ())
-        if any(line["type"] != "f" for line in lines):
+        if any(line["type"] == "d" for line in lines):
             raise FailedError(f"{root} became a directory while it was copied")
         return [{**line, "path": self._name} for line in lines]
 
     async def pack(
         self, root: str, exclude: Sequence[str], paths: Sequence[str] | None
     ) -> AsyncIterator[bytes]:
-        """Where the pod's user may not read the file there is one with its owner and mode all the same:
-        something must be mounted, and the program here shall be refused as it is there."""
+        """If the pod's user may not read the file, an empty one with its owner and mode is sent all the same:
+        something must be mounted, and the program is to be refused here as it is there."""
         reader, came = TarReader(self._source.pack(root, (), None)), False
         while (member := await reader.next()) is not None:
             if came := not member.left_out:

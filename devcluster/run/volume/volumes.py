@@ -1,15 +1,15 @@
-"""Mode ``copy``: a private copy of one of the pod's volumes, filled once and then kept in step.
+"""Mode ``copy``: a private copy of one of the pod's volumes, filled once and then kept up to date.
 
-The problem: a volume is large, the link is slow, and the copy is the developer's to change.  So a fill
-moves only what changed in the pod, leaves alone what changed here and says so, and can be broken off at
-any moment: the next one goes on.
+The problem: a volume is large, the link is slow, and the developer may change the copy.  So a fill moves only
+what changed in the pod, leaves alone what changed here and says so, and can be interrupted at any moment: the
+next one continues.
 
 Rules:
-- what is to come is written down before it comes (``pending``), and what the two trees are afterwards
-  (``rules/volume/tree.py`` decides from it); the file is ours alone (0600): names can tell secrets too;
+- what will be changed is written down first (``pending``), and so are the two trees afterwards
+  (``rules/volume/tree.py`` decides from it).  Only we can read that file (0600): names can tell secrets too;
 - the size is known, and may be refused, before the first byte moves;
 - rewriting happens in the stream: the pod's own files are only read;
-- what the stream really brought is what counts, not what the scan had promised;
+- what the stream really brought counts, not what the scan had promised;
 - what kubelet writes anew is swapped as kubelet does (``rules.volume.projected``).
 """
 
@@ -19,7 +19,7 @@ import asyncio
 import hashlib
 import posixpath
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -84,83 +84,89 @@ class FillDestination(Protocol):
     async def apply(self, delete: Sequence[str], stream: AsyncIterator[bytes]) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class CopySpec:
+    """How one volume is copied.  ``root``: the pod's path of it; ``previous``: where what we know of the copy
+    is kept; ``label``: the volume's name for messages; ``limit``: bytes; ``renewed``: kubelet writes it
+    anew."""
+
+    root: str
+    previous: Path
+    label: str = ""
+    exclude: tuple[str, ...] = ()
+    limit: int | None = None
+    rewrite: Rewriting | None = None
+    renewed: bool = False
+
+
+class TooLargeError(ConfigurationError):
+    """More bytes than the limit; nothing moved."""
+
+
 async def fill_volume(
-    *,
     source: TreeSource,
-    root: str,
     destination: FillDestination,
-    previous: Path,
-    exclude: Sequence[str] = (),
-    limit: int | None = None,
-    rewrite: Rewriting | None = None,
+    spec: CopySpec,
+    *,
     report: FillReport | None = None,
-    label: str = "",
     scanned: Listed | None = None,
-    renewed: bool = False,
 ) -> FillResult:
-    """Make *destination* follow the pod's *root*.  *previous*: where what we know of it is kept; *label*: the
-    volume's name for messages; *scanned*: what ``check_volume`` saw a moment ago; *renewed*: kubelet writes
-    it anew.  ConfigurationError beyond *limit* bytes, before anything moves; TornError (``one_fill``)."""
-    manifest = await _known(destination, previous)
+    """Make *destination* follow the pod's root.  *scanned*: what ``check_volume`` saw a moment ago.
+    TooLargeError beyond the limit; TornError (``one_fill``)."""
+    manifest = await _known(destination, spec.previous)
     destination.check(ours=manifest is not None)
     manifest = manifest or Manifest()
-    look = _look if renewed else _scan
-    pod_lines, local_lines = await together(
-        look(source, root, exclude, scanned), destination.scan(exclude), name="scan"
-    )
+    look = _look if spec.renewed else _scan
+    scans = look(source, spec, scanned), destination.scan(spec.exclude)
+    pod_lines, local_lines = await together(*scans, name="scan")
     pod, local = parse_tree(pod_lines), parse_tree(local_lines)
-    _check_limit(label or root, pod, limit)
+    _check_limit(spec, pod)
     settle_pending(manifest, local, atomic=destination.atomic)
-    version = version_of(pod) if renewed else ""
+    version = version_of(pod) if spec.renewed else ""
     if version:
         manifest.local, manifest.pod = swapped(local) | manifest.local, swapped(local) | manifest.pod
-    again = _to_rewrite_again(manifest, pod, rewrite)
+    again = _to_rewrite_again(manifest, pod, spec.rewrite)
     plan = plan_fill(manifest.pod, pod, manifest.local, local, again=again, owners=destination.owners)
     manifest.identity = await destination.ensure()
     left_out = parse_left_out(pod_lines)
     swap = frozenset(pod.keys() - left_out.keys()) if version else None
-    filling = OneFill(manifest, pod, local, plan, rewrite, report, destination.owners, swap)
+    filling = OneFill(manifest, pod, local, plan, spec.rewrite, report, destination.owners, swap)
     if not plan.nothing:
         manifest.pending = {path: pod[path] for path in plan.touched}
-        save_manifest(previous, manifest)
+        save_manifest(spec.previous, manifest)
         paths = None if plan.whole else request_paths(plan.fetch)
-        stream = source.pack(root, exclude, paths) if plan.whole or plan.fetch else _only()
+        stream = source.pack(spec.root, spec.exclude, paths) if plan.whole or plan.fetch else _only()
         await destination.apply(filling.delete, filling.stream(stream))
-        filling.settle(parse_tree(await destination.scan(exclude)))
+        filling.settle(parse_tree(await destination.scan(spec.exclude)))
     filling.remember()
-    save_manifest(previous, manifest)
+    save_manifest(spec.previous, manifest)
     return filling.result(left_out)
 
 
-async def check_volume(
-    source: TreeSource, root: str, exclude: Sequence[str], limit: int | None, label: str
-) -> Listed:
-    """ConfigurationError where *root* can't be copied, by what the pod has now, which is answered; nothing
-    moves."""
-    lines = await source.scan(root, exclude)
-    _check_limit(label, parse_tree(lines), limit)
-    return lines
+def check_volume(spec: CopySpec, lines: Listed) -> None:
+    """TooLargeError by what the pod has now."""
+    _check_limit(spec, parse_tree(lines))
 
 
-async def _scan(source: TreeSource, root: str, exclude: Sequence[str], scanned: Listed | None) -> Listed:
-    return await source.scan(root, exclude) if scanned is None else scanned
+async def _scan(source: TreeSource, spec: CopySpec, scanned: Listed | None) -> Listed:
+    return await source.scan(spec.root, spec.exclude) if scanned is None else scanned
 
 
-async def _look(source: TreeSource, root: str, exclude: Sequence[str], scanned: Listed | None) -> Listed:
-    """The same when kubelet is not just writing it; some folder that it once left behind is waited for in
-    vain, and taken along."""
-    lines = await _scan(source, root, exclude, scanned)
+async def _look(source: TreeSource, spec: CopySpec, scanned: Listed | None) -> Listed:
+    """Scan again while kubelet is writing.  A folder that kubelet once left behind never goes away; after
+    some looks it is copied, too."""
+    lines = await _scan(source, spec, scanned)
     for _ in range(_LOOKS):
         tree = parse_tree(lines)
         if is_settled(tree) or not version_of(tree):
             break
         await asyncio.sleep(_LOOK)
-        lines = await source.scan(root, exclude)
+        lines = await source.scan(spec.root, spec.exclude)
     return lines
 
 
 async def empty_volume(source: TreeSource, root: str, destination: FillDestination) -> None:
-    """Nothing in *destination*, but its top as the pod has it: owner and mode let the application write
+    """Leave *destination* empty, but give its top the pod's owner and mode, so that the application can write
     there.  What the application has put there since stays."""
     await destination.ensure()
     pod, here = parse_tree(await source.scan(root, ("**",))), parse_tree(await destination.scan(()))
@@ -196,12 +202,13 @@ def manifest_path(place: Place, destination: FillDestination) -> Path:
     return place.state / "volumes" / f"{name}.json"
 
 
-def _check_limit(label: str, pod: Mapping[str, Entry], limit: int | None) -> None:
+def _check_limit(spec: CopySpec, pod: Mapping[str, Entry]) -> None:
     size, files = tree_size(pod)
+    limit, label = spec.limit, spec.label or spec.root
     if limit is None or size <= limit:
         return
     named = ", ".join(f"{name} {render_size(part)}" for name, part in largest(pod))
-    raise ConfigurationError(
+    raise TooLargeError(
         f"volume {label} has {render_size(size)} in {files:,} files; its limit is {render_size(limit)}",
         hint=f"raise it with `limit: {-(-size // (1 << 20))}MiB`, leave parts out with `exclude` "
         f"(the largest: {named}), or start with an empty one (`mode: empty`)",
@@ -229,8 +236,9 @@ def _to_rewrite_again(
 
 
 def request_paths(paths: Sequence[str], limit: int = 16 << 20) -> tuple[str, ...]:
-    """What a request of *limit* bytes of JSON can name: where a name is no UTF-8, or they are too many, the
-    directories that they are in.  The agent sends all that is in one; what was not asked for is left out."""
+    """What a request of *limit* bytes of JSON can name.  Where a name is not UTF-8, or there are too many,
+    their directories are named.  The agent sends everything in a directory; what was not asked for is left
+    out."""
     named = {next(name for name in (path, *parents(path), ".") if _is_utf8(name)) for path in paths}
     while len(named) > 1 and sum(6 * len(name) + 4 for name in named) > limit:
         deepest = max(name.count("/") for name in named)

@@ -16,10 +16,10 @@ from typing import Any
 import click
 import pytest
 
-from devcluster.cli.ending import BUG, INTERRUPTED, run_to_the_end
+from devcluster.cli.ending import run_to_the_end
 from devcluster.cli.options import Options, common, pass_options
 from devcluster.cli.render import Printer
-from devcluster.errors import FailedError
+from devcluster.errors import BUG, INTERRUPTED, FailedError
 
 _ROOT = str(Path(__file__).resolve().parents[3])
 _KUBECONFIG = """

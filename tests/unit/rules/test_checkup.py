@@ -40,19 +40,21 @@ def test_disk(free: int | None, state: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "minutes", "state"),
+    ("kind", "renewable", "minutes", "state"),
     [
-        ("a token", None, "ok"),
-        ("a token", 11, "ok"),
-        ("a token", 9, "warning"),
-        ("a token, by the plugin x", 9, "ok"),
-        ("a token", 0, "bad"),
-        ("a client certificate", -1, "bad"),
+        ("a token", False, None, "ok"),
+        ("a token", False, 11, "ok"),
+        ("a token", False, 9, "warning"),
+        ("a token, by the plugin x", True, 9, "ok"),
+        ("a token, of whatever plugin", False, 9, "warning"),  # words decide nothing
+        ("a token", True, 9, "ok"),
+        ("a token", False, 0, "bad"),
+        ("a client certificate", True, -1, "bad"),
     ],
 )
-def test_expiry(kind: str, minutes: int | None, state: str) -> None:
+def test_expiry(kind: str, renewable: bool, minutes: int | None, state: str) -> None:
     expires = None if minutes is None else NOW + datetime.timedelta(minutes=minutes)
-    assert check_expiry(kind, expires, NOW).state == state
+    assert check_expiry(kind, expires, NOW, renewable=renewable).state == state
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from devcluster.config.model import Healthcheck, Publish, Runtime, Target, VolumeRule, Workload
+from devcluster.config.model import Healthcheck, Publish, Runtime, Target, Workload
 from devcluster.errors import ConfigurationError
-from devcluster.rules.container.container_spec import ContainerSpec, VolumeBind
+from devcluster.rules.container.container_spec import ContainerSpec
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import PodFacts
 from devcluster.rules.container.health import healthcheck_source
+from devcluster.rules.container.image import ImageFacts
 from devcluster.rules.container.local_container import local_container, network_runtime, published_ports
 from devcluster.rules.container.ports import resolve_port_map
 
@@ -33,19 +34,18 @@ FACTS = PodFacts(
 )
 
 
-def local(
-    container: Json, pod: Json | None = None, *, volumes: tuple[VolumeBind, ...] = (), **file: Any
-) -> ContainerSpec:
+IMAGE = ImageFacts("sha256:1", ("/image",), (), "SIGWINCH", "", "", "amd64", ())
+
+
+def local(container: Json, pod: Json | None = None, **file: Any) -> ContainerSpec:
     return local_container(
         container=container,
         pod_spec=pod or {},
         facts=FACTS,
         workload=Workload("w", Target("w"), **file),
-        image="sha256:1",
+        image=IMAGE,
         environment=LocalEnvironment((("A", "1"),)),
-        volumes=volumes,
-        image_stop_signal="SIGWINCH",
-        image_entrypoint=("/image",),
+        memory=(("/mem", 64 << 20), ("/run/any", None), ("/dev/shm", 1 << 20)),  # noqa: S108
     )
 
 
@@ -122,43 +122,11 @@ def test_what_is_of_the_network_goes_to_its_owner() -> None:
     assert network.sysctls == (("net.core.somaxconn", "9"), ("net.x", "2"))
 
 
-POD = {
-    "volumes": [
-        {"name": "mem", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}},
-        {"name": "shm", "emptyDir": {"medium": "Memory"}},
-        {"name": "disk", "emptyDir": {}},
-    ]
-}
-MOUNTS = {
-    "volumeMounts": [
-        {"name": "mem", "mountPath": "/mem/"},
-        {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
-        {"name": "disk", "mountPath": "/disk"},
-    ]
-}
-
-
 def test_memory_volumes_are_tmpfs() -> None:
-    spec = local(MOUNTS, POD)
-    assert spec.memory_volumes == (("/mem", 64 << 20),)
-    assert spec.runtime.shm_size == 1 << 30
-    assert local(MOUNTS, POD, volumes=(VolumeBind("v", "/mem"),)).memory_volumes == ()
-
-
-def test_a_memory_volume_that_is_off() -> None:
-    workload = Workload("w", Target("w"), volumes=(VolumeRule("mem", "off"), VolumeRule("token")))
-    spec = local_container(
-        container=MOUNTS,
-        pod_spec=POD,
-        facts=FACTS,
-        workload=workload,
-        image="i",
-        environment=LocalEnvironment(()),
-        volumes=(),
-        image_stop_signal=None,
-        image_entrypoint=(),
-    )
-    assert spec.memory_volumes == ()
+    spec = local({})
+    assert spec.memory_volumes == (("/mem", 64 << 20), ("/run/any", None))
+    assert spec.runtime.shm_size == 1 << 20
+    assert local({}, runtime=Runtime(shm_size=5)).runtime.shm_size == 5
 
 
 def test_ports() -> None:

@@ -78,7 +78,7 @@ def test_defaults_and_the_nearer_rule() -> None:
     assert modes["/data"] == ("empty", DEFAULT_LIMIT)
     assert modes["/data/inner"] == ("copy", 5)
     assert modes["/key"][0] == "off"
-    assert modes["/mem"][0] == "empty"
+    assert modes["/mem"] == ("copy", DEFAULT_LIMIT)
     assert modes["/conf"] == ("copy", DEFAULT_LIMIT)
 
 

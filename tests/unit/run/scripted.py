@@ -24,7 +24,7 @@ from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.run.attach.agent_link import Tenure
 from devcluster.run.attach.attachment import Attachment
-from devcluster.run.attach.sides import DriftSight, LocalSight
+from devcluster.run.attach.sides import AgentSource, DriftSight, LocalSight
 from devcluster.run.changes import Changes
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.site import Site
@@ -210,7 +210,7 @@ class ScriptedLocal:
         self.door = None
         self.become(container=None, ended="")
 
-    async def recover(self, turn: Turn) -> None:
+    async def recover(self, turn: Turn, agent: AgentSource) -> None:
         await self.engine.wait()
         self._did.append("laptop recover")
         self.become(outage="")

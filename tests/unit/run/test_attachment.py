@@ -11,7 +11,7 @@ from devcluster.errors import FailedError, HeldError
 from devcluster.rules.cluster.drift import Drift
 from devcluster.run.attach import attachment as module
 from devcluster.run.attach import executor, freshness
-from devcluster.run.attach.sides import DriftSight
+from devcluster.run.attach.sides import AgentSource, DriftSight
 from devcluster.run.turn import Turn
 from tests.unit.run.scripted import Script, attached, running_attachment
 
@@ -221,7 +221,7 @@ async def test_leave_in_an_outage_ends_the_recovery() -> None:
 async def test_what_does_not_come_back_after_an_outage_is_handed_back() -> None:
     async with attached(Script()) as script:
 
-        async def fails(turn: Turn) -> None:
+        async def fails(turn: Turn, agent: AgentSource) -> None:
             raise FailedError("no such image")
 
         script.local.recover = fails  # type: ignore[method-assign]

@@ -16,12 +16,26 @@ from devcluster.errors import (
     HeldError,
     LeftoverError,
 )
-from devcluster.run.host.results import half_way, rows_of
+from devcluster.rules.cluster.identity import WorkloadRef
+from devcluster.run.host.results import end_row, ended_ref, half_way, rows_of
 
 _ROW = {"name": "web", "outcome": "created", "detail": []}
 _FAILED = FailedError("it ended with 3; deployment/api was put back", hint="see its log")
 _REFUSED = EngineRefusedError("can't start it", explanation="no such device", status=500)
 _LEFT = LeftoverError("the template stays", hint="`devcluster down -n shop` finishes it")
+
+
+@pytest.mark.parametrize(("removed", "outcome"), [(True, "put back"), (False, "left")])
+def test_the_row_of_what_is_not_held_any_more(removed: bool, outcome: str) -> None:
+    row = end_row("front", "statefulset/web", ["somebody else changed it"], removed=removed)
+    assert row == {
+        "name": "front",
+        "title": "statefulset/web",
+        "outcome": outcome,
+        "detail": ["statefulset/web", "somebody else changed it"],
+    }
+    said = row | {"detail": ["words for people"]}
+    assert ended_ref(said, "shop") == WorkloadRef("statefulset", "shop", "web")
 
 
 def test_rows_where_nothing_failed() -> None:

@@ -15,8 +15,10 @@ from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.keys import KeyPair
 from devcluster.rules.cluster.marks import Originals, Record, render_secret
 from devcluster.run.cluster.record import list_marks
+from devcluster.run.cluster.remaining import Found, render_remedy
 from devcluster.run.cluster.remove import remove
 from devcluster.run.cluster.traces import find_traces
+from devcluster.run.report import Progress
 from devcluster.run.turn import Turn
 
 Json = dict[str, Any]
@@ -150,9 +152,38 @@ async def test_what_may_not_be_undone_is_left_and_named_and_nothing_else(
     assert finishes in caught.value.hint
 
 
+@pytest.mark.parametrize(("key", "subject"), [("front", "front"), ("", "deployment/web")])
+async def test_all_progress_of_a_workload_has_one_subject(key: str, subject: str) -> None:
+    """Two workloads of one name and other kinds must not print the same."""
+    told: list[Progress] = []
+    cluster: Any = Limited()
+    await remove(cluster, REF, Turn.of(5, told.append), key)
+    assert told
+    assert {it.subject for it in told} == {subject}
+
+
+WANTED, MAPS, SETS = Found("secret", "s"), Found("configmap", words="some"), Found("replicaset", "web-2")
+REFUSED = ForbiddenError("cannot delete secrets", hint="role")
+
+
+@pytest.mark.parametrize(
+    ("found", "lines"),
+    [
+        ([WANTED], ["role", "kubectl delete -n shop secret/s", "then `devcluster down -n shop` finishes it"]),
+        ([MAPS], ["role", "then `devcluster down -n shop` finishes it"]),
+        ([SETS], ["role", "kubectl delete -n shop replicaset/web-2"]),
+        ([Found("replicaset", words="secret/of words alone")], ["role"]),  # words decide nothing
+    ],
+)
+def test_what_helps_is_a_matter_of_what_was_found(found: list[Found], lines: list[str]) -> None:
+    assert render_remedy("shop", found, [REFUSED]).splitlines() == lines
+
+
 async def test_nothing_goes_while_its_pods_may_run() -> None:
     cluster = Limited("list pod")
-    with pytest.raises(LeftoverError, match="is restored, and then: cannot list pods") as caught:
+    with pytest.raises(
+        LeftoverError, match="is restored, but the next step failed: cannot list pods"
+    ) as caught:
         await down(cluster)
     assert not isinstance(caught.value, RemainsError)
     assert cluster.left() == [

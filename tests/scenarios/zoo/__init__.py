@@ -1,0 +1,1 @@
+"""Manifests in the shapes that well-known charts render, each taken through everything."""
