@@ -126,6 +126,25 @@ class Wanted:
         return self.object.replicas
 
 
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """A workload and what is around it at one moment; ``current``: of its ``pods`` those that stay."""
+
+    target: WorkloadObject
+    pods: tuple[Json, ...]
+    current: tuple[Json, ...]
+    observed: Observed
+
+
+async def _read_live(cluster: Cluster, workload: Workload, namespace: str) -> _Live:
+    target = await find_workload(cluster, workload.target, namespace)
+    pods = (await cluster.list("pod", namespace, selector=target.selector)).items
+    current = _current(pods, target)
+    admitted = admitted_memory(pods, target.container, wrapped=is_wrapped)
+    observed = replace(await observe(cluster, target), admitted=admitted, weak=find_weak(current))
+    return _Live(target, pods, current, observed)
+
+
 async def read_wanted(
     cluster: Cluster,
     docker: Docker,
@@ -135,11 +154,8 @@ async def read_wanted(
     obtained: Obtained = NOTHING,
 ) -> Wanted:
     """*obtained*: what ``obtain_images`` pulled.  Raises ConfigurationError and ClusterError."""
-    target = await find_workload(cluster, workload.target, namespace)
-    pods = await cluster.list("pod", namespace, selector=target.selector)
-    current = _current(pods.items, target)
-    admitted = admitted_memory(pods.items, target.container, wrapped=is_wrapped)
-    observed = replace(await observe(cluster, target), admitted=admitted, weak=find_weak(current))
+    live = await _read_live(cluster, workload, namespace)
+    target, current, observed = live.target, live.current, live.observed
     services = tuple(sorted(item["metadata"]["name"] for item in observed.services))
     rewritable_services(workload, services, namespace)
     base = base_template(observed)
@@ -147,23 +163,18 @@ async def read_wanted(
     image_id = _image_id(current, target.container)
     images = await choose_images(docker, workload, original, image_id, obtained)
     facts = pod_image(images, workload, original)
-    machine, binary = await read_machine(cluster, base["spec"], pods.items, facts)
-    serving = serving_of(workload)
-    unread = not serving.needs_image and facts is None
+    machine, binary = await read_machine(cluster, base["spec"], live.pods, facts)
+    unread = not serving_of(workload).needs_image and facts is None
     volumes = _volumes(workload, target, base["spec"], current)
-    wish = replace(
-        _wish(project, workload, machine, binary),
-        image=facts,
-        pending=images.pending or unread,
-        live=live_mounts(volumes),
-    )
+    wish = _wish(project, workload, machine, binary)
+    wish = replace(wish, image=facts, pending=images.pending or unread, live=live_mounts(volumes))
     install, closed = _plan(observed, wish, workload)
     if unread and images.needed and not images.pending and not install.adopted:
         raise _unread(workload, original, images.trouble)
     container = find_container(install.base, target.container)
     port_map = resolve_port_map(workload.port_map, container)
     ours = (one for pod in current for one in pod["spec"]["containers"] if one["name"] == target.container)
-    cautions = await read_cautions(cluster, target, install, pods.items, workload, closed)
+    cautions = await read_cautions(cluster, target, install, live.pods, workload, closed)
     return Wanted(
         project=project,
         workload=workload,
@@ -172,7 +183,7 @@ async def read_wanted(
         binary=binary,
         images=images,
         order=_order(workload, target, observed.claims),
-        publishes=published_ports(container, workload, port_map) if serving.publishes else (),
+        publishes=published_ports(container, workload, port_map) if wish.serving.publishes else (),
         port_map=port_map,
         volumes=volumes,
         health=healthcheck_source(container, workload, port_map),
@@ -180,7 +191,7 @@ async def read_wanted(
         image_environment=await read_image_environment(
             cluster, workload, images, (container, *ours), namespace
         ),
-        seen=_addresses(pods.items, observed.services),
+        seen=_addresses(live.pods, observed.services),
         cautions=cautions,
         container=container,
         pod_spec=install.base["spec"],

@@ -9,6 +9,7 @@ what is meant.
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass, field
 from typing import Any
 
 from devcluster.edge.docker.engine import Docker, open_docker
@@ -64,54 +65,79 @@ async def down(
 ) -> Json:
     """Remove everything that devcluster made, and verify it.  LeftoverError names what stays; HeldError, at
     the end, what somebody else holds (with *takeover* that is put back, too)."""
-    turn = request.turn(report)
+    removal = _Removal(request, everywhere, request.turn(report))
     async with open_cluster(request.context, timeout=request.timeout) as cluster:
         places = await _places(request, cluster, everywhere)
-        result: Json = {"workloads": [], "notes": []}
-        errors: list[DevclusterError] = []
-        done: dict[tuple[str, str], WorkloadRef] = {}  # by the host processes: key and namespace
-        keys: dict[str, tuple[str, ...]] = {}
         if unknown := await find_unknown(request, cluster, places, everywhere):
-            result["notes"].append(f"devcluster has nothing to put back for {', '.join(unknown)}")
+            removal.notes.append(f"devcluster has nothing to put back for {', '.join(unknown)}")
         for place in places:
-            keys[place.id] = await find_keys(request, place)
-            message = {"do": "down", "only": list(keys[place.id])}
-            with contextlib.suppress(AbsentError, EndedError):  # what it did not do is done here
-                try:
-                    answer = await ask(place.socket, message, report, request.deadline)
-                except (RemainsError, UnservedError) as error:
-                    errors.append(error)
-                    continue
-                for row in answer["workloads"]:
-                    done[row["name"], place.namespace] = ended_ref(row, place.namespace)
-                    result["workloads"].append(row)
-        traces, notes = await find_installed(request, cluster, everywhere)
-        result["notes"] += notes
-        for trace in await find_meant_traces(request, cluster, everywhere, traces, done):
-            try:
-                if not takeover and await _is_theirs(request, cluster, trace, everywhere):
-                    raise _theirs(trace)
-                row = await _remove(request, cluster, trace, turn)
-            except (HeldError, LeftoverError, UnservedError, ForbiddenError) as error:  # the others go on
-                errors.append(error)
-                continue
-            if trace.ref not in done.values():
-                result["workloads"].append(row)
+            await removal.ask_host(place)
+        await removal.put_back(cluster, takeover)
     async with open_docker() as docker:
         for place in places:
-            kept = await _clean_docker(docker, place, keys[place.id], volumes)
-            kept += await remove_roots(place, keys[place.id], changed=volumes)
-            errors += find_unsent(kept)
-            result["notes"] += [it.text for it in kept if not it.unsent]
-            result["notes"] += Exports(place).remove(keys[place.id])
-            if not kept:
-                place.forget_workloads(keys[place.id])
-    if errors:
-        raise joined(errors)
+            await removal.clean(docker, place, volumes)
+    if removal.errors:
+        raise joined(removal.errors)
     for place in places:
-        if volumes and not keys[place.id]:
+        if volumes and not removal.keys[place.id]:
             await _forget(place)
-    return result
+    return {"workloads": removal.rows, "notes": removal.notes}
+
+
+@dataclass
+class _Removal:
+    """One `down`: what its host processes did not do, it does by itself.  ``keys``: what is meant, by project;
+    ``done``: by the host processes, by key and namespace; ``errors``: what did not work, while the rest goes
+    on."""
+
+    request: Request
+    everywhere: bool
+    turn: Turn
+    rows: list[Json] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    errors: list[DevclusterError] = field(default_factory=list)
+    keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    done: dict[tuple[str, str], WorkloadRef] = field(default_factory=dict)
+
+    async def ask_host(self, place: Place) -> None:
+        """Have the project's host process put back what it holds, where one runs."""
+        keys = self.keys[place.id] = await find_keys(self.request, place)
+        message = {"do": "down", "only": list(keys)}
+        with contextlib.suppress(AbsentError, EndedError):  # what it did not do is done here
+            try:
+                answer = await ask(place.socket, message, self.turn.report, self.turn.deadline)
+            except (RemainsError, UnservedError) as error:
+                self.errors.append(error)
+                return
+            for row in answer["workloads"]:
+                self.done[row["name"], place.namespace] = ended_ref(row, place.namespace)
+                self.rows.append(row)
+
+    async def put_back(self, cluster: Cluster, takeover: bool) -> None:
+        """What is still in the cluster."""
+        traces, notes = await find_installed(self.request, cluster, self.everywhere)
+        self.notes += notes
+        for trace in await find_meant_traces(self.request, cluster, self.everywhere, traces, self.done):
+            try:
+                if not takeover and await _is_theirs(self.request, cluster, trace, self.everywhere):
+                    raise _theirs(trace)
+                row = await _remove(self.request, cluster, trace, self.turn)
+            except (HeldError, LeftoverError, UnservedError, ForbiddenError) as error:  # the others go on
+                self.errors.append(error)
+                continue
+            if trace.ref not in self.done.values():
+                self.rows.append(row)
+
+    async def clean(self, docker: Docker, place: Place, volumes: bool) -> None:
+        """What the project has on this laptop."""
+        keys = self.keys[place.id]
+        kept = await _clean_docker(docker, place, keys, volumes)
+        kept += await remove_roots(place, keys, changed=volumes)
+        self.errors += find_unsent(kept)
+        self.notes += [it.text for it in kept if not it.unsent]
+        self.notes += Exports(place).remove(keys)
+        if not kept:
+            place.forget_workloads(keys)
 
 
 async def _forget(place: Place) -> None:
