@@ -112,6 +112,7 @@ DEPLOYMENT = Kind(
     title="Deployment",
     plural="deployments",
     order=_order,
+    serves_on=lambda item: _order(item) == "start-first",
     replicas=_replicas,
     available=_available,
     gap=_gap,

@@ -1,8 +1,8 @@
 """Fields that keep a roll-out from reaching every pod: changed while one of ours runs, then restored.
 
-A StatefulSet whose strategy is OnDelete, or that has a partition, would go on with its old pods for ever.
-What the field said is in the workload's Secret before it is written.  A field that somebody changed
-meanwhile is left alone, and named.
+A StatefulSet with the strategy OnDelete, or with a partition, would keep its old pods for ever.  The field's
+former value is in the workload's Secret before it is overwritten.  A field that somebody changed meanwhile is
+left alone, and named.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Rolling = Mapping[str, tuple[Any, Any]]
 
 
 def remember(spec: Json, fields: Json, known: Rolling) -> Rolling:
-    """What *fields* take the place of in *spec*, beside what is *known* from a roll-out before."""
+    """The values in *spec* that *fields* will replace, beside those *known* from an earlier roll-out."""
     return {**known, **{name: (spec.get(name), ours) for name, ours in fields.items()}}
 
 
@@ -26,7 +26,7 @@ def write_fields(fields: Json) -> list[Json]:
 
 
 def is_held(spec: Json, rolling: Rolling) -> bool:
-    """Whether any field still says what we wrote."""
+    """Whether any field still has the value that we wrote."""
     return any(_is_set(spec.get(name), ours) for name, (_, ours) in rolling.items())
 
 

@@ -103,7 +103,10 @@ class Wanted:
     def handover(self) -> Handover:
         """How it is taken and given back."""
         wish = self.workload
-        return plan_handover(wish.mode, self.order, wish.take, wish.run, live=self.is_live)
+        serves_on = kind_of(self.ref).serves_on(self.object.object)
+        return plan_handover(
+            wish.mode, self.order, wish.take, wish.run, live=self.is_live, serves_on=serves_on
+        )
 
     @property
     def is_live(self) -> bool:
