@@ -1,4 +1,4 @@
-"""What has to be done in the cluster so that the workload has an agent; pure.
+"""The steps that put an agent into a workload; pure.
 
 The same function serves a first ``up``, a second one (nothing to do), one after a crash half-way (what is
 missing) and one after an edit of the file (the template is wrapped anew, from the original).
@@ -29,6 +29,7 @@ from devcluster.rules.cluster.services import (
     FrontPort,
     PortMove,
     Route,
+    check_listed,
     noted_moves,
     noted_workload,
     passing,
@@ -61,9 +62,9 @@ _USUAL = plan_serving("replace", "front", "container")
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the file and the laptop want.  ``image`` None: the laptop can't read it.  ``pending``: it is taken
-    for what it was when the agent was installed; without an agent, and where only the image says the pod's
-    command, such a plan tells what will be done and can't be carried out.
+    """What the file and the laptop want.  ``image`` None: the laptop can't read it.  ``pending``: the image
+    is not here yet, so what the installed agent knows of it is used.  Without an agent, and if only the image
+    knows the pod's command, such a plan can be shown but not carried out.
 
     ``serving``: what becomes of the traffic; ``live``: mounts in which the laptop may change files.
     ``digest`` and ``chunks``: the agent's binary, as it is published; ``doubt``: whether it is the right one.
@@ -156,6 +157,7 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
     old_moves = observed.originals.moves if observed.originals else ()
     services = [unmoved(service, old_moves) for service in observed.services]
     found = routes(services, base, container=observed.container, others=observed.others, only=wish.services)
+    check_listed(wish.services or (), services, found, observed.ref)
     fronts = plan_fronts(
         found,
         base,
@@ -194,7 +196,7 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
 
 
 def base_template(observed: Observed) -> Json:
-    """The template without us.  LeftoverError where an agent is in it and nobody knows what was before."""
+    """The template without us.  LeftoverError if it has an agent and nobody knows what was there before."""
     live: Json = observed.object["spec"]["template"]
     if observed.originals is None:
         if is_wrapped(live):
@@ -205,7 +207,7 @@ def base_template(observed: Observed) -> Json:
 
 def _fits(observed: Observed, wrapped: Json, settings: Json, *, pending: bool) -> bool:
     """Whether the agent that is installed does what is wished: its binary may be another one, the protocol
-    (in the settings) decides.  What an image says that is not here yet is taken for what it said before."""
+    (in the settings) decides.  An image that is not here yet is assumed unchanged."""
     live = observed.object["spec"]["template"]
     if observed.originals is None or not is_wrapped(live) or observed.settings is None:
         return False
@@ -219,7 +221,7 @@ def _fits(observed: Observed, wrapped: Json, settings: Json, *, pending: bool) -
 
 
 def _vital(container: Json) -> tuple[Any, ...]:
-    """What the agent needs in the template: somebody may have taken a part of it back."""
+    """What the agent needs in the template; somebody may have reverted a part of it."""
     mounts = {mount["mountPath"] for mount in container.get("volumeMounts") or []}
     asked = tuple(_asked(container, probe) for probe in ("startupProbe", "readinessProbe", "livenessProbe"))
     command = (tuple(container.get("command") or ()), tuple(container.get("args") or ()))
@@ -267,14 +269,14 @@ def _steps(
 
 
 def _set_fields(observed: Observed, rolling: Json) -> tuple[str, ...]:
-    """Those that the roll-out sets, or that one before it left."""
+    """The fields that this roll-out sets, or that an earlier one left set."""
     known = observed.originals.rolling if observed.originals is not None else {}
     left = known if is_held(observed.object["spec"], known) else {}
     return tuple(sorted({*rolling, *left}))
 
 
 def _stale(observed: Observed, moves: Collection[PortMove]) -> list[RestoreService]:
-    """Services that lead to fronts which the new wrapping does not have."""
+    """Services that lead to fronts which will be gone."""
     old = set(observed.originals.moves if observed.originals else ())
     for service in observed.services:
         if noted_workload(service) == observed.ref:

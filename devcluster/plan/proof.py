@@ -1,10 +1,10 @@
 """Which connections prove the route to a workload, and what their outcomes mean; pure.
 
-A proof is a connection from inside the cluster that an agent recognises (docs/architecture.md, Proof).
-What can be seen without one is judged first: through a Service that selects somebody else our bytes would
-only get into a stranger's application.  So nothing is tried unless every pod behind the Service's port has
-an agent of ours that looks for it; where a Service leads to other workloads too, the workload's pods are
-tried by their own addresses.
+A proof is a connection from inside the cluster that an agent recognises (docs/architecture.md, Proof). What
+can be seen without one is judged first: through a Service that selects other pods our bytes would reach a
+stranger's application.  So nothing is tried unless every pod behind the Service's port has an agent of ours
+that looks for it; where a Service leads to other workloads too, the workload's pods are tried by their own
+addresses.
 
 Hops, from the caller on: ``service`` (its selector and ports), ``endpoint`` (a ready pod behind it),
 ``network`` (the way there from inside the cluster), ``agent`` (held by us), ``lane`` (to this laptop),
@@ -27,11 +27,11 @@ _UNREADY = "the pod is not Ready"
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """A workload as it is now.  ``labels``: its pods'; ``ports``: those that the agents lead on, fronts
-    and the application's own; ``pods``: of the whole namespace; ``own``: names of the workload's pods;
-    ``agents``: name of each pod that we speak to, and why it is not ours ('' if it is); ``expected``:
-    (Service, port) that the agents led on at the time of ``up``; ``beside``: ports at which other containers
-    of the pods listen and the application does not, by the number that a Service may say for each."""
+    """A workload as it is now.  ``labels``: its pods'; ``ports``: those that the agents lead on, fronts and
+    the application's own; ``pods``: of the whole namespace; ``own``: names of the workload's pods;
+    ``agents``: why the agent of a pod is not ours, by the pod's name ('' if it is); ``expected``: (Service,
+    port) that the agents led on at the time of ``up``; ``beside``: ports at which other containers of the
+    pods listen and the application does not, by the number that a Service may say for each."""
 
     title: str
     container: str
@@ -47,7 +47,7 @@ class Behind:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is known of one Service port.  ``ms``: the slowest connection of it, or None."""
+    """The judgement of one Service port.  ``ms``: the slowest connection of it, or None."""
 
     service: str
     port: PortKey
@@ -95,7 +95,7 @@ def plan_proofs(behind: Behind) -> tuple[Trial | Verdict, ...]:
 
 
 def _missing(behind: Behind, name: str, port: PortKey) -> Verdict:
-    """Why a Service port that led here at the time of ``up`` is not met any more."""
+    """Why a Service port that led here at `up` no longer does."""
     services = {item["metadata"]["name"]: item for item in behind.services}
     service = services.get(name)
     if service is None:
@@ -200,7 +200,7 @@ def _ready(pod: Json) -> bool:
 
 
 def _why(pod: Json) -> str:
-    """What kubelet says of a pod that is not ready."""
+    """Why a pod is not ready, as kubelet says."""
     conditions = {one["type"]: one for one in (pod.get("status") or {}).get("conditions") or []}
     return str((conditions.get("Ready") or {}).get("message") or _UNREADY)
 

@@ -46,7 +46,7 @@ class PodSight:
 
 @dataclass(frozen=True, slots=True)
 class PodTruth:
-    """``quiet``: it is not attached for want of a word or a lane, since ``since``."""
+    """``quiet``: it is not attached because its agent is silent or has no lane, since ``since``."""
 
     name: str
     state: LinkState
@@ -92,7 +92,7 @@ class Truth:
 
 
 def see_pod(pod: PodSight, now: float) -> PodTruth:
-    """*pod* as a request finds it: an agent without a lane, or without a word, reaches nobody."""
+    """*pod* as a request finds it: a silent agent, or one without a lane, reaches nobody."""
     if pod.state != "attached":
         return PodTruth(pod.name, pod.state, pod.reason, pod.since)
     if now - pod.heard > SILENT:
@@ -202,8 +202,8 @@ Reaction = GiveUp | HandBack | Recover | StartAgain
 def react(seen: Snapshot) -> Reaction | None:
     """What the attachment must do by itself now; None for nothing.
 
-    While it lets go, who else holds a part takes nothing from it; while it is being attached its own end is
-    told to who attaches it.
+    While we leave, another holder of a part takes nothing from us.  While we attach, the attaching command
+    hears of the failure.
     """
     if seen.leaving or seen.stage in ("held", "failed", "left"):
         return None

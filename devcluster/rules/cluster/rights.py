@@ -1,7 +1,7 @@
 """The rights that devcluster needs in one namespace, each with its reason and what works without it.
 
-``role`` prints them, ``doctor`` asks for each, a test compares them with the requests that are really made.
-What is read only for a warning, and only where it may be, is not among them.
+``role`` prints them, ``doctor`` asks for each, and a test compares them with the requests that are really
+made.  What is read only for a warning is not among them.
 
 Source: https://kubernetes.io/docs/reference/access-authn-authz/rbac/
 """
@@ -48,7 +48,8 @@ def _rights(group: str, resource: str, *rows: tuple[str, str, str], needed: bool
 
 
 def _of_kinds(*, common: bool) -> Iterable[Right]:
-    """The rights for workloads themselves; those that are not *common* nobody needs who has none."""
+    """The rights to workloads themselves; those to kinds that are not *common* are needed only where they are
+    used."""
     get, patch = ("list and logs", _LOOK) if common else (_OTHERS, _OTHERS)
     for row in KINDS.values():
         if row.common is not common:
@@ -234,7 +235,7 @@ def lanes() -> tuple[RequiredRight, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One entry of a Role, with a comment a verb."""
+    """One entry of a Role, with a comment for each verb."""
 
     group: str
     resource: str

@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any
 
 from devcluster.errors import ConfigurationError
@@ -150,6 +151,25 @@ def known_ports(template: Json, services: Sequence[Json]) -> tuple[PortKey, ...]
         it.container_port for one in containers for it in routes(services, template, container=one["name"])
     }
     return tuple(dict.fromkeys([*declared, *sorted(led)]))
+
+
+def check_listed(
+    listed: Collection[str], services: Sequence[Json], found: Collection[Route], ref: WorkloadRef
+) -> None:
+    """ConfigurationError for a name of `services` that no Service has, or that does not lead to *ref*;
+    *found*: every way to it."""
+    known = {service["metadata"]["name"] for service in services}
+    leading = sorted({route.service for route in found})
+    lead = f"what leads to it: {', '.join(leading) or 'nothing'}"
+    for name in listed:
+        if name not in known:
+            near = get_close_matches(name, leading, 1)
+            raise ConfigurationError(
+                f"services: namespace {ref.namespace} has no Service {name}",
+                hint=f"did you mean {near[0]}?" if near else lead,
+            )
+        if name not in leading:
+            raise ConfigurationError(f"services: service/{name} does not lead to {ref}", hint=lead)
 
 
 def _route(service: Json, item: Json, template: Json, container: str, shared: bool) -> list[Route]:

@@ -1,13 +1,13 @@
 """What to wait for until a local container counts as healthy.
 
 The pod's readiness probe (else its startup probe), asked through the gateway, as kubelet would ask it; an
-exec probe becomes Docker's own healthcheck, since only Docker can run something inside.  Without a probe:
-its TCP ports accept.  Docker asks for the first time after one interval, so that is kept short, and the
-threshold grows by as much.
+exec probe becomes Docker's own healthcheck, since only Docker can run something inside.  Without a probe, its
+TCP ports must accept.  Docker probes for the first time after one interval, so the interval is kept short and
+the threshold is raised to match.
 
-As long as it runs it is asked on: the readiness probe, else the liveness probe, never the startup probe.
-It has failed after as many failures in a row as the probe says, but not within a few seconds: kubelet sends
-traffic again to a pod that was slow for a moment, and nobody does to a laptop that has handed back.
+Once healthy, it is probed with the readiness probe, else the liveness probe.  It has failed after as many
+failures in a row as the probe says, but never within a few seconds: kubelet sends traffic again to a pod that
+was slow for a moment, but nobody sends any to a laptop that has handed back.
 """
 
 from __future__ import annotations

@@ -135,6 +135,7 @@ DEPLOYMENT = Kind(
     plural="deployments",
     order=_order,
     beside=_beside,
+    serves_on=lambda item, claims: _order(item, claims) == "start-first",
     replicas=_replicas,
     available=_available,
     gap=_gap,

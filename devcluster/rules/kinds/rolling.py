@@ -23,7 +23,7 @@ def patience(spec: Json) -> Json:
 
 
 def remember(spec: Json, fields: Json, known: Rolling) -> Rolling:
-    """What *fields* take the place of in *spec*, beside what is *known* from a roll-out before."""
+    """The values in *spec* that *fields* will replace, beside those *known* from an earlier roll-out."""
     return {**known, **{name: (spec.get(name), ours) for name, ours in fields.items()}}
 
 
@@ -33,7 +33,7 @@ def write_fields(fields: Json) -> list[Json]:
 
 
 def is_held(spec: Json, rolling: Rolling) -> bool:
-    """Whether any field still says what we wrote."""
+    """Whether any field still has the value that we wrote."""
     return any(_is_set(spec.get(name), ours) for name, (_, ours) in rolling.items())
 
 

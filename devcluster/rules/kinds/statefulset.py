@@ -1,10 +1,10 @@
 """StatefulSets.
 
 The controller replaces one pod after the other, the highest ordinal first, and waits until each is ready.
-With ``podManagementPolicy:  OrderedReady`` it touches nothing at all while any pod is not ready: a broken one
-of a former template stays for ever, also after the template is put back.  Such a pod is named
-(``Waiting.blocked``), so that it can be deleted; but only where nothing else is on its way, or two of a
-quorum would be away at once.
+With ``podManagementPolicy: OrderedReady`` it touches nothing while any pod is not ready: a broken pod of a
+former template stays for ever, even after the template is restored.  Such a pod is named
+(``Waiting.blocked``), so that it can be deleted; but only if no other pod is changing, or a quorum would lose
+two at once.
 
 Sources:
 https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback

@@ -108,7 +108,8 @@ class Wanted:
         """How it is taken and given back."""
         wish = self.workload
         take: Take = "front" if self.serving.fronts else "direct"
-        return plan_handover(wish.mode, self.order, take, wish.run, live=self.is_live)
+        serves_on = kind_of(self.ref).serves_on(self.object.object, self.install.observed.claims)
+        return plan_handover(wish.mode, self.order, take, wish.run, live=self.is_live, serves_on=serves_on)
 
     @property
     def is_live(self) -> bool:

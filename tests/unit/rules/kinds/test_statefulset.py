@@ -141,6 +141,7 @@ def test_what_keeps_pods_back(strategy: Json | None, fields: Json, mixed: str) -
 
 def test_what_it_is() -> None:
     assert STATEFULSET.order(statefulset(), ()) == "stop-first"
+    assert STATEFULSET.serves_on(statefulset(), ())  # each of its pods is gone before the new one starts
     assert (STATEFULSET.replicas(statefulset()), STATEFULSET.available(statefulset())) == (2, 2)
     assert STATEFULSET.gap(statefulset(), ()) == ""
     assert STATEFULSET.gap(statefulset(replicas=1), ()) == "it is a StatefulSet with one pod"
