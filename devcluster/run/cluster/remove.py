@@ -136,7 +136,7 @@ class _RemoveWork:
             # the Secret alone knows what it was
             if isinstance(step, AwaitRollout | RestoreFields | PruneHistory):
                 raise LeftoverError(
-                    f"the template of {self._ref.full_name} is restored, and then: {error.message}",
+                    f"the template of {self._ref.full_name} is restored, but then: {error.message}",
                     hint=f"{error.hint}\nthen {self._again}",
                 ) from error
             self._refused.append(error)
@@ -279,7 +279,7 @@ class _RemoveWork:
                 raise LeftoverError(
                     f"somebody else is putting an agent into {self._ref.full_name}, "
                     f"so secret/{self._secret} stays",
-                    hint=f"`devcluster list -n {self._space}` says who; `devcluster down` then tries again",
+                    hint=f"`devcluster list -n {self._space}` shows who; `devcluster down` then tries again",
                 )
             return Delete()
 

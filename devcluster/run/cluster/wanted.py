@@ -185,8 +185,8 @@ def _order(workload: Workload, target: WorkloadObject) -> Order:
 
 def _unread(workload: Workload, container: Json, trouble: str) -> ConfigurationError:
     return ConfigurationError(
-        f"the command of image {container['image']} is not known: the pod's template says none, and no "
-        f"Docker engine can be asked; {trouble}",
+        f"the command of image {container['image']} is unknown: the pod's template has none, and there is "
+        f"no Docker engine to ask; {trouble}",
         hint=f"write it under workloads.{workload.key}, `pod_command: [...]`, or start Docker for this `up`",
     )
 

@@ -83,7 +83,7 @@ class LiveVolumes:
         """Wait until both sides are alike; what can't be is told."""
         left = await self._of[label].fill(turn.deadline, lambda status: self._say(turn, label, status))
         if left:
-            turn.say(self._key, f"volume {label}: not alike: {left}")
+            turn.say(self._key, f"volume {label}: still different: {left}")
 
     def _say(self, turn: Turn, label: str, status: Json) -> None:
         files, size = status["files"], status["bytes"]
