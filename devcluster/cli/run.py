@@ -25,7 +25,21 @@ def _wish(text: str) -> PortWish:
         raise click.UsageError(f"--port {text}: {error}") from error
 
 
-@click.command(options_metavar="", context_settings={"help_option_names": ["-h", "--help"]})
+class _Run(click.Command):
+    """CMD's options are taken for ours where -- is missing."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        marked = "--" in args
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if marked:
+                raise
+            text = f"No such option {error.option_name!r}. If it is CMD's, put -- before CMD."
+            raise click.UsageError(text, ctx) from error
+
+
+@click.command(cls=_Run, options_metavar="", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--mode",
     type=click.Choice(get_args(Mode)),

@@ -1,1 +1,1 @@
-"""The file: from text to typed values, with all problems at once and the place of each."""
+"""The file: from text to typed values, with all problems at once and the position of each."""

@@ -1,4 +1,4 @@
-"""Find the file, read it, and tell everything that is wrong with it at once.
+"""Find the file, read it, and report all of its problems at once.
 
 ``parse_project`` is pure; ``load_project`` reads the file, ``.env`` beside it and the env files for it.
 """
@@ -45,8 +45,8 @@ def load_project(
     environ: Mapping[str, str],
     warn: Callable[[str], None] = _ignore,
 ) -> Project:
-    """The project of *file* (relative to *cwd*); ConfigurationError with every problem.  *warn* hears of what
-    is not an error but may be a mistake."""
+    """The project of *file* (relative to *cwd*); ConfigurationError with every problem.  *warn* is called
+    with what is not an error but may be a mistake."""
     path = _real(cwd / file)
     home = os.path.realpath(cwd)
     text, others, unset = _read_text(path), list[str](), _Unset(warn)
@@ -63,8 +63,8 @@ def load_project(
 
 
 class _Unset:
-    """Warns once of each variable that nobody has set.  As with Compose it is empty then, which is often a
-    mistake.  A variable with a default is not one."""
+    """Warn once about each unset variable; it counts as empty, as in Compose.  A variable with a default is
+    not unset."""
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self._warn = warn
@@ -81,9 +81,8 @@ class _Unset:
 
 
 def _real(path: Path) -> Path:
-    """With the folder's real name, which names the project however one gets there: from within, by
-    ``../devcluster.yaml``, by a symbolic link.  A link in place of the file belongs to its own folder,
-    as with Compose."""
+    """Resolve links in the folder's path, because the folder names the project.  A link in place of the file
+    itself belongs to its own folder, as with Compose."""
     return Path(os.path.realpath(path.parent)) / path.name
 
 
@@ -99,7 +98,7 @@ def _read_text(path: Path) -> str:
 def _read_dotenv(
     path: Path, home: str, environ: Mapping[str, str], others: list[str], unset: _Unset
 ) -> dict[str, str]:
-    """What is wrong with it goes to *others*, to be told together with what is wrong with the file."""
+    """Its problems go to *others*, so that they are reported together with those of the file."""
     if not path.is_file():
         return {}
     shown = os.path.relpath(path, home)
@@ -166,5 +165,5 @@ def _lookup(environ: Mapping[str, str], dotenv: Mapping[str, str]) -> Lookup:
 
 
 def normalise_name(folder: str) -> str:
-    """The project's name that Compose makes of a folder's."""
+    """The project name that Compose makes of a folder's name."""
     return re.sub(r"[^a-z0-9_-]", "", folder.lower()).lstrip("_-")[:63] or "devcluster"

@@ -11,7 +11,7 @@ Rules:
 - `replace` stops the original: after the local container is healthy (``start-first``), or before it starts,
   for what must never run twice (``stop-first``);
 - `intercept` leads the traffic to the laptop and lets the original run on; `ingest` leads nothing;
-- what agents are told in ``Join`` those of pods that come later are told, too.
+- what ``Join`` tells the agents, it tells those of later pods, too.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _REQUESTS: dict[AgentRequest, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """An agent is held, the pod's facts are read, and it is known that the volumes can be copied."""
+    """Hold one agent, read the pod's facts and check that the volumes can be copied."""
 
     name: Literal["hold"] = "hold"
 
@@ -73,7 +73,7 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """The pod's volumes on the laptop; *again*: what changed until the original had stopped."""
+    """Copy the pod's volumes to the laptop; *again*: what changed until the original had stopped."""
 
     again: bool = False
     name: Literal["fill"] = "fill"
@@ -112,7 +112,7 @@ class Flush:
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """Sends *requests*, one after the other, to each agent that is held now.  *serving*: only where the
+    """Send *requests*, one after the other, to each agent that is held now.  *serving*: only where the
     laptop serves, not the original."""
 
     requests: tuple[AgentRequest, ...]
@@ -138,7 +138,7 @@ class Tell:
 
 @dataclass(frozen=True, slots=True)
 class HoldAll:
-    """Every agent is held, so that a former holder keeps no part."""
+    """Wait until every agent is held, so that a former holder keeps no part."""
 
     name: Literal["hold-all"] = "hold-all"
 
@@ -156,7 +156,7 @@ class HoldAll:
 
 @dataclass(frozen=True, slots=True)
 class StartLocal:
-    """A new local container that is healthy; *again*: the one that is there, stopped and started."""
+    """Start a new local container and wait until it is healthy; *again*: restart the one that is there."""
 
     again: bool = False
     name: Literal["start"] = "start"
@@ -176,7 +176,7 @@ class StartLocal:
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """The local side as the edited file says, up to what ``StartLocal`` starts."""
+    """Change the local side to match the edited file, all but the start."""
 
     run: Run = "container"
     name: Literal["replace"] = "replace"
@@ -195,7 +195,7 @@ class Replace:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """From now on each agent, of pods that come later too, is told *requests* once its lane stands."""
+    """Tell every agent *requests* once its lane is up, including those of later pods."""
 
     requests: tuple[AgentRequest, ...]
     name: Literal["join"] = "join"
@@ -215,7 +215,7 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class StopLocal:
-    """The local side stops and is kept."""
+    """Stop the local side and keep it."""
 
     run: Run = "container"
     name: Literal["stop-local"] = "stop-local"
@@ -232,22 +232,41 @@ class StopLocal:
         return "stop the local container" if self.run == "container" else "close the pod's way to this laptop"
 
 
-Phase = Hold | Connect | Fill | Flush | Tell | HoldAll | StartLocal | Replace | Join | StopLocal
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """The pause before a local container that ended with 0 is started again."""
+
+    name: Literal["rest"] = "rest"
+
+    @property
+    def cause(self) -> str:
+        return "kubelet would wait as long"
+
+    @property
+    def undo(self) -> str:
+        return ""
+
+    def __str__(self) -> str:
+        return "wait until the local container is started again"
+
+
+Phase = Hold | Connect | Fill | Flush | Tell | HoldAll | StartLocal | Replace | Join | StopLocal | Rest
 
 
 @dataclass(frozen=True, slots=True)
 class Handover:
     """``there``: from held agents to a laptop that serves; ``back``: to an original that serves, agents stay;
     ``loss``: somebody else has taken it; ``edit``: the file has changed; ``restart``: of the local container;
-    ``before_removal``: ahead of the roll-out that takes the agents out, and ``after_removal`` behind it;
-    ``outage``: the Docker engine is away, ``absence``: for longer than a lease, ``recovery``: it is back and
-    the local container is healthy."""
+    ``again``: that one has ended with 0, as it may; ``before_removal``: before the agents are taken out;
+    ``after_removal``: after that; ``outage``: the Docker engine is away, ``absence``: for longer than a
+    lease, ``recovery``: it is back and the local container is healthy."""
 
     there: tuple[Phase, ...]
     back: tuple[Phase, ...]
     loss: tuple[Phase, ...]
     edit: tuple[Phase, ...]
     restart: tuple[Phase, ...]
+    again: tuple[Phase, ...]
     before_removal: tuple[Phase, ...]
     after_removal: tuple[Phase, ...]
     outage: tuple[Tell, ...]
@@ -255,11 +274,15 @@ class Handover:
     recovery: tuple[Join, ...]
 
 
-def plan_handover(mode: Mode, order: Order, take: Take, run: Run, *, live: bool = False) -> Handover:
+def plan_handover(
+    mode: Mode, order: Order, take: Take, run: Run, *, live: bool = False, serves_on: bool = False
+) -> Handover:
     """The phases of one workload.  *take* `direct` needs an original that is stopped to free its ports, which
     `replace` does; the file is refused where it can't be (``config``).  *live*: volumes are synced.  Then
     nothing that was written here may be on its way when the pods end: they are given back before their
-    agents are taken out, and their volumes are looked at once more when nothing here writes any longer."""
+    agents are taken out, and their volumes are looked at once more when nothing here writes any longer.
+    *serves_on*: the original may serve while its pods are replaced; else its connections wait in pods that
+    end."""
     assert take == "front" or mode != "intercept"
     stop_first = mode == "replace" and order == "stop-first"
     start: tuple[Phase, ...] = (StartLocal(),) if run == "container" else ()
@@ -274,13 +297,16 @@ def plan_handover(mode: Mode, order: Order, take: Take, run: Run, *, live: bool 
     last: tuple[Phase, ...] = (Flush(again=True),) if live else ()
     quiet: tuple[Phase, ...] = (*flush, *wait, stop, *last)  # nothing runs on either side
     beside: tuple[Phase, ...] = (*flush, release, stop, *last)
+    back: tuple[Phase, ...] = (*quiet, release) if stop_first else beside
+    leaves_first = live or (stop_first and serves_on)
     return Handover(
         there=(*prepare, *start, HoldAll(), join),
-        back=(*quiet, release) if stop_first else beside,
+        back=back,
         loss=(stop,),
         edit=(*wait, Replace(run), Fill(), *start, join),
         restart=(*wait, StartLocal(again=True), join) if run == "container" else (),
-        before_removal=quiet if stop_first else beside if live else (),
+        again=(*wait, Rest(), StartLocal(again=True), join) if run == "container" else (),
+        before_removal=quiet if stop_first and not serves_on else back if leaves_first else (),
         after_removal=(stop,),
         outage=(Tell(("pause",), serving=True),) if wait else (),
         absence=(Tell(("release",), serving=True),),

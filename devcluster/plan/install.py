@@ -1,4 +1,4 @@
-"""What has to be done in the cluster so that the workload has an agent; pure.
+"""The steps that put an agent into a workload; pure.
 
 The same function serves a first ``up``, a second one (nothing to do), one after a crash half-way (what is
 missing) and one after an edit of the file (the template is wrapped anew, from the original).
@@ -29,8 +29,10 @@ from devcluster.rules.cluster.services import (
     FrontPort,
     PortMove,
     Route,
+    check_listed,
     noted_moves,
     noted_workload,
+    passing,
     plan_fronts,
     plan_moves,
     routes,
@@ -50,6 +52,7 @@ from devcluster.rules.cluster.template import (
 )
 from devcluster.rules.container.image import ImageFacts
 from devcluster.rules.container.ports import PortKey, container_port, service_port
+from devcluster.rules.kinds.kind import Claims
 from devcluster.rules.kinds.rolling import is_held
 from devcluster.rules.kinds.table import kind_of
 
@@ -59,9 +62,9 @@ _USUAL = plan_serving("replace", "front", "container")
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the file and the laptop want.  ``image`` None: the laptop can't read it.  ``pending``: it is taken
-    for what it was when the agent was installed; without an agent, and where only the image says the pod's
-    command, such a plan tells what will be done and can't be carried out.
+    """What the file and the laptop want.  ``image`` None: the laptop can't read it.  ``pending``: the image
+    is not here yet, so what the installed agent knows of it is used.  Without an agent, and if only the image
+    knows the pod's command, such a plan can be shown but not carried out.
 
     ``serving``: what becomes of the traffic; ``live``: mounts in which the laptop may change files.
     ``digest`` and ``chunks``: the agent's binary, as it is published; ``doubt``: whether it is the right one.
@@ -86,7 +89,9 @@ class Wish:
 class Observed:
     """What is in the cluster.  ``services``: all of the namespace; ``others``: labels of pods that are
     not the workload's.  ``originals`` and ``settings``: from the Secret, if there is one.  ``admitted``:
-    the memory of its pods, wherever that was said."""
+    the memory of its pods, wherever that was said.  ``claims``: that two of its pods must not write to;
+    ``policies``: the NetworkPolicies of the namespace; ``weak``: containers that end by themselves as it
+    is."""
 
     ref: WorkloadRef
     container: str
@@ -96,6 +101,9 @@ class Observed:
     originals: Originals | None = field(default=None, repr=False)
     settings: Json | None = field(default=None, repr=False)
     admitted: Admitted | None = None
+    claims: Claims = ()
+    policies: tuple[Json, ...] = field(default=(), repr=False)
+    weak: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +130,11 @@ class InstallPlan:
         return secret_name(self.observed.ref)
 
     @property
+    def ports(self) -> tuple[int, ...]:
+        """On which the agent listens, besides the application's own."""
+        return (self.wish.port, *(it.front for it in self.fronts if it.front is not None))
+
+    @property
     def services_before(self) -> tuple[Json, ...]:
         """The namespace's Services as they would be without us."""
         originals = self.observed.originals
@@ -144,6 +157,7 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
     old_moves = observed.originals.moves if observed.originals else ()
     services = [unmoved(service, old_moves) for service in observed.services]
     found = routes(services, base, container=observed.container, others=observed.others, only=wish.services)
+    check_listed(wish.services or (), services, found, observed.ref)
     fronts = plan_fronts(
         found,
         base,
@@ -175,14 +189,14 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
     )
     moves = plan_moves(found, fronts) if wish.serving.fronts else ()
     adopted = _fits(observed, wrapped, settings, pending=wish.pending)
-    rolling = {} if adopted else kind_of(observed.ref).rolling(observed.object)
+    rolling = {} if adopted else kind_of(observed.ref).rolling(observed.object, observed.claims)
     steps = _steps(observed, chunks, moves, adopted, rolling)
-    notes = _notes(found, wish.serving)
+    notes = (*_notes(found, wish.serving), *_beside(services, base, observed.container, wish.serving))
     return InstallPlan(observed, wish, steps, base, wrapped, settings, fronts, moves, adopted, rolling, notes)
 
 
 def base_template(observed: Observed) -> Json:
-    """The template without us.  LeftoverError where an agent is in it and nobody knows what was before."""
+    """The template without us.  LeftoverError if it has an agent and nobody knows what was there before."""
     live: Json = observed.object["spec"]["template"]
     if observed.originals is None:
         if is_wrapped(live):
@@ -193,7 +207,7 @@ def base_template(observed: Observed) -> Json:
 
 def _fits(observed: Observed, wrapped: Json, settings: Json, *, pending: bool) -> bool:
     """Whether the agent that is installed does what is wished: its binary may be another one, the protocol
-    (in the settings) decides.  What an image says that is not here yet is taken for what it said before."""
+    (in the settings) decides.  An image that is not here yet is assumed unchanged."""
     live = observed.object["spec"]["template"]
     if observed.originals is None or not is_wrapped(live) or observed.settings is None:
         return False
@@ -207,7 +221,7 @@ def _fits(observed: Observed, wrapped: Json, settings: Json, *, pending: bool) -
 
 
 def _vital(container: Json) -> tuple[Any, ...]:
-    """What the agent needs in the template: somebody may have taken a part of it back."""
+    """What the agent needs in the template; somebody may have reverted a part of it."""
     mounts = {mount["mountPath"] for mount in container.get("volumeMounts") or []}
     asked = tuple(_asked(container, probe) for probe in ("startupProbe", "readinessProbe", "livenessProbe"))
     command = (tuple(container.get("command") or ()), tuple(container.get("args") or ()))
@@ -244,7 +258,7 @@ def _steps(
         steps.append(PatchTemplate(ref, observed.container, cause))
     steps.append(AwaitPods(ref, "traffic is taken over pod by pod"))
     if fields := _set_fields(observed, rolling):
-        steps.append(RestoreFields(ref, fields, "it was set so that every pod is replaced"))
+        steps.append(RestoreFields(ref, fields, "it was set for the roll-out alone"))
     live = {service["metadata"]["name"]: service for service in observed.services}
     for service in sorted({move.service for move in moves}):
         mine = tuple(move for move in moves if move.service == service)
@@ -255,14 +269,14 @@ def _steps(
 
 
 def _set_fields(observed: Observed, rolling: Json) -> tuple[str, ...]:
-    """Those that the roll-out sets, or that one before it left."""
+    """The fields that this roll-out sets, or that an earlier one left set."""
     known = observed.originals.rolling if observed.originals is not None else {}
     left = known if is_held(observed.object["spec"], known) else {}
     return tuple(sorted({*rolling, *left}))
 
 
 def _stale(observed: Observed, moves: Collection[PortMove]) -> list[RestoreService]:
-    """Services that lead to fronts which the new wrapping does not have."""
+    """Services that lead to fronts which will be gone."""
     old = set(observed.originals.moves if observed.originals else ())
     for service in observed.services:
         if noted_workload(service) == observed.ref:
@@ -285,6 +299,21 @@ def _of(moves: Collection[PortMove], service: str) -> list[PortMove]:
 def _led(service: Json, moves: Sequence[PortMove]) -> bool:
     targets = {service_port(item): item.get("targetPort") for item in service["spec"].get("ports") or []}
     return all(targets.get(move.port) == move.front for move in moves)
+
+
+def _beside(services: Sequence[Json], base: Json, container: str, serving: Serving) -> list[str]:
+    """What leads to other containers of the pod, which go on in the cluster."""
+    asks = "reaches the laptop" if serving.original_stops else "stays with the original"
+    notes = []
+    for it in passing(services, base, container=container):
+        leads = f"service/{it.service} port {it.port} leads to"
+        if it.container:
+            goes_on = f"which goes on in the cluster; what that asks of 127.0.0.1 {asks}"
+            notes.append(f"{leads} container {it.container} of the pod (port {it.number}), {goes_on}")
+        else:
+            where = f"port {it.number}, which no container declares: it is taken for {container}'s"
+            notes.append(f"{leads} {where}; another container that listens there goes on in the cluster")
+    return notes
 
 
 def _notes(found: Sequence[Route], serving: Serving) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
 """Which connections prove the route to a workload, and what their outcomes mean; pure.
 
-A proof is a connection from inside the cluster that an agent recognises (docs/architecture.md, Proof).
-What can be seen without one is judged first: through a Service that selects somebody else our bytes would
-only get into a stranger's application.  So nothing is tried unless every pod behind the Service's port has
-an agent of ours that looks for it; where a Service leads to other workloads too, the workload's pods are
-tried by their own addresses.
+A proof is a connection from inside the cluster that an agent recognises (docs/architecture.md, Proof). What
+can be seen without one is judged first: through a Service that selects other pods our bytes would reach a
+stranger's application.  So nothing is tried unless every pod behind the Service's port has an agent of ours
+that looks for it; where a Service leads to other workloads too, the workload's pods are tried by their own
+addresses.
 
 Hops, from the caller on: ``service`` (its selector and ports), ``endpoint`` (a ready pod behind it),
 ``network`` (the way there from inside the cluster), ``agent`` (held by us), ``lane`` (to this laptop),
@@ -14,7 +14,7 @@ Hops, from the caller on: ``service`` (its selector and ports), ``endpoint`` (a 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from devcluster.rules.cluster.services import noted_moves, resolve_target, selects
@@ -27,10 +27,11 @@ _UNREADY = "the pod is not Ready"
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """A workload as it is now.  ``labels``: its pods'; ``ports``: those that the agents lead on, fronts
-    and the application's own; ``pods``: of the whole namespace; ``own``: names of the workload's pods;
-    ``agents``: name of each pod that we speak to, and why it is not ours ('' if it is); ``expected``:
-    (Service, port) that the agents led on at the time of ``up``."""
+    """A workload as it is now.  ``labels``: its pods'; ``ports``: those that the agents lead on, fronts and
+    the application's own; ``pods``: of the whole namespace; ``own``: names of the workload's pods;
+    ``agents``: why the agent of a pod is not ours, by the pod's name ('' if it is); ``expected``: (Service,
+    port) that the agents led on at the time of ``up``; ``beside``: ports at which other containers of the
+    pods listen and the application does not, by the number that a Service may say for each."""
 
     title: str
     container: str
@@ -41,11 +42,12 @@ class Behind:
     own: frozenset[str]
     agents: Mapping[str, str]
     expected: frozenset[tuple[str, PortKey]]
+    beside: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is known of one Service port.  ``ms``: the slowest connection of it, or None."""
+    """The judgement of one Service port.  ``ms``: the slowest connection of it, or None."""
 
     service: str
     port: PortKey
@@ -88,16 +90,12 @@ def plan_proofs(behind: Behind) -> tuple[Trial | Verdict, ...]:
             continue
         for item in service["spec"].get("ports") or []:
             key = (service["metadata"]["name"], service_port(item))
-            planned = _plan(behind, service, item)
-            if planned is not None:
-                found[key] = planned
-            else:
-                found.pop(key, None)
+            found[key] = _plan(behind, service, item)
     return tuple(found[key] for key in sorted(found))
 
 
 def _missing(behind: Behind, name: str, port: PortKey) -> Verdict:
-    """Why a Service port that led here at the time of ``up`` is not met any more."""
+    """Why a Service port that led here at `up` no longer does."""
     services = {item["metadata"]["name"]: item for item in behind.services}
     service = services.get(name)
     if service is None:
@@ -111,7 +109,7 @@ def _missing(behind: Behind, name: str, port: PortKey) -> Verdict:
     return Verdict(name, port, "broken", "service", reason)
 
 
-def _plan(behind: Behind, service: Json, item: Json) -> Trial | Verdict | None:
+def _plan(behind: Behind, service: Json, item: Json) -> Trial | Verdict:
     name, port = service["metadata"]["name"], service_port(item)
 
     def broken(hop: str, reason: str) -> Verdict:
@@ -137,7 +135,8 @@ def _plan(behind: Behind, service: Json, item: Json) -> Trial | Verdict | None:
         if resolved is None:
             return broken("service", f"its targetPort {target} names no port of the pods")
         if container != behind.container:
-            return None
+            reason = f"it leads to container {container} of the pods, which goes on in the cluster"
+            return Verdict(name, port, "skipped", reason=reason)
         numbers[_name(pod)] = resolved
     return _lead(behind, service, port, open_to, numbers)
 
@@ -161,6 +160,9 @@ def _lead(
     ]
     strangers = ", ".join(sorted(others))
     note = f"it also leads to {strangers}, which does not belong to {behind.title}" if others else ""
+    if beside := sorted({behind.beside[it] for it in numbers.values() if it in behind.beside}):
+        goes_on = "which goes on in the cluster"
+        note = note or f"another container of the pods listens on port {beside[0]}, {goes_on}"
     if others and _moved(service, port):
         reason = f"{note} and has no agent; `devcluster up` gives the Service back"
         return Verdict(name, port, "broken", "service", reason)
@@ -198,7 +200,7 @@ def _ready(pod: Json) -> bool:
 
 
 def _why(pod: Json) -> str:
-    """What kubelet says of a pod that is not ready."""
+    """Why a pod is not ready, as kubelet says."""
     conditions = {one["type"]: one for one in (pod.get("status") or {}).get("conditions") or []}
     return str((conditions.get("Ready") or {}).get("message") or _UNREADY)
 

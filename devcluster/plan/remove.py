@@ -1,4 +1,4 @@
-"""What has to be done so that the workload is as if we had never been there; pure."""
+"""The steps that restore a workload; pure."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from devcluster.rules.cluster.services import PortMove
 def plan_remove(
     originals: Originals | None, ref: WorkloadRef, *, noted: tuple[PortMove, ...] = ()
 ) -> tuple[RemoveStep, ...]:
-    """*originals* None: there is no Secret (any more), so only the binary may be left over, and what is
-    *noted* on Services, which counts in any case.
+    """*originals* None: there is no Secret (any more), so only the binary may be left over.  What is *noted*
+    on Services counts in any case.
 
-    The order keeps the port that each Service names open at every moment, and keeps the Secret, from which
-    all of this is known, until everything else is done: so it can be started again after any step.
+    The order keeps the port that each Service names open at every moment.  The Secret, from which all of this
+    is known, goes last, so the removal can be started again after any step.
     """
     steps: list[RemoveStep] = []
     every = dict.fromkeys([*(originals.moves if originals is not None else ()), *noted])

@@ -1,7 +1,7 @@
 """What is done in the cluster, as data: one value a step, with its cause and what undoes it.
 
-A step holds names, never a value: it is printed by ``plan`` and told as progress.  Whoever adds a
-room adds values of its own beside these; ``Step`` is what they have in common.
+A step holds names, never values, because `plan` prints it.  ``Step`` is what the steps of all rooms have in
+common.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Step(Protocol):
 
     @property
     def undo(self) -> str:
-        """What takes it back, in words; '' where nothing has to."""
+        """What takes it back, in words; '' if nothing has to."""
 
     def __str__(self) -> str: ...
 
@@ -178,7 +178,7 @@ class PullImage:
 
 
 def plan_pulls(absent: Iterable[ImageChoice]) -> tuple[PullImage, ...]:
-    """What `up` does first where an image is not here; it ends there where one can't be had."""
+    """The pulls that `up` begins with; it fails there if an image can't be had."""
     return tuple(
         PullImage(
             it.source, "pull_policy says so" if it.facts is not None else "this laptop does not have it"

@@ -1,4 +1,4 @@
-"""The steps of `up` for one workload, in the cluster and on the laptop, by what was decided of it."""
+"""The steps of `up` for one workload, in the cluster and on the laptop, as it was decided."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ async def test_what_an_init_container_put_into_memory(world: World, python: str)
     world.write(f"name: shop\nnamespace: {world.namespace}\nworkloads: {{web: {{}}}}\n")
     assert "volume secrets (/secrets): memory\n" in (await world.devcluster("plan")).stdout
     attached = await world.devcluster("up", "-d")
-    named = "volume data: left out, 3 of its names: null (device), run.sock (socket), shut (unreadable)"
+    named = "volume data: 3 entries were not copied: null (device), run.sock (socket), shut (unreadable)"
     assert named in attached.stderr
     assert (await world.devcluster("exec", "web", "--", "cat", "/secrets/db")).stdout == "pw\n"
     seen = world.in_local("web", "sh", "-c", _FACTS).stdout.split()

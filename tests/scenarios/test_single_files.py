@@ -131,7 +131,8 @@ async def test_a_single_file_in_every_mode(world: World, kubeconfig: Path) -> No
     pod.shell("for name in both theirs; do printf theirs > etc/$name.ini; done")
     again = await world.devcluster("up", "-d")
     assert (
-        "volume /etc/both.ini: 1 changed here and in the pod, left as they are here: both.ini" in again.stderr
+        "volume /etc/both.ini: 1 file changed here and in the pod; your versions were kept: both.ini"
+        in again.stderr
     )
     here = await local_look(world, "/etc")
     assert here["/etc/both.ini"]["sha256"] == _hash("mine")

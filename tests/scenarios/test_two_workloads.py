@@ -153,7 +153,7 @@ async def test_one_that_fails_leaves_nothing_held_by_a_process_that_ends(both: W
 
     failed = await world.devcluster("up", "-d", code=1)
     assert "deployment/api was put back" in failed.stderr
-    assert "done anyway: web created" in failed.stderr
+    assert "these succeeded: web created" in failed.stderr
     assert await world.template("api") == before["api"]
     assert await world.who(5) == {"local": 5}
     assert await world.who(5, "api") == {"original": 5}

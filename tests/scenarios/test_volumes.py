@@ -145,7 +145,7 @@ async def test_a_copy_is_the_claim_after_its_last_word(world: World, kubeconfig:
     await world.devcluster("leave")
     pod.shell("cd data; for name in both theirs; do echo theirs > $name; done")
     again = await world.devcluster("up", "-d")
-    assert "volume /data: 1 changed here and in the pod, left as they are here: both" in again.stderr
+    assert "volume /data: 1 file changed here and in the pod; your versions were kept: both" in again.stderr
     copy, claim = await local_look(world, "/data"), pod.look("/data")
     assert {name: copy[f"/data/{name}"]["sha256"] for name in ("both", "mine", "theirs")} == {
         "both": _hash("mine"),

@@ -1,6 +1,6 @@
-"""What is wrong only between several workloads, and must be found whatever else is wrong.
+"""Conflicts between workloads.  They are reported even if other keys are wrong.
 
-So it is read again from the file's nodes: a workload with a mistyped key has no value, but it has a target.
+So the file's nodes are read again: a workload with a mistyped key has no value, but it has a target.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ class Workloads:
 
 
 def _note_targets(entries: Iterable[_Entry]) -> None:
-    """A workload of the cluster has one agent, one Secret and one holder, however many containers it has."""
+    """Two entries may not have one target: it has one agent, one Secret and one holder, however many
+    containers."""
     seen: dict[tuple[str | None, str], Scalar] = {}
     for entry in entries:
         written = value_of(entry.value, "target")
@@ -85,7 +86,7 @@ def _note_targets(entries: Iterable[_Entry]) -> None:
 
 
 def _note_folders(entries: Iterable[_Entry]) -> None:
-    """Of two copies in one folder, or in a folder within the other's, each would remove the other's files."""
+    """No two copies may share a folder, or lie within one another: each would remove the other's files."""
     seen: list[tuple[Path, str, str]] = []
     for entry in entries:
         for item, folder, where in _folders(entry):
@@ -111,7 +112,7 @@ def _folders(entry: _Entry) -> Iterator[tuple[Item, Path, Reading]]:
 
 
 def _note_exports(entries: Iterable[_Entry]) -> None:
-    """One file holds one environment, and not the one from which this file takes its variables."""
+    """Two workloads may not export to one file, nor to the `.env` that this file reads."""
     seen: dict[Path, str] = {}
     for entry in entries:
         env, where = value_of(entry.value, "env"), entry.where.into("env").into("export")

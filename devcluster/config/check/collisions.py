@@ -1,4 +1,4 @@
-"""When two written ports are one port of the laptop, which Docker refuses half-way.
+"""Whether two written ports are one port of the laptop, which Docker would refuse half-way.
 
 Rule: the same question is asked of one workload's ports when the file is read, and of all workloads that an
 ``up`` starts together.  The naive way, to compare addresses as texts, accepts ``0.0.0.0:80`` beside
@@ -21,7 +21,7 @@ def exact_port(publish: Publish) -> int | None:
 
 
 def find_collisions(ports: Sequence[Publish]) -> list[tuple[int, int]]:
-    """Each of *ports* that an earlier one already uses, as (index of the earlier one, its own index)."""
+    """Each of *ports* that an earlier one already uses, as (index of the earlier one, own index)."""
     seen: dict[tuple[str, int], list[int]] = {}
     result: list[tuple[int, int]] = []
     for index, publish in enumerate(ports):

@@ -1,7 +1,7 @@
-"""Compose's keys that the file does not have, and what to do about each.
+"""Keys of Compose that this file does not have, and what to write instead.
 
-Whoever comes with a Compose file writes them, and the key with the most similar letters would mislead
-(``restart`` is not a typo of ``target``).  Each answer begins with what to do, and can be understood alone.
+People who know Compose write them, and the key with the most similar letters would mislead (``restart`` is
+not a typo of ``target``).  Each answer begins with what to do, and can be understood alone.
 
 Source: https://docs.docker.com/reference/compose-file/services/
 """

@@ -1,6 +1,6 @@
-"""Words of a Kubernetes manifest (and of a Dockerfile) for which the file has another one.
+"""Words of Kubernetes manifests and Dockerfiles for which this file has another one.
 
-Whoever knows Kubernetes writes them, and few of them resemble the right key.
+People who know Kubernetes write them, and few of them resemble the right key.
 
 Source: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/
 """

@@ -1,4 +1,4 @@
-"""What is wrong with the file: all problems at once, each with its place and its line.
+"""The file's problems, all at once, each with its position and its line.
 
 Rule: the source line shows no value but the wrong one, or that of a mistyped key; none under ``environment``.
 """
@@ -86,7 +86,7 @@ def _block(problem: Problem, shown: str, lines: Sequence[str], values: Sequence[
 
 
 def _window(source: str, caret: int) -> tuple[str, int]:
-    """Of a long line the part around the caret.  It is masked already, so cutting reveals nothing."""
+    """The part of a long line around the caret.  It is masked already, so cutting reveals nothing."""
     if len(source) <= _WIDEST:
         return source, caret
     start = max(0, min(caret - 1 - _WIDEST // 2, len(source) - _WIDEST))

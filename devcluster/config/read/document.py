@@ -1,4 +1,4 @@
-"""YAML text as a tree in which every value knows its place, and whether it is under ``environment``.
+"""YAML text as a tree in which every value knows its position, and whether it is under ``environment``.
 
 ``yaml.safe_load`` forgets lines, silently takes the last of two equal keys, and turns ``off`` into False and
 ``22:22`` into 1342.  So we take the composer's nodes, with every scalar as the text that was written; the
@@ -65,7 +65,7 @@ class Fault(Exception):  # noqa: N818 - never seen outside this room: it becomes
 
 
 def split_lines(text: str) -> list[str]:
-    """The lines as the composer counts them, so that a place refers to the right one."""
+    """The lines as the composer counts them, so that a position refers to the right one."""
     return _BREAK.split(text)
 
 
@@ -101,7 +101,7 @@ def _fault(error: yaml.MarkedYAMLError) -> Fault:
 
 
 def _harmless_token(found: re.Match[str]) -> str:
-    """PyYAML quotes what it found, which may be a part of a secret."""
+    """PyYAML quotes what it found, and that may be a part of a secret."""
     return found[0] if _TOKEN.fullmatch(found[0].strip()[1:-1]) else ""
 
 

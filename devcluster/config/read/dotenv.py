@@ -37,9 +37,9 @@ def parse_dotenv(
 ) -> dict[str, str | None]:
     """Names to values, None for a name alone.  *raw*: values are taken as they are, to the end of the line.
 
-    *fault* hears of each line that is wrong; by default the first one is a ValueError.  Nothing is read after
-    a quote that is not closed: a name there may be a piece of a secret.  *unset* hears of each variable that
-    a value needs and nobody has set, with the line; '' if its name, too, may be a piece of a secret.
+    *fault* is called with each bad line; without it the first one raises ValueError.  Nothing is read after
+    an unclosed quote: a name there may be a piece of a secret.  *unset* is called with each variable that has
+    no value, and the line; '' if the name itself may be secret.
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     result: dict[str, str | None] = {}

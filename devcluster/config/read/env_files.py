@@ -1,6 +1,6 @@
-"""What other files say: those of ``env_file``, and a seccomp profile of ``security_opt``.
+"""Other files that this file names: those of ``env_file``, and a seccomp profile of ``security_opt``.
 
-They are read with the file, so that what is wrong in them is told with everything else, at the place of their
+They are read with the file, so that their problems are reported with all others, at the position of their
 name.  No message shows a value of theirs.
 """
 

@@ -214,6 +214,8 @@ def _note_together(workload: Mapping, where: Reading) -> None:
     note_host(workload, where, _CONTAINER_KEYS)
 
 
+_NUMBER = "[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
+_NAME = "(?=.*[a-z])[a-z0-9-]{1,15}"
 WORKLOAD = Fields(
     (
         Key("target", TARGET, "kind/name/container in the cluster; default: the local name"),
@@ -227,7 +229,7 @@ WORKLOAD = Fields(
         Key("services", many(SERVICE), "intercept only these Services; default: every one that can be led"),
         Key(
             "port_map",
-            Table(PORT, r"[0-9]{1,5}|[a-z0-9-]{1,15}|.*\$.*", "a port of the pod, by number or name"),
+            Table(PORT, rf"{_NUMBER}|{_NAME}|.*\$.*", "a port of the pod, by number or name"),
             "pod port to local port",
         ),
         Key("run", RUN, "a container, or a process on the laptop that you start"),

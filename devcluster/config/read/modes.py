@@ -1,6 +1,6 @@
 """Which of a workload's keys go with which mode, and which with a process on the laptop (`run: host`).
 
-Each problem stands at the key that does not fit.
+Each problem is reported at the key that does not fit.
 """
 
 from __future__ import annotations
@@ -22,18 +22,17 @@ _ADVICE = {
 
 
 def allows_direct(mode: Mode) -> bool:
-    """`take: direct` needs the original's own ports, so the original must be stopped at times."""
+    """`take: direct` needs the original's own ports, so it needs the original stopped."""
     return mode != "intercept"
 
 
 def allows_services(mode: Mode) -> bool:
-    """`services` leaves Services to the original, which must run and be reached."""
+    """`services` leaves some Services to the original, so it needs the original running."""
     return mode == "intercept"
 
 
 def note_modes(workload: Mapping, where: Reading) -> None:
-    """`take: direct` frees the original's own ports, and `services` leaves some to it: each needs the other
-    kind of original."""
+    """`take: direct` needs the original stopped; `services` needs it running."""
     written = value_of(workload, "mode")
     mode: Mode | None = "replace" if written is None else MODE.read(written, where.into("mode").apart())
     if mode is None:

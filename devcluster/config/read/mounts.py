@@ -1,4 +1,4 @@
-"""``mounts`` and ``tmpfs``: what the file itself mounts.  Docker refuses two at one place, but too late."""
+"""``mounts`` and ``tmpfs``: what the file itself mounts.  Docker refuses two at one path, but too late."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ TMPFS_LIST = many(TMPFS, alone=True)
 
 
 def note_mounts(workload: Mapping, where: Reading) -> None:
-    """Notes each mount at a place that an earlier one already has."""
+    """Report each mount at a path that an earlier one already has."""
     seen: set[str] = set()
     for target, item, inside in (*_mounted(workload, where), *_in_memory(workload, where)):
         if target in seen:

@@ -1,6 +1,6 @@
 """Ports of the laptop: ``ports``, in Compose's short and long form, and ``tunnels``.
 
-Two can't have one of them, and Docker says so too late.
+Two can't share one, and Docker says so too late.
 """
 
 from __future__ import annotations

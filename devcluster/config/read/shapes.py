@@ -1,8 +1,8 @@
 """What a key's value may look like: each shape reads an item of the file and gives its JSON Schema.
 
 Parser and schema come from the same values (``keys``), so they can't drift.  ``read`` never stops at the
-first problem: it notes it, with path and place, and goes on.  What it returns is used only if nothing was
-noted.
+first problem: it records it, with path and position, and goes on.  What it returns is used only if nothing
+was recorded.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ LATER = "not built yet"
 @dataclass(frozen=True, slots=True)
 class FileSurroundings:
     """What is outside the file.  ``folder``: where relative paths start; ``lookup``: a variable's value;
-    ``read``: another file's text, raising OSError or UnicodeDecodeError; ``unset`` hears of a variable
-    without value and default ('': its name may be a piece of a secret), and where it is (in the file, or
-    ``FILE:LINE:1`` in another)."""
+    ``read``: another file's text, raising OSError or UnicodeDecodeError; ``unset`` is called with a variable
+    that has neither value nor default ('': its name may be a piece of a secret), and its position (in the
+    file, or ``FILE:LINE:1`` in another)."""
 
     folder: Path
     lookup: Lookup
@@ -43,7 +43,7 @@ class FileSurroundings:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Where we are in the file.  ``problems`` is shared by all that read one file."""
+    """A position in the file while it is read.  ``problems`` is shared by all that read one file."""
 
     problems: list[Problem]
     around: FileSurroundings
@@ -57,7 +57,7 @@ class Reading:
         return replace(self, path=f"{self.path}[{index}]")
 
     def apart(self) -> Reading:
-        """To read again what was read before, without noting its problems twice."""
+        """A copy that records no problems, to read something twice."""
         return replace(self, problems=[])
 
     def note(self, item: Item, text: str, near: str = "", value: Item | None = None) -> None:
@@ -67,7 +67,7 @@ class Reading:
         self.problems.append(Problem(item.position, self.path, text, near, shown))
 
     def note_kind(self, item: Item, expected: str) -> None:
-        """*item* is not a map or list.  A text in its place may be a variable that is indented wrongly, so
+        """*item* should be a map or list.  A text in its place may be a variable that is indented wrongly, so
         it is not shown."""
         self.problems.append(Problem(item.position, self.path, f"expected {expected}, got {kind_of(item)}"))
 

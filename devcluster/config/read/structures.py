@@ -117,8 +117,8 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A command: a list, or a line that is split as a shell would (and not run by one).  Without a
-    value it is as if it had not been written, which undoes what ``<<`` brought."""
+    """A command: a list, or a line that is split as a shell would (and not run by one).  Without a value it
+    counts as not written, which undoes what ``<<`` brought."""
 
     def read(self, item: Item, where: Reading) -> Any:
         if isinstance(item, Scalar) and item.null:
@@ -185,8 +185,8 @@ class Anything:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key of a map; ``says``: its meaning in one line, for the schema and for people; ``unless``: if
-    one of these is there the key is not missed, since its answer says what to write."""
+    """One key of a map; ``says``: its meaning in one line, for the schema and for people; ``unless``: if one
+    of these keys is there, its own error says what to write, so this key is not reported as missing."""
 
     name: str
     shape: Shape
@@ -199,8 +199,8 @@ class Key:
 class Fields:
     """A map with known keys; ``x-…`` is skipped.  ``build`` makes a value of what was read.
 
-    ``empty``: no value means no settings.  ``check`` notes what is wrong with several keys together, whatever
-    else is wrong.  ``elsewhere``: keys that only another program has, and what to do about each.
+    ``empty``: no value means no settings.  ``check`` reports what is wrong with several keys together,
+    whatever else is wrong.  ``elsewhere``: keys that only another program has, and what to do about each.
     """
 
     keys: tuple[Key, ...]
@@ -293,5 +293,5 @@ def many(each: Shape, *, alone: bool = False, expected: str = "a list") -> Many:
 
 
 def flatten(parts: Sequence[Any]) -> tuple[Any, ...]:
-    """For elements that stand for several values (a range of ports)."""
+    """Flatten elements that expand to several values, such as port ranges."""
     return tuple(each for part in parts for each in (part if isinstance(part, list) else [part]))

@@ -1,4 +1,4 @@
-"""What ``doctor`` makes of what it saw: a line each, and a remedy if something is wrong.
+"""The lines of ``doctor``, each with a remedy if something is wrong.
 
 ``bad``: `up` would fail.  ``warning``: it works, but not as well as it could, or not for long.
 """
@@ -60,7 +60,8 @@ def check_disk(free: int | None) -> Check:
 
 
 def check_networks(networks: Mapping[str, str], seen: Sequence[tuple[str, str]]) -> tuple[Check, ...]:
-    """*networks*: range by name.  *seen*: addresses and ranges of the cluster, each with its object."""
+    """*networks*: range by name.  *seen*: addresses and ranges of the cluster, each with the object that has
+    it."""
     known = [(IPv4Network(text) if "/" in text else IPv4Address(text), of) for text, of in seen]
     around: dict[IPv4Network, str] = {}
     for item, of in known:
@@ -86,7 +87,7 @@ def _apart(count: int, around: Mapping[IPv4Network, str]) -> str:
 def check_expiry(
     kind: str, expires: datetime.datetime | None, now: datetime.datetime, *, renewable: bool
 ) -> Check:
-    """*renewable*: fresh ones come by themselves."""
+    """*renewable*: a plugin gives fresh ones."""
     if expires is None:
         return Check("credentials", "ok", kind)
     text, remedy = (

@@ -1,10 +1,11 @@
 """Who else writes a workload, by the marks they leave: labels, annotations, owners, field managers.
 
-A controller that keeps objects as a repository says takes the agent out again.  That is its job, so it is
-not fought; it is named before anything happens, with the command that pauses it.
+A controller that restores objects from a repository takes the agent out again.  That is its job, so we don't
+fight it: we name it before anything happens, with the command that pauses it.
 
 Rule: only a mark that nobody else writes counts, and an owner that controls the object.  Labels that
-everybody writes (``app.kubernetes.io/instance``, a chart's) say nothing: so do kustomize and people.
+everybody writes (``app.kubernetes.io/instance``, a chart's) prove nothing: kustomize and people write them,
+too.
 
 Sources:
 https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/
@@ -41,7 +42,7 @@ class Manager:
 
 
 def find_managers(item: Json) -> tuple[Manager, ...]:
-    """Whoever will undo a change of *item*, an object as the API server gives it."""
+    """Those who will undo a change of *item*, an object as the API server gives it."""
     metadata = item.get("metadata") or {}
     labels: Mapping[str, str] = metadata.get("labels") or {}
     notes: Mapping[str, str] = metadata.get("annotations") or {}
@@ -104,7 +105,7 @@ def _helm(labels: Mapping[str, str], notes: Mapping[str, str]) -> Manager | None
 
 
 def _owner(owners: list[Json]) -> Manager | None:
-    """Nothing is known of its kind except that it controls the object."""
+    """A controller of unknown kind."""
     owner = next((one for one in owners if one.get("controller")), None)
     if owner is None:
         return None
@@ -113,7 +114,7 @@ def _owner(owners: list[Json]) -> Manager | None:
 
 
 def render_pause(item: Json) -> str:
-    """How a change of *item* will last, a line each: whoever undoes it by himself has to pause."""
+    """How to make a change of *item* last, a line for each controller that must be paused."""
     lines = [
         f"`{it.remedy}` pauses {it.name}" if it.remedy else f"pause {it.name} for this workload"
         for it in find_managers(item)
@@ -124,8 +125,8 @@ def render_pause(item: Json) -> str:
 
 
 def last_writer(item: Json, *path: str) -> str:
-    """``MANAGER at TIME`` of who wrote the field at *path* (``spec``, ``template``) last, after us where we
-    wrote the object; '' if unknown: who only takes fields away leaves no trace."""
+    """``MANAGER at TIME``: who wrote the field at *path* (``spec``, ``template``) last, after us if we wrote
+    the object.  '' if unknown: whoever only removes fields leaves no trace."""
     entries = [
         (entry.get("time", ""), entry.get("manager", ""), _wrote(entry.get("fieldsV1") or {}, path))
         for entry in (item.get("metadata") or {}).get("managedFields") or []

@@ -1,12 +1,12 @@
 """Which real databases the local container will use.
 
-Volumes are copies; what is reached over the network is the real thing, and a container under development that
-runs its migrations there surprises everybody.
+Volumes are copies, but what is reached over the network is real: a container under development that migrates
+the real database surprises everybody.
 
 Rule: only what is certain.  A variable whose value can be read names a Service of the namespace as a host,
-and the port of that Service is a database's.  Values in Secrets are not read, and none is ever shown.
-The naive way, to guess from the names of variables, warns of ``DB_CONNECTION=mysql`` and of databases that
-nobody uses, until nobody reads warnings.
+and the port of that Service is a database's.  Values in Secrets are not read, and none is ever shown. The
+naive way guesses from the names of variables.  It warns of ``DB_CONNECTION=mysql`` and of unused databases,
+until nobody reads warnings.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _REFERENCE = re.compile(r"\$\([A-Za-z0-9_.-]+\)")
 def find_databases(
     variables: Mapping[str, str], services: Iterable[Json], namespace: str
 ) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Each Service with a database's port that *variables* name, and the variables that do; both sorted."""
+    """Each Service with a database's port, and the *variables* that name it; both sorted."""
     names = frozenset(one["metadata"]["name"] for one in services if _is_database(one))
     found: dict[str, list[str]] = {}
     for key, value in sorted(variables.items()):

@@ -1,8 +1,8 @@
 """What somebody has changed back: the template with the agent, the Services that lead to it.
 
-Compared are what stood there before us, what we wrote (as the API server gave it back) and what stands
-there now.  A field that we changed and that does not hold our value any more is drift; a field that we
-never touched is nobody's business here.
+Three values are compared: the one before us, the one we wrote (as the API server gave it back) and the one
+now.  A field that we changed and that no longer has our value is drift; a field that we never touched is not
+our business.
 
 The naive way, to look for the agent's volume, misses the half revert: `kubectl apply` of the original
 manifest gives ``args`` and probes back and leaves our ``command``, and then the application gets its
@@ -34,7 +34,7 @@ class Drift:
 
 
 def template_drift(originals: Originals, item: Json) -> tuple[Drift, ...]:
-    """What is no longer as we wrote it in *item*, the workload as it is; () if all of it is."""
+    """What is no longer as we wrote it in *item*, the workload as it is now; () for nothing."""
     title, live = str(originals.ref), item["spec"]["template"]
     by = _by(item, "spec", "template")
     if not is_wrapped(live):
@@ -47,13 +47,13 @@ def template_drift(originals: Originals, item: Json) -> tuple[Drift, ...]:
 
 
 def _effect(path: str) -> Literal["part", "none"]:
-    """Limits and variables move no request."""
+    """A change of limits or variables moves no request."""
     return "none" if ".resources" in path or ".env[" in path else "part"
 
 
 def _other_image(originals: Originals, live: Json, title: str) -> tuple[Drift, ...]:
-    """A release of somebody's: the agent stays, and the local container runs what ran before.  A command that
-    only the image had is the former image's, until it is read again."""
+    """Somebody released another image: the agent stays, and the local container runs what it ran before.  A
+    command that came from the old image is kept until the image is read again."""
     try:
         was, now = (
             find_container(one, originals.container).get("image") for one in (originals.wrapped, live)

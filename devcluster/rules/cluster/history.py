@@ -1,9 +1,9 @@
 """The numbers of a Deployment's revisions, as if we had never been there.
 
 The controller numbers ReplicaSets upwards and only ever raises a number, so after our roll-out and the one
-back the original stands two higher, and ``rollout undo --to-revision`` means something else.  Here the
-surviving ReplicaSets get the numbers that they would have without us: those from before keep theirs;
-releases made meanwhile follow on in their order.
+back the original is two numbers higher, and ``rollout undo --to-revision`` means something else.  So the
+surviving ReplicaSets get the numbers that they would have without us: those from before keep theirs, and
+releases made meanwhile follow in their order.
 
 Source: k8s.io/kubernetes pkg/controller/deployment/util/deployment_util.go, SetNewReplicaSetAnnotations
 """
@@ -26,7 +26,7 @@ class Numbered:
 def renumber(
     survivors: Sequence[Numbered], *, current: int, before: Mapping[str, tuple[str, str]]
 ) -> tuple[Numbered, ...]:
-    """What *survivors* should say.  *current*: the revision when we came; *before*: all of them then."""
+    """The numbers of *survivors*.  *current*: the revision when we came; *before*: all revisions then."""
     result = []
     following = current + 1
     newer = False

@@ -1,7 +1,7 @@
 """Which workload: kind, namespace and name, always together.
 
-A Deployment and a StatefulSet may have one name, and both may have an agent.  A bare name, or a name with its
-kind in some places only, shows the mark of the one as the other's and takes the wrong one out at ``down``.
+A Deployment and a StatefulSet may have one name, and both may have an agent.  With a bare name, or a kind in
+some places only, ``status`` shows the wrong one's holder and ``down`` removes the wrong one's agent.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def means(target: Target, ref: WorkloadRef) -> bool:
 def find_meant(
     target: Target, known: Iterable[WorkloadRef], own: Collection[WorkloadRef] = ()
 ) -> tuple[WorkloadRef, ...]:
-    """Those of *known* that *target* means, sorted.  Where workloads of several kinds have its name, and it
-    says none, only those of *own*: the others are somebody else's."""
+    """Those of *known* that *target* means, sorted.  If it says no kind and workloads of several kinds have
+    its name, only those of *own*: the others are somebody else's."""
     found = sorted(ref for ref in set(known) if means(target, ref))
     if len({ref.kind for ref in found}) > 1:
         found = [ref for ref in found if ref in own]

@@ -1,8 +1,8 @@
 """The two key pairs of an installation: the agent's and the laptop's.
 
-Ed25519, made anew for each installation and kept in the workload's Secret, so that who may read the Secret
-may attach and nobody else.  The agent's key is PKCS8 PEM and the public ones are OpenSSH lines, since both
-ends (Go's crypto/ssh and asyncssh) read these without conversion.
+Ed25519, made anew for each installation and kept in the workload's Secret: whoever may read the Secret may
+attach, and nobody else.  The agent's key is PKCS8 PEM and the public ones are OpenSSH lines, since both ends
+(Go's crypto/ssh and asyncssh) read these without conversion.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Which machine the agent's binary must be for: the nodes', not the laptop's.
 
-What the pod's own spec says counts first; then the nodes, where they may be read, since the pods run there;
-else the image that this laptop has, since a Role in one namespace can't read nodes.  Where the nodes are of
-several kinds the pods are pinned to the one that they run on now: a binary is for one.
+The pod's own spec counts first; then the nodes, if they may be read; then the image that this laptop has,
+because a Role in one namespace can't read nodes.  If the nodes differ, the pods are pinned to the
+architecture that they run on now, because a binary is for one only.
 
-The naive way, the laptop's own architecture, fails on each laptop that differs from its cluster.
+The naive way, the laptop's own architecture, fails wherever laptop and cluster differ.
 
 Source: https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-arch
 """
@@ -27,8 +27,9 @@ SHIPPED = ("amd64", "arm64")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """``pin``: what the pods must be scheduled to, or None where that is certain anyway; ``source``: what
-    said so, for people.  ``doubt``: what may be wrong with the choice, and the way on; '' for nothing."""
+    """``pin``: the architecture that the pods must be scheduled to, or None if they can't run elsewhere;
+    ``source``: where that was read, for people.  ``doubt``: what may be wrong with the choice and what to do;
+    '' for nothing."""
 
     architecture: str
     pin: str | None
@@ -64,7 +65,7 @@ def _choose(spec: Json, nodes: Mapping[str, str], running: Sequence[str], image:
 
 
 def render_doubt(architecture: str) -> str:
-    """For a pod that ends at once: where it runs could not be read."""
+    """For a pod that ends at once, whose node could not be read."""
     return (
         f"the agent is for {architecture}, since the nodes can't be read; if the pod's node is another "
         f"machine, name it in the pod's nodeSelector ({ARCH})"
@@ -72,7 +73,7 @@ def render_doubt(architecture: str) -> str:
 
 
 def spec_architecture(spec: Json) -> str:
-    """What the node selector or the required affinity leaves no choice about; '' where they do."""
+    """The only architecture that node selector and required affinity allow; '' if they allow several."""
     selected = (spec.get("nodeSelector") or {}).get(ARCH)
     if selected:
         return str(selected)

@@ -1,6 +1,6 @@
 """What devcluster leaves in the cluster while it is installed, and how it knows its own again.
 
-Everything that ``down`` needs is in the workload's Secret: it must work without the yaml, after
+Everything that ``down`` needs is in the workload's Secret, because it must work without the file, after
 ``kill -9`` and from another machine.  Nothing is written as an annotation of the workload: its controller
 copies annotations into the history, where they come back with a later ``rollout undo``.
 """
@@ -90,8 +90,8 @@ class Originals:
 
 
 def restore_template(originals: Originals, live: Json) -> Restored:
-    """*live* without us.  After a crash in the middle of wrapping anew the former wrapping may still stand
-    there; the one that explains more of *live* is it."""
+    """*live* without us.  After a crash while wrapping anew the former wrapping may still be there; whichever
+    explains more of *live* is the one."""
     pairs = [(originals.template, originals.wrapped)]
     if originals.former is not None:
         pairs.append((originals.former["template"], originals.former["wrapped"]))
@@ -102,7 +102,7 @@ def restore_template(originals: Originals, live: Json) -> Restored:
 
 
 def orphan(ref: WorkloadRef) -> LeftoverError:
-    """An agent whose Secret somebody deleted: nothing else holds the original state."""
+    """The error for an agent whose Secret somebody deleted: nothing else knows the original state."""
     return LeftoverError(
         f"{ref.full_name} has an agent, but secret/{secret_name(ref)}, which holds the original state,"
         " is gone",
@@ -111,7 +111,7 @@ def orphan(ref: WorkloadRef) -> LeftoverError:
 
 
 def secret_name(ref: WorkloadRef) -> str:
-    """A kind has no dash, so no two workloads share one."""
+    """No two workloads share a Secret, because a kind has no dash."""
     return f"devcluster-{ref.kind}-{ref.name}"
 
 
@@ -182,14 +182,14 @@ def _parse_holder(data: Json | None) -> Holder | None:
 
 
 def render_originals(originals: Originals) -> str:
-    """A Service's port is there by its number: only TCP is led elsewhere."""
+    """A Service's port is written as its number, because only TCP is led."""
     moves = [asdict(move) | {"port": move.port.number} for move in originals.moves]
     data = asdict(originals)
     return json.dumps(data | data.pop("ref") | {"moves": moves}, sort_keys=True)
 
 
 def parse_originals(secret: Json) -> Originals | None:
-    """None where the Secret does not hold them (it is not devcluster's, or somebody cut it)."""
+    """None if the Secret lacks them: it is not devcluster's, or somebody edited it."""
     text = secret_file(secret, "originals.json")
     if not text:
         return None

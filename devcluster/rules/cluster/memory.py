@@ -1,8 +1,8 @@
-"""The agent's share of the container's memory: added to the limit, or the application is killed for it.
+"""The agent's share of the container's memory: added to the limit, or the kernel kills the application.
 
 A limit need not be in the template.  A LimitRange (or a webhook) gives one to each pod that has none, when
-the pod is made; then the template says nothing, and an application that nearly fills the default dies of the
-agent.  What was given can be read in any pod of it, so it is written into the template, with the share on
+the pod is made; then the template says nothing, and an application that nearly fills the default dies because
+of the agent.  Any of its pods shows what was given, so that is written into the template, with the share on
 top.  Where request and limit are equal both grow, or the pod would lose its QoS class.
 
 Source: https://kubernetes.io/docs/concepts/policy/limit-range/
@@ -23,7 +23,8 @@ MEMORY = 48 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """What a pod got that asked for nothing, in bytes, without the agent's share.  ``request`` None: none."""
+    """The memory that Kubernetes gave a pod which asked for none, in bytes, without the agent's share.
+    ``request`` None: no request."""
 
     limit: int
     request: int | None = None
@@ -32,7 +33,8 @@ class Admitted:
 def admitted_memory(
     pods: Iterable[Json], container: str, *, wrapped: Callable[[Json], bool]
 ) -> Admitted | None:
-    """Of the first pod that tells; *wrapped*: whether the share is in its numbers.  None: no limit."""
+    """Read from the first pod that shows it; *wrapped*: whether its numbers contain the share.  None: no
+    limit."""
     for pod in pods:
         for item in pod["spec"]["containers"]:
             resources = item.get("resources") or {}
@@ -64,7 +66,8 @@ def given_memory(container: Json, admitted: Admitted | None) -> tuple[Json, Json
 
 
 def raise_memory(container: Json, admitted: Admitted | None) -> None:
-    """Add the share to *container*'s limit, which it has or was given; no limit: nothing to raise."""
+    """Add the share to *container*'s limit, its own or the one it was given; without a limit there is nothing
+    to raise."""
     resources = dict(container.get("resources") or {})
     limits, requests = given_memory(container, admitted)
     if "memory" not in limits:

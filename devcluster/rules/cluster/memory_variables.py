@@ -1,15 +1,15 @@
 """The container's memory as the application sees it: as if no agent took a share of it.
 
 Kubernetes writes limit and request of memory into variables (``resourceFieldRef``) and into files (a
-``downwardAPI`` volume); applications size their heaps by them.  With the share on top (``memory``) one that
-takes all of its limit would take the agent's share too, and be killed for it.
+``downwardAPI`` volume); applications size their heaps by them.  With the share on top (``memory``) an
+application that uses all of its limit would use the agent's share too, and be killed.
 
-- A variable of its own is set right by the agent before it starts anything.  To write the number into the
-  template would be simpler, but ``value`` beside somebody's ``valueFrom`` is refused by the API server: each
-  ``kubectl apply`` and ``helm upgrade`` would fail as long as the agent is there.
+- The agent corrects such a variable before it starts anything.  Writing the number into the template would be
+  simpler, but the API server refuses ``value`` beside ``valueFrom``: each ``kubectl apply`` and ``helm
+  upgrade`` would fail as long as the agent is there.
 - ``$(NAME)`` of such a variable, in other variables and in the command, is expanded by kubelet before anybody
-  else can: there the number itself is written into the template, and undone with it.
-- Of files only the laptop's copies are set right.
+  else can.  There the template gets the number itself, and loses it again with the agent.
+- Files are corrected in the laptop's copies only.
 
 Source: https://kubernetes.io/docs/concepts/workloads/pods/downward-api/
 """
@@ -41,7 +41,7 @@ class Figure:
 
 
 def variable_figures(container: Json, admitted: Admitted | None) -> tuple[Figure, ...]:
-    """Those of *container*, which is as it was before the agent."""
+    """The figures of *container*, as it was before the agent."""
     env = container.get("env") or []
     fields = ((one["name"], (one.get("valueFrom") or {}).get("resourceFieldRef")) for one in env)
     return tuple(_figures(container, admitted, fields))
@@ -84,7 +84,7 @@ def _figures(
 
 
 def _told(container: Json, field: Json, admitted: Admitted | None) -> str | None:
-    """What kubelet writes; None where it is not about memory, or where the node decides."""
+    """What kubelet writes; None if it is not about memory, or depends on the node."""
     limits, requests = given_memory(container, admitted)
     kinds = {"limits.memory": (limits,), "requests.memory": (requests, limits)}
     chosen = next((it["memory"] for it in kinds.get(field["resource"], ()) if "memory" in it), None)

@@ -1,7 +1,7 @@
 """The rights that devcluster needs in one namespace, each with its reason and what works without it.
 
-``role`` prints them, ``doctor`` asks for each, a test compares them with the requests that are really made.
-What is read only for a warning, and only where it may be, is not among them.
+``role`` prints them, ``doctor`` asks for each, and a test compares them with the requests that are really
+made.  What is read only for a warning is not among them.
 
 Source: https://kubernetes.io/docs/reference/access-authn-authz/rbac/
 """
@@ -48,7 +48,8 @@ def _rights(group: str, resource: str, *rows: tuple[str, str, str], needed: bool
 
 
 def _of_kinds(*, common: bool) -> Iterable[Right]:
-    """The rights for workloads themselves; those that are not *common* nobody needs who has none."""
+    """The rights to workloads themselves; those to kinds that are not *common* are needed only where they are
+    used."""
     get, patch = ("list and logs", _LOOK) if common else (_OTHERS, _OTHERS)
     for row in KINDS.values():
         if row.common is not common:
@@ -96,7 +97,11 @@ RIGHTS: tuple[Right, ...] = (
     *_rights(
         "",
         "pods",
-        ("delete", "replace a pod of a StatefulSet that is not ready: its controller does not", _OTHERS),
+        (
+            "delete",
+            "replace a pod that its controller does not, or whose original can't start twice",
+            f"{_ALL}, where no pod has to be replaced",
+        ),
         needed=False,
     ),
     *_rights(
@@ -138,6 +143,26 @@ RIGHTS: tuple[Right, ...] = (
             "change numeric target ports and back",
             "workloads whose Services use names of ports",
         ),
+    ),
+    *_rights(
+        "",
+        "persistentvolumeclaims",
+        (
+            "list",
+            "know which files two pods must not write at once",
+            f"{_ALL}; two pods may write to a ReadWriteOnce claim during a roll-out",
+        ),
+        needed=False,
+    ),
+    *_rights(
+        "networking.k8s.io",
+        "networkpolicies",
+        (
+            "list",
+            "know at which port of a pod policies let connections in",
+            f"{_ALL}; a policy that says the port's number may shut connections out",
+        ),
+        needed=False,
     ),
     *_rights(
         "",
@@ -210,7 +235,7 @@ def lanes() -> tuple[RequiredRight, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One entry of a Role, with a comment a verb."""
+    """One entry of a Role, with a comment for each verb."""
 
     group: str
     resource: str

@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any
 
 from devcluster.errors import ConfigurationError
@@ -112,6 +113,36 @@ def routes(
     return tuple(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """One port of a Service that leads to another container of the pod; ``container`` '': that nobody
+    declares, so that it is only said to be the application's."""
+
+    service: str
+    port: PortKey
+    container: str
+    number: int
+
+
+def passing(services: Sequence[Json], template: Json, *, container: str) -> tuple[Passing, ...]:
+    """Every way into the pod that leads past *container*, or may; () where the pod has no other one."""
+    labels, spec = template.get("metadata", {}).get("labels") or {}, template["spec"]
+    beside = [one for one in serving_containers(spec) if one["name"] != container]
+    found = []
+    for service in services if beside else ():
+        for item in service["spec"].get("ports") or [] if selects(service, labels) else ():
+            port = service_port(item)
+            target = item.get("targetPort") or port.number
+            owner, number = resolve_target(target, port.protocol, spec, container)
+            if number is None:
+                continue
+            declared = PortKey(number, port.protocol) in pod_ports({"containers": serving_containers(spec)})
+            if owner != container or not declared:
+                name = service["metadata"]["name"]
+                found.append(Passing(name, port, owner if declared else "", number))
+    return tuple(sorted(found, key=lambda it: (it.service, it.port)))
+
+
 def known_ports(template: Json, services: Sequence[Json]) -> tuple[PortKey, ...]:
     """What the containers of a pod declare, in their order, then what Services lead to besides."""
     containers = template["spec"]["containers"]
@@ -120,6 +151,25 @@ def known_ports(template: Json, services: Sequence[Json]) -> tuple[PortKey, ...]
         it.container_port for one in containers for it in routes(services, template, container=one["name"])
     }
     return tuple(dict.fromkeys([*declared, *sorted(led)]))
+
+
+def check_listed(
+    listed: Collection[str], services: Sequence[Json], found: Collection[Route], ref: WorkloadRef
+) -> None:
+    """ConfigurationError for a name of `services` that no Service has, or that does not lead to *ref*;
+    *found*: every way to it."""
+    known = {service["metadata"]["name"] for service in services}
+    leading = sorted({route.service for route in found})
+    lead = f"what leads to it: {', '.join(leading) or 'nothing'}"
+    for name in listed:
+        if name not in known:
+            near = get_close_matches(name, leading, 1)
+            raise ConfigurationError(
+                f"services: namespace {ref.namespace} has no Service {name}",
+                hint=f"did you mean {near[0]}?" if near else lead,
+            )
+        if name not in leading:
+            raise ConfigurationError(f"services: service/{name} does not lead to {ref}", hint=lead)
 
 
 def _route(service: Json, item: Json, template: Json, container: str, shared: bool) -> list[Route]:

@@ -1,13 +1,13 @@
 """Whose pods a Service may send to, besides the workload's own.
 
 A Service whose number is changed to the agent's front sends every pod that it selects there, and pods without
-an agent refuse.  So all others have to be known, and two witnesses tell of them: the pods that are there,
-whoever made them (a StatefulSet, a Job, a controller that nobody here knows, somebody's hand), and the
-templates of workloads that have no pod at the moment, as far as they may be read.
+an agent refuse.  So all other pods have to be known.  There are two sources: the pods that exist, whoever
+made them (a StatefulSet, a Job, an unknown controller, a person), and the templates of workloads that have no
+pod now, as far as they may be read.
 
-The naive way, templates alone, takes a kind that a Role does not show for one that is not there.  Nor is a
-pod ours for its labels: two workloads may select the same.  It is ours when the chain of its controllers
-ends at the workload; a pod whose labels were taken away has lost that too.
+Templates alone are not enough: a kind that the Role hides looks absent.  Labels don't make a pod ours either,
+since two workloads may select the same; its chain of owners does.  A pod whose labels were removed has lost
+its owner, too.
 
 Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/owners-dependents/
 """
@@ -26,10 +26,10 @@ _SPOKEN_FOR = (*(row.title for row in KINDS.values()), "CronJob")  # who made it
 
 
 def other_labels(uid: str, pods: Iterable[Json], workloads: Iterable[Json]) -> tuple[Mapping[str, str], ...]:
-    """Labels of pods that are not of the workload *uid*, each set once.
+    """The labels of pods that don't belong to the workload *uid*, each set once.
 
     *pods*: of the namespace, their metadata at least, without those that have ended; *workloads*: whatever of
-    TEMPLATED could be read later than *pods*, among them the workload's own ReplicaSets.
+    TEMPLATED could be read, after *pods*; the workload's own ReplicaSets are among them.
     """
     made = tuple(workloads)
     own = {uid} | {_uid(item) for item in made if _controller(item).get("uid") == uid}
@@ -44,7 +44,7 @@ def _uid(item: Json) -> str:
 
 
 def _controller(item: Json) -> Json:
-    """The owner reference that counts; {} where nobody controls it."""
+    """The reference to its controller; {} if it has none."""
     owners: list[Json] = item["metadata"].get("ownerReferences") or []
     return next((owner for owner in owners if owner.get("controller")), {})
 
@@ -54,7 +54,7 @@ def _ends(pod: Json) -> bool:
 
 
 def _may_start(item: Json) -> bool:
-    """Whether it may make a pod that nobody else tells of."""
+    """Whether it may make a pod that no other template announces."""
     conditions = (item.get("status") or {}).get("conditions") or []
     over = any(one["type"] in ("Complete", "Failed") and one["status"] == "True" for one in conditions)
     return _controller(item).get("kind") not in _SPOKEN_FOR and not (item["kind"] == "Job" and over)

@@ -1,11 +1,11 @@
 """The pod template with the agent around the application: data in, data out.
 
-Only the target container is touched, and the pod: two volumes.  Everything that is not needed stays as it
-is, because each change is one more to undo.  What the agent needs to know goes to ``agent.json`` instead of
-the template: it does not cost a roll-out to read it.
+Only the target container changes, and the pod gets two volumes.  Everything else stays, because each change
+is one more to undo.  What the agent needs to know is in ``agent.json``, because a change of the template
+costs a roll-out.
 
-A trap: kubelet expands ``$(NAME)`` in a command of the spec but not in one of the image, so each ``$``
-of an image's command is doubled when it moves into the spec.  Another, the memory, has its own page.
+A trap: kubelet expands ``$(NAME)`` in a command of the spec but not in one of the image, so each ``$`` of an
+image's command is doubled when it moves into the spec.  Another trap is memory (``memory``).
 
 Source: https://kubernetes.io/docs/tasks/inject-data-application/define-command-argument-container/
 """
@@ -203,7 +203,7 @@ def _mounts(wrapping: Wrapping) -> list[Json]:
 
 
 def _point_probes(container: Json, port: int) -> None:
-    """The agent runs the original probes; kubelet asks the agent, often, since the answer is at hand."""
+    """The agent runs the original probes; kubelet probes the agent, often, because the answer is ready."""
     container["readinessProbe"] = {
         "httpGet": {"path": f"{ROOT}/ready", "port": port},
         "periodSeconds": 1,
@@ -220,8 +220,9 @@ def _point_probes(container: Json, port: int) -> None:
 
 
 def _drop_hooks(container: Json) -> None:
-    """What is the agent's: postStart, and a preStop that calls the application's port: while a laptop holds
-    the pod its own process would be called, and told to end, by each replica that does."""
+    """Remove the hooks that the agent runs itself: postStart, and a preStop that calls the application's
+    port.  While a laptop holds the pod, each ending replica would otherwise tell the laptop's process to
+    stop."""
     lifecycle = dict(container.get("lifecycle") or {})
     calls = {"httpGet", "tcpSocket"} & (lifecycle.get("preStop") or {}).keys()
     dropped = [lifecycle.pop(name, None) for name in ("postStart", *(["preStop"] if calls else []))]
@@ -234,7 +235,7 @@ def _drop_hooks(container: Json) -> None:
 
 
 def _move_names(container: Json, fronts: Sequence[FrontPort]) -> None:
-    """Every name of a port that has a front, since a Service may say any of them."""
+    """Move every name of a port that has a front, because a Service may use any of them."""
     moved = {item.port: item for item in fronts if item.front is not None}
     added = []
     for port in container.get("ports") or []:

@@ -1,9 +1,9 @@
 """Taking our own changes out of an object that others may have changed since.
 
-Three values are known: what stood there before us, what stood there after us (as the API server gave it
-back, its defaults filled in), and what stands there now.  A field that still holds what we wrote gets the
-original back; a field that we never changed stays as it is now; a field that we changed *and* somebody
-else changed after us is theirs: it stays, and is named.
+Three values are known: the one before us, the one that we wrote (as the API server gave it back, defaults
+filled in), and the one now.  A field that still holds what we wrote gets the original back; a field that we
+never changed stays as it is now; a field that we changed *and* somebody else changed after us is theirs: it
+stays, and is named.
 
 The naive way, to write the original back, would undo a colleague's release made in between.  Lists are
 compared by Kubernetes' own merge keys, since an element may have moved.
@@ -145,8 +145,8 @@ def _starts_the_agent(command: list[str]) -> bool:
 
 
 def _sound(template: Json) -> Json:
-    """Without what makes no sense any more once the agent is gone: where somebody edited a probe or the
-    command *of ours*, keeping their edit would keep a part of ours."""
+    """Drop what makes no sense without the agent: if somebody edited a probe or command *of ours*, keeping
+    their edit would keep a part of ours."""
     for container in template.get("spec", {}).get("containers") or []:
         command = container.get("command") or []
         if command and _starts_the_agent(command) and "--" in command:
@@ -197,7 +197,8 @@ _KEYS: dict[str, tuple[_Key, ...]] = {
 
 
 def _merge_key(path: str, *lists: Any) -> _Key | None:
-    """What tells the elements of each of *lists* apart; None where nothing does, or where one is no list."""
+    """The key that tells the elements of each of *lists* apart; None if there is none, or if one is not a
+    list."""
     if not all(isinstance(items, list) for items in lists):
         return None
     keys = _KEYS.get(path.rsplit(".", 1)[-1], ())

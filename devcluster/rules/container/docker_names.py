@@ -1,12 +1,11 @@
 """The names and labels of everything that devcluster makes in Docker.
 
-Rules: a project is context + namespace + name, so the same file used against two clusters makes two
-sets of objects; names are for people, labels are for us (``docs/architecture.md``, "What is on the
-laptop"): what is ours is found by its labels alone.  Yet a name is one object's: whoever makes a container
-or a volume takes what has its name already for an older one of its own.
+Rules: a project is context + namespace + name, so the same file used against two clusters makes two sets of
+objects; names are for people; labels decide what is ours (``docs/architecture.md``, "What is on the
+laptop").  A name belongs to one object, so a container or volume that already has it is replaced.
 
-``__`` separates a workload's key from what belongs to it, and is in neither.  The naive ``KEY-ROLE`` is two
-things at once, the gateway of ``api`` and the application ``api-gateway``; so is ``KEY-VOLUME``.
+``__`` separates a workload's key from what belongs to it; neither part contains it.  The naive ``KEY-ROLE``
+is ambiguous: ``api-gateway`` may be the gateway of ``api`` or a workload of that name.  So is ``KEY-VOLUME``.
 """
 
 from __future__ import annotations
@@ -35,8 +34,8 @@ def project_id(context: str, namespace: str, name: str) -> str:
 
 
 def project_name(project: str, context: str, namespace: str) -> str | None:
-    """The inverse: the name, where *project* is of this context and namespace; else None.  (A name of more
-    than 40 characters is lost in the id.)"""
+    """The inverse: the name if *project* is of this context and namespace, else None.  (The id cuts names of
+    more than 40 characters.)"""
     name = project.rpartition("-")[0]
     return name if project_id(context, namespace, name) == project else None
 
@@ -52,7 +51,7 @@ def container_name(project: str, key: str, role: Role = "workload") -> str:
 
 
 def volume_name(project: str, key: str, volume: str) -> str:
-    """The private copy of *volume*: the pod's name of it, or a mount path."""
+    """The private copy of *volume*: its name in the pod, or a mount path."""
     return f"devcluster-{project}-{_part(key)}{_BETWEEN}{_part(volume)}"
 
 
@@ -67,23 +66,24 @@ def mount_name(project: str, key: str, source: str) -> str:
 
 
 def labels(project: str, role: Role, key: str | None = None) -> dict[str, str]:
-    """What every object of devcluster carries; *key* None: it belongs to the whole project."""
+    """The labels of an object of devcluster; *key* None: it belongs to the whole project."""
     result = {PROJECT: project, ROLE: role}
     return result if key is None else result | {WORKLOAD: key}
 
 
 def _part(text: str) -> str:
-    """*text* without what parts names, and short enough: a volume is a folder of its name, of 255 bytes."""
+    """*text* without ``__``, and short enough: Docker keeps a volume in a folder of its name, at most 255
+    bytes."""
     return text if _PART.fullmatch(text) and _BETWEEN not in text else _changed(text, 8)
 
 
 def _plain(text: str) -> str:
-    """The same for a project, which may have ``__``: its digest ends it."""
+    """The same for a project, which may contain ``__``, because its digest ends it."""
     return text if _PART.fullmatch(text) else _changed(text, 4)
 
 
 def _changed(text: str, digits: int) -> str:
-    """Docker's alphabet; what had to be changed gets a digest, so that two names never meet."""
+    """*text* in Docker's alphabet; if that changes it, a digest keeps two names apart."""
     plain = _FOREIGN.sub("-", text.lower())
     plain = re.sub("_{2,}", "-", plain).strip("-._")[:_LONGEST].strip("-._") or "x"
     return f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:digits]}"

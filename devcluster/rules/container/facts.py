@@ -25,7 +25,7 @@ class PodMount:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Where somebody in the pod listens; *address* is ``0.0.0.0`` or ``::`` where it is every one."""
+    """A port that somebody in the pod listens on; *address* ``0.0.0.0`` or ``::``: on every address."""
 
     address: str
     port: int

@@ -1,7 +1,7 @@
 """An environment as text for other programs.
 
-Rule: what a format can't carry is refused by name, never bent; a ``.env`` with a newline in a value would
-give the program a different value and, behind the newline, a variable nobody wrote.
+Rule: what a format can't carry is refused by name, never changed.  A newline in a ``.env`` value would give
+the program another value and, after it, a variable that nobody wrote.
 
 Sources: https://docs.docker.com/reference/cli/docker/container/run/#env (--env-file);
 POSIX 2.2 (quoting).

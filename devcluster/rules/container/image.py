@@ -1,9 +1,8 @@
 """Images: which one is meant, and what the laptop knows of it.
 
-To decide which image a workload runs and to obtain it are two things.  The first changes nothing, `plan` does
-it too; the second may take minutes and is done by `up` alone.  Of an image that is not here yet only its name
-is known: neither the pod's command nor its stop signal.  Where nothing of it will run here, its registry
-tells those without a pull.
+Choosing an image and obtaining it are two things.  Choosing changes nothing, and `plan` does it too;
+obtaining may take minutes, and only `up` does it.  Of an image that is not here yet only the name is known,
+not its command or stop signal.  If it will not run here, its registry tells those without a pull.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ class Reference:
 
     @property
     def url(self) -> str:
-        """Without TLS on this machine alone, as engines do it."""
+        """Without TLS only on this machine, as Docker does."""
         local = self.host.rpartition(":")[0] in ("127.0.0.1", "localhost") or self.host == "localhost"
         return f"{'http' if local else 'https'}://{self.host}"
 
@@ -90,7 +89,7 @@ def _without_tag(path: str) -> tuple[str, str]:
 
 
 def choose_manifest(index: Json) -> str:
-    """The digest of one of several for Linux: amd64's where there is one."""
+    """The digest of one of several manifests for Linux, amd64 if there is one."""
     found = {
         item["platform"].get("architecture"): str(item["digest"])
         for item in index["manifests"]

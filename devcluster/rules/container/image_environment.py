@@ -1,4 +1,4 @@
-"""Which of the pod's variables are its image's, and give way to another image's.
+"""Which of the pod's variables come from its image, and give way if another image runs.
 
 A process has variables from its pod's spec, from its image and from the runtime, and nothing tells which is
 which.  With another ``image:`` the pod's PATH hides the programs of the new image, and its JAVA_HOME leads
@@ -54,7 +54,7 @@ SAME_IMAGE = ImageEnvironment()
 
 
 def sources_of(containers: Iterable[Json]) -> frozenset[EnvFromSource]:
-    """What *containers* take whole sets of variables from."""
+    """The ConfigMaps and Secrets that *containers* take all variables of."""
     return frozenset(source for source, _ in _sources(containers))
 
 

@@ -1,13 +1,13 @@
 """The environment of a process on the laptop (`run: host`): the pod's, as far as it means something here.
 
 Rules, in this order:
-1. what names places of the machine is the laptop's: its PATH finds its programs, its HOME is there;
-2. `env: exclude` removes variables, and tunnels take the place of what they lead to (``tunnel_rewriting``);
+1. variables about the machine are the laptop's: its PATH, its HOME;
+2. `env: exclude` removes variables, and tunnels replace what they lead to (``tunnel_rewriting``);
 3. DEVCLUSTER_ROOT is the folder in which the copies of the pod's volumes lie at the pod's paths, and
    DEVCLUSTER_MOUNTS the list of those paths;
-4. what the file says is over all, and is not changed.
+4. what the file says overrides all of that, unchanged.
 
-The naive way, to hand on all that the pod has, leaves a process that can't find its own interpreter.
+The naive way passes on all that the pod has, and the process can't find its own interpreter.
 """
 
 from __future__ import annotations

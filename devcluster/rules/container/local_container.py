@@ -5,7 +5,7 @@ The two worlds differ in small things that matter:
   from the agent, since kubelet has expanded ``$(NAME)`` in them;
 - Compose's ``entrypoint`` without ``command`` drops the pod's args and the CMD, an empty ``command`` the CMD;
 - the user is the process' own, as numbers: securityContext, image and fsGroup have been counted in;
-- what is in memory and empty is a tmpfs; ``privileged`` is never taken over: it would be the laptop's.
+- an empty volume in memory is a tmpfs; ``privileged`` is never copied: it would mean the laptop.
 
 Sources: https://kubernetes.io/docs/tasks/inject-data-application/define-command-argument-container/
 https://docs.docker.com/reference/compose-file/services/#entrypoint
@@ -114,7 +114,7 @@ def _runtime(
 
 
 def _capabilities(pod: Json, written: Runtime) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The pod's, and the file's over them: what the file adds is not dropped, and the other way round."""
+    """The pod's capabilities, overridden by the file: what the file adds is not dropped, and vice versa."""
     file_add, file_drop = _names(written.cap_add), _names(written.cap_drop)
     add = [name for name in _names(pod.get("add") or ()) if name not in file_drop and "ALL" not in file_drop]
     drop = [name for name in _names(pod.get("drop") or ()) if name not in file_add]

@@ -3,8 +3,8 @@
 The rule in one sentence: a number alone is the laptop's, and what Services lead to comes to it; where they
 lead to several ports, PORT says which: the pod's, by number or name, or a Service's that leads to it.
 
-The naive way, to take a single number for the Service's, asks for 80 of everybody whose server listens on
-8080; to take it for the pod's asks what nobody knows by heart.
+The naive way, to take a single number for the Service's, makes everybody whose server listens on 8080 type
+80.  Nor is it the pod's: nobody knows the pod's port by heart.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Way:
 
 
 def parse_port_wish(text: str) -> PortWish:
-    """ValueError for what is neither LOCAL nor LOCAL:PORT."""
+    """LOCAL or LOCAL:PORT; ValueError for anything else."""
     found = re.fullmatch(r"([0-9]{1,5})(?::([a-z0-9-]{1,63}))?", text, re.ASCII)
     numbers = [int(it) for it in found.groups() if it and it.isdigit()] if found is not None else [0]
     if found is None or not all(1 <= number <= 65535 for number in numbers):

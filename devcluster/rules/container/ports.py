@@ -6,8 +6,8 @@ Rules:
 - a port is compared by both, wherever it occurs: in a Service, a container, a front, a published port;
 - only TCP passes the agent so far; what speaks something else is named where it is left alone.
 
-The naive way, to keep the numbers and drop what is not TCP, loses the other port without a word, and finds
-the number again where it means somebody else.
+The naive way keeps the numbers and drops what is not TCP.  It loses the other port silently, and mistakes its
+number for somebody else's port.
 
 Source: https://kubernetes.io/docs/reference/kubernetes-api/service-resources/service-v1/#ServiceSpec
 """
@@ -61,7 +61,7 @@ def declared_names(container: Json) -> dict[str, int]:
 
 
 def serving_containers(spec: Json) -> list[Json]:
-    """All that run beside each other, sidecars included.
+    """The containers that run side by side, sidecars included.
 
     Source: https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/
     """

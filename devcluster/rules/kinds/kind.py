@@ -1,8 +1,8 @@
-"""One row of the table of kinds: what a workload of that kind says, and when its roll-out is over.
+"""One row of the table of kinds: how to read a workload of that kind, and when its roll-out is over.
 
 Everything here is a value or a pure function of the object as the API server gives it.  Whoever reads,
-watches or writes a workload asks the row and knows no kind by name.  The naive way, an ``if`` for each kind
-where it matters, named Deployments in ten files.
+watches or writes a workload asks the row and knows no kind by name.  The naive way, an ``if`` wherever the
+kind matters, names Deployments in ten files.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from devcluster.config.model import Order
 from devcluster.rules.cluster.marks import Originals
 
 Json = dict[str, Any]
+Claims = tuple[str, ...]
+"""Names of claims that two of its pods must not write to at once (``rules.volume.claims``)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
     """A workload and its pods at one moment, and what they are waited for.
 
-    ``wrapped``: whether the new pods are those with an agent.  ``ready``: whether they must be available; of
-    an application that did not answer before us it is enough that it runs.  ``stale``: the conditions of
-    the beginning: the roll-out before this one may have left them.
+    ``wrapped``: whether the new pods are those with an agent.  ``ready``: whether they must be available; an
+    application that did not answer before us only has to run.  ``stale``: the conditions at the beginning,
+    which an earlier roll-out may have left.
     """
 
     object: Json = field(repr=False)
@@ -36,7 +38,7 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Every pod is a new one, and is what was asked for."""
+    """Every pod is a new one, and works as asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,8 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """It will not come: ``why``.  ``pod``: whose log says more, '' for none.  ``command``: of kubectl, that
-    helps."""
+    """The roll-out will not finish: ``why``.  ``pod``: whose log says more, '' for none.  ``command``: of
+    kubectl, that helps."""
 
     why: str
     pod: str = ""
@@ -65,7 +67,7 @@ RolloutVerdict = Done | Waiting | Stuck
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a workload can't have an agent at the moment; ``command``: of kubectl, for it."""
+    """Why a workload can't have an agent at the moment; ``command``: of kubectl, that helps."""
 
     why: str
     command: str
@@ -101,7 +103,8 @@ HistoryStep = Remove | Change | Make
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """How a kind keeps its former releases, objects of ``resource`` (``title`` for people) that it controls.
+    """How a kind keeps its former releases: as objects of ``resource`` (``title`` for people) that it
+    controls.
 
     ``wrapped``: whether there is an agent in one.  ``used``: whether a pod may be of it.  ``current``: the
     number of the workload's own template ('' where its controller has not seen it); ``numbers``: of each
@@ -127,25 +130,32 @@ class Kind:
     has it.
 
     ``order``: of a handover that the file does not order.  ``replicas``: pods wanted; ``available``: pods
-    that answer.  ``gap``: why no pod serves during a roll-out, '' where one does.  ``refuse``:  None where it
-    can have an agent.  ``rolling``: fields of its spec that must say something else while a roll-out of ours
-    runs, or it would not reach every pod; {} for none.  ``mixed``: what keeps some of its pods on a former
-    template now, '' for nothing.  ``volumes``: what its controller adds to those of the template.
-    ``common``: every namespace has some, so nothing works without the rights to them.
+    that answer.  ``beside``: what of it starts a new pod beside the old one, '' where the old one stops
+    first.  ``serves_on``: whether the original may serve while its pods are replaced, as at each of its
+    releases; not where all of them stop first.  ``gap``: why no pod serves during a roll-out, '' where one
+    does.  ``refuse``:  None where it can have an agent.  ``rolling``: fields of its spec that must say
+    something else while a roll-out of ours runs: it would not reach every pod, or too late, or start two
+    pods on one claim; {} for none.  ``early``: its controller makes a pod's successor before the pod is gone.
+    ``mixed``: what keeps some of its pods on a former template now, '' for nothing.  ``volumes``: what its
+    controller adds to those of the template.  ``common``: every namespace has some, so nothing works without
+    the rights to them.
     """
 
     name: str
     title: str
     plural: str
-    order: Callable[[Json], Order]
+    order: Callable[[Json, Claims], Order]
     replicas: Callable[[Json], int]
     available: Callable[[Json], int]
-    gap: Callable[[Json], str]
+    beside: Callable[[Json], str]
+    gap: Callable[[Json, Claims], str]
     refuse: Callable[[Json], Refusal | None]
     judge_rollout: Callable[[Sight], RolloutVerdict]
+    rolling: Callable[[Json, Claims], Json]
     history: History
-    rolling: Callable[[Json], Json] = lambda item: {}
+    early: bool = False
     mixed: Callable[[Json], str] = lambda item: ""
     volumes: Callable[[Json], list[Json]] = lambda item: []
+    serves_on: Callable[[Json, Claims], bool] = lambda item, claims: True
     prefix: str = "/apis/apps/v1"
     common: bool = False

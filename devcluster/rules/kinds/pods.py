@@ -1,6 +1,6 @@
-"""What a pod says of itself while a roll-out is waited for, whatever made it.
+"""What a pod's status says while a roll-out runs, whatever made the pod.
 
-kubelet says what is wrong long before a time-out would: a container that can't be created, one that ends
+kubelet reports what is wrong long before a time-out would: a container that can't be created, or that crashes
 again and again.  Only its reasons, codes and fields count; its prose is for people.
 
 Source: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
@@ -30,12 +30,12 @@ _RESTARTS = 2  # an application may end once or twice, waiting for its database
 
 
 def staying(pods: Iterable[Json]) -> list[Json]:
-    """Those that have not ended and were not told to."""
+    """The pods that have not ended and are not being deleted."""
     return [pod for pod in pods if not ends(pod) and _status(pod).get("phase") not in ("Failed", "Succeeded")]
 
 
 def of_side(pods: Iterable[Json], wrapped: bool) -> list[Json]:
-    """Those with an agent, or those without one."""
+    """The pods with an agent, or those without one."""
     return [pod for pod in pods if is_wrapped(pod) == wrapped]
 
 
@@ -52,13 +52,13 @@ def is_ready(pod: Json) -> bool:
 
 
 def is_seen(item: Json) -> bool:
-    """Whether the controller's words in *item* are about what was written last."""
+    """Whether the status of *item* is about its newest spec."""
     observed = (item.get("status") or {}).get("observedGeneration", 0)
     return bool(observed >= item["metadata"]["generation"])
 
 
 def find_failed(sight: Sight, new: Iterable[Json]) -> Stuck | None:
-    """The first of the *new* pods that will not come; None where all may."""
+    """The first of the *new* pods that will never be ready; None if all still may."""
     for pod in new:
         if reason := "" if ends(pod) else pod_failure(pod, sight.container, patient=not sight.ready):
             return Stuck(reason, pod["metadata"]["name"])
@@ -87,8 +87,8 @@ def share(value: int | str, of: int, *, up: bool) -> int:
 
 
 def pod_failure(pod: Json, container: str, *, patient: bool) -> str:
-    """Why it will never be what it should; '' where it may.  *patient*: the application may end again and
-    again, since it did so before us; the agent may not."""
+    """Why the pod will never work; '' if it still may.  *patient*: the application may crash again and again,
+    because it did so before us; the agent may not."""
     for item in _containers(pod):
         state = item.get("state") or {}
         waiting = state.get("waiting") or {}
@@ -107,7 +107,7 @@ def pod_failure(pod: Json, container: str, *, patient: bool) -> str:
 
 
 def pod_wait(pod: Json) -> str:
-    """What it is waited for, '' where nothing is: a clause about it."""
+    """What the pod is waiting for, as a clause; '' for nothing."""
     scheduled = _condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
         return f"has no node: {scheduled.get('message', '')}".rstrip(": ")
@@ -128,7 +128,7 @@ def pod_wait(pod: Json) -> str:
 
 
 def _words(item: Json) -> str:
-    """Why a container does not run, as kubelet says it."""
+    """Why a container does not run, in kubelet's words."""
     state = item.get("state") or {}
     told = state.get("waiting") or state.get("terminated") or {}
     found = [str(told[key]) for key in ("reason", "message") if told.get(key)]

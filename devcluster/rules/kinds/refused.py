@@ -1,4 +1,4 @@
-"""Kinds of pods that can't have an agent, each with the reason; what controls one of them may have one.
+"""Kinds that can't have an agent, each with the reason; what controls one of them may have one.
 
 Source: https://kubernetes.io/docs/concepts/workloads/controllers/
 """
@@ -17,7 +17,7 @@ REFUSED = {
 
 
 def why_refused(ref: WorkloadRef, owner: WorkloadRef | None) -> tuple[str, str]:
-    """The message and the way on.  *owner*: what controls it, None for nothing."""
+    """The message, and what to do.  *owner*: what controls it, None for nothing."""
     if owner is not None and owner.kind in KINDS:
         return f"{ref.full_name} belongs to {owner}", f"write `target: {owner}`"
     *most, last = (f"{row.title}s" for row in KINDS.values())

@@ -1,9 +1,9 @@
 """A Deployment's history: its ReplicaSets, as if we had never been there.
 
-A release with an agent in it goes.  One that a teammate made while the agent was in and that is not the
-newest, so that no ReplicaSet without an agent stands for it, gets its template without the agent instead.
-Then the numbers are set right (``rules.cluster.history``).  The controller only ever raises a revision above
-the highest *other* one, so once ours are gone it leaves them alone.
+A release with an agent in it goes.  A teammate's release made while the agent was in has no ReplicaSet
+without an agent unless it is the newest; so it gets its template without the agent instead. Then the numbers
+are set right (``rules.cluster.history``).  The controller only ever raises a revision above the highest
+*other* one, so once ours are gone it leaves them alone.
 """
 
 from __future__ import annotations

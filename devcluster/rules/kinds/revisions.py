@@ -1,9 +1,9 @@
 """The history of a StatefulSet or a DaemonSet: its ControllerRevisions, as if we had never been there.
 
-A revision with an agent in it goes.  The data of one can't be changed, so a release that a teammate made
-while the agent was in, and that no revision without an agent stands for, is made anew without it.  Then the
-numbers are set right (``rules.cluster.history``): the controller gives the template that it is told the
-highest number again, and once ours are gone it has no reason to.
+A revision with an agent in it goes.  A revision's data can't be changed, so a teammate's release made while
+the agent was in is made anew without it.  Then the numbers are set right (``rules.cluster.history``): the
+controller gives the template that it is told the highest number again, and once ours are gone it has no
+reason to.
 
 Source: k8s.io/kubernetes pkg/controller/history/controller_history.go
 """

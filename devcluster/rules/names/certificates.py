@@ -1,6 +1,6 @@
 """Which settings make a host's name more than a way to its address.
 
-A certificate holds the name that the client dials, so where one is checked the name must stay; and an HTTP
+A certificate contains the name that the client dials, so if one is checked the name must stay; and an HTTP
 server is told by which name it was called.  A URL says it by its scheme (``rediss``), a connection string by
 an option (``sslmode=verify-full``), a variable for another one (``DB_SSLMODE`` for ``DB_HOST``).
 

@@ -1,7 +1,7 @@
 """NO_PROXY and its kin: a host that is rewritten is listed under its new name as well.
 
-Behind a proxy a program asks for ``db.shop`` what it asked of ``db`` itself, as soon as only ``db`` is
-listed.  The new name is added beside the old one, since other programs go on to use that.
+If only ``db`` is listed, a program behind a proxy sends requests for ``db.shop`` to the proxy.  The new name
+is added beside the old one, because other programs still use that.
 
 Sources: https://curl.se/docs/manpage.html#--noproxy
 https://docs.oracle.com/javase/8/docs/technotes/guides/net/proxies.html (http.nonProxyHosts)

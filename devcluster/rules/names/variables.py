@@ -2,7 +2,7 @@
 
 Only the words of the name are looked at: ``dbHost``, ``db.host`` and ``DB_HOST`` are the same.  Three
 questions, in this order: is it a secret (then it is never read), is it a name that is compared or that the
-pod itself goes by (then it stays), does it hold a host (then a bare word in it is one).
+pod itself has (then it stays), does it contain a host (then a bare word in it is one).
 
 The naive way, a list of well-known variables, fails at the first chart that is not on it.
 """

@@ -1,4 +1,4 @@
-"""Whether a volume holds a database's data folder: such files change together, and a copy of one is torn.
+"""Whether a volume contains a database's data folder: such files change together, so a copy is inconsistent.
 
 Rule: these names and no others, at any depth, since a claim is often mounted above the folder.  The naive
 way, to look only at the top, misses ``/var/lib/postgresql`` with its ``data/pgdata``.

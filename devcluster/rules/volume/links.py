@@ -1,7 +1,8 @@
 """Which files of a tree some patterns mean: by their own names, and by links that lead to them.
 
-A ConfigMap's ``nginx.conf`` is a link to ``..data/nginx.conf``, ``..data`` one to a directory that is called
-otherwise after each change, and only what is in there is a file.  Whoever writes ``nginx.conf`` means that.
+A ConfigMap's ``nginx.conf`` is a link to ``..data/nginx.conf``; ``..data`` is a link to a directory that gets
+a new name with each change; and only what is in there is a file.  Whoever writes ``nginx.conf`` means that
+file.
 """
 
 from __future__ import annotations

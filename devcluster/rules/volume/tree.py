@@ -1,13 +1,13 @@
 """A volume's tree as data, and what a fill must do to a private copy of it.  Pure.
 
-The problem: the pod's volume and its copy on the laptop both change.  The copy is the developer's: what
-she changed is never overwritten in silence, and what she left alone shall follow the pod.
+The problem: the pod's volume and its copy on the laptop both change.  The copy is the developer's: what she
+changed is never overwritten silently, and what she left alone follows the pod.
 
 Rules:
 - two memories decide, not one: the pod's tree and the copy's tree, each as it was after the last fill.
   Comparing the copy with the pod cannot tell whose change a difference is;
-- a name changed only in the pod travels; only here: stays; in both: stays and is told (``kept``), again
-  at each fill until one side gives way;
+- a name that changed only in the pod is copied; only here: it stays; in both: it stays and is reported
+  (``kept``) at each fill until one side gives way;
 - a directory is never replaced or removed while something of hers is in it;
 - only the bytes of files travel; directories, links and pipes are made from what the scan told.
 

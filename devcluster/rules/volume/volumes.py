@@ -206,7 +206,7 @@ def _key(key: str) -> str:
 
 
 def _plan(volume: PodVolume, rule: VolumeRule | None, where: str) -> VolumePlan:
-    absent = volume.absent or _kernels(volume)
+    absent = _kernels(volume) or volume.absent
     if rule is None:
         absent = absent or ("the node's whole disk" if volume.node_path == "/" else "")
         return VolumePlan(volume, "off" if absent else "copy", left_out=absent)

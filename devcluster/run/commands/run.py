@@ -206,7 +206,7 @@ async def _hold(place: Place, key: str, report: Report, ended: asyncio.Event) ->
     except (DevclusterError, AbsentError, EndedError, BrokenOffError) as error:
         why = str(error)
     if not ended.is_set():
-        report(Progress(key, f"no more traffic arrives: {why}"))
+        report(Progress(key, f"{key} no longer gets traffic: {why}"))
 
 
 async def _run(words: Sequence[str], environment: Mapping[str, str], signals: asyncio.Queue[_Signal]) -> int:

@@ -71,5 +71,5 @@ def _beside(rows: Sequence[Json], error: DevclusterError) -> DevclusterError:
         return error
     done = ", ".join(f"{row['name']} {row['outcome']}" for row in rows)
     hints = [error.hint] if error.hint else []
-    hints.append(f"done anyway: {done}; `devcluster status` shows it")
+    hints.append(f"these succeeded: {done}; `devcluster status` shows them")
     return kind_of(error)(error.message, hint="\n".join(hints))

@@ -21,6 +21,7 @@ from devcluster.errors import ConfigurationError, FailedError
 from devcluster.rules.cluster.memory_variables import mount_figures
 from devcluster.rules.container.container_spec import VolumeBind
 from devcluster.rules.container.environment import RewriteMade, rewritable_services
+from devcluster.rules.counted import counted
 from devcluster.rules.volume.live import check_live, describe
 from devcluster.rules.volume.tree import parse_left_out, parse_tree
 from devcluster.rules.volume.volumes import VolumePlan, labelled
@@ -244,8 +245,10 @@ class Filling:
         self._results[copy.label] = result
         if result.kept_local:
             kept = ", ".join(result.kept_local[:3]) + (" …" if len(result.kept_local) > 3 else "")
-            count = len(result.kept_local)
-            text = f"volume {copy.label}: {count} changed here and in the pod, left as they are here: {kept}"
+            files = counted(len(result.kept_local), "file", "files")
+            text = (
+                f"volume {copy.label}: {files} changed here and in the pod; your versions were kept: {kept}"
+            )
             report(Progress(self._wanted.workload.key, text))
 
     async def _copy(self, copy: Copy, link: AgentLink, report: Report) -> FillResult:
@@ -304,4 +307,5 @@ def _left_out(result: FillResult | None) -> tuple[tuple[str, str], ...]:
 def render_left_out(label: str, left_out: Sequence[tuple[str, str]]) -> str:
     """The first few by name."""
     named = ", ".join(f"{name} ({why})" for name, why in left_out[:3]) + (" …" if len(left_out) > 3 else "")
-    return f"volume {label}: left out, {len(left_out)} of its names: {named}"
+    not_copied = counted(len(left_out), "entry was not copied", "entries were not copied")
+    return f"volume {label}: {not_copied}: {named}"

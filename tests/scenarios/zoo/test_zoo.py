@@ -52,18 +52,26 @@ class Cage:
             {key: (await self._read(it)).get(key) for key in ("kind", "spec", "data")} for it in self.objects
         ]
 
-    async def questions(self, who: str) -> None:
+    async def questions(self, who: str, step: str) -> None:
         """Each is answered as it should be while *who* serves: at first perhaps late, then always."""
         for question in self.animal.ask:
             asked = await self._addressed(question)
             wanted = question.get("says") or question[who]
-            async with asyncio.timeout(_SETTLE):
-                while not re.search(wanted, said := await ask(self.world, asked)):
-                    print(f"{who}: {asked}: {said!r}")
-                    await asyncio.sleep(0.3)
+            await self._until(asked, wanted, step)
             for _ in range(3):
                 said = await ask(self.world, asked)
-                assert re.search(wanted, said), f"{who}: {asked}: {said!r} instead of {wanted!r}"
+                assert re.search(wanted, said), f"after {step}: {asked}: {said!r} instead of {wanted!r}"
+
+    async def _until(self, asked: Json, wanted: str, step: str) -> None:
+        late: set[str] = set()
+        try:
+            async with asyncio.timeout(_SETTLE):
+                while not re.search(wanted, said := await ask(self.world, asked)):
+                    late.add(said)
+                    await asyncio.sleep(0.3)
+        finally:
+            if late:
+                print(f"after {step}, before {wanted}: {sorted(late)}")
 
     async def look_inside(self) -> None:
         """What the local container has."""
@@ -109,7 +117,7 @@ async def cage(request: pytest.FixtureRequest, kubeconfig: Path, tmp_path: Path)
 @pytest.mark.parametrize("animal", ANIMALS)
 async def test_an_animal(animal: Animal, cage: Cage) -> None:
     world, before = cage.world, await cage.snapshot()
-    await cage.questions("original")
+    await cage.questions("original", "the roll-out")
     planned = (await world.devcluster("plan")).stdout
     for text in animal.plan:
         assert text in planned, planned
@@ -117,15 +125,15 @@ async def test_an_animal(animal: Animal, cage: Cage) -> None:
     attached = await world.devcluster("up", "-d")
     for text in animal.up:
         assert text in attached.stderr, attached.stderr
-    await cage.questions("local")
+    await cage.questions("local", "up")
     await cage.look_inside()
     await world.devcluster("leave")
-    await cage.questions("original")
+    await cage.questions("original", "leave")
     await world.devcluster("up", "-d")
-    await cage.questions("local")
+    await cage.questions("local", "another up")
     await world.devcluster("down")
     await cage.settle()
-    await cage.questions("original")
+    await cage.questions("original", "down")
 
     assert await cage.snapshot() == before
     assert world.docker_leftovers() == []

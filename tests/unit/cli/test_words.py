@@ -44,6 +44,15 @@ def test_logs_has_one_f_and_it_follows() -> None:
     assert "--file PATH" in text
 
 
+def test_the_options_of_a_command_stand_behind_two_dashes(folder: Path) -> None:
+    done = run(folder, "run", "web", "python3", "-m", "http.server")
+    assert done.returncode == 2
+    assert "No such option '-m'. If it is CMD's, put -- before CMD." in done.stderr
+    done = run(folder, "run", "web", "--prot", "80", "--", "python3", "-m", "http.server")
+    assert done.returncode == 2
+    assert "put --" not in done.stderr
+
+
 def test_an_unset_variable_is_told_beside_the_result(folder: Path) -> None:
     (folder / "devcluster.yaml").write_text("name: shop\nworkloads: {web: {image: 'a${NO_SUCH_TAG}'}}\n")
     done = run(folder, "config", "-o", "json")

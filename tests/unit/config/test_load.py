@@ -165,6 +165,8 @@ def test_a_broken_dotenv_is_told_beside_all_else(tmp_path: Path) -> None:
         ("mode: steal", "w.mode: expected replace, intercept or ingest, got"),
         ("port_map: {http: 0}", "w.port_map.http: expected"),
         ("port_map: ['8080:3000']", "w.port_map: expected a map, got a list"),
+        ("port_map: {0: 1}", "w.port_map.0: expected a port of the pod, by number or name"),
+        ("port_map: {65536: 1}", "w.port_map.65536: expected a port of the pod, by number or name"),
         ("mode: intercept, services: every", "w.services: expected a list, got text"),
     ],
 )

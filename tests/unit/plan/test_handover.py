@@ -136,6 +136,16 @@ def test_live_volumes_are_brought_over_before_their_agents_are_gone(order: Order
     assert "flush" not in _names((*plan.there, *plan.edit, *plan.restart))
 
 
+@pytest.mark.parametrize("live", [True, False])
+def test_an_original_that_may_serve_meanwhile_is_back_before_its_pods_are_replaced(live: bool) -> None:
+    """Connections that wait in a pod end with it."""
+    plan = plan_handover("replace", "stop-first", "front", "container", live=live, serves_on=True)
+    assert plan.before_removal == plan.back
+    assert _names(plan.back[-1:]) == "release"
+    plan = plan_handover("replace", "start-first", "front", "container", live=live, serves_on=True)
+    assert plan.before_removal == (plan.back if live else ())  # it serves by the laptop until they are gone
+
+
 def test_order_is_for_what_stops_the_original() -> None:
     for mode, run in product(("intercept", "ingest"), ("container", "host")):
         first, second = (plan_handover(mode, it, "front", run) for it in ("start-first", "stop-first"))  # type: ignore[arg-type]

@@ -86,12 +86,12 @@ def test_what_a_nodes_folder_brings_along_belongs_to_it() -> None:
 
 
 def test_what_the_container_does_not_have_is_left_out_unless_the_file_asks_for_it() -> None:
-    gone = seen((PodVolume("cgroup", "/sys/fs/cgroup", "hostpath", node_path="/sys/fs/cgroup"),))
+    gone = seen((PodVolume("hosts", "/etc/hosts", "configmap", sub_path="hosts"),))
     volumes = tuple(gone.values())
-    assert fates(*volumes) == {"cgroup": "left out (the container has no such mount)"}
-    assert fates(*volumes, rules=(VolumeRule("cgroup", "off"),)) == {"cgroup": "off"}
-    with pytest.raises(ConfigurationError, match="cgroup can't be had: the container has no such mount"):
-        resolve_volumes(volumes, (VolumeRule("cgroup", "copy"),))
+    assert fates(*volumes) == {"hosts": "left out (the container has no such mount)"}
+    assert fates(*volumes, rules=(VolumeRule("hosts", "off"),)) == {"hosts": "off"}
+    with pytest.raises(ConfigurationError, match="hosts can't be had: the container has no such mount"):
+        resolve_volumes(volumes, (VolumeRule("hosts", "copy"),))
 
 
 @pytest.mark.parametrize(
@@ -108,5 +108,7 @@ def test_what_the_container_does_not_have_is_left_out_unless_the_file_asks_for_i
 def test_the_nodes_kernel_and_its_whole_disk_are_left_out(node_path: str, fate: str) -> None:
     node = PodVolume("node", "/host", "hostpath", node_path=node_path)
     assert fates(node) == {"node": fate}
+    found = seen((node,), PodMount("/host", kind="proc" if node_path == "/proc" else "ext4"))
+    assert fates(*found.values()) == {"node": fate}
     if node_path == "/":
         assert fates(node, rules=(VolumeRule("node", exclude=("var/**",)),)) == {"node": "copy"}

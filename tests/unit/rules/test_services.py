@@ -16,6 +16,7 @@ from devcluster.rules.cluster.services import (
     PortMove,
     Route,
     apply_moves,
+    check_listed,
     known_ports,
     noted_moves,
     noted_workload,
@@ -77,6 +78,23 @@ def test_the_ports_that_are_known() -> None:
     assert known_ports(bare, [numeric, service("b", {"port": 80}, selector={"app": "x"})]) == (PortKey(8080),)
     both = service("a", {"port": 80, "targetPort": "http"}, {"port": 5000})
     assert list(map(str, known_ports(TEMPLATE, [both]))) == ["9902", "8080", "53/UDP", "5000"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "hint"),
+    [
+        ("wep", "namespace shop has no Service wep", "did you mean web?"),
+        ("api", "namespace shop has no Service api", "what leads to it: web"),
+        ("other", "service/other does not lead to deployment/web", "what leads to it: web"),
+    ],
+)
+def test_a_service_that_is_listed_must_lead_here(name: str, said: str, hint: str) -> None:
+    services = [service("web", {"port": 8080}), service("other", {"port": 80}, selector={"app": "other"})]
+    ways = routes(services, TEMPLATE, container="web", only=[name])
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        check_listed(["web", name], services, ways, WEB)
+    assert caught.value.hint == hint
+    check_listed(["web"], services, ways, WEB)
 
 
 def test_what_is_not_ours() -> None:

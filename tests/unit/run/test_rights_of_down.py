@@ -181,7 +181,9 @@ def test_what_helps_is_a_matter_of_what_was_found(found: list[Found], lines: lis
 
 async def test_nothing_goes_while_its_pods_may_run() -> None:
     cluster = Limited("list pod")
-    with pytest.raises(LeftoverError, match="is restored, but then: cannot list pods") as caught:
+    with pytest.raises(
+        LeftoverError, match="is restored, but the next step failed: cannot list pods"
+    ) as caught:
         await down(cluster)
     assert not isinstance(caught.value, RemainsError)
     assert cluster.left() == [
