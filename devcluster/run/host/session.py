@@ -292,6 +292,7 @@ class Session:
         return list(zip(done, await asyncio.gather(*put_back), strict=True))
 
     async def _apply_one(self, wanted: Wanted, turn: Turn, *, takeover: bool) -> Json:
+        turn = turn.stretched(wanted.patience)
         current = self.attachments.get(wanted.workload.key)
         if current is not None:
             await current.until_engine(turn)

@@ -12,7 +12,7 @@ from devcluster.errors import ConfigurationError
 from devcluster.rules.container.container_spec import ContainerSpec
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import PodFacts
-from devcluster.rules.container.health import healthcheck_source
+from devcluster.rules.container.health import healthcheck_source, narrow
 from devcluster.rules.container.image import ImageFacts
 from devcluster.rules.container.local_container import local_container, network_runtime, published_ports
 from devcluster.rules.container.ports import resolve_port_map
@@ -218,3 +218,15 @@ def test_an_exec_probe_is_dockers_to_run() -> None:
     probe = {"exec": {"command": ["cat", "/ok"]}, "failureThreshold": 2, "timeoutSeconds": 3}
     spec = local({"readinessProbe": probe, "startupProbe": {"exec": {}, "failureThreshold": 6}})
     assert spec.health == Healthcheck("block", ("CMD", "cat", "/ok"), 2, 3, 10, 60)
+
+
+def test_a_declared_port_that_the_original_does_not_listen_on() -> None:
+    declared = {"ports": [{"containerPort": 80}, {"containerPort": 8080}]}
+    plan = healthcheck_source(declared, Workload("w", Target("w")))
+    assert narrow(plan, {8080, 9102}).ports == (8080,)
+    assert narrow(plan, {8080}).patience == 30
+    assert (narrow(plan, {9102}).ports, narrow(plan, {9102}).patience) == ((80, 8080), 5)
+    probed = healthcheck_source(
+        declared | {"readinessProbe": {"tcpSocket": {"port": 80}}}, Workload("w", Target("w"))
+    )
+    assert narrow(probed, set()) == probed
