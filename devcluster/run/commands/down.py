@@ -86,9 +86,9 @@ async def down(
 
 @dataclass
 class _Removal:
-    """One `down`: what its host processes did not do, it does by itself.  ``keys``: what is meant, by project;
-    ``done``: by the host processes, by key and namespace; ``errors``: what did not work, while the rest goes
-    on."""
+    """One `down`: what its host processes did not do, it does by itself.  ``keys``: what is meant, by
+    project; ``done``: by the host processes, by key and namespace; ``errors``: what did not work, while the
+    rest goes on."""
 
     request: Request
     everywhere: bool
