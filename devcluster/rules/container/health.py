@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from devcluster.config.model import Healthcheck, Workload
-from devcluster.rules.container.ports import declared_ports, numbered
+from devcluster.rules.container.ports import PortKey, declared_ports, numbered
 
 Json = dict[str, Any]
 
@@ -35,14 +35,14 @@ class HealthPlan:
     kind: Literal["probe", "docker", "ports", "none"]
     probe: Json | None = None
     docker: Healthcheck | None = None
-    ports: tuple[int, ...] = ()
+    ports: tuple[PortKey, ...] = ()
     lasting: Json | None = None
     period: float = 10.0
     failures: int = 3
 
 
 def healthcheck_source(
-    container: Json, workload: Workload, port_map: Mapping[int, int] | None = None
+    container: Json, workload: Workload, port_map: Mapping[PortKey, int] | None = None
 ) -> HealthPlan:
     """*container* as it was before the agent; *port_map*: where its ports are in the local container."""
     mapped = port_map or {}
@@ -56,11 +56,11 @@ def healthcheck_source(
         return HealthPlan("docker", docker=_exec(probe, container.get("startupProbe")))
     if probe:
         return _lasting(HealthPlan("probe", probe=_mapped(probe, container, mapped)), container, mapped)
-    ports = tuple(mapped.get(key.number, key.number) for key in declared_ports(container) if key.led)
+    ports = tuple(PortKey(mapped.get(key, key.number)) for key in declared_ports(container) if key.led)
     return _lasting(HealthPlan("ports", ports=ports) if ports else HealthPlan("none"), container, mapped)
 
 
-def _lasting(plan: HealthPlan, container: Json, mapped: Mapping[int, int]) -> HealthPlan:
+def _lasting(plan: HealthPlan, container: Json, mapped: Mapping[PortKey, int]) -> HealthPlan:
     probe = container.get("readinessProbe") or container.get("livenessProbe")
     if not probe or "exec" in probe:
         return plan
@@ -90,11 +90,11 @@ def _allowance(startup: Json | None) -> float:
     return float(delay + (startup.get("periodSeconds") or 10) * (startup.get("failureThreshold") or 3))
 
 
-def _mapped(probe: Json, container: Json, mapped: Mapping[int, int]) -> Json:
+def _mapped(probe: Json, container: Json, mapped: Mapping[PortKey, int]) -> Json:
     """With the local container's numbers in place of the pod's names and numbers."""
     result = numbered(probe, container)
     for handler in ("httpGet", "tcpSocket", "grpc"):
         if handler in result:
             port = result[handler]["port"]
-            result[handler]["port"] = mapped.get(port, port)
+            result[handler]["port"] = mapped.get(PortKey(port), port)
     return result

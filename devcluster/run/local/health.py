@@ -78,7 +78,7 @@ class Health:
 
     async def _any_port(self, turn: Turn) -> None:
         """The first of the ports that answers; if none does in time, that counts as an answer, too."""
-        probes: list[Json] = [{"tcpSocket": {"port": port}} for port in self._plan.ports]
+        probes: list[Json] = [{"tcpSocket": {"port": port.number}} for port in self._plan.ports]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(_PORT_PATIENCE, turn.deadline.left() / 2)):
                 await self._first(probes)
