@@ -16,15 +16,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """``end``: by ``time.monotonic``; ``span``: seconds that it was made with, for messages."""
+    """``end``: by ``time.monotonic``; ``span``: seconds that it was made with, for messages; ``fixed``:
+    somebody asked for it, else it is a default that gives way to better figures."""
 
     end: float
     span: float
+    fixed: bool = True
 
     @staticmethod
-    def after(seconds: float) -> Deadline:
+    def after(seconds: float, *, fixed: bool = True) -> Deadline:
         """A deadline *seconds* from now."""
-        return Deadline(time.monotonic() + seconds, seconds)
+        return Deadline(time.monotonic() + seconds, seconds, fixed)
 
     def left(self) -> float:
         """Seconds until the end, never less than 0."""
@@ -37,6 +39,12 @@ class Deadline:
     def at_least(self, seconds: float) -> Deadline:
         """This deadline, or *seconds* from now where that is later: half an undo helps nobody."""
         return Deadline.after(seconds) if seconds > self.left() else self
+
+    def stretched(self, seconds: float) -> Deadline:
+        """At least *seconds* from now, unless somebody asked for less."""
+        if self.fixed or seconds <= self.left():
+            return self
+        return Deadline.after(seconds, fixed=False)
 
     def bound(self) -> asyncio.Timeout:
         """``async with deadline.bound():`` raises TimeoutError at the end."""

@@ -34,6 +34,11 @@ class FailedError(DevclusterError):
     exit_code = 1
 
 
+class UnservedError(FailedError):
+    """Everything was handed back, and the original does not serve (yet): the message says why, and when it
+    will."""
+
+
 class ConfigurationError(DevclusterError):
     """The file or the command line is wrong, or names something that does not exist."""
 

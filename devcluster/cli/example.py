@@ -67,7 +67,7 @@ def _deploy(name: str, options: Options, registry: str | None) -> int:
             namespace=options.namespace or chosen.namespace,
             registry=registry,
             report=printer.progress,
-            timeout=options.timeout,
+            timeout=options.deadline.span,
         )
     )
     if options.json:
@@ -95,7 +95,7 @@ def _remove(name: str, options: Options) -> int:
             context=options.context,
             namespace=namespace,
             report=printer.progress,
-            timeout=options.timeout,
+            timeout=options.deadline.span,
         )
     )
     if options.json:

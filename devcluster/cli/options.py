@@ -10,7 +10,10 @@ from typing import Any, TypeVar
 
 import click
 
+from devcluster.deadline import Deadline
+
 F = TypeVar("F", bound=Callable[..., Any])
+_USUAL = 300.0  # seconds
 
 
 @dataclass(slots=True)
@@ -28,13 +31,19 @@ class Options:
     verbose: bool = False
     quiet: bool = False
     no_color: bool = False
-    timeout: float = 300.0
+    timeout: float | None = None
     answered: bool = False
     streams: bool = False
 
     @property
     def json(self) -> bool:
         return self.output == "json"
+
+    @property
+    def deadline(self) -> Deadline:
+        """From now on."""
+        fixed = self.timeout is not None
+        return Deadline.after(self.timeout or _USUAL, fixed=fixed)
 
     @property
     def color(self) -> bool | None:
@@ -96,7 +105,7 @@ _DECLARATIONS = (
         "--timeout",
         callback=_seconds,
         metavar="DURATION",
-        help="How long the command may take, as 90s or 90; default 5m.",
+        help="How long it may take, as 90s or 90; default: 5m, or what the workload's own figures allow.",
     ),
 )
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 
 from devcluster.cli.options import Options
-from devcluster.deadline import Deadline
 from devcluster.errors import ConfigurationError
 from devcluster.run.request import Request, check_names
 
@@ -36,7 +35,7 @@ def read_request(
         context=options.context or (project.context if project else None),
         namespace=options.namespace or (project.namespace if project else None),
         only=workloads,
-        deadline=Deadline.after(options.timeout),
+        deadline=options.deadline,
         environ=dict(os.environ),
     )
 

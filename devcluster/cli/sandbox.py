@@ -34,7 +34,7 @@ def up(options: Options, name: str) -> int:
     from devcluster.sandbox.sandbox import sandbox_up
 
     printer = Printer(options)
-    made = asyncio.run(sandbox_up(name, report=printer.progress, timeout=options.timeout))
+    made = asyncio.run(sandbox_up(name, report=printer.progress, timeout=options.deadline.span))
     if options.json:
         printer.document(
             {

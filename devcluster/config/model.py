@@ -167,7 +167,7 @@ class Workload:
     mode: Mode = "replace"
     run: Run = "container"
     commanded: bool = False
-    take: Take = "front"
+    take: Take | None = None  # None: front, unless NetworkPolicies shut it out
     order: Order | None = None
     image: str | None = None
     pull_policy: PullPolicy = "missing"

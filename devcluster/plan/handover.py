@@ -232,22 +232,41 @@ class StopLocal:
         return "stop the local container" if self.run == "container" else "close the pod's way to this laptop"
 
 
-Phase = Hold | Connect | Fill | Flush | Tell | HoldAll | StartLocal | Replace | Join | StopLocal
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """The pause before a local container that ended with 0 is started again."""
+
+    name: Literal["rest"] = "rest"
+
+    @property
+    def cause(self) -> str:
+        return "kubelet would wait as long"
+
+    @property
+    def undo(self) -> str:
+        return ""
+
+    def __str__(self) -> str:
+        return "wait until the local container is started again"
+
+
+Phase = Hold | Connect | Fill | Flush | Tell | HoldAll | StartLocal | Replace | Join | StopLocal | Rest
 
 
 @dataclass(frozen=True, slots=True)
 class Handover:
     """``there``: from held agents to a laptop that serves; ``back``: to an original that serves, agents stay;
     ``loss``: somebody else has taken it; ``edit``: the file has changed; ``restart``: of the local container;
-    ``before_removal``: before the agents are taken out; ``after_removal``: after that;
-    ``outage``: the Docker engine is away, ``absence``: for longer than a lease, ``recovery``: it is back and
-    the local container is healthy."""
+    ``again``: that one has ended with 0, as it may; ``before_removal``: before the agents are taken out;
+    ``after_removal``: after that; ``outage``: the Docker engine is away, ``absence``: for longer than a
+    lease, ``recovery``: it is back and the local container is healthy."""
 
     there: tuple[Phase, ...]
     back: tuple[Phase, ...]
     loss: tuple[Phase, ...]
     edit: tuple[Phase, ...]
     restart: tuple[Phase, ...]
+    again: tuple[Phase, ...]
     before_removal: tuple[Phase, ...]
     after_removal: tuple[Phase, ...]
     outage: tuple[Tell, ...]
@@ -286,6 +305,7 @@ def plan_handover(
         loss=(stop,),
         edit=(*wait, Replace(run), Fill(), *start, join),
         restart=(*wait, StartLocal(again=True), join) if run == "container" else (),
+        again=(*wait, Rest(), StartLocal(again=True), join) if run == "container" else (),
         before_removal=quiet if stop_first and not serves_on else back if leaves_first else (),
         after_removal=(stop,),
         outage=(Tell(("pause",), serving=True),) if wait else (),

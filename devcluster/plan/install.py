@@ -32,6 +32,7 @@ from devcluster.rules.cluster.services import (
     check_listed,
     noted_moves,
     noted_workload,
+    passing,
     plan_fronts,
     plan_moves,
     routes,
@@ -51,6 +52,7 @@ from devcluster.rules.cluster.template import (
 )
 from devcluster.rules.container.image import ImageFacts
 from devcluster.rules.container.ports import PortKey, container_port, service_port
+from devcluster.rules.kinds.kind import Claims
 from devcluster.rules.kinds.rolling import is_held
 from devcluster.rules.kinds.table import kind_of
 
@@ -87,7 +89,9 @@ class Wish:
 class Observed:
     """What is in the cluster.  ``services``: all of the namespace; ``others``: labels of pods that are
     not the workload's.  ``originals`` and ``settings``: from the Secret, if there is one.  ``admitted``:
-    the memory of its pods, wherever that was said."""
+    the memory of its pods, wherever that was said.  ``claims``: that two of its pods must not write to;
+    ``policies``: the NetworkPolicies of the namespace; ``weak``: containers that end by themselves as it
+    is."""
 
     ref: WorkloadRef
     container: str
@@ -97,6 +101,9 @@ class Observed:
     originals: Originals | None = field(default=None, repr=False)
     settings: Json | None = field(default=None, repr=False)
     admitted: Admitted | None = None
+    claims: Claims = ()
+    policies: tuple[Json, ...] = field(default=(), repr=False)
+    weak: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +128,11 @@ class InstallPlan:
     @property
     def secret(self) -> str:
         return secret_name(self.observed.ref)
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """On which the agent listens, besides the application's own."""
+        return (self.wish.port, *(it.front for it in self.fronts if it.front is not None))
 
     @property
     def services_before(self) -> tuple[Json, ...]:
@@ -177,9 +189,9 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
     )
     moves = plan_moves(found, fronts) if wish.serving.fronts else ()
     adopted = _fits(observed, wrapped, settings, pending=wish.pending)
-    rolling = {} if adopted else kind_of(observed.ref).rolling(observed.object)
+    rolling = {} if adopted else kind_of(observed.ref).rolling(observed.object, observed.claims)
     steps = _steps(observed, chunks, moves, adopted, rolling)
-    notes = _notes(found, wish.serving)
+    notes = (*_notes(found, wish.serving), *_beside(services, base, observed.container, wish.serving))
     return InstallPlan(observed, wish, steps, base, wrapped, settings, fronts, moves, adopted, rolling, notes)
 
 
@@ -246,7 +258,7 @@ def _steps(
         steps.append(PatchTemplate(ref, observed.container, cause))
     steps.append(AwaitPods(ref, "traffic is taken over pod by pod"))
     if fields := _set_fields(observed, rolling):
-        steps.append(RestoreFields(ref, fields, "it was set so that every pod is replaced"))
+        steps.append(RestoreFields(ref, fields, "it was set for the roll-out alone"))
     live = {service["metadata"]["name"]: service for service in observed.services}
     for service in sorted({move.service for move in moves}):
         mine = tuple(move for move in moves if move.service == service)
@@ -287,6 +299,21 @@ def _of(moves: Collection[PortMove], service: str) -> list[PortMove]:
 def _led(service: Json, moves: Sequence[PortMove]) -> bool:
     targets = {service_port(item): item.get("targetPort") for item in service["spec"].get("ports") or []}
     return all(targets.get(move.port) == move.front for move in moves)
+
+
+def _beside(services: Sequence[Json], base: Json, container: str, serving: Serving) -> list[str]:
+    """What leads to other containers of the pod, which go on in the cluster."""
+    asks = "reaches the laptop" if serving.original_stops else "stays with the original"
+    notes = []
+    for it in passing(services, base, container=container):
+        leads = f"service/{it.service} port {it.port} leads to"
+        if it.container:
+            goes_on = f"which goes on in the cluster; what that asks of 127.0.0.1 {asks}"
+            notes.append(f"{leads} container {it.container} of the pod (port {it.number}), {goes_on}")
+        else:
+            where = f"port {it.number}, which no container declares: it is taken for {container}'s"
+            notes.append(f"{leads} {where}; another container that listens there goes on in the cluster")
+    return notes
 
 
 def _notes(found: Sequence[Route], serving: Serving) -> tuple[str, ...]:

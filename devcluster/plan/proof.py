@@ -14,7 +14,7 @@ Hops, from the caller on: ``service`` (its selector and ports), ``endpoint`` (a 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from devcluster.rules.cluster.services import noted_moves, resolve_target, selects
@@ -30,7 +30,8 @@ class Behind:
     """A workload as it is now.  ``labels``: its pods'; ``ports``: those that the agents lead on, fronts and
     the application's own; ``pods``: of the whole namespace; ``own``: names of the workload's pods;
     ``agents``: why the agent of a pod is not ours, by the pod's name ('' if it is); ``expected``: (Service,
-    port) that the agents led on at the time of ``up``."""
+    port) that the agents led on at the time of ``up``; ``beside``: ports at which other containers of the
+    pods listen and the application does not, by the number that a Service may say for each."""
 
     title: str
     container: str
@@ -41,6 +42,7 @@ class Behind:
     own: frozenset[str]
     agents: Mapping[str, str]
     expected: frozenset[tuple[str, PortKey]]
+    beside: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +90,7 @@ def plan_proofs(behind: Behind) -> tuple[Trial | Verdict, ...]:
             continue
         for item in service["spec"].get("ports") or []:
             key = (service["metadata"]["name"], service_port(item))
-            planned = _plan(behind, service, item)
-            if planned is not None:
-                found[key] = planned
-            else:
-                found.pop(key, None)
+            found[key] = _plan(behind, service, item)
     return tuple(found[key] for key in sorted(found))
 
 
@@ -111,7 +109,7 @@ def _missing(behind: Behind, name: str, port: PortKey) -> Verdict:
     return Verdict(name, port, "broken", "service", reason)
 
 
-def _plan(behind: Behind, service: Json, item: Json) -> Trial | Verdict | None:
+def _plan(behind: Behind, service: Json, item: Json) -> Trial | Verdict:
     name, port = service["metadata"]["name"], service_port(item)
 
     def broken(hop: str, reason: str) -> Verdict:
@@ -137,7 +135,8 @@ def _plan(behind: Behind, service: Json, item: Json) -> Trial | Verdict | None:
         if resolved is None:
             return broken("service", f"its targetPort {target} names no port of the pods")
         if container != behind.container:
-            return None
+            reason = f"it leads to container {container} of the pods, which goes on in the cluster"
+            return Verdict(name, port, "skipped", reason=reason)
         numbers[_name(pod)] = resolved
     return _lead(behind, service, port, open_to, numbers)
 
@@ -161,6 +160,9 @@ def _lead(
     ]
     strangers = ", ".join(sorted(others))
     note = f"it also leads to {strangers}, which does not belong to {behind.title}" if others else ""
+    if beside := sorted({behind.beside[it] for it in numbers.values() if it in behind.beside}):
+        goes_on = "which goes on in the cluster"
+        note = note or f"another container of the pods listens on port {beside[0]}, {goes_on}"
     if others and _moved(service, port):
         reason = f"{note} and has no agent; `devcluster up` gives the Service back"
         return Verdict(name, port, "broken", "service", reason)

@@ -79,9 +79,9 @@ def plan_serving(mode: Mode, take: Take, run: Run) -> Serving:
     )
 
 
-def serving_of(workload: Workload) -> Serving:
-    """As the file says."""
-    return plan_serving(workload.mode, workload.take, workload.run)
+def serving_of(workload: Workload, take: Take | None = None) -> Serving:
+    """As the file says; *take*: what was chosen where it leaves that open."""
+    return plan_serving(workload.mode, workload.take or take or "front", workload.run)
 
 
 def led_ports(led: Led, fronts: Sequence[FrontPort]) -> tuple[PortKey, ...]:

@@ -7,6 +7,7 @@ known goes in, state and reason come out.  Only ``since`` needs what was true be
 | what is known | state |
 |---|---|
 | it is being attached, handed back, failed, taken by somebody | `starting`, `left`, `failed`, `held` |
+| the local container ended with 0 and is started again | `starting` |
 | the Docker engine is away | `reconnecting` |
 | every wanted pod is attached, and nothing leads past the agents | `attached` |
 | some pods are, or a Service or a part of the template leads past them | `partial` |
@@ -16,6 +17,7 @@ known goes in, state and reason come out.  Only ``since`` needs what was true be
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,8 +59,9 @@ class PodTruth:
 class Snapshot:
     """All that is known of one attachment.  ``stage``: how far it has come by its own doing; ``failure``: why
     it ended by itself; ``taken``: who has it now, and since when; ``outage``: why nothing of the local side
-    runs; ``ended``: why the local container can't serve any more; ``silent``: where nobody listens; ``pods``:
-    those that stay; ``lost``: who has taken one of them; ``now``: seconds of the epoch."""
+    runs; ``ended``: why the local container can't serve any more; ``resting``: that it ended and is started
+    again, at ``wakes``; ``lives``: how often that was; ``silent``: where nobody listens; ``pods``: those that
+    stay; ``lost``: who has taken one of them; ``now``: seconds of the epoch."""
 
     key: str
     title: str
@@ -70,6 +73,9 @@ class Snapshot:
     lost: str = ""
     outage: str = ""
     ended: str = ""
+    resting: str = ""
+    wakes: float = 0.0
+    lives: str = ""
     silent: tuple[str, ...] = ()
     drift: tuple[Drift, ...] = ()
     leaving: bool = False
@@ -128,7 +134,9 @@ def _reason(seen: Snapshot, pods: list[PodTruth], state: State) -> str:
     if seen.taken or seen.failure:
         return seen.taken or seen.failure
     if state == "attached":
-        return "; ".join(seen.silent)
+        return "; ".join([*seen.silent, *([seen.lives] if seen.lives else [])])
+    if seen.resting:
+        return _resting(seen)
     repair = render_repair(seen)
     if seen.stage == "attached":
         if seen.outage:
@@ -141,6 +149,12 @@ def _reason(seen: Snapshot, pods: list[PodTruth], state: State) -> str:
         ready = sum(pod.state == "attached" for pod in pods)
         found = [f"{ready} of {max(seen.pods_wanted, len(pods))} pods are attached"]
     return "; ".join(found)
+
+
+def _resting(seen: Snapshot) -> str:
+    left = math.ceil(seen.wakes - seen.now)
+    when = f"in {left} s" if left > 0 else "now"
+    return f"{seen.resting}; it is started again {when}, and connections wait in the pods"
 
 
 def render_repair(seen: Snapshot) -> str:
@@ -175,7 +189,14 @@ class Recover:
     reason: str
 
 
-Reaction = GiveUp | HandBack | Recover
+@dataclass(frozen=True, slots=True)
+class StartAgain:
+    """The local container has ended with 0, as it may."""
+
+    reason: str
+
+
+Reaction = GiveUp | HandBack | Recover | StartAgain
 
 
 def react(seen: Snapshot) -> Reaction | None:
@@ -192,4 +213,6 @@ def react(seen: Snapshot) -> Reaction | None:
         return None
     if seen.ended:
         return HandBack(seen.ended)
-    return Recover(seen.outage) if seen.outage else None
+    if seen.outage:
+        return Recover(seen.outage)
+    return StartAgain(seen.resting) if seen.resting else None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Collection, Mapping
@@ -51,6 +52,11 @@ class Place:
     def uses_docker(self) -> bool:
         """Whether anything of the project may be in Docker."""
         return (self.state / "docker").exists()
+
+    def remove(self) -> None:
+        """Nothing of the project is left on this laptop."""
+        shutil.rmtree(self.state, ignore_errors=True)
+        self.socket.unlink(missing_ok=True)
 
     def note_docker(self, used: bool) -> None:
         """Note that something of the project is in Docker from now on, or no longer."""

@@ -25,13 +25,17 @@ class Turn:
     report: Report = silent
 
     @staticmethod
-    def of(timeout: float, report: Report = silent) -> Turn:
+    def of(timeout: float, report: Report = silent, *, fixed: bool = True) -> Turn:
         """A turn of *timeout* seconds that begins now."""
-        return Turn(Deadline.after(timeout), report)
+        return Turn(Deadline.after(timeout, fixed=fixed), report)
 
     def say(self, subject: str, text: str) -> None:
         """Tell one line of progress of the workload *subject*."""
         self.report(Progress(subject, text))
+
+    def stretched(self, seconds: float) -> Turn:
+        """For a workload that needs *seconds* by its own figures."""
+        return Turn(self.deadline.stretched(seconds), self.report)
 
     @contextlib.contextmanager
     def phase(self, subject: str, text: str, name: str, *, ended: str = "") -> Iterator[None]:

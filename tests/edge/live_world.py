@@ -148,7 +148,7 @@ class Laptop:
                 self.volume.lead(None)
 
     async def flush(self, seconds: float = _GUARD) -> Left:
-        return await self.volume.flush(Deadline.after(seconds), patience=seconds)
+        return await self.volume.flush(Deadline.after(seconds), patience=seconds, tell=lambda _: None)
 
     async def keep(self, side: str, *names: str) -> tuple[str, ...]:
         return await self.volume.keep(side, names, Deadline.after(_GUARD))

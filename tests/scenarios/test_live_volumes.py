@@ -102,9 +102,10 @@ async def test_what_is_written_on_one_side_is_on_the_other(world: World, kubecon
     await _until(lambda: _digest(pod.look("/data"), "/data/from-here") == _hash("mine"))
     pod.shell("echo theirs > data/from-there; rm data/deep/1")
     await _until(lambda: _digest(_here(world), "/data/from-there") == _hash("theirs\n"))
-    assert "/data/deep/1" not in _here(world)
-    (row,) = [it for it in (await world.status())["volumes"] if it["name"] == "/data"]
-    assert (row["mode"], row["pending"], row["conflicts"]) == ("sync", 0, [])
+    await _until(lambda: "/data/deep/1" not in _here(world))
+    row = await world.until_status(lambda row: row["volumes"][0]["pending"] == 0, guard=30)
+    (row,) = [it for it in row["volumes"] if it["name"] == "/data"]
+    assert (row["mode"], row["conflicts"]) == ("sync", [])
     assert row["last_sent"]
     assert row["last_received"]
 

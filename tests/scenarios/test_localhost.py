@@ -59,8 +59,12 @@ async def test_a_proxy_of_the_pod_reaches_the_application_on_loopback(world: Wor
     beside = _beside(world, "gate=:4180", BEHIND="127.0.0.1:8080")
     web = {"args": ["serve", "http=127.0.0.1:8080"], "ports": [{"containerPort": 8080}]}
     await _deploy(world, beside, web, 4180)
+    planned = (await world.devcluster("plan")).stdout
+    assert "service/web port 80 leads to port 4180, which no container declares" in planned
     await world.devcluster("up", "-d")
     assert await world.who(10) == {"local": 10}
+    verified = (await world.devcluster("status", "--verify", code=None)).stdout
+    assert "another container of the pods listens on port 4180" in verified, verified
     await world.devcluster("leave")
     assert await world.who(10) == {"original": 10}
     await world.devcluster("down")

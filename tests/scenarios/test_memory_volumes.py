@@ -144,3 +144,57 @@ async def test_files_that_come_into_memory_later_are_here_at_the_next_start(
     await world.devcluster("up", "-d")
     assert {"/scratch", "/scratch/late"} == (await local_look(world, "/scratch")).keys()
     await world.devcluster("down")
+
+
+_ODD_MOUNTS: list[Json] = [
+    {"name": "engine", "mountPath": "/run/engine.sock"},
+    {"name": "node-name", "mountPath": "/etc/node-name"},
+    {"name": "cgroup", "mountPath": "/host/cgroup"},
+    {"name": "keys", "mountPath": "/keys/one", "subPath": "one"},
+    {"name": "keys", "mountPath": "/keys/folder", "subPath": "folder"},
+    {"name": "shut", "mountPath": "/shut"},
+]
+_ODD_VOLUMES: list[Json] = [
+    {"name": "engine", "hostPath": {"path": "/run/containerd/containerd.sock", "type": "Socket"}},
+    {"name": "node-name", "hostPath": {"path": "/etc/hostname", "type": "File"}},
+    {"name": "cgroup", "hostPath": {"path": "/sys/fs/cgroup"}},
+    {"name": "keys", "emptyDir": {"medium": "Memory"}},
+    {"name": "shut", "emptyDir": {}},
+]
+
+
+@pytest.mark.slow
+async def test_mounts_of_every_odd_kind(world: World, python: str) -> None:
+    """A socket, a node's file, the kernel's folder, parts of a volume in memory, a folder that is shut."""
+    fill = (
+        "echo 1 > /keys/one; mkdir /keys/folder; echo 2 > /keys/folder/two; chmod 700 /shut; echo x > /shut/x"
+    )
+    whole = [{"name": name, "mountPath": f"/{name}"} for name in ("keys", "shut")]
+    init = {"name": "fill", "image": python, "command": ["sh", "-ec", fill], "volumeMounts": whole}
+    container = {"volumeMounts": _ODD_MOUNTS, "securityContext": {"runAsUser": 1001}}
+    pod = {"volumes": _ODD_VOLUMES, "initContainers": [init]}
+    await serve(world, "web", python, "serve(8080)\n", container=container, pod=pod)
+    world.write(f"name: shop\nnamespace: {world.namespace}\nworkloads: {{web: {{}}}}\n")
+    attached = await world.devcluster("up", "-d")
+    for told in (
+        "engine: left out: socket",
+        "cgroup: left out: the node's /sys",
+        "shut: 1 entry was not copied: . (unreadable)",
+    ):
+        assert f"volume {told}" in attached.stderr, attached.stderr
+    look = (
+        "stat -f -c %T /keys/one /keys/folder; cat /keys/one /keys/folder/two; "
+        "test -s /etc/node-name && echo named; ls /run/engine.sock /host; ls /shut"
+    )
+    seen = world.in_local("web", "sh", "-c", look)
+    assert seen.stdout.split() == ["tmpfs", "tmpfs", "1", "2", "named"]
+    rows = {row["path"]: row for row in (await world.status())["volumes"]}
+    assert rows["/run/engine.sock"]["left_out"] == [{"path": ".", "reason": "socket"}]
+    assert [rows[path]["mode"] for path in ("/keys/one", "/keys/folder", "/host/cgroup")] == [
+        "memory",
+        "memory",
+        "off",
+    ]
+    assert (await world.devcluster("up", "-d")).stdout.split()[1] == "unchanged"
+    await world.devcluster("down")
+    assert world.docker_leftovers() == []

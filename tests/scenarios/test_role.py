@@ -21,7 +21,8 @@ _OTHERWISE |= {
     for verb in ("patch", "watch")
 }
 _OTHERWISE |= {f"{verb} controllerrevisions" for verb in ("list", "patch", "delete", "create")} | {
-    "delete pods"
+    "delete pods",
+    "list persistentvolumeclaims",
 }
 # Asked for where they may be, for a warning or a check alone, or granted to everybody by the API server.
 _EXTRA = {
@@ -29,7 +30,6 @@ _EXTRA = {
     "list horizontalpodautoscalers",
     "list verticalpodautoscalers",
     "list scaledobjects",
-    "list networkpolicies",
     "list jobs",
     "list cronjobs",
     "create selfsubjectaccessreviews",

@@ -179,7 +179,7 @@ async def test_a_detached_up_is_interrupted(world: World, at: bytes) -> None:
         process.send_signal(signal.SIGINT)
         _, said = await process.communicate()
     assert process.returncode == 130, said
-    assert b"putting back: interrupted" in said
+    assert b"putting deployment/web back: interrupted" in said
     await assert_as_before(world, before)
     assert host_processes(world) == []
 

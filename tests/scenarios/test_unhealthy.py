@@ -33,7 +33,8 @@ async def test_the_original_serves_when_the_local_container_turns_unhealthy(worl
     command = ["docker", "kill", "--signal=STOP", f"devcluster-{world.project}-web"]
     await asyncio.to_thread(subprocess.run, command, check=True, stdout=subprocess.DEVNULL)
     row = await world.until_state("failed", guard=60)
-    assert "became unhealthy" in row["reason"]
+    assert "became unhealthy: " in row["reason"]
+    assert "stopped in a debugger? `healthcheck: off`" in row["reason"]
     assert await world.who() == {"original": 20}
 
     # What we failed at is not held any more: a pod that starts now serves at once.
@@ -72,6 +73,7 @@ async def test_the_pods_probe_is_asked_on(world: World) -> None:
     row = await world.until_state("failed", guard=60)
     print(f"failed {time.monotonic() - started:.1f} s after it was stopped")
     assert f"{name} became unhealthy: " in row["reason"]
+    assert "stopped in a debugger? `healthcheck: off`" in row["reason"]
     assert await world.who() == {"original": 20}
 
 

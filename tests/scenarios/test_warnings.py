@@ -59,6 +59,7 @@ async def test_plan_names_what_will_happen(world: World, kubeconfig: Path) -> No
     assert found["away"][0].endswith("because its strategy is Recreate. `down` restarts it again.")
     assert "horizontalpodautoscaler/mine may scale deployment/web down" in found["autoscaler"][0]
     assert "networkpolicy/mine admits port 8080 but not 4710" in found["policy"][0]
+    assert "connections are taken at port 8080 itself (take: direct)" in found["policy"][0]
     assert found["data"] == [
         "the local container uses the real database service/orders (see DATABASE_URL, DB_HOST)"
     ]

@@ -27,7 +27,7 @@ type request struct {
 var verbs = map[string]bool{
 	"hello": false, "inspect": false, "state": false, "expect": false, "prove": false,
 	"hold": true, "beat": true, "pause": true, "stop": true,
-	"take": true, "intercept": true, "release": true, "ingest": true,
+	"take": true, "intercept": true, "release": true, "ingest": true, "stay": true,
 }
 
 // parse reads a line; the refusal says what is wrong with it.
@@ -102,6 +102,8 @@ func (s *Server) ask(ctx context.Context, asked request) (any, error) {
 		return s.keeper.Pause(ctx, *asked.Epoch)
 	case "stop":
 		return s.keeper.Stop(ctx, *asked.Epoch)
+	case "stay":
+		return s.keeper.Stay(*asked.Epoch, time.Duration(asked.MS)*time.Millisecond)
 	case "ingest":
 		return s.keeper.Release(ctx, *asked.Epoch, true)
 	default: // parse knows no other

@@ -55,14 +55,16 @@ type Guard struct {
 	started  bool
 	well     bool // the readiness probe's verdict
 	sick     string
-	accepted bool // this start has been seen to accept
-	beside   bool // it is to run on while the laptop serves
-	trial    bool // it was started while the laptop serves, and has not served since
-	code     int  // with which it ended last
-	handover bool // it began ready
-	leaving  bool // PID 1 was told to stop
-	bidden   bool // a hook, or the application itself, told it to end
-	halting  bool // a stop of ours is under way, with its hook
+	said     string    // what the log was told of it
+	accepted bool      // this start has been seen to accept
+	beside   bool      // it is to run on while the laptop serves
+	trial    bool      // it was started while the laptop serves, and has not served since
+	code     int       // with which it ended last
+	handover bool      // it began ready
+	leaving  bool      // PID 1 was told to stop
+	staying  time.Time // until then it serves on by the laptop, all the same
+	bidden   bool      // a hook, or the application itself, told it to end
+	halting  bool      // a stop of ours is under way, with its hook
 	reason   string
 	working  context.CancelFunc // ends the waiting of what has turn
 	silent   bool               // what has turn is the end of a lease
@@ -121,6 +123,9 @@ func (g *Guard) State() hold.State {
 		Epoch: g.epoch, Holder: g.holder, Since: g.since, Route: string(route), Child: g.app, Started: g.started,
 		Ready: ready, Reason: reason, Listeners: listeners(g.heard, "TCP"), Neighbours: append([]hold.Listener{}, g.others...),
 		Versions: append([]string{}, g.versions...),
+	}
+	if reason == "" && route != front.Child && g.process != nil { // what its release waits for
+		state.Reason = g.sick
 	}
 	if g.holder != nil {
 		state.Lanes = g.lanes.Count(g.epoch)
@@ -191,7 +196,7 @@ func (g *Guard) Ready() (bool, string) {
 
 func (g *Guard) ready(route front.Route) (bool, string) {
 	switch {
-	case g.leaving:
+	case g.leaving && !(g.stays() && route == front.Laptop):
 		return false, "the pod is ending"
 	case route == front.Laptop && g.holder != nil:
 		return true, ""

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"time"
 
 	"devcluster/agent/internal/front"
 	"devcluster/agent/internal/hold"
@@ -139,6 +140,22 @@ func (g *Guard) Release(ctx context.Context, epoch int64, keep bool) (hold.State
 	err := g.inTurn(ctx, epoch, func(ctx context.Context) error { return g.giveBack(ctx, back{keep: keep}) })
 	return g.State(), err
 }
+
+// Stay is for a pod that is about to be replaced: told to end, it serves on by
+// the laptop, ready, until its successor does; 0 ends that.
+func (g *Guard) Stay(epoch int64, span time.Duration) (hold.State, error) {
+	if err := g.allow(epoch); err != nil {
+		return hold.State{}, err
+	}
+	g.mu.Lock()
+	g.staying = time.Now().Add(span)
+	g.tell()
+	g.mu.Unlock()
+	return g.State(), nil
+}
+
+// stays is whether the pod is to serve on though it ends; with mu.
+func (g *Guard) stays() bool { return time.Now().Before(g.staying) }
 
 // untilStarted waits for the first start to be complete; an application that
 // does not run has nothing to wait for.

@@ -1,7 +1,6 @@
 package guard
 
 import (
-	"context"
 	"syscall"
 	"time"
 
@@ -74,24 +73,30 @@ func (g *Guard) pass(process *child.Process, sig syscall.Signal) {
 
 // linger goes on serving by the laptop until no connection has come for a
 // while: kube-proxy may need more than a second to send new ones elsewhere.
-// Where no lane stands nobody can serve. It is over before kubelet's patience.
+// Where no lane stands nobody can serve. It is over before kubelet's patience,
+// unless the laptop asked for more, and from kubelet, too.
 func (g *Guard) linger() {
-	ctx, cancel := context.WithTimeout(context.Background(), max(g.config.Settings.grace()-2*time.Second, 0))
-	defer cancel()
 	began := time.Now()
-	for time.Since(began) < quiet || !g.front.Quiet(time.Now().Add(-quiet)) {
+	end := began.Add(max(g.config.Settings.grace()-2*time.Second, 0))
+	for {
 		g.mu.Lock()
-		epoch := g.epoch
+		epoch, stays := g.epoch, g.stays()
 		g.mu.Unlock()
-		if g.lanes.Count(epoch) == 0 {
+		now := time.Now()
+		if stays {
+			end = later(end, now.Add(2*quiet))
+		}
+		silent := now.Sub(began) >= quiet && g.front.Quiet(now.Add(-quiet))
+		if g.lanes.Count(epoch) == 0 || (!stays && silent) || now.After(end) {
 			return
 		}
-		timer := time.NewTimer(look)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		}
+		time.Sleep(look)
 	}
+}
+
+func later(one, other time.Time) time.Time {
+	if one.After(other) {
+		return one
+	}
+	return other
 }

@@ -43,7 +43,7 @@ func (g *Guard) start() error {
 	g.process, g.life, g.app = process, cancel, starting
 	g.gone = make(chan struct{})
 	gone := g.gone
-	g.started, g.well, g.accepted, g.bidden, g.sick, g.reason = false, false, false, false, "", ""
+	g.started, g.well, g.accepted, g.bidden, g.sick, g.said, g.reason = false, false, false, false, "", "", ""
 	if g.holder == nil {
 		g.front.Set(front.Child, g.epoch)
 	}
@@ -106,15 +106,27 @@ func (g *Guard) began() time.Time {
 	return g.begun
 }
 
+// slow is how long an application may start before its log tells what its
+// readiness probe says.
+const slow = 10 * time.Second
+
 // heed notes the readiness probe's verdict.
 func (g *Guard) heed(well bool, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.well, g.accepted, g.sick = well, g.accepted || well, ""
+	before, sick := g.sick, ""
 	if err != nil {
-		g.sick = "readiness probe: " + err.Error()
+		sick = "readiness probe: " + err.Error()
 	}
-	g.tell()
+	changed := well != g.well || sick != before
+	if sick != "" && sick != g.said && time.Since(g.begun) > slow {
+		Log("%s", sick)
+		g.said = sick
+	}
+	g.well, g.accepted, g.sick = well, g.accepted || well, sick
+	if changed {
+		g.tell()
+	}
 }
 
 // execute runs a probe's or a hook's command beside the application.

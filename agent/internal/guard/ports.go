@@ -122,6 +122,9 @@ func (g *Guard) accepting(ctx context.Context) bool {
 func (g *Guard) answers(ctx context.Context, heard *time.Time) bool {
 	if g.config.Readiness != nil {
 		if err := probe.Run(ctx, g.config.Address, *g.config.Readiness, g.execute); err != nil {
+			if ctx.Err() == nil {
+				g.heed(false, err)
+			}
 			return false
 		}
 		g.heed(true, nil)

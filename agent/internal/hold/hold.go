@@ -123,6 +123,8 @@ type Keeper interface {
 	// Release gives the connections back to the application, and ends the hold
 	// unless it is to be kept.
 	Release(ctx context.Context, epoch int64, keep bool) (State, error)
+	// Stay has the pod, told to end, serve on by the laptop for so long at most.
+	Stay(epoch int64, span time.Duration) (State, error)
 	State() State
 	// Expect looks for proofs of the route with key for so long.
 	Expect(key []byte, span time.Duration) error

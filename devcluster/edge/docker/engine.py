@@ -23,7 +23,7 @@ from devcluster.edge.docker import ports as engine_ports
 from devcluster.edge.docker import workload as engine_workload
 from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError, connect
 from devcluster.edge.docker.image import Pulled, PullProgress
-from devcluster.edge.docker.look import ContainerEvent, ContainerInfo, EngineFacts
+from devcluster.edge.docker.look import ContainerEvent, ContainerInfo, EngineFacts, HealthWords
 from devcluster.edge.docker.network import NetworkInfo
 from devcluster.edge.docker.pod import DOOR_PORT, NetnsInfo, PublishedPort
 from devcluster.edge.docker.ports import PortRefusal, port_error
@@ -241,6 +241,14 @@ class Engine:
         """Why *container* can't be running, asked of an engine that may be ending or have ended; '' if it
         runs."""
         return await engine_look.tell_absence(self.calls, container)
+
+    async def tell_health(self, container: str) -> HealthWords:
+        """What its own healthcheck said last."""
+        return await engine_look.tell_health(self.calls, container)
+
+    async def is_stopped(self, container: str) -> bool:
+        """Whether a process of it is stopped, as by a debugger; False where the engine can't tell."""
+        return await engine_look.is_stopped(self.calls, container)
 
     async def list_project(self, project: str) -> tuple[ContainerInfo, ...]:
         return await engine_look.list_project(self.calls, project)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from devcluster.edge.background import running
 from devcluster.edge.docker.call import Calls
 from devcluster.edge.docker.engine import Engine
 from devcluster.edge.docker.pod import remove_container
@@ -24,6 +25,7 @@ from devcluster.rules.container.docker_names import labels, memory_name
 
 ROOT = "/volume"
 STATE = "/memory/state"
+_MOST = 1 << 20  # bytes that wait to be written
 _CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID"]
 
 
@@ -52,8 +54,10 @@ async def open_live(engine: Engine, place: LivePlace, flags: Sequence[str]) -> A
         what = f"start container {name}"
         await calls.make(what, calls.api.create_container_from_config, config, name)
         attached = await calls.make(what, _start, calls, name)
+        streams = _Container(calls, attached, name)
         try:
-            yield _Container(calls, attached, name)
+            async with running(streams.send(), name=f"write to {name}"):
+                yield streams
         finally:
             attached.close()
     finally:
@@ -79,7 +83,9 @@ def _start(calls: Calls, container: str) -> Attached:
 class _Container:
     def __init__(self, calls: Calls, attached: Attached, name: str) -> None:
         self._calls, self._attached, self._name = calls, attached, name
-        self._writing = asyncio.Lock()
+        self._unsent = bytearray()
+        self._turn = asyncio.Condition()
+        self._broken: EngineError | None = None
 
     async def parts(self) -> AsyncIterator[bytes]:
         words = b""
@@ -92,8 +98,27 @@ class _Container:
             raise EngineError(f"{self._name}: {words.decode(errors='replace').strip()}")
 
     async def write(self, data: bytes) -> None:
-        async with self._writing:
-            await self._calls.call(f"write to {self._name}", self._attached.write, data)
+        """Returns when there is room for more: a thread for each part would cost more than the part."""
+        async with self._turn:
+            await self._turn.wait_for(lambda: len(self._unsent) < _MOST or self._broken is not None)
+            if self._broken is not None:
+                raise self._broken
+            self._unsent += data
+            self._turn.notify_all()
+
+    async def send(self) -> None:
+        """Send what is written, until cancelled."""
+        while self._broken is None:
+            async with self._turn:
+                await self._turn.wait_for(lambda: bool(self._unsent))
+                part, self._unsent = bytes(self._unsent), bytearray()
+                self._turn.notify_all()
+            try:
+                await self._calls.call(f"write to {self._name}", self._attached.write, part)
+            except EngineError as error:
+                self._broken = error
+                async with self._turn:
+                    self._turn.notify_all()
 
 
 class _Source:

@@ -18,6 +18,8 @@ from devcluster.edge.docker.pod import remove_container
 from devcluster.errors import EngineError
 from devcluster.rules.container.docker_names import PROJECT, ROLE, WORKLOAD, memory_name
 
+_WORDS = 300  # letters of a healthcheck's output, the last ones
+_LATE = -1  # what Docker notes for a check that it ended
 _KILLED = 128 + signal.SIGKILL
 
 
@@ -46,8 +48,8 @@ class ContainerInfo:
 
 @dataclass(frozen=True, slots=True)
 class ContainerEvent:
-    """``start``, ``die`` (with the exit code, and in ``words`` how it ended) or ``health`` (``healthy``,
-    ``unhealthy``, ``starting``)."""
+    """``start``, ``die`` (with its exit code, -1 where nobody knows it, and in ``words`` how it ended) or
+    ``health`` (``healthy``, ``unhealthy``, ``starting``)."""
 
     what: Literal["start", "die", "health"]
     exit_code: int = 0
@@ -151,7 +153,7 @@ async def watch_container(calls: Calls, container: str) -> AsyncGenerator[Contai
     events = await calls.call(what, open_)
     now = await look(calls, container)
     if now is None:
-        yield ContainerEvent("die", words="was removed")
+        yield ContainerEvent("die", exit_code=-1, words="was removed")
     elif now.state in ("exited", "dead"):
         yield ContainerEvent("die", now.exit_code, words=describe_end(now.exit_code, now.starved))
     elif now.health:
@@ -163,6 +165,35 @@ async def watch_container(calls: Calls, container: str) -> AsyncGenerator[Contai
             yield replace(told, words=describe_end(told.exit_code, starved))
         elif told is not None:
             yield told
+
+
+@dataclass(frozen=True, slots=True)
+class HealthWords:
+    """What a container's own healthcheck said last, '' for nothing.  ``late``: it did not answer in time."""
+
+    text: str = ""
+    late: bool = False
+
+
+async def tell_health(calls: Calls, container: str) -> HealthWords:
+    """By Docker's record of it; nothing where there is none."""
+    try:
+        found = await calls.call(f"inspect container {container}", calls.api.inspect_container, container)
+    except EngineError:
+        return HealthWords()
+    log = (found["State"].get("Health") or {}).get("Log") or []
+    last = log[-1] if log else {}
+    return HealthWords(str(last.get("Output") or "").strip()[-_WORDS:], last.get("ExitCode") == _LATE)
+
+
+async def is_stopped(calls: Calls, container: str) -> bool:
+    """Whether a process of it is stopped by a signal or by a debugger; False where the engine can't tell."""
+    try:
+        found = await calls.call(f"look into {container}", calls.api.top, container, "-o pid,stat")
+    except EngineError:
+        return False
+    column = found["Titles"].index("STAT") if "STAT" in found["Titles"] else -1
+    return any(row[column].upper().startswith("T") for row in found["Processes"] or ())
 
 
 def describe_end(exit_code: int, starved: int | None) -> str:

@@ -140,10 +140,13 @@ class Cluster:
         uid: str | None = None,
         resource_version: str | None = None,
         propagation: Literal["Background", "Foreground", "Orphan"] = "Background",
+        grace: int | None = None,
     ) -> None:
         """Delete only this object (*uid*), and only if unchanged (*resource_version*); otherwise
-        ChangedError."""
+        ChangedError.  *grace*: seconds that a pod has to end; None: its own."""
         body: Json = {"propagationPolicy": propagation}
+        if grace is not None:
+            body["gracePeriodSeconds"] = grace
         preconditions = {"uid": uid, "resourceVersion": resource_version}
         body["preconditions"] = {key: value for key, value in preconditions.items() if value}
         await self._json("DELETE", path_of(kind, namespace, name), "delete", body=body)

@@ -15,6 +15,7 @@ from devcluster.errors import ConfigurationError, NotFoundError
 from devcluster.plan.agent_pod import AgentPod
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.template import is_wrapped
+from devcluster.rules.kinds.pods import is_ready
 from devcluster.rules.kinds.refused import REFUSED, why_refused
 from devcluster.rules.kinds.table import KINDS, kind_of
 
@@ -218,4 +219,5 @@ def parse_pod(item: Json) -> AgentPod:
         ip=status.get("podIP", ""),
         phase=status.get("phase", "Pending"),
         ending=bool(item["metadata"].get("deletionTimestamp")),
+        ready=is_ready(item),
     )

@@ -1,8 +1,9 @@
 """NetworkPolicies that admit the application's port, but not the agent's.
 
 Traffic enters a pod by the agent's front port, which is in no policy.  A policy with the port's *name* is
-fine: the name moves with the port.  One with its *number* shuts the front out, and whether the cluster
-enforces it can't be seen from outside: hence a warning and not a refusal.
+fine: the name moves with the port.  One with its *number* shuts the front out.  Whether the cluster enforces
+it can't be seen from outside; where connections are taken at the application's own port it does not matter.
+So that is the default there (``take: direct``), and where it can't be, a warning.
 
 Policies are additive: a port is open when any rule of any policy that selects the pod lets it in.
 
@@ -14,16 +15,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from devcluster.config.model import Mode, Take
+from devcluster.config.read.modes import allows_take
 from devcluster.rules.cluster.services import FrontPort
 from devcluster.rules.container.ports import PortKey
 
 Json = dict[str, Any]
 
 
-def find_closed(
-    policies: Sequence[Json], template: Json, fronts: Sequence[FrontPort]
-) -> tuple[tuple[str, PortKey, int], ...]:
-    """(policy, the application's port, the front that stays closed), by name and port."""
+Closed = tuple[str, PortKey, int]
+"""A policy, the application's port, and the front that it shuts out."""
+
+
+def choose_take(written: Take | None, mode: Mode, closed: Sequence[Closed]) -> Take:
+    """How connections are taken.  *written*: what the file says; *closed*: what ``find_closed`` found.
+    Beside an original that runs on (`intercept`) its own ports are not free."""
+    if written is not None:
+        return written
+    return "direct" if closed and allows_take(mode, "direct") else "front"
+
+
+def find_closed(policies: Sequence[Json], template: Json, fronts: Sequence[FrontPort]) -> tuple[Closed, ...]:
+    """By name and port."""
     labels = (template.get("metadata") or {}).get("labels") or {}
     mine = [one for one in policies if _isolates(one["spec"]) and _selected(one["spec"], labels)]
     found = set()

@@ -19,13 +19,14 @@ from typing import Any, Literal
 from devcluster.rules.advice.controllers import find_managers
 from devcluster.rules.advice.databases import find_databases
 from devcluster.rules.advice.datagrams import Datagrams, find_datagrams
-from devcluster.rules.advice.policies import find_closed
+from devcluster.rules.advice.policies import Closed
 from devcluster.rules.cluster.identity import WorkloadRef
-from devcluster.rules.cluster.services import FrontPort, selects
+from devcluster.rules.cluster.services import selects
+from devcluster.rules.container.ports import PortKey
 from devcluster.rules.kinds.table import kind_of
 
 Json = dict[str, Any]
-Topic = Literal["away", "mixed", "autoscaler", "data", "controller", "policy", "datagrams"]
+Topic = Literal["away", "mixed", "claim", "autoscaler", "data", "controller", "policy", "datagrams"]
 
 _LONGEST = 600.0  # seconds; longer than that is not a start, but a readiness that came back
 
@@ -45,10 +46,12 @@ class Caution:
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """What is around the workload.  ``autoscalers``: HPAs, VPAs and ScaledObjects of the namespace;
-    ``policies``: its NetworkPolicies; ``moved``: names of Services that will be patched; ``rolls``: whether
-    there will be a roll-out; ``template``: without the agent; ``written`` and ``excluded``: what the file
-    says of the environment; ``tunnelled``: what serves reaches nothing but by a
-    tunnel; ``datagrams``: what becomes of ports that do not speak TCP."""
+    ``closed``: what its NetworkPolicies shut out; ``fronts``: whether Services are led to the agent's ports;
+    ``services_only``: nothing else reaches the laptop; ``moved``: names of Services that will be patched;
+    ``rolls``: whether there will be a roll-out; ``template``: without the agent; ``written`` and
+    ``excluded``: what the file says of the environment; ``tunnelled``: what serves reaches nothing but by a
+    tunnel; ``claims``: that two of its pods must not write to at once; ``datagrams``: what becomes of ports
+    that do not speak TCP."""
 
     ref: WorkloadRef
     container: str
@@ -57,13 +60,15 @@ class Circumstances:
     pods: tuple[Json, ...] = field(default=(), repr=False)
     services: tuple[Json, ...] = field(default=(), repr=False)
     autoscalers: tuple[Json, ...] = field(default=(), repr=False)
-    policies: tuple[Json, ...] = field(default=(), repr=False)
-    fronts: tuple[FrontPort, ...] = ()
+    closed: tuple[Closed, ...] = ()
+    fronts: bool = True
+    services_only: bool = False
     moved: tuple[str, ...] = ()
     rolls: bool = True
     written: Mapping[str, str] = field(default_factory=dict, repr=False)
     excluded: tuple[str, ...] = ()
     tunnelled: bool = False
+    claims: tuple[str, ...] = ()
     datagrams: Datagrams = "told"
 
     @property
@@ -76,6 +81,7 @@ def find_cautions(seen: Circumstances) -> tuple[Caution, ...]:
     rules: tuple[Callable[[Circumstances], list[Caution]], ...] = (
         _away,
         _mixed,
+        _claims,
         _controllers,
         _autoscalers,
         _policies,
@@ -86,7 +92,7 @@ def find_cautions(seen: Circumstances) -> tuple[Caution, ...]:
 
 
 def _away(seen: Circumstances) -> list[Caution]:
-    why = kind_of(seen.ref).gap(seen.object)
+    why = kind_of(seen.ref).gap(seen.object, seen.claims)
     if not why or not seen.rolls:
         return []
     took = _start_time(seen.pods)
@@ -104,6 +110,21 @@ def _mixed(seen: Circumstances) -> list[Caution]:
         "newest, and `down` leaves them there"
     )
     return [Caution("mixed", text)]
+
+
+def _claims(seen: Circumstances) -> list[Caution]:
+    """Said of each claim: what its next release will do is worth knowing, whatever we do."""
+    beside = kind_of(seen.ref).beside(seen.object) if seen.rolls else ""
+    return [
+        Caution(
+            "claim",
+            f"{seen.title} mounts the ReadWriteOnce claim {claim} and rolls without stopping: by {beside} a "
+            "new pod starts beside the old one, on the same files. `up` and `down` stop the old one first",
+            "with `strategy: {type: Recreate}` in the manifest every roll-out does",
+        )
+        for claim in seen.claims
+        if beside
+    ]
 
 
 def _start_time(pods: Sequence[Json]) -> float | None:
@@ -167,15 +188,26 @@ def _scales(item: Json, spec: Json, title: str) -> str:
 
 
 def _policies(seen: Circumstances) -> list[Caution]:
-    return [
-        Caution(
+    return [_closed(seen, name, port, front) for name, port, front in seen.closed]
+
+
+def _closed(seen: Circumstances, name: str, port: PortKey, front: int) -> Caution:
+    admits = f"networkpolicy/{name} admits port {port} but not {front}, where the agent takes"
+    named = "use the port's name instead of its number in the policy"
+    if not seen.fronts:
+        return Caution(
             "policy",
-            f"networkpolicy/{name} admits port {port} but not {front}, where the agent takes the connections "
-            "of its Services: a cluster that enforces policies will refuse them",
-            "write `take: direct`, or use the port's name instead of its number in the policy",
+            f"networkpolicy/{name} admits port {port} but not {front}, so connections are taken at port "
+            f"{port} itself (take: direct): some may be refused while the original stops or starts",
+            f"{named}, or write `take: front`",
         )
-        for name, port, front in find_closed(seen.policies, seen.template, seen.fronts)
-    ]
+    return Caution(
+        "policy",
+        f"{admits} the connections of its Services: a cluster that enforces policies will refuse them",
+        f"{named}; `mode: intercept` can't take them at port {port} itself"
+        if seen.services_only
+        else f"leave `take: front` out, or {named}",
+    )
 
 
 def _datagrams(seen: Circumstances) -> list[Caution]:

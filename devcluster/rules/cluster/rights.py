@@ -97,7 +97,11 @@ RIGHTS: tuple[Right, ...] = (
     *_rights(
         "",
         "pods",
-        ("delete", "replace a pod of a StatefulSet that is not ready: its controller does not", _OTHERS),
+        (
+            "delete",
+            "replace a pod that its controller does not, or whose original can't start twice",
+            f"{_ALL}, where no pod has to be replaced",
+        ),
         needed=False,
     ),
     *_rights(
@@ -139,6 +143,26 @@ RIGHTS: tuple[Right, ...] = (
             "change numeric target ports and back",
             "workloads whose Services use names of ports",
         ),
+    ),
+    *_rights(
+        "",
+        "persistentvolumeclaims",
+        (
+            "list",
+            "know which files two pods must not write at once",
+            f"{_ALL}; two pods may write to a ReadWriteOnce claim during a roll-out",
+        ),
+        needed=False,
+    ),
+    *_rights(
+        "networking.k8s.io",
+        "networkpolicies",
+        (
+            "list",
+            "know at which port of a pod policies let connections in",
+            f"{_ALL}; a policy that says the port's number may shut connections out",
+        ),
+        needed=False,
     ),
     *_rights(
         "",

@@ -113,6 +113,36 @@ def routes(
     return tuple(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """One port of a Service that leads to another container of the pod; ``container`` '': that nobody
+    declares, so that it is only said to be the application's."""
+
+    service: str
+    port: PortKey
+    container: str
+    number: int
+
+
+def passing(services: Sequence[Json], template: Json, *, container: str) -> tuple[Passing, ...]:
+    """Every way into the pod that leads past *container*, or may; () where the pod has no other one."""
+    labels, spec = template.get("metadata", {}).get("labels") or {}, template["spec"]
+    beside = [one for one in serving_containers(spec) if one["name"] != container]
+    found = []
+    for service in services if beside else ():
+        for item in service["spec"].get("ports") or [] if selects(service, labels) else ():
+            port = service_port(item)
+            target = item.get("targetPort") or port.number
+            owner, number = resolve_target(target, port.protocol, spec, container)
+            if number is None:
+                continue
+            declared = PortKey(number, port.protocol) in pod_ports({"containers": serving_containers(spec)})
+            if owner != container or not declared:
+                name = service["metadata"]["name"]
+                found.append(Passing(name, port, owner if declared else "", number))
+    return tuple(sorted(found, key=lambda it: (it.service, it.port)))
+
+
 def known_ports(template: Json, services: Sequence[Json]) -> tuple[PortKey, ...]:
     """What the containers of a pod declare, in their order, then what Services lead to besides."""
     containers = template["spec"]["containers"]

@@ -13,29 +13,32 @@ was slow for a moment, but nobody sends any to a laptop that has handed back.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from devcluster.config.model import Healthcheck, Workload
+from devcluster.rules.container.patience import probe_allowance
 from devcluster.rules.container.ports import PortKey, declared_ports, numbered
 
 Json = dict[str, Any]
 
 _LONGEST = 2.0
+_GUESS = 5.0  # seconds for a port on which nobody may ever listen; the agent waits as long
 _PATIENCE = 5.0  # seconds of failures, at least
 
 
 @dataclass(frozen=True, slots=True)
 class HealthPlan:
     """``probe``: a v1.Probe with numbers for ports; ``docker``: the block that Docker runs; ``ports``: TCP
-    ports that must accept; ``lasting``: the probe that is asked on, each ``period`` seconds, until
-    ``failures`` in a row."""
+    ports of which one must accept, in ``patience`` seconds; ``lasting``: the probe that is asked on, each
+    ``period`` seconds, until ``failures`` in a row."""
 
     kind: Literal["probe", "docker", "ports", "none"]
     probe: Json | None = None
     docker: Healthcheck | None = None
-    ports: tuple[PortKey, ...] = ()
+    ports: tuple[int, ...] = ()
+    patience: float = 30.0
     lasting: Json | None = None
     period: float = 10.0
     failures: int = 3
@@ -56,8 +59,17 @@ def healthcheck_source(
         return HealthPlan("docker", docker=_exec(probe, container.get("startupProbe")))
     if probe:
         return _lasting(HealthPlan("probe", probe=_mapped(probe, container, mapped)), container, mapped)
-    ports = tuple(PortKey(mapped.get(key, key.number)) for key in declared_ports(container) if key.led)
+    ports = tuple(mapped.get(key, key.number) for key in declared_ports(container) if key.led)
     return _lasting(HealthPlan("ports", ports=ports) if ports else HealthPlan("none"), container, mapped)
+
+
+def narrow(plan: HealthPlan, heard: Collection[int]) -> HealthPlan:
+    """Of the ports that are declared those on which the original listens (*heard*); where it listens on none
+    of them, or does not yet, nobody waits for long: a declared port is no promise."""
+    if plan.kind != "ports":
+        return plan
+    ports = tuple(port for port in plan.ports if port in heard)
+    return replace(plan, ports=ports) if ports else replace(plan, patience=_GUESS)
 
 
 def _lasting(plan: HealthPlan, container: Json, mapped: Mapping[PortKey, int]) -> HealthPlan:
@@ -78,16 +90,8 @@ def _exec(probe: Json, startup: Json | None) -> Healthcheck:
         interval=interval,
         timeout=float(probe.get("timeoutSeconds") or 1),
         retries=math.ceil((probe.get("failureThreshold") or 3) * period / interval),
-        start_period=float(probe.get("initialDelaySeconds") or 0) + _allowance(startup),
+        start_period=float(probe.get("initialDelaySeconds") or 0) + probe_allowance(startup),
     )
-
-
-def _allowance(startup: Json | None) -> float:
-    """The seconds that a startup probe gives the application to come up."""
-    if not startup:
-        return 0.0
-    delay = startup.get("initialDelaySeconds") or 0
-    return float(delay + (startup.get("periodSeconds") or 10) * (startup.get("failureThreshold") or 3))
 
 
 def _mapped(probe: Json, container: Json, mapped: Mapping[PortKey, int]) -> Json:

@@ -9,11 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from devcluster.config.model import Order
-from devcluster.rules.kinds.kind import Done, Kind, Refusal, RolloutVerdict, Sight, Waiting
+from devcluster.rules.kinds.kind import Claims, Done, Kind, Refusal, RolloutVerdict, Sight, Waiting
 from devcluster.rules.kinds.pods import find_failed, is_seen, of_side, runs, share, staying, tell_waiting
 from devcluster.rules.kinds.revisions import REVISIONS
+from devcluster.rules.kinds.rolling import patience
 
 Json = dict[str, Any]
+
+_ALONE: Json = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
 
 
 def _rolling_update(item: Json) -> Json:
@@ -25,8 +28,12 @@ def _surges(item: Json) -> bool:
     return share(_rolling_update(item).get("maxSurge", 0), 1, up=True) > 0
 
 
-def _order(item: Json) -> Order:
-    return "start-first" if _surges(item) else "stop-first"
+def _beside(item: Json) -> str:
+    return "its maxSurge" if _surges(item) else ""
+
+
+def _order(item: Json, claims: Claims) -> Order:
+    return "start-first" if _surges(item) and not claims else "stop-first"
 
 
 def _status(item: Json, name: str) -> int:
@@ -41,7 +48,9 @@ def _available(item: Json) -> int:
     return _status(item, "numberAvailable")
 
 
-def _gap(item: Json) -> str:
+def _gap(item: Json, claims: Claims) -> str:
+    if claims and _surges(item):
+        return f"two of its pods must not write to claim {claims[0]}"
     gone = share(_rolling_update(item).get("maxUnavailable", 1), _replicas(item), up=True)
     return "" if _surges(item) or gone < _replicas(item) else "it is a DaemonSet that stops its pods first"
 
@@ -52,14 +61,20 @@ def _refuse(item: Json) -> Refusal | None:
     return Refusal("runs on no node, so it has no pod to stand in for", "describe")
 
 
-def _rolling(item: Json) -> Json:
-    on_delete = (item["spec"].get("updateStrategy") or {}).get("type") == "OnDelete"
-    return {"updateStrategy": {"type": "RollingUpdate"}} if on_delete else {}
+def _on_delete(item: Json) -> bool:
+    return bool((item["spec"].get("updateStrategy") or {}).get("type") == "OnDelete")
+
+
+def _rolling(item: Json, claims: Claims) -> Json:
+    found: Json = {"updateStrategy": {"type": "RollingUpdate"}} if _on_delete(item) else {}
+    if claims and _surges(item):
+        found = {"updateStrategy": _ALONE}
+    return found | patience(item["spec"])
 
 
 def _mixed(item: Json) -> str:
     behind = _status(item, "updatedNumberScheduled") < _replicas(item)
-    return "OnDelete" if _rolling(item) and behind else ""
+    return "OnDelete" if _on_delete(item) and behind else ""
 
 
 def judge_daemonset(sight: Sight) -> RolloutVerdict:
@@ -81,6 +96,7 @@ DAEMONSET = Kind(
     title="DaemonSet",
     plural="daemonsets",
     order=_order,
+    beside=_beside,
     replicas=_replicas,
     available=_available,
     gap=_gap,

@@ -9,9 +9,20 @@ from typing import Any
 
 from devcluster.config.model import Order
 from devcluster.rules.cluster.memory import MEMORY
-from devcluster.rules.kinds.kind import NO_PODS, Done, Kind, Refusal, RolloutVerdict, Sight, Stuck, Waiting
+from devcluster.rules.kinds.kind import (
+    NO_PODS,
+    Claims,
+    Done,
+    Kind,
+    Refusal,
+    RolloutVerdict,
+    Sight,
+    Stuck,
+    Waiting,
+)
 from devcluster.rules.kinds.pods import find_failed, is_seen, of_side, runs, share, staying, tell_waiting
 from devcluster.rules.kinds.replicasets import REPLICASETS
+from devcluster.rules.kinds.rolling import patience
 
 Json = dict[str, Any]
 
@@ -20,9 +31,18 @@ _ROOM = (
 )
 
 
-def _order(item: Json) -> Order:
+def _beside(item: Json) -> str:
     recreated = (item["spec"].get("strategy") or {}).get("type") == "Recreate"
-    return "stop-first" if recreated else "start-first"
+    return "" if recreated else "its strategy RollingUpdate"
+
+
+def _order(item: Json, claims: Claims) -> Order:
+    return "start-first" if _beside(item) and not claims else "stop-first"
+
+
+def _rolling(item: Json, claims: Claims) -> Json:
+    alone = {"strategy": {"type": "Recreate"}} if claims and _beside(item) else {}
+    return alone | patience(item["spec"])
 
 
 def _replicas(item: Json) -> int:
@@ -41,7 +61,9 @@ def _refuse(item: Json) -> Refusal | None:
     return None
 
 
-def _gap(item: Json) -> str:
+def _gap(item: Json, claims: Claims) -> str:
+    if claims and _beside(item):
+        return f"two of its pods must not write to claim {claims[0]}"
     strategy = item["spec"].get("strategy") or {}
     if strategy.get("type") == "Recreate":
         return "its strategy is Recreate"
@@ -112,12 +134,15 @@ DEPLOYMENT = Kind(
     title="Deployment",
     plural="deployments",
     order=_order,
-    serves_on=lambda item: _order(item) == "start-first",
+    beside=_beside,
+    serves_on=lambda item, claims: _order(item, claims) == "start-first",
     replicas=_replicas,
     available=_available,
     gap=_gap,
     refuse=_refuse,
     judge_rollout=judge_deployment,
+    rolling=_rolling,
     history=REPLICASETS,
+    early=True,
     common=True,
 )

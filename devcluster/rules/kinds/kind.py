@@ -15,6 +15,8 @@ from devcluster.config.model import Order
 from devcluster.rules.cluster.marks import Originals
 
 Json = dict[str, Any]
+Claims = tuple[str, ...]
+"""Names of claims that two of its pods must not write to at once (``rules.volume.claims``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,28 +130,32 @@ class Kind:
     has it.
 
     ``order``: of a handover that the file does not order.  ``replicas``: pods wanted; ``available``: pods
-    that answer.  ``serves_on``: whether the original may serve while its pods are replaced, as at each of
-    its releases; not where all of them stop first.  ``gap``: why no pod serves during a roll-out, '' where
-    one does.  ``refuse``:  None where it can have an agent.  ``rolling``: fields of its spec that must say
-    something else while a roll-out of ours runs, or it would not reach every pod; {} for none.  ``mixed``:
-    what keeps some of its pods on a former template now, '' for nothing.  ``volumes``: what its controller
-    adds to those of the template.
-    ``common``: every namespace has some, so nothing works without the rights to them.
+    that answer.  ``beside``: what of it starts a new pod beside the old one, '' where the old one stops
+    first.  ``serves_on``: whether the original may serve while its pods are replaced, as at each of its
+    releases; not where all of them stop first.  ``gap``: why no pod serves during a roll-out, '' where one
+    does.  ``refuse``:  None where it can have an agent.  ``rolling``: fields of its spec that must say
+    something else while a roll-out of ours runs: it would not reach every pod, or too late, or start two
+    pods on one claim; {} for none.  ``early``: its controller makes a pod's successor before the pod is gone.
+    ``mixed``: what keeps some of its pods on a former template now, '' for nothing.  ``volumes``: what its
+    controller adds to those of the template.  ``common``: every namespace has some, so nothing works without
+    the rights to them.
     """
 
     name: str
     title: str
     plural: str
-    order: Callable[[Json], Order]
+    order: Callable[[Json, Claims], Order]
     replicas: Callable[[Json], int]
     available: Callable[[Json], int]
-    gap: Callable[[Json], str]
+    beside: Callable[[Json], str]
+    gap: Callable[[Json, Claims], str]
     refuse: Callable[[Json], Refusal | None]
     judge_rollout: Callable[[Sight], RolloutVerdict]
+    rolling: Callable[[Json, Claims], Json]
     history: History
-    rolling: Callable[[Json], Json] = lambda item: {}
+    early: bool = False
     mixed: Callable[[Json], str] = lambda item: ""
     volumes: Callable[[Json], list[Json]] = lambda item: []
-    serves_on: Callable[[Json], bool] = lambda item: True
+    serves_on: Callable[[Json, Claims], bool] = lambda item, claims: True
     prefix: str = "/apis/apps/v1"
     common: bool = False

@@ -1,8 +1,10 @@
-"""Fields that keep a roll-out from reaching every pod: changed while one of ours runs, then restored.
+"""Fields that a roll-out of ours needs otherwise: changed while it runs, then restored.
 
-A StatefulSet with the strategy OnDelete, or with a partition, would keep its old pods for ever.  The field's
-former value is in the workload's Secret before it is overwritten.  A field that somebody changed meanwhile is
-left alone, and named.
+A StatefulSet whose strategy is OnDelete, or that has a partition, would go on with its old pods for ever.  A
+Deployment that rolls would start a second database on one claim.  And ``minReadySeconds`` would let `up` and
+`down` wait for pods that are ready, for as long as somebody wants to watch a release of his own.
+What the field said is in the workload's Secret before it is written.  A field that somebody changed
+meanwhile is left alone, and named.
 """
 
 from __future__ import annotations
@@ -13,6 +15,11 @@ from typing import Any
 Json = dict[str, Any]
 Rolling = Mapping[str, tuple[Any, Any]]
 """By the field of ``spec``: what it said before us (None: nothing), and what we write."""
+
+
+def patience(spec: Json) -> Json:
+    """The field that keeps new pods from counting, where it is set."""
+    return {"minReadySeconds": 0} if spec.get("minReadySeconds") else {}
 
 
 def remember(spec: Json, fields: Json, known: Rolling) -> Rolling:
@@ -37,14 +44,14 @@ def restore_fields(spec: Json, rolling: Rolling) -> tuple[list[Json], tuple[str,
         if _is_set(spec.get(name), ours):
             path = {"path": f"/spec/{name}"}
             gone = before is None
-            operations.append({"op": "remove"} | path if gone else {"op": "replace", "value": before} | path)
+            operations.append({"op": "remove"} | path if gone else {"op": "add", "value": before} | path)
         elif spec.get(name) != before:
             kept.append(f"spec.{name}")
     return operations, tuple(kept)
 
 
 def _is_set(live: Any, ours: Any) -> bool:
-    """The API server adds its defaults to what we wrote."""
+    """The API server adds its defaults to what we wrote, and leaves a 0 out."""
     if isinstance(ours, dict) and isinstance(live, dict):
         return all(_is_set(live.get(key), value) for key, value in ours.items())
-    return bool(live == ours)
+    return bool(live == ours or (live is None and ours == 0))

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Any
 
 from devcluster.config.model import Order
-from devcluster.rules.kinds.kind import NO_PODS, Done, Kind, Refusal, RolloutVerdict, Sight, Waiting
+from devcluster.rules.kinds.kind import NO_PODS, Claims, Done, Kind, Refusal, RolloutVerdict, Sight, Waiting
 from devcluster.rules.kinds.pods import (
     ends,
     find_failed,
@@ -28,6 +28,7 @@ from devcluster.rules.kinds.pods import (
     tell_waiting,
 )
 from devcluster.rules.kinds.revisions import REVISIONS
+from devcluster.rules.kinds.rolling import patience
 
 Json = dict[str, Any]
 
@@ -35,7 +36,7 @@ _HASH = "controller-revision-hash"
 _ALL: Json = {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}  # every pod, by the controller
 
 
-def _order(item: Json) -> Order:
+def _order(item: Json, claims: Claims) -> Order:
     return "stop-first"  # its pod is somebody: the same name, the same volume
 
 
@@ -47,7 +48,7 @@ def _available(item: Json) -> int:
     return int((item.get("status") or {}).get("availableReplicas", 0))
 
 
-def _gap(item: Json) -> str:
+def _gap(item: Json, claims: Claims) -> str:
     return "it is a StatefulSet with one pod" if _replicas(item) == 1 else ""
 
 
@@ -55,7 +56,11 @@ def _refuse(item: Json) -> Refusal | None:
     return Refusal(NO_PODS, "scale --replicas=1") if _replicas(item) == 0 else None
 
 
-def _rolling(item: Json) -> Json:
+def _rolling(item: Json, claims: Claims) -> Json:
+    return _held_back(item) | patience(item["spec"])
+
+
+def _held_back(item: Json) -> Json:
     strategy = item["spec"].get("updateStrategy") or {}
     partition = (strategy.get("rollingUpdate") or {}).get("partition", 0)
     whole = strategy.get("type", "RollingUpdate") == "RollingUpdate" and not partition
@@ -64,7 +69,7 @@ def _rolling(item: Json) -> Json:
 
 def _mixed(item: Json) -> str:
     status = item.get("status") or {}
-    if not _rolling(item) or status.get("updatedReplicas", 0) >= _replicas(item):
+    if not _held_back(item) or status.get("updatedReplicas", 0) >= _replicas(item):
         return ""
     strategy = item["spec"]["updateStrategy"]
     on_delete = strategy["type"] == "OnDelete"
@@ -135,6 +140,7 @@ STATEFULSET = Kind(
     title="StatefulSet",
     plural="statefulsets",
     order=_order,
+    beside=lambda item: "",
     replicas=_replicas,
     available=_available,
     gap=_gap,

@@ -15,6 +15,7 @@ import contextlib
 import secrets
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.background import apart, unless_cancelled
@@ -115,9 +116,9 @@ class PodLink:
             raise ConnectionError(self.reason)
         return self._link
 
-    async def call(self, do: str) -> Json:
-        """Send one request of the holder's; ``epoch`` is added."""
-        answer = await (await self.link()).call(do, epoch=self._tenure.epoch)
+    async def call(self, do: str, **arguments: Any) -> Json:
+        """One request of the holder's; ``epoch`` is added."""
+        answer = await (await self.link()).call(do, epoch=self._tenure.epoch, **arguments)
         self._hear(answer)
         return answer
 

@@ -17,6 +17,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import assert_never
 
 from devcluster.edge.background import running, together, unless_cancelled
@@ -34,6 +35,7 @@ from devcluster.rules.state import (
     Recover,
     Snapshot,
     Stage,
+    StartAgain,
     Truth,
     judge,
     react,
@@ -62,6 +64,15 @@ _LIVE_AGAIN = 0.3  # seconds until it is opened again
 _log = logging.getLogger("devcluster.host")
 
 
+@dataclass(frozen=True, slots=True)
+class HandedBack:
+    """``unserved``: why the original does not serve (yet), '' where it does; ``notes``: what was done for
+    that."""
+
+    unserved: str = ""
+    notes: tuple[str, ...] = ()
+
+
 class Attachment:
     """See the module.  ``run`` lasts as long as the attachment; the session owns its task."""
 
@@ -79,11 +90,12 @@ class Attachment:
         self.links = Links(tenure, cluster, local, changes)
         self.handover = wanted.handover  # by which it is given back, whatever the file says by then
         self._cluster = cluster
-        self._executor = Executor(wanted, self.links, local, changes)
+        self._executor = Executor(wanted, self.links, cluster, local, changes)
         self._stage: Stage = "starting"
         self._failure = ""
         self._unrecovered = ""  # why the local side did not come back after an outage
         self._traffic = ""  # where it is in an outage
+        self._resting = ""  # that the local container has ended with 0, until it is healthy again
         self._leaving = False  # by ourselves: whoever else holds a part then takes nothing from us
         self._drift = DriftSight(replicas=wanted.replicas)
         self._removing = False  # what drifts now is our own doing
@@ -129,6 +141,9 @@ class Attachment:
             lost="" if self.taken else self.links.lost,
             outage=f"{local.outage}{traffic}" if local.outage else "",
             ended=self._unrecovered or local.ended,
+            resting=self._resting or local.resting,
+            wakes=local.wakes,
+            lives=local.lives,
             silent=local.silent,
             drift=() if self._removing else self._drift.found,
             leaving=self._leaving,
@@ -171,6 +186,8 @@ class Attachment:
                 self.key, f"connecting by {ways.kind}, which is slower than the pod proxy: {ways.reason}"
             )
         await self._perform(self.handover.there, turn)
+        seen = self.wanted.install.observed
+        await self._cluster.check_beside(seen.container, self.wanted.install.ports, seen.weak)
         self._set("attached")
 
     async def _watch_template(self) -> None:
@@ -203,6 +220,7 @@ class Attachment:
     async def change(self, wanted: Wanted, turn: Turn) -> None:
         """Apply an edit that needs no new pods."""
         async with self._translated():
+            self._resting = ""
             self._set("starting")
             self._executor.wanted = wanted
             await self._perform(self.handover.edit, turn)
@@ -212,11 +230,12 @@ class Attachment:
         """Stop and start the local side; connections wait in the agents meanwhile."""
         async with self._translated():
             await self.until_engine(turn)
+            self._resting = ""
             self._set("starting")
             await self._perform(self.handover.restart, turn)
             self._set("attached")
 
-    async def hand_back(self, turn: Turn, *, failure: str = "") -> None:
+    async def hand_back(self, turn: Turn, *, failure: str = "") -> HandedBack:
         """Give the traffic back to the original and stop the local side."""
         self._failure = failure
         self._let_go()
@@ -230,9 +249,12 @@ class Attachment:
             await self._relinquish(turn)
         finally:
             await self.local.live.end()
+            unserved = "; ".join(self._executor.unserved)
             if failure:
+                self._failure = f"{failure}; the original does not serve: {unserved}" if unserved else failure
                 self._set("failed")
         self._set("failed" if failure else "left")
+        return HandedBack(unserved, tuple(self._executor.notes))
 
     async def yield_first(self, turn: Turn) -> None:
         """Before the template is restored, stop what must never run twice."""
@@ -347,8 +369,27 @@ class Attachment:
                         await self.changes.until(
                             lambda task=task: task.done() or self._is_overtaken()  # type: ignore[misc]
                         )
+                case StartAgain(reason):
+                    self._resting = reason
+                    async with running(self._start_again(), name=f"start {self.key} again") as task:
+                        await self.changes.until(
+                            lambda task=task: task.done() or not self._resting or self._is_overtaken()  # type: ignore[misc]
+                        )
                 case _:
                     assert_never(reaction)
+
+    async def _start_again(self) -> None:
+        """Connections wait in the agents meanwhile; where it does not come up it is handed back."""
+        self._set("starting")
+        try:
+            await self._perform(self.handover.again, _own_turn(), tolerant=True)
+        except (RefusedError, ConnectionError, TimeoutError) as error:  # the link says it again
+            _log.warning("%s: an agent was not told: %s", self.key, error)
+        except DevclusterError as error:
+            if not self.local.sight.outage:
+                self._unrecovered = str(error)
+        self._resting = ""
+        self._set("attached")
 
     def _is_overtaken(self) -> bool:
         """Whether there is something to do that makes a recovery needless."""

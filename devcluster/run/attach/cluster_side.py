@@ -4,6 +4,8 @@ it is ours."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -14,10 +16,17 @@ from devcluster.edge.lane.door import Door, open_lane
 from devcluster.edge.lane.lanes import AgentAddress
 from devcluster.edge.lane.ways import Ways
 from devcluster.edge.lines import Json, RefusedError
+from devcluster.errors import ChangedError, FailedError, NotFoundError
 from devcluster.plan.agent_pod import AgentPod
+from devcluster.rules.advice.collision import Crash, find_crashes
+from devcluster.rules.kinds.table import kind_of
 from devcluster.run.attach.drift_watch import watch_drift
 from devcluster.run.attach.sides import DriftSight
 from devcluster.run.cluster.record import find_mark, held, relinquish
+from devcluster.run.cluster.rollout import explain_crash
+
+_SETTLED = 3.0  # seconds after which what was started again is taken to run on
+_LOOK = 0.5  # seconds
 
 
 class KubernetesSide:
@@ -32,6 +41,7 @@ class KubernetesSide:
         self._port = port
         self._keys = keys
         self._ways = Ways()
+        self._space = workload.ref.namespace
 
     @property
     def ways(self) -> Ways:
@@ -61,6 +71,31 @@ class KubernetesSide:
         if mark and mark.record.holder:
             text = held(mark.record).message
         raise RefusedError("held", text, {})
+
+    async def check_beside(self, container: str, ports: tuple[int, ...], weak: frozenset[str]) -> None:
+        """One that was started again is watched for a moment: it may end again."""
+        runs: dict[Crash, float] = {}
+        while True:
+            pods = (await self._cluster.list("pod", self._space, selector=self._workload.selector)).items
+            crashes = find_crashes(pods, container, weak)
+            for crash in crashes:
+                if crash.down:
+                    hint = await explain_crash(self._cluster, pods, crash, ports)
+                    raise FailedError(str(crash), hint=hint)
+                runs.setdefault(crash, time.monotonic())
+            if all(time.monotonic() - runs[crash] > _SETTLED for crash in crashes):
+                return
+            await asyncio.sleep(_LOOK)
+
+    async def replace_pod(self, pod: AgentPod, *, grace: int | None) -> None:
+        with contextlib.suppress(NotFoundError, ChangedError):  # it has been replaced
+            await self._cluster.delete(
+                "pod", pod.name, self._workload.ref.namespace, uid=pod.uid, grace=grace
+            )
+
+    @property
+    def early(self) -> bool:
+        return kind_of(self._workload.ref).early
 
     async def relinquish(self) -> None:
         await relinquish(self._cluster, self._workload.ref, self._epoch)

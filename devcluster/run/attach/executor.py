@@ -11,6 +11,7 @@ import contextlib
 from typing import assert_never
 
 from devcluster.edge.agent.ssh import AgentLink
+from devcluster.edge.background import running
 from devcluster.errors import FailedError, HeldError
 from devcluster.plan.handover import (
     AgentRequest,
@@ -22,13 +23,16 @@ from devcluster.plan.handover import (
     Join,
     Phase,
     Replace,
+    Rest,
     StartLocal,
     StopLocal,
     Tell,
 )
 from devcluster.rules.container.facts import PodFacts
 from devcluster.run.attach.links import Links
-from devcluster.run.attach.sides import LocalSide
+from devcluster.run.attach.release import Release, render_silence
+from devcluster.run.attach.sides import ClusterSide, LocalSide
+from devcluster.run.attach.waits import find_waits, tell_waits
 from devcluster.run.changes import Changes
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.turn import Turn
@@ -39,12 +43,18 @@ _SLACK = 2.0  # seconds: a wait inside a phase that ends by the deadline says wh
 
 
 class Executor:
-    """One attachment's.  ``wanted``: what the file asks for, as last set by an edit; ``taken``: who has it
-    now; ``unsent``: what the last flush could not bring over."""
+    """One attachment's.  ``wanted``: what the file asks for, as last set by who edits; ``taken``: who has it
+    now; ``unsent``: what the last flush could not bring over; ``unserved`` and ``notes``: of the last
+    release, see there."""
 
-    def __init__(self, wanted: Wanted, links: Links, local: LocalSide, changes: Changes) -> None:
+    def __init__(
+        self, wanted: Wanted, links: Links, cluster: ClusterSide, local: LocalSide, changes: Changes
+    ) -> None:
         self.wanted = wanted
         self.taken = ""
+        self.unserved: list[str] = []
+        self.notes: list[str] = []
+        self._cluster = cluster
         self.unsent: tuple[str, ...] = ()
         self._links = links
         self._local = local
@@ -84,6 +94,8 @@ class Executor:
                 await self._local.fill(await self.agent(turn), turn)
             case Flush(again):
                 self.unsent = await self._local.live.flush(turn, last=again)
+            case Tell(("release",), serving=False):
+                await self._release(turn)
             case Tell():
                 await self._tell(phase, turn, tolerant)
             case HoldAll():
@@ -97,8 +109,10 @@ class Executor:
                 await self._local.replace(self.wanted, await self.read_facts(turn), turn)
             case Join(requests):
                 await self._join(requests, turn)
+            case Rest():
+                await self._local.rest()
             case StopLocal():
-                await self._local.stop()
+                await self._local.stop(turn)
             case _:
                 assert_never(phase)
 
@@ -130,19 +144,24 @@ class Executor:
             raise HeldError(self.taken, hint="`devcluster up --takeover` takes it back")
 
     async def _tell(self, phase: Tell, turn: Turn, tolerant: bool) -> None:
-        failed = await self._links.tell(
-            *phase.requests,
-            timeout=turn.deadline.left(),
-            tolerant=tolerant,
-            unless="child" if phase.serving else "",
-            last="release" in phase.requests and not phase.serving,
-        )
-        for error in failed:
-            text = (
-                f"an agent did not answer `{phase.requests[-1]}` ({error})."
-                " It gives the traffic back when its lease ends"
+        async with self._telling_waits(turn):
+            failed = await self._links.tell(
+                *phase.requests,
+                timeout=turn.deadline.left(),
+                tolerant=tolerant,
+                unless="child" if phase.serving else "",
             )
-            turn.say(self._key, text)
+        for _, error in failed:
+            turn.say(self._key, render_silence(phase.requests[-1], error))
+
+    async def _release(self, turn: Turn) -> None:
+        release = Release(self.wanted, self._links, self._cluster, self._changes)
+        await release.perform(turn)
+        self.unserved, self.notes = release.unserved, release.notes
+
+    def _telling_waits(self, turn: Turn) -> contextlib.AbstractAsyncContextManager[object]:
+        waits = tell_waits(self._links, self.wanted, self._changes, turn)
+        return running(waits, name=f"waits of {self._key}")
 
     async def _hold_all(self, turn: Turn) -> None:
         """A pod that can't be reached is waited for only a moment."""
@@ -153,12 +172,15 @@ class Executor:
     async def _join(self, requests: tuple[AgentRequest, ...], turn: Turn) -> None:
         self.unless_taken()
         try:
-            async with turn.deadline.bound():
+            async with turn.deadline.bound(), self._telling_waits(turn):
                 await self._links.join(requests)
         except TimeoutError as error:
+            waits = [
+                f"pod {pod}: {wait}" for pod, wait in sorted(find_waits(self._links, self.wanted).items())
+            ]
             raise FailedError(
                 f"could not tell every agent of {self.wanted.title} within {turn.deadline.span:.0f} s",
-                hint=self._links.trouble,
+                hint="; ".join(waits) or self._links.trouble,
             ) from error
         self.unless_taken()
         if ended := self._local.sight.ended:  # while the original stopped, nobody listened for it

@@ -43,6 +43,11 @@ class Links:
         return [link for link in self._of.values() if not link.pod.ending]
 
     @property
+    def all(self) -> list[PodLink]:
+        """With the pods that end."""
+        return list(self._of.values())
+
+    @property
     def live(self) -> list[PodLink]:
         return [link for link in self.staying if not link.over]
 
@@ -148,10 +153,10 @@ class Links:
 
     async def tell(
         self, *requests: str, timeout: float, tolerant: bool = False, unless: str = "", last: bool = False
-    ) -> list[BaseException]:
-        """The same requests to every agent, one after the other for each, all agents at once.  Return what
-        failed.  With *tolerant* only connected agents are asked; otherwise the first failure is raised.
-        *unless*: a route; agents that have it are not asked.  *last*: an agent that has done so is let go."""
+    ) -> list[tuple[PodLink, BaseException]]:
+        """The same requests to every agent, one after the other each, all agents at once.  What failed; with
+        *tolerant* only those that are connected are asked, else the first failure is raised.  *unless*: a
+        route; an agent that has it is not asked.  *last*: an agent that did so is let go."""
 
         async def ask(link: PodLink) -> None:
             async with asyncio.timeout(timeout):
@@ -163,4 +168,5 @@ class Links:
         links = [link for link in self.live if link.connected or not tolerant]
         links = [link for link in links if not unless or link.agent_state.get("route") != unless]
         results = await asyncio.gather(*(ask(link) for link in links), return_exceptions=tolerant)
-        return [result for result in results if isinstance(result, BaseException)]
+        both = zip(links, results, strict=True)
+        return [(link, result) for link, result in both if isinstance(result, BaseException)]

@@ -9,6 +9,7 @@ still serves the old ones.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Protocol
 
 from devcluster.edge.docker.engine import Engine
@@ -16,6 +17,15 @@ from devcluster.errors import EngineError
 from devcluster.run.changes import Changes
 
 _LOOK = 0.3  # seconds between two questions: an engine that is away can't be watched
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Why a container can't serve any more, in ``words``.  ``code``: with which it ended; None: it was not
+    its end."""
+
+    words: str
+    code: int | None = None
 
 
 class Standing(Protocol):
@@ -52,27 +62,27 @@ class Outage:
             await asyncio.sleep(_LOOK)
         return False
 
-    async def until_end_of(self, container: str) -> str:
-        """Why *container* can't serve any more, once that is so; '' where everything ended with it."""
+    async def until_end_of(self, container: str) -> End | None:
+        """Why *container* can't serve any more, once that is so; None where everything went with it."""
         while True:
             told = await self._told(container)
             if await self.begins():
-                return ""
+                return None
             if told:
                 return told
             await asyncio.sleep(_LOOK)
 
-    async def _told(self, container: str) -> str:
-        """What the engine says of its end; '' where the engine stopped reporting."""
+    async def _told(self, container: str) -> End | None:
+        """What the engine says of its end; None where the engine stopped telling."""
         try:
             async for event in self._engine.watch_container(container):
                 if event.what == "die":
-                    return event.words
+                    return End(event.words, event.exit_code)
                 if event.health == "unhealthy":
-                    return "became unhealthy"
+                    return End("became unhealthy")
         except EngineError:
-            return ""
-        return ""
+            return None
+        return None
 
     async def until_engine(self) -> None:
         """Until the engine answers again."""

@@ -60,6 +60,17 @@ class ClusterSide(Protocol):
     async def verify(self) -> None:
         """RefusedError where the tenure is not the newest: a pod that has just started can't know."""
 
+    async def check_beside(self, container: str, ports: tuple[int, ...], weak: frozenset[str]) -> None:
+        """FailedError where another container than *container* does not run any more since the agent is
+        there, which listens on *ports*.  *weak*: those that ended before us, too."""
+
+    async def replace_pod(self, pod: AgentPod, *, grace: int | None) -> None:
+        """Its controller makes another one.  *grace*: seconds that it has to end; None: its own."""
+
+    @property
+    def early(self) -> bool:
+        """Whether the other one comes before this one is gone."""
+
     async def relinquish(self) -> None:
         """Nobody holds it any more: pods that start from now on wait for nobody."""
 
@@ -69,15 +80,19 @@ class ClusterSide(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LocalSight:
-    """``name``: what answers, for people; ``container``: its id while it runs; ``outage``: why nothing of it
-    can run now; ``ports``: the pod's, with address and port on the laptop; ``ended``: why it can't serve any
-    more; ``versions``: of the copies of what kubelet writes anew; ``silent``: where nobody listens although
-    callers come, in words."""
+    """``name``: of what answers, for people; ``container``: its id while it runs; ``outage``: why nothing of
+    it can run now; ``ports``: of the pod, and address and port on the laptop; ``ended``: why it can't serve
+    any more; ``resting``: that it ended with 0 and is started again, at ``wakes`` (seconds of the epoch), and
+    ``lives``: how often that was, in words; ``versions``: of the copies of what kubelet writes anew;
+    ``silent``: where nobody listens though callers come, in words."""
 
     name: str
     container: str | None = None
     outage: str = ""
     ended: str = ""
+    resting: str = ""
+    wakes: float = 0.0
+    lives: str = ""
     ports: tuple[PublishedPort, ...] = ()
     lanes: tuple[Json, ...] = ()
     volumes: tuple[Json, ...] = ()
@@ -138,11 +153,14 @@ class LocalSide(Protocol):
     async def restart(self, turn: Turn) -> None:
         """Stop and start the same, until it is healthy."""
 
+    async def rest(self) -> None:
+        """The pause before what ended with 0 is started again."""
+
     async def replace(self, wanted: Wanted, facts: PodFacts, turn: Turn) -> None:
         """Make it as *wanted* says, up to what ``start`` starts."""
 
-    async def stop(self) -> None:
-        """Stop serving; what was made is kept."""
+    async def stop(self, turn: Turn) -> None:
+        """Nothing serves any more; what was made is kept."""
 
     async def recover(self, turn: Turn, agent: AgentSource) -> None:
         """After an outage, which is waited for: healthy again.  *agent*: where what was lost comes from."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 
 from devcluster.config.model import Workload
-from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.edge.kube.workload import WorkloadObject
-from devcluster.errors import NotFoundError
 from devcluster.plan.install import InstallPlan
+from devcluster.rules.advice.policies import Closed
 from devcluster.rules.advice.warnings import Caution, Circumstances, find_cautions
+from devcluster.run.cluster.quietly import list_quietly
 
 _AUTOSCALERS = ("horizontalpodautoscaler", "verticalpodautoscaler", "scaledobject")
 
@@ -25,11 +25,12 @@ async def read_cautions(
     install: InstallPlan,
     pods: tuple[Json, ...],
     wish: Workload,
+    closed: tuple[Closed, ...],
 ) -> tuple[Caution, ...]:
-    """The warnings for *workload*.  Its *pods* have been read already; *wish*: what the file says of it."""
-    asked = (*_AUTOSCALERS, "networkpolicy")
-    *autoscalers, policies = await asyncio.gather(
-        *(_list(cluster, it, workload.ref.namespace) for it in asked)
+    """The warnings for *workload*, whose *pods* were read already and of which the file says *wish*;
+    *closed*: what NetworkPolicies shut out."""
+    autoscalers = await asyncio.gather(
+        *(list_quietly(cluster, it, workload.ref.namespace) for it in _AUTOSCALERS)
     )
     return find_cautions(
         Circumstances(
@@ -40,20 +41,15 @@ async def read_cautions(
             pods=pods,
             services=install.observed.services,
             autoscalers=tuple(item for items in autoscalers for item in items),
-            policies=policies,
-            fronts=install.fronts,
+            closed=closed,
+            fronts=install.wish.serving.fronts,
+            services_only=install.wish.serving.services_only,
             moved=tuple(sorted({move.service for move in install.moves})),
             rolls=not install.adopted,
             written=dict(wish.environment),
             excluded=wish.env_exclude,
             tunnelled=not install.wish.serving.in_pod_network,
+            claims=install.observed.claims,
             datagrams=install.wish.serving.datagrams,
         )
     )
-
-
-async def _list(cluster: Cluster, kind: str, namespace: str) -> tuple[Json, ...]:
-    try:
-        return (await cluster.list(kind, namespace)).items
-    except (NotFoundError, ForbiddenError):
-        return ()

@@ -125,9 +125,9 @@ async def _put_back(
     turn: Turn,
 ) -> DevclusterError:
     ref = plan.observed.ref
-    turn.say(subject, f"putting {ref} back: {error.message}")
+    turn.say(subject, f"putting {ref} back")
     try:
-        await remove(cluster, ref, turn, subject)
+        removal = await remove(cluster, ref, turn, subject)
     except DevclusterError as second:
         return LeftoverError(
             f"{error.message}; putting {ref.full_name} back failed too: {second.message}",
@@ -135,7 +135,8 @@ async def _put_back(
         )
     if isinstance(error, ForbiddenError):
         return ForbiddenError(error.message, hint=error.hint)
-    return FailedError(error.message, hint=error.hint)  # that it was put back is said by who asked
+    but = f"; without its agent it does not serve: {removal.unserved}" if removal.unserved else ""
+    return FailedError(f"{error.message}{but}", hint=error.hint)  # that it was put back is said by who asked
 
 
 class _InstallWork:
@@ -295,7 +296,14 @@ class _InstallWork:
             ready=was_available(self._seen) and not adopted,
             turn=self._turn,
             subject=self._subject,
-            written=Written(originals, self._generation, not adopted, self._plan.wish.doubt),
+            written=Written(
+                originals,
+                self._generation,
+                not adopted,
+                self._plan.wish.doubt,
+                self._plan.ports,
+                self._seen.weak,
+            ),
         )
 
     async def _patch_service(self, service: str, change: Callable[[Json], list[Json]]) -> None:

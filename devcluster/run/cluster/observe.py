@@ -19,9 +19,12 @@ from devcluster.rules.cluster.marks import (
     secret_name,
 )
 from devcluster.rules.cluster.sharing import TEMPLATED, other_labels
+from devcluster.rules.kinds.kind import Claims
 from devcluster.rules.kinds.rolling import remember
 from devcluster.rules.kinds.table import kind_of
+from devcluster.rules.volume.claims import exclusive_claims, written_claims
 from devcluster.run.cluster.history import list_releases
+from devcluster.run.cluster.quietly import list_quietly
 
 _LIVING = "status.phase!=Failed,status.phase!=Succeeded"
 _MORE_HISTORY = 10  # room for our roll-outs and for the releases made meanwhile
@@ -47,7 +50,16 @@ async def observe(cluster: Cluster, workload: WorkloadObject) -> Observed:
         others=await _others(cluster, workload),
         originals=originals,
         settings=settings,
+        claims=await read_claims(cluster, workload.object["spec"]["template"], space),
+        policies=await list_quietly(cluster, "networkpolicy", space),
     )
+
+
+async def read_claims(cluster: Cluster, template: Json, namespace: str) -> Claims:
+    """Those that two pods of *template* must not write to at once; () where they may not be read."""
+    if not written_claims(template):
+        return ()
+    return exclusive_claims(template, await list_quietly(cluster, "persistentvolumeclaim", namespace))
 
 
 async def _others(cluster: Cluster, workload: WorkloadObject) -> tuple[Mapping[str, str], ...]:
@@ -89,8 +101,11 @@ def raised_limit(seen: Observed) -> int:
 
 
 def was_available(seen: Observed) -> bool:
-    """Whether one of its pods answered when we came."""
-    return kind_of(seen.ref).available(seen.object) > 0
+    """Whether a pod of it answered when we came.  One that was ready not long enough for minReadySeconds
+    did."""
+    row, status = kind_of(seen.ref), seen.object.get("status") or {}
+    ready = status.get("readyReplicas", 0) or status.get("numberReady", 0)
+    return row.available(seen.object) > 0 or ready > 0
 
 
 async def build_originals(cluster: Cluster, plan: InstallPlan, wrapped: Json) -> Originals:

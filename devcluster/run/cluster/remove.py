@@ -45,10 +45,12 @@ from devcluster.rules.cluster.marks import (
 from devcluster.rules.cluster.services import PortMove, noted_moves, noted_workload, undo_moves
 from devcluster.rules.cluster.template import is_wrapped
 from devcluster.rules.cluster.undo import Restored
+from devcluster.rules.container.patience import whole_time
 from devcluster.rules.kinds.rolling import remember, write_fields
 from devcluster.rules.kinds.table import kind_of
 from devcluster.run.cluster.fields import hand_over, restore_rolling
 from devcluster.run.cluster.history import Pruned, drop_releases, prune_history
+from devcluster.run.cluster.observe import read_claims
 from devcluster.run.cluster.remaining import find_remaining, render_remedy
 from devcluster.run.cluster.rollout import RolloutError, await_rollout
 from devcluster.run.turn import Turn
@@ -57,10 +59,16 @@ from devcluster.run.turn import Turn
 @dataclass(frozen=True, slots=True)
 class Removal:
     """What was done.  ``kept``: a teammate's changes that were left alone.  ``found``: whether there was
-    anything of ours."""
+    anything of ours.  ``unserved``: why the original does not serve (yet), '' where it does."""
 
     found: bool
     kept: tuple[str, ...] = ()
+    unserved: str = ""
+
+    @property
+    def notes(self) -> list[str]:
+        """For who asked for it."""
+        return [f"left as it is, because somebody else changed it: {what}" for what in self.kept]
 
 
 async def remove(cluster: Cluster, ref: WorkloadRef, turn: Turn, key: str = "") -> Removal:
@@ -76,7 +84,7 @@ async def remove(cluster: Cluster, ref: WorkloadRef, turn: Turn, key: str = "") 
         with turn.phase(subject, str(step), name_of(step)):
             await work.attempt(step)
     await work.verify()
-    return Removal(work.originals is not None, tuple(sorted(set(work.kept))))
+    return Removal(work.originals is not None, tuple(sorted(set(work.kept))), work.unserved)
 
 
 class _RemoveWork:
@@ -98,6 +106,7 @@ class _RemoveWork:
         self.originals: Originals | None = None
         self.noted: tuple[PortMove, ...] = ()
         self.kept: list[str] = []
+        self.unserved = ""
         self._again = f"`devcluster down -n {ref.namespace}` finishes it"
 
     async def read(self) -> None:
@@ -108,8 +117,11 @@ class _RemoveWork:
         if secret is not None and self.originals is not None:
             self._uid = self.originals.uid
             self._epoch = parse_record(secret).epoch
+            own = whole_time({"spec": {}} if live is None else live, self.originals.template["spec"])
+            self._turn = self._turn.stretched(own)
             if live is not None and live["metadata"]["uid"] == self._uid:
-                self._fields = kind_of(self._ref).rolling(live)
+                claims = await read_claims(self._cluster, live["spec"]["template"], self._space)
+                self._fields = kind_of(self._ref).rolling(live, claims)
                 rolling = remember(live["spec"], self._fields, self.originals.rolling)
                 self.originals = replace(self.originals, rolling=rolling)
             return
@@ -242,7 +254,7 @@ class _RemoveWork:
                     f"{error.message}; still with an agent: {', '.join(sorted(names))}",
                     hint=f"{error.hint}\nthen `devcluster down -n {self._space}` finishes it".strip(),
                 ) from error
-            self.kept.append(f"{self._ref} is restored but not available: {error.message}")
+            self.unserved = error.message
 
     def _has_agent(self, pod: Json) -> bool:
         for volume in pod["spec"].get("volumes") or []:

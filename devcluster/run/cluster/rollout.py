@@ -17,14 +17,20 @@ from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.edge.kube.workload import render_selector
 from devcluster.errors import ChangedError, DevclusterError, FailedError, NotFoundError
+from devcluster.rules.advice.collision import Crash, find_crashes, render_collision
 from devcluster.rules.advice.controllers import last_writer, render_pause
 from devcluster.rules.cluster.drift import template_drift
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import Originals
 from devcluster.rules.counted import counted
 from devcluster.rules.kinds.kind import Done, Sight, Stuck, Waiting
+from devcluster.rules.kinds.pods import is_ready, of_side, staying
 from devcluster.rules.kinds.table import kind_of
+from devcluster.run.cluster.pod_log import last_lines
+from devcluster.run.cluster.quietly import list_quietly
 from devcluster.run.turn import Turn
+
+_AGAIN = 1  # restarts: it has ended twice; once it may have waited for the application
 
 
 class RolloutError(FailedError):
@@ -33,14 +39,17 @@ class RolloutError(FailedError):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What `up` wrote.  ``generation``: the workload's since then; a lower one is from before.  ``whole``:
-    all of it was written just now, so a part that is gone has just been taken back, too.  ``doubt``: what may
-    be wrong with the agent if its pod ends by itself, in words, or ''."""
+    """What `up` wrote.  ``generation``: the workload's since then; one below it is from before.  ``whole``:
+    all of it was written just now, so that a part that is gone has just been taken back, too.  ``doubt``:
+    what may be wrong with the agent where its pod ends by itself, in words, or ''.  ``ports``: the agent's;
+    ``weak``: containers that end by themselves as it is."""
 
     originals: Originals = field(repr=False)
     generation: int
     whole: bool
     doubt: str = ""
+    ports: tuple[int, ...] = ()
+    weak: frozenset[str] = frozenset()
 
 
 async def await_rollout(
@@ -61,11 +70,13 @@ async def await_rollout(
     RolloutError where it fails or takes longer than *turn* may.
     """
     waiting = "nothing was seen"
+    seen: tuple[Json, ...] = ()
     stale: tuple[Json, ...] | None = None
     deleted: set[str] = set()
     try:
         async with turn.deadline.bound(), contextlib.aclosing(_states(cluster, ref)) as states:
             async for item, pods in states:
+                seen = pods
                 if written is not None and (reverted := find_revert(item, written)):
                     raise RolloutError(reverted, hint=render_pause(item))
                 if stale is None:
@@ -76,21 +87,34 @@ async def await_rollout(
                         return
                     case Waiting():
                         waiting = verdict.what
+                        if written is not None and ready:
+                            await _check_beside(cluster, pods, container, written)
                         if verdict.blocked and verdict.blocked not in deleted:
                             turn.say(subject or str(ref), f"delete pod {verdict.blocked}: {verdict.what}")
                             deleted.add(verdict.blocked)
                             await _delete(cluster, ref, verdict.blocked, pods)
                     case Stuck():
-                        doubt = written.doubt if written is not None else ""
-                        raise await _explained(cluster, ref, container, verdict, doubt, pods)
+                        raise await _explained(cluster, ref, container, verdict, written, pods)
                     case _:
                         assert_never(verdict)
     except TimeoutError as error:
         raise RolloutError(
             f"{ref.full_name} is not rolled out after {turn.deadline.span:.0f} s: {waiting}",
-            hint=f"{ref.kubectl('describe')}\nkubectl describe pods -n {ref.namespace}",
+            hint="\n".join([*await _last_words(cluster, seen, container, wrapped), ref.kubectl("describe")]),
         ) from error
     raise RolloutError(f"{ref.full_name} is gone")
+
+
+async def _last_words(cluster: Cluster, pods: tuple[Json, ...], container: str, wrapped: bool) -> list[str]:
+    """Of the first new pod that is not ready: what kubelet says of its probes, and its log."""
+    pod = next((one for one in of_side(staying(pods), wrapped) if not is_ready(one)), None)
+    if pod is None:
+        return []
+    name, space = pod["metadata"]["name"], pod["metadata"]["namespace"]
+    events = await list_quietly(cluster, "event", space, fields=f"involvedObject.name={name},type=Warning")
+    said = [f"kubelet: {one['message'].strip()}" for one in events[-1:] if one.get("message")]
+    log = await last_lines(cluster, pod, container)
+    return [*said, *([f"its last lines:\n{log}"] if log else [])]
 
 
 async def _delete(cluster: Cluster, ref: WorkloadRef, name: str, pods: tuple[Json, ...]) -> None:
@@ -155,7 +179,12 @@ def find_revert(item: Json, written: Written) -> str:
 
 
 async def _explained(
-    cluster: Cluster, ref: WorkloadRef, container: str, stuck: Stuck, doubt: str, pods: tuple[Json, ...]
+    cluster: Cluster,
+    ref: WorkloadRef,
+    container: str,
+    stuck: Stuck,
+    written: Written | None,
+    pods: tuple[Json, ...],
 ) -> RolloutError:
     """With the last lines of the pod's log, since they say what kubelet can't."""
     if not stuck.pod:
@@ -163,19 +192,25 @@ async def _explained(
         return RolloutError(f"{ref.full_name}: {stuck.why}", hint=hint)
     message = f"pod {stuck.pod} in namespace {ref.namespace} does not start: {stuck.why}"
     pod = next(one for one in pods if one["metadata"]["name"] == stuck.pod)
-    log = await _last_lines(cluster, ref.namespace, pod, container)
-    hints = [*([f"its last lines:\n{log}"] if log else []), *([doubt] if doubt else [])]
-    return RolloutError(message, hint="\n".join(hints))
+    log = await last_lines(cluster, pod, container)
+    words = [f"its last lines:\n{log}" if log else ""]
+    if written is not None:
+        words += [render_collision(log, written.ports, certain=False), written.doubt]
+    return RolloutError(message, hint="\n".join(filter(None, words)))
 
 
-async def _last_lines(cluster: Cluster, namespace: str, pod: Json, container: str) -> str:
-    """Of the container that ended last: the former one if it runs again.  '' where nothing can be read."""
-    statuses = (pod.get("status") or {}).get("containerStatuses") or []
-    state = next((item.get("state") or {} for item in statuses if item["name"] == container), {})
-    name = pod["metadata"]["name"]
-    for previous in ("running" in state, "running" not in state):
-        with contextlib.suppress(DevclusterError):
-            log = await cluster.pod_logs(name, namespace, container=container, lines=8, previous=previous)
-            if log.strip():
-                return log.rstrip()
-    return ""
+async def _check_beside(cluster: Cluster, pods: tuple[Json, ...], container: str, written: Written) -> None:
+    """RolloutError for another container that ended again and again."""
+    for crash in find_crashes(pods, container, written.weak):
+        if crash.down and crash.restarts >= _AGAIN:
+            raise RolloutError(str(crash), hint=await explain_crash(cluster, pods, crash, written.ports))
+
+
+async def explain_crash(
+    cluster: Cluster, pods: tuple[Json, ...], crash: Crash, ports: tuple[int, ...]
+) -> str:
+    """What it said last, and which of the agent's *ports* it may have wanted."""
+    pod = next(one for one in pods if one["metadata"]["name"] == crash.pod)
+    log = await last_lines(cluster, pod, crash.container)
+    words = [f"its last lines:\n{log}" if log else "", render_collision(log, ports, certain=True)]
+    return "\n".join(filter(None, words))

@@ -11,16 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from devcluster.config.model import Order, Project, Publish, Workload
+from devcluster.config.model import Order, Project, Publish, Take, Workload
 from devcluster.edge.docker.engine import Docker
 from devcluster.edge.kube.agent import AgentBinary
 from devcluster.edge.kube.cluster import Cluster
 from devcluster.edge.kube.workload import WorkloadObject, find_workload
 from devcluster.errors import ConfigurationError
 from devcluster.plan.handover import Handover, plan_handover
-from devcluster.plan.install import InstallPlan, Wish, base_template, plan_install
+from devcluster.plan.install import InstallPlan, Observed, Wish, base_template, plan_install
 from devcluster.plan.serving import Serving, serving_of
+from devcluster.rules.advice.collision import find_weak
 from devcluster.rules.advice.datagrams import refuse_datagrams
+from devcluster.rules.advice.policies import Closed, choose_take, find_closed
 from devcluster.rules.advice.warnings import Caution
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.machine import Machine
@@ -31,7 +33,9 @@ from devcluster.rules.container.health import HealthPlan, healthcheck_source
 from devcluster.rules.container.image import ImageFacts
 from devcluster.rules.container.image_environment import ImageEnvironment
 from devcluster.rules.container.local_container import published_ports
+from devcluster.rules.container.patience import whole_time
 from devcluster.rules.container.ports import PortKey, resolve_port_map
+from devcluster.rules.kinds.kind import Claims
 from devcluster.rules.kinds.table import kind_of
 from devcluster.rules.volume.live import live_mounts
 from devcluster.rules.volume.volumes import VolumePlan, covered_paths, pod_volumes, resolve_volumes
@@ -103,15 +107,19 @@ class Wanted:
     def handover(self) -> Handover:
         """How it is taken and given back."""
         wish = self.workload
-        serves_on = kind_of(self.ref).serves_on(self.object.object)
-        return plan_handover(
-            wish.mode, self.order, wish.take, wish.run, live=self.is_live, serves_on=serves_on
-        )
+        take: Take = "front" if self.serving.fronts else "direct"
+        serves_on = kind_of(self.ref).serves_on(self.object.object, self.install.observed.claims)
+        return plan_handover(wish.mode, self.order, take, wish.run, live=self.is_live, serves_on=serves_on)
 
     @property
     def is_live(self) -> bool:
         """Whether what is written to a volume is sent to the pod."""
         return any(plan.mode == "sync" for plan in self.volumes)
+
+    @property
+    def patience(self) -> float:
+        """Seconds in which it has stopped and started, by its own figures."""
+        return whole_time(self.object.object, self.pod_spec)
 
     @property
     def replicas(self) -> int:
@@ -131,7 +139,7 @@ async def read_wanted(
     pods = await cluster.list("pod", namespace, selector=target.selector)
     current = _current(pods.items, target)
     admitted = admitted_memory(pods.items, target.container, wrapped=is_wrapped)
-    observed = replace(await observe(cluster, target), admitted=admitted)
+    observed = replace(await observe(cluster, target), admitted=admitted, weak=find_weak(current))
     services = tuple(sorted(item["metadata"]["name"] for item in observed.services))
     rewritable_services(workload, services, namespace)
     base = base_template(observed)
@@ -149,13 +157,13 @@ async def read_wanted(
         pending=images.pending or unread,
         live=live_mounts(volumes),
     )
-    install = plan_install(observed, wish)
+    install, closed = _plan(observed, wish, workload)
     if unread and images.needed and not images.pending and not install.adopted:
         raise _unread(workload, original, images.trouble)
     container = find_container(install.base, target.container)
     port_map = resolve_port_map(workload.port_map, container)
     ours = (one for pod in current for one in pod["spec"]["containers"] if one["name"] == target.container)
-    cautions = await read_cautions(cluster, target, install, pods.items, workload)
+    cautions = await read_cautions(cluster, target, install, pods.items, workload, closed)
     return Wanted(
         project=project,
         workload=workload,
@@ -163,7 +171,7 @@ async def read_wanted(
         install=install,
         binary=binary,
         images=images,
-        order=_order(workload, target),
+        order=_order(workload, target, observed.claims),
         publishes=published_ports(container, workload, port_map) if serving.publishes else (),
         port_map=port_map,
         volumes=volumes,
@@ -179,11 +187,21 @@ async def read_wanted(
     )
 
 
-def _order(workload: Workload, target: WorkloadObject) -> Order:
+def _plan(observed: Observed, wish: Wish, workload: Workload) -> tuple[InstallPlan, tuple[Closed, ...]]:
+    """And what NetworkPolicies shut out of it, where connections are taken at fronts."""
+    install = plan_install(observed, wish)
+    closed = find_closed(observed.policies, install.base, install.fronts)
+    serving = serving_of(workload, choose_take(workload.take, workload.mode, closed))
+    if serving != wish.serving:
+        install = plan_install(observed, replace(wish, serving=serving))
+    return install, closed
+
+
+def _order(workload: Workload, target: WorkloadObject, claims: Claims) -> Order:
     """A command starts when the original has stopped: callers wait in the pods rather than here."""
     if workload.commanded:
         return "stop-first"
-    return workload.order or kind_of(target.ref).order(target.object)
+    return workload.order or kind_of(target.ref).order(target.object, claims)
 
 
 def _unread(workload: Workload, container: Json, trouble: str) -> ConfigurationError:

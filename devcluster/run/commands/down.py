@@ -19,6 +19,7 @@ from devcluster.errors import (
     HeldError,
     LeftoverError,
     RemainsError,
+    UnservedError,
     joined,
 )
 from devcluster.rules.cluster.identity import WorkloadRef, means
@@ -28,6 +29,7 @@ from devcluster.run.cluster.remove import remove
 from devcluster.run.cluster.traces import Trace, find_all_traces, find_places
 from devcluster.run.commands.selection import find_installed, find_keys, find_meant_traces, find_unknown
 from devcluster.run.exports import Exports
+from devcluster.run.host.lock import LockedError, lock
 from devcluster.run.host.results import end_row, ended_ref
 from devcluster.run.host.socket import AbsentError, EndedError, ask
 from devcluster.run.place import Place, place_of
@@ -77,7 +79,7 @@ async def down(
             with contextlib.suppress(AbsentError, EndedError):  # what it did not do is done here
                 try:
                     answer = await ask(place.socket, message, report, request.deadline)
-                except RemainsError as error:
+                except (RemainsError, UnservedError) as error:
                     errors.append(error)
                     continue
                 for row in answer["workloads"]:
@@ -90,7 +92,7 @@ async def down(
                 if not takeover and await _is_theirs(request, cluster, trace, everywhere):
                     raise _theirs(trace)
                 row = await _remove(request, cluster, trace, turn)
-            except (HeldError, LeftoverError, ForbiddenError) as error:  # the others go on
+            except (HeldError, LeftoverError, UnservedError, ForbiddenError) as error:  # the others go on
                 errors.append(error)
                 continue
             if trace.ref not in done.values():
@@ -106,7 +108,17 @@ async def down(
                 place.forget_workloads(keys[place.id])
     if errors:
         raise joined(errors)
+    for place in places:
+        if volumes and not keys[place.id]:
+            await _forget(place)
     return result
+
+
+async def _forget(place: Place) -> None:
+    """Its folder, unless somebody works with the project again."""
+    with contextlib.suppress(LockedError):
+        await lock(place.socket, patience=0.1)
+        place.remove()
 
 
 def _theirs(trace: Trace) -> HeldError:
@@ -142,8 +154,9 @@ async def _places(request: Request, cluster: Cluster, everywhere: bool) -> tuple
 async def _remove(request: Request, cluster: Cluster, trace: Trace, turn: Turn) -> Json:
     known = next((it.key for it in request.wanted if means(it.target, trace.ref)), "")
     removal = await remove(cluster, trace.ref, turn, known)
-    kept = [f"left as it is, because somebody else changed it: {what}" for what in removal.kept]
-    return end_row(known or trace.ref.name, str(trace.ref), kept)
+    if removal.unserved:
+        raise UnservedError(f"{trace.ref} was put back, but does not serve: {removal.unserved}")
+    return end_row(known or trace.ref.name, str(trace.ref), removal.notes)
 
 
 async def _clean_docker(docker: Docker, place: Place, only: tuple[str, ...], volumes: bool) -> list[Kept]:

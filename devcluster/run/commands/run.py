@@ -111,7 +111,7 @@ def _same(one: Target, other: Target) -> bool:
 
 def _as_process(workload: Workload, mode: Mode) -> Workload:
     """Without what only a container has."""
-    if not allows_take(mode, workload.take):
+    if not allows_take(mode, workload.take or "front"):
         raise ConfigurationError(
             f"workloads.{workload.key}: `take: direct` needs an original that is stopped",
             hint="`--mode replace` stops it",

@@ -23,6 +23,7 @@ from devcluster.errors import (
     HeldError,
     LeftoverError,
     RemainsError,
+    UnservedError,
     joined,
 )
 from devcluster.run.commands.local import find_place
@@ -114,7 +115,7 @@ async def _host_here(
         open_session(site) as session,
         _interrupts() as interrupted,
         host(session),
-        _handed_back(session, request.deadline.span, report),
+        _handed_back(session, request, report),
     ):
         work = asyncio.ensure_future(_apply(session, request, takeover, report))
         stop = asyncio.ensure_future(interrupted.wait())
@@ -129,28 +130,29 @@ async def _host_here(
 
 
 @contextlib.asynccontextmanager
-async def _handed_back(session: Session, timeout: float, report: Report) -> AsyncIterator[None]:
-    """However the block ends (^C, an error, nobody reads our output any more): a process that ends holds
-    nothing.  LeftoverError where something stays held."""
+async def _handed_back(session: Session, request: Request, report: Report) -> AsyncIterator[None]:
+    """However the block ends (^C, an error, nobody reads our output any more): nothing stays held by a
+    process that ends.  LeftoverError where something does, UnservedError where an original does not serve."""
     try:
         yield
     except BaseException as error:
-        left = await _leave(session, timeout, report)
+        left = await _leave(session, request, report)
         if left is None:
             raise
         raise (joined([error, left]) if isinstance(error, DevclusterError) else left) from error
-    if (left := await _leave(session, timeout, report)) is not None:
+    if (left := await _leave(session, request, report)) is not None:
         raise left
 
 
-async def _leave(session: Session, timeout: float, report: Report) -> LeftoverError | None:
-    """Hand back all that is attached, also by another `up` that is still at work; no later one begins."""
+async def _leave(session: Session, request: Request, report: Report) -> DevclusterError | None:
+    """Hand back all that is attached, also by another `up` that is still at it; no later one begins."""
     session.ending = True
     if not session.live:
         return None
     try:
-        await session.leave((), Turn.of(timeout, logged(report)))
-    except RemainsError as error:
+        turn = Turn.of(request.timeout, logged(report), fixed=request.deadline.fixed)
+        await session.leave((), turn)
+    except (RemainsError, UnservedError) as error:
         return error
     except DevclusterError as error:
         hint = f"`devcluster down -n {session.site.place.namespace}` finishes it"
@@ -219,7 +221,6 @@ def _message(request: Request, takeover: bool, alone: bool = False) -> Json:
         "only": list(request.only),
         "takeover": takeover,
         "alone": alone,
-        "timeout": request.deadline.left(),
     }
 
 

@@ -22,6 +22,7 @@ from devcluster.errors import (
     HeldError,
     LeftoverError,
     RemainsError,
+    UnservedError,
     first_of,
     joined,
 )
@@ -94,20 +95,25 @@ class Holdings:
         """Let go of one: hand it back, or with *remove_agent* leave no trace of it.  Return its row; with
         *tolerant* the row tells what remains, otherwise RemainsError does."""
         attachment = self.attachments[key]
+        turn = turn.stretched(attachment.wanted.patience)
         title, taken = attachment.wanted.title, attachment.taken
         notes: list[str] = [taken] if taken else []
         remains: RemainsError | None = None
+        unserved = ""
         if taken:
             await attachment.give_up(turn)
         elif remove_agent:
             await attachment.yield_first(turn)
             try:
-                notes += await self._remove_agent(attachment.wanted.ref, turn, key)
+                removed, unserved = await self._remove_agent(attachment.wanted.ref, turn, key)
+                notes += removed
             except RemainsError as error:  # no pod has an agent any more
                 remains = error
             await attachment.end_removed(turn)
         else:
-            await attachment.hand_back(turn)
+            handed = await attachment.hand_back(turn)
+            unserved = handed.unserved
+            notes += handed.notes
         await self.end(attachment)
         if remove_agent:
             await self._remove_containers(key)
@@ -117,12 +123,16 @@ class Holdings:
             if not tolerant:
                 raise remains
             notes.append(str(remains))
+        if unserved and not tolerant:
+            raise UnservedError(f"{title} was handed back, but does not serve: {unserved}")
+        notes += [f"it does not serve: {unserved}"] if unserved else []
         return end_row(key, title, notes, removed=remove_agent and not taken)
 
     async def drop(self, mark: Mark, turn: Turn) -> Json:
         """Like ``detach``, for what nobody holds.  Return its row, which tells what remains."""
         try:
-            notes = await self._remove_agent(mark.ref, turn)
+            notes, unserved = await self._remove_agent(mark.ref, turn)
+            notes += [f"it does not serve: {unserved}"] if unserved else []
         except RemainsError as error:  # nothing serves by it; whoever wants the others must not lose them
             notes = [str(error)]
         return end_row(mark.ref.name, str(mark.ref), notes)
@@ -158,40 +168,44 @@ class Holdings:
                 raise await self.put_back(wanted, turn, created=created, error=cause) from broken
             known = isinstance(cause, asyncio.CancelledError)
             why = "interrupted" if known else f"a bug: {type(cause).__name__}"  # its text may hold a value
-            error = await self.put_back(wanted, turn, created=created, error=FailedError(why))
+            cause = FailedError(why)
+            error = await self.put_back(wanted, turn, created=created, error=cause, why=why)
             self.tell(wanted, error, turn)
             raise
 
     async def put_back(
-        self, wanted: Wanted, turn: Turn, *, created: bool, error: DevclusterError
+        self, wanted: Wanted, turn: Turn, *, created: bool, error: DevclusterError, why: str = ""
     ) -> DevclusterError:
-        """After a failure: restore what was before.  Return the error to raise: LeftoverError where that
-        failed."""
+        """After a failure: as it was before.  The error to raise: LeftoverError where it is not.  *why*: said
+        at once, where nobody will print the error."""
         turn = turn.to_undo()
+        unserved = ""
         attachment = self.attachments.get(wanted.workload.key)
         conflict = isinstance(error, HeldError | BusyError)  # what is there is theirs
-        turn.say(wanted.workload.key, f"putting back: {error}")
+        turn.say(wanted.workload.key, f"putting {wanted.title} back{f': {why}' if why else ''}")
         try:
             if attachment is not None:
-                await attachment.hand_back(turn, failure=str(error))
+                unserved = (await attachment.hand_back(turn, failure=str(error))).unserved
                 await self.end(attachment)
             if created:  # also what a former attachment left: it was handed back for this one
                 await self._remove_containers(wanted.workload.key)
             try:
                 if created and not conflict:
-                    await self._remove_agent(wanted.ref, turn, wanted.workload.key)
+                    _, unserved = await self._remove_agent(wanted.ref, turn, wanted.workload.key)
             finally:
                 if created:
                     await self._remove_copies(wanted.workload.key, turn)
         except Exception as second:
             if isinstance(error, LeftoverError) and isinstance(second, RemainsError):
                 return error  # it was tried before, and says what stays
-            why = str(second) if isinstance(second, DevclusterError) else f"a bug: {type(second).__name__}"
+            known = isinstance(second, DevclusterError)
+            because = str(second) if known else f"a bug: {type(second).__name__}"
             return LeftoverError(
-                f"{error}; putting {wanted.title} back failed too: {why}",
+                f"{error}; putting {wanted.title} back failed too: {because}",
                 hint=f"`devcluster down -n {self._site.place.namespace}` finishes it",
             )
-        return put_back_error(error, f"{wanted.title} was put back")
+        but = f", but does not serve: {unserved}" if unserved else ""
+        return put_back_error(error, f"{wanted.title} was put back{but}")
 
     def tell(self, wanted: Wanted, error: DevclusterError, turn: Turn) -> None:
         """Say what could not be put back, where nothing else says it."""
@@ -215,9 +229,10 @@ class Holdings:
                 f"left over in Docker: {', '.join(left)}", hint="`devcluster down` tries again"
             )
 
-    async def _remove_agent(self, ref: WorkloadRef, turn: Turn, key: str = "") -> list[str]:
+    async def _remove_agent(self, ref: WorkloadRef, turn: Turn, key: str = "") -> tuple[list[str], str]:
+        """What is to be said of it, and why the original does not serve, or ''."""
         removed = await remove(self._site.cluster, ref, turn, key)
-        return [f"left as it is, because somebody else changed it: {what}" for what in removed.kept]
+        return removed.notes, removed.unserved
 
     async def _remove_copies(self, key: str, turn: Turn) -> None:
         if (engine := await self._engine()) is not None:

@@ -47,7 +47,7 @@ async def host(session: Session) -> AsyncIterator[None]:
     leashes = Leashes(session)
 
     async def answer(request: Json, report: Report) -> Json:
-        turn = Turn.of(request["timeout"], logged(report))
+        turn = Turn.of(request["timeout"], logged(report), fixed=request["fixed"])
         match request["do"]:
             case "ping":
                 return {}

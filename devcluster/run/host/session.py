@@ -33,7 +33,7 @@ from devcluster.run.cluster.wanted import Wanted, read_wanted
 from devcluster.run.exports import Exports
 from devcluster.run.host.failure import Attempt
 from devcluster.run.host.holdings import Holdings
-from devcluster.run.host.live import sync_one
+from devcluster.run.host.live_request import sync_one
 from devcluster.run.host.opening import Opening
 from devcluster.run.host.preconditions import check_before
 from devcluster.run.host.results import half_way, rows_of
@@ -292,6 +292,7 @@ class Session:
         return list(zip(done, await asyncio.gather(*put_back), strict=True))
 
     async def _apply_one(self, wanted: Wanted, turn: Turn, *, takeover: bool) -> Json:
+        turn = turn.stretched(wanted.patience)
         current = self.attachments.get(wanted.workload.key)
         if current is not None:
             await current.until_engine(turn)

@@ -151,7 +151,9 @@ async def ask(
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise AbsentError(str(path)) from error
     try:
-        writer.write(json.dumps(request | {"timeout": deadline.left()}).encode() + b"\n")
+        writer.write(
+            json.dumps(request | {"timeout": deadline.left(), "fixed": deadline.fixed}).encode() + b"\n"
+        )
         async with running(_until_stop(stop, writer), name="stop"):
             message = await _read_answer(reader, report)
         if message["ends"]:

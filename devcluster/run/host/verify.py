@@ -107,7 +107,17 @@ async def _observe(
         own=frozenset(item["metadata"]["name"] for item in own.items),
         agents={link.pod.name: _why(link, asking.refused) for link in attachment.links.staying},
         expected=expected,
+        beside=_beside(attachment),
     )
+
+
+def _beside(attachment: Attachment) -> dict[int, int]:
+    """As the agents saw it last."""
+    states = [link.agent_state for link in attachment.links.staying]
+    others = {it["port"] for state in states for it in state.get("neighbours", ())}
+    others -= {it["port"] for state in states for it in state.get("listeners", ())}
+    keys = {key.number: it.port.number for it in attachment.wanted.install.fronts for key in it.keys}
+    return {number: port for number, port in keys.items() if port in others}
 
 
 def _why(link: PodLink, refused: Mapping[str, str]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Collection
 
 from devcluster.edge.agent.ssh import AgentLink
@@ -25,16 +26,23 @@ from devcluster.rules.container.environment import (
     render_hint,
 )
 from devcluster.rules.container.facts import Listener, PodFacts
+from devcluster.rules.container.health import HealthPlan, narrow
 from devcluster.rules.container.local_container import local_container
+from devcluster.rules.container.patience import stop_time
+from devcluster.rules.container.ports import PortKey
+from devcluster.run.attach.outage import End
 from devcluster.run.attach.sides import AgentSource, GatewayKeys, LocalSight
 from devcluster.run.changes import Changes
 from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.local.container_network import ContainerNetwork, network_parts
 from devcluster.run.local.health import Health
+from devcluster.run.local.lives import Lives, Rest
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
 from devcluster.run.volume.filling import Filling
 from devcluster.run.volume.live_volumes import LiveVolumes
+
+_LEAST = 1.0  # seconds for a container to end in any case
 
 
 class ContainerSide:
@@ -54,6 +62,8 @@ class ContainerSide:
         self._container: str | None = None
         self._rewrites: tuple[RewriteMade, ...] = ()
         self._ended = ""
+        self._lives = Lives()
+        self._resting: Rest | None = None
         self._well: Health | None = None  # of the container that was healthy once
 
     @property
@@ -64,6 +74,9 @@ class ContainerSide:
             container=self._serving,
             outage=self._outage.reason,
             ended=self._ended,
+            resting=self._resting.text if self._resting is not None else "",
+            wakes=self._resting.at if self._resting is not None else 0.0,
+            lives=self._lives.text,
             ports=netns.ports if netns is not None else (),
             lanes=self._network.lanes,
             volumes=tuple(self._filling.status()),
@@ -85,8 +98,8 @@ class ContainerSide:
 
     @property
     def _serving(self) -> str | None:
-        """The container, unless the engine took it along."""
-        return None if self._outage.reason else self._container
+        """The container, unless the engine took it along or it has ended for now."""
+        return None if self._outage.reason or self._resting is not None else self._container
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -135,7 +148,13 @@ class ContainerSide:
             )
             raise
 
+    async def rest(self) -> None:
+        if self._resting is not None:
+            await asyncio.sleep(max(self._resting.at - time.time(), 0.0))
+
     async def restart(self, turn: Turn) -> None:
+        if self._resting is None:
+            self._lives.forget()
         container = self._container
         assert container is not None
         self._set(None)
@@ -155,14 +174,17 @@ class ContainerSide:
         if network_parts(wanted) != network_parts(former):
             await self._network.open(wanted, facts)
 
-    async def stop(self) -> None:
-        """The container stays; the gateway is removed, since it has no lanes any more."""
+    async def stop(self, turn: Turn) -> None:
+        """The container stays; the gateway goes, since it has no lanes any more.  A short *turn* shortens the
+        container's grace period."""
+        left = turn.deadline.left()
+        grace = max(left, _LEAST) if left < stop_time(self._wanted.pod_spec) else None
         container = self._container
         self._set(None)
         async with self._filled:  # whoever stops us may remove the volumes next
             try:
                 if container is not None:
-                    await self._site.engine.stop(container)
+                    await self._site.engine.stop(container, grace)
                 await self._filling.drop_memory()
                 await self._network.close()
             except EngineError:
@@ -185,7 +207,9 @@ class ContainerSide:
         self._network.lead(pod, neighbours)
 
     def _set(self, container: str | None) -> None:
-        self._container, self._ended = container, ""
+        self._container, self._ended, self._resting = container, "", None
+        if container is not None:
+            self._lives.begin()
         self._changes.notify()
 
     async def _start(self, facts: PodFacts) -> None:
@@ -196,6 +220,7 @@ class ContainerSide:
         spec = _spec(self._wanted, facts, environment, self._filling)
         self._digest = self._identity(spec)
         netns = self._network.netns.container_id
+        self._lives.forget()
         self._set(
             await self._site.engine.run_workload(self._site.place.id, self._key, netns, spec, self._digest)
         )
@@ -222,14 +247,29 @@ class ContainerSide:
         self._set(self._container)
 
     async def _wait_healthy(self, turn: Turn) -> None:
-        """FailedError where it ends before, or is not healthy in time."""
+        """FailedError where it keeps ending, ends with a failure, or is not healthy in time."""
+        while not await self._is_healthy(turn):
+            assert self._resting is not None
+            turn.say(self._key, f"{self._resting.text}: starting it again")
+            container, last = self._container, self._resting.text
+            assert container is not None
+            try:
+                async with turn.deadline.bound():
+                    await self.rest()
+            except TimeoutError as error:
+                span = turn.deadline.span
+                raise FailedError(f"the local container is not healthy after {span:.0f} s: {last}") from error
+            await self._site.engine.start(container)
+            self._set(container)
+
+    async def _is_healthy(self, turn: Turn) -> bool:
+        """False where it has ended with 0 and is to be started again."""
         assert self._container is not None
-        container = self._container
-        health = Health(self._site.engine, self._wanted.health, container, self._network.probe)
+        container, life = self._container, self._lives.number
+        health = Health(self._site.engine, self._health_plan(), container, self._network.probe)
         async with contextlib.AsyncExitStack() as stack:
-            ended = asyncio.get_running_loop().create_future()
-            ending = self._until_end(container, ended)
-            await stack.enter_async_context(running(ending, name=f"end of {self._key}"))
+            ended = asyncio.ensure_future(self._outage.until_end_of(container))
+            stack.callback(ended.cancel)
             healthy = asyncio.ensure_future(health.wait(turn))
             stack.callback(healthy.cancel)
             await asyncio.wait({healthy, ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -237,12 +277,31 @@ class ContainerSide:
                 healthy.result()
                 self._well = health
                 self._changes.notify()
-                return
-            lines = (await self._last_lines(container)).rstrip()
-            raise FailedError(
-                f"the local container {self._name} {ended.result()} before it was healthy",
-                hint=f"its last lines:\n{lines}" if lines else "it said nothing",
-            )
+                return True
+            end = ended.result()
+        if end is not None and end.code is None:
+            end = await self._explained(container, "", late=False)
+        self._note_end(life, end)
+        if self._resting is not None:
+            return False
+        raise await self._failed(container, end)
+
+    def _health_plan(self) -> HealthPlan:
+        mapped, facts = self._wanted.port_map, self._facts
+        heard = {it.port for it in facts.listeners} if facts is not None else set()
+        return narrow(self._wanted.health, {mapped.get(PortKey(port), port) for port in heard})
+
+    async def _failed(self, container: str, end: End | None) -> FailedError:
+        if end is None:
+            why = f" ({self._outage.reason})" if self._outage.reason else ""
+            return FailedError(f"the local container {self._name} went away{why}")
+        lines = (await self._last_lines(container)).rstrip()
+        return FailedError(
+            self._ended
+            if end.code is not None
+            else f"the local container {self._name} is not healthy: {end.words}",
+            hint=f"its last lines:\n{lines}" if lines else "it said nothing",
+        )
 
     def _identity(self, spec: ContainerSpec) -> str:
         return spec_digest(spec, self._site.secret)
@@ -250,14 +309,16 @@ class ContainerSide:
     async def _watch_container(self) -> None:
         while True:
             await self._changes.until(lambda: self._serving is not None)
-            container = self._container
+            container, life = self._container, self._lives.number
             assert container is not None
-            reason = await self._outage.until_end_of(container)
-            if not reason:
+            end = await self._outage.until_end_of(container)
+            if end is None:
                 await self._outage.until_over()
                 continue
-            self._end(container, reason)
-            await self._changes.until(lambda container=container: self._container != container)  # type: ignore[misc]
+            if end.code is None:
+                end = await self._explained(container, end.words, late=False)
+            self._note_end(life, end)
+            await self._changes.until(lambda life=life: self._lives.number != life)  # type: ignore[misc]
 
     async def _watch_health(self) -> None:
         """By the pod's probe, from when the container was first healthy until it is replaced."""
@@ -273,17 +334,29 @@ class ContainerSide:
                 )
 
     async def _ask_on(self, health: Health) -> None:
-        self._end(health.container, await health.until_unwell())
+        life = self._lives.number
+        words = await health.until_unwell()
+        self._note_end(life, await self._explained(health.container, words, late=health.late))
+
+    async def _explained(self, container: str, words: str, *, late: bool) -> End:
+        """Of one that is not healthy: with its check's own words, and a guess where a process is stopped or
+        does not answer."""
+        told = await self._site.engine.tell_health(container)
+        parts = [it for it in (words, told.text) if it] or ["its healthcheck fails"]
+        stopped = late or told.late or await self._site.engine.is_stopped(container)
+        guess = "; stopped in a debugger? `healthcheck: off` in devcluster.yaml" if stopped else ""
+        return End(f"{': '.join(parts)}{guess}")
+
+    def _note_end(self, life: int, end: End | None) -> None:
+        """Once for each life; a late word of a former one says nothing."""
+        late = life != self._lives.number or self._container is None
+        if end is None or late or self._ended or self._resting is not None:
+            return
+        self._resting = self._lives.end(self._name) if end.code == 0 else None
+        if self._resting is None:
+            often = ", three times in a row within 10 s of its start" if end.code == 0 else ""
+            self._ended = f"the local container {self._name} {end.words}{often}"
         self._changes.notify()
-
-    def _end(self, container: str, reason: str) -> None:
-        if self._container == container:
-            self._ended = f"the local container {self._name} {reason}"
-            self._changes.notify()
-
-    async def _until_end(self, container: str, ended: asyncio.Future[str]) -> None:
-        reason = await self._outage.until_end_of(container)
-        ended.set_result(reason or f"went away ({self._outage.reason})")
 
     async def _last_lines(self, container: str) -> str:
         parts = [part async for part in self._site.engine.follow_logs(container, follow=False, tail=8)]

@@ -20,7 +20,6 @@ from devcluster.run.turn import Turn
 Json = dict[str, Any]
 Probe = Callable[[Json], Awaitable[Json]]
 _LOOK = 0.2  # seconds between two attempts
-_PORT_PATIENCE = 30.0  # a declared port that nobody listens on is no reason to fail
 
 
 class Health:
@@ -31,6 +30,7 @@ class Health:
         self._engine = engine
         self._plan = plan
         self._probe = probe
+        self.late = False  # the last probe got no answer in time
         self._last = ""
 
     async def wait(self, turn: Turn) -> None:
@@ -39,6 +39,8 @@ class Health:
             async with turn.deadline.bound():
                 await self._until_well(turn)
         except TimeoutError as error:
+            if self._plan.docker is not None:
+                self._last = (await self._engine.tell_health(self.container)).text
             last = f": {self._last}" if self._last else ""
             raise FailedError(
                 f"the local container is not healthy after {turn.deadline.span:.0f} s{last}",
@@ -71,16 +73,14 @@ class Health:
 
     async def _docker(self) -> None:
         async for event in self._engine.watch_container(self.container):
-            if event.what == "health":
-                self._last = f"Docker says {event.health}"
-                if event.health == "healthy":
-                    return
+            if event.what == "health" and event.health == "healthy":
+                return
 
     async def _any_port(self, turn: Turn) -> None:
         """The first of the ports that answers; if none does in time, that counts as an answer, too."""
-        probes: list[Json] = [{"tcpSocket": {"port": port.number}} for port in self._plan.ports]
+        probes: list[Json] = [{"tcpSocket": {"port": port}} for port in self._plan.ports]
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(_PORT_PATIENCE, turn.deadline.left() / 2)):
+            async with asyncio.timeout(min(self._plan.patience, turn.deadline.left() / 2)):
                 await self._first(probes)
 
     async def _first(self, probes: list[Json]) -> None:
@@ -92,6 +92,8 @@ class Health:
             await asyncio.sleep(_LOOK)
 
     async def _well(self, probe: Json) -> bool:
+        began = asyncio.get_running_loop().time()
         answer = await self._probe(probe)
+        self.late = asyncio.get_running_loop().time() - began >= float(probe.get("timeoutSeconds") or 1)
         self._last = str(answer.get("text", ""))
         return bool(answer["healthy"])

@@ -128,6 +128,9 @@ class ProcessSide:
     async def restart(self, turn: Turn) -> None:
         raise AssertionError("its user starts it")
 
+    async def rest(self) -> None:
+        """Its process is the user's to start."""
+
     async def replace(self, wanted: Wanted, facts: PodFacts, turn: Turn) -> None:
         former, self._wanted = self._wanted, wanted
         self._filling = Filling(self._site, wanted, self.live)
@@ -135,7 +138,7 @@ class ProcessSide:
         if _way(wanted) != _way(former):
             await self._open()
 
-    async def stop(self) -> None:
+    async def stop(self, turn: Turn) -> None:
         async with self._filled:
             await self._close()
 

@@ -95,7 +95,7 @@ class LiveVolume:
     def row(self) -> Json:
         """What ``status -o json`` says of it."""
         row = describe(self.spec.mount, self._status)
-        return row | {"trouble": self._trouble or row["trouble"]}
+        return row if self._linked else row | {"trouble": self._trouble or row["trouble"]}
 
     @property
     def rewrites(self) -> tuple[FileRewrite, ...]:
@@ -132,20 +132,24 @@ class LiveVolume:
     async def fill(self, deadline: Deadline, tell: Callable[[Json], None]) -> Left:
         """Make both sides alike, except for what is returned; *tell* gets the engine's status meanwhile.
         FailedError where that is impossible."""
-        async with running(self._tell(tell), name=f"progress of {self.spec.label}"):
-            left = await self.flush(deadline, patience=deadline.left())
+        before = self._moved
+        left = await self.flush(deadline, patience=deadline.left(), tell=tell)
         if not left.reached or left.pending:
             raise FailedError(f"volume {self.spec.label} could not be synced: {left}", hint=self._trouble)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_TOLD):  # who asks for the state next sees it
                 await self._changes.until(lambda: self._status.get("state") == "settled")
-        if self._status.get("received_bytes") or self._status.get("sent_bytes"):
+        if self._moved != before:
             tell(self._status)
         return left
 
-    async def flush(self, deadline: Deadline, *, patience: float) -> Left:
-        """Wait for what is under way; return what can't be brought over.  *patience*: seconds without a pod.
-        FailedError where the engine does not run."""
+    async def flush(self, deadline: Deadline, *, patience: float, tell: Callable[[Json], None]) -> Left:
+        """Wait for what is under way; return what can't be brought over.  *patience*: seconds without a pod;
+        *tell* gets the engine's status meanwhile.  FailedError where the engine does not run."""
+        async with running(self._tell(tell), name=f"progress of {self.spec.label}"):
+            return await self._flush(deadline, patience)
+
+    async def _flush(self, deadline: Deadline, patience: float) -> Left:
         began = time.monotonic()
         while True:
             talk = await self._ready(deadline)
@@ -178,6 +182,11 @@ class LiveVolume:
         save_note(self._path, self._note)
 
     @property
+    def _moved(self) -> int:
+        """Bytes, both ways, since its engine was started."""
+        return int(self._status.get("received_bytes", 0) + self._status.get("sent_bytes", 0))
+
+    @property
     def _linked(self) -> bool:
         return self._status.get("state") not in (None, "starting", "unreachable")
 
@@ -197,7 +206,7 @@ class LiveVolume:
         while True:
             await self._changes.until(lambda told=told: self._status is not told)  # type: ignore[misc]
             told = self._status
-            if told.get("pending") or told.get("received_bytes") or told.get("sent_bytes"):
+            if told.get("pending"):
                 tell(told)
                 await asyncio.sleep(_SAY_EVERY)
 
@@ -280,6 +289,7 @@ class LiveVolume:
             self._note.rewrites[asked["path"]] = [
                 FileRewrite(asked["path"], it.line, it.service, it.to, it.kept) for it in lines
             ]
+            save_note(self._path, self._note)
             return made
         pod = base64.b64decode(asked["pod"] or "")
         services, namespace = rewrite.services, rewrite.namespace

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from devcluster.edge.agent.files import FolderDestination
@@ -20,9 +20,10 @@ from devcluster.run.volume.live_volume import LiveSpec, LiveVolume
 from devcluster.run.volume.manifest import FileRewrite
 
 Json = dict[str, Any]
-Wish = tuple[LiveSpec, VolumeDestination | FolderDestination]
+LiveWish = tuple[LiveSpec, VolumeDestination | FolderDestination]
 
-_FLUSH = 60.0  # seconds for what was written here, at the most, unless it goes on arriving
+_RESERVE = 60.0  # seconds of a command for what comes after a flush
+_LEAST = 15.0  # seconds that a flush has in any case
 _UNREACHED = 10.0  # seconds in which a pod must be there
 _FORMER = 10.0  # seconds for what is not synced any more
 
@@ -60,12 +61,13 @@ class LiveVolumes:
         for volume in self._of.values():
             volume.lead(agent)
 
-    async def follow(self, wishes: Mapping[str, Wish], turn: Turn) -> None:
+    async def follow(self, wishes: Mapping[str, LiveWish], turn: Turn) -> None:
         """Sync these, by label, and no others; what is dropped is brought over first."""
         await self._changes.until(lambda: self._tasks is not None)
         gone = [it for label, it in self._of.items() if label not in wishes or it.spec != wishes[label][0]]
         for volume in gone:
-            if left := await volume.flush(turn.deadline.part(_FORMER), patience=_FORMER):
+            deadline, say = turn.deadline.part(_FORMER), self._saying(turn, volume)
+            if left := await volume.flush(deadline, patience=_FORMER, tell=say):
                 turn.say(self._key, f"volume {volume.spec.label}: not brought over: {left}")
             await self._end(volume)
         for label, (spec, destination) in wishes.items():
@@ -81,27 +83,31 @@ class LiveVolumes:
 
     async def fill(self, label: str, turn: Turn) -> None:
         """Wait until both sides are alike; what can't be is told."""
-        left = await self._of[label].fill(turn.deadline, lambda status: self._say(turn, label, status))
+        volume = self._of[label]
+        left = await volume.fill(turn.deadline, self._saying(turn, volume))
         if left:
             turn.say(self._key, f"volume {label}: not alike: {left}")
 
-    def _say(self, turn: Turn, label: str, status: Json) -> None:
-        files, size = status["files"], status["bytes"]
-        done = max(files - status["pending"], 0)
-        so_far = max(size - status["pending_bytes"], 0)
-        text = f"syncing {label}"
-        told = Progress(self._key, text, so_far, size, "bytes", item=label, files=done, files_total=files)
-        turn.report(told)
+    def _saying(self, turn: Turn, volume: LiveVolume) -> Callable[[Json], None]:
+        label, text = volume.spec.label, f"syncing {volume.spec.label}"
+
+        def say(status: Json) -> None:
+            files, size = status["files"], status["bytes"]
+            done, so_far = max(files - status["pending"], 0), max(size - status["pending_bytes"], 0)
+            told = Progress(self._key, text, so_far, size, "bytes", item=label, files=done, files_total=files)
+            turn.report(told)
+
+        return say
 
     async def flush(self, turn: Turn, *, last: bool = False) -> tuple[str, ...]:
         """Bring over what is under way.  Return what could not be brought over, in words, a line for each
         volume.  *last*: nothing here writes any more."""
-        deadline = turn.deadline.part(_FLUSH)
+        deadline = turn.deadline.part(max(turn.deadline.left() - _RESERVE, _LEAST))
         patience = 1.0 if self._unreached else _UNREACHED
 
         async def one(volume: LiveVolume) -> str:
             try:
-                left = await volume.flush(deadline, patience=patience)
+                left = await volume.flush(deadline, patience=patience, tell=self._saying(turn, volume))
             except DevclusterError as error:
                 return f"volume {volume.spec.label}: {error}"
             self._unreached = self._unreached or not left.reached

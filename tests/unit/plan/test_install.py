@@ -186,6 +186,33 @@ def test_direct_leaves_services_and_says_what_is_lost() -> None:
     assert "refused" in plan.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("target", "mode", "words"),
+    [
+        (
+            "gate",
+            "replace",
+            "container gate of the pod (port 4180), which goes on in the cluster; what that asks",
+        ),
+        (4180, "intercept", "what that asks of 127.0.0.1 stays with the original"),
+        (4999, "replace", "leads to port 4999, which no container declares: it is taken for web's"),
+        ("http", "replace", ""),
+        (8080, "replace", ""),
+    ],
+)
+def test_a_service_of_another_container_is_named(target: str | int, mode: Mode, words: str) -> None:
+    seen = observed(service("web", target))
+    gate = {"name": "gate", "ports": [{"name": "gate", "containerPort": 4180}]}
+    seen.object["spec"]["template"]["spec"]["containers"].append(gate)
+    said = [
+        it
+        for it in plan_install(seen, replace(WISH, serving=plan_serving(mode, "front", "container"))).notes
+        if " leads to " in it
+    ]
+    assert bool(said) == bool(words)
+    assert all(words in it for it in said)
+
+
 def test_an_init_is_refused_by_name() -> None:
     with pytest.raises(ConfigurationError, match="s6-overlay"):
         plan_install(observed(), replace(WISH, image=replace(IMAGE, entrypoint=("/init",))))

@@ -96,7 +96,24 @@ def test_what_leads_to_others_too_is_never_tried_through_the_service() -> None:
 
 def test_another_containers_port_is_not_ours_to_prove() -> None:
     metrics = {"port": 9100, "targetPort": "metrics"}
-    assert plan_proofs(_behind(_service(metrics), expected=frozenset())) == ()
+    plan = _one(_behind(_service(metrics), expected=frozenset()))
+    assert isinstance(plan, Verdict)
+    assert (plan.state, plan.reason) == (
+        "skipped",
+        "it leads to container beside of the pods, which goes on in the cluster",
+    )
+
+
+def test_a_port_that_another_container_was_seen_to_listen_on() -> None:
+    """Nobody declares it, so it is tried all the same."""
+    behind = _behind(
+        _service({"port": 80, "targetPort": 4180}),
+        ports=frozenset({PortKey(4180)}),
+        beside={4180: 4180},
+    )
+    plan = _one(behind)
+    assert isinstance(plan, Trial)
+    assert plan.note.startswith("another container of the pods listens on port 4180")
 
 
 def test_a_number_of_ours_that_leads_to_others_too_is_broken_for_them() -> None:
@@ -117,7 +134,7 @@ def test_a_number_of_ours_that_leads_to_others_too_is_broken_for_them() -> None:
 
 @pytest.mark.parametrize("target", ["metrics", 9090])
 @pytest.mark.parametrize("place", ["containers", "initContainers"])
-def test_verify_leaves_out_what_up_leaves_to_another_container(place: str, target: str | int) -> None:
+def test_verify_skips_what_up_leaves_to_another_container(place: str, target: str | int) -> None:
     """A second container, and a native sidecar."""
     ports = [{"name": "metrics", "containerPort": 9090}]
     beside = {"name": "mesh", "restartPolicy": "Always", "ports": ports}
@@ -127,7 +144,9 @@ def test_verify_leaves_out_what_up_leaves_to_another_container(place: str, targe
     service = _service({"port": 9090, "targetPort": target})
     template = {"metadata": pod["metadata"], "spec": pod["spec"]}
     assert routes([service], template, container="web") == ()
-    assert plan_proofs(_behind(service, pods=(pod,), expected=frozenset())) == ()
+    plan = _one(_behind(service, pods=(pod,), expected=frozenset()))
+    assert isinstance(plan, Verdict)
+    assert (plan.state, "container mesh of the pods" in plan.reason) == ("skipped", True)
 
 
 def test_a_port_that_two_containers_declare_is_ours() -> None:

@@ -12,7 +12,7 @@ from devcluster.errors import ConfigurationError
 from devcluster.rules.container.container_spec import ContainerSpec
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import PodFacts
-from devcluster.rules.container.health import healthcheck_source
+from devcluster.rules.container.health import healthcheck_source, narrow
 from devcluster.rules.container.image import ImageFacts
 from devcluster.rules.container.local_container import local_container, network_runtime, published_ports
 from devcluster.rules.container.ports import PortKey, resolve_port_map
@@ -160,7 +160,7 @@ def test_a_number_of_two_protocols_is_two_ports() -> None:
     port_map = resolve_port_map(((53, 5353),), container)
     found = published_ports(container, Workload("w", Target("w")), port_map)
     assert found == (Publish(5353, 53, written=False), Publish(53, 53, protocol="udp", written=False))
-    assert healthcheck_source(container, Workload("w", Target("w")), port_map).ports == (PortKey(5353),)
+    assert healthcheck_source(container, Workload("w", Target("w")), port_map).ports == (5353,)
 
 
 def test_the_pods_probes_ask_the_mapped_port() -> None:
@@ -173,7 +173,7 @@ def test_the_pods_probes_ask_the_mapped_port() -> None:
     assert plan.probe == {"httpGet": {"path": "/", "port": 3000}}
     assert healthcheck_source(
         {"ports": container["ports"]}, Workload("w", Target("w")), {PortKey(8080): 3000}
-    ).ports == (PortKey(3000),)
+    ).ports == (3000,)
 
 
 def test_a_port_map_may_name_a_port() -> None:
@@ -204,7 +204,7 @@ def test_health_comes_from_the_pod() -> None:
     plan = healthcheck_source({"ports": ports, "readinessProbe": http}, workload)
     assert plan.probe == {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 5}
     assert http["httpGet"] == {"path": "/", "port": "http"}
-    assert healthcheck_source({"ports": ports}, workload).ports == (PortKey(8080),)
+    assert healthcheck_source({"ports": ports}, workload).ports == (8080,)
     assert healthcheck_source({}, workload).kind == "none"
     off = Workload("w", Target("w"), healthcheck=OFF)
     assert healthcheck_source({"readinessProbe": http}, off).kind == "none"
@@ -229,3 +229,15 @@ def test_an_exec_probe_is_dockers_to_run() -> None:
     probe = {"exec": {"command": ["cat", "/ok"]}, "failureThreshold": 2, "timeoutSeconds": 3}
     spec = local({"readinessProbe": probe, "startupProbe": {"exec": {}, "failureThreshold": 6}})
     assert spec.health == Healthcheck("block", ("CMD", "cat", "/ok"), 2, 3, 10, 60)
+
+
+def test_a_declared_port_that_the_original_does_not_listen_on() -> None:
+    declared = {"ports": [{"containerPort": 80}, {"containerPort": 8080}]}
+    plan = healthcheck_source(declared, Workload("w", Target("w")))
+    assert narrow(plan, {8080, 9102}).ports == (8080,)
+    assert narrow(plan, {8080}).patience == 30
+    assert (narrow(plan, {9102}).ports, narrow(plan, {9102}).patience) == ((80, 8080), 5)
+    probed = healthcheck_source(
+        declared | {"readinessProbe": {"tcpSocket": {"port": 80}}}, Workload("w", Target("w"))
+    )
+    assert narrow(probed, set()) == probed

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devcluster.config.model import Target, Workload
+from devcluster.config.model import Mode, Take, Target, Workload
 from devcluster.errors import ConfigurationError
 from devcluster.rules.advice.datagrams import refuse_datagrams
+from devcluster.rules.advice.policies import choose_take, find_closed
 from devcluster.rules.advice.warnings import Circumstances, find_cautions
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.services import FrontPort
@@ -112,6 +113,17 @@ def test_recreate_is_away_for_as_long_as_its_start_took() -> None:
         "Recreate. `down` restarts it again."
     )
     assert said(replace(seen, rolls=False)) == []
+
+
+def test_a_claim_that_two_pods_would_write_to() -> None:
+    seen = replace(around(), claims=("files",))
+    away, claim = said(seen)
+    assert "because two of its pods must not write to claim files" in away
+    assert claim.startswith("claim: deployment/web mounts the ReadWriteOnce claim files and rolls without")
+    assert "strategy: {type: Recreate}" in claim
+    assert said(replace(seen, rolls=False)) == []
+    recreated = replace(around(spec={"strategy": {"type": "Recreate"}}), claims=("files",))
+    assert [text.partition(":")[0] for text in said(recreated)] == ["away"]
 
 
 @pytest.mark.parametrize(
@@ -227,15 +239,23 @@ def test_no_value_is_ever_said(form: str) -> None:
 
 
 def test_a_policy_that_says_a_number() -> None:
-    seen = replace(around(), fronts=(FrontPort(PortKey(8080), 9901, "http"),))
+    seen = around()
+    fronts = (FrontPort(PortKey(8080), 9901, "http"),)
     rule = {"ports": [{"port": 8080}]}
     policy = {"metadata": {"name": "only"}, "spec": {"podSelector": {}, "ingress": [rule]}}
-    (text,) = said(replace(seen, policies=(policy,)))
+    closed = find_closed((policy,), seen.template, fronts)
+    assert closed == (("only", PortKey(8080), 9901),)
+    (text,) = said(replace(seen, closed=closed))
     assert "networkpolicy/only admits port 8080 but not 9901" in text
-    assert "take: direct" in text
+    assert "leave `take: front` out" in text
+    (text,) = said(replace(seen, closed=closed, services_only=True))
+    assert "`mode: intercept` can't take them at port 8080 itself" in text
+    (text,) = said(replace(seen, closed=closed, fronts=False))
+    assert "so connections are taken at port 8080 itself (take: direct)" in text
+    assert "or write `take: front`" in text
     for fine in ({"ports": [{"port": "http"}]}, {"ports": [{"port": 8000, "endPort": 9999}]}, {}):
         policy["spec"] = {"podSelector": {}, "ingress": [fine]}
-        assert said(replace(seen, policies=(policy,))) == []
+        assert find_closed((policy,), seen.template, fronts) == ()
     for spec in (
         {"podSelector": {}, "policyTypes": ["Egress"], "ingress": [rule]},
         {"podSelector": {"matchLabels": {"app": "other"}}, "ingress": [rule]},
@@ -243,7 +263,23 @@ def test_a_policy_that_says_a_number() -> None:
         {"podSelector": {}, "policyTypes": ["Ingress"]},  # denies everybody: that was so before us
     ):
         policy["spec"] = spec
-        assert said(replace(seen, policies=(policy,))) == []
+        assert find_closed((policy,), seen.template, fronts) == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "mode", "closed", "take"),
+    [
+        (None, "replace", False, "front"),
+        (None, "replace", True, "direct"),
+        (None, "ingest", True, "direct"),
+        (None, "intercept", True, "front"),
+        ("front", "replace", True, "front"),
+        ("direct", "replace", False, "direct"),
+    ],
+)
+def test_how_connections_are_taken(written: Take | None, mode: Mode, closed: bool, take: Take) -> None:
+    found = (("only", PortKey(8080), 47100),) if closed else ()
+    assert choose_take(written, mode, found) == take
 
 
 def test_a_patched_service_has_its_own_controller() -> None:

@@ -36,13 +36,18 @@ FACTS = PodFacts((), ("/app",), "/", 0, 0, (), "web", "10.0.0.9", "", "")
 
 
 class ScriptedAgent:
-    """One pod's agent.  ``dead``: it is silent; ``holder``: who else has it."""
+    """One pod's agent.  ``dead``: it is silent; ``worn``: its original can't start again, ``slow``: it takes
+    for ever; ``let_end``: called when it need not stay; ``holder``: who else has it."""
 
     def __init__(self, name: str, did: list[str]) -> None:
         self.name = name
         self.lanes = 0
         self.route = "child"
         self.dead = False
+        self.worn = False
+        self.slow = False
+        self.let_end: Callable[[], None] = lambda: None
+        self.child = ""
         self.holder: Json | None = None
         self.versions: tuple[str, ...] = ()
         self._did = did
@@ -61,12 +66,13 @@ class ScriptedAgent:
             "epoch": epoch,
             "lanes": self.lanes,
             "route": self.route,
+            "child": self.child,
             "holder": self.holder,
             "since": since,
             "versions": list(self.versions),
         }
 
-    async def call(self, do: str, **_: Any) -> Json:
+    async def call(self, do: str, **arguments: Any) -> Json:
         if self.dead:
             await asyncio.Event().wait()
         if self._cut.is_set():
@@ -74,6 +80,13 @@ class ScriptedAgent:
         if self.holder and do not in ("beat", "state"):
             text = f"held by {self.holder['user']}"
             raise RefusedError("held", text, {"holder": self.holder})
+        if do == "release" and self.worn:
+            self._did.append(f"{self.name} release fails")
+            raise RefusedError("child-failed", "the application ended with 3", {"code": 3})
+        if do == "stay" and arguments["ms"] == 0:
+            self.let_end()
+        if do == "release" and self.slow:
+            await asyncio.Event().wait()
         if do not in ("hold", "beat"):
             self._did.append(f"{self.name} {do}")
         self.route = {"take": "laptop", "pause": "queue", "release": "child"}.get(do, self.route)
@@ -106,15 +119,18 @@ class ScriptedCluster:
         self.agents: dict[str, ScriptedAgent] = {}
         self.ways = Ways()
         self.refusal = ""
+        self.early = True
+        self.crash = ""
+        self.deleted: Callable[[str], None] = lambda name: None
         self._did = did
         self._pods: asyncio.Queue[tuple[AgentPod, ...]] = asyncio.Queue()
         self.drift: asyncio.Queue[DriftSight] = asyncio.Queue()
 
-    def show(self, *names: str) -> None:
+    def show(self, *names: str, ready: bool = True) -> None:
         """These pods run an agent now."""
         for name in names:
             self.agents.setdefault(name, ScriptedAgent(name, self._did))
-        pods = [AgentPod(name, f"uid-{name}", "10.0.0.1", "Running") for name in names]
+        pods = [AgentPod(name, f"uid-{name}", "10.0.0.1", "Running", ready=ready) for name in names]
         self._pods.put_nowait(tuple(pods))
 
     async def watch_pods(self) -> AsyncGenerator[tuple[AgentPod, ...], None]:
@@ -143,6 +159,14 @@ class ScriptedCluster:
         if self.refusal:
             raise RefusedError("held", self.refusal, {})
 
+    async def check_beside(self, container: str, ports: tuple[int, ...], weak: frozenset[str]) -> None:
+        if self.crash:
+            raise FailedError(self.crash)
+
+    async def replace_pod(self, pod: AgentPod, *, grace: int | None) -> None:
+        self._did.append(f"delete {pod.name}" + (" late" if grace else ""))
+        self.deleted(pod.name)
+
     async def relinquish(self) -> None:
         self._did.append("record: nobody")
 
@@ -160,6 +184,8 @@ class ScriptedLocal:
         self.fails = ""
         self.engine = asyncio.Event()
         self.engine.set()
+        self.again_fails = ""
+        self.rested = asyncio.Event()  # the pause is over
         self.led = ""
         self._did = did
         self._changes = changes
@@ -201,11 +227,18 @@ class ScriptedLocal:
 
     async def restart(self, turn: Turn) -> None:
         self._did.append("laptop restart")
+        if self.again_fails:
+            raise FailedError(self.again_fails)
+        self.become(resting="")
+
+    async def rest(self) -> None:
+        self._did.append("laptop rest")
+        await self.rested.wait()
 
     async def replace(self, wanted: Wanted, facts: PodFacts, turn: Turn) -> None:
         self._did.append("laptop replace")
 
-    async def stop(self) -> None:
+    async def stop(self, turn: Turn) -> None:
         self._did.append("laptop stop")
         self.door = None
         self.become(container=None, ended="")
@@ -226,8 +259,19 @@ class _Wanted:
         self.handover = plan_handover(mode, order, "front", "container")
         self.title = "deployment/web"
         self.replicas = 1
+        self.install = _Install()
         self.workload = _Key()
+        self.container: Json = {"name": "web"}
+        self.pod_spec: Json = {"containers": [self.container]}
         self.object = _Object()
+
+
+class _Install:
+    ports = (9900, 47100)
+
+    class observed:  # noqa: N801 - as a plan has it
+        container = "web"
+        weak: frozenset[str] = frozenset()
 
 
 class _Key:

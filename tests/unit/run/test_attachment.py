@@ -4,6 +4,7 @@ true."""
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -11,9 +12,10 @@ from devcluster.errors import FailedError, HeldError
 from devcluster.rules.cluster.drift import Drift
 from devcluster.run.attach import attachment as module
 from devcluster.run.attach import executor, freshness
+from devcluster.run.attach.attachment import HandedBack
 from devcluster.run.attach.sides import AgentSource, DriftSight
 from devcluster.run.turn import Turn
-from tests.unit.run.scripted import Script, attached, running_attachment
+from tests.unit.run.scripted import Script, ScriptedAgent, attached, running_attachment
 
 
 async def _attach(script: Script, *pods: str) -> list[str]:
@@ -85,6 +87,15 @@ async def test_the_primary_is_another_pod_when_it_goes() -> None:
             await asyncio.sleep(0)
 
 
+async def test_a_container_beside_that_ended_is_no_success() -> None:
+    script = Script()
+    script.cluster.crash = "container beside of pod a does not run any more"
+    async with running_attachment(script):
+        script.cluster.show("a")
+        with pytest.raises(FailedError, match="beside"):
+            await script.attachment.attach(Turn.of(5))
+
+
 async def test_the_way_back() -> None:
     async with attached(Script()) as script:
         await script.attachment.hand_back(Turn.of(5))
@@ -96,6 +107,62 @@ async def test_the_way_back_of_what_must_never_run_twice() -> None:
     async with attached(Script(order="stop-first")) as script:
         await script.attachment.hand_back(Turn.of(5))
         assert script.did == ["a pause", "laptop stop", "a release", "record: nobody"]
+
+
+async def _hand_back_worn(script: Script, *, seconds: float = 5) -> HandedBack:
+    """The controller makes pod b when a is deleted, and a ends once it may."""
+    agent = script.cluster.agents["a"]
+    agent.worn, agent.let_end = True, lambda: script.cluster.show("b")
+    script.cluster.deleted = lambda name: script.cluster.show("a", "b")
+    return await script.attachment.hand_back(Turn.of(seconds))
+
+
+async def test_an_original_that_cannot_start_twice_gets_another_pod() -> None:
+    """The laptop serves until it is ready, and stops last."""
+    async with attached(Script()) as script:
+        handed = await _hand_back_worn(script)
+        assert script.did == [
+            "a release fails",
+            "a stay",
+            "delete a late",
+            "b release",
+            "a stay",
+            "laptop stop",
+            "record: nobody",
+        ]
+        assert handed.unserved == ""
+        assert handed.notes == ("pod a was replaced: the application ended with 3",)
+
+
+async def test_a_controller_that_waits_for_the_end_is_not_waited_for() -> None:
+    script = Script()
+    script.cluster.early = False
+    async with attached(script):
+        await _hand_back_worn(script)
+        assert script.did[:3] == ["a release fails", "delete a", "b release"]
+
+
+async def test_one_that_starts_nowhere_is_told() -> None:
+    async with attached(Script()) as script:
+        script.cluster.agents["b"] = ScriptedAgent("b", script.did)
+        script.cluster.agents["b"].worn = True
+        handed = await _hand_back_worn(script)
+        assert handed.unserved == "the application ended with 3, in a new pod, too"
+        assert script.did[-2:] == ["laptop stop", "record: nobody"]
+
+
+async def test_one_that_is_slow_is_told_with_its_figures() -> None:
+    async with attached(Script()) as script:
+        script.wanted.container["startupProbe"] = {"periodSeconds": 10, "failureThreshold": 30}
+        agent = script.cluster.agents["a"]
+        agent.slow, agent.child = True, "starting"
+        agent.tell()
+        handed = await script.attachment.hand_back(Turn.of(0.2))
+        assert handed.unserved == (
+            "pod a: the application starts, for which its startup probe allows 300 s; as soon as it does, "
+            "it serves"
+        )
+        assert script.did[-2:] == ["laptop stop", "record: nobody"]
 
 
 async def test_a_silent_agent_keeps_nobody_from_handing_back() -> None:
@@ -133,6 +200,47 @@ async def test_a_local_side_that_ends_is_handed_back() -> None:
         await script.until("failed")
         assert script.did == ["a release", "laptop stop", "record: nobody"]
         assert script.attachment.truth.reason == "it ended with exit code 3"
+
+
+async def test_one_that_ended_with_0_is_started_again() -> None:
+    """Connections wait meanwhile, and `status` says why."""
+    async with attached(Script()) as script:
+        script.local.become(resting="web ended with 0", wakes=time.time() + 9)
+        await script.until("starting")
+        assert script.attachment.truth.reason.startswith("web ended with 0; it is started again in 9 s")
+        script.local.rested.set()
+        await script.until("attached")
+        assert script.did == ["a pause", "laptop rest", "laptop restart", "a take", "a stop"]
+        script.local.become(lives="started again once")
+        assert script.attachment.truth.reason == "started again once"
+
+
+async def test_one_that_keeps_ending_is_handed_back() -> None:
+    async with attached(Script()) as script:
+        script.local.rested.set()
+        script.local.again_fails = "web ended with exit code 0, three times"
+        script.local.become(resting="web ended with 0")
+        await script.until("failed")
+        assert script.did[-3:] == ["a release", "laptop stop", "record: nobody"]
+        assert script.attachment.truth.reason == "web ended with exit code 0, three times"
+
+
+async def test_nobody_waits_for_the_pause_who_wants_to_leave() -> None:
+    async with attached(Script()) as script:
+        script.local.become(resting="web ended with 0", wakes=time.time() + 300)
+        await script.until("starting")
+        await script.attachment.hand_back(Turn.of(5))
+        assert script.did[-3:] == ["a release", "laptop stop", "record: nobody"]
+        assert script.state == "left"
+
+
+async def test_a_restart_by_hand_ends_the_pause() -> None:
+    async with attached(Script()) as script:
+        script.local.become(resting="web ended with 0", wakes=time.time() + 300)
+        await script.until("starting")
+        await script.attachment.restart(Turn.of(5))
+        assert script.did[-4:] == ["a pause", "laptop restart", "a take", "a stop"]
+        assert script.state == "attached"
 
 
 async def test_one_that_does_not_become_healthy_fails_the_command() -> None:

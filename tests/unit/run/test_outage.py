@@ -78,5 +78,5 @@ async def test_it_ends() -> None:
 
 async def test_what_went_with_the_engine_did_not_end_by_itself() -> None:
     outage, _ = _outage(_Network("netns"), AWAY)
-    assert await outage.until_end_of("c1") == ""
+    assert await outage.until_end_of("c1") is None
     assert outage.reason == AWAY

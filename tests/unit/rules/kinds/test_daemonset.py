@@ -77,15 +77,15 @@ def test_on_the_way_back() -> None:
 )
 def test_its_own_order(rolling: Json, order: str, gap: str) -> None:
     item = daemonset(updateStrategy={"type": "RollingUpdate", "rollingUpdate": rolling})
-    assert (DAEMONSET.order(item), DAEMONSET.gap(item)) == (order, gap)
+    assert (DAEMONSET.order(item, ()), DAEMONSET.gap(item, ())) == (order, gap)
 
 
 def test_what_keeps_pods_back() -> None:
     item = daemonset(1, updateStrategy={"type": "OnDelete"})
-    assert DAEMONSET.rolling(item) == {"updateStrategy": {"type": "RollingUpdate"}}
+    assert DAEMONSET.rolling(item, ()) == {"updateStrategy": {"type": "RollingUpdate"}}
     assert DAEMONSET.mixed(item) == "OnDelete"
     assert DAEMONSET.mixed(daemonset(updateStrategy={"type": "OnDelete"})) == ""
-    assert DAEMONSET.rolling(daemonset()) == {}
+    assert DAEMONSET.rolling(daemonset(), ()) == {}
 
 
 def test_one_without_a_node() -> None:

@@ -155,8 +155,9 @@ def test_done() -> None:
 )
 def test_its_own_order(spec: Json, order: str, gap: str) -> None:
     item = deployment(**spec)
-    assert (DEPLOYMENT.order(item), DEPLOYMENT.gap(item)) == (order, gap)
-    assert DEPLOYMENT.serves_on(item) == (order == "start-first")
+    assert (DEPLOYMENT.order(item, ()), DEPLOYMENT.gap(item, ())) == (order, gap)
+    assert DEPLOYMENT.serves_on(item, ()) == (order == "start-first")
+    assert not DEPLOYMENT.serves_on(item, ("files",))
 
 
 def test_what_can_have_no_agent_now() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.rules.kinds.rolling import is_held, remember, restore_fields, write_fields
+from devcluster.rules.kinds.rolling import is_held, patience, remember, restore_fields, write_fields
 
 OURS: Any = {"type": "RollingUpdate"}
 ROLLING: Any = {"updateStrategy": ({"type": "OnDelete"}, OURS), "minReadySeconds": (None, 0)}
@@ -23,7 +23,7 @@ def test_there_and_back() -> None:
     live = spec | {"updateStrategy": DEFAULTED}
     assert is_held(live, known)
     operations, kept = restore_fields(live, known)
-    assert operations == [{"op": "replace", "value": {"type": "OnDelete"}, "path": "/spec/updateStrategy"}]
+    assert operations == [{"op": "add", "value": {"type": "OnDelete"}, "path": "/spec/updateStrategy"}]
     assert kept == ()
     assert not is_held(spec, known)
     assert restore_fields(spec, known) == ([], ())
@@ -32,6 +32,16 @@ def test_there_and_back() -> None:
 def test_what_did_not_stand_there_goes() -> None:
     operations, _ = restore_fields({"minReadySeconds": 0, "updateStrategy": DEFAULTED}, ROLLING)
     assert operations[0] == {"op": "remove", "path": "/spec/minReadySeconds"}
+
+
+def test_a_0_that_the_api_server_leaves_out_is_ours() -> None:
+    known = remember({"minReadySeconds": 60}, patience({"minReadySeconds": 60}), {})
+    assert is_held({}, known)
+    operations, kept = restore_fields({}, known)
+    assert operations == [{"op": "add", "path": "/spec/minReadySeconds", "value": 60}]
+    assert kept == ()
+    assert restore_fields({"minReadySeconds": 30}, known) == ([], ("spec.minReadySeconds",))
+    assert patience({}) == patience({"minReadySeconds": 0}) == {}
 
 
 @pytest.mark.parametrize("live", [{"type": "Other"}, None])

@@ -134,17 +134,17 @@ def test_no_agent_stays_in_one_that_never_was_ready() -> None:
 )
 def test_what_keeps_pods_back(strategy: Json | None, fields: Json, mixed: str) -> None:
     spec: Any = {} if strategy is None else {"updateStrategy": strategy}
-    assert STATEFULSET.rolling(statefulset(**spec)) == fields
+    assert STATEFULSET.rolling(statefulset(**spec), ()) == fields
     assert STATEFULSET.mixed(statefulset(updated=1, **spec)) == mixed
     assert STATEFULSET.mixed(statefulset(**spec)) == ""
 
 
 def test_what_it_is() -> None:
-    assert STATEFULSET.order(statefulset()) == "stop-first"
-    assert STATEFULSET.serves_on(statefulset())  # each of its pods is gone before the new one starts
+    assert STATEFULSET.order(statefulset(), ()) == "stop-first"
+    assert STATEFULSET.serves_on(statefulset(), ())  # each of its pods is gone before the new one starts
     assert (STATEFULSET.replicas(statefulset()), STATEFULSET.available(statefulset())) == (2, 2)
-    assert STATEFULSET.gap(statefulset()) == ""
-    assert STATEFULSET.gap(statefulset(replicas=1)) == "it is a StatefulSet with one pod"
+    assert STATEFULSET.gap(statefulset(), ()) == ""
+    assert STATEFULSET.gap(statefulset(replicas=1), ()) == "it is a StatefulSet with one pod"
     assert STATEFULSET.refuse(statefulset()) is None
     assert STATEFULSET.refuse(statefulset(replicas=0)) == Refusal(
         "has 0 replicas, so it has no pod to stand in for", "scale --replicas=1"

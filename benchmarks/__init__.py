@@ -1,0 +1,1 @@
+"""Figures for the docs, each from one run."""
