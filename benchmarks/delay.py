@@ -24,7 +24,8 @@ async def delayed(kubeconfig: Path, folder: Path, milliseconds: int) -> AsyncIte
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(host, int(port))
         way = milliseconds / 2000
-        await asyncio.gather(_carry(reader, back, way), _carry(there, writer, way), return_exceptions=True)
+        with contextlib.suppress(asyncio.CancelledError):  # at the end of it all
+            await asyncio.gather(_carry(reader, back, way), _carry(there, writer, way))
 
     server = await asyncio.start_server(relay, "127.0.0.1", 0)
     cluster["server"] = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"

@@ -122,7 +122,8 @@ def _left_out(volume: dict[str, Any]) -> str:
 
 def _volume(volume: dict[str, Any]) -> str:
     under_way = f", {volume['pending']} under way" if volume["pending"] else ""
-    conflicts = f", {len(volume['conflicts'])} conflicts" if volume["conflicts"] else ""
+    count = len(volume["conflicts"])
+    conflicts = f", {count} conflict{'s' if count > 1 else ''}" if count else ""
     files = f"{volume['files']} files, " if volume["mode"] == "sync" else ""
     return f"{volume['name']}({volume['mode']}, {files}{size(volume['bytes'])}{under_way}{conflicts})"
 

@@ -64,7 +64,7 @@ async def read_image(reference: str, image_id: str = "") -> ImageFacts:
             str(error) if isinstance(error, OSError) else f"its answer can't be read ({type(error).__name__})"
         )
         raise ConfigurationError(
-            f"registry {name.host} does not tell what image {reference} is: {told}"
+            f"registry {name.host} does not say what image {reference} is: {told}"
         ) from error
 
 

@@ -46,7 +46,7 @@ class Exports:
                 raise ConfigurationError(f"env.export: {file.parent} is not a folder that you may write to")
             if os.path.lexists(file) and str(file) not in self._known:
                 raise ConfigurationError(
-                    f"env.export: {file} is there already, and did not come from devcluster",
+                    f"env.export: {file} already exists, and devcluster did not write it",
                     hint="move it away, or choose another name",
                 )
 

@@ -137,7 +137,7 @@ async def test_a_helper_gives_them(
 
 async def test_what_can_not_be_told_is_said_without_a_secret(servers: tuple[Server, Server]) -> None:
     registry, elsewhere = servers
-    with pytest.raises(ConfigurationError, match=r"does not tell what image .*:absent is: HTTP Error 404"):
+    with pytest.raises(ConfigurationError, match=r"does not say what image .*:absent is: HTTP Error 404"):
         await read_image(_name(registry, "absent"))
     (blob,) = elsewhere.files
     elsewhere.files[blob] = b'{"config": {"Cmd": ["planted"]}}'

@@ -130,9 +130,9 @@ def pod(tmp_path: Path) -> Pod:
 
 
 async def fill(pod: Pod, target: FillDestination, tmp_path: Path, **more: Any) -> FillResult:
-    report = more.pop("report", None)
+    report, scanned = more.pop("report", None), more.pop("scanned", None)
     spec = CopySpec("/data", tmp_path / "state" / "data.json", "data", **more)
-    return await fill_volume(pod, target, spec, report=report)
+    return await fill_volume(pod, target, spec, report=report, scanned=scanned)
 
 
 def make_odd_tree(root: Path) -> None:

@@ -50,7 +50,7 @@ async def test_down_all_goes_as_far_as_the_rights(
     weak = _as(world, kubeconfig, await token_of(world, *role["rules"]))
 
     done = await weak.devcluster("down", "--all")
-    assert f"only namespace {world.namespace} was looked at" in done.stdout
+    assert f"only namespace {world.namespace} was searched" in done.stdout
     assert await world.template() == before[0]
     assert await world.cluster_leftovers() == world.docker_leftovers() == []
     assert (await second.status())["state"] == "attached"

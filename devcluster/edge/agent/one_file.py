@@ -38,7 +38,7 @@ class FileDestination:
         """ConfigurationError for a file that did not come from here."""
         if self.path.is_symlink() or (self.path.exists() and not self.path.is_file()):
             raise ConfigurationError(
-                f"{self.path} is not a file, and the volume is a single file", hint="choose another `path`"
+                f"{self.path} is not a file, but the volume is a single file", hint="choose another `path`"
             )
         if not ours and self.path.exists():
             raise ConfigurationError(

@@ -152,7 +152,7 @@ async def obtain_image(calls: Calls, choice: ImageChoice, progress: PullProgress
         raise _absent(choice, str(error)) from error
     found = await _inspect(calls, choice.source)
     if found is None:
-        raise _absent(choice, "it was pulled and is not here")
+        raise _absent(choice, "it was pulled, but is not here")
     if choice.same and found.id != choice.exact:
         raise _absent(replace(choice, other=found.id), "")
     return found

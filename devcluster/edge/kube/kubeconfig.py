@@ -124,7 +124,7 @@ def _missing(name: str, context: Json, kind: str, known: dict[Any, Json]) -> Clu
     seen = f"it names the {kind} {asked}, but `{kind}s` has no such entry" if asked else f"it names no {kind}"
     return ClusterError(
         f"the kubeconfig's context {name} is not usable: {seen}",
-        hint=f"there is: {_names(known)}; `kubectl config set-context {name} --{kind} NAME` names another",
+        hint=f"it has: {_names(known)}; `kubectl config set-context {name} --{kind} NAME` names another",
     )
 
 

@@ -98,12 +98,12 @@ async def _enter(door: Door, request: Json, end: type[_Side]) -> _Side:
 
 
 def _silent(door: Door, error: OSError) -> EngineError:
-    return EngineError(f"the gateway's door 127.0.0.1:{door.port} does not answer: {error}")
+    return EngineError(f"the gateway at 127.0.0.1:{door.port} does not answer: {error}")
 
 
 def _check(answer: bytes) -> None:
     if not answer:
-        raise EngineError("the gateway closed its door; its log (`docker logs`) says why")
+        raise EngineError("the gateway closed the connection; its log (`docker logs`) says why")
     reply = json.loads(answer)
     if "error" in reply:
         raise EngineError(f"the gateway refused: {reply['error']}")

@@ -62,7 +62,7 @@ async def start_program(binary: Path, settings: Json, log: Path) -> Program:
         return Program(process, Door(json.loads(told)["door"], token))
     except (TimeoutError, ValueError) as error:
         await _end(process)
-        raise FailedError(f"the laptop's end of the lanes did not start; its log: {log}") from error
+        raise FailedError(f"the program that receives connections did not start; its log: {log}") from error
     except BaseException:
         await _end(process)
         raise

@@ -206,7 +206,9 @@ class _InstallWork:
         """A Secret of a workload of the same name that was deleted, or one that somebody edited.  FailedError
         where devcluster did not make it."""
         if (secret["metadata"].get("labels") or {}).get(MANAGED_BY) != "devcluster":
-            raise FailedError(f"secret/{self._plan.secret} in namespace {self._space} is not ours")
+            raise FailedError(
+                f"secret/{self._plan.secret} in namespace {self._space} was not made by devcluster"
+            )
         originals = parse_originals(secret)
         return originals is None or originals.uid != self._uid
 

@@ -125,8 +125,8 @@ async def _delete(cluster: Cluster, ref: WorkloadRef, name: str, pods: tuple[Jso
             await cluster.delete("pod", name, ref.namespace, uid=uid)
     except ForbiddenError as error:
         raise RolloutError(
-            f"pod {name} in namespace {ref.namespace} is not ready, so its controller does not replace it, "
-            f"and: {error.message}",
+            f"pod {name} in namespace {ref.namespace} is not ready, so its controller does not replace it; "
+            f"{error.message}",
             hint=f"kubectl delete pod {name} -n {ref.namespace}",
         ) from error
 

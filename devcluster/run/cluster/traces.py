@@ -70,7 +70,8 @@ async def find_all_traces(cluster: Cluster, namespace: str) -> tuple[tuple[Trace
     except ForbiddenError:
         names = [namespace]
         notes = (
-            f"only namespace {namespace} was looked at: these rights can't list namespaces; -n names another",
+            f"only namespace {namespace} was searched: these rights don't allow listing namespaces; "
+            "-n names another",
         )
     found: list[Trace] = []
     refusals: list[ForbiddenError] = []

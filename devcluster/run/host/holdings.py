@@ -48,7 +48,7 @@ _log = logging.getLogger("devcluster.host")
 def _unsent(title: str, lines: tuple[str, ...], other: RemainsError | None) -> RemainsError:
     """What live volumes could not bring over, and *other*."""
     error = RemainsError(
-        f"{title} is handed back, but not all that was written here is in the pod: {'; '.join(lines)}",
+        f"{title} is handed back, but not everything that was written here is in the pod: {'; '.join(lines)}",
         hint="the copy on this laptop stays, and `devcluster up` goes on with it; "
         "`devcluster sync WORKLOAD --keep laptop|pod PATH…` decides then",
     )

@@ -189,7 +189,9 @@ class ProcessSide:
             code = await program.until_end()
             if self._program is not program:  # it was we who ended it
                 continue
-            _log.warning("%s: the laptop's end of the lanes ended (%s); starting it anew", self._key, code)
+            _log.warning(
+                "%s: the program that receives connections ended (%s); starting it again", self._key, code
+            )
             self._set_door(None)
             await asyncio.sleep(_AGAIN)
             if self._program is program:

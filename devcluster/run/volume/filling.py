@@ -256,7 +256,7 @@ class Filling:
         for _ in range(_TORN):
             with contextlib.suppress(TornError):
                 return await self._copy_once(copy, link, report)
-        raise FailedError(f"volume {copy.label} is written anew all the time")
+        raise FailedError(f"volume {copy.label} changed each time while it was read")
 
     async def _copy_once(self, copy: Copy, link: AgentLink, report: Report) -> FillResult:
         return await fill_volume(

@@ -58,7 +58,7 @@ def _check_bind(where: str, source: Path, *, create: bool) -> None:
     if not create:
         raise ConfigurationError(
             f"{where}: {source} does not exist, and create_host_path is false",
-            hint="make it, or take create_host_path away",
+            hint="make it, or remove create_host_path",
         )
     _check_parent(where, source)
 
@@ -83,6 +83,6 @@ def _check_alone(owners: dict[Path, str], path: Path, title: str) -> None:
         if path == other or path in other.parents or other in path.parents:
             raise ConfigurationError(
                 f"{title} and {owner} would share the folder {min(path, other)}",
-                hint="choose folders beside each other",
+                hint="choose separate folders",
             )
     owners[path] = title

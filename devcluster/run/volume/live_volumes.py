@@ -86,7 +86,7 @@ class LiveVolumes:
         volume = self._of[label]
         left = await volume.fill(turn.deadline, self._saying(turn, volume))
         if left:
-            turn.say(self._key, f"volume {label}: not alike: {left}")
+            turn.say(self._key, f"volume {label}: still different: {left}")
 
     def _saying(self, turn: Turn, volume: LiveVolume) -> Callable[[Json], None]:
         label, text = volume.spec.label, f"syncing {volume.spec.label}"

@@ -45,11 +45,11 @@ def config(
         (config().replace("current-context: a", "current-context: b"), ("context b", "it has: a")),
         (
             config(context={"cluster": "gone"}),
-            ("context a is not usable", "the cluster gone, but `clusters` has no such entry", "there is: c"),
+            ("context a is not usable", "the cluster gone, but `clusters` has no such entry", "it has: c"),
         ),
         (
             config(context={"user": "gone"}),
-            ("context a is not usable", "the user gone, but `users` has no such entry", "there is: u"),
+            ("context a is not usable", "the user gone, but `users` has no such entry", "it has: u"),
         ),
         (config(context={"cluster": ["planted"]}), ("context a is not usable", "`cluster` is not a name")),
         (config(context={"user": {"planted": 1}}), ("context a is not usable", "`user` is not a name")),

@@ -43,7 +43,7 @@ def test_no_value_is_kept_in_the_state_folder(place: Place, tmp_path: Path) -> N
 def test_a_file_of_somebody_else_is_never_overwritten(place: Place, tmp_path: Path) -> None:
     file = tmp_path / "web.env"
     file.write_text("mine")
-    with pytest.raises(ConfigurationError, match="did not come from devcluster"):
+    with pytest.raises(ConfigurationError, match="devcluster did not write it"):
         Exports(place).check([file])
     with pytest.raises(ConfigurationError, match="not a folder that you may write to"):
         Exports(place).check([tmp_path / "nowhere" / "web.env"])

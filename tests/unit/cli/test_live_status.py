@@ -1,0 +1,61 @@
+"""What `status` says of live volumes, and how `sync` is called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from devcluster.cli import status
+from devcluster.cli.main import devcluster
+from devcluster.cli.options import Options
+from devcluster.cli.render import Printer
+from devcluster.rules.volume.live import describe
+
+_HELD = {"deleted_on": "pod", "count": 412, "paths": ["a", "b", "c", "d"]}
+
+
+def _workload(**said: Any) -> dict[str, Any]:
+    volume = {"name": "data", "path": "/data", "mode": "sync"} | describe("/data", said)
+    lists: dict[str, Any] = {name: [] for name in ("pods", "ports", "rewrites", "drift", "holder")}
+    head = {"name": "web", "target": "deployment/web/web", "mode": "replace", "state": "attached"}
+    return (
+        head | lists | {"since": "", "reason": "", "pods_wanted": 1, "volumes": [volume | {"left_out": []}]}
+    )
+
+
+def test_a_live_volume_tells_what_is_under_way_and_what_needs_somebody(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    workload = _workload(
+        files=3,
+        bytes=2048,
+        pending=2,
+        last_sent="2026-01-01T00:00:00Z",
+        conflicts=[{"path": "both", "why": "changed on both sides"}],
+        problems=[{"path": "full", "why": "no space left on device"}],
+        held_back=[_HELD],
+    )
+    status._print(Printer(Options()), {"workloads": [workload]})
+    text = capsys.readouterr().out
+    assert "data(sync, 3 files, 2.0 KiB, 2 under way, 1 conflict)" in text
+    assert text.splitlines()[2:] == [
+        "web: data: last change sent 2026-01-01T00:00:00Z, received never",
+        "web: /data/both: conflict: changed on both sides (devcluster sync web --keep laptop|pod /data/both)",
+        "web: /data/full: no space left on device",
+        "web: data: 412 deletions on the pod are held back: /data/a, /data/b, /data/c … "
+        "(devcluster sync web --keep laptop|pod /data)",
+    ]
+
+
+def test_nothing_is_said_of_a_private_copy(capsys: pytest.CaptureFixture[str]) -> None:
+    workload = _workload()
+    workload["volumes"][0]["mode"] = "copy"
+    status._print(Printer(Options()), {"workloads": [workload]})
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+@pytest.mark.parametrize("words", ["--keep pod", "web --keep pod", "web --keep mine /a"])
+def test_a_decision_needs_a_side_a_workload_and_paths(words: str) -> None:
+    assert CliRunner().invoke(devcluster, ["sync", *words.split()]).exit_code == 2
