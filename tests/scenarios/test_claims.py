@@ -20,6 +20,11 @@ _VARIABLES = {
     "MARIADB_USER": "shop",
     "MARIADB_PASSWORD": "pw",
 }
+# kube-proxy learns of a new pod a moment after it is ready.
+_ONCE_IT_ANSWERS = """
+until mariadb-admin -h db -u shop --password=pw --silent ping; do sleep 0.2; done
+exec "$0" "$@"
+"""
 _COUNT = "SELECT JSON_OBJECT('rows', COUNT(*)) FROM items"
 
 
@@ -69,7 +74,7 @@ async def _deploy(world: World, image: str) -> None:
 
 
 async def _sql(world: World, image: str, text: str, program: str = "mariadb") -> Json:
-    world.asker = {"command": [f"/usr/bin/{program}"]}
+    world.asker = {"command": ["sh", "-c", _ONCE_IT_ANSWERS, f"/usr/bin/{program}"]}
     words = ["-h", "db", "-u", "shop", "--password=pw", "-N", "-B", "shop", "-e", text]
     if program != "mariadb":
         words = ["-h", "db", "-u", "shop", "--password=pw", "--check", "shop"]

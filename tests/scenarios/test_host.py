@@ -143,6 +143,42 @@ async def test_no_request_fails_because_a_command_starts_or_ends(world: World, m
     assert await world.cluster_leftovers() == []
 
 
+@pytest.mark.slow
+async def test_no_request_fails_because_another_command_comes_first(world: World) -> None:
+    """The host process attaches the second one, for longer than callers of the first one wait here."""
+    await world.deploy()
+    probe = {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1, "initialDelaySeconds": 12}
+    await world.deploy("api", container={"readinessProbe": probe})
+    world.write(
+        f"name: shop\nnamespace: {world.namespace}\nworkloads:\n  web: {{mode: intercept, port_map: "
+        f"{{http: {(port := free_port())}}}}}\n  api: {{mode: ingest}}\n"
+    )
+    first = await world.start("run", "web", "--", *_server(port, "mine"))
+    await until_listening(port)
+    assert await world.who(10) == {"mine": 10}
+    async with steady_load(world, rate=_RATE) as load:
+        second = await world.start("run", "api", "--", "true")
+        await _until_rolling(world, "api")
+        first.send_signal(signal.SIGTERM)
+        assert await first.wait() == 0
+        assert await second.wait() == 0
+        assert await world.who(10) == {"original": 10}
+    print(load)
+    assert load.errors == {}
+    assert load.unanswered == 0
+    await world.devcluster("down")
+
+
+async def _until_rolling(world: World, name: str) -> None:
+    """Until a pod with the agent is there; it is not ready before its probe's delay."""
+    async with asyncio.timeout(60):
+        while True:
+            pods = (await world.cluster.list("pod", world.namespace, selector=f"app={name}")).items
+            if any("/.devcluster/" in str(pod["spec"]["containers"][0].get("command")) for pod in pods):
+                return
+            await asyncio.sleep(0.1)
+
+
 async def test_down_by_a_workloads_name_finds_what_is_on_the_laptop(world: World) -> None:
     """Without a file and a host process; the key of the one is the other's name."""
     await world.deploy()

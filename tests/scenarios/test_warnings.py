@@ -7,16 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.edge.cluster_world import token_of, write_config
+from tests.scenarios.limited import limit, rules_of
 from tests.scenarios.world import World
 
 Json = dict[str, Any]
-
-# What docs/architecture.md asks for, as far as `plan` needs it: no autoscalers, no policies, no nodes.
-_LEAST = (
-    {"apiGroups": ["apps"], "resources": ["deployments", "replicasets"], "verbs": ["get", "list", "watch"]},
-    {"apiGroups": [""], "resources": ["pods", "services", "secrets"], "verbs": ["get", "list"]},
-)
 
 
 async def _surround(world: World) -> None:
@@ -72,9 +66,9 @@ async def test_plan_names_what_will_happen(world: World, kubeconfig: Path) -> No
     assert after["metadata"]["generation"] == before["metadata"]["generation"]
     assert await world.cluster_leftovers() == []
 
-    limited = world.folder / "kubeconfig"
-    write_config(limited, kubeconfig, {"token": await token_of(world, *_LEAST)})
-    world.environ["KUBECONFIG"] = str(limited)
+    # The Role shows no autoscalers and no nodes; without its policies none is known either.
+    rules = [rule for rule in await rules_of(world) if rule["resources"] != ["networkpolicies"]]
+    await limit(world, kubeconfig, rules)
     assert sorted(await _warnings(world)) == ["away", "data"]
 
 
@@ -87,6 +81,7 @@ async def test_up_warns_before_its_first_step_and_in_its_document(world: World) 
     (row,) = done.json["workloads"]
     assert len(warned) == len(row["warnings"]) == 4
     assert warned[-1] < next(number for number, line in enumerate(lines) if "publish the agent" in line)
+    assert await world.who(5) == {"local": 5}  # at the application's own port
     again = await world.devcluster("up", "-d", "-o", "json")
     assert again.json["workloads"][0]["outcome"] == "unchanged"
     assert "warning:" not in again.stderr

@@ -33,7 +33,7 @@ from devcluster.run.cluster.wanted import Wanted, read_wanted
 from devcluster.run.exports import Exports
 from devcluster.run.host.failure import Attempt
 from devcluster.run.host.holdings import Holdings
-from devcluster.run.host.live import sync_one
+from devcluster.run.host.live_request import sync_one
 from devcluster.run.host.opening import Opening
 from devcluster.run.host.preconditions import check_before
 from devcluster.run.host.results import half_way, rows_of
@@ -159,7 +159,15 @@ class Session:
 
     async def leave(self, only: tuple[str, ...], turn: Turn) -> Json:
         """Hand back; agent, container and volumes stay for the next ``up``."""
+        if self._lock.locked():
+            await self._stop_commanded(only, turn)
         return await self._detach(only, turn, remove_agent=False)
+
+    async def _stop_commanded(self, only: tuple[str, ...], turn: Turn) -> None:
+        """Others come first: meanwhile the callers of a command that has ended wait in the pods."""
+        for key in sorted(self.attachments.keys() & set(only)):
+            if self.attachments[key].wanted.workload.commanded:
+                await self.attachments[key].local.stop(turn)
 
     async def down(self, only: tuple[str, ...], turn: Turn) -> Json:
         """Hand back and take everything of ours away."""
