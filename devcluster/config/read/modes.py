@@ -21,9 +21,9 @@ _ADVICE = {
 }
 
 
-def allows_direct(mode: Mode) -> bool:
+def allows_take(mode: Mode, take: Take) -> bool:
     """`take: direct` needs the original's own ports, so it needs the original stopped."""
-    return mode != "intercept"
+    return take == "front" or mode != "intercept"
 
 
 def allows_services(mode: Mode) -> bool:
@@ -38,7 +38,7 @@ def note_modes(workload: Mapping, where: Reading) -> None:
     if mode is None:
         return
     take = value_of(workload, "take")
-    if take is not None and not allows_direct(mode) and TAKE.read(take, where.apart()) == "direct":
+    if take is not None and not allows_take(mode, TAKE.read(take, where.apart()) or "front"):
         where.into("take").note(
             take, "direct needs an original that is stopped, and `mode: intercept` lets it run: leave it out"
         )

@@ -44,7 +44,7 @@ class ForwardedSide(Side):
         super().__init__(head_end=HTTP_END)
         self.shaken: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._start = b""
-        self._frames = websocket.Frames()
+        self._frames = websocket.WebSocketFrames()
         self._channel = -1
         self._greeted: set[int] = set()
 

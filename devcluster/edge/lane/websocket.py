@@ -70,7 +70,7 @@ def _masked(payload: bytes, mask: bytes) -> bytes:
     return (int.from_bytes(payload, "big") ^ int.from_bytes(pattern, "big")).to_bytes(size, "big")
 
 
-class Frames:
+class WebSocketFrames:
     """What a server sends, cut into frames."""
 
     def __init__(self) -> None:

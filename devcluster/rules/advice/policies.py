@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from devcluster.config.model import Mode, Take
+from devcluster.config.read.modes import allows_take
 from devcluster.rules.cluster.services import FrontPort
 from devcluster.rules.container.ports import PortKey
 
@@ -31,7 +32,7 @@ def choose_take(written: Take | None, mode: Mode, closed: Sequence[Closed]) -> T
     Beside an original that runs on (`intercept`) its own ports are not free."""
     if written is not None:
         return written
-    return "direct" if closed and mode != "intercept" else "front"
+    return "direct" if closed and allows_take(mode, "direct") else "front"
 
 
 def find_closed(policies: Sequence[Json], template: Json, fronts: Sequence[FrontPort]) -> tuple[Closed, ...]:

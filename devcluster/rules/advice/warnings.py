@@ -16,7 +16,6 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from devcluster.config.model import Mode, Take
 from devcluster.rules.advice.controllers import find_managers
 from devcluster.rules.advice.databases import find_databases
 from devcluster.rules.advice.datagrams import Datagrams, find_datagrams
@@ -47,11 +46,12 @@ class Caution:
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """What is around the workload.  ``autoscalers``: HPAs, VPAs and ScaledObjects of the namespace;
-    ``closed``: what its NetworkPolicies shut out, ``take`` and ``mode``: what is done about it; ``moved``:
-    names of Services that will be patched; ``rolls``: whether there will be a roll-out; ``template``: without
-    the agent; ``written`` and ``excluded``: what the file says of the environment; ``tunnelled``: what serves
-    reaches nothing but by a tunnel; ``claims``: that two of its pods must not write to at once;
-    ``datagrams``: what becomes of ports that do not speak TCP."""
+    ``closed``: what its NetworkPolicies shut out; ``fronts``: whether Services are led to the agent's ports;
+    ``services_only``: nothing else reaches the laptop; ``moved``: names of Services that will be patched;
+    ``rolls``: whether there will be a roll-out; ``template``: without the agent; ``written`` and
+    ``excluded``: what the file says of the environment; ``tunnelled``: what serves reaches nothing but by a
+    tunnel; ``claims``: that two of its pods must not write to at once; ``datagrams``: what becomes of ports
+    that do not speak TCP."""
 
     ref: WorkloadRef
     container: str
@@ -61,8 +61,8 @@ class Circumstances:
     services: tuple[Json, ...] = field(default=(), repr=False)
     autoscalers: tuple[Json, ...] = field(default=(), repr=False)
     closed: tuple[Closed, ...] = ()
-    take: Take = "front"
-    mode: Mode = "replace"
+    fronts: bool = True
+    services_only: bool = False
     moved: tuple[str, ...] = ()
     rolls: bool = True
     written: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -194,7 +194,7 @@ def _policies(seen: Circumstances) -> list[Caution]:
 def _closed(seen: Circumstances, name: str, port: PortKey, front: int) -> Caution:
     admits = f"networkpolicy/{name} admits port {port} but not {front}, where the agent takes"
     named = "use the port's name instead of its number in the policy"
-    if seen.take == "direct":
+    if not seen.fronts:
         return Caution(
             "policy",
             f"networkpolicy/{name} admits port {port} but not {front}, so connections are taken at port "
@@ -205,7 +205,7 @@ def _closed(seen: Circumstances, name: str, port: PortKey, front: int) -> Cautio
         "policy",
         f"{admits} the connections of its Services: a cluster that enforces policies will refuse them",
         f"{named}; `mode: intercept` can't take them at port {port} itself"
-        if seen.mode == "intercept"
+        if seen.services_only
         else f"leave `take: front` out, or {named}",
     )
 

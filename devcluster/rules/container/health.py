@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from devcluster.config.model import Healthcheck, Workload
 from devcluster.rules.container.patience import probe_allowance
-from devcluster.rules.container.ports import declared_ports, numbered
+from devcluster.rules.container.ports import PortKey, declared_ports, numbered
 
 Json = dict[str, Any]
 
@@ -45,7 +45,7 @@ class HealthPlan:
 
 
 def healthcheck_source(
-    container: Json, workload: Workload, port_map: Mapping[int, int] | None = None
+    container: Json, workload: Workload, port_map: Mapping[PortKey, int] | None = None
 ) -> HealthPlan:
     """*container* as it was before the agent; *port_map*: where its ports are in the local container."""
     mapped = port_map or {}
@@ -59,7 +59,7 @@ def healthcheck_source(
         return HealthPlan("docker", docker=_exec(probe, container.get("startupProbe")))
     if probe:
         return _lasting(HealthPlan("probe", probe=_mapped(probe, container, mapped)), container, mapped)
-    ports = tuple(mapped.get(key.number, key.number) for key in declared_ports(container) if key.led)
+    ports = tuple(mapped.get(key, key.number) for key in declared_ports(container) if key.led)
     return _lasting(HealthPlan("ports", ports=ports) if ports else HealthPlan("none"), container, mapped)
 
 
@@ -72,7 +72,7 @@ def narrow(plan: HealthPlan, heard: Collection[int]) -> HealthPlan:
     return replace(plan, ports=ports) if ports else replace(plan, patience=_GUESS)
 
 
-def _lasting(plan: HealthPlan, container: Json, mapped: Mapping[int, int]) -> HealthPlan:
+def _lasting(plan: HealthPlan, container: Json, mapped: Mapping[PortKey, int]) -> HealthPlan:
     probe = container.get("readinessProbe") or container.get("livenessProbe")
     if not probe or "exec" in probe:
         return plan
@@ -94,11 +94,11 @@ def _exec(probe: Json, startup: Json | None) -> Healthcheck:
     )
 
 
-def _mapped(probe: Json, container: Json, mapped: Mapping[int, int]) -> Json:
+def _mapped(probe: Json, container: Json, mapped: Mapping[PortKey, int]) -> Json:
     """With the local container's numbers in place of the pod's names and numbers."""
     result = numbered(probe, container)
     for handler in ("httpGet", "tcpSocket", "grpc"):
         if handler in result:
             port = result[handler]["port"]
-            result[handler]["port"] = mapped.get(port, port)
+            result[handler]["port"] = mapped.get(PortKey(port), port)
     return result

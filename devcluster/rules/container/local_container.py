@@ -149,7 +149,9 @@ def network_runtime(pod_spec: Json, workload: Workload) -> Runtime:
     return Runtime(extra_hosts=workload.runtime.extra_hosts, sysctls=sysctls)
 
 
-def published_ports(container: Json, workload: Workload, port_map: Mapping[int, int]) -> tuple[Publish, ...]:
+def published_ports(
+    container: Json, workload: Workload, port_map: Mapping[PortKey, int]
+) -> tuple[Publish, ...]:
     """Each TCP and UDP port of the pod's container, declared or in *port_map*, under its own number, if that
     is free, and what the file adds.  What is written for a port of the local container replaces the default;
     [] publishes none."""
@@ -160,12 +162,12 @@ def published_ports(container: Json, workload: Workload, port_map: Mapping[int, 
     said = {(publish.container, publish.protocol) for publish in written or ()}
     default = (
         Publish(
-            container=port_map.get(key.number, key.number) if key.led else key.number,
+            container=port_map.get(key, key.number),
             local=key.number,
             protocol=protocols[key.protocol],
             written=False,
         )
-        for key in dict.fromkeys((*declared_ports(container), *map(PortKey, port_map)))
+        for key in dict.fromkeys((*declared_ports(container), *port_map))
         if key.protocol in protocols
     )
     return (*(written or ()), *(it for it in default if (it.container, it.protocol) not in said))

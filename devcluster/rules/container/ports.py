@@ -86,12 +86,12 @@ def pod_ports(spec: Json) -> frozenset[PortKey]:
     return frozenset(port for container in containers for port in declared_ports(container))
 
 
-def resolve_port_map(written: Sequence[tuple[int | str, int]], container: Json) -> dict[int, int]:
+def resolve_port_map(written: Sequence[tuple[int | str, int]], container: Json) -> dict[PortKey, int]:
     """Port of the pod to local port, of `port_map`.  ConfigurationError for a name that *container* lacks,
     and for a port to which only datagrams come."""
     names = {item["name"]: container_port(item) for item in container.get("ports") or [] if "name" in item}
     declared = set(declared_ports(container))
-    found: dict[int, int] = {}
+    found: dict[PortKey, int] = {}
     for port, local in written:
         if isinstance(port, str) and port not in names:
             has = ", ".join(sorted(names)) or "none"
@@ -104,9 +104,9 @@ def resolve_port_map(written: Sequence[tuple[int | str, int]], container: Json) 
         if not key.led or (others and key not in declared):
             shown = key if not key.led else min(others)
             raise ConfigurationError(f"port_map: {port}: only TCP comes to the laptop, not port {shown}")
-        if found.setdefault(key.number, local) != local:
+        if found.setdefault(key, local) != local:
             raise ConfigurationError(
-                f"port_map: port {key} of the pod comes to {found[key.number]} and to {local}",
+                f"port_map: port {key} of the pod comes to {found[key]} and to {local}",
                 hint="leave one of them out",
             )
     return found

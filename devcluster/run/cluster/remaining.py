@@ -17,7 +17,7 @@ from devcluster.run.cluster.history import is_owned, list_releases
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Found:
+class LeftObject:
     """An object that is still there; ``name`` '': any of its kind, which may not be looked for, so ``words``
     say what."""
 
@@ -33,7 +33,7 @@ class Found:
 class Remaining:
     """``refused``: why something was not looked for."""
 
-    found: tuple[Found, ...]
+    found: tuple[LeftObject, ...]
     refused: tuple[ForbiddenError, ...]
 
 
@@ -41,27 +41,29 @@ async def find_remaining(cluster: Cluster, ref: WorkloadRef, uid: str) -> Remain
     """The workload's Secret, and the ConfigMaps and releases of *uid* ('': not known)."""
     namespace, secret, history = ref.namespace, secret_name(ref), kind_of(ref).history
 
-    async def secrets() -> list[Found]:
+    async def secrets() -> list[LeftObject]:
         there = await cluster.find("secret", secret, namespace) is not None
-        return [Found("secret", secret)] if there else []
+        return [LeftObject("secret", secret)] if there else []
 
-    async def maps() -> list[Found]:
+    async def maps() -> list[LeftObject]:
         listing = await cluster.list("configmap", namespace, selector=SELECTOR, metadata_only=True)
-        return [Found("configmap", item["metadata"]["name"]) for item in listing.items if is_owned(item, uid)]
-
-    async def releases() -> list[Found]:
         return [
-            Found(history.resource, item["metadata"]["name"])
+            LeftObject("configmap", item["metadata"]["name"]) for item in listing.items if is_owned(item, uid)
+        ]
+
+    async def releases() -> list[LeftObject]:
+        return [
+            LeftObject(history.resource, item["metadata"]["name"])
             for item in await list_releases(cluster, ref, uid)
             if history.wrapped(item) and not item["metadata"].get("deletionTimestamp")
         ]
 
-    found: list[Found] = []
+    found: list[LeftObject] = []
     refused: list[ForbiddenError] = []
     for look, unseen in (
-        (secrets, Found("secret", secret)),
-        (maps, Found("configmap", words="the agent's ConfigMaps")),
-        (releases, Found(history.resource, words=f"devcluster's {history.title}")),
+        (secrets, LeftObject("secret", secret)),
+        (maps, LeftObject("configmap", words="the agent's ConfigMaps")),
+        (releases, LeftObject(history.resource, words=f"devcluster's {history.title}")),
     ):
         try:
             found += await look()
@@ -71,7 +73,7 @@ async def find_remaining(cluster: Cluster, ref: WorkloadRef, uid: str) -> Remain
     return Remaining(tuple(found), tuple(refused))
 
 
-def render_remedy(namespace: str, found: Sequence[Found], refused: Sequence[ForbiddenError]) -> str:
+def render_remedy(namespace: str, found: Sequence[LeftObject], refused: Sequence[ForbiddenError]) -> str:
     """A line for each thing to do.  If the Secret is gone, only kubectl can remove a release of ours; if the
     agent's ConfigMaps are gone and Secrets may not be listed, nobody can find the Secret."""
     if not refused:

@@ -34,7 +34,7 @@ from devcluster.rules.container.image import ImageFacts
 from devcluster.rules.container.image_environment import ImageEnvironment
 from devcluster.rules.container.local_container import published_ports
 from devcluster.rules.container.patience import whole_time
-from devcluster.rules.container.ports import resolve_port_map
+from devcluster.rules.container.ports import PortKey, resolve_port_map
 from devcluster.rules.kinds.kind import Claims
 from devcluster.rules.kinds.table import kind_of
 from devcluster.rules.volume.live import live_mounts
@@ -62,7 +62,7 @@ class Wanted:
     images: Images
     order: Order
     publishes: tuple[Publish, ...]
-    port_map: Mapping[int, int]
+    port_map: Mapping[PortKey, int]
     volumes: tuple[VolumePlan, ...]
     health: HealthPlan
     services: tuple[str, ...]

@@ -21,7 +21,7 @@ from typing import Any
 from devcluster.config.load import normalise_name
 from devcluster.config.model import Healthcheck, Mode, Project, Runtime, Target, Workload
 from devcluster.config.read.forms import parse_target
-from devcluster.config.read.modes import allows_direct, allows_services
+from devcluster.config.read.modes import allows_services, allows_take
 from devcluster.deadline import Deadline
 from devcluster.edge.background import running
 from devcluster.edge.docker.engine import open_docker
@@ -111,7 +111,7 @@ def _same(one: Target, other: Target) -> bool:
 
 def _as_process(workload: Workload, mode: Mode) -> Workload:
     """Without what only a container has."""
-    if workload.take == "direct" and not allows_direct(mode):
+    if not allows_take(mode, workload.take or "front"):
         raise ConfigurationError(
             f"workloads.{workload.key}: `take: direct` needs an original that is stopped",
             hint="`--mode replace` stops it",
@@ -160,8 +160,9 @@ async def _with_ports(request: Request, command: Command) -> Request:
     if not command.ports:
         return request
     names, whole = declared_names(wanted.container), not wanted.serving.services_only
+    written = {key.number: local for key, local in wanted.port_map.items()}
     chosen = dict(choose_ports(command.ports, ways, names, whole=whole))
-    made = replace(workload, port_map=tuple((dict(wanted.port_map) | chosen).items()))
+    made = replace(workload, port_map=tuple((written | chosen).items()))
     others = tuple(made if it is workload else it for it in request.project.workloads)
     return replace(request, project=replace(request.project, workloads=others))
 

@@ -33,7 +33,7 @@ from devcluster.run.cluster.wanted import Wanted, read_wanted
 from devcluster.run.exports import Exports
 from devcluster.run.host.failure import Attempt
 from devcluster.run.host.holdings import Holdings
-from devcluster.run.host.live import sync_one
+from devcluster.run.host.live_request import sync_one
 from devcluster.run.host.opening import Opening
 from devcluster.run.host.preconditions import check_before
 from devcluster.run.host.results import half_way, rows_of

@@ -29,6 +29,7 @@ from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.rules.container.health import HealthPlan, narrow
 from devcluster.rules.container.local_container import local_container
 from devcluster.rules.container.patience import stop_time
+from devcluster.rules.container.ports import PortKey
 from devcluster.run.attach.outage import End
 from devcluster.run.attach.sides import AgentSource, GatewayKeys, LocalSight
 from devcluster.run.changes import Changes
@@ -288,7 +289,7 @@ class ContainerSide:
     def _health_plan(self) -> HealthPlan:
         mapped, facts = self._wanted.port_map, self._facts
         heard = {it.port for it in facts.listeners} if facts is not None else set()
-        return narrow(self._wanted.health, {mapped.get(port, port) for port in heard})
+        return narrow(self._wanted.health, {mapped.get(PortKey(port), port) for port in heard})
 
     async def _failed(self, container: str, end: End | None) -> FailedError:
         if end is None:

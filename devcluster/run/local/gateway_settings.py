@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from devcluster.config.model import Network
 from devcluster.edge.lines import Json, RefusedError
 from devcluster.rules.container.facts import Listener, PodFacts
+from devcluster.rules.container.ports import PortKey
 from devcluster.run.attach.sides import GatewayKeys
 
 DOOR_PORT = 7900
@@ -37,7 +38,7 @@ def gateway_settings(
     *,
     docker_network: str,
     docker_gateway: str,
-    port_map: Mapping[int, int],
+    port_map: Mapping[PortKey, int],
     extra_hosts: tuple[tuple[str, str], ...] = (),
 ) -> GatewaySettings:
     """The pod's names and address, our keys, and what the laptop answers itself."""
@@ -57,7 +58,7 @@ def gateway_settings(
         "local_networks": list(network.networks),
         "docker_network": docker_network,
         "docker_gateway": docker_gateway,
-        "port_map": {str(port): local for port, local in port_map.items()},
+        "port_map": {str(key.number): local for key, local in port_map.items()},
         "neighbours": render_listeners(facts.neighbours),
     }
     return GatewaySettings(token, json.dumps(settings).encode() + b"\n")

@@ -220,18 +220,18 @@ def process_environment(
     return laptop_environment(facts.environment, wanted.workload, around)
 
 
-def served_ports(wanted: Wanted) -> dict[int, int]:
+def served_ports(wanted: Wanted) -> dict[PortKey, int]:
     """The pod's ports whose connections come to the laptop, with the laptop's ports; {} where none do.  It
     includes those that only the file names: an application may listen on what nobody has declared."""
     if wanted.serving.led == "nothing":
         return {}
     led = led_ports(wanted.serving.led, wanted.install.fronts)
-    return {key.number: key.number for key in led} | dict(wanted.port_map)
+    return {key: key.number for key in led} | dict(wanted.port_map)
 
 
 def _way(wanted: Wanted) -> Json:
     """How connections come to the laptop's ports."""
-    ports = {str(port): local for port, local in served_ports(wanted).items()}
+    ports = {str(key.number): local for key, local in served_ports(wanted).items()}
     return {"ports": ports, "patience_ms": int(_PATIENCE * 1000) if wanted.workload.commanded else 0}
 
 
@@ -239,5 +239,5 @@ def _silence(port: int, local: int) -> str:
     return f"nobody listens on {LOOPBACK}:{local} (pod port {port})"
 
 
-def _port(port: int, local: int) -> PublishedPort:
-    return PublishedPort(PortKey(port), LOOPBACK, local)
+def _port(port: PortKey, local: int) -> PublishedPort:
+    return PublishedPort(port, LOOPBACK, local)

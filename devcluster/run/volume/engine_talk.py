@@ -21,7 +21,7 @@ from devcluster.errors import ClusterError, DevclusterError, FailedError, first_
 from devcluster.rules.volume.frames import CONTROL, Frames, next_link, render_frame, render_order
 
 Json = dict[str, Any]
-Answer = Callable[[Json], bytes | str]
+EngineAnswer = Callable[[Json], bytes | str]
 """Of a question: the bytes, or why there are none."""
 
 _SLACK = 15.0  # seconds that an answer may come after its time
@@ -31,7 +31,7 @@ class EngineTalk:
     """``status``: what the engine said last; *changed* is called after each; *answer*: answers its
     questions."""
 
-    def __init__(self, streams: Streams, answer: Answer, changed: Callable[[], None]) -> None:
+    def __init__(self, streams: Streams, answer: EngineAnswer, changed: Callable[[], None]) -> None:
         self.status: Json = {}
         self.refusal = ""  # why the agent does not let us in, since the last connection that it let in
         self._streams = streams

@@ -33,7 +33,7 @@ from devcluster.run.turn import Turn
 from devcluster.run.volume.copies import Copy, list_copies, read_plans, resolve
 from devcluster.run.volume.live_note import retire_note
 from devcluster.run.volume.live_volume import LiveSpec
-from devcluster.run.volume.live_volumes import LiveVolumes, Wish
+from devcluster.run.volume.live_volumes import LiveVolumes, LiveWish
 from devcluster.run.volume.one_fill import FillResult, Rewriting, TornError
 from devcluster.run.volume.roots import note_mounts
 from devcluster.run.volume.volumes import (
@@ -113,7 +113,7 @@ class Filling:
         else:
             await self._fill(copy, link, turn.report)
 
-    def _wish(self, copy: Copy) -> Wish:
+    def _wish(self, copy: Copy) -> LiveWish:
         assert not isinstance(copy.destination, FileDestination)
         volume = copy.plan.volume
         of_pod = f"{self._wanted.title}/{volume.name}/{volume.sub_path}"

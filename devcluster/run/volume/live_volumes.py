@@ -20,7 +20,7 @@ from devcluster.run.volume.live_volume import LiveSpec, LiveVolume
 from devcluster.run.volume.manifest import FileRewrite
 
 Json = dict[str, Any]
-Wish = tuple[LiveSpec, VolumeDestination | FolderDestination]
+LiveWish = tuple[LiveSpec, VolumeDestination | FolderDestination]
 
 _RESERVE = 60.0  # seconds of a command for what comes after a flush
 _LEAST = 15.0  # seconds that a flush has in any case
@@ -61,7 +61,7 @@ class LiveVolumes:
         for volume in self._of.values():
             volume.lead(agent)
 
-    async def follow(self, wishes: Mapping[str, Wish], turn: Turn) -> None:
+    async def follow(self, wishes: Mapping[str, LiveWish], turn: Turn) -> None:
         """Sync these, by label, and no others; what is dropped is brought over first."""
         await self._changes.until(lambda: self._tasks is not None)
         gone = [it for label, it in self._of.items() if label not in wishes or it.spec != wishes[label][0]]

@@ -131,7 +131,7 @@ async def test_an_animal(animal: Animal, cage: Cage) -> None:
     await cage.questions("original", "leave")
     await world.devcluster("up", "-d")
     await cage.questions("local", "another up")
-    await world.devcluster("down")
+    await world.devcluster("down", "-v")  # a database has changed its copy
     await cage.settle()
     await cage.questions("original", "down")
 

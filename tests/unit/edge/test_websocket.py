@@ -1,4 +1,4 @@
-"""Frames of RFC 6455: its own examples, and any cut of the stream."""
+"""WebSocketFrames of RFC 6455: its own examples, and any cut of the stream."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devcluster.edge.lane.websocket import FrameError, Frames, accepted, binary, handshake_key, pong
+from devcluster.edge.lane.websocket import FrameError, WebSocketFrames, accepted, binary, handshake_key, pong
 
 
 def _unmasked(frame: bytes) -> tuple[int, bytes]:
@@ -46,14 +46,14 @@ def test_what_a_client_sends_is_read_by_a_server(size: int) -> None:
 @given(st.lists(st.binary(max_size=300), max_size=5), st.integers(1, 50))
 def test_any_cut_of_the_stream_gives_the_same_messages(messages: list[bytes], step: int) -> None:
     stream = b"".join(_served(0x82, message) for message in messages)
-    frames = Frames()
+    frames = WebSocketFrames()
     seen = [it for at in range(0, len(stream), step) for it in frames.feed(stream[at : at + step])]
     assert seen == [("data", True, message) for message in messages]
 
 
 def test_fragments_pings_and_the_end() -> None:
     stream = _served(0x02, b"a") + _served(0x89, b"p") + _served(0x80, b"b") + _served(0x8A, b"")
-    found = list(Frames().feed(stream + _served(0x88, b"\x03\xe8")))
+    found = list(WebSocketFrames().feed(stream + _served(0x88, b"\x03\xe8")))
     assert found == [
         ("data", True, b"a"),
         ("ping", True, b"p"),
@@ -72,4 +72,4 @@ def test_fragments_pings_and_the_end() -> None:
 )
 def test_what_is_no_websocket_is_refused(data: bytes, said: str) -> None:
     with pytest.raises(FrameError, match=said):
-        list(Frames().feed(data))
+        list(WebSocketFrames().feed(data))

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from devcluster.config.model import Mode, Run, Take
-from devcluster.config.read.modes import allows_direct
+from devcluster.config.read.modes import allows_take
 from devcluster.plan.serving import Serving, led_ports, plan_serving
 from devcluster.rules.cluster.services import FrontPort
 from devcluster.rules.container.ports import PortKey
@@ -68,9 +68,7 @@ def test_what_serves_is_a_matter_of_run(run: Run, local: str, copies_in: str, pa
 
 
 def test_the_table_has_each_pair_that_the_file_allows() -> None:
-    allowed = {
-        it for it in product(get_args(Mode), get_args(Take)) if it[1] == "front" or allows_direct(it[0])
-    }
+    allowed = {it for it in product(get_args(Mode), get_args(Take)) if allows_take(*it)}
     assert {(mode, take) for mode, take, *_ in TRAFFIC} == allowed
 
 

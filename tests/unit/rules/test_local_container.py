@@ -15,7 +15,7 @@ from devcluster.rules.container.facts import PodFacts
 from devcluster.rules.container.health import healthcheck_source, narrow
 from devcluster.rules.container.image import ImageFacts
 from devcluster.rules.container.local_container import local_container, network_runtime, published_ports
-from devcluster.rules.container.ports import resolve_port_map
+from devcluster.rules.container.ports import PortKey, resolve_port_map
 
 Json = dict[str, Any]
 
@@ -148,11 +148,19 @@ def test_what_is_written_is_added_to_the_ports() -> None:
 
 def test_a_mapped_port_is_published_under_the_pods_number() -> None:
     container = {"ports": [{"containerPort": 80}]}
-    found = published_ports(container, Workload("w", Target("w")), {80: 3000})
+    found = published_ports(container, Workload("w", Target("w")), {PortKey(80): 3000})
     assert found == (Publish(3000, 80, written=False),)
-    assert published_ports({}, Workload("w", Target("w")), {80: 3000}) == found  # nobody declared it
+    assert published_ports({}, Workload("w", Target("w")), {PortKey(80): 3000}) == found  # nobody declared it
     written = Workload("w", Target("w"), ports=(Publish(3000, 9000),))
-    assert published_ports(container, written, {80: 3000}) == (Publish(3000, 9000),)
+    assert published_ports(container, written, {PortKey(80): 3000}) == (Publish(3000, 9000),)
+
+
+def test_a_number_of_two_protocols_is_two_ports() -> None:
+    container = {"name": "dns", "ports": [{"containerPort": 53}, {"containerPort": 53, "protocol": "UDP"}]}
+    port_map = resolve_port_map(((53, 5353),), container)
+    found = published_ports(container, Workload("w", Target("w")), port_map)
+    assert found == (Publish(5353, 53, written=False), Publish(53, 53, protocol="udp", written=False))
+    assert healthcheck_source(container, Workload("w", Target("w")), port_map).ports == (5353,)
 
 
 def test_the_pods_probes_ask_the_mapped_port() -> None:
@@ -161,16 +169,19 @@ def test_the_pods_probes_ask_the_mapped_port() -> None:
         "readinessProbe": {"httpGet": {"path": "/", "port": "http"}},
         "livenessProbe": {"grpc": {"port": 8080}},
     }
-    plan = healthcheck_source(container, Workload("w", Target("w")), {8080: 3000})
+    plan = healthcheck_source(container, Workload("w", Target("w")), {PortKey(8080): 3000})
     assert plan.probe == {"httpGet": {"path": "/", "port": 3000}}
     assert healthcheck_source(
-        {"ports": container["ports"]}, Workload("w", Target("w")), {8080: 3000}
+        {"ports": container["ports"]}, Workload("w", Target("w")), {PortKey(8080): 3000}
     ).ports == (3000,)
 
 
 def test_a_port_map_may_name_a_port() -> None:
     container = {"name": "web", "ports": [{"containerPort": 8080, "name": "http"}]}
-    assert resolve_port_map((("http", 3000), (9000, 9001)), container) == {8080: 3000, 9000: 9001}
+    assert resolve_port_map((("http", 3000), (9000, 9001)), container) == {
+        PortKey(8080): 3000,
+        PortKey(9000): 9001,
+    }
     with pytest.raises(ConfigurationError, match="no port named grpc"):
         resolve_port_map((("grpc", 1),), container)
     with pytest.raises(ConfigurationError, match="port 8080 of the pod comes to 3000 and to 3001"):
@@ -183,7 +194,7 @@ def test_a_port_map_of_datagrams_is_refused_by_its_name(port: str | int) -> None
     with pytest.raises(ConfigurationError, match=f"port_map: {port}: only TCP comes .* not port 53/UDP"):
         resolve_port_map(((port, 5353),), {"name": "web", "ports": [udp]})
     both = {"name": "web", "ports": [udp, {"containerPort": 53, "name": "dns-tcp"}]}
-    assert resolve_port_map(((53, 5353),), both) == {53: 5353}
+    assert resolve_port_map(((53, 5353),), both) == {PortKey(53): 5353}
 
 
 def test_health_comes_from_the_pod() -> None:

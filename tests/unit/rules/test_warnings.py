@@ -248,9 +248,9 @@ def test_a_policy_that_says_a_number() -> None:
     (text,) = said(replace(seen, closed=closed))
     assert "networkpolicy/only admits port 8080 but not 9901" in text
     assert "leave `take: front` out" in text
-    (text,) = said(replace(seen, closed=closed, mode="intercept"))
+    (text,) = said(replace(seen, closed=closed, services_only=True))
     assert "`mode: intercept` can't take them at port 8080 itself" in text
-    (text,) = said(replace(seen, closed=closed, take="direct"))
+    (text,) = said(replace(seen, closed=closed, fronts=False))
     assert "so connections are taken at port 8080 itself (take: direct)" in text
     assert "or write `take: front`" in text
     for fine in ({"ports": [{"port": "http"}]}, {"ports": [{"port": 8000, "endPort": 9999}]}, {}):

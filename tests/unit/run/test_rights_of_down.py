@@ -15,7 +15,7 @@ from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.keys import KeyPair
 from devcluster.rules.cluster.marks import Originals, Record, render_secret
 from devcluster.run.cluster.record import list_marks
-from devcluster.run.cluster.remaining import Found, render_remedy
+from devcluster.run.cluster.remaining import LeftObject, render_remedy
 from devcluster.run.cluster.remove import remove
 from devcluster.run.cluster.traces import find_traces
 from devcluster.run.report import Progress
@@ -162,7 +162,11 @@ async def test_all_progress_of_a_workload_has_one_subject(key: str, subject: str
     assert {it.subject for it in told} == {subject}
 
 
-WANTED, MAPS, SETS = Found("secret", "s"), Found("configmap", words="some"), Found("replicaset", "web-2")
+WANTED, MAPS, SETS = (
+    LeftObject("secret", "s"),
+    LeftObject("configmap", words="some"),
+    LeftObject("replicaset", "web-2"),
+)
 REFUSED = ForbiddenError("cannot delete secrets", hint="role")
 
 
@@ -172,10 +176,10 @@ REFUSED = ForbiddenError("cannot delete secrets", hint="role")
         ([WANTED], ["role", "kubectl delete -n shop secret/s", "then `devcluster down -n shop` finishes it"]),
         ([MAPS], ["role", "then `devcluster down -n shop` finishes it"]),
         ([SETS], ["role", "kubectl delete -n shop replicaset/web-2"]),
-        ([Found("replicaset", words="secret/of words alone")], ["role"]),  # words decide nothing
+        ([LeftObject("replicaset", words="secret/of words alone")], ["role"]),  # words decide nothing
     ],
 )
-def test_what_helps_is_a_matter_of_what_was_found(found: list[Found], lines: list[str]) -> None:
+def test_what_helps_is_a_matter_of_what_was_found(found: list[LeftObject], lines: list[str]) -> None:
     assert render_remedy("shop", found, [REFUSED]).splitlines() == lines
 
 
