@@ -48,10 +48,10 @@ from devcluster.run.attach.links import Links
 from devcluster.run.attach.primary import Primary
 from devcluster.run.attach.sides import ClusterSide, DriftSight, LocalSide
 from devcluster.run.changes import Changes
-from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.log import to_log
 from devcluster.run.report import Report, silent
 from devcluster.run.turn import Turn
+from devcluster.run.wanted.wanted import Wanted
 
 _ASK = 5.0  # seconds for the record, when something else has failed already
 _LINGER = 32.0  # seconds for the pods' last connections: a common grace period and some

@@ -34,8 +34,8 @@ from devcluster.run.attach.release import Release, render_silence
 from devcluster.run.attach.sides import ClusterSide, LocalSide
 from devcluster.run.attach.waits import find_waits, tell_waits
 from devcluster.run.changes import Changes
-from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.turn import Turn
+from devcluster.run.wanted.wanted import Wanted
 
 _HOLDING = 10.0  # seconds for the last agent to be held
 _LANES = 5.0  # seconds until the gateway has measured its lanes

@@ -20,7 +20,7 @@ _LOOK = 0.3  # seconds between two questions: an engine that is away can't be wa
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class ContainerEnd:
     """Why a container can't serve any more, in ``words``.  ``code``: with which it ended; None: it was not
     its end."""
 
@@ -62,7 +62,7 @@ class Outage:
             await asyncio.sleep(_LOOK)
         return False
 
-    async def until_end_of(self, container: str) -> End | None:
+    async def until_end_of(self, container: str) -> ContainerEnd | None:
         """Why *container* can't serve any more, once that is so; None where everything went with it."""
         while True:
             told = await self._told(container)
@@ -72,14 +72,14 @@ class Outage:
                 return told
             await asyncio.sleep(_LOOK)
 
-    async def _told(self, container: str) -> End | None:
+    async def _told(self, container: str) -> ContainerEnd | None:
         """What the engine says of its end; None where the engine stopped telling."""
         try:
             async for event in self._engine.watch_container(container):
                 if event.what == "die":
-                    return End(event.words, event.exit_code)
+                    return ContainerEnd(event.words, event.exit_code)
                 if event.health == "unhealthy":
-                    return End("became unhealthy")
+                    return ContainerEnd("became unhealthy")
         except EngineError:
             return None
         return None

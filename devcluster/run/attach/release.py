@@ -21,8 +21,8 @@ from devcluster.run.attach.links import Links
 from devcluster.run.attach.sides import ClusterSide
 from devcluster.run.attach.waits import tell_waits
 from devcluster.run.changes import Changes
-from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.turn import Turn
+from devcluster.run.wanted.wanted import Wanted
 
 _BROKEN = (RefusedError, ConnectionError, TimeoutError)
 _GONE = 15.0  # seconds until the old pods have ended, once nobody needs them

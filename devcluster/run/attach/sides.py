@@ -20,9 +20,9 @@ from devcluster.plan.agent_pod import AgentPod
 from devcluster.rules.cluster.drift import Drift
 from devcluster.rules.container.environment import LocalEnvironment, RewriteMade
 from devcluster.rules.container.facts import Listener, PodFacts
-from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.turn import Turn
 from devcluster.run.volume.live_volumes import LiveVolumes
+from devcluster.run.wanted.wanted import Wanted
 
 Json = dict[str, Any]
 AgentSource = Callable[[Turn], Awaitable[AgentLink]]

@@ -7,8 +7,8 @@ import asyncio
 from devcluster.rules.container.patience import render_wait
 from devcluster.run.attach.links import Links
 from devcluster.run.changes import Changes
-from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.turn import Turn
+from devcluster.run.wanted.wanted import Wanted
 
 _MOMENT = 3.0  # seconds; what takes no longer needs no word
 

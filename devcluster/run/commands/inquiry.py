@@ -19,12 +19,12 @@ from devcluster.rules.container.facts import PodFacts
 from devcluster.rules.container.image_environment import SAME_IMAGE, ImageEnvironment
 from devcluster.rules.container.ports import PortKey, declared_ports
 from devcluster.rules.container.tunnel_rewriting import OpenTunnel
-from devcluster.run.cluster.installed_agent import open_installed
 from devcluster.run.cluster.record import Mark, holder_row, list_marks
 from devcluster.run.host.socket import AbsentError, EndedError, ask
 from devcluster.run.place import place_of
 from devcluster.run.report import silent
 from devcluster.run.request import Request
+from devcluster.run.wanted.installed_agent import open_installed
 
 Json = dict[str, Any]
 
@@ -109,8 +109,8 @@ async def _of_process(
 ) -> tuple[tuple[str, str], ...]:
     """As the host process has it, which knows the tunnels' ports; without one, as the file says."""
     from devcluster.edge.docker.engine import open_docker
-    from devcluster.run.cluster.wanted import read_wanted
     from devcluster.run.local.process_side import process_environment
+    from devcluster.run.wanted.wanted import read_wanted
 
     workload, project = request.wanted[0], request.project
     assert project is not None
@@ -132,7 +132,7 @@ async def _image_environment(cluster: Cluster, request: Request, namespace: str)
     if workload.image is None or project is None:
         return SAME_IMAGE
     from devcluster.edge.docker.engine import open_docker  # half of the time of `list`
-    from devcluster.run.cluster.wanted import read_wanted
+    from devcluster.run.wanted.wanted import read_wanted
 
     async with open_docker() as docker:
         return (await read_wanted(cluster, docker, project, workload, namespace)).image_environment

@@ -19,7 +19,6 @@ from devcluster.rules.container.tunnel_rewriting import LOOPBACK
 from devcluster.rules.outcome import Comparison, Decision, decide, end_of
 from devcluster.run.cluster.holders import own_holder
 from devcluster.run.cluster.record import find_dropped
-from devcluster.run.cluster.wanted import Wanted, read_wanted
 from devcluster.run.host.preconditions import check_before
 from devcluster.run.host.socket import AbsentError, ask
 from devcluster.run.local.tunnels import check_tunnels
@@ -27,6 +26,7 @@ from devcluster.run.place import Place, place_of
 from devcluster.run.report import silent
 from devcluster.run.request import Request
 from devcluster.run.volume.measure import Measured, measure
+from devcluster.run.wanted.wanted import Wanted, read_wanted
 
 Json = dict[str, Any]
 

@@ -31,13 +31,13 @@ from devcluster.plan.serving import serving_of
 from devcluster.rules.cluster.services import routes
 from devcluster.rules.container.local_ports import PortWish, Way, choose_ports
 from devcluster.rules.container.ports import declared_names
-from devcluster.run.cluster.wanted import Wanted, read_wanted
 from devcluster.run.commands.local import find_place
 from devcluster.run.commands.up import up_detached
 from devcluster.run.host.socket import AbsentError, BrokenOffError, EndedError, ask
 from devcluster.run.place import Place
 from devcluster.run.report import Progress, Report, silent
 from devcluster.run.request import Request
+from devcluster.run.wanted.wanted import Wanted, read_wanted
 
 Json = dict[str, Any]
 _PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)

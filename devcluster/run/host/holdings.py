@@ -32,13 +32,13 @@ from devcluster.run.attach.attachment import Attachment
 from devcluster.run.cluster.install import BusyError
 from devcluster.run.cluster.record import Mark, find_dropped
 from devcluster.run.cluster.remove import remove
-from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.host.failure import Attempt, put_back_error
 from devcluster.run.host.results import end_row
 from devcluster.run.log import to_log
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
 from devcluster.run.volume.removing import remove_copies
+from devcluster.run.wanted.wanted import Wanted
 
 Json = dict[str, Any]
 _OWN = 300.0  # seconds for handing back what broke

@@ -16,12 +16,12 @@ from devcluster.run.changes import Changes
 from devcluster.run.cluster.holders import still_held
 from devcluster.run.cluster.install import Installed, install
 from devcluster.run.cluster.record import acquire, find_mark
-from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.local.container_side import ContainerSide
 from devcluster.run.local.process_side import ProcessSide
 from devcluster.run.local.tunnels import Tunnels
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
+from devcluster.run.wanted.wanted import Wanted
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,14 @@ from devcluster.deadline import Deadline
 from devcluster.edge.docker.engine import Docker
 from devcluster.edge.kube.cluster import Cluster
 from devcluster.rules.cluster.identity import WorkloadRef
-from devcluster.run.cluster.laptop_ports import check_ports
 from devcluster.run.cluster.permission import check_rights
-from devcluster.run.cluster.wanted import Wanted, check_datagrams, check_targets
 from devcluster.run.exports import Exports
 from devcluster.run.place import Place
 from devcluster.run.site import host_program
 from devcluster.run.volume.folders import check_folders
 from devcluster.run.volume.measure import Measured, measure
+from devcluster.run.wanted.laptop_ports import check_ports
+from devcluster.run.wanted.wanted import Wanted, check_datagrams, check_targets
 
 
 async def check_before(

@@ -29,7 +29,6 @@ from devcluster.run.attach.attachment import Attachment
 from devcluster.run.changes import Changes
 from devcluster.run.cluster.holders import own_holder
 from devcluster.run.cluster.install import BusyError, Installed
-from devcluster.run.cluster.wanted import Wanted, read_wanted
 from devcluster.run.exports import Exports
 from devcluster.run.host.failure import Attempt
 from devcluster.run.host.holdings import Holdings
@@ -41,6 +40,7 @@ from devcluster.run.image.images import NOTHING, Obtained, obtain_images
 from devcluster.run.local.tunnels import Tunnels
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
+from devcluster.run.wanted.wanted import Wanted, read_wanted
 
 Json = dict[str, Any]
 

@@ -23,10 +23,10 @@ from devcluster.rules.cluster.services import routes
 from devcluster.rules.container.ports import PortKey
 from devcluster.run.attach.agent_link import PodLink
 from devcluster.run.attach.attachment import Attachment
-from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.host.session import Session
 from devcluster.run.host.status_document import session_status
 from devcluster.run.turn import Turn
+from devcluster.run.wanted.wanted import Wanted
 
 Json = dict[str, Any]
 _EXPECT = 30.0  # seconds that agents look for proofs of this asking

@@ -21,10 +21,10 @@ from devcluster.rules.container.local_container import network_runtime
 from devcluster.run.attach.outage import Outage
 from devcluster.run.attach.sides import GatewayKeys
 from devcluster.run.changes import Changes
-from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.local.gateway_settings import gateway_settings
 from devcluster.run.local.gateway_talk import GatewayTalk
 from devcluster.run.site import Site
+from devcluster.run.wanted.wanted import Wanted
 
 _log = logging.getLogger("devcluster.host")
 

@@ -30,17 +30,17 @@ from devcluster.rules.container.health import HealthPlan, narrow
 from devcluster.rules.container.local_container import local_container
 from devcluster.rules.container.patience import stop_time
 from devcluster.rules.container.ports import PortKey
-from devcluster.run.attach.outage import End
+from devcluster.run.attach.outage import ContainerEnd
 from devcluster.run.attach.sides import AgentSource, GatewayKeys, LocalSight
 from devcluster.run.changes import Changes
-from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.local.container_network import ContainerNetwork, network_parts
 from devcluster.run.local.health import Health
-from devcluster.run.local.lives import Lives, Rest
+from devcluster.run.local.lives import Lives, RestartPause
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
 from devcluster.run.volume.filling import Filling
 from devcluster.run.volume.live_volumes import LiveVolumes
+from devcluster.run.wanted.wanted import Wanted
 
 _LEAST = 1.0  # seconds for a container to end in any case
 
@@ -63,7 +63,7 @@ class ContainerSide:
         self._rewrites: tuple[RewriteMade, ...] = ()
         self._ended = ""
         self._lives = Lives()
-        self._resting: Rest | None = None
+        self._resting: RestartPause | None = None
         self._well: Health | None = None  # of the container that was healthy once
 
     @property
@@ -291,7 +291,7 @@ class ContainerSide:
         heard = {it.port for it in facts.listeners} if facts is not None else set()
         return narrow(self._wanted.health, {mapped.get(PortKey(port), port) for port in heard})
 
-    async def _failed(self, container: str, end: End | None) -> FailedError:
+    async def _failed(self, container: str, end: ContainerEnd | None) -> FailedError:
         if end is None:
             why = f" ({self._outage.reason})" if self._outage.reason else ""
             return FailedError(f"the local container {self._name} went away{why}")
@@ -338,16 +338,16 @@ class ContainerSide:
         words = await health.until_unwell()
         self._note_end(life, await self._explained(health.container, words, late=health.late))
 
-    async def _explained(self, container: str, words: str, *, late: bool) -> End:
+    async def _explained(self, container: str, words: str, *, late: bool) -> ContainerEnd:
         """Of one that is not healthy: with its check's own words, and a guess where a process is stopped or
         does not answer."""
         told = await self._site.engine.tell_health(container)
         parts = [it for it in (words, told.text) if it] or ["its healthcheck fails"]
         stopped = late or told.late or await self._site.engine.is_stopped(container)
         guess = "; stopped in a debugger? `healthcheck: off` in devcluster.yaml" if stopped else ""
-        return End(f"{': '.join(parts)}{guess}")
+        return ContainerEnd(f"{': '.join(parts)}{guess}")
 
-    def _note_end(self, life: int, end: End | None) -> None:
+    def _note_end(self, life: int, end: ContainerEnd | None) -> None:
         """Once for each life; a late word of a former one says nothing."""
         late = life != self._lives.number or self._container is None
         if end is None or late or self._ended or self._resting is not None:

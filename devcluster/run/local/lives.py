@@ -9,7 +9,7 @@ from devcluster.rules.container.restarts import plan_restart
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class RestartPause:
     """It ended with 0 and is started again.  ``at``: when, by ``time.time``."""
 
     text: str
@@ -36,12 +36,12 @@ class Lives:
         self.number += 1
         self._began = time.monotonic()
 
-    def end(self, name: str) -> Rest | None:
+    def end(self, name: str) -> RestartPause | None:
         """It has ended with 0 just now; None: it keeps ending."""
         self._lengths.append(time.monotonic() - self._began)
         pause = plan_restart(self._lengths)
         text = f"the local container {name} ended with 0"
-        return None if pause is None else Rest(text, time.time() + pause)
+        return None if pause is None else RestartPause(text, time.time() + pause)
 
     def forget(self) -> None:
         """Somebody asked for a new start."""

@@ -24,7 +24,6 @@ from devcluster.rules.container.ports import PortKey
 from devcluster.rules.container.tunnel_rewriting import LOOPBACK, OpenTunnel
 from devcluster.run.attach.sides import AgentSource, GatewayKeys, LocalSight
 from devcluster.run.changes import Changes
-from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.local.gateway_settings import cluster_domains
 from devcluster.run.local.gateway_talk import GatewayTalk
 from devcluster.run.local.tunnels import Tunnels
@@ -34,6 +33,7 @@ from devcluster.run.turn import Turn
 from devcluster.run.volume.filling import Filling
 from devcluster.run.volume.live_volumes import LiveVolumes
 from devcluster.run.volume.roots import mounts_below, root_of
+from devcluster.run.wanted.wanted import Wanted
 
 _AGAIN = 1.0  # seconds before a program that ended is started anew
 _PATIENCE = (

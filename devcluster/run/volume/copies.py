@@ -24,11 +24,11 @@ from devcluster.rules.volume.volumes import (
     pod_volumes,
     resolve_volumes,
 )
-from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.site import Site
 from devcluster.run.volume.roots import destination_below
 from devcluster.run.volume.single_file import SingleSource
 from devcluster.run.volume.volumes import TreeSource
+from devcluster.run.wanted.wanted import Wanted
 
 Json = dict[str, Any]
 Destination = VolumeDestination | FolderDestination | FileDestination

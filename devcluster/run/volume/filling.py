@@ -25,7 +25,6 @@ from devcluster.rules.counted import counted
 from devcluster.rules.volume.live import check_live, describe
 from devcluster.rules.volume.tree import parse_left_out, parse_tree
 from devcluster.rules.volume.volumes import VolumePlan, labelled
-from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.log import to_log
 from devcluster.run.report import Progress, Report
 from devcluster.run.site import Site, live_program
@@ -45,6 +44,7 @@ from devcluster.run.volume.volumes import (
     fill_volume,
     manifest_path,
 )
+from devcluster.run.wanted.wanted import Wanted
 
 Json = dict[str, object]
 _TORN = 3  # times that a set is read again

@@ -14,11 +14,11 @@ from pathlib import Path
 from devcluster.edge.agent.files import FolderDestination
 from devcluster.errors import ConfigurationError
 from devcluster.rules.volume.volumes import PodVolume
-from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.place import Place
 from devcluster.run.volume.live_note import load_note, note_path
 from devcluster.run.volume.manifest import load_manifest
 from devcluster.run.volume.volumes import manifest_path
+from devcluster.run.wanted.wanted import Wanted
 
 
 async def check_folders(place: Place, wanted: Sequence[Wanted]) -> None:

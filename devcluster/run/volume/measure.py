@@ -19,11 +19,11 @@ from devcluster.edge.lines import RefusedError
 from devcluster.errors import ClusterError
 from devcluster.rules.volume.tree import parse_left_out, parse_tree, tree_size
 from devcluster.rules.volume.volumes import VolumePlan, labelled, nested
-from devcluster.run.cluster.installed_agent import open_installed
-from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.volume.copies import file_of, read_plans
 from devcluster.run.volume.single_file import SingleSource
 from devcluster.run.volume.volumes import CopySpec, TooLargeError, check_volume, render_size
+from devcluster.run.wanted.installed_agent import open_installed
+from devcluster.run.wanted.wanted import Wanted
 
 Json = dict[str, Any]
 

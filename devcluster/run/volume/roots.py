@@ -16,11 +16,11 @@ from pathlib import Path
 from devcluster.edge.agent.files import FolderDestination
 from devcluster.edge.agent.one_file import FileDestination
 from devcluster.rules.volume.volumes import nested_patterns
-from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.place import Place, make_private
 from devcluster.run.volume.live_note import forget_copy, load_note, note_path
 from devcluster.run.volume.removing import Kept, describe_unsent
 from devcluster.run.volume.volumes import describe_local_changes, manifest_path
+from devcluster.run.wanted.wanted import Wanted
 
 
 def root_of(place: Place, key: str) -> Path:

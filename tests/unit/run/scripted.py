@@ -26,10 +26,10 @@ from devcluster.run.attach.agent_link import Tenure
 from devcluster.run.attach.attachment import Attachment
 from devcluster.run.attach.sides import AgentSource, DriftSight, LocalSight
 from devcluster.run.changes import Changes
-from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
 from devcluster.run.volume.live_volumes import LiveVolumes
+from devcluster.run.wanted.wanted import Wanted
 
 Json = dict[str, Any]
 FACTS = PodFacts((), ("/app",), "/", 0, 0, (), "web", "10.0.0.9", "", "")

@@ -19,13 +19,13 @@ from devcluster.rules.container.facts import PodFacts, PodMount
 from devcluster.rules.volume.tarstream import END, render_head
 from devcluster.rules.volume.tree import Entry, render_entry
 from devcluster.rules.volume.volumes import pod_volumes, resolve_volumes
-from devcluster.run.cluster.wanted import Wanted
 from devcluster.run.place import Place
 from devcluster.run.report import Progress
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
 from devcluster.run.volume.filling import Filling
 from devcluster.run.volume.live_volumes import LiveVolumes
+from devcluster.run.wanted.wanted import Wanted
 
 Json = dict[str, Any]
 FACTS = PodFacts((), (), "/", 0, 0, (), "web", "10.0.0.9", "", "")

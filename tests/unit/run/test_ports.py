@@ -10,8 +10,8 @@ import pytest
 from devcluster.config.model import Publish
 from devcluster.edge.docker.engine import Docker
 from devcluster.errors import ConfigurationError
-from devcluster.run.cluster.laptop_ports import check_ports
-from devcluster.run.cluster.wanted import Wanted
+from devcluster.run.wanted.laptop_ports import check_ports
+from devcluster.run.wanted.wanted import Wanted
 
 ALL = "0.0.0.0"  # noqa: S104 - written, not bound
 

@@ -13,7 +13,7 @@ from devcluster.edge.kube.workload import WorkloadObject
 from devcluster.errors import NotFoundError
 from devcluster.plan.install import plan_install
 from devcluster.rules.cluster.identity import WorkloadRef
-from devcluster.run.cluster.cautions import read_cautions
+from devcluster.run.wanted.cautions import read_cautions
 from tests.unit.plan.test_install import WISH, observed
 
 SCALER: dict[str, Any] = {

@@ -9,7 +9,7 @@ import pytest
 
 from devcluster.errors import ConfigurationError
 from devcluster.rules.cluster.identity import WorkloadRef, parse_title
-from devcluster.run.cluster.wanted import Wanted, check_targets
+from devcluster.run.wanted.wanted import Wanted, check_targets
 
 REF = WorkloadRef("deployment", "shop", "web")
 

@@ -39,11 +39,11 @@ from devcluster.rules.kinds.kind import Claims
 from devcluster.rules.kinds.table import kind_of
 from devcluster.rules.volume.live import live_mounts
 from devcluster.rules.volume.volumes import VolumePlan, covered_paths, pod_volumes, resolve_volumes
-from devcluster.run.cluster.agent_binary import read_machine
-from devcluster.run.cluster.cautions import read_cautions
 from devcluster.run.cluster.install import observe
 from devcluster.run.image.environment import read_image_environment
 from devcluster.run.image.images import NOTHING, Images, Obtained, choose_images, pod_image
+from devcluster.run.wanted.agent_binary import read_machine
+from devcluster.run.wanted.cautions import read_cautions
 
 Json = dict[str, Any]
 

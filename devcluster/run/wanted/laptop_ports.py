@@ -13,7 +13,7 @@ from devcluster.config.check.collisions import exact_port, find_collisions
 from devcluster.config.model import Publish
 from devcluster.edge.docker.engine import Docker, port_error
 from devcluster.errors import ConfigurationError
-from devcluster.run.cluster.wanted import Wanted
+from devcluster.run.wanted.wanted import Wanted
 
 
 async def check_ports(

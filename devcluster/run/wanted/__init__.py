@@ -1,0 +1,1 @@
+"""What a workload is to become: the file over what the cluster has, and what to be careful about."""
