@@ -92,6 +92,7 @@ class Place:
             self._targets.unlink(missing_ok=True)
             return
         part = self.state / ".workloads.json"
+        part.touch(mode=0o600)
         part.write_text(json.dumps({key: str(ref) for key, ref in workloads.items()}))
         part.replace(self._targets)
 

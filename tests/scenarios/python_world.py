@@ -64,6 +64,21 @@ def build_image(kubeconfig: Path, folder: Path, name: str, **args: str) -> str:
     return tag
 
 
+_REACH = """
+import json, socket, sys, time
+end = time.monotonic() + 30
+while True:
+    try:
+        socket.create_connection((sys.argv[1], int(sys.argv[2])), 5).close()
+        break
+    except OSError:  # kube-proxy learns of a new pod a moment after it is ready
+        if time.monotonic() > end:
+            raise
+        time.sleep(0.1)
+print(json.dumps({}))
+"""
+
+
 async def serve(
     world: World,
     name: str,
@@ -102,7 +117,9 @@ async def serve(
     ports = [{"name": "main", "port": port, "targetPort": "main"}]
     service = {"metadata": {"name": name}, "spec": {"selector": {"app": name}, "ports": ports}}
     await world.cluster.create("service", service, world.namespace, manager="tester")
-    return await world.available(name)
+    workload = await world.available(name)
+    await world.ask("python3", "-c", _REACH, name, str(port), image=image)
+    return workload
 
 
 async def get(world: World, image: str, url: str) -> Any:

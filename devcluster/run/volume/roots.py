@@ -48,6 +48,7 @@ def destination_below(
 def note_mounts(place: Place, key: str, mounts: Iterable[tuple[str, str]]) -> None:
     """Remember what is filled there: the pod's path, and the file's name or ''."""
     make_private(_folder(place) / key)
+    _list(place, key).touch(mode=0o600)
     _list(place, key).write_text(json.dumps(sorted(mounts)))
 
 

@@ -62,6 +62,7 @@ def test_what_a_key_means_is_known_without_a_host_process(tmp_path: Path) -> Non
     place.note_workload("web", web)
     place.note_workload("data", data)
     assert place.workloads == {"web": web, "data": data}
+    assert [stat.S_IMODE(path.stat().st_mode) for path in place.state.iterdir()] == [0o600]
     place.forget_workloads(["web", "other"])
     assert place.workloads == {"data": data}
     place.forget_workloads()
