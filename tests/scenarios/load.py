@@ -18,6 +18,7 @@ from tests.scenarios.world import World
 
 Json = dict[str, Any]
 _GUARD = 180.0
+_KNOWN = 30.0  # seconds until a pod that is ready must be reached
 
 
 @dataclass(slots=True)
@@ -52,6 +53,9 @@ async def steady_load(
     world: World, url: str = "http://web/", *, rate: int = 50, number: int = 100_000
 ) -> AsyncIterator[Load]:
     """*rate* requests a second, each on a fresh connection, for as long as the block runs."""
+    async with asyncio.timeout(_KNOWN):
+        while "connection refused" in await world.answered(url):  # kube-proxy learns of a pod a moment later
+            await asyncio.sleep(0.2)
     words = ["client", "http", "-url", url, "-rate", str(rate), "-n", str(number), "-timeout", "5m"]
     async with loading(world, {"image": world.app, "args": words}) as load:
         yield load

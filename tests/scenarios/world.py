@@ -201,7 +201,11 @@ class World:
 
     async def who(self, count: int = 20, service: str = "web") -> dict[str, int]:
         """How many of *count* requests on fresh connections each identity answered; errors count as such."""
-        words = ("client", "http", "-n", str(count), "-url", f"http://{service}/")
+        return await self.answered(f"http://{service}/", count)
+
+    async def answered(self, url: str, count: int = 1) -> dict[str, int]:
+        """The same of any *url*."""
+        words = ("client", "http", "-n", str(count), "-url", url)
         if self.asker:
             seen = await self.ask(*words)
         else:
