@@ -10,8 +10,12 @@ Source: https://github.com/lsst-sqre/nublado, ``controller/src/controller/timeou
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+
+from devcluster.errors import FailedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +53,18 @@ class Deadline:
     def bound(self) -> asyncio.Timeout:
         """``async with deadline.bound():`` raises TimeoutError at the end."""
         return asyncio.timeout(self.left())
+
+    @contextlib.asynccontextmanager
+    async def enforced(self, slack: float, phase: str = "") -> AsyncIterator[None]:
+        """FailedError where the block goes on for *slack* seconds beyond the end: a wait inside that ends by
+        itself says what it waited for.  *phase*: what the block does."""
+        try:
+            async with asyncio.timeout(self.left() + slack) as bound:
+                yield
+        except TimeoutError as error:
+            if not bound.expired():
+                raise
+            what = f": {phase}" if phase else ""
+            raise FailedError(
+                f"not done after {self.span:.0f} s{what}", hint="`--timeout` gives it more time"
+            ) from error

@@ -7,7 +7,6 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from devcluster.deadline import Deadline
-from devcluster.errors import FailedError
 
 _T = TypeVar("_T")
 _SLACK = 5.0  # seconds: a wait inside that ends by the deadline says what it waited for
@@ -26,14 +25,7 @@ def run_within(deadline: Deadline, work: Coroutine[Any, Any, _T]) -> _T:
     """*work*, which changes nothing, to its end.  FailedError where *deadline* comes first."""
 
     async def bounded() -> _T:
-        try:
-            async with asyncio.timeout(deadline.left() + _SLACK) as bound:
-                return await work
-        except TimeoutError as error:
-            if not bound.expired():
-                raise
-            raise FailedError(
-                f"not done after {deadline.span:.0f} s", hint="`--timeout` gives it more time"
-            ) from error
+        async with deadline.enforced(_SLACK):
+            return await work
 
     return asyncio.run(bounded())

@@ -33,22 +33,11 @@ class Streams(Protocol):
 async def open_program(binary: Path, words: Sequence[str], log: Path) -> AsyncIterator[Streams]:
     """Run *binary* as a plain process of this laptop; it has ended when the block has.  *log*: where its
     stderr goes.  FailedError where it does not start."""
-    with log.open("ab") as complaints:
-        try:
-            process = await asyncio.create_subprocess_exec(
-                binary,
-                *words,
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=complaints,
-                start_new_session=True,  # ^C in a terminal is for us, who still need it
-            )
-        except OSError as error:
-            raise FailedError(f"{binary} can't be started: {error.strerror}") from error
+    process = await start_process(binary, words, log)
     try:
         yield _Program(process, words[0], log)
     finally:
-        await _end(process)
+        await end_process(process)
 
 
 class _Program:
@@ -73,7 +62,25 @@ class _Program:
             raise FailedError(f"the program of role {self._role} reads no more") from error
 
 
-async def _end(process: Process) -> None:
+async def start_process(binary: Path, words: Sequence[str], log: Path) -> Process:
+    """*binary* with its stdin and stdout in our hands; *log*: where its stderr goes.  FailedError where it
+    does not start."""
+    with log.open("ab") as complaints:
+        try:
+            return await asyncio.create_subprocess_exec(
+                binary,
+                *words,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=complaints,
+                start_new_session=True,  # ^C in a terminal is for us, who still need it
+            )
+        except OSError as error:
+            raise FailedError(f"{binary} can't be started: {error.strerror}") from error
+
+
+async def end_process(process: Process) -> None:
+    """By the end of its stdin, else by force; it has ended when this returns."""
     assert process.stdin is not None
     process.stdin.close()
     with contextlib.suppress(TimeoutError):

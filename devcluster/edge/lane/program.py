@@ -7,18 +7,17 @@ that stdin ends, so nothing of it survives even if this process is killed.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import secrets
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import Process
 from pathlib import Path
 
 from devcluster.edge.lane.door import Door
 from devcluster.edge.lines import Json
+from devcluster.edge.streams import end_process, start_process
 from devcluster.errors import FailedError
 
 _PATIENCE = 15.0  # seconds until it must listen
-_GRACE = 5.0  # seconds to end by itself
 
 
 class Program:
@@ -34,25 +33,14 @@ class Program:
 
     async def close(self) -> None:
         """End it; it has ended when this returns."""
-        await _end(self._process)
+        await end_process(self._process)
 
 
 async def start_program(binary: Path, settings: Json, log: Path) -> Program:
     """*settings*: all but the token (docs/architecture.md); *log*: where its stderr goes.  FailedError where
     it does not start."""
     token = secrets.token_hex(32)
-    with log.open("ab") as complaints:
-        try:
-            process = await asyncio.create_subprocess_exec(
-                binary,
-                "host",
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=complaints,
-                start_new_session=True,  # ^C in a terminal is for us, who still need it
-            )
-        except OSError as error:
-            raise FailedError(f"{binary} can't be started: {error.strerror}") from error
+    process = await start_process(binary, ["host"], log)
     assert process.stdin is not None
     assert process.stdout is not None
     try:
@@ -61,19 +49,8 @@ async def start_program(binary: Path, settings: Json, log: Path) -> Program:
             told = await process.stdout.readline()
         return Program(process, Door(json.loads(told)["door"], token))
     except (TimeoutError, ValueError) as error:
-        await _end(process)
+        await end_process(process)
         raise FailedError(f"the program that receives connections did not start; its log: {log}") from error
     except BaseException:
-        await _end(process)
+        await end_process(process)
         raise
-
-
-async def _end(process: Process) -> None:
-    assert process.stdin is not None
-    process.stdin.close()
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_GRACE):
-            await process.wait()
-            return
-    process.kill()
-    await process.wait()

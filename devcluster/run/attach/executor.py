@@ -6,7 +6,6 @@ is reported when it begins and, with the time that it took, when it has ended.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from typing import assert_never
 
@@ -74,14 +73,8 @@ class Executor:
                 await perform(phase, turn, tolerant)
 
     async def _perform_in_time(self, phase: Phase, turn: Turn, tolerant: bool) -> None:
-        try:
-            async with asyncio.timeout(turn.deadline.left() + _SLACK) as bound:
-                await self._perform(phase, turn, tolerant)
-        except TimeoutError as error:
-            if not bound.expired():
-                raise
-            text = f"not done after {turn.deadline.span:.0f} s: {phase}"
-            raise FailedError(text, hint="`--timeout` gives it more time") from error
+        async with turn.deadline.enforced(_SLACK, str(phase)):
+            await self._perform(phase, turn, tolerant)
 
     async def _perform(self, phase: Phase, turn: Turn, tolerant: bool) -> None:
         match phase:
