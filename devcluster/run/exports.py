@@ -14,7 +14,6 @@ import hashlib
 import hmac
 import json
 import os
-import secrets
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from devcluster.errors import ConfigurationError
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.formats import can_carry, render_environment
 from devcluster.run.place import Place
+from devcluster.run.private_file import write_private
 from devcluster.run.site import read_secret
 
 Json = dict[str, Any]
@@ -67,7 +67,7 @@ class Exports:
         self._known[str(file)] = {"workload": key, "digest": self._digest(content)}
         self._save()  # before the file: one that is there is always known
         try:
-            _write(file, content)
+            write_private(file, content)
         except OSError as error:
             return [*told, f"{file} can't be written: {error.strerror}"]
         return [*told, f"{len(pairs)} variables are in {file}"]
@@ -99,18 +99,6 @@ class Exports:
 
     def _save(self) -> None:
         if self._known:
-            _write(self._file, json.dumps(self._known).encode())
+            write_private(self._file, json.dumps(self._known).encode())
         else:
             self._file.unlink(missing_ok=True)
-
-
-def _write(file: Path, content: bytes) -> None:
-    part = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as open_file:
-            open_file.write(content)
-        part.replace(file)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise

@@ -21,6 +21,7 @@ from pathlib import Path
 from devcluster.errors import ConfigurationError, FailedError
 from devcluster.rules.cluster.identity import WorkloadRef, parse_title
 from devcluster.rules.container.docker_names import project_id
+from devcluster.run.private_file import write_private
 
 # What a Unix socket's path may have in bytes: 104 on macOS and 108 on Linux, with the zero byte (unix(7)).
 _LONGEST_SOCKET = 103
@@ -91,10 +92,8 @@ class Place:
         if not workloads:
             self._targets.unlink(missing_ok=True)
             return
-        part = self.state / ".workloads.json"
-        part.touch(mode=0o600)
-        part.write_text(json.dumps({key: str(ref) for key, ref in workloads.items()}))
-        part.replace(self._targets)
+        text = json.dumps({key: str(ref) for key, ref in workloads.items()})
+        write_private(self._targets, text.encode())
 
 
 def state_home(environ: Mapping[str, str]) -> Path:

@@ -8,12 +8,12 @@ and `down` keeps the copy.  Only we can read the file (0600): names can tell sec
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from devcluster.run.private_file import write_private
 from devcluster.run.volume.manifest import FileRewrite, Manifest, save_manifest
 
 
@@ -58,10 +58,7 @@ def save_note(path: Path, note: LiveNote) -> None:
         for name, items in note.rewrites.items()
     }
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(json.dumps(data))
-    part.replace(path)
+    write_private(path, json.dumps(data).encode())
 
 
 def forget_copy(manifest: Path) -> None:

@@ -7,12 +7,12 @@ copy: a volume of the same name that was made anew starts from nothing.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from devcluster.rules.volume.tree import Entry, parse_tree, render_entry, same
+from devcluster.run.private_file import write_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,5 @@ def save_manifest(path: Path, manifest: Manifest) -> None:
         "digest": manifest.digest,
     }
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(json.dumps(data, separators=(",", ":")))  # json.dump is ten times slower
-    part.replace(path)
+    text = json.dumps(data, separators=(",", ":"))  # json.dump is ten times slower
+    write_private(path, text.encode())

@@ -17,6 +17,7 @@ from devcluster.edge.agent.files import FolderDestination
 from devcluster.edge.agent.one_file import FileDestination
 from devcluster.rules.volume.volumes import nested_patterns
 from devcluster.run.place import Place, make_private
+from devcluster.run.private_file import write_private
 from devcluster.run.volume.live_note import forget_copy, load_note, note_path
 from devcluster.run.volume.removing import Kept, describe_unsent
 from devcluster.run.volume.volumes import describe_local_changes, manifest_path
@@ -48,8 +49,7 @@ def destination_below(
 def note_mounts(place: Place, key: str, mounts: Iterable[tuple[str, str]]) -> None:
     """Remember what is filled there: the pod's path, and the file's name or ''."""
     make_private(_folder(place) / key)
-    _list(place, key).touch(mode=0o600)
-    _list(place, key).write_text(json.dumps(sorted(mounts)))
+    write_private(_list(place, key), json.dumps(sorted(mounts)).encode())
 
 
 async def remove_roots(place: Place, only: Collection[str] = (), *, changed: bool = False) -> list[Kept]:
