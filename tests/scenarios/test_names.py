@@ -3,15 +3,11 @@ a list of those that need no proxy.  Each application here fails if its name cha
 
 from __future__ import annotations
 
-import datetime
 import json
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from tests.scenarios.certificate import self_signed
 from tests.scenarios.python_world import serve
 from tests.scenarios.world import World
 
@@ -59,29 +55,6 @@ async def test_an_issuer_stays_and_a_host_beside_it_does_not(world: World, pytho
     assert await world.template() == before["spec"]["template"]
 
 
-def _certificate(*names: str) -> tuple[str, str]:
-    """A key and a certificate that is its own authority, as PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in names]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return secret.decode(), made.public_bytes(serialization.Encoding.PEM).decode()
-
-
 _TLS_SERVER = """
 import ssl
 server = http.server.ThreadingHTTPServer(("", 8443), Page)
@@ -102,7 +75,7 @@ with socket.create_connection((host, 8443), 5) as plain, context.wrap_socket(pla
 
 
 async def test_a_name_that_a_certificate_holds_stays(world: World, python: str) -> None:
-    key, certificate = _certificate("api", f"api.{world.namespace}.svc")
+    key, certificate = self_signed("api", f"api.{world.namespace}.svc")
     files = {"tls.key": key, "tls.crt": certificate}
     secret = {"metadata": {"name": "tls"}, "stringData": files}
     await world.cluster.create("secret", secret, world.namespace)

@@ -7,16 +7,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import datetime
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
+from tests.scenarios.certificate import self_signed
 from tests.scenarios.manifests import create, delete
 from tests.scenarios.world import World
 
@@ -42,7 +37,7 @@ server.socket = context.wrap_socket(server.socket, server_side=True); server.ser
 @contextlib.asynccontextmanager
 async def injecting(world: World, image: str, patch: list[Json]) -> AsyncIterator[None]:
     """Until the end each new pod with the label is changed by *patch*; *image*: with Python."""
-    key, certificate = _pair(f"hook.{world.namespace}.svc")
+    key, certificate = self_signed(f"hook.{world.namespace}.svc")
     data = {"tls.crt": certificate, "tls.key": key}
     secret = {"metadata": {"name": "hook"}, "type": "kubernetes.io/tls", "stringData": data}
     await world.cluster.create("secret", secret, world.namespace, manager="tester")
@@ -99,26 +94,3 @@ def _configuration(namespace: str, certificate: str) -> Json:
         "metadata": {"name": f"inject-{namespace}"},
         "webhooks": [hook],
     }
-
-
-def _pair(host: str) -> tuple[str, str]:
-    """Key and self-signed certificate, PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return private.decode(), made.public_bytes(serialization.Encoding.PEM).decode()
