@@ -139,5 +139,5 @@ async def test_an_original_that_ends_beside_the_laptop_is_started_by_kubelet(
     agent_process(node_of(kubeconfig), pod["name"]).end_child()
     await world.until_status(lambda row: row["state"] != "attached")
     await world.until_attached(1)
-    assert await world.who(20) == {"local": 20}
+    await world.until_who("local", count=20)
     assert await _restarts(world) == [1]

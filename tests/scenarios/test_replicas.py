@@ -67,6 +67,7 @@ async def test_four_replicas_and_none_answers_as_the_original(world: World) -> N
     await _scale(world, 2)  # fewer than there were at `up`, and that is all that are wanted
     await world.until_attached(2)
     assert (await world.status())["pods_wanted"] == 2
+    await world.until_who("local", count=40)  # and nobody is sent to the pods that went
     await world.devcluster("leave")
     assert await world.who(40) == {"original": 40}
     await world.devcluster("down")
@@ -87,7 +88,7 @@ async def test_scaled_up_and_down_and_away(world: World) -> None:
     assert (await world.status())["state"] != "attached"
     await _scale(world, 2)
     await world.until_attached(2)
-    assert await world.who(40) == {"local": 40}
+    await world.until_who("local", count=40)
     await world.devcluster("down")
     item = await world.available("web")
     assert item["spec"]["replicas"] == 2

@@ -122,10 +122,11 @@ class World:
 
         await self.until_status(all_of_them, name)
 
-    async def until_who(self, identity: str, guard: float = 30) -> None:
-        """kube-proxy learns of a pod that came or goes a moment later."""
+    async def until_who(self, identity: str, guard: float = 30, count: int = 5) -> None:
+        """kube-proxy learns of a pod that came or goes a moment later.  *count* must be larger where one of
+        several pods goes, which not every request would have reached."""
         async with asyncio.timeout(guard):
-            while await self.who(5) != {identity: 5}:
+            while await self.who(count) != {identity: count}:
                 await asyncio.sleep(0.2)
 
     async def deploy(

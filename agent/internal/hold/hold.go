@@ -30,8 +30,8 @@ type State struct {
 	Since   string  `json:"since"`
 	Route   string  `json:"route"` // child, laptop, queue
 	Child   string  `json:"child"` // waiting, starting, running, stopping, stopped
-	Started bool    `json:"started"`
-	Ready   bool    `json:"ready"`
+	Started bool    `json:"-"`     // of the application; Reason tells who is not ready, and why
+	Ready   bool    `json:"-"`
 	Reason  string  `json:"reason"`
 	Lanes   int     `json:"lanes"`
 	LeaseMS int64   `json:"lease_ms"`
