@@ -88,7 +88,7 @@ async def test_a_quota_without_room_is_named_and_everything_put_back(world: Worl
     assert "exceeded quota: fence" in done.stderr
     assert await world.template() == before
     await world.available("web")
-    assert await world.who(20) == {"original": 20}
+    await world.until_who("original", count=20)
     assert await world.cluster_leftovers() == []
     assert world.docker_leftovers() == []
 

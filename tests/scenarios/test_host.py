@@ -104,7 +104,7 @@ async def test_a_command_that_is_killed_is_handed_back_at_once(world: World) -> 
         await world.until_state("attached")
         second = await world.start("run", "api", *sleep)
         await world.until_state("attached", "api")
-        assert await world.who(10) == {"mine": 10}
+        await world.until_who("mine", count=10)
         assert await world.who(10, "api") == {"mine": 10}
         again = await world.devcluster("run", "api", "--", "true", code=6)
         assert "another `devcluster run` of this laptop serves api" in again.stderr

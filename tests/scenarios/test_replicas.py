@@ -92,7 +92,7 @@ async def test_scaled_up_and_down_and_away(world: World) -> None:
     await world.devcluster("down")
     item = await world.available("web")
     assert item["spec"]["replicas"] == 2
-    assert await world.who(20) == {"original": 20}
+    await world.until_who("original", count=20)
     assert await world.cluster_leftovers() == []
 
 

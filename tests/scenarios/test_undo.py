@@ -140,7 +140,7 @@ async def test_a_deleted_workload_and_a_dead_laptop(world: World) -> None:
     assert await snapshot_of_service(world) == before["service"]["spec"]
     assert (world.docker_leftovers(), await world.cluster_leftovers()) == ([], [])
     await world.available("web")
-    assert await world.who(5) == {"original": 5}
+    await world.until_who("original")
 
 
 async def snapshot_of_service(world: World) -> Json:
