@@ -124,9 +124,10 @@ class World:
 
     async def until_who(self, identity: str, guard: float = 30, count: int = 5) -> None:
         """kube-proxy learns of a pod that came or goes a moment later.  *count* must be larger where one of
-        several pods goes, which not every request would have reached."""
+        several pods goes, which not every request would have reached; nobody answers at the address of a
+        pod that is gone."""
         async with asyncio.timeout(guard):
-            while await self.who(count) != {identity: count}:
+            while await self.answered("http://web/", count, "-each", "3s") != {identity: count}:
                 await asyncio.sleep(0.2)
 
     async def deploy(
@@ -204,9 +205,9 @@ class World:
         """How many of *count* requests on fresh connections each identity answered; errors count as such."""
         return await self.answered(f"http://{service}/", count)
 
-    async def answered(self, url: str, count: int = 1) -> dict[str, int]:
-        """The same of any *url*."""
-        words = ("client", "http", "-n", str(count), "-url", url)
+    async def answered(self, url: str, count: int = 1, *more: str) -> dict[str, int]:
+        """The same of any *url*; *more*: the client's options."""
+        words = ("client", "http", "-n", str(count), "-url", url, *more)
         if self.asker:
             seen = await self.ask(*words)
         else:
