@@ -7,15 +7,20 @@
 // application would see a caller.
 //
 // Rules:
-//   - a socket is its inode: /proc/net/tcp has the address of each that listens,
-//     and /proc/PID/fd whose it is; for UDP it is one without a peer, on a port that
-//     the kernel gives to nobody who only asks;
+//   - a socket is its inode: sock_diag has the address of each that listens, and
+//     /proc/PID/fd whose it is; for UDP (/proc/net/udp) it is one without a peer, on
+//     a port that the kernel gives to nobody who only asks;
 //   - processes are looked through only for a socket not seen before: there may be
 //     thousands of connections;
 //   - a socket that no process here has is another container's. One of a process
 //     that may not be looked into can't be told from those.
 //
-// Source: proc_net(5), proc_pid_fd(5).
+// The naive way, /proc/net/tcp, is left for systems without sock_diag: for each
+// reading the kernel walks through its table of connections, which has room for
+// all of the machine's. With 24 GB of memory that is 262,144 places and 7 ms,
+// 0.7 % of a core for a look a second.
+//
+// Source: sock_diag(7), proc_net(5), proc_pid_fd(5).
 package sockets
 
 import (
@@ -164,14 +169,33 @@ type place struct {
 
 // read gives the place of each socket that listens, by inode.
 func (t *Table) read() (map[string]place, error) {
-	found := map[string]place{}
-	for _, name := range []string{"tcp", "tcp6", "udp", "udp6"} {
-		err := readTable("/proc/net/"+name, strings.HasPrefix(name, "udp"), t.given, found)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a kernel without IPv6
-			return nil, err
-		}
+	found, known := readTCP()
+	if !known {
+		return nil, errUnknown
 	}
-	return found, nil
+	return found, readTables("/proc/net/udp", true, t.given, found)
+}
+
+var errUnknown = errors.New("this system does not tell who listens")
+
+// readTCP gives the place of each TCP socket that listens, by inode; false where the system does not tell.
+func readTCP() (map[string]place, bool) {
+	found := map[string]place{}
+	if ask(found) == nil {
+		return found, true
+	}
+	return found, readTables("/proc/net/tcp", false, portRange{}, found) == nil
+}
+
+// readTables reads the table of IPv4, and that of IPv6 where the kernel has one.
+func readTables(path string, udp bool, given portRange, found map[string]place) error {
+	if err := readTable(path, udp, given, found); err != nil {
+		return err
+	}
+	if err := readTable(path+"6", udp, given, found); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 const (
@@ -219,11 +243,7 @@ func parse(text string) (netip.AddrPort, bool) {
 
 // Listening tells where somebody of this network namespace listens for TCP; false where the system does not tell.
 func Listening() ([]netip.AddrPort, bool) {
-	found := map[string]place{}
-	known := false
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		known = readTable(table, false, portRange{}, found) == nil || known
-	}
+	found, known := readTCP()
 	var all []netip.AddrPort
 	for at := range maps.Values(found) {
 		all = append(all, at.AddrPort)
