@@ -2,9 +2,9 @@
 
 An attachment joins two sides (``sides``): the pods' agents and what serves on the laptop.  The handover
 (``plan.handover``) says what is done in which order, the executor does it, and the snapshot (``rules.state``)
-says what is true.  What remains for this module happens beside that: pods come and go, and each gets a link
-of its own; somebody else takes the workload; the local container ends; the Docker engine goes away and comes
-back.
+says what is true.  Here is what a command asks of it, and the one loop that does something unasked: pods come
+and go, and each gets a link of its own; somebody else takes the workload (``loss``); the local container
+ends, or the Docker engine goes away and comes back (``recovery``).
 
 One function of the snapshot decides what must be done then; it is asked after each change.  The naive way, a
 callback for each thing that may happen, ends in states that nobody has thought of.
@@ -15,14 +15,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
-from collections.abc import AsyncIterator
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Any, assert_never
 
 from devcluster.edge.background import running, together
 from devcluster.edge.kube.answer import ForbiddenError
-from devcluster.edge.lines import RefusedError
 from devcluster.errors import DevclusterError, EngineError, FailedError
 from devcluster.plan.handover import Flush, Phase
 from devcluster.rules.advice.controllers import render_pause
@@ -33,10 +31,8 @@ from devcluster.rules.state import (
     Reaction,
     Recover,
     Snapshot,
-    Stage,
     StartAgain,
     Truth,
-    judge,
     react,
     render_gone,
     render_repair,
@@ -45,20 +41,19 @@ from devcluster.run.attach.agent_link import Tenure
 from devcluster.run.attach.executor import Executor
 from devcluster.run.attach.freshness import keep_fresh
 from devcluster.run.attach.links import Links
+from devcluster.run.attach.loss import Loss
 from devcluster.run.attach.primary import Primary
-from devcluster.run.attach.sides import ClusterSide, DriftSight, LocalSide
+from devcluster.run.attach.recovery import Recovery
+from devcluster.run.attach.sides import ClusterSide, LocalSide
+from devcluster.run.attach.snapshot import Known
 from devcluster.run.changes import Changes
 from devcluster.run.log import to_log
-from devcluster.run.report import Report, silent
 from devcluster.run.turn import Turn
 from devcluster.run.wanted.wanted import Wanted
 
-_ASK = 5.0  # seconds for the record, when something else has failed already
 _LINGER = 32.0  # seconds for the pods' last connections: a common grace period and some
 _REPAIRED = 10.0  # seconds until what `up` wrote again is seen
 _OWN = 300.0  # seconds for what an attachment does by itself
-_AGAIN = 1.0  # seconds until agents are asked again that could not be asked before
-_TELL = 30.0  # seconds for an agent's answer: the application's start
 _log = logging.getLogger("devcluster.host")
 
 
@@ -88,17 +83,13 @@ class Attachment:
         self.links = Links(tenure, cluster, local, changes)
         self.handover = wanted.handover  # by which it is given back, whatever the file says by then
         self._cluster = cluster
-        self._executor = Executor(wanted, self.links, cluster, local, changes)
-        self._primary = Primary(wanted.workload.key, self._executor, self.links, cluster, local, changes)
-        self._stage: Stage = "starting"
-        self._failure = ""
-        self._unrecovered = ""  # why the local side did not come back after an outage
-        self._traffic = ""  # where it is in an outage
-        self._resting = ""  # that the local container has ended with 0, until it is healthy again
-        self._leaving = False  # by ourselves: whoever else holds a part then takes nothing from us
-        self._drift = DriftSight(replicas=wanted.replicas)
-        self._removing = False  # what drifts now is our own doing
-        self._truth = Truth("starting", since=time.time())
+        self._loss = Loss(self.links, cluster, changes)
+        self._executor = Executor(wanted, self.links, cluster, local, self._loss, changes)
+        self._primary = Primary(wanted.workload.key, self._loss, self.links, cluster, local, changes)
+        self._known = Known(self._executor, self.links, local, self._loss, changes)
+        self._recovery = Recovery(
+            self._known, self.handover, tenure.lease, self._executor, self.links, local, changes
+        )
 
     @property
     def wanted(self) -> Wanted:
@@ -117,7 +108,7 @@ class Attachment:
     @property
     def taken(self) -> str:
         """Who has it now, and since when; '' while it is ours."""
-        return self._executor.taken
+        return self._loss.reason
 
     @property
     def unsent(self) -> tuple[str, ...]:
@@ -127,39 +118,18 @@ class Attachment:
     @property
     def snapshot(self) -> Snapshot:
         """All that is known at this moment."""
-        local = self.local.sight
-        traffic = f"; {self._traffic}" if self._traffic else ""
-        return Snapshot(
-            self.key,
-            self.wanted.title,
-            self._stage,
-            pods=tuple(link.sight for link in self.links.staying),
-            pods_wanted=self._drift.replicas,
-            failure=self._failure,
-            taken=self.taken,
-            lost="" if self.taken else self.links.lost,
-            outage=f"{local.outage}{traffic}" if local.outage else "",
-            ended=self._unrecovered or local.ended,
-            resting=self._resting or local.resting,
-            wakes=local.wakes,
-            lives=local.lives,
-            silent=local.silent,
-            drift=() if self._removing else self._drift.found,
-            leaving=self._leaving,
-            now=time.time(),
-        )
+        return self._known.snapshot
 
     @property
     def truth(self) -> Truth:
         """State, reason and since when."""
-        self._truth = judge(self.snapshot, self._truth)
-        return self._truth
+        return self._known.truth
 
     async def run(self) -> None:
         """Follow the pods and hold each of them, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._supervise(), name=f"supervise {self.key}")
-            fresh = keep_fresh(self.links, self.local, self.changes, self._serves)
+            fresh = keep_fresh(self.links, self.local, self.changes, self._known)
             tasks.create_task(fresh, name=f"fresh {self.key}")
             tasks.create_task(self._primary.keep(), name=f"primary {self.key}")
             tasks.create_task(self._primary.keep_live(), name=f"live volumes {self.key}")
@@ -174,7 +144,7 @@ class Attachment:
 
         Raises FailedError and the edge's errors; the caller hands back.
         """
-        async with self._translated():
+        async with self._loss.translated():
             await together(self._attach(turn), self._watch_template(), name=f"attach {self.key}")
 
     async def _attach(self, turn: Turn) -> None:
@@ -187,19 +157,19 @@ class Attachment:
         await self._perform(self.handover.there, turn)
         seen = self.wanted.install.observed
         await self._cluster.check_beside(seen.container, self.wanted.install.ports, seen.weak)
-        self._set("attached")
+        self._known.enter("attached")
 
     async def _watch_template(self) -> None:
         """Fail if the template is reverted before all is ready: then no pod gets an agent."""
-        await self.changes.until(lambda: self._stage != "starting" or bool(render_gone(self.snapshot)))
-        if self._stage == "starting":
+        await self.changes.until(lambda: self._known.stage != "starting" or bool(render_gone(self.snapshot)))
+        if self._known.stage == "starting":
             hint = render_pause(self.wanted.object.object)
             raise FailedError(render_gone(self.snapshot), hint=hint)
 
     async def check(self, wanted: Wanted) -> None:
         """ConfigurationError where the volumes of an edit can't be had; what is running goes on serving."""
         if held := self.links.held:
-            async with self._translated():
+            async with self._loss.translated():
                 await self.local.check(wanted, await held[0].link())
 
     def is_taken_as(self, wanted: Wanted) -> bool:
@@ -208,36 +178,36 @@ class Attachment:
 
     async def differs(self, wanted: Wanted, turn: Turn) -> bool:
         """Whether ``change`` would do anything."""
-        async with self._translated():
+        async with self._loss.translated():
             return self.local.differs(wanted, await self._executor.read_facts(turn))
 
     async def environment(self, turn: Turn) -> LocalEnvironment:
         """What the application has, as the pod says now."""
-        async with self._translated():
+        async with self._loss.translated():
             return self.local.environment(await self._executor.read_facts(turn))
 
     async def change(self, wanted: Wanted, turn: Turn) -> None:
         """Apply an edit that needs no new pods."""
-        async with self._translated():
-            self._resting = ""
-            self._set("starting")
+        async with self._loss.translated():
+            self._known.resting = ""
+            self._known.enter("starting")
             self._executor.wanted = wanted
             await self._perform(self.handover.edit, turn)
-            self._set("attached")
+            self._known.enter("attached")
 
     async def restart(self, turn: Turn) -> None:
         """Stop and start the local side; connections wait in the agents meanwhile."""
-        async with self._translated():
+        async with self._loss.translated():
             await self.until_engine(turn)
-            self._resting = ""
-            self._set("starting")
+            self._known.resting = ""
+            self._known.enter("starting")
             await self._perform(self.handover.restart, turn)
-            self._set("attached")
+            self._known.enter("attached")
 
     async def hand_back(self, turn: Turn, *, failure: str = "") -> HandedBack:
         """Give the traffic back to the original and stop the local side."""
-        self._failure = failure
-        self._let_go()
+        self._known.failure = failure
+        self._known.leave()
         self.links.disengage()
         back = self.handover.back
         if failure and isinstance(back[0], Flush):
@@ -250,15 +220,17 @@ class Attachment:
             await self.local.live.end()
             unserved = "; ".join(self._executor.unserved)
             if failure:
-                self._failure = f"{failure}; the original does not serve: {unserved}" if unserved else failure
-                self._set("failed")
-        self._set("failed" if failure else "left")
+                self._known.failure = (
+                    f"{failure}; the original does not serve: {unserved}" if unserved else failure
+                )
+                self._known.enter("failed")
+        self._known.enter("failed" if failure else "left")
         return HandedBack(unserved, tuple(self._executor.notes))
 
     async def yield_first(self, turn: Turn) -> None:
         """Before the template is restored, stop what must never run twice."""
-        self._removing = True
-        self._let_go()
+        self._known.removing = True
+        self._known.leave()
         if self.handover.before_removal:
             self.links.disengage()
         await self._perform(self.handover.before_removal, turn, tolerant=True)
@@ -298,53 +270,13 @@ class Attachment:
         try:
             await self._cluster.relinquish()
         except DevclusterError as error:
-            if not self._failure and not isinstance(error, ForbiddenError):
+            if not self._known.failure and not isinstance(error, ForbiddenError):
                 raise
             text = (
                 f"this laptop's name could not be cleared in the cluster ({error})."
                 f" New pods wait up to {self.tenure.lease:.0f} s before they start the original"
             )
             turn.say(self.key, text)
-
-    @contextlib.asynccontextmanager
-    async def _translated(self) -> AsyncIterator[None]:
-        """An agent that refuses, or is lost half-way, is a failure of this command and not a bug."""
-        try:
-            yield
-        except (DevclusterError, RefusedError, ConnectionError, TimeoutError) as error:
-            await self._unless_lost()
-            if isinstance(error, DevclusterError):
-                raise
-            if isinstance(error, RefusedError):
-                raise FailedError(f"the agent refused: {error.text}") from error
-            raise FailedError(f"the agent was lost: {error or type(error).__name__}") from error
-
-    async def _unless_lost(self) -> None:
-        """HeldError where somebody else has it now.  The record knows it first: an agent that is taken closes
-        our connections before it says who took it, and what is theirs must not be put back."""
-        self._executor.unless_taken()
-        with contextlib.suppress(DevclusterError, OSError, TimeoutError):
-            try:
-                async with asyncio.timeout(_ASK):
-                    await self._cluster.verify()
-            except RefusedError as refusal:
-                self._lose(refusal.text)
-        self._executor.unless_taken()
-
-    def _lose(self, reason: str) -> None:
-        """Losing one pod means losing all: two laptops never share a workload."""
-        self._executor.taken = reason
-        self.links.give_up(reason)
-        self.changes.notify()
-
-    def _let_go(self) -> None:
-        self._leaving = True
-        self.changes.notify()
-
-    def _set(self, stage: Stage) -> None:
-        self._stage = stage
-        _log.info("%s: %s", self.key, self.truth.state)
-        self.changes.notify()
 
     def _next(self) -> Reaction | None:
         """What is to be done without being asked.  It also notes what is true, which keeps ``since``."""
@@ -364,85 +296,42 @@ class Attachment:
                     _log.warning("%s: handing back to the original", self.key)
                     await self.hand_back(_own_turn(), failure=reason)
                 case Recover():
-                    async with running(self._recover(), name=f"recover {self.key}") as task:
-                        await self.changes.until(
-                            lambda task=task: task.done() or self._is_overtaken()  # type: ignore[misc]
-                        )
+                    await self._unless_overtaken(self._recovery.outlast(_own_turn()))
                 case StartAgain(reason):
-                    self._resting = reason
-                    async with running(self._start_again(), name=f"start {self.key} again") as task:
-                        await self.changes.until(
-                            lambda task=task: task.done() or not self._resting or self._is_overtaken()  # type: ignore[misc]
-                        )
+                    self._known.resting = reason
+                    again = self._recovery.start_again(_own_turn())
+                    await self._unless_overtaken(again, lambda: not self._known.resting)
                 case _:
                     assert_never(reaction)
 
-    async def _start_again(self) -> None:
-        """Connections wait in the agents meanwhile; where it does not come up it is handed back."""
-        self._set("starting")
-        try:
-            await self._perform(self.handover.again, _own_turn(), tolerant=True)
-        except (RefusedError, ConnectionError, TimeoutError) as error:  # the link says it again
-            _log.warning("%s: an agent was not told: %s", self.key, error)
-        except DevclusterError as error:
-            if not self.local.sight.outage:
-                self._unrecovered = str(error)
-        self._resting = ""
-        self._set("attached")
-
-    def _is_overtaken(self) -> bool:
-        """Whether there is something to do that makes a recovery needless."""
-        return self._leaving or isinstance(self._next(), GiveUp | HandBack)
+    async def _unless_overtaken(
+        self, work: Coroutine[Any, Any, None], needless: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Do *work*, unless it becomes *needless* or there is something to do that makes it so."""
+        async with running(work, name=f"recovery of {self.key}") as task:
+            await self.changes.until(
+                lambda: (
+                    task.done()
+                    or needless()
+                    or self._known.leaving
+                    or isinstance(self._next(), GiveUp | HandBack)
+                )
+            )
 
     async def _react_to_loss(self, reason: str) -> None:
-        attached = self._stage == "attached"
-        self._lose(reason)
+        attached = self._known.stage == "attached"
+        self._loss.note(reason)
         if attached:
             await self.give_up(_own_turn())
-            self._set("held")
-
-    async def _recover(self) -> None:
-        """The Docker engine is away.  Connections wait in the agents for one lease, as they do for a silent
-        laptop; then the original serves, and this laptop keeps the hold.  When the engine answers again its
-        containers are started and, once they are healthy, get the traffic back: nobody has to type `up`."""
-        self._traffic = "connections wait in the pods"
-        try:
-            async with running(self._without_engine(), name=f"agents without {self.key}"):
-                await self.local.recover(_own_turn(), self._executor.agent)
-        except (DevclusterError, RefusedError, ConnectionError, TimeoutError) as error:
-            self._unrecovered = f"Docker is back, but the local container could not be started again: {error}"
-            self.changes.notify()
-            return
-        finally:
-            self._traffic = ""
-        _log.info("%s: the Docker engine is back", self.key)
-        with contextlib.suppress(DevclusterError, RefusedError, ConnectionError, TimeoutError):
-            await self._perform(self.handover.recovery, Turn.of(_TELL, to_log))  # the link says it again
-        self.changes.notify()
-
-    async def _without_engine(self) -> None:
-        lease = self.tenure.lease  # what is under way to us by then is lost
-        outage = self._perform(self.handover.outage, Turn.of(lease, to_log), tolerant=True)
-        await asyncio.gather(outage, asyncio.sleep(lease))
-        self._traffic = "the original serves meanwhile"
-        self.links.disengage()
-        self.changes.notify()
-        report: Report = to_log
-        while True:  # pods come meanwhile, and an agent may not have answered
-            await self._perform(self.handover.absence, Turn.of(_TELL, report), tolerant=True)
-            report = silent
-            await asyncio.sleep(_AGAIN)
+            self._known.enter("held")
 
     async def _follow_drift(self) -> None:
         async with contextlib.aclosing(self._cluster.watch_drift()) as sights:
             async for sight in sights:
-                self._drift = sight
-                if self._stage == "attached" and (repair := render_repair(self.snapshot)):
+                self._known.drift = sight
+                if self._known.stage == "attached" and (repair := render_repair(self.snapshot)):
                     _log.warning("%s: %s", self.key, repair)
                 self.changes.notify()
-
-    def _serves(self) -> bool:
-        return self._stage == "attached" and not self._leaving and not self.taken
 
 
 def _own_turn() -> Turn:

@@ -11,7 +11,7 @@ from typing import assert_never
 
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.background import running
-from devcluster.errors import FailedError, HeldError
+from devcluster.errors import FailedError
 from devcluster.plan.handover import (
     AgentRequest,
     Connect,
@@ -29,6 +29,7 @@ from devcluster.plan.handover import (
 )
 from devcluster.rules.container.facts import PodFacts
 from devcluster.run.attach.links import Links
+from devcluster.run.attach.loss import Loss
 from devcluster.run.attach.release import Release, render_silence
 from devcluster.run.attach.sides import ClusterSide, LocalSide
 from devcluster.run.attach.waits import find_waits, tell_waits
@@ -42,21 +43,26 @@ _SLACK = 2.0  # seconds: a wait inside a phase that ends by the deadline says wh
 
 
 class Executor:
-    """One attachment's.  ``wanted``: what the file asks for, as last set by who edits; ``taken``: who has it
-    now; ``unsent``: what the last flush could not bring over; ``unserved`` and ``notes``: of the last
-    release, see there."""
+    """One attachment's.  ``wanted``: what the file asks for, as last set by who edits; ``unsent``: what the
+    last flush could not bring over; ``unserved`` and ``notes``: of the last release, see there."""
 
     def __init__(
-        self, wanted: Wanted, links: Links, cluster: ClusterSide, local: LocalSide, changes: Changes
+        self,
+        wanted: Wanted,
+        links: Links,
+        cluster: ClusterSide,
+        local: LocalSide,
+        loss: Loss,
+        changes: Changes,
     ) -> None:
         self.wanted = wanted
-        self.taken = ""
         self.unserved: list[str] = []
         self.notes: list[str] = []
         self._cluster = cluster
         self.unsent: tuple[str, ...] = ()
         self._links = links
         self._local = local
+        self._loss = loss
         self._changes = changes
         self._facts: PodFacts | None = None
 
@@ -113,14 +119,14 @@ class Executor:
         """The control conversation with a held agent.  FailedError where none can be reached in time."""
         try:
             async with turn.deadline.bound():
-                await self._changes.until(lambda: bool(self._links.held or self.taken))
+                await self._changes.until(lambda: bool(self._links.held or self._loss.reason))
         except TimeoutError as error:
             title = self.wanted.title
             raise FailedError(
                 f"no agent of {title} could be reached in {turn.deadline.span:.0f} s",
                 hint=self._links.trouble or f"kubectl describe {title} may say why",
             ) from error
-        self.unless_taken()
+        self._loss.check()
         return await self._links.held[0].link()
 
     async def read_facts(self, turn: Turn) -> PodFacts:
@@ -130,11 +136,6 @@ class Executor:
 
     async def _known(self, turn: Turn) -> PodFacts:
         return self._facts or await self.read_facts(turn)
-
-    def unless_taken(self) -> None:
-        """HeldError where somebody else has it."""
-        if self.taken:
-            raise HeldError(self.taken, hint="`devcluster up --takeover` takes it back")
 
     async def _tell(self, phase: Tell, turn: Turn, tolerant: bool) -> None:
         async with self._telling_waits(turn):
@@ -163,7 +164,7 @@ class Executor:
                 await self._changes.until(lambda: all(it.state != "connecting" for it in self._links.live))
 
     async def _join(self, requests: tuple[AgentRequest, ...], turn: Turn) -> None:
-        self.unless_taken()
+        self._loss.check()
         try:
             async with turn.deadline.bound(), self._telling_waits(turn):
                 await self._links.join(requests)
@@ -175,7 +176,7 @@ class Executor:
                 f"could not tell every agent of {self.wanted.title} within {turn.deadline.span:.0f} s",
                 hint="; ".join(waits) or self._links.trouble,
             ) from error
-        self.unless_taken()
+        self._loss.check()
         if ended := self._local.sight.ended:  # while the original stopped, nobody listened for it
             raise FailedError(ended)
         with contextlib.suppress(TimeoutError):

@@ -11,22 +11,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 
 from devcluster.edge.background import unless_cancelled
 from devcluster.edge.lines import RefusedError
 from devcluster.errors import DevclusterError
 from devcluster.run.attach.links import Links
 from devcluster.run.attach.sides import LocalSide
+from devcluster.run.attach.snapshot import Known
 from devcluster.run.changes import Changes
 
 _PAUSE = 1.0  # seconds between two refreshments, also where a pod or the engine failed to answer
 
 
-async def keep_fresh(links: Links, local: LocalSide, changes: Changes, serves: Callable[[], bool]) -> None:
-    """Until cancelled, while *serves* says that the copies are in use."""
+async def keep_fresh(links: Links, local: LocalSide, changes: Changes, known: Known) -> None:
+    """Until cancelled, while the copies are in use."""
     while True:
-        await changes.until(lambda: serves() and _is_stale(links, local))
+        await changes.until(lambda: known.serves and _is_stale(links, local))
         link = links.of_primary
         assert link is not None
         with contextlib.suppress(DevclusterError, RefusedError, ConnectionError, TimeoutError):

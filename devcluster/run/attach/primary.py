@@ -15,8 +15,8 @@ from devcluster.edge.background import running, unless_cancelled
 from devcluster.edge.lines import RefusedError
 from devcluster.errors import DevclusterError
 from devcluster.rules.container.facts import Listener
-from devcluster.run.attach.executor import Executor
 from devcluster.run.attach.links import Links
+from devcluster.run.attach.loss import Loss
 from devcluster.run.attach.sides import ClusterSide, LocalSide
 from devcluster.run.changes import Changes
 
@@ -31,14 +31,14 @@ class Primary:
     def __init__(
         self,
         key: str,
-        executor: Executor,
+        loss: Loss,
         links: Links,
         cluster: ClusterSide,
         local: LocalSide,
         changes: Changes,
     ) -> None:
         self._key = key
-        self._executor = executor
+        self._loss = loss
         self._links = links
         self._cluster = cluster
         self._local = local
@@ -81,10 +81,10 @@ class Primary:
 
     def _source(self) -> tuple[str, int] | None:
         """Two laptops never both change a volume."""
-        return None if self._executor.taken or not self._local.live else self._links.source
+        return None if self._loss.reason or not self._local.live else self._links.source
 
     def _is_astray(self, source: tuple[str, int]) -> bool:
         """Whether live volumes must no longer use *source*.  A pod that is no longer held serves them to the
         end."""
         now = self._links.source
-        return bool(self._executor.taken) or not self._local.live or (now is not None and now != source)
+        return bool(self._loss.reason) or not self._local.live or (now is not None and now != source)

@@ -18,11 +18,11 @@ from devcluster.errors import EngineError
 from devcluster.rules.container.docker_names import container_name
 from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.rules.container.local_container import network_runtime
-from devcluster.run.attach.outage import Outage
 from devcluster.run.attach.sides import GatewayKeys
 from devcluster.run.changes import Changes
 from devcluster.run.local.gateway_settings import gateway_settings
 from devcluster.run.local.gateway_talk import GatewayTalk
+from devcluster.run.local.outage import Outage
 from devcluster.run.site import Site
 from devcluster.run.wanted.wanted import Wanted
 

@@ -30,12 +30,12 @@ from devcluster.rules.container.health import HealthPlan, narrow
 from devcluster.rules.container.local_container import local_container
 from devcluster.rules.container.patience import stop_time
 from devcluster.rules.container.ports import PortKey
-from devcluster.run.attach.outage import ContainerEnd
 from devcluster.run.attach.sides import AgentSource, GatewayKeys, LocalSight
 from devcluster.run.changes import Changes
 from devcluster.run.local.container_network import ContainerNetwork, network_parts
 from devcluster.run.local.health import Health
 from devcluster.run.local.lives import Lives, RestartPause
+from devcluster.run.local.outage import ContainerEnd
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
 from devcluster.run.volume.filling import Filling

@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 
 from devcluster.edge.docker.engine import Engine
-from devcluster.run.attach.outage import Outage
 from devcluster.run.changes import Changes
+from devcluster.run.local.outage import Outage
 
 AWAY = "the Docker engine does not answer"
 
