@@ -146,7 +146,7 @@ async def _handed_back(session: Session, request: Request, report: Report) -> As
 
 async def _leave(session: Session, request: Request, report: Report) -> DevclusterError | None:
     """Hand back all that is attached, also by another `up` that is still at it; no later one begins."""
-    session.ending = True
+    session.end()
     if not session.live:
         return None
     try:

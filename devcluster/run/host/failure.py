@@ -28,3 +28,8 @@ def put_back_error(cause: DevclusterError, put_back: str) -> DevclusterError:
     if isinstance(cause, HeldError | BusyError | LeftoverError):
         return cause
     return FailedError(f"{cause}; {put_back}", hint=cause.hint)
+
+
+def ending_error() -> FailedError:
+    """Of what is asked of a host process that is ending."""
+    return FailedError("devcluster's background process is shutting down", hint="run the command again")

@@ -60,10 +60,12 @@ def _unsent(title: str, lines: tuple[str, ...], other: RemainsError | None) -> R
 
 
 class Holdings:
-    """Those of one session.  ``attachments``: by the workload's key."""
+    """Those of one session.  ``attachments``: by the workload's key; ``ending``: all of them are handed back
+    for good, and none is added any more."""
 
     def __init__(self, site: Site, tasks: asyncio.TaskGroup) -> None:
         self.attachments: dict[str, Attachment] = {}
+        self.ending = False
         self._site = site
         self._tasks = tasks
         self._running: dict[str, asyncio.Task[None]] = {}

@@ -1,4 +1,4 @@
-"""From what was read of a workload to an attachment: the agent installed, the record ours, the keys
+"""From a workload of the file to an attachment: it is read, the agent installed, the record ours, the keys
 at hand."""
 
 from __future__ import annotations
@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from devcluster.config.model import Project
 from devcluster.edge.agent.ssh import Keys
 from devcluster.rules.cluster.marks import Holder
 from devcluster.run.attach.agent_link import Tenure
@@ -16,12 +17,13 @@ from devcluster.run.changes import Changes
 from devcluster.run.cluster.holders import still_held
 from devcluster.run.cluster.install import Installed, install
 from devcluster.run.cluster.record import acquire, find_mark
+from devcluster.run.image.images import NOTHING, Obtained
 from devcluster.run.local.container_side import ContainerSide
 from devcluster.run.local.process_side import ProcessSide
 from devcluster.run.local.tunnels import Tunnels
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
-from devcluster.run.wanted.wanted import Wanted
+from devcluster.run.wanted.wanted import Wanted, read_wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,12 @@ class Opening:
     holder: Holder
     tunnels: Tunnels
     changes: Changes
+
+    async def read(self, project: Project, key: str, obtained: Obtained = NOTHING) -> Wanted:
+        """The workload as the file and the cluster say now; *obtained*: what was pulled for it."""
+        workload = next(item for item in project.workloads if item.key == key)
+        site = self.site
+        return await read_wanted(site.cluster, site.docker, project, workload, site.place.namespace, obtained)
 
     async def install(
         self, wanted: Wanted, turn: Turn, *, takeover: bool, begin: Callable[[], None]

@@ -116,7 +116,7 @@ async def live(context: str, namespace: str, name: str) -> None:
             over = asyncio.ensure_future(_until_over(session))
             stopped = asyncio.ensure_future(stop.wait())
             await asyncio.wait({over, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            session.ending = True
+            session.end()
             if session.live:
                 await session.leave((), Turn.of(_LAST, to_log))
             over.cancel()

@@ -5,7 +5,8 @@ The naive way, to raise the first error, hides the others, and with them what is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from devcluster.errors import (
@@ -22,6 +23,11 @@ from devcluster.rules.cluster.identity import WorkloadRef, parse_title
 from devcluster.rules.outcome import end_of
 
 Json = dict[str, Any]
+
+
+async def settle(*work: Coroutine[Any, Any, Json]) -> list[Json | BaseException]:
+    """All at once; if some fail the others still go on to their end."""
+    return list(await asyncio.gather(*work, return_exceptions=True))
 
 
 def rows_of(results: Sequence[Json | BaseException]) -> list[Json]:

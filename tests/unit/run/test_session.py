@@ -24,7 +24,7 @@ async def test_who_asks_while_it_hands_back_is_refused(tmp_path: Path) -> None:
         async with session._lock:  # the hand-back
             asked = asyncio.ensure_future(session.apply(project, (), Turn.of(1), takeover=False))
             await asyncio.sleep(0)
-            session.ending = True
+            session.end()
         with pytest.raises(FailedError, match="shutting down"):
             await asked
 
