@@ -4,7 +4,8 @@ A pod's containers are started again however they end.  Some end by design: a wo
 server that lets itself be replaced.  Here one that ends with 0 is started again as kubelet would; one that
 keeps ending is handed back.
 
-Rules, all of them kubelet's but the last:
+Rules, all of them kubelet's but the first and the last:
+- an end with another code than 0 is a failure at once, as is one that is not healthy any more;
 - the first time it is started again at once, then after 10 s, each time after twice as long, 300 s at most;
 - one that ran for more than ten minutes begins anew;
 - three ends in a row, each within 10 s of its start, are a failure.
@@ -22,9 +23,12 @@ _CALM = 600.0  # seconds; one that ran for longer begins anew
 _QUICK, _IN_A_ROW = 10.0, 3
 
 
-def plan_restart(lives: Sequence[float]) -> float | None:
-    """Seconds from the last end to the next start; None: it keeps ending.  *lives*: how long it ran each
-    time, in seconds, the last one last."""
+def plan_restart(code: int | None, lives: Sequence[float]) -> float | None:
+    """Seconds from the last end to the next start; None: it is a failure.  *code*: with which it ended, None
+    where it is not healthy; *lives*: how long it ran each time that it ended with 0, in seconds, the last one
+    last."""
+    if code != 0:
+        return None
     if len(lives) >= _IN_A_ROW and all(life < _QUICK for life in lives[-_IN_A_ROW:]):
         return None
     ends = 0

@@ -36,10 +36,11 @@ class Lives:
         self.number += 1
         self._began = time.monotonic()
 
-    def end(self, name: str) -> RestartPause | None:
-        """It has ended with 0 just now; None: it keeps ending."""
-        self._lengths.append(time.monotonic() - self._began)
-        pause = plan_restart(self._lengths)
+    def end(self, name: str, code: int | None) -> RestartPause | None:
+        """It has ended with *code* just now, or is not healthy (None).  None: it is not started again."""
+        if code == 0:
+            self._lengths.append(time.monotonic() - self._began)
+        pause = plan_restart(code, self._lengths)
         text = f"the local container {name} ended with 0"
         return None if pause is None else RestartPause(text, time.time() + pause)
 

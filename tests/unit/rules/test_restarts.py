@@ -27,4 +27,10 @@ TABLE: list[tuple[str, list[float], float | None]] = [
 
 @pytest.mark.parametrize(("what", "lives", "pause"), TABLE, ids=[row[0] for row in TABLE])
 def test_the_pause(what: str, lives: list[float], pause: float | None) -> None:
-    assert plan_restart(lives) == pause
+    assert plan_restart(0, lives) == pause
+
+
+@pytest.mark.parametrize("code", [1, 137, None], ids=["an error", "killed", "unhealthy"])
+def test_any_other_end_is_a_failure(code: int | None) -> None:
+    assert plan_restart(code, ()) is None
+    assert plan_restart(code, (3600.0,)) is None
