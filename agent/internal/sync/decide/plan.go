@@ -1,44 +1,11 @@
 package decide
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 
 	"devcluster/agent/internal/sync/volume"
 )
-
-// Verb is what a Step does.
-type Verb int
-
-// The verbs, in the order in which they are done: folders before what is in them, deletions last.
-const (
-	Ask    Verb = iota // read To's file for its digest
-	Clear              // delete what is in a folder that becomes something else
-	Make               // a folder
-	Put                // the other side's file, link or pipe
-	Tie                // a hard link to From
-	Dress              // owner, mode and time
-	Remove             // what the other side has deleted
-	Settle             // the base alone
-)
-
-// Step changes one name on one side: what it shall be (Want), what it is now (Expect), what the other side has.
-type Step struct {
-	Verb     Verb
-	Node     *Node
-	Path     string
-	To       Side
-	Want     volume.Item
-	Expect   volume.Item
-	Source   volume.Item
-	From     string        // of Tie; of Put a file on side To that may have the same bytes, or ""
-	FromItem volume.Item   // what From is on side To
-	Digest   volume.Digest // of From
-	Base     *Base         // of Settle; nil: forgotten
-	Allowed  bool          // somebody has decided for it
-	Counts   bool          // a deletion that counts where they are too many
-}
 
 // Options of a plan.
 type Options struct {
@@ -57,9 +24,6 @@ type Plan struct {
 	Pending      int
 	PendingBytes int64
 }
-
-// leastHeld is below how many deletions none is held back.
-const leastHeld = 10
 
 type planner struct {
 	tree    *Tree
@@ -98,25 +62,6 @@ func (t *Tree) Plan(options Options) Plan {
 		plan.PendingBytes += max(n.View[Pod].Item.Size, n.View[Laptop].Item.Size)
 	}
 	return plan
-}
-
-func order(a, b Step) int {
-	return cmp.Or(cmp.Compare(a.Verb, b.Verb), cmp.Compare(a.Rank(), b.Rank()), cmp.Compare(a.Path, b.Path))
-}
-
-// Rank orders steps of one verb; those of one rank may be done at the same time.
-func (s Step) Rank() int {
-	switch s.Verb {
-	case Make:
-		return s.Node.depth()
-	case Clear, Remove:
-		return -s.Node.depth()
-	case Dress:
-		if s.Want.Kind == volume.Dir {
-			return 1000 - s.Node.depth()
-		}
-	}
-	return 0
 }
 
 // visit plans for a node and all below it of which something is to be decided.
@@ -258,56 +203,6 @@ func (p *planner) want(n *Node, verdict Verdict) {
 	p.steps = append(p.steps, step)
 }
 
-// tie makes a file that is another name of one which the other side has already a link to that; false where
-// that one is on its way.
-func (p *planner) tie(step *Step) bool {
-	n, from := step.Node, step.To.Other()
-	if step.Source.Kind != volume.File || step.Source.Names < 2 || n.Rewrite {
-		return true
-	}
-	for _, other := range p.tree.inodes[from][step.Source.Inode] {
-		switch {
-		case other == n || other.Rewrite:
-		case p.putting[other]:
-			return false
-		case other.settled(step.To):
-			step.Verb, step.From, step.FromItem, step.Digest = Tie, other.Path(), other.View[step.To].Item, other.Base.Digest
-			return true
-		}
-	}
-	p.putting[n] = true
-	return true
-}
-
-// renamed finds what the other side had by another name: its bytes need not travel.
-func (p *planner) renamed(step *Step) {
-	from := step.To.Other()
-	before := p.tree.left[from][step.Source.Inode]
-	if before == nil || before.Base == nil || before == step.Node || step.Node.Rewrite || before.Rewrite || before.Busy {
-		return
-	}
-	was, there := before.Base.Item[from], before.View[step.To].Item
-	if was.Size == step.Source.Size && was.Mtime == step.Source.Mtime && there == before.Base.Item[step.To] {
-		step.From, step.FromItem, step.Digest = before.Path(), there, before.Base.Digest
-	}
-}
-
-// settled is whether a file on one side is what the base says. A new name of it changed its ctime and its number
-// of names: who relies on this has it read again.
-func (n *Node) settled(side Side) bool {
-	if n.Base == nil || n.Busy {
-		return false
-	}
-	for _, at := range []Side{side, side.Other()} {
-		now, before := n.View[at].Item, n.Base.Item[at]
-		now.Ctime, now.Names = before.Ctime, before.Names
-		if now != before {
-			return false
-		}
-	}
-	return true
-}
-
 // becomes is the side whose folder shall be something else.
 func (n *Node) becomes(verdict Verdict) (Side, bool) {
 	for _, side := range []Side{Pod, Laptop} {
@@ -397,45 +292,4 @@ func (p *planner) remove(n *Node, side Side) fate {
 	}
 	p.steps = append(p.steps, Step{Verb: Remove, Node: n, Path: n.Path(), To: side, Expect: item})
 	return dead
-}
-
-// hold takes the deletions on a side out of the plan: all where they are too many to be believed (those are
-// named), or where more may be to come.
-func (p *planner) hold(side Side) (held []string) {
-	counted := p.options.Removed[side]
-	for at := range p.steps {
-		step := &p.steps[at]
-		step.Allowed = step.Node.Allowed
-		if step.removes(side) && !step.Allowed && !p.moved(*step) {
-			step.Counts = true
-			counted++
-		}
-	}
-	tooMany := counted >= leastHeld && 2*counted > p.tree.bases+p.options.Removed[side]
-	if !tooMany && p.options.MayRemove[side] {
-		return nil
-	}
-	p.steps = slices.DeleteFunc(p.steps, func(step Step) bool {
-		empties := step.To == side && step.Expect.Kind == volume.Dir && step.Verb == Put
-		if step.Node.Allowed || !step.removes(side) && !empties {
-			return false
-		}
-		if tooMany {
-			held = append(held, step.Path)
-			delete(p.pending, step.Node)
-		}
-		return true
-	})
-	slices.Sort(held)
-	return held
-}
-
-func (s Step) removes(side Side) bool {
-	return s.To == side && (s.Verb == Remove || s.Verb == Clear)
-}
-
-// moved is whether what the other side has deleted lives on there by another name.
-func (p *planner) moved(step Step) bool {
-	other := step.To.Other()
-	return step.Node.Base != nil && len(p.tree.inodes[other][step.Node.Base.Item[other].Inode]) > 0
 }
