@@ -25,18 +25,16 @@ from devcluster.plan.steps import (
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import Originals, chunk_name, orphan, restore_template, secret_name
 from devcluster.rules.cluster.memory import Admitted
+from devcluster.rules.cluster.service_patch import noted_moves, noted_workload, unmoved
 from devcluster.rules.cluster.services import (
     FrontPort,
     PortMove,
     Route,
     check_listed,
-    noted_moves,
-    noted_workload,
     passing,
     plan_fronts,
     plan_moves,
     routes,
-    unmoved,
 )
 from devcluster.rules.cluster.template import (
     BIN,

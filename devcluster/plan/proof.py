@@ -17,7 +17,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from devcluster.rules.cluster.services import noted_moves, resolve_target, selects
+from devcluster.rules.cluster.service_patch import noted_moves
+from devcluster.rules.cluster.services import resolve_target, selects
 from devcluster.rules.container.ports import PortKey, service_port
 
 Json = dict[str, Any]

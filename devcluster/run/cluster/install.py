@@ -44,7 +44,7 @@ from devcluster.rules.cluster.marks import (
     render_secret,
     secret_file,
 )
-from devcluster.rules.cluster.services import apply_moves, undo_moves
+from devcluster.rules.cluster.service_patch import apply_moves, undo_moves
 from devcluster.rules.cluster.template import is_wrapped
 from devcluster.rules.kinds.rolling import write_fields
 from devcluster.run.cluster.fields import restore_rolling

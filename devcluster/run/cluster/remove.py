@@ -42,7 +42,8 @@ from devcluster.rules.cluster.marks import (
     restore_template,
     secret_name,
 )
-from devcluster.rules.cluster.services import PortMove, noted_moves, noted_workload, undo_moves
+from devcluster.rules.cluster.service_patch import noted_moves, noted_workload, undo_moves
+from devcluster.rules.cluster.services import PortMove
 from devcluster.rules.cluster.template import is_wrapped
 from devcluster.rules.cluster.undo import Restored
 from devcluster.rules.container.patience import whole_time

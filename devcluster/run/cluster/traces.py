@@ -23,7 +23,7 @@ from devcluster.edge.kube.cluster import Cluster
 from devcluster.errors import EngineError
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import Record
-from devcluster.rules.cluster.services import noted_workload
+from devcluster.rules.cluster.service_patch import noted_workload
 from devcluster.rules.cluster.template import is_wrapped
 from devcluster.rules.container.docker_names import project_name
 from devcluster.rules.kinds.table import KINDS

@@ -13,7 +13,8 @@ from devcluster.edge.kube.workload import check_namespace, find_workload, list_a
 from devcluster.errors import ConfigurationError
 from devcluster.plan.serving import serving_of
 from devcluster.rules.cluster.identity import WorkloadRef
-from devcluster.rules.cluster.services import known_ports, unmoved
+from devcluster.rules.cluster.service_patch import unmoved
+from devcluster.rules.cluster.services import known_ports
 from devcluster.rules.container.environment import local_environment
 from devcluster.rules.container.facts import PodFacts
 from devcluster.rules.container.image_environment import SAME_IMAGE, ImageEnvironment

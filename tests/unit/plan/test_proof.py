@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from devcluster.plan.proof import Behind, Trial, Try, Verdict, judge, plan_proofs
-from devcluster.rules.cluster.services import MOVED, routes
+from devcluster.rules.cluster.service_patch import MOVED
+from devcluster.rules.cluster.services import routes
 from devcluster.rules.container.ports import PortKey
 
 Json = dict[str, Any]

@@ -10,22 +10,24 @@ import pytest
 
 from devcluster.errors import ConfigurationError
 from devcluster.rules.cluster.identity import WorkloadRef
-from devcluster.rules.cluster.services import (
+from devcluster.rules.cluster.service_patch import (
     MOVED,
+    apply_moves,
+    noted_moves,
+    noted_workload,
+    undo_moves,
+    unmoved,
+)
+from devcluster.rules.cluster.services import (
     FrontPort,
     PortMove,
     Route,
-    apply_moves,
     check_listed,
     known_ports,
-    noted_moves,
-    noted_workload,
     plan_fronts,
     plan_moves,
     resolve_target,
     routes,
-    undo_moves,
-    unmoved,
 )
 from devcluster.rules.container.ports import PortKey
 
