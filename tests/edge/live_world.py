@@ -16,11 +16,11 @@ import asyncssh
 import docker
 
 from devcluster.deadline import Deadline
-from devcluster.edge.agent.files import FolderDestination
 from devcluster.edge.agent.ssh import AgentLink, Keys, open_agent
 from devcluster.edge.background import running
 from devcluster.edge.docker.engine import Docker, Engine, open_engine
 from devcluster.edge.docker.files import VolumeDestination
+from devcluster.edge.folder.folder import FolderDestination
 from devcluster.edge.kube.cluster import Cluster
 from devcluster.edge.kube.transport import UpgradeTarget
 from devcluster.edge.lane.lanes import (

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from devcluster.edge.agent.files import FolderDestination
+from devcluster.edge.folder.folder import FolderDestination
 from devcluster.rules.volume.live import Left
 from tests.edge.live_world import MOUNT, Laptop, Pod, open_laptop, open_pod, site_of, spec_of
 

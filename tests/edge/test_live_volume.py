@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from devcluster.edge.agent.files import FolderDestination
 from devcluster.edge.docker.engine import Engine, open_engine
 from devcluster.edge.docker.files import VolumeDestination
+from devcluster.edge.folder.folder import FolderDestination
 from devcluster.run.site import gateway_binary
 from devcluster.run.volume.one_fill import Rewriting
 from tests.edge.live_world import PROJECT, Pod, open_laptop, open_pod, site_of, spec_of

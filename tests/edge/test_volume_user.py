@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from devcluster.edge.agent.files import FolderDestination
-from devcluster.edge.agent.one_file import FileDestination
+from devcluster.edge.folder.folder import FolderDestination
+from devcluster.edge.folder.one_file import FileDestination
 from devcluster.rules.volume.tarstream import END, padding, render_head
 from devcluster.rules.volume.tree import Entry, render_entry
 from devcluster.run.volume.volumes import CopySpec, FillDestination, fill_volume

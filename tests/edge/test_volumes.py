@@ -19,12 +19,12 @@ from typing import Any
 import pytest
 
 from devcluster.config.read.globs import check_glob
-from devcluster.edge.agent.files import FolderDestination
-from devcluster.edge.agent.one_file import FileDestination
-from devcluster.edge.agent.walk import scan
 from devcluster.edge.docker.engine import Engine, open_engine
 from devcluster.edge.docker.files import VolumeDestination
 from devcluster.edge.docker.memory import MemoryDestination
+from devcluster.edge.folder.folder import FolderDestination
+from devcluster.edge.folder.one_file import FileDestination
+from devcluster.edge.folder.walk import scan
 from devcluster.errors import ConfigurationError, FailedError
 from devcluster.rules.container.container_spec import ContainerSpec, VolumeBind
 from devcluster.rules.volume.tree import parse_tree, render_entry

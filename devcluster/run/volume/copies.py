@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from devcluster.config.read.globs import matches
-from devcluster.edge.agent.files import FolderDestination
-from devcluster.edge.agent.one_file import FileDestination
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.docker.files import VolumeDestination
 from devcluster.edge.docker.memory import MemoryDestination
+from devcluster.edge.folder.folder import FolderDestination
+from devcluster.edge.folder.one_file import FileDestination
 from devcluster.edge.kube.cluster import Cluster
 from devcluster.rules.container.container_spec import VolumeBind
 from devcluster.rules.volume.mountinfo import mounted_volumes

@@ -13,10 +13,10 @@ import time
 from collections.abc import Collection, Sequence
 
 from devcluster.config.read.globs import escape_glob
-from devcluster.edge.agent.one_file import FileDestination
 from devcluster.edge.agent.ssh import AgentLink, UnreadableError
 from devcluster.edge.background import together
 from devcluster.edge.docker.memory import MemoryDestination
+from devcluster.edge.folder.one_file import FileDestination
 from devcluster.errors import ConfigurationError, FailedError
 from devcluster.rules.cluster.memory_variables import mount_figures
 from devcluster.rules.container.container_spec import VolumeBind

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from devcluster.edge.agent.files import FolderDestination
+from devcluster.edge.folder.folder import FolderDestination
 from devcluster.errors import ConfigurationError
 from devcluster.rules.volume.volumes import PodVolume
 from devcluster.run.place import Place

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from devcluster.deadline import Deadline
-from devcluster.edge.agent.files import FolderDestination
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.background import apart, running, unless_cancelled
 from devcluster.edge.docker.files import VolumeDestination
 from devcluster.edge.docker.live import LivePlace, open_live
+from devcluster.edge.folder.folder import FolderDestination
 from devcluster.edge.streams import Streams, open_program
 from devcluster.errors import DevclusterError, FailedError
 from devcluster.rules.container.docker_names import volume_name

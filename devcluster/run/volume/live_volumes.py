@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from devcluster.edge.agent.files import FolderDestination
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.background import ended, together
 from devcluster.edge.docker.files import VolumeDestination
+from devcluster.edge.folder.folder import FolderDestination
 from devcluster.errors import ConfigurationError, DevclusterError
 from devcluster.rules.volume.live import find_mount, inside
 from devcluster.run.changes import Changes

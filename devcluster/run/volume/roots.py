@@ -13,8 +13,8 @@ import shutil
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from devcluster.edge.agent.files import FolderDestination
-from devcluster.edge.agent.one_file import FileDestination
+from devcluster.edge.folder.folder import FolderDestination
+from devcluster.edge.folder.one_file import FileDestination
 from devcluster.rules.volume.volumes import nested_patterns
 from devcluster.run.place import Place, make_private
 from devcluster.run.private_file import write_private

@@ -16,8 +16,8 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from devcluster.edge.agent.files import make_folder, write_pieces
-from devcluster.edge.agent.walk import PART
+from devcluster.edge.folder.folder import make_folder, write_pieces
+from devcluster.edge.folder.walk import PART
 from devcluster.errors import ConfigurationError, FailedError
 from devcluster.rules.volume.tarstream import TarReader
 from devcluster.rules.volume.tree import Entry, render_entry

@@ -1,4 +1,4 @@
-"""A tree in a folder of the laptop (``path:``): listed as the agent lists its own, and filled.
+"""What is written into a folder that others may change meanwhile: one entry after the other, blocking.
 
 Rules:
 - nothing outside the folder is touched, whatever the stream names: each directory on the way is opened
@@ -14,124 +14,23 @@ The naive way, ``tarfile.extractall``, follows links in the destination and roun
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import os
 import secrets
 import stat
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from devcluster.edge.agent.walk import PART, scan
-from devcluster.errors import ConfigurationError, FailedError
+from devcluster.edge.folder.walk import PART
+from devcluster.errors import FailedError
 from devcluster.rules.volume.projected import DATA
-from devcluster.rules.volume.tarstream import Member, TarReader
-from devcluster.rules.volume.tree import Entry, render_entry
+from devcluster.rules.volume.tree import Entry
 
-_SMALL = 1 << 20  # a file up to this size is one call of a thread
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class FolderDestination:
-    """*folder* need not exist; *private*: nobody else fills it; ``owners``: whether this user can give files
-    away."""
-
-    def __init__(self, folder: Path, *, private: bool = False) -> None:
-        self.folder = folder
-        self._private = private
-        self.name = str(folder)
-        self.atomic = True
-        self.owners = os.geteuid() == 0
-        self._stale: tuple[str, ...] = ()  # parts of files, of a fill that was killed
-
-    def check(self, *, ours: bool) -> None:
-        """ConfigurationError for a folder that somebody else filled."""
-        if self.folder.is_symlink() or (self.folder.exists() and not self.folder.is_dir()):
-            raise ConfigurationError(f"{self.folder} is not a folder", hint="choose another `path`")
-        foreign = not ours and not self._private
-        if foreign and self.folder.exists() and any(self.folder.iterdir()):
-            raise ConfigurationError(
-                f"{self.folder} holds files that did not come from this volume",
-                hint="move them away, or choose another `path`",
-            )
-
-    async def identity(self) -> str:
-        """'' if there is no folder; ``scan`` tells what is in it."""
-        return "folder" if self.folder.is_dir() else ""
-
-    async def ensure(self) -> str:
-        await asyncio.to_thread(make_folder, self.folder)
-        return await self.identity()
-
-    async def scan(self, exclude: Sequence[str]) -> list[dict[str, Any]]:
-        """The lines that the agent's ``scan`` would give."""
-        stale: list[str] = []
-        lines = await asyncio.to_thread(
-            lambda: [render_entry(item) for item in scan(self.folder, exclude, stale)]
-        )
-        self._stale = tuple(stale)
-        return lines
-
-    async def apply(self, delete: Sequence[str], stream: AsyncIterator[bytes]) -> None:
-        """Remove, then unpack; FailedError names what could not be written."""
-        await self.ensure()
-        try:
-            filler = await asyncio.to_thread(_Filler, self.folder, self.owners)
-        except OSError as error:
-            raise FailedError(f"can't open {self.folder}: {error.strerror}") from error
-        try:
-            await asyncio.to_thread(filler.delete, (*self._stale, *delete))
-            reader = TarReader(stream)
-            while (member := await reader.next()) is not None:
-                await _unpack(filler, reader, member)
-            await asyncio.to_thread(filler.finish)
-        except OSError as error:
-            raise FailedError(
-                f"can't write into {self.folder}: {error.strerror}: {error.filename}"
-            ) from error
-        finally:
-            filler.close()
-
-
-def make_folder(folder: Path) -> None:
-    """FailedError where it can't be made."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FailedError(f"can't create {folder}: {error.strerror}", hint="choose another `path`") from error
-
-
-async def _unpack(filler: _Filler, reader: TarReader, member: Member) -> None:
-    entry = member.entry
-    if member.left_out:
-        await asyncio.to_thread(filler.delete, (entry.path,))
-        return
-    if entry.type != "f":
-        await asyncio.to_thread(filler.make, entry)
-        return
-    if entry.size <= _SMALL and not member.sparse:
-        parts = [part async for _, part in reader.pieces()]
-        await asyncio.to_thread(filler.write_small, entry, b"".join(parts))
-        return
-    part_name, descriptor = await asyncio.to_thread(filler.begin, entry)
-    try:
-        await write_pieces(descriptor, reader, entry.size)
-        await asyncio.to_thread(filler.end, entry, part_name)
-    finally:
-        filler.discard(part_name)
-        os.close(descriptor)
-
-
-async def write_pieces(descriptor: int, reader: TarReader, size: int) -> None:
-    """Write the current member's file into an empty one; holes are left out."""
-    async for offset, part in reader.pieces():
-        await asyncio.to_thread(_write_all, descriptor, part, offset)
-    os.truncate(descriptor, size)
-
-
-class _Filler:
+class FolderWriter:
     """Blocking.  One directory is open at a time, that of the last entry."""
 
     def __init__(self, folder: Path, owners: bool) -> None:
@@ -233,7 +132,7 @@ class _Filler:
     def write_small(self, entry: Entry, content: bytes) -> None:
         part, descriptor = self.begin(entry)
         try:
-            _write_all(descriptor, content, 0)
+            write_all(descriptor, content, 0)
             self.end(entry, part)
         finally:
             self.discard(part)
@@ -288,7 +187,7 @@ class _Filler:
         os.utime(directory, ns=(time, time))
 
 
-def _write_all(descriptor: int, data: bytes, offset: int) -> None:
+def write_all(descriptor: int, data: bytes, offset: int) -> None:
     view = memoryview(data)
     while view:
         written = os.pwrite(descriptor, view, offset)
