@@ -1,8 +1,7 @@
 """What a session holds: attachments that run by themselves, and every way to let go of one.
 
-There are three ways: handed back (agent, container and volumes stay), taken out (everything goes), and put
-back after a failure, which is one of the two, depending on what this attempt made.  If letting go fails,
-something is left over, and the error says what.
+``plan.let_go`` says what goes with each; here it is done.  If that fails, something is left over, and the
+error says what (``failure``).
 """
 
 from __future__ import annotations
@@ -18,21 +17,25 @@ from devcluster.edge.background import ended
 from devcluster.edge.docker.engine import Engine
 from devcluster.errors import (
     DevclusterError,
-    FailedError,
-    HeldError,
     LeftoverError,
     RemainsError,
-    UnservedError,
     first_of,
-    joined,
 )
+from devcluster.plan.let_go import plan_detach, plan_put_back
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import Holder
 from devcluster.run.attach.attachment import Attachment
-from devcluster.run.cluster.install import BusyError
 from devcluster.run.cluster.record import Mark, find_dropped
 from devcluster.run.cluster.remove import remove
-from devcluster.run.host.failure import Attempt, put_back_error
+from devcluster.run.host.failure import (
+    Attempt,
+    end_notes,
+    failure_of,
+    is_theirs,
+    left_error,
+    put_back_error,
+    remains_of,
+)
 from devcluster.run.host.results import end_row
 from devcluster.run.log import to_log
 from devcluster.run.site import Site
@@ -43,20 +46,6 @@ from devcluster.run.wanted.wanted import Wanted
 Json = dict[str, Any]
 _OWN = 300.0  # seconds for handing back what broke
 _log = logging.getLogger("devcluster.host")
-
-
-def _unsent(title: str, lines: tuple[str, ...], other: RemainsError | None) -> RemainsError:
-    """What live volumes could not bring over, and *other*."""
-    error = RemainsError(
-        f"{title} is handed back, but not everything that was written here is in the pod: {'; '.join(lines)}",
-        hint="the copy on this laptop stays, and `devcluster up` goes on with it; "
-        "`devcluster sync WORKLOAD --keep laptop|pod PATH…` decides then",
-    )
-    if other is None:
-        return error
-    both = joined([error, other])
-    assert isinstance(both, RemainsError)
-    return both
 
 
 class Holdings:
@@ -99,36 +88,31 @@ class Holdings:
         attachment = self.attachments[key]
         turn = turn.stretched(attachment.wanted.patience)
         title, taken = attachment.wanted.title, attachment.taken
+        plan = plan_detach(taken=bool(taken), remove_agent=remove_agent)
         notes: list[str] = [taken] if taken else []
         remains: RemainsError | None = None
         unserved = ""
-        if taken:
-            await attachment.give_up(turn)
-        elif remove_agent:
-            await attachment.yield_first(turn)
-            try:
-                removed, unserved = await self._remove_agent(attachment.wanted.ref, turn, key)
-                notes += removed
-            except RemainsError as error:  # no pod has an agent any more
-                remains = error
-            await attachment.end_removed(turn)
-        else:
-            handed = await attachment.hand_back(turn)
-            unserved = handed.unserved
-            notes += handed.notes
+        match plan.end:
+            case "give up":
+                await attachment.give_up(turn)
+            case "take out":
+                await attachment.yield_first(turn)
+                try:
+                    removed, unserved = await self._remove_agent(attachment.wanted.ref, turn, key)
+                    notes += removed
+                except RemainsError as error:  # no pod has an agent any more
+                    remains = error
+                await attachment.end_removed(turn)
+            case "hand back":
+                handed = await attachment.hand_back(turn)
+                unserved = handed.unserved
+                notes += handed.notes
         await self.end(attachment)
-        if remove_agent:
+        if plan.containers:
             await self._remove_containers(key)
-        if attachment.unsent:
-            remains = _unsent(title, attachment.unsent, remains)
-        if remains is not None:
-            if not tolerant:
-                raise remains
-            notes.append(str(remains))
-        if unserved and not tolerant:
-            raise UnservedError(f"{title} was handed back, but does not serve: {unserved}")
-        notes += [f"it does not serve: {unserved}"] if unserved else []
-        return end_row(key, title, notes, removed=remove_agent and not taken)
+        remains = remains_of(title, attachment.unsent, remains)
+        notes += end_notes(title, remains, unserved, tolerant=tolerant)
+        return end_row(key, title, notes, removed=plan.agent)
 
     async def drop(self, mark: Mark, turn: Turn) -> Json:
         """Like ``detach``, for what nobody holds.  Return its row, which tells what remains."""
@@ -163,15 +147,13 @@ class Holdings:
         try:
             yield attempt
         except (asyncio.CancelledError, Exception) as broken:
-            cause = first_of(broken)
-            if isinstance(cause, DevclusterError):
-                if not attempt.begun:
-                    raise cause from broken.__cause__
-                raise await self.put_back(wanted, turn, created=created, error=cause) from broken
-            known = isinstance(cause, asyncio.CancelledError)
-            why = "interrupted" if known else f"a bug: {type(cause).__name__}"  # its text may hold a value
-            cause = FailedError(why)
-            error = await self.put_back(wanted, turn, created=created, error=cause, why=why)
+            failure = failure_of(broken)
+            if not attempt.begun and failure.expected:
+                raise failure.error from broken.__cause__
+            why = "" if failure.expected else str(failure.error)
+            error = await self.put_back(wanted, turn, created=created, error=failure.error, why=why)
+            if failure.expected:
+                raise error from broken
             self.tell(wanted, error, turn)
             raise
 
@@ -181,33 +163,27 @@ class Holdings:
         """After a failure: as it was before.  The error to raise: LeftoverError where it is not.  *why*: said
         at once, where nobody will print the error."""
         turn = turn.to_undo()
+        key, title = wanted.workload.key, wanted.title
+        attachment = self.attachments.get(key)
+        plan = plan_put_back(attached=attachment is not None, created=created, theirs=is_theirs(error))
+        turn.say(key, f"putting {title} back{f': {why}' if why else ''}")
         unserved = ""
-        attachment = self.attachments.get(wanted.workload.key)
-        conflict = isinstance(error, HeldError | BusyError)  # what is there is theirs
-        turn.say(wanted.workload.key, f"putting {wanted.title} back{f': {why}' if why else ''}")
         try:
             if attachment is not None:
                 unserved = (await attachment.hand_back(turn, failure=str(error))).unserved
                 await self.end(attachment)
-            if created:  # also what a former attachment left: it was handed back for this one
-                await self._remove_containers(wanted.workload.key)
+            if plan.containers:  # also what a former attachment left: it was handed back for this one
+                await self._remove_containers(key)
             try:
-                if created and not conflict:
-                    _, unserved = await self._remove_agent(wanted.ref, turn, wanted.workload.key)
+                if plan.agent:
+                    _, unserved = await self._remove_agent(wanted.ref, turn, key)
             finally:
-                if created:
-                    await self._remove_copies(wanted.workload.key, turn)
+                if plan.copies:
+                    await self._remove_copies(key, turn)
         except Exception as second:
-            if isinstance(error, LeftoverError) and isinstance(second, RemainsError):
-                return error  # it was tried before, and says what stays
-            known = isinstance(second, DevclusterError)
-            because = str(second) if known else f"a bug: {type(second).__name__}"
-            return LeftoverError(
-                f"{error}; putting {wanted.title} back failed too: {because}",
-                hint=f"`devcluster down -n {self._site.place.namespace}` finishes it",
-            )
+            return left_error(error, second, title, self._site.place.namespace)
         but = f", but does not serve: {unserved}" if unserved else ""
-        return put_back_error(error, f"{wanted.title} was put back{but}")
+        return put_back_error(error, f"{title} was put back{but}")
 
     def tell(self, wanted: Wanted, error: DevclusterError, turn: Turn) -> None:
         """Say what could not be put back, where nothing else says it."""
