@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from devcluster.rules.cluster.service_patch import noted_moves
 from devcluster.rules.cluster.services import resolve_target, selects
+from devcluster.rules.container.agent_state import Route
 from devcluster.rules.container.ports import PortKey, service_port
 
 Json = dict[str, Any]
@@ -210,32 +211,77 @@ def _join(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an agent says to a connection that proves the route.  ``address``: its pod's; ``port``: the
+    application's; ``errno``, ``text``: why nobody accepted, '' where somebody did."""
+
+    address: str
+    port: int
+    route: Route
+    errno: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one try.  ``answer`` None: no agent gave one, and ``stage``, ``errno`` and ``text`` say
+    how far it came (``connect`` or ``answer``) and why.  ``ms``: milliseconds until the answer."""
+
+    answer: Answer | None = None
+    ms: float = 0.0
+    stage: str = ""
+    errno: str = ""
+    text: str = ""
+
+
+def parse_outcome(told: Mapping[str, Any]) -> Outcome:
+    """The answer to ``prove``, as docs/architecture.md gives it."""
+    answer = told.get("answer")
+    found = None
+    if answer is not None:
+        found = Answer(
+            answer["address"],
+            answer["port"],
+            answer["route"],
+            answer.get("errno", ""),
+            answer.get("text", ""),
+        )
+    return Outcome(
+        found, told.get("ms", 0.0), told.get("stage", ""), told.get("errno", ""), told.get("text", "")
+    )
+
+
+def untried(text: str) -> Outcome:
+    """No agent could be asked."""
+    return Outcome(stage="connect", text=text)
+
+
 def judge(
-    attempt: Trial, outcomes: Sequence[Json], names: Mapping[str, str], *, local: str = "local container"
+    attempt: Trial, outcomes: Sequence[Outcome], names: Mapping[str, str], *, local: str = "local container"
 ) -> Verdict:
     """*outcomes*: what ``prove`` answered to each of the tries, in order; *names*: pods by address; *local*:
     what accepts on the laptop."""
     pods: set[str] = set()
     for one, outcome in zip(attempt.tries, outcomes, strict=True):
-        answer = outcome.get("answer")
-        if answer is None:
+        if outcome.answer is None:
             hop, reason = _unanswered(one, outcome)
             return Verdict(attempt.service, attempt.port, "broken", hop, reason)
-        hop, reason = _answered(answer, names, local)
+        hop, reason = _answered(outcome.answer, names, local)
         if hop:
             return Verdict(attempt.service, attempt.port, "broken", hop, reason)
-        pods.add(names.get(answer["address"], answer["address"]))
-    slowest = max(outcome["ms"] for outcome in outcomes)
+        pods.add(names.get(outcome.answer.address, outcome.answer.address))
+    slowest = max(outcome.ms for outcome in outcomes)
     return Verdict(attempt.service, attempt.port, "proven", "", attempt.note, tuple(sorted(pods)), slowest)
 
 
-def _answered(answer: Json, names: Mapping[str, str], local: str) -> tuple[str, str]:
+def _answered(answer: Answer, names: Mapping[str, str], local: str) -> tuple[str, str]:
     """('', '') where the laptop accepted."""
-    pod = f"pod {names.get(answer['address'], answer['address'])}"
-    errno, port = answer.get("errno", ""), answer["port"]
-    if answer["route"] == "child":
+    pod = f"pod {names.get(answer.address, answer.address)}"
+    errno, port = answer.errno, answer.port
+    if answer.route == "child":
         return "agent", f"{pod} is not held: the original answers"
-    if answer["route"] == "queue":
+    if answer.route == "queue":
         return "agent", f"{pod} holds connections back at the moment"
     if errno in ("EAGAIN", "ESTALE"):
         return "lane", f"no lane to {pod} is open"
@@ -244,14 +290,14 @@ def _answered(answer: Json, names: Mapping[str, str], local: str) -> tuple[str, 
             return local, f"nobody listens on the laptop's 127.0.0.1 for port {port} of the pod"
         return local, f"nobody listens on port {port} of the {local}"
     if errno:
-        return local, f"port {port} of the {local}: {errno} ({answer.get('text', '')})"
+        return local, f"port {port} of the {local}: {errno} ({answer.text})"
     return "", ""
 
 
-def _unanswered(one: Try, outcome: Json) -> tuple[str, str]:
+def _unanswered(one: Try, outcome: Outcome) -> tuple[str, str]:
     where = f"pod {one.pod} ({one.to})" if one.pod else f"the Service's address {one.to}"
-    errno, text = outcome.get("errno", ""), outcome.get("text", "")
-    if outcome.get("stage") == "answer":
+    errno, text = outcome.errno, outcome.text
+    if outcome.stage == "answer":
         if errno == "ETIMEDOUT":
             return (
                 "lane",

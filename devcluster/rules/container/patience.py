@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from devcluster.rules.container.agent_state import AgentState
+
 Json = dict[str, Any]
 
 _DEADLINE = 600  # of every Deployment that says none
@@ -49,18 +51,18 @@ def whole_time(item: Json, pod_spec: Json) -> float:
     return stop_time(pod_spec) + max(start, deadline if deadline != _DEADLINE else 0.0) + _ELSE
 
 
-def render_wait(state: Json, container: Json, pod_spec: Json) -> str:
+def render_wait(state: AgentState, container: Json, pod_spec: Json) -> str:
     """What the application of a pod is waited for, and how long that may take, by its agent's *state*; ''
     where it is waited for nothing."""
-    reason = f": {state['reason']}" if state.get("reason") else ""
-    match state.get("child"):
+    reason = f": {state.reason}" if state.reason else ""
+    match state.child:
         case "stopping":
             return f"the application stops, for which it has {stop_time(pod_spec):.0f} s"
         case "starting":
             seconds, probe = start_time(container)
             allowed = f", for which its {probe} allows {seconds:.0f} s" if seconds else ""
             return f"the application starts{allowed}{reason}"
-        case "running" if state.get("route") != "child":
+        case "running" if state.route != "child":
             return f"the application does not accept connections yet{reason}"
         case "running":
             return f"requests under way may take {max(stop_time(pod_spec), _GRACE):.0f} s to end"

@@ -23,6 +23,7 @@ from devcluster.edge.lines import Json, RefusedError
 from devcluster.errors import DevclusterError, EngineError, NotFoundError, first_of
 from devcluster.plan.agent_pod import AgentPod
 from devcluster.plan.handover import AgentRequest
+from devcluster.rules.container.agent_state import UNHEARD, parse_state
 from devcluster.rules.state import SILENT, LinkState, PodSight
 from devcluster.run.attach import sleep
 from devcluster.run.attach.sides import ClusterSide, LocalSide
@@ -54,7 +55,7 @@ class PodLink:
         self.pod = pod
         self.state: LinkState = "connecting"
         self.reason = ""
-        self.agent_state: Json = {}
+        self.agent_state = UNHEARD
         self.opened = 0  # how often the agent let us in
         self._since = time.time()
         self._heard = time.monotonic()
@@ -77,7 +78,7 @@ class PodLink:
             self._since,
             heard=time.time() - self._silence,
             bare=self._bare,
-            lanes=self.agent_state.get("lanes", 0),
+            lanes=self.agent_state.lanes,
         )
 
     @property
@@ -116,11 +117,9 @@ class PodLink:
             raise ConnectionError(self.reason)
         return self._link
 
-    async def call(self, do: str, **arguments: Any) -> Json:
-        """One request of the holder's; ``epoch`` is added."""
-        answer = await (await self.link()).call(do, epoch=self._tenure.epoch, **arguments)
-        self._hear(answer)
-        return answer
+    async def call(self, do: str, **arguments: Any) -> None:
+        """One request of the holder's; ``epoch`` is added, and the answer is its ``agent_state``."""
+        self._hear(await (await self.link()).call(do, epoch=self._tenure.epoch, **arguments))
 
     async def run(self) -> None:
         """Hold the agent until cancelled, or until the pod is gone or somebody else holds it."""
@@ -157,7 +156,7 @@ class PodLink:
             raise ConnectionError(self.reason)
 
     async def _join(self, requests: tuple[AgentRequest, ...]) -> None:
-        await self._changes.until(lambda: self.over or self.agent_state.get("lanes", 0) > 0)
+        await self._changes.until(lambda: self.over or self.agent_state.lanes > 0)
         for do in requests:
             await self.call(do)
         self._change("attached", "")
@@ -171,7 +170,7 @@ class PodLink:
 
     async def _serve(self, link: AgentLink) -> None:
         tenure = self._tenure
-        if self.agent_state and self._silence > SILENT:
+        if self.agent_state is not UNHEARD and self._silence > SILENT:
             self._cluster.distrust(self._heard)
         await self._cluster.verify()
         self._hear(
@@ -253,14 +252,14 @@ class PodLink:
                 failures += 1
             await asyncio.sleep(_BACKOFF[min(failures, len(_BACKOFF) - 1)])
 
-    def _hear(self, state: Json) -> None:
+    def _hear(self, told: Json) -> None:
         self._heard = time.monotonic()
-        if bool(state.get("lanes")) != bool(self.agent_state.get("lanes")):
+        state = parse_state(told)
+        if bool(state.lanes) != bool(self.agent_state.lanes):
             self._bare = time.time()
         self.agent_state = state
-        holder = state.get("holder")
-        if holder and state["epoch"] > self._tenure.epoch:
-            self._change("lost", f"held by {holder['user']}@{holder['host']} since {state['since']}")
+        if state.holder and state.epoch > self._tenure.epoch:
+            self._change("lost", f"held by {state.holder} since {state.since}")
         self._changes.notify()
 
     def _change(self, state: LinkState, reason: str) -> None:

@@ -13,7 +13,7 @@ from devcluster.edge.background import running
 from devcluster.edge.lines import RefusedError
 from devcluster.plan.agent_pod import AgentPod
 from devcluster.plan.handover import AgentRequest
-from devcluster.rules.container.facts import Listener, parse_listeners
+from devcluster.rules.container.facts import Listener
 from devcluster.run.attach.agent_link import PodLink, Tenure
 from devcluster.run.attach.sides import ClusterSide, LocalSide
 from devcluster.run.changes import Changes
@@ -84,14 +84,14 @@ class Links:
     def neighbours(self) -> tuple[Listener, ...]:
         """Where the other containers of that pod listen, as last reported."""
         if (link := self.of_primary) is not None:
-            self._neighbours = parse_listeners(link.agent_state.get("neighbours", ()))
+            self._neighbours = link.agent_state.neighbours
         return self._neighbours
 
     @property
     def versions(self) -> frozenset[str]:
         """What kubelet wrote last into that pod's volumes, as last reported; none while nothing is known."""
         link = self.of_primary
-        return frozenset(link.agent_state.get("versions", ()) if link is not None else ())
+        return frozenset() if link is None else link.agent_state.versions
 
     @property
     def lost(self) -> str:
@@ -166,7 +166,7 @@ class Links:
                 link.let_go()
 
         links = [link for link in self.live if link.connected or not tolerant]
-        links = [link for link in links if not unless or link.agent_state.get("route") != unless]
+        links = [link for link in links if not unless or link.agent_state.route != unless]
         results = await asyncio.gather(*(ask(link) for link in links), return_exceptions=tolerant)
         both = zip(links, results, strict=True)
         return [(link, result) for link, result in both if isinstance(result, BaseException)]

@@ -81,7 +81,7 @@ class Release:
 
     async def _end(self, link: PodLink, why: str, turn: Turn) -> bool:
         """Whether the pod will be another one."""
-        stays = self._cluster.early and link.agent_state.get("route") == "laptop"
+        stays = self._cluster.early and link.agent_state.route == "laptop"
         meanwhile = ", while the laptop serves on until the new one is ready" if stays else ""
         text = f"{why}, so it can't start again in its container: pod {link.pod.name} is replaced{meanwhile}"
         turn.say(self._wanted.workload.key, text)

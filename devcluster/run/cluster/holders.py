@@ -24,6 +24,7 @@ from devcluster.edge.lines import RefusedError
 from devcluster.errors import DevclusterError
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import Holder, parse_originals, parse_record, secret_file, secret_name
+from devcluster.rules.container.agent_state import AgentState, parse_state
 from devcluster.run.place import Place
 from devcluster.run.site import read_secret
 
@@ -66,21 +67,21 @@ async def _ask(cluster: Cluster, secret: Json, namespace: str, pod: str, beats: 
     address = AgentAddress(namespace, pod, settings["port"])
     with suppress(DevclusterError, RefusedError, OSError, TimeoutError):
         async with open_agent(Ways(), cluster.upgrade_target, address, keys, timeout=_OPEN) as link:
-            state = await link.call("state", timeout=_OPEN)
-            if state["holder"] is None or not beats:
-                return state["holder"] is not None
+            state = parse_state(await link.call("state", timeout=_OPEN))
+            if not state.holder or not beats:
+                return bool(state.holder)
             return await _renews(link, state, settings["lease_ms"])
     return None
 
 
-async def _renews(link: AgentLink, state: Json, lease: int) -> bool:
+async def _renews(link: AgentLink, state: AgentState, lease: int) -> bool:
     """Whether the lease is renewed before half of it is over."""
     for _ in range(int(lease / 1000 * _BEATS / _LOOK) + 1):
         await asyncio.sleep(_LOOK)
-        now = await link.call("state", timeout=_OPEN)
-        if now["holder"] is None:
+        now = parse_state(await link.call("state", timeout=_OPEN))
+        if not now.holder:
             return False
-        if now["lease_ms"] > state["lease_ms"]:
+        if now.lease_ms > state.lease_ms:
             return True
         state = now
     return False

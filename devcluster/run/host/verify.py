@@ -18,7 +18,18 @@ from typing import Any
 
 from devcluster.deadline import Deadline
 from devcluster.edge.lines import RefusedError
-from devcluster.plan.proof import Behind, Trial, Try, Verdict, broken_everywhere, judge, plan_proofs
+from devcluster.plan.proof import (
+    Behind,
+    Outcome,
+    Trial,
+    Try,
+    Verdict,
+    broken_everywhere,
+    judge,
+    parse_outcome,
+    plan_proofs,
+    untried,
+)
 from devcluster.rules.cluster.services import routes
 from devcluster.rules.container.ports import PortKey
 from devcluster.run.attach.agent_link import PodLink
@@ -114,8 +125,8 @@ async def _observe(
 def _beside(attachment: Attachment) -> dict[int, int]:
     """As the agents saw it last."""
     states = [link.agent_state for link in attachment.links.staying]
-    others = {it["port"] for state in states for it in state.get("neighbours", ())}
-    others -= {it["port"] for state in states for it in state.get("listeners", ())}
+    others = {it.port for state in states for it in state.neighbours}
+    others -= {it.port for state in states for it in state.listeners}
     keys = {key.number: it.port.number for it in attachment.wanted.install.fronts for key in it.keys}
     return {number: port for number, port in keys.items() if port in others}
 
@@ -126,8 +137,8 @@ def _why(link: PodLink, refused: Mapping[str, str]) -> str:
         return f"not held ({link.state}): {link.reason or 'the agent was not reached yet'}"
     if not link.connected:
         return "not held: the connection to its agent is broken"
-    if (route := link.agent_state.get("route", "laptop")) == "child":
-        return f"not held: connections go to the original ({route})"
+    if link.agent_state.route == "child":
+        return "not held: connections go to the original (child)"
     return refused.get(link.pod.name, "")
 
 
@@ -176,15 +187,15 @@ async def _settle(plan: Trial | Verdict, asking: _Asking, names: Mapping[str, st
     return judge(plan, outcomes, names, local=asking.local)
 
 
-async def _prove(one: Try, asking: _Asking) -> Json:
+async def _prove(one: Try, asking: _Asking) -> Outcome:
     """The first outcome that is not the sender's own trouble."""
-    outcome: Json = {"stage": "connect", "text": "no agent could be asked to try"}
+    outcome = untried("no agent could be asked to try")
     senders = sorted(asking.senders, key=lambda link: link.pod.name == one.pod)
     for link in senders[:_SENDERS]:
         try:
             async with asking.deadline.part(_CALL).bound():
                 agent = await link.link()
-            outcome = await agent.call(
+            told = await agent.call(
                 "prove",
                 timeout=asking.deadline.part(_PROVE + _CALL).left(),
                 key=asking.key,
@@ -192,8 +203,9 @@ async def _prove(one: Try, asking: _Asking) -> Json:
                 ms=round(_PROVE * 1000),
             )
         except (RefusedError, ConnectionError, TimeoutError) as error:
-            outcome = {"stage": "connect", "text": f"the agent of {link.pod.name} can't try: {error}"}
+            outcome = untried(f"the agent of {link.pod.name} can't try: {error}")
             continue
-        if outcome.get("stage") != "connect" or outcome.get("errno") == "ECONNREFUSED":
+        outcome = parse_outcome(told)
+        if outcome.stage != "connect" or outcome.errno == "ECONNREFUSED":
             break
     return outcome

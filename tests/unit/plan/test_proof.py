@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.plan.proof import Behind, Trial, Try, Verdict, judge, plan_proofs
+from devcluster.plan.proof import Behind, Trial, Try, Verdict, judge, parse_outcome, plan_proofs
 from devcluster.rules.cluster.service_patch import MOVED
 from devcluster.rules.cluster.services import routes
 from devcluster.rules.container.ports import PortKey
@@ -216,7 +216,8 @@ def test_the_agents_hop(agents: dict[str, str]) -> None:
 
 def _judged(*outcomes: Json) -> Verdict:
     tries = tuple(Try(f"10.96.0.7:{80 + i}") for i in range(len(outcomes)))
-    return judge(Trial("web", PortKey(80), tries), outcomes, {"10.244.0.9": "web-1"})
+    told = [parse_outcome(outcome) for outcome in outcomes]
+    return judge(Trial("web", PortKey(80), tries), told, {"10.244.0.9": "web-1"})
 
 
 def _answer(route: str = "laptop", errno: str = "") -> Json:

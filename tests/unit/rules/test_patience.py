@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from devcluster.deadline import Deadline
+from devcluster.rules.container.agent_state import parse_state
 from devcluster.rules.container.patience import render_wait, start_time, whole_time
 
 Json = dict[str, Any]
@@ -58,7 +59,7 @@ def test_all_of_it(spec: Json, pod: Json, seconds: float) -> None:
     ],
 )
 def test_the_words(state: Json, text: str) -> None:
-    assert render_wait(state, SLOW, {"terminationGracePeriodSeconds": 40}) == text
+    assert render_wait(parse_state(state), SLOW, {"terminationGracePeriodSeconds": 40}) == text
 
 
 def test_only_a_default_gives_way() -> None:
