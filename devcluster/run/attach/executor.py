@@ -100,16 +100,14 @@ class Executor:
             case HoldAll():
                 await self._hold_all(turn)
             case StartLocal(again):
-                if again:
-                    await self._local.restart(turn)
-                else:
-                    await self._local.start(await self._known(turn), turn)
+                await self._start(again, turn)
             case Replace():
                 await self._local.replace(self.wanted, await self.read_facts(turn), turn)
             case Join(requests):
                 await self._join(requests, turn)
             case Rest():
-                await self._local.rest()
+                if (starter := self._local.starter) is not None:
+                    await starter.rest()
             case StopLocal():
                 await self._local.stop(turn)
             case _:
@@ -133,6 +131,14 @@ class Executor:
         """What the pod has, asked again."""
         self._facts = await (await self.agent(turn)).inspect()
         return self._facts
+
+    async def _start(self, again: bool, turn: Turn) -> None:
+        if (starter := self._local.starter) is None:  # its user starts it
+            return
+        if again:
+            await starter.restart(turn)
+        else:
+            await starter.start(await self._known(turn), turn)
 
     async def _known(self, turn: Turn) -> PodFacts:
         return self._facts or await self.read_facts(turn)

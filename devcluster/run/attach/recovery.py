@@ -74,7 +74,8 @@ class Recovery:
         self._known.traffic = "connections wait in the pods"
         try:
             async with running(self._without_engine(), name=f"agents without {self._key}"):
-                await self._local.recover(turn, self._executor.agent)
+                if (starter := self._local.starter) is not None:
+                    await starter.recover(turn, self._executor.agent)
         except _BROKEN as error:
             why = f"Docker is back, but the local container could not be started again: {error}"
             self._known.unrecovered = why

@@ -111,8 +111,29 @@ class GatewayKeys:
     agent: str
 
 
+class Starter(Protocol):
+    """What starts, and starts again, what serves on the laptop."""
+
+    async def start(self, facts: PodFacts, turn: Turn) -> None:
+        """Start what serves, new, until it is healthy.  FailedError where it ends before, or is not healthy
+        in time."""
+
+    async def restart(self, turn: Turn) -> None:
+        """Stop and start the same, until it is healthy."""
+
+    async def rest(self) -> None:
+        """The pause before what ended with 0 is started again."""
+
+    async def recover(self, turn: Turn, agent: AgentSource) -> None:
+        """After an outage, which is waited for: healthy again.  *agent*: where what was lost comes from."""
+
+
 class LocalSide(Protocol):
     """What serves on the laptop in the workload's place."""
+
+    @property
+    def starter(self) -> Starter | None:
+        """None where its user starts it: then it never rests, nor does an engine take it along."""
 
     @property
     def sight(self) -> LocalSight: ...
@@ -146,24 +167,11 @@ class LocalSide(Protocol):
     async def refresh(self, agent: AgentLink, versions: Collection[str]) -> None:
         """Copy again what kubelet has written anew: whatever has none of *versions*."""
 
-    async def start(self, facts: PodFacts, turn: Turn) -> None:
-        """Start what serves, new, until it is healthy.  FailedError where it ends before, or is not healthy
-        in time."""
-
-    async def restart(self, turn: Turn) -> None:
-        """Stop and start the same, until it is healthy."""
-
-    async def rest(self) -> None:
-        """The pause before what ended with 0 is started again."""
-
     async def replace(self, wanted: Wanted, facts: PodFacts, turn: Turn) -> None:
-        """Make it as *wanted* says, up to what ``start`` starts."""
+        """Make it as *wanted* says, up to what ``Starter.start`` starts."""
 
     async def stop(self, turn: Turn) -> None:
         """Nothing serves any more; what was made is kept."""
-
-    async def recover(self, turn: Turn, agent: AgentSource) -> None:
-        """After an outage, which is waited for: healthy again.  *agent*: where what was lost comes from."""
 
     def lead(self, pod: str, neighbours: tuple[Listener, ...]) -> None:
         """Outbound connections go through *pod* from now on; *neighbours* are its other containers."""

@@ -28,7 +28,7 @@ from devcluster.rules.container.health import HealthPlan, narrow
 from devcluster.rules.container.local_container import local_container
 from devcluster.rules.container.patience import stop_time
 from devcluster.rules.container.ports import PortKey
-from devcluster.run.attach.sides import AgentSource, GatewayKeys, LocalSight
+from devcluster.run.attach.sides import AgentSource, GatewayKeys, LocalSight, Starter
 from devcluster.run.changes import Changes
 from devcluster.run.local.container_network import ContainerNetwork, network_parts
 from devcluster.run.local.container_watch import ContainerWatch
@@ -42,7 +42,7 @@ _LEAST = 1.0  # seconds for a container to end in any case
 
 
 class ContainerSide:
-    """A ``LocalSide``."""
+    """A ``LocalSide``, and its ``Starter``."""
 
     def __init__(self, site: Site, wanted: Wanted, entry: GatewayKeys, changes: Changes) -> None:
         self._site = site
@@ -78,6 +78,10 @@ class ContainerSide:
             rewrites=(*self._rewrites, *self._filling.rewrites()),
             versions=self._filling.versions,
         )
+
+    @property
+    def starter(self) -> Starter:
+        return self
 
     @property
     def door(self) -> Door | None:

@@ -22,7 +22,7 @@ from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.rules.container.laptop import Surroundings, laptop_environment, service_sights
 from devcluster.rules.container.ports import PortKey
 from devcluster.rules.container.tunnel_rewriting import LOOPBACK, OpenTunnel
-from devcluster.run.attach.sides import AgentSource, GatewayKeys, LocalSight
+from devcluster.run.attach.sides import GatewayKeys, LocalSight
 from devcluster.run.changes import Changes
 from devcluster.run.local.gateway_settings import cluster_domains
 from devcluster.run.local.gateway_talk import GatewayTalk
@@ -76,6 +76,10 @@ class ProcessSide:
         )
 
     @property
+    def starter(self) -> None:
+        """Its user starts it."""
+
+    @property
     def door(self) -> Door | None:
         return self._talk.door
 
@@ -122,15 +126,6 @@ class ProcessSide:
         async with self._filled:
             await self._filling.refresh(agent, versions)
 
-    async def start(self, facts: PodFacts, turn: Turn) -> None:
-        raise AssertionError("its user starts it")
-
-    async def restart(self, turn: Turn) -> None:
-        raise AssertionError("its user starts it")
-
-    async def rest(self) -> None:
-        """Its process is the user's to start."""
-
     async def replace(self, wanted: Wanted, facts: PodFacts, turn: Turn) -> None:
         former, self._wanted = self._wanted, wanted
         self._filling = Filling(self._site, wanted, self.live)
@@ -141,9 +136,6 @@ class ProcessSide:
     async def stop(self, turn: Turn) -> None:
         async with self._filled:
             await self._close()
-
-    async def recover(self, turn: Turn, agent: AgentSource) -> None:
-        raise AssertionError("no engine goes away")
 
     def lead(self, pod: str, neighbours: tuple[Listener, ...]) -> None:
         """What is at the pod's localhost is at the laptop's only by a tunnel: the laptop's ports are

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from dataclasses import replace
 from typing import Any, cast
 
-from devcluster.config.model import Mode, Order
+from devcluster.config.model import Mode, Order, Run
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.lane.door import Door
 from devcluster.edge.lane.ways import Ways
@@ -24,7 +24,7 @@ from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.run.attach.agent_link import Tenure
 from devcluster.run.attach.attachment import Attachment
-from devcluster.run.attach.sides import AgentSource, DriftSight, LocalSight
+from devcluster.run.attach.sides import AgentSource, DriftSight, LocalSight, Starter
 from devcluster.run.changes import Changes
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
@@ -175,7 +175,7 @@ class ScriptedCluster:
 
 
 class ScriptedLocal:
-    """A ``LocalSide``.  ``fails``: why it does not become healthy."""
+    """A ``LocalSide``.  ``fails``: why it does not become healthy; ``by_hand``: its user starts it."""
 
     def __init__(self, did: list[str], changes: Changes) -> None:
         self.sight = LocalSight("devcluster-shop-web")
@@ -187,6 +187,7 @@ class ScriptedLocal:
         self.again_fails = ""
         self.rested = asyncio.Event()  # the pause is over
         self.led = ""
+        self.by_hand = False
         self._did = did
         self._changes = changes
 
@@ -194,6 +195,10 @@ class ScriptedLocal:
         """Another sight, announced."""
         self.sight = replace(self.sight, **changed)
         self._changes.notify()
+
+    @property
+    def starter(self) -> Starter | None:
+        return None if self.by_hand else self
 
     async def run(self) -> None:
         await asyncio.Event().wait()
@@ -255,8 +260,8 @@ class ScriptedLocal:
 class _Wanted:
     """As much of a ``Wanted`` as an attachment reads."""
 
-    def __init__(self, mode: Mode, order: Order) -> None:
-        self.handover = plan_handover(mode, order, "front", "container")
+    def __init__(self, mode: Mode, order: Order, run: Run) -> None:
+        self.handover = plan_handover(mode, order, "front", run)
         self.title = "deployment/web"
         self.replicas = 1
         self.install = _Install()
@@ -285,12 +290,19 @@ class _Object:
 class Script:
     """An attachment between two scripted sides.  ``did``: what it did, in order."""
 
-    def __init__(self, mode: Mode = "replace", order: Order = "start-first", lease: float = 15.0) -> None:
+    def __init__(
+        self,
+        mode: Mode = "replace",
+        order: Order = "start-first",
+        lease: float = 15.0,
+        run: Run = "container",
+    ) -> None:
         self.did: list[str] = []
         self.changes = Changes()
         self.cluster = ScriptedCluster(self.did)
         self.local = ScriptedLocal(self.did, self.changes)
-        self.wanted = cast(Wanted, _Wanted(mode, order))
+        self.local.by_hand = run == "host"
+        self.wanted = cast(Wanted, _Wanted(mode, order, run))
         tenure = Tenure(1, {"user": "ann", "host": "laptop", "project": "shop"}, "", lease)
         self.attachment = Attachment(self.wanted, tenure, self.cluster, self.local, self.changes)
 

@@ -62,6 +62,19 @@ async def test_stop_first_never_runs_two() -> None:
     assert did[6:] == ["laptop start", "a pause", "a stop", "a take"]
 
 
+async def test_what_its_user_starts_is_never_started() -> None:
+    assert await _attach(Script(run="host")) == [
+        "laptop check",
+        "laptop open",
+        "laptop fill",
+        "a take",
+        "a stop",
+    ]
+    async with attached(Script(run="host")) as script:
+        await script.attachment.restart(Turn.of(5))
+        assert script.did == []
+
+
 async def test_intercept_lets_the_original_run() -> None:
     assert (await _attach(Script("intercept")))[-2:] == ["laptop start", "a intercept"]
 
