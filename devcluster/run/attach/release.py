@@ -8,7 +8,6 @@ its controller has told to end.  The naive way, to delete the pod and leave, has
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import math
 
@@ -76,8 +75,8 @@ class Release:
             self.unserved.append(f"{error}, in a new pod, too")
         finally:
             for link in ended:
-                await self._let_end(link)
-        await self._until_gone(ended)
+                await self._let_end(link, turn)
+        await self._until_gone(ended, turn)
 
     async def _end(self, link: PodLink, why: str, turn: Turn) -> bool:
         """Whether the pod will be another one."""
@@ -117,15 +116,15 @@ class Release:
     def _new(self, known: set[str]) -> list[PodLink]:
         return [link for link in self._links.held if link.pod.uid not in known]
 
-    async def _let_end(self, link: PodLink) -> None:
+    async def _let_end(self, link: PodLink, turn: Turn) -> None:
         with contextlib.suppress(*_BROKEN):
-            async with asyncio.timeout(_GONE):
+            async with turn.deadline.part(_GONE).bound():
                 if link.connected:
                     await link.call("stay", ms=0)
 
-    async def _until_gone(self, links: list[PodLink]) -> None:
+    async def _until_gone(self, links: list[PodLink], turn: Turn) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_GONE):
+            async with turn.deadline.part(_GONE).bound():
                 await self._changes.until(lambda: not any(link in self._links.all for link in links))
 
 

@@ -147,6 +147,14 @@ async def test_an_original_that_cannot_start_twice_gets_another_pod() -> None:
         assert handed.notes == ("pod a was replaced: the application ended with 3",)
 
 
+async def test_an_old_pod_that_does_not_end_keeps_nobody_longer_than_the_command_may() -> None:
+    async with attached(Script()) as script:
+        script.cluster.agents["a"].worn = True
+        script.cluster.deleted = lambda name: script.cluster.show("a", "b")
+        await script.attachment.hand_back(Turn.of(1))
+        assert script.did[-2:] == ["laptop stop", "record: nobody"]
+
+
 async def test_a_controller_that_waits_for_the_end_is_not_waited_for() -> None:
     script = Script()
     script.cluster.early = False
