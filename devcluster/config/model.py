@@ -75,6 +75,11 @@ class Publish:
     written: bool = True
     last: int | None = None
 
+    def __str__(self) -> str:
+        """As it is written under `ports`: ``8080:80``, ``8000-8010:80``, ``80`` for any free port."""
+        last = f"-{self.last}" if self.last else ""
+        return f"{self.local}{last}:{self.container}" if self.local else str(self.container)
+
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:

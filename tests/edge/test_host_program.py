@@ -46,7 +46,7 @@ async def test_it_lets_in_who_knows_the_token(tmp_path: Path) -> None:
         state = await _state(program.door)
         assert state == {"lanes": [], "silent": [{"port": 8080, "local": 1}]}
         with pytest.raises(EngineError, match="the token is not this gateway's"):
-            await _state(Door(program.door.port, "wrong"))
+            await _state(Door(program.door.port, "wrong", program.door.log))
     finally:
         await program.close()
     assert await program.until_end() == 0

@@ -110,7 +110,7 @@ async def _start_elsewhere(
             if isinstance(found, NetnsInfo):
                 return found
             refusal = found
-    kept = [f"{it.local}:{it.container}" for it in loose if it.local]
+    kept = [str(it) for it in loose if it.local]
     if kept and isinstance(found := await start(tuple(map(_anywhere, loose))), NetnsInfo):
         await remove_container(calls, found.container_id)
         raise ConfigurationError(

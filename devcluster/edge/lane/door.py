@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from devcluster.edge.background import running
 from devcluster.edge.kube.cluster import UpgradeTarget
-from devcluster.edge.lane.lanes import AgentAddress, Side
+from devcluster.edge.lane.lanes import AgentAddress, LaneError, Side
 from devcluster.edge.lane.tunnel import End
 from devcluster.edge.lane.ways import Ways
 from devcluster.edge.lines import Json, Lines
@@ -24,10 +24,12 @@ _DIAL = 70.0  # seconds for a connection of the pod's: the gateway gives up befo
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """``port`` is published on the laptop's 127.0.0.1; only a caller that knows ``token`` is let in."""
+    """``port`` is published on the laptop's 127.0.0.1; only a caller that knows ``token`` is let in.
+    ``log``: where the gateway's log is, a path or a command that shows it."""
 
     port: int
     token: str = field(repr=False)
+    log: str
 
 
 async def open_lane(
@@ -65,7 +67,7 @@ async def open_control(
     try:
         writer.write(json.dumps({"token": door.token, "open": "control"}).encode() + b"\n")
         try:
-            _check(await reader.readline())
+            _check(door, await reader.readline())
         except OSError as error:
             raise _silent(door, error) from error
         lines = Lines(reader, writer.write, on_event=on_event, on_request=on_request)
@@ -90,20 +92,28 @@ async def _enter(door: Door, request: Json, end: type[_Side]) -> _Side:
         raise _silent(door, error) from error
     try:
         transport.write(json.dumps({"token": door.token, **request}).encode() + b"\n")
-        _check(await side.head)
-    except BaseException:
+        _check(door, await side.head)
+    except BaseException as error:
         side.abort()
+        if isinstance(error, LaneError):
+            raise _closed(door) from error
         raise
     return side
 
 
 def _silent(door: Door, error: OSError) -> EngineError:
-    return EngineError(f"the gateway at 127.0.0.1:{door.port} does not answer: {error}")
+    return EngineError(
+        f"the gateway at 127.0.0.1:{door.port} does not answer: {error}; its log may say why: {door.log}"
+    )
 
 
-def _check(answer: bytes) -> None:
+def _closed(door: Door) -> EngineError:
+    return EngineError(f"the gateway closed the connection; its log may say why: {door.log}")
+
+
+def _check(door: Door, answer: bytes) -> None:
     if not answer:
-        raise EngineError("the gateway closed the connection; its log (`docker logs`) says why")
+        raise _closed(door)
     reply = json.loads(answer)
     if "error" in reply:
         raise EngineError(f"the gateway refused: {reply['error']}")

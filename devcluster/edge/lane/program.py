@@ -47,7 +47,7 @@ async def start_program(binary: Path, settings: Json, log: Path) -> Program:
         process.stdin.write(json.dumps(settings | {"token": token}).encode() + b"\n")
         async with asyncio.timeout(_PATIENCE):
             told = await process.stdout.readline()
-        return Program(process, Door(json.loads(told)["door"], token))
+        return Program(process, Door(json.loads(told)["door"], token, str(log)))
     except (TimeoutError, ValueError) as error:
         await end_process(process)
         raise FailedError(f"the program that receives connections did not start; its log: {log}") from error

@@ -164,7 +164,7 @@ class ContainerNetwork:
         )
         project = self._site.place.id
         await self._site.engine.start_gateway(project, self._key, self.netns.container_id, settings.line)
-        self._set_door(Door(self.netns.door_port, settings.token))
+        self._set_door(Door(self.netns.door_port, settings.token, f"docker logs {self._gateway}"))
 
     async def _watch_gateway(self) -> None:
         while True:

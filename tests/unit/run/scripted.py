@@ -214,7 +214,7 @@ class ScriptedLocal:
 
     async def open(self, facts: PodFacts, turn: Turn) -> None:
         self._did.append("laptop open")
-        self.door = Door(1, "token")
+        self.door = Door(1, "token", "docker logs devcluster-shop-web__gateway")
         self._changes.notify()
 
     async def fill(self, agent: AgentLink, turn: Turn) -> None:
