@@ -8,7 +8,7 @@ from collections.abc import Callable
 import click
 
 from devcluster.cli.options import Options, common, pass_options
-from devcluster.cli.render import Printer
+from devcluster.cli.show.printer import Printer
 
 
 @click.group()

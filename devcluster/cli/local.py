@@ -9,8 +9,8 @@ import sys
 import click
 
 from devcluster.cli.options import Options, common, common_but_f, pass_options
-from devcluster.cli.render import Printer
 from devcluster.cli.request import read_request
+from devcluster.cli.show.printer import Printer
 
 
 @click.command()

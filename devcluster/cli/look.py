@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from devcluster.cli.options import Options, common, pass_options
-from devcluster.cli.render import Printer
 from devcluster.cli.request import read_request
 from devcluster.cli.running import run_within
+from devcluster.cli.show.printer import Printer
 
 
 @click.command("list")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast, get_args
 import click
 
 from devcluster.cli.options import Options, common, pass_options
-from devcluster.cli.render import Printer
 from devcluster.cli.request import read_request
+from devcluster.cli.show.printer import Printer
 from devcluster.config.model import Mode
 
 if TYPE_CHECKING:

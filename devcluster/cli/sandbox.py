@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from devcluster.cli.options import Options, common, pass_options
-from devcluster.cli.render import Printer
+from devcluster.cli.show.printer import Printer
 
 if TYPE_CHECKING:
     from devcluster.sandbox.sandbox import SandboxStatus

@@ -12,10 +12,10 @@ from typing import Any
 import click
 
 from devcluster.cli.options import Options, common, pass_options
-from devcluster.cli.render import Printer
 from devcluster.cli.request import read_request
 from devcluster.cli.running import run_within
-from devcluster.cli.words import size
+from devcluster.cli.show.printer import Printer
+from devcluster.cli.show.words import size
 from devcluster.run.request import Request
 
 _NAMED = 5  # of what is left out of a volume

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from devcluster.cli.options import Options, common, pass_options
-from devcluster.cli.render import Printer
 from devcluster.cli.request import read_request
 from devcluster.cli.running import run
+from devcluster.cli.show.printer import Printer
 
 
 @click.command()

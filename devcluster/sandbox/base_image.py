@@ -18,7 +18,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from devcluster.edge.docker.call import Calls, connect
-from devcluster.edge.docker.sandbox_image import build_image, image_id, import_image, try_pull
+from devcluster.edge.docker.sandbox.image_build import build_image, image_id, import_image, try_pull
 from devcluster.errors import FailedError
 from devcluster.run.report import Progress, Report, silent
 

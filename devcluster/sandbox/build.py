@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devcluster.edge.docker.call import Calls
-from devcluster.edge.docker.node import IMAGE
-from devcluster.edge.docker.sandbox_image import build_image, engine_architecture, image_id
+from devcluster.edge.docker.sandbox.image_build import build_image, engine_architecture, image_id
+from devcluster.edge.docker.sandbox.node import IMAGE
 from devcluster.errors import FailedError
 from devcluster.run.report import Progress, Report
 from devcluster.sandbox.base_image import ensure_base_image

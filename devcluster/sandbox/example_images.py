@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 from devcluster.edge.docker.call import Calls, connect
-from devcluster.edge.docker.push import push_image
-from devcluster.edge.docker.sandbox_image import build_image, image_id
+from devcluster.edge.docker.sandbox.image_build import build_image, image_id
+from devcluster.edge.docker.sandbox.push import push_image
 from devcluster.errors import FailedError
 from devcluster.run.report import Progress, Report
 from devcluster.sandbox.base_image import ensure_base_image

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from devcluster.edge.docker.node import NodeInfo, SandboxEngine, container_name
+from devcluster.edge.docker.sandbox.node import NodeInfo, SandboxEngine, container_name
 from devcluster.errors import FailedError
 from devcluster.run.place import make_private, state_home
 

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from devcluster.edge.docker.call import EngineRefusedError
-from devcluster.edge.docker.node import (
+from devcluster.edge.docker.sandbox.image_build import image_id
+from devcluster.edge.docker.sandbox.node import (
     NodeInfo,
     SandboxEngine,
     container_name,
     open_sandbox_engine,
 )
-from devcluster.edge.docker.sandbox_image import image_id
 from devcluster.errors import ConfigurationError, FailedError, LeftoverError, NotFoundError
 from devcluster.run.report import Progress, Report, silent
 from devcluster.sandbox.build import ensure_sandbox_image, sandbox_sources

@@ -23,7 +23,7 @@ import docker
 import pytest
 from kubernetes import client, config
 
-from devcluster.edge.docker.node import container_name
+from devcluster.edge.docker.sandbox.node import container_name
 from devcluster.errors import ConfigurationError, FailedError, NotFoundError
 from devcluster.sandbox.base_image import BASE_IMAGE
 from devcluster.sandbox.sandbox import (

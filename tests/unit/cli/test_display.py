@@ -21,7 +21,7 @@ _PROGRAM = """
 import logging, sys, time
 import click
 from devcluster.cli.options import common, pass_options
-from devcluster.cli.render import Printer
+from devcluster.cli.show.printer import Printer
 from devcluster.errors import FailedError
 from devcluster.run.log import log_to
 from devcluster.run.report import Progress

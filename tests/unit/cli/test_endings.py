@@ -18,7 +18,7 @@ import pytest
 
 from devcluster.cli.ending import run_to_the_end
 from devcluster.cli.options import Options, common, pass_options
-from devcluster.cli.render import Printer
+from devcluster.cli.show.printer import Printer
 from devcluster.errors import BUG, INTERRUPTED, FailedError
 
 _ROOT = str(Path(__file__).resolve().parents[3])

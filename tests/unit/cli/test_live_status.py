@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from devcluster.cli import status
 from devcluster.cli.main import devcluster
 from devcluster.cli.options import Options
-from devcluster.cli.render import Printer
+from devcluster.cli.show.printer import Printer
 from devcluster.rules.volume.live import describe
 
 _HELD = {"deleted_on": "pod", "count": 412, "paths": ["a", "b", "c", "d"]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from devcluster.cli.live.rows import Rows, fitting, follow, render_amount, shows_rows, stop
+from devcluster.cli.show.rows import Rows, fitting, follow, render_amount, shows_rows, stop
 from devcluster.run.report import Progress
 
 _FILL = Progress("web", "copy the pod's volumes", phase="fill")

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from devcluster.cli.local import exec_, logs
 from devcluster.cli.options import Options
-from devcluster.cli.render import Printer
+from devcluster.cli.show.printer import Printer
 from devcluster.run.report import Progress
 
 _ROOT = str(Path(__file__).resolve().parents[3])

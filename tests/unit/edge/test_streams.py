@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from devcluster.edge.docker.node import open_sandbox_engine
+from devcluster.edge.docker.sandbox.node import open_sandbox_engine
 
 _SAID = (b"\x01", b'{"ready": true}\n'), (b"\x02", b"a word\n")
 

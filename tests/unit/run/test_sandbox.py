@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from devcluster.edge.docker import node as sandbox_engine
+from devcluster.edge.docker.sandbox import node as sandbox_engine
 from devcluster.sandbox import base_image
 from devcluster.sandbox import build as sandbox_build
 from devcluster.sandbox import place as sandbox_place

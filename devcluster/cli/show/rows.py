@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from devcluster.cli.words import render_seconds, size
+from devcluster.cli.show.words import render_seconds, size
 from devcluster.run.report import Progress
 
 Column = Literal["text", "bar", "part", "files", "amount", "rate", "left", "time"]

@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 
-from devcluster.cli.live.rows import render_title, shows_rows
 from devcluster.cli.options import Options
-from devcluster.cli.words import size
+from devcluster.cli.show.rows import render_title, shows_rows
+from devcluster.cli.show.words import size
 from devcluster.run.report import Progress, Report, silent
 
 _COLORS = {"created": "green", "changed": "yellow", "put back": "cyan", "left": "cyan"}
@@ -36,7 +36,7 @@ class Printer:
         terminal, term = sys.stderr.isatty(), os.environ.get("TERM", "")
         if not shows_rows(terminal=terminal, term=term, verbose=self._options.verbose):
             return self._tell_line
-        from devcluster.cli.live.display import Display
+        from devcluster.cli.show.display import Display
 
         display = Display(color=self._options.color is not False)
         if (context := click.get_current_context(silent=True)) is not None:

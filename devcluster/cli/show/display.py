@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, Task, TaskID
 from rich.table import Table
 from rich.text import Text
 
-from devcluster.cli.live.rows import (
+from devcluster.cli.show.rows import (
     WIDTHS,
     Column,
     Row,
@@ -26,7 +26,7 @@ from devcluster.cli.live.rows import (
     render_part,
     stop,
 )
-from devcluster.cli.words import render_seconds, size
+from devcluster.cli.show.words import render_seconds, size
 from devcluster.run.report import Progress as Told
 
 _OFTEN = 8  # times a second

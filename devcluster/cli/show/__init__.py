@@ -1,0 +1,1 @@
+"""What a command shows: its result as text, and its progress in rows that update in place."""
