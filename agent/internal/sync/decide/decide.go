@@ -38,10 +38,22 @@ const (
 	Fresh volume.Kind = 'n'
 )
 
-// Base is a name when both sides had it alike. Digest is of a file's bytes as the laptop has them.
+// Base is a name when both sides had it alike. Digest is of a file's bytes as the laptop has them; Mine: the laptop
+// wrote it.
 type Base struct {
 	Item   [2]volume.Item
 	Digest volume.Digest
+	Mine   bool
+}
+
+// Elsewhere is the base once the pod has another volume. What is missing there was never deleted, and what the
+// laptop wrote is not replaced by what another one has brought along.
+func (b Base) Elsewhere() *Base {
+	b.Item[Pod] = volume.Item{Kind: Fresh}
+	if b.Mine {
+		b.Item[Laptop] = volume.Item{Kind: Unlike}
+	}
+	return &b
 }
 
 // Coming is a file that was about to be put in its place on a side when all was cut off: what the other side
@@ -135,7 +147,7 @@ func (c *Case) arrived() (ask bool) {
 		return false
 	}
 	if at.Known && at.Digest == c.Coming.Digest {
-		base, want := &Base{Digest: c.Coming.Digest}, c.Coming.Want
+		base, want := &Base{Digest: c.Coming.Digest, Mine: c.Coming.To == Pod}, c.Coming.Want
 		arrived := at.Item // what was changed since is a change
 		arrived.Mode, arrived.UID, arrived.GID, arrived.Mtime = want.Mode, want.UID, want.GID, want.Mtime
 		base.Item[c.Coming.To], base.Item[c.Coming.To.Other()] = arrived, c.Coming.Source
@@ -221,6 +233,7 @@ func (c Case) settle(digest volume.Digest) Verdict {
 		return verdict
 	}
 	now := Base{Item: [2]volume.Item{c.View[Pod].Item, c.View[Laptop].Item}, Digest: digest}
+	now.Mine = c.Base != nil && (c.Base.Mine || c.compare(Laptop) == changed)
 	if c.Base == nil || *c.Base != now || c.Coming != nil {
 		verdict.Settle = &now
 	}

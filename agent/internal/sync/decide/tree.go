@@ -120,6 +120,11 @@ func (t *Tree) Conflicts() map[string]string {
 	return found
 }
 
+// Gone is whether a side has nothing of this name.
+func (n *Node) Gone() bool {
+	return n.View[Pod].Item.Kind == volume.None || n.View[Laptop].Item.Kind == volume.None
+}
+
 // Touch has a node decided about at the next plan.
 func (t *Tree) Touch(n *Node) {
 	n.dirty = true

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"devcluster/agent/internal/sync/decide"
 	"devcluster/agent/internal/sync/volume"
 )
 
@@ -187,6 +188,60 @@ func TestANewVolumeInThePodHasDeletedNothing(t *testing.T) {
 	if w.read(laptop, "d/1") != "fresh from the image" || w.read(pod, "d/2") != "mine" || w.read(pod, "d/3") != "x" {
 		t.Error(w.tree(pod))
 	}
+}
+
+func TestWhatTheLaptopWroteIsNotReplacedByWhatANewVolumeBrings(t *testing.T) {
+	w := newWorld(t)
+	w.write(pod, "theirs", "from the image")
+	w.write(pod, "alike", "from the image")
+	w.write(pod, "mine", "from the image")
+	w.start().settle()
+	w.write(laptop, "mine", "worked on for an hour")
+	w.write(laptop, "alike", "the same work")
+	w.settle()
+	w.end()
+	w.folder[pod] = realFolder(t)
+	w.write(pod, "theirs", "from the next image")
+	w.write(pod, "alike", "the same work")
+	w.write(pod, "mine", "from the next image")
+	w.start()
+	if left := w.flush(); paths(left.Left) != "mine" || w.read(laptop, "mine") != "worked on for an hour" || w.read(laptop, "theirs") != "from the next image" {
+		t.Error(left, w.tree(laptop))
+	}
+}
+
+func TestAFileThatIsWrittenAllTheTimeIsNotSentAllTheTime(t *testing.T) {
+	e := &engine{tree: decide.NewTree(nil), waits: map[*decide.Node]*wait{}}
+	n, now := e.tree.At("log"), time.Now()
+	after := func(seconds int) time.Time { return now.Add(time.Duration(seconds) * time.Second) }
+	waits := func(what string, want bool) {
+		if t.Helper(); n.Waits != want {
+			t.Errorf("%s: waits: %v", what, n.Waits)
+		}
+	}
+	there := volume.Told{Path: "log", Item: volume.Item{Kind: volume.File}}
+	for side := range decide.Side(2) {
+		e.tree.Tell(side, there)
+	}
+	e.worked(n, time.Second, now)
+	waits("sent once: the next change is sent at once", false)
+	e.worked(n, 0, after(1)) // it was read
+	e.worked(n, time.Second, after(2))
+	waits("sent twice", true)
+	e.retry(after(3))
+	waits("a second later", true)
+	e.hurry(after(3))
+	e.retry(after(3))
+	waits("somebody wants to leave", false)
+	e.worked(n, time.Second, after(4))
+	e.worked(n, time.Second, after(5))
+	e.retry(after(11))
+	waits("long after", false)
+	e.worked(n, time.Second, after(12))
+	e.worked(n, time.Second, after(13))
+	e.tree.Tell(decide.Pod, volume.Told{Path: "log"})
+	e.retry(after(14))
+	waits("deleted", false)
 }
 
 func TestAVolumeThatMayNotBeWrittenTravelsOneWay(t *testing.T) {

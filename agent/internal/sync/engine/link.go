@@ -66,9 +66,7 @@ func (e *engine) unlinked(number int, err error) {
 // anotherVolume: what is missing in this one was never deleted there.
 func (e *engine) anotherVolume(name string) {
 	e.tree.Each(func(path string, n *decide.Node) {
-		base := *n.Base
-		base.Item[decide.Pod] = volume.Item{Kind: decide.Fresh}
-		e.tree.SetBase(n, &base)
+		e.tree.SetBase(n, n.Base.Elsewhere())
 	})
 	e.removed = [2][]removal{}
 	e.rewriteMemory(name)

@@ -22,8 +22,8 @@ const (
 	recent  = time.Minute            // deletions of so long ago count with those of now
 )
 
-// wait is why nothing is done about a name, and until when. Without a reason it only keeps a file that is written
-// all the time from being sent all the time.
+// wait is why nothing is done about a name, and until when. Without tries it only keeps a file that is written
+// all the time from being sent all the time: what is written first, once it was sent, is sent at once.
 type wait struct {
 	until time.Time
 	tries int
@@ -79,24 +79,31 @@ func passes(err error) bool {
 	return false
 }
 
-// worked ends a wait. A file that took long to send is not sent again at once.
+// worked ends a wait. A file that took long to send, and again soon after, is not sent again at once.
 func (e *engine) worked(n *decide.Node, took time.Duration, now time.Time) {
-	delete(e.waits, n)
-	n.Waits = false
-	if took > shortPause {
+	before := e.waits[n]
+	switch {
+	case took > shortPause:
+		n.Waits = before.isCalm()
 		e.waits[n] = &wait{until: now.Add(min(5*took, lastPause))}
-		n.Waits = true
+	case !before.isCalm():
+		n.Waits = false
+		delete(e.waits, n)
 	}
 }
+
+// isCalm is whether nothing has failed.
+func (w *wait) isCalm() bool { return w != nil && w.tries == 0 }
 
 // retry ends the waits that are over.
 func (e *engine) retry(now time.Time) {
 	for n, w := range e.waits {
-		if n.Waits && !now.Before(w.until) {
+		over := !now.Before(w.until) || w.isCalm() && n.Gone()
+		if n.Waits && over {
 			n.Waits = false
 			e.tree.Touch(n)
 		}
-		if !n.Waits && w.tries == 0 {
+		if over && w.isCalm() {
 			delete(e.waits, n)
 		}
 	}
@@ -105,7 +112,7 @@ func (e *engine) retry(now time.Time) {
 // forgive drops what nobody wants any more.
 func (e *engine) forgive() {
 	for n := range e.waits {
-		if !n.Waits && !n.Open() {
+		if !n.Waits && !n.Open() && !e.waits[n].isCalm() {
 			delete(e.waits, n)
 		}
 	}
@@ -115,7 +122,7 @@ func (e *engine) forgive() {
 func (e *engine) hurry(now time.Time) {
 	for _, w := range e.waits {
 		w.again = false
-		if w.why != "" {
+		if w.why != "" || w.isCalm() {
 			w.until = now
 		}
 	}

@@ -167,7 +167,7 @@ func (e *engine) dressed(step decide.Step, now volume.Item) {
 	base := &decide.Base{Digest: n.View[decide.Pod].Digest}
 	base.Item[step.To], base.Item[step.To.Other()] = now, step.Source
 	if n.Base != nil {
-		base.Digest = n.Base.Digest
+		base.Digest, base.Mine = n.Base.Digest, n.Base.Mine
 	}
 	base.Item[step.To].Ctime = 0 // its bytes may be others by now
 	e.remember(n, step.Path, base)
@@ -206,7 +206,7 @@ func (w *worker) perform(step decide.Step) outcome {
 
 // made is the base of a name that was made.
 func made(step decide.Step, item volume.Item) *decide.Base {
-	base := &decide.Base{Digest: step.Digest}
+	base := &decide.Base{Digest: step.Digest, Mine: step.To == decide.Pod}
 	base.Item[step.To], base.Item[step.To.Other()] = item, step.Source
 	switch step.Verb {
 	case decide.Make: // a mode that keeps its owner out comes when all is in it
@@ -335,7 +335,7 @@ func (w *worker) commit(step decide.Step, arriving staged, item volume.Item, dig
 	if err != nil {
 		return outcome{err: failure{step.To, err}}
 	}
-	base := &decide.Base{Digest: digest}
+	base := &decide.Base{Digest: digest, Mine: step.To == decide.Pod}
 	base.Item[step.To], base.Item[step.To.Other()] = now, source
 	return outcome{base: base}
 }

@@ -129,6 +129,7 @@ func unlessEnd(err error) error {
 // The kinds of a record.
 const (
 	isBase   = 'b'
+	isMine   = 'm' // a base that the laptop wrote
 	isComing = 'c'
 	isGone   = 'g'
 )
@@ -138,8 +139,8 @@ func parse(data []byte, known map[string]Known) bool {
 	kind, path := d.Byte(), d.Text()
 	now := known[path]
 	switch kind {
-	case isBase:
-		base := &decide.Base{Item: [2]volume.Item{d.Item(), d.Item()}, Digest: d.Digest()}
+	case isBase, isMine:
+		base := &decide.Base{Item: [2]volume.Item{d.Item(), d.Item()}, Digest: d.Digest(), Mine: kind == isMine}
 		now = Known{Base: base}
 	case isComing:
 		now.Coming = &decide.Coming{To: decide.Side(d.Byte()), Source: d.Item(), Want: d.Item(), Digest: d.Digest()}
@@ -169,7 +170,11 @@ func (m *Memory) Remember(path string, base *decide.Base) {
 }
 
 func appendBase(path string, base *decide.Base) []byte {
-	data := volume.AppendText([]byte{isBase}, path)
+	kind := byte(isBase)
+	if base.Mine {
+		kind = isMine
+	}
+	data := volume.AppendText([]byte{kind}, path)
 	data = base.Item[decide.Laptop].Append(base.Item[decide.Pod].Append(data))
 	return append(data, base.Digest[:]...)
 }

@@ -13,7 +13,7 @@ import (
 func base(mode uint32) *decide.Base {
 	pod := volume.Item{Kind: volume.File, Mode: mode, UID: 33, Size: 1 << 40, Mtime: -5, Ctime: 7, Inode: 1 << 60, Names: 2}
 	laptop := volume.Item{Kind: volume.Link, UID: volume.NoOwner, Link: "\xff/to"}
-	return &decide.Base{Item: [2]volume.Item{pod, laptop}, Digest: volume.Digest{1, 2, 3}}
+	return &decide.Base{Item: [2]volume.Item{pod, laptop}, Digest: volume.Digest{1, 2, 3}, Mine: mode%2 == 0}
 }
 
 func open(t *testing.T, path, laptop string) (*Memory, map[string]Known) {
