@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import atexit
-import json
+import io
 import os
 import sys
 import threading
@@ -16,12 +16,15 @@ from typing import NoReturn
 import click
 
 from devcluster.cli.options import Options
+from devcluster.cli.show.words import render_json
 from devcluster.errors import BUG, INTERRUPTED, DevclusterError, FileError, first_of
 
 
 def run_to_the_end(command: click.Command) -> NoReturn:
     """Run *command* with the process's arguments and leave with the right code."""
     _open_closed_streams()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name is printed whatever its bytes are
+        sys.stdout.reconfigure(errors="surrogateescape")
     _leave(_code(command, Options()))
 
 
@@ -103,7 +106,7 @@ def _document(options: Options, message: str, hint: str, code: int) -> None:
     """With ``-o json``, unless the command's one document has been printed."""
     if options.json and not options.answered:
         problem = {"message": message, "hint": hint, "exit_code": code}
-        click.echo(json.dumps({"error": problem}, ensure_ascii=False))
+        click.echo(render_json({"error": problem}))
 
 
 def _group(group: BaseExceptionGroup[BaseException], options: Options) -> int:

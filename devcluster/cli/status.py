@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +14,8 @@ from devcluster.cli.options import Options, common, pass_options
 from devcluster.cli.request import read_request
 from devcluster.cli.running import run_within
 from devcluster.cli.show.printer import Printer
-from devcluster.cli.show.words import size
+from devcluster.cli.show.words import render_json, size
+from devcluster.rules.volume.live import render_path
 from devcluster.run.request import Request
 
 _NAMED = 5  # of what is left out of a volume
@@ -60,7 +60,7 @@ async def _watch(request: Request, options: Options) -> None:
     async with contextlib.aclosing(watch_status(request)) as documents:
         async for document in documents:
             if options.json:
-                click.echo(json.dumps(document, ensure_ascii=False))
+                click.echo(render_json(document))
                 continue
             if sys.stdout.isatty():
                 click.echo(_CLEAR, nl=False)
@@ -137,12 +137,12 @@ def _volume_lines(workload: dict[str, Any]) -> Iterator[str]:
             yield f"{head} last change sent {sent}, received {received}"
         for item in volume["conflicts"]:
             keep = _keep(workload, item["path"])
-            yield f"{workload['name']}: {item['path']}: conflict: {item['why']} ({keep})"
+            yield f"{workload['name']}: {render_path(item['path'])}: conflict: {item['why']} ({keep})"
         for item in volume["problems"]:
-            yield f"{workload['name']}: {item['path']}: {item['why']}"
+            yield f"{workload['name']}: {render_path(item['path'])}: {item['why']}"
         for item in volume["held_back"]:
             side, count = item["deleted_on"], item["count"]
-            named = ", ".join(item["paths"][:3]) + (" …" if count > 3 else "")
+            named = ", ".join(map(render_path, item["paths"][:3])) + (" …" if count > 3 else "")
             keep = _keep(workload, volume["path"])
             yield f"{head} {count} deletions on the {side} are held back: {named} ({keep})"
         for why in filter(None, (volume["trouble"], volume["unwatched"])):
@@ -150,7 +150,7 @@ def _volume_lines(workload: dict[str, Any]) -> Iterator[str]:
 
 
 def _keep(workload: dict[str, Any], path: str) -> str:
-    return f"devcluster sync {workload['name']} --keep laptop|pod {path}"
+    return f"devcluster sync {workload['name']} --keep laptop|pod {render_path(path, word=True)}"
 
 
 def _published(port: dict[str, Any]) -> str:

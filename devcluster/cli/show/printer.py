@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 import time
@@ -14,7 +13,7 @@ import click
 
 from devcluster.cli.options import Options
 from devcluster.cli.show.rows import render_title, shows_rows
-from devcluster.cli.show.words import size
+from devcluster.cli.show.words import render_json, size
 from devcluster.run.report import Progress, Report, silent
 
 _COLORS = {"created": "green", "changed": "yellow", "put back": "cyan", "left": "cyan"}
@@ -73,7 +72,7 @@ class Printer:
     def document(self, value: Any) -> None:
         """The command's one document.  A later error is told only on stderr."""
         self._options.answered = True
-        click.echo(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False))
+        click.echo(render_json(value, indent=2))
 
     def outcomes(self, result: dict[str, Any]) -> None:
         """``{"workloads": [{"name", "outcome", "detail": [...]}], "notes": [...]}``."""

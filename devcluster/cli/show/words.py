@@ -1,6 +1,10 @@
-"""Numbers as people read them."""
+"""Numbers as people read them, and documents as programs do."""
 
 from __future__ import annotations
+
+import json
+import re
+from typing import Any
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -20,3 +24,9 @@ def render_seconds(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02} min"
+
+
+def render_json(value: Any, *, indent: int | None = None) -> str:
+    """What a name has of bytes that are not UTF-8 is an escaped lone surrogate, as Python reads it back."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)

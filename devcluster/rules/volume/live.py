@@ -7,6 +7,7 @@ name them as the container sees them.
 from __future__ import annotations
 
 import posixpath
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +36,7 @@ class Left:
         return bool(self.paths or self.held or self.pending or not self.reached)
 
     def __str__(self) -> str:
-        parts = [f"{path} ({why})" for path, why in self.paths[:_NAMED]]
+        parts = [f"{render_path(path)} ({why})" for path, why in self.paths[:_NAMED]]
         parts += [f"{len(self.paths) - _NAMED} more"] if len(self.paths) > _NAMED else []
         parts += [
             f"{count} deletions on the {'laptop' if side == 'laptop' else 'pod'}, held back"
@@ -67,6 +68,19 @@ def _is_the_pod(path: str, why: str) -> bool:
 def inside(mount: str, path: str) -> str:
     """A path of the volume as the container sees it."""
     return mount if path == "." else posixpath.join(mount, path)
+
+
+def render_path(path: str, *, word: bool = False) -> str:
+    """As people read it, or as a *word* of a command; a name that can't be printed is what a shell makes it
+    from."""
+    if path.isprintable():
+        return shlex.quote(path) if word else path
+    letters = (it if it.isprintable() and it not in "\\'" else _escaped(it) for it in path)
+    return f"$'{''.join(letters)}'"
+
+
+def _escaped(letter: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in letter.encode("utf-8", "surrogateescape"))
 
 
 def describe(mount: str, status: Json) -> dict[str, Any]:

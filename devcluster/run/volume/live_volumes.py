@@ -11,7 +11,7 @@ from devcluster.edge.background import ended, together
 from devcluster.edge.docker.files import VolumeDestination
 from devcluster.edge.folder.folder import FolderDestination
 from devcluster.errors import ConfigurationError, DevclusterError
-from devcluster.rules.volume.live import find_mount, inside
+from devcluster.rules.volume.live import find_mount, inside, render_path
 from devcluster.run.changes import Changes
 from devcluster.run.report import Progress
 from devcluster.run.site import Site
@@ -135,11 +135,13 @@ class LiveVolumes:
             unknown += [inside(volume.spec.mount, name) for name in left]
         if unknown:
             raise ConfigurationError(
-                f"there is nothing to decide about {', '.join(unknown)}", hint=self._undecided()
+                f"there is nothing to decide about {', '.join(map(render_path, unknown))}",
+                hint=self._undecided(),
             )
 
     def _undecided(self) -> str:
-        found = [it["path"] for volume in self._of.values() for it in volume.row["conflicts"]]
+        rows = [volume.row for volume in self._of.values()]
+        found = [render_path(it["path"]) for row in rows for it in row["conflicts"]]
         return f"conflicts: {', '.join(found)}" if found else "there are no conflicts"
 
     async def end(self) -> None:

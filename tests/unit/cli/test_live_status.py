@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 from typing import Any
 
 import pytest
@@ -11,7 +14,8 @@ from devcluster.cli import status
 from devcluster.cli.main import devcluster
 from devcluster.cli.options import Options
 from devcluster.cli.show.printer import Printer
-from devcluster.rules.volume.live import describe
+from devcluster.cli.show.words import render_json
+from devcluster.rules.volume.live import describe, render_path
 
 _HELD = {"deleted_on": "pod", "count": 412, "paths": ["a", "b", "c", "d"]}
 
@@ -47,6 +51,25 @@ def test_a_live_volume_tells_what_is_under_way_and_what_needs_somebody(
         "web: data: 412 deletions on the pod are held back: /data/a, /data/b, /data/c … "
         "(devcluster sync web --keep laptop|pod /data)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "shown", "word"),
+    [
+        ("/d/a", "/d/a", "/d/a"),
+        ("/d/a b's", "/d/a b's", "'/d/a b'\"'\"'s'"),
+        ("/d/é", "/d/é", "'/d/é'"),
+        ("/d/a\nb's\x1b", "$'/d/a\\x0ab\\x27s\\x1b'", "$'/d/a\\x0ab\\x27s\\x1b'"),
+        ("/d/\udcff", "$'/d/\\xff'", "$'/d/\\xff'"),
+    ],
+)
+def test_a_name_that_can_not_be_printed_is_what_a_shell_makes_it_from(
+    path: str, shown: str, word: str
+) -> None:
+    assert (render_path(path), render_path(path, word=True)) == (shown, word)
+    done = subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, check=True)
+    assert done.stdout == os.fsencode(path)
+    assert json.loads(render_json({"path": path}).encode()) == {"path": path}
 
 
 def test_nothing_is_said_of_a_private_copy(capsys: pytest.CaptureFixture[str]) -> None:
