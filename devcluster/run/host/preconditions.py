@@ -11,7 +11,7 @@ from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.run.cluster.permission import check_rights
 from devcluster.run.exports import Exports
 from devcluster.run.place import Place
-from devcluster.run.site import host_program
+from devcluster.run.site import host_program, live_program
 from devcluster.run.volume.folders import check_folders
 from devcluster.run.volume.measure import Measured, measure
 from devcluster.run.wanted.laptop_ports import check_ports
@@ -42,5 +42,7 @@ async def check_before(
             measured[item.workload.key] = await measure(cluster, item, deadline)
     if any(item.serving.needs_program for item in wanted):
         host_program()
+    if any(item.is_live and item.serving.copies_in == "folder" for item in wanted):
+        live_program()
     Exports(place).check(it.workload.env_export for it in wanted if it.workload.env_export)
     return measured

@@ -27,7 +27,7 @@ from devcluster.rules.volume.tree import parse_left_out, parse_tree
 from devcluster.rules.volume.volumes import VolumePlan, labelled
 from devcluster.run.log import to_log
 from devcluster.run.report import Progress, Report
-from devcluster.run.site import Site, live_program
+from devcluster.run.site import Site
 from devcluster.run.turn import Turn
 from devcluster.run.volume.copies import Copy, list_copies, read_plans, resolve
 from devcluster.run.volume.live_note import retire_note
@@ -188,7 +188,7 @@ class Filling:
             if not empty:
                 check_volume(self._spec(copy), lines)
             if copy.is_live:
-                self._check_live(copy, lines)
+                check_live(copy.plan, copy.label, parse_tree(lines), single=bool(copy.file))
         except UnreadableError as error:
             self._leave_out(copy, error.reason)
             return None
@@ -202,11 +202,6 @@ class Filling:
             return None
         self._scanned[copy.label] = lines
         return lines
-
-    def _check_live(self, copy: Copy, lines: Listed) -> None:
-        check_live(copy.plan, copy.label, parse_tree(lines), single=bool(copy.file))
-        if self._in_folder:
-            live_program()
 
     def _leave_out(self, copy: Copy, why: str) -> None:
         if copy.plan.written:

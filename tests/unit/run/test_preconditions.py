@@ -37,6 +37,7 @@ class Wanted:
 
     publishes = ()
     volumes = ()
+    is_live = False
 
     def __init__(self, ref: WorkloadRef, **wish: Any) -> None:
         self.workload = Workload("web", Target("web"))
@@ -76,6 +77,24 @@ async def test_the_laptop_has_no_program(tmp_path: Any, monkeypatch: pytest.Monk
     await check(tmp_path, Granting())
     with pytest.raises(ConfigurationError, match="no program"):
         await check(tmp_path, Granting(), serving=plan_serving("replace", "front", "host"))
+
+
+@pytest.mark.parametrize(("system", "machine"), [("Darwin", "arm64"), ("Linux", "riscv64")])
+async def test_no_program_keeps_a_folder_and_the_pod_alike_here(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, system: str, machine: str
+) -> None:
+    """`mode: sync` with `run: host`, where the wheel has no binary for the laptop: exit 2, and nothing was
+    changed."""
+    monkeypatch.setattr(preconditions, "host_program", lambda: None)  # the lanes have one
+    monkeypatch.setattr("platform.system", lambda: system)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    hosted = plan_serving("intercept", "front", "host")
+    await check(tmp_path, Granting(), serving=hosted)
+    monkeypatch.setattr(Wanted, "is_live", True)
+    await check(tmp_path, Granting())  # a container has the gateway's image
+    with pytest.raises(ConfigurationError, match=f"(?i)devcluster does not have for {system}") as refused:
+        await check(tmp_path, Granting(), serving=hosted)
+    assert refused.value.exit_code == 2
 
 
 async def test_another_key_has_it(tmp_path: Any) -> None:
