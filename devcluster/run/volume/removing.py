@@ -54,8 +54,9 @@ async def remove_copies(
 def describe_unsent(what: str, left: str, removal: str) -> Kept:
     """A live volume that is not known to be in the pod as it is here."""
     why = left or "devcluster was ended before it could look"
-    text = f"kept: {what} may hold what is not in the pod ({why}); `devcluster up` goes on with it"
-    return Kept(f"{text}, {removal} throws it away", unsent=True)
+    text = f"kept: {what} may hold what is not in the pod ({why})"
+    ways = f"`devcluster up` and `devcluster down` again bring it over, {removal} throws it away"
+    return Kept(f"{text}; {ways}", unsent=True)
 
 
 def find_unsent(kept: Collection[Kept]) -> list[RemainsError]:

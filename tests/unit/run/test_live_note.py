@@ -70,7 +70,7 @@ def test_what_is_only_here_is_an_error_and_a_private_copy_is_none() -> None:
     assert error.exit_code == 7
     assert error.message == (
         "kept: volume b may hold what is not in the pod (devcluster was ended before it could look); "
-        "`devcluster up` goes on with it, `rm b` throws it away"
+        "`devcluster up` and `devcluster down` again bring it over, `rm b` throws it away"
     )
     assert "(/data/x (changed))" in describe_unsent("volume b", "/data/x (changed)", "`rm b`").text
     assert find_unsent(kept[:1]) == []
