@@ -14,7 +14,8 @@ from dataclasses import dataclass
 class Progress:
     """One line of progress.  ``subject``: the workload's key or ''.  ``phase``: the name of the phase that
     begins; with ``seconds``, what it took, it has ended.  ``done``/``total`` in ``unit``, or 0, of what
-    travels: ``item``, with so many ``files``; ``moved``: bytes, where the unit is another."""
+    travels: ``item``, with so many ``files``; ``moved``: bytes, where the unit is another, of ``moved_total``
+    where that is known."""
 
     subject: str
     text: str
@@ -27,6 +28,7 @@ class Progress:
     files: int = 0
     files_total: int = 0
     moved: int = 0
+    moved_total: int = 0
 
     @property
     def travels(self) -> bool:

@@ -36,7 +36,7 @@ class Display:
     """What stays on the screen after ``close`` is whole lines."""
 
     def __init__(self, *, color: bool) -> None:
-        self._console = Console(
+        self._console = _Screen(
             stderr=True, force_terminal=True, highlight=False, color_system="auto" if color else None
         )
         self._rows: Rows = {}
@@ -65,6 +65,13 @@ class Display:
             self._console.print(Text(line), soft_wrap=True)
 
 
+class _Screen(Console):
+    """The cursor stays visible: a process that is killed could not show it again."""
+
+    def show_cursor(self, show: bool = True) -> bool:
+        return False
+
+
 class _Table(Progress):
     """A task for each row."""
 
@@ -82,10 +89,8 @@ class _Table(Progress):
         for subject, row in rows.items():
             if subject not in self._of:
                 self._of[subject] = row, self.add_task(row.title, total=None)
-            amount = row.amount
-            self.update(
-                self._of[subject][1], completed=amount.done, total=amount.total or None, amount=amount
-            )
+            done, total, _ = row.amount.way
+            self.update(self._of[subject][1], completed=done, total=total or None, amount=row.amount)
         self.refresh()
 
     def make_tasks_table(self, tasks: Iterable[Task]) -> Table:
@@ -110,7 +115,8 @@ def _render(column: Column, task: Task) -> RenderableType:
 
 
 def _render_rate(task: Task) -> str:
-    return f"{size(task.speed)}/s" if task.speed and task.fields["amount"].unit == "bytes" else ""
+    _, _, bytes_ = task.fields["amount"].way
+    return f"{size(task.speed)}/s" if task.speed and bytes_ else ""
 
 
 def _render_left(task: Task) -> str:

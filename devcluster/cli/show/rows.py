@@ -35,7 +35,8 @@ _TEXT = 24  # letters of the text that are worth more than another column
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """``done`` of ``total`` in ``unit``; ``moved``: bytes, where these are no bytes."""
+    """``done`` of ``total`` in ``unit``; ``moved``: bytes, where these are no bytes, of ``moved_total``, or 0
+    where that is not known."""
 
     done: int = 0
     total: int = 0
@@ -43,6 +44,7 @@ class Amount:
     files: int = 0
     files_total: int = 0
     moved: int = 0
+    moved_total: int = 0
 
     def __add__(self, other: Amount) -> Amount:
         return Amount(
@@ -52,7 +54,15 @@ class Amount:
             self.files + other.files,
             self.files_total + other.files_total,
             self.moved + other.moved,
+            self.moved_total + other.moved_total,
         )
+
+    @property
+    def way(self) -> tuple[int, int, bool]:
+        """How far it is, of how much, and whether that is bytes: by which rate and time left are told."""
+        if self.moved_total:
+            return self.moved, self.moved_total, True
+        return self.done, self.total, self.unit == "bytes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +108,9 @@ def stop(rows: Rows, now: float) -> tuple[str, ...]:
 
 
 def _travel(rows: Rows, row: Row, told: Progress, now: float) -> tuple[Rows, tuple[str, ...]]:
-    amount = Amount(told.done, told.total, told.unit, told.files, told.files_total, told.moved)
+    amount = Amount(
+        told.done, told.total, told.unit, told.files, told.files_total, told.moved, told.moved_total
+    )
     row = replace(row, items=tuple((dict(row.items) | {told.item: amount}).items()))
     if not row.phase and row.amount.done >= row.amount.total:  # nobody else says that it has ended
         return _without(rows, row.subject), (_render_ended(row, now - row.began),)

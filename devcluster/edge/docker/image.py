@@ -31,20 +31,25 @@ _HERE = ("Already exists", "Pull complete")
 @dataclass(frozen=True, slots=True)
 class _Layer:
     size: int = 0
+    total: int = 0
     here: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """How far a pull is.  ``size``: bytes, as they travel; ``layers``: how many are here, of ``known``."""
+    """How far a pull is.  ``size``: bytes, as they travel, of ``total`` (0: not all sizes are known yet);
+    ``layers``: how many are here, of ``known``."""
 
     size: int
     layers: int
     known: int
+    total: int = 0
 
     @staticmethod
     def of(layers: Collection[_Layer]) -> Pulled:
-        return Pulled(sum(it.size for it in layers), sum(it.here for it in layers), len(layers))
+        sized = all(it.total or it.here for it in layers)
+        total = sum(it.total for it in layers) if sized else 0
+        return Pulled(sum(it.size for it in layers), sum(it.here for it in layers), len(layers), total)
 
 
 PullProgress = Callable[[Pulled], None]
@@ -214,7 +219,8 @@ def _told(layer: _Layer, line: dict[str, Any]) -> _Layer:
     """*layer* after one *line* of progress.  Its status is only shown; nothing else depends on it."""
     detail = line["progressDetail"] or {}
     size = int(detail.get("current") or 0) if "total" in detail else 0  # or it counts something else
-    return _Layer(max(layer.size, size), layer.here or line.get("status") in _HERE)
+    total = max(layer.total, int(detail.get("total") or 0))
+    return _Layer(max(layer.size, size), total, layer.here or line.get("status") in _HERE)
 
 
 def _split(reference: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from devcluster.errors import ConfigurationError, RemainsError
+from devcluster.plan.handover import Flush
 from devcluster.run.attach.attachment import Attachment
 from devcluster.run.turn import Turn
 
@@ -21,7 +22,11 @@ async def sync_one(attachment: Attachment, turn: Turn, side: str, paths: tuple[s
                 f"{key} has no live volume", hint="`volumes: {NAME: {mode: sync}}` makes one"
             )
         await live.keep(side, paths, turn)
-    if left := await live.flush(turn):
+    left: tuple[str, ...] = ()
+    if live:
+        with turn.phase(key, str(Flush()), Flush().name):
+            left = await live.flush(turn)
+    if left:
         raise RemainsError(f"{key} is not the same here and in the pod: {'; '.join(left)}", hint=_hint(key))
     rows = [row for row in attachment.local.sight.volumes if row["mode"] == "sync"]
     volumes = [f"{row['name']}: {row['files']} files" for row in rows]

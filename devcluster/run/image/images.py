@@ -199,5 +199,6 @@ class _Telling:
                 "layers",
                 item=self._source,
                 moved=pulled.size,
+                moved_total=pulled.total,
             )
         )

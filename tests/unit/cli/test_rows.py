@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from devcluster.cli.show.rows import Rows, fitting, follow, render_amount, shows_rows, stop
+from devcluster.cli.show.rows import Amount, Rows, fitting, follow, render_amount, shows_rows, stop
 from devcluster.run.report import Progress
 
 _FILL = Progress("web", "copy the pod's volumes", phase="fill")
@@ -25,6 +25,12 @@ def _pulling(done: int, known: int, moved: int) -> Progress:
 
 
 _PULL = Progress("web", "pulling nginx", phase="pull")
+
+
+def test_rate_and_time_left_of_a_pull_are_told_by_its_bytes_once_all_sizes_are_known() -> None:
+    assert Amount(3, 7, "layers", moved=5 * _MIB).way == (3, 7, False)
+    assert Amount(3, 7, "layers", moved=5 * _MIB, moved_total=9 * _MIB).way == (5 * _MIB, 9 * _MIB, True)
+    assert Amount(1, 2, "bytes").way == (1, 2, True)
 
 
 @pytest.mark.parametrize(
