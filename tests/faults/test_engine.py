@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 import shutil
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
+from tests.edge.cluster_world import node_of
 from tests.faults.faults import Stage
 from tests.faults.matrix import open_stage, undo
+from tests.scenarios.trees import pod_files
 from tests.scenarios.world import load_app
 
 pytestmark = [
@@ -81,6 +83,45 @@ async def test_a_foreground_up_goes_on_with_its_log(stage: Stage) -> None:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
     assert await undo(stage) == ()
+
+
+async def test_a_live_volume_goes_on_from_what_both_sides_had(stage: Stage) -> None:
+    """What was written meanwhile on either side travels, and nothing else does."""
+    world, engine, node = stage.world, stage.engine, node_of(stage.kubeconfig)
+    assert engine is not None
+    container = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+    await world.deploy("vol", container=container, pod={"volumes": [{"name": "data", "emptyDir": {}}]})
+    vol = "  vol:\n    volumes: {data: {mode: sync}}\n    environment: {IDENTITY: local}\n"
+    world.write((world.folder / "devcluster.yaml").read_text() + vol)
+    await world.devcluster("up", "-d")
+    pod = await pod_files(world, node, "vol")
+    pod.shell("for n in $(seq 20); do echo $n > data/$n; done")
+    copies = engine.folder / "data" / "volumes"
+    (here,) = (it / "_data" for it in copies.glob("*vol__data"))
+    await _until(lambda: (here / "20").exists())
+    await world.devcluster("sync", "vol")
+    inodes = {it.name: it.stat().st_ino for it in here.iterdir()}
+    await engine.stop(signal.SIGKILL)
+    pod.shell("echo theirs > data/1; echo theirs > data/both; rm data/2")
+    (here / "3").write_text("mine\n")
+    (here / "both").write_text("mine\n")
+    await engine.start()
+    await world.until_attached(1, "vol")
+    await _until(lambda: pod.shell("cat data/3") == "mine\n" and (here / "1").read_text() == "theirs\n")
+    left = await world.devcluster("sync", "vol", code=7)
+    assert "/data/both (changed on both sides)" in left.stderr
+    assert (here / "both").read_text() + pod.shell("cat data/both") == "mine\ntheirs\n"
+    assert not (here / "2").exists()
+    same = {name: it for name, it in inodes.items() if name not in ("1", "2", "3")}
+    assert {name: (here / name).stat().st_ino for name in same} == same
+    await world.devcluster("sync", "vol", "--keep", "pod", "/data/both")
+    assert await undo(stage) == ()
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(_GUARD):
+        while not await asyncio.to_thread(holds):
+            await asyncio.sleep(0.1)
 
 
 async def _listening(stream: asyncio.StreamReader) -> set[bytes]:

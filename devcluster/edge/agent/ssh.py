@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import getpass
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -222,9 +224,18 @@ async def _read(lines: Lines) -> None:
         pass  # an end like any other: whoever waits for an answer knows
 
 
+def _name_user() -> None:
+    """asyncssh asks who runs it, though the answer is used nowhere; a container's user may have no name."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = str(os.getuid())
+
+
 async def _connect(sock: Any, keys: Keys) -> asyncssh.SSHClientConnection:
     import asyncssh
 
+    _name_user()
     host_key = asyncssh.import_public_key(keys.agent_public)
     return await asyncssh.connect(
         "agent",
