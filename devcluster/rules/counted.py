@@ -4,5 +4,5 @@ from __future__ import annotations
 
 
 def counted(number: int, one: str, many: str) -> str:
-    """*one* or *many* after *number*."""
-    return f"{number} {one if number == 1 else many}"
+    """*one* or *many* after *number*, which has its thousands set apart."""
+    return f"{number:,} {one if number == 1 else many}"

@@ -97,7 +97,7 @@ async def test_a_limit_is_known_before_a_roll_out_where_a_pod_can_tell(world: Wo
     )
     for words in (("plan",), ("up", "-d")):
         refused = await world.devcluster(*words, code=2)
-        assert "volume secrets has 3 B in 1 files; its limit is 2 B" in refused.stderr
+        assert "volume secrets has 3 B in 1 file; its limit is 2 B" in refused.stderr
     assert await _pods(world) == pods
     await world.devcluster("down")
 

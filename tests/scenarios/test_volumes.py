@@ -171,7 +171,7 @@ async def test_a_limit_refuses_a_first_up_and_nothing_is_left(world: World) -> N
     before = await world.template()
     _write(world, "{config: {limit: 100KiB, path: ./config.vol}}")
     refused = await world.devcluster("up", "-d", code=1)
-    assert "volume config has 878.9 KiB in 1 files; its limit is 100.0 KiB" in refused.stderr
+    assert "volume config has 878.9 KiB in 1 file; its limit is 100.0 KiB" in refused.stderr
     assert "deployment/web was put back" in refused.stderr
     assert await world.template() == before
     assert await world.cluster_leftovers() == []

@@ -20,8 +20,6 @@ from devcluster.errors import (
 )
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.container.tunnel_rewriting import OpenTunnel
-from devcluster.rules.volume.live import stays_here
-from devcluster.rules.volume.volumes import labelled
 from devcluster.run.attach.attachment import Attachment
 from devcluster.run.changes import Changes
 from devcluster.run.cluster.holders import own_holder
@@ -131,8 +129,6 @@ class Session:
             if item.workload.key not in self.attachments:
                 for caution in item.cautions:
                     turn.say(item.workload.key, f"warning: {caution}")
-                if text := stays_here(labelled(item.volumes)):
-                    turn.say(item.workload.key, text)
 
     async def _let_go(
         self, project: Project, only: tuple[str, ...], turn: Turn

@@ -22,7 +22,7 @@ from devcluster.rules.cluster.memory_variables import mount_figures
 from devcluster.rules.container.container_spec import VolumeBind
 from devcluster.rules.container.environment import RewriteMade, rewritable_services
 from devcluster.rules.counted import counted
-from devcluster.rules.volume.live import check_live, describe
+from devcluster.rules.volume.live import check_live, describe, stays_here
 from devcluster.rules.volume.tree import parse_left_out, parse_tree
 from devcluster.rules.volume.volumes import VolumePlan, labelled
 from devcluster.run.log import to_log
@@ -212,11 +212,13 @@ class Filling:
         self._left_out[copy.label] = why
 
     def _name(self, report: Report) -> None:
-        """What is left out as a whole, once."""
-        for label, why in sorted(self._left_out.items()):
-            if f"{label}: {why}" not in self._named:
-                self._named.add(f"{label}: {why}")
-                report(Progress(self._wanted.workload.key, f"volume {label}: left out: {why}"))
+        """What is left out as a whole, and where the writes to the rest stay; each once."""
+        said = [f"volume {label}: left out: {why}" for label, why in sorted(self._left_out.items())]
+        here = ((plan, label) for plan, label in labelled(self._plans) if label not in self._left_out)
+        for text in filter(None, (*said, stays_here(here))):
+            if text not in self._named:
+                self._named.add(text)
+                report(Progress(self._wanted.workload.key, text))
 
     def _spec(self, copy: Copy) -> CopySpec:
         return CopySpec(

@@ -21,7 +21,7 @@ from devcluster.rules.volume.tree import parse_left_out, parse_tree, tree_size
 from devcluster.rules.volume.volumes import VolumePlan, labelled, nested
 from devcluster.run.volume.copies import file_of, read_plans
 from devcluster.run.volume.single_file import SingleSource
-from devcluster.run.volume.volumes import CopySpec, TooLargeError, check_volume, render_size
+from devcluster.run.volume.volumes import CopySpec, TooLargeError, check_volume, render_amount
 from devcluster.run.wanted.installed_agent import open_installed
 from devcluster.run.wanted.wanted import Wanted
 
@@ -42,7 +42,7 @@ class Measured:
     def __str__(self) -> str:
         text = f"volume {self.label} ({self.path}): {self.fate}"
         if self.files is not None and self.bytes is not None:
-            text += f", {render_size(self.bytes)} in {self.files:,} file{'' if self.files == 1 else 's'}"
+            text += f", {render_amount(self.bytes, self.files)}"
         named = ", ".join(f"{name} ({why})" for name, why in self.left_out)
         return f"{text}, without {named}" if named else text
 

@@ -25,6 +25,7 @@ from typing import Any, Protocol
 
 from devcluster.edge.background import together
 from devcluster.errors import ConfigurationError
+from devcluster.rules.counted import counted
 from devcluster.rules.volume.links import named_files
 from devcluster.rules.volume.projected import is_settled, swapped, version_of
 from devcluster.rules.volume.tarstream import END, render_head
@@ -209,10 +210,15 @@ def _check_limit(spec: CopySpec, pod: Mapping[str, Entry]) -> None:
         return
     named = ", ".join(f"{name} {render_size(part)}" for name, part in largest(pod))
     raise TooLargeError(
-        f"volume {label} has {render_size(size)} in {files:,} files; its limit is {render_size(limit)}",
+        f"volume {label} has {render_amount(size, files)}; its limit is {render_size(limit)}",
         hint=f"raise it with `limit: {-(-size // (1 << 20))}MiB`, leave parts out with `exclude` "
         f"(the largest: {named}), or start with an empty one (`mode: empty`)",
     )
+
+
+def render_amount(size: int, files: int) -> str:
+    """``1.0 KiB in 1 file``."""
+    return f"{render_size(size)} in {counted(files, 'file', 'files')}"
 
 
 def render_size(size: int) -> str:

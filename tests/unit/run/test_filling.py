@@ -112,12 +112,14 @@ async def test_each_that_cant_be_copied_is_named_and_the_others_are_copied(tmp_p
         "node": "off",
         "/more": "off",
     }
-    large = "volume node has 1024.0 GiB in 1 files; its limit is 1.0 GiB"
+    large = "volume node has 1024.0 GiB in 1 file; its limit is 1.0 GiB"
     reasons = {"gone": "the container has no such mount", "node": large, "/more": "socket"}
     for name, reason in reasons.items():
         assert rows[name]["left_out"] == [{"path": ".", "reason": reason}]
     assert {it.text for it in said} >= {f"volume {name}: left out: {why}" for name, why in reasons.items()}
     assert [bind.destination for bind in made.binds] == ["/data"]
+    stays = "what is written to data stays on this laptop (`mode: sync` sends it to the pod)"
+    assert [it.text for it in said if "stays" in it.text] == [stays]  # not of those that are left out
 
 
 @pytest.mark.parametrize(
