@@ -359,9 +359,41 @@ async def test_exec_ends_with_the_commands_code_and_has_our_streams(engine: Engi
 
 
 async def test_a_container_that_cannot_start_is_the_users_to_solve(engine: Engine, netns: NetnsInfo) -> None:
-    with pytest.raises(ConfigurationError, match="no-such-program"):
-        await run(engine, netns, spec(entrypoint=("/no-such-program",)))
+    with pytest.raises(ConfigurationError, match="no-such-user"):
+        await run(engine, netns, spec(user="no-such-user"))
+    with pytest.raises(ConfigurationError, match="no-such-program"):  # which the engine itself looks for
+        await run(engine, netns, spec(entrypoint=("/no-such-program",), runtime=Runtime(init=False)))
     assert await engine.look(container_name(PROJECT, "web")) is None
+
+
+async def test_a_command_that_is_not_there_is_named_by_the_log(engine: Engine, netns: NetnsInfo) -> None:
+    workload = await run(engine, netns, spec(entrypoint=("/no-such-program",)))
+    assert await engine.wait(workload) == 127
+    async with contextlib.aclosing(engine.follow_logs(workload)) as logs:
+        assert b"/no-such-program" in b"".join([part async for part in logs])
+
+
+async def test_an_engine_without_an_init_starts_it_all_the_same(
+    engine: Engine, netns: NetnsInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = engine.calls.api.create_container_from_config
+
+    def refuse(config: dict[str, Any], name: str) -> Any:
+        asked = config["HostConfig"]["Init"]
+        return create(config | {"User": "no-such-user"} if asked else config, name)
+
+    monkeypatch.setattr(engine.calls.api, "create_container_from_config", refuse)
+    workload = await run(engine, netns, spec())
+    found = await engine.look(workload)
+    assert found is not None
+    assert found.running
+
+
+async def test_one_that_has_no_handler_for_the_signal_stops_at_once(engine: Engine, netns: NetnsInfo) -> None:
+    """As Node, Python and many a shell have none; the kernel would keep it from a first process."""
+    workload = await run(engine, netns, spec(entrypoint=("/usr/bin/sleep", "600"), stop_grace=60))
+    async with asyncio.timeout(20):
+        await engine.stop(workload)
 
 
 _LIMIT = "out of memory (its limit is 32 MiB)"

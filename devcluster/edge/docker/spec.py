@@ -1,9 +1,11 @@
 """A workload's container as the Engine API's JSON, and its keyed digest.  Pure.
 
 Rules: what the pod does not say is left to the image, except where Docker adds what Kubernetes never does: an
-image's HEALTHCHECK, its content copied into an empty volume, ``noexec`` on memory volumes.  The digest tells
-whether a container still is what the plan says.  It is keyed, since a plain hash of an environment would let
-anybody who reads a label try passwords.
+image's HEALTHCHECK, its content copied into an empty volume, ``noexec`` on memory volumes.  Process 1 is
+Docker's init, as it is the agent in the pod: the kernel keeps a signal from a process 1 that has no handler
+for it, so Node, Python and many a shell would be killed only when their grace period is over.  The digest
+tells whether a container still is what the plan says.  It is keyed, since a plain hash of an environment
+would let anybody who reads a label try passwords.
 
 Source: https://docs.docker.com/reference/api/engine/version/v1.41/ (ContainerCreate)
 """
@@ -113,7 +115,7 @@ def host_config(project: str, key: str, netns_id: str, spec: ContainerSpec) -> d
         "Sysctls": {name: value for name, value in runtime.sysctls if not name.startswith("net.")},
     }
     given: dict[str, Any] = {
-        "Init": runtime.init,
+        "Init": runtime.init is not False,
         "Memory": runtime.mem_limit,
         "NanoCpus": None if runtime.cpus is None else int(runtime.cpus * _SECOND),
         "ShmSize": runtime.shm_size,

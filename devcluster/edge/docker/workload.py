@@ -12,6 +12,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError
 from devcluster.edge.docker.look import tell_absence, watch_container
@@ -47,21 +48,31 @@ async def run_workload(
         if mount.kind == "bind" and not os.path.exists(mount.source):
             _make(Path(mount.source))
     config = workload_config(project, key, netns_id, await _placed(calls, spec), digest)
+    try:
+        return await _run(calls, name, config)
+    except EngineRefusedError as error:
+        if await tell_absence(calls, netns_id):
+            raise
+        refused = error
+    if spec.runtime.init is None:  # not every engine has one
+        config["HostConfig"]["Init"] = False
+        with contextlib.suppress(EngineRefusedError):
+            return await _run(calls, name, config)
+    text = f"container {name} can't be started: {refused.explanation}"  # by what the file or the image says
+    raise ConfigurationError(text) from refused
+
+
+async def _run(calls: Calls, name: str, config: dict[str, Any]) -> str:
+    """Its id; nothing of it is left where it does not start."""
     await remove_container(calls, name)
     try:
         created = await calls.make(
             f"create container {name}", calls.api.create_container_from_config, config, name
         )
         await calls.make(f"start container {name}", calls.api.start, created["Id"])
-    except asyncio.CancelledError:  # nobody knows of it yet who could stop it
+    except (asyncio.CancelledError, EngineRefusedError):  # nobody knows of it yet who could stop it
         await remove_container(calls, name)
         raise
-    except EngineRefusedError as error:
-        await remove_container(calls, name)
-        if await tell_absence(calls, netns_id):
-            raise
-        text = f"container {name} can't be started: {error.explanation}"  # by what the file or the image says
-        raise ConfigurationError(text) from error
     return str(created["Id"])
 
 
