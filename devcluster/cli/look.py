@@ -18,11 +18,11 @@ from devcluster.cli.show.printer import Printer
 @pass_options
 def list_(options: Options) -> int:
     """List the workloads of the namespace, and who holds them."""
-    from devcluster.run.commands import inquiry
+    from devcluster.run.commands.list import list_workloads
 
     printer = Printer(options)
     request = read_request(options, file_needed=False)
-    namespace, rows = run_within(request.deadline, inquiry.list_workloads(request))
+    namespace, rows = run_within(request.deadline, list_workloads(request))
     if options.json:
         printer.document({"workloads": rows})
     elif not rows:
@@ -59,12 +59,12 @@ def plan(options: Options, workloads: tuple[str, ...]) -> int:
 def env(options: Options, workload: str, form: str | None, raw: bool) -> int:
     """Print the environment of a workload whose agent is installed."""
     from devcluster.rules.container.formats import render_environment
-    from devcluster.run.commands import inquiry
+    from devcluster.run.commands.env import environment
 
     if options.json and form not in (None, "json"):
         raise click.UsageError(f"--output json and --format {form} can't be combined")
     request = read_request(options, (workload,))
-    pairs = run_within(request.deadline, inquiry.environment(request, raw=raw))
+    pairs = run_within(request.deadline, environment(request, raw=raw))
     text = render_environment(pairs, form or ("json" if options.json else "docker"))
     click.echo(text.encode("utf-8", "surrogateescape"), nl=False)  # whatever the terminal's encoding is
     return 0

@@ -1,8 +1,8 @@
 """The pod template with the agent around the application: data in, data out.
 
 Only the target container changes, and the pod gets two volumes.  Everything else stays, because each change
-is one more to undo.  What the agent needs to know is in ``agent.json``, because a change of the template
-costs a roll-out.
+is one more to undo.  What the agent needs to know is in ``agent.json`` (``agent_settings``), because a change
+of the template costs a roll-out.
 
 A trap: kubelet expands ``$(NAME)`` in a command of the spec but not in one of the image, so each ``$`` of an
 image's command is doubled when it moves into the spec.  Another trap is memory (``memory``).
@@ -14,20 +14,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from devcluster.config.model import Delivery
 from devcluster.errors import ConfigurationError
-from devcluster.rules.cluster.memory import MEMORY, Admitted, raise_memory
+from devcluster.rules.cluster.memory import Admitted, raise_memory
 from devcluster.rules.cluster.memory_variables import variable_figures, write_plain
 from devcluster.rules.cluster.services import FrontPort
 from devcluster.rules.container.image import ImageFacts
-from devcluster.rules.container.ports import PortKey, container_port, numbered, pod_ports
+from devcluster.rules.container.ports import PortKey, container_port, pod_ports
 
 Json = dict[str, Any]
 
-PROTOCOL = 1
 ROOT = "/.devcluster"
 BIN, ETC, RUN = "devcluster-bin", "devcluster-etc", "devcluster-run"
 SECRET_FILES = ("agent.key", "laptop.pub", "agent.json", "record.json")
@@ -256,46 +255,3 @@ def _pin(spec: Json, architecture: str) -> None:
     required = node.setdefault("requiredDuringSchedulingIgnoredDuringExecution", {"nodeSelectorTerms": [{}]})
     for term in required["nodeSelectorTerms"]:  # they are alternatives, so each must say it
         term["matchExpressions"] = [*(term.get("matchExpressions") or []), wish]
-
-
-def agent_settings(
-    template: Json,
-    *,
-    container: str,
-    image: ImageFacts | None,
-    fronts: Sequence[FrontPort],
-    port: int,
-    lease: float,
-    admitted: Admitted | None = None,
-    live: Sequence[str] = (),
-) -> Json:
-    """``agent.json``, from the *original* template.  *live*: mounts in which the laptop may change files."""
-    target = find_container(template, container)
-    lifecycle = target.get("lifecycle") or {}
-    grace = template["spec"].get("terminationGracePeriodSeconds")
-    settings: Json = {
-        "protocol": PROTOCOL,
-        "port": port,
-        "lease_ms": round(lease * 1000),
-        "ports": [_setting(item) for item in fronts],
-        "stop_signal": lifecycle.get("stopSignal") or (image.stop_signal if image else None) or "SIGTERM",
-        "grace_ms": (30 if grace is None else grace) * 1000,
-        "queue": {"connections": 1024, "ms": 60000},
-        "memory": MEMORY,
-    }
-    parts = {
-        "post_start": lifecycle.get("postStart"),
-        "pre_stop": lifecycle.get("preStop"),
-        "startup_probe": target.get("startupProbe"),
-        "readiness_probe": target.get("readinessProbe"),
-        "liveness_probe": target.get("livenessProbe"),
-    }
-    settings |= {key: numbered(value, target) for key, value in parts.items() if value}
-    figures = [asdict(figure) for figure in variable_figures(target, admitted)]
-    settings |= {"figures": figures} if figures else {}
-    return settings | ({"sync": list(live)} if live else {})
-
-
-def _setting(item: FrontPort) -> Json:
-    setting: Json = {"port": item.port.number, "protocol": item.port.protocol}
-    return setting if item.front is None else setting | {"front": item.front}

@@ -13,18 +13,17 @@ https://docs.docker.com/reference/compose-file/services/#entrypoint
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
-from devcluster.config.model import Publish, Runtime, Workload
+from devcluster.config.model import Runtime, Workload
 from devcluster.errors import ConfigurationError
 from devcluster.rules.container.container_spec import ContainerSpec, VolumeBind
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import PodFacts
 from devcluster.rules.container.health import healthcheck_source
 from devcluster.rules.container.image import ImageFacts
-from devcluster.rules.container.ports import PortKey, declared_ports
 
 Json = dict[str, Any]
 
@@ -147,27 +146,3 @@ def network_runtime(pod_spec: Json, workload: Workload) -> Runtime:
     """What belongs to the network namespace, which another container owns: hosts and ``net.`` settings."""
     sysctls = tuple(item for item in _sysctls(pod_spec, workload.runtime) if _is_network(item[0]))
     return Runtime(extra_hosts=workload.runtime.extra_hosts, sysctls=sysctls)
-
-
-def published_ports(
-    container: Json, workload: Workload, port_map: Mapping[PortKey, int]
-) -> tuple[Publish, ...]:
-    """Each TCP and UDP port of the pod's container, declared or in *port_map*, under its own number, if that
-    is free, and what the file adds.  What is written for a port of the local container replaces the default;
-    [] publishes none."""
-    written = workload.ports
-    if written == ():
-        return ()
-    protocols: dict[str, Literal["tcp", "udp"]] = {"TCP": "tcp", "UDP": "udp"}
-    said = {(publish.container, publish.protocol) for publish in written or ()}
-    default = (
-        Publish(
-            container=port_map.get(key, key.number),
-            local=key.number,
-            protocol=protocols[key.protocol],
-            written=False,
-        )
-        for key in dict.fromkeys((*declared_ports(container), *port_map))
-        if key.protocol in protocols
-    )
-    return (*(written or ()), *(it for it in default if (it.container, it.protocol) not in said))

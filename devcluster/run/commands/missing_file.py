@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import ConfigurationError, DevclusterError
-from devcluster.run.commands.inquiry import list_titles
+from devcluster.run.commands.list import list_titles
 
 _PATIENCE = 3.0  # seconds
 _LISTED = 12

@@ -29,7 +29,7 @@ from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import INTERRUPTED, ConfigurationError, DevclusterError
 from devcluster.plan.serving import serving_of
 from devcluster.rules.cluster.services import routes
-from devcluster.rules.container.local_ports import PortWish, Way, choose_ports
+from devcluster.rules.container.port_wishes import PortWish, Way, choose_ports
 from devcluster.rules.container.ports import declared_names
 from devcluster.run.commands.local import find_place
 from devcluster.run.commands.up import up_detached

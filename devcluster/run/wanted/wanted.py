@@ -32,9 +32,9 @@ from devcluster.rules.container.environment import rewritable_services
 from devcluster.rules.container.health import HealthPlan, healthcheck_source
 from devcluster.rules.container.image import ImageFacts
 from devcluster.rules.container.image_environment import ImageEnvironment
-from devcluster.rules.container.local_container import published_ports
 from devcluster.rules.container.patience import whole_time
 from devcluster.rules.container.ports import PortKey, resolve_port_map
+from devcluster.rules.container.published_ports import published_ports
 from devcluster.rules.kinds.kind import Claims
 from devcluster.rules.kinds.table import kind_of
 from devcluster.rules.volume.live import live_mounts

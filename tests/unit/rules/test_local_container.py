@@ -14,8 +14,9 @@ from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.facts import PodFacts
 from devcluster.rules.container.health import healthcheck_source, narrow
 from devcluster.rules.container.image import ImageFacts
-from devcluster.rules.container.local_container import local_container, network_runtime, published_ports
+from devcluster.rules.container.local_container import local_container, network_runtime
 from devcluster.rules.container.ports import PortKey, resolve_port_map
+from devcluster.rules.container.published_ports import published_ports
 
 Json = dict[str, Any]
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from devcluster.errors import ConfigurationError
+from devcluster.rules.cluster.agent_settings import agent_settings
 from devcluster.rules.cluster.memory import MEMORY
 from devcluster.rules.cluster.services import FrontPort
 from devcluster.rules.cluster.template import (
     Wrapping,
-    agent_settings,
     check_template,
     detect_init,
     original_command,

@@ -1,26 +1,18 @@
-"""What can be asked without changing anything: ``list`` and ``env``.  Other such commands have modules of
-their own."""
+"""``env``: the environment of one workload, as its local side has it or as the pod does."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
 from typing import Any
 
-from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, open_cluster
-from devcluster.edge.kube.workload import check_namespace, find_workload, list_all
+from devcluster.edge.kube.workload import find_workload
 from devcluster.errors import ConfigurationError
 from devcluster.plan.serving import serving_of
-from devcluster.rules.cluster.identity import WorkloadRef
-from devcluster.rules.cluster.service_patch import unmoved
-from devcluster.rules.cluster.services import known_ports
 from devcluster.rules.container.environment import local_environment
 from devcluster.rules.container.facts import PodFacts
 from devcluster.rules.container.image_environment import SAME_IMAGE, ImageEnvironment
-from devcluster.rules.container.ports import PortKey, declared_ports
 from devcluster.rules.container.tunnel_rewriting import OpenTunnel
-from devcluster.run.cluster.record import Mark, holder_row, list_marks
 from devcluster.run.host.socket import AbsentError, EndedError, ask
 from devcluster.run.place import place_of
 from devcluster.run.report import silent
@@ -28,56 +20,6 @@ from devcluster.run.request import Request
 from devcluster.run.wanted.installed_agent import open_installed
 
 Json = dict[str, Any]
-
-
-async def list_workloads(request: Request) -> tuple[str, list[Json]]:
-    """The namespace, and for every workload ``kind``, ``name``, ``state``, ``holder`` (as in ``status``, or
-    None) and ``ports``."""
-    async with open_cluster(request.context, timeout=request.timeout) as cluster:
-        namespace = request.namespace or cluster.namespace
-        marks = {mark.ref: mark for mark in await list_marks(cluster, namespace)}
-        found = await list_all(cluster, namespace)
-        services = await _services(cluster, namespace)
-        rows = [_list_row(ref, item, services, marks.get(ref)) for ref, item in found]
-        if not rows:
-            await check_namespace(cluster, namespace)
-    return namespace, rows
-
-
-async def list_titles(cluster: Cluster, namespace: str) -> list[str]:
-    """KIND/NAME of every workload that may be listed."""
-    return [str(ref) for ref, _ in await list_all(cluster, namespace)]
-
-
-async def _services(cluster: Cluster, namespace: str) -> tuple[Json, ...]:
-    """() where they may not be listed: then what is declared is all that is known of ports."""
-    try:
-        return (await cluster.list("service", namespace)).items
-    except ForbiddenError:
-        return ()
-
-
-def _list_row(ref: WorkloadRef, item: Json, services: Sequence[Json], mark: Mark | None) -> Json:
-    template = item["spec"]["template"]
-    fronts = _fronts(mark) if mark is not None else frozenset()
-    moves = mark.originals.moves if mark is not None else ()
-    known = known_ports(template, [unmoved(service, moves) for service in services])
-    ports = list(dict.fromkeys(key.number for key in known if key not in fronts))
-    state, holder = "ready (no agent)", None
-    if mark is not None:
-        state, holder = "ready (agent installed)", holder_row(mark.record)
-    if mark is not None and holder is not None:
-        state = f"held by {mark.record.holder} since {mark.record.since}"
-    return {"kind": ref.kind, "name": ref.name, "state": state, "holder": holder, "ports": ports}
-
-
-def _fronts(mark: Mark) -> frozenset[PortKey]:
-    """The ports that are in the template only because of the agent."""
-    before, wrapped = (
-        {key for container in template["spec"]["containers"] for key in declared_ports(container)}
-        for template in (mark.originals.template, mark.originals.wrapped)
-    )
-    return frozenset(wrapped - before)
 
 
 async def environment(request: Request, *, raw: bool) -> tuple[tuple[str, str], ...]:
