@@ -22,7 +22,7 @@ from devcluster.plan.steps import (
     RestoreService,
     WriteSecret,
 )
-from devcluster.rules.cluster.agent_settings import agent_settings
+from devcluster.rules.agent.agent_settings import agent_settings
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import Originals, chunk_name, orphan, restore_template, secret_name
 from devcluster.rules.cluster.memory import Admitted

@@ -17,9 +17,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from devcluster.rules.agent.agent_state import Route
 from devcluster.rules.cluster.service_patch import noted_moves
 from devcluster.rules.cluster.services import resolve_target, selects
-from devcluster.rules.container.agent_state import Route
 from devcluster.rules.container.ports import PortKey, service_port
 
 Json = dict[str, Any]
@@ -212,7 +212,7 @@ def _join(host: str, port: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProofAnswer:
     """What an agent says to a connection that proves the route.  ``address``: its pod's; ``port``: the
     application's; ``errno``, ``text``: why nobody accepted, '' where somebody did."""
 
@@ -228,7 +228,7 @@ class Outcome:
     """What became of one try.  ``answer`` None: no agent gave one, and ``stage``, ``errno`` and ``text`` say
     how far it came (``connect`` or ``answer``) and why.  ``ms``: milliseconds until the answer."""
 
-    answer: Answer | None = None
+    answer: ProofAnswer | None = None
     ms: float = 0.0
     stage: str = ""
     errno: str = ""
@@ -240,7 +240,7 @@ def parse_outcome(told: Mapping[str, Any]) -> Outcome:
     answer = told.get("answer")
     found = None
     if answer is not None:
-        found = Answer(
+        found = ProofAnswer(
             answer["address"],
             answer["port"],
             answer["route"],
@@ -275,7 +275,7 @@ def judge(
     return Verdict(attempt.service, attempt.port, "proven", "", attempt.note, tuple(sorted(pods)), slowest)
 
 
-def _answered(answer: Answer, names: Mapping[str, str], local: str) -> tuple[str, str]:
+def _answered(answer: ProofAnswer, names: Mapping[str, str], local: str) -> tuple[str, str]:
     """('', '') where the laptop accepted."""
     pod = f"pod {names.get(answer.address, answer.address)}"
     errno, port = answer.errno, answer.port

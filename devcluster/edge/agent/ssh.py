@@ -24,7 +24,7 @@ from devcluster.edge.lane.lanes import AgentAddress, LaneError, Side
 from devcluster.edge.lane.ways import Ways
 from devcluster.edge.lines import Json, Lines
 from devcluster.errors import ClusterError
-from devcluster.rules.container.facts import PodFacts, parse_facts
+from devcluster.rules.agent.facts import PodFacts, parse_facts
 
 if TYPE_CHECKING:
     import asyncssh

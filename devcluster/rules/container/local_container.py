@@ -19,9 +19,9 @@ from typing import Any
 
 from devcluster.config.model import Runtime, Workload
 from devcluster.errors import ConfigurationError
+from devcluster.rules.agent.facts import PodFacts
 from devcluster.rules.container.container_spec import ContainerSpec, VolumeBind
 from devcluster.rules.container.environment import LocalEnvironment
-from devcluster.rules.container.facts import PodFacts
 from devcluster.rules.container.health import healthcheck_source
 from devcluster.rules.container.image import ImageFacts
 

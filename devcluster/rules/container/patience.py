@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from devcluster.rules.container.agent_state import AgentState
+from devcluster.rules.agent.agent_state import AgentState
 
 Json = dict[str, Any]
 

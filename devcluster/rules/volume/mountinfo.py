@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from devcluster.rules.container.facts import PodFacts, PodMount
+from devcluster.rules.agent.facts import PodFacts, PodMount
 from devcluster.rules.volume.volumes import PodVolume
 
 _KERNEL = frozenset(

@@ -27,7 +27,7 @@ from devcluster.plan.handover import (
     StopLocal,
     Tell,
 )
-from devcluster.rules.container.facts import PodFacts
+from devcluster.rules.agent.facts import PodFacts
 from devcluster.run.attach.links import Links
 from devcluster.run.attach.loss import Loss
 from devcluster.run.attach.release import Release, render_silence

@@ -13,7 +13,7 @@ from devcluster.edge.background import running
 from devcluster.edge.lines import RefusedError
 from devcluster.plan.agent_pod import AgentPod
 from devcluster.plan.handover import AgentRequest
-from devcluster.rules.container.facts import Listener
+from devcluster.rules.agent.facts import Listener
 from devcluster.run.attach.agent_link import PodLink, Tenure
 from devcluster.run.attach.sides import ClusterSide, LocalSide
 from devcluster.run.changes import Changes

@@ -14,7 +14,7 @@ import logging
 from devcluster.edge.background import running, unless_cancelled
 from devcluster.edge.lines import RefusedError
 from devcluster.errors import DevclusterError
-from devcluster.rules.container.facts import Listener
+from devcluster.rules.agent.facts import Listener
 from devcluster.run.attach.links import Links
 from devcluster.run.attach.loss import Loss
 from devcluster.run.attach.sides import ClusterSide, LocalSide

@@ -17,9 +17,9 @@ from devcluster.edge.docker.engine import PublishedPort
 from devcluster.edge.lane.door import Door
 from devcluster.edge.lane.ways import Ways
 from devcluster.plan.agent_pod import AgentPod
+from devcluster.rules.agent.facts import Listener, PodFacts
 from devcluster.rules.cluster.drift import Drift
 from devcluster.rules.container.environment import LocalEnvironment, RewriteMade
-from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.run.turn import Turn
 from devcluster.run.volume.live_volumes import LiveVolumes
 from devcluster.run.wanted.wanted import Wanted

@@ -22,9 +22,9 @@ from devcluster.edge.lane.lanes import AgentAddress
 from devcluster.edge.lane.ways import Ways
 from devcluster.edge.lines import RefusedError
 from devcluster.errors import DevclusterError
+from devcluster.rules.agent.agent_state import AgentState, parse_state
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import Holder, parse_originals, parse_record, secret_file, secret_name
-from devcluster.rules.container.agent_state import AgentState, parse_state
 from devcluster.run.place import Place
 from devcluster.run.site import read_secret
 

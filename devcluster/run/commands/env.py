@@ -9,8 +9,8 @@ from devcluster.edge.kube.cluster import Cluster, open_cluster
 from devcluster.edge.kube.workload import find_workload
 from devcluster.errors import ConfigurationError
 from devcluster.plan.serving import serving_of
+from devcluster.rules.agent.facts import PodFacts
 from devcluster.rules.container.environment import local_environment
-from devcluster.rules.container.facts import PodFacts
 from devcluster.rules.container.image_environment import SAME_IMAGE, ImageEnvironment
 from devcluster.rules.container.tunnel_rewriting import OpenTunnel
 from devcluster.run.host.socket import AbsentError, EndedError, ask

@@ -15,8 +15,8 @@ from devcluster.edge.docker.engine import NetnsInfo
 from devcluster.edge.lane.door import Door
 from devcluster.edge.lines import Json
 from devcluster.errors import EngineError
+from devcluster.rules.agent.facts import Listener, PodFacts
 from devcluster.rules.container.docker_names import container_name
-from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.rules.container.local_container import network_runtime
 from devcluster.run.attach.sides import GatewayKeys
 from devcluster.run.changes import Changes

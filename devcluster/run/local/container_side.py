@@ -15,6 +15,7 @@ from devcluster.edge.docker.engine import EngineRefusedError, GoneError, spec_di
 from devcluster.edge.lane.door import Door
 from devcluster.edge.lines import RefusedError
 from devcluster.errors import EngineError, FailedError
+from devcluster.rules.agent.facts import Listener, PodFacts
 from devcluster.rules.container.container_spec import ContainerSpec
 from devcluster.rules.container.docker_names import container_name
 from devcluster.rules.container.environment import (
@@ -23,7 +24,6 @@ from devcluster.rules.container.environment import (
     local_environment,
     render_hint,
 )
-from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.rules.container.health import HealthPlan, narrow
 from devcluster.rules.container.local_container import local_container
 from devcluster.rules.container.patience import stop_time

@@ -14,7 +14,7 @@ from devcluster.edge.background import running, unless_cancelled
 from devcluster.edge.lane.door import Door, open_control
 from devcluster.edge.lines import Json, Lines, RefusedError
 from devcluster.errors import DevclusterError
-from devcluster.rules.container.facts import Listener
+from devcluster.rules.agent.facts import Listener
 from devcluster.run.changes import Changes
 from devcluster.run.local.gateway_settings import answer_gateway, render_listeners
 

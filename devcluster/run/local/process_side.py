@@ -17,8 +17,8 @@ from devcluster.edge.lane.program import Program, start_program
 from devcluster.edge.lines import Json
 from devcluster.errors import FailedError
 from devcluster.plan.serving import led_ports
+from devcluster.rules.agent.facts import Listener, PodFacts
 from devcluster.rules.container.environment import LocalEnvironment
-from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.rules.container.laptop import Surroundings, laptop_environment, service_sights
 from devcluster.rules.container.ports import PortKey
 from devcluster.rules.container.tunnel_rewriting import LOOPBACK, OpenTunnel

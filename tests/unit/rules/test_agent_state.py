@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from devcluster.rules.container.agent_state import UNHEARD, AgentState, parse_state
-from devcluster.rules.container.facts import Listener
+from devcluster.rules.agent.agent_state import UNHEARD, AgentState, parse_state
+from devcluster.rules.agent.facts import Listener
 
 TOLD = {
     "versions": ["..2026_11_30_06_00_00.123"],

@@ -9,7 +9,7 @@ import pytest
 
 from devcluster.config.model import VolumeRule
 from devcluster.errors import ConfigurationError
-from devcluster.rules.container.facts import PodFacts, PodMount
+from devcluster.rules.agent.facts import PodFacts, PodMount
 from devcluster.rules.volume.mountinfo import mounted_volumes
 from devcluster.rules.volume.volumes import PodVolume, labelled, nested, pod_volumes, resolve_volumes
 

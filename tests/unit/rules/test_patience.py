@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from devcluster.deadline import Deadline
-from devcluster.rules.container.agent_state import parse_state
+from devcluster.rules.agent.agent_state import parse_state
 from devcluster.rules.container.patience import render_wait, start_time, whole_time
 
 Json = dict[str, Any]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from devcluster.errors import ConfigurationError
-from devcluster.rules.cluster.agent_settings import agent_settings
+from devcluster.rules.agent.agent_settings import agent_settings
 from devcluster.rules.cluster.memory import MEMORY
 from devcluster.rules.cluster.services import FrontPort
 from devcluster.rules.cluster.template import (

@@ -20,8 +20,8 @@ from devcluster.edge.lines import RefusedError
 from devcluster.errors import FailedError
 from devcluster.plan.agent_pod import AgentPod
 from devcluster.plan.handover import plan_handover
+from devcluster.rules.agent.facts import Listener, PodFacts
 from devcluster.rules.container.environment import LocalEnvironment
-from devcluster.rules.container.facts import Listener, PodFacts
 from devcluster.run.attach.agent_link import Tenure
 from devcluster.run.attach.attachment import Attachment
 from devcluster.run.attach.sides import AgentSource, DriftSight, LocalSight, Starter

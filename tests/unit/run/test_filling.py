@@ -15,7 +15,7 @@ from devcluster.config.model import Target, VolumeRule, Workload
 from devcluster.edge.agent.ssh import AgentLink, UnreadableError
 from devcluster.errors import ConfigurationError
 from devcluster.plan.serving import serving_of
-from devcluster.rules.container.facts import PodFacts, PodMount
+from devcluster.rules.agent.facts import PodFacts, PodMount
 from devcluster.rules.volume.tarstream import END, render_head
 from devcluster.rules.volume.tree import Entry, render_entry
 from devcluster.rules.volume.volumes import pod_volumes, resolve_volumes

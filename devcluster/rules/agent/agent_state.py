@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from devcluster.rules.container.facts import Listener, parse_listeners
+from devcluster.rules.agent.facts import Listener, parse_listeners
 
 Route = Literal["", "child", "laptop", "queue"]
 """Where new connections go: to the original, to the laptop, or they wait."""
