@@ -47,38 +47,7 @@ async def host(session: Session) -> AsyncIterator[None]:
     leashes = Leashes(session)
 
     async def answer(request: Json, report: Report) -> Json:
-        turn = Turn.of(request["timeout"], logged(report), fixed=request["fixed"])
-        match request["do"]:
-            case "ping":
-                return {}
-            case "apply":
-                project = decode_project(request["project"])
-                if request["alone"]:
-                    leashes.check(request["only"])
-                return await session.apply(
-                    project, tuple(request["only"]), turn, takeover=request["takeover"]
-                )
-            case "compare":
-                return await session.compare(decode_project(request["project"]), tuple(request["only"]), turn)
-            case "leave":
-                return await session.leave(tuple(request["only"]), turn)
-            case "down":
-                return await session.down(tuple(request["only"]), turn)
-            case "restart":
-                return await session.restart(request["workload"], turn)
-            case "sync":
-                return await session.sync(
-                    tuple(request["only"]), turn, side=request["side"], paths=tuple(request["paths"])
-                )
-            case "environment":
-                return await session.environment(request["workload"], turn)
-            case "leash":
-                return await leashes.hold(request["workload"], Turn.of(_LAST, to_log))
-            case "status":
-                return session_status(session)
-            case "verify":
-                return await session_verify(session, turn)
-        raise AssertionError(request["do"])
+        return await _answer(session, leashes, request, report)
 
     def may_break_off(request: Json) -> bool:
         return request["do"] in ("apply", "leash")
@@ -88,6 +57,40 @@ async def host(session: Session) -> AsyncIterator[None]:
 
     async with serve(session.site.place.socket, answer, may_break_off=may_break_off, ends=ends):
         yield
+
+
+async def _answer(session: Session, leashes: Leashes, request: Json, report: Report) -> Json:
+    """What is asked for by the socket (``run.host.socket``)."""
+    turn = Turn.of(request["timeout"], logged(report), fixed=request["fixed"])
+    match request["do"]:
+        case "ping":
+            return {}
+        case "apply":
+            project = decode_project(request["project"])
+            if request["alone"]:
+                leashes.check(request["only"])
+            return await session.apply(project, tuple(request["only"]), turn, takeover=request["takeover"])
+        case "compare":
+            return await session.compare(decode_project(request["project"]), tuple(request["only"]), turn)
+        case "leave":
+            return await session.leave(tuple(request["only"]), turn)
+        case "down":
+            return await session.down(tuple(request["only"]), turn)
+        case "restart":
+            return await session.restart(request["workload"], turn)
+        case "sync":
+            return await session.sync(
+                tuple(request["only"]), turn, side=request["side"], paths=tuple(request["paths"])
+            )
+        case "environment":
+            return await session.environment(request["workload"], turn)
+        case "leash":
+            return await leashes.hold(request["workload"], Turn.of(_LAST, to_log))
+        case "status":
+            return session_status(session)
+        case "verify":
+            return await session_verify(session, turn)
+    raise AssertionError(request["do"])
 
 
 async def take(place: Place) -> None:
