@@ -171,7 +171,15 @@ async def test_a_folder_of_the_laptop_and_a_process_that_is_killed(world: World,
     await world.devcluster("up", "-d")
     await _until(lambda: _digest(pod.look("/data"), "/data/note") == _hash("while nobody looked"))
     assert (mine / "new").read_text() == "new\n"
+    await asyncio.to_thread(kill_host, world)
+    (mine / "note").write_text("and again")
+    left = await world.devcluster("down", code=7)
+    assert f"folder {mine} may hold what is not in the pod" in left.stderr
+    assert "`devcluster up` and `devcluster down` again bring it over" in left.stderr
+    await world.devcluster("up", "-d")
     await world.devcluster("down")
+    pod = await pod_files(world, node)
+    assert _digest(pod.look("/data"), "/data/note") == _hash("and again")
     assert (mine / "new").read_text() == "new\n"  # `path` folders stay
     assert world.docker_leftovers() == []
 

@@ -38,7 +38,7 @@ from devcluster.run.report import Report
 from devcluster.run.request import Request
 from devcluster.run.site import gateway_binary
 from devcluster.run.turn import Turn
-from devcluster.run.volume.removing import Kept, find_unsent, remove_copies
+from devcluster.run.volume.removing import Kept, find_unsent, find_unsent_folders, remove_copies
 from devcluster.run.volume.roots import remove_roots
 
 Json = dict[str, Any]
@@ -133,6 +133,7 @@ class _Removal:
         keys = self.keys[place.id]
         kept = await _clean_docker(docker, place, keys, volumes)
         kept += await remove_roots(place, keys, changed=volumes)
+        kept += find_unsent_folders(place, keys)
         self.errors += find_unsent(kept)
         self.notes += [it.text for it in kept if not it.unsent]
         self.notes += Exports(place).remove(keys)

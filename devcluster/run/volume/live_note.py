@@ -20,12 +20,15 @@ from devcluster.run.volume.manifest import FileRewrite, Manifest, save_manifest
 @dataclass(slots=True)
 class LiveNote:
     """``copy``: which copy this is; it differs for each copy that is made, and after a while in which it was
-    no live volume.  ``left``: what is not in the pod, in words."""
+    no live volume.  ``left``: what is not in the pod, in words.  ``key``: whose it is; ``folder``: of a
+    ``path``, which `down` leaves where it is."""
 
     copy: str = field(default_factory=lambda: secrets.token_hex(8))
     equal: bool = True
     left: str = ""
     rewrites: dict[str, list[FileRewrite]] = field(default_factory=dict)
+    key: str = ""
+    folder: str = ""
 
 
 def note_path(manifest: Path) -> Path:
@@ -38,7 +41,8 @@ def load_note(path: Path) -> LiveNote | None:
     try:
         data = json.loads(path.read_text())
         rewrites = {name: [FileRewrite(*item) for item in items] for name, items in data["rewrites"].items()}
-        return LiveNote(data["copy"], data["equal"], data["left"], rewrites)
+        where = data.get("key", ""), data.get("folder", "")
+        return LiveNote(data["copy"], data["equal"], data["left"], rewrites, *where)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):

@@ -215,6 +215,7 @@ class LiveVolume:
         identity = await self._identify()
         self._manifest.unlink(missing_ok=True)  # it is no private copy any more
         self._note.equal, self._note.left = False, ""
+        self._note.key, self._note.folder = self._key, str(self.spec.plan.path or "")
         save_note(self._path, self._note)  # until an orderly end
         flags = [*_flags(self.spec), "--copy", identity]
         async with self._program(flags) if self.spec.hosted else self._container(flags) as streams:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 
 from devcluster.edge.docker.engine import Engine
 from devcluster.edge.docker.files import VolumeDestination
@@ -49,6 +50,17 @@ async def remove_copies(
         await engine.remove_volume(name)
         forget_copy(manifest)
     return kept
+
+
+def find_unsent_folders(place: Place, only: Collection[str] = ()) -> list[Kept]:
+    """Folders of a ``path`` that hold what is not in the pod, of the workloads *only* (none: of all)."""
+    notes = (load_note(path) for path in sorted((place.state / "volumes").glob("*.live")))
+    return [
+        describe_unsent(f"folder {note.folder}", note.left, "removing it")
+        for note in notes
+        if note is not None and not note.equal and (not only or note.key in only)
+        if note.folder and Path(note.folder).is_dir()
+    ]
 
 
 def describe_unsent(what: str, left: str, removal: str) -> Kept:

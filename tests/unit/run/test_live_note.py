@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from devcluster.run.place import place_of
 from devcluster.run.volume.live_note import (
     LiveNote,
     forget_copy,
@@ -17,7 +18,7 @@ from devcluster.run.volume.live_note import (
     save_note,
 )
 from devcluster.run.volume.manifest import FileRewrite, load_manifest
-from devcluster.run.volume.removing import Kept, describe_unsent, find_unsent
+from devcluster.run.volume.removing import Kept, describe_unsent, find_unsent, find_unsent_folders
 
 
 @pytest.fixture
@@ -62,6 +63,22 @@ def test_a_copy_that_is_no_live_volume_any_more_is_known_as_ours_and_nothing_els
 def test_a_copy_that_was_never_live_keeps_what_is_known_of_it(manifest: Path) -> None:
     retire_note(manifest, "folder")
     assert load_manifest(manifest) is None
+
+
+def test_a_folder_with_what_is_not_in_the_pod_is_named(tmp_path: Path) -> None:
+    place = place_of("test", "shop", "shop", {"XDG_STATE_HOME": str(tmp_path)})
+    for name, note in {
+        "a": LiveNote(equal=False, key="web", folder=str(tmp_path)),
+        "b": LiveNote(equal=True, key="web", folder=str(tmp_path)),
+        "c": LiveNote(equal=False, key="web", folder=str(tmp_path / "gone")),
+        "d": LiveNote(equal=False, key="web"),  # no folder of the user's
+        "e": LiveNote(equal=False, key="other", folder=str(tmp_path)),
+    }.items():
+        save_note(place.state / "volumes" / f"{name}.live", note)
+    assert len(find_unsent_folders(place)) == 2
+    (kept,) = find_unsent_folders(place, ("web",))
+    assert kept.unsent
+    assert kept.text.startswith(f"kept: folder {tmp_path} may hold what is not in the pod")
 
 
 def test_what_is_only_here_is_an_error_and_a_private_copy_is_none() -> None:
