@@ -6,6 +6,8 @@ import asyncio
 import re
 import sys
 
+import pytest
+
 from tests.scenarios.world import World
 from tests.terminal import Seen, run_in_terminal
 
@@ -57,3 +59,24 @@ async def test_progress_is_a_row_on_a_terminal(world: World) -> None:
     rows = {line for moment in narrow.moments for line in moment if re.search(r" \d+\.\d s$", line)}
     assert any(row.startswith("[web] restore the pod") for row in rows)
     assert _TIME.sub("(T)", "".join(narrow.lines)).endswith("(T)web  put back  deployment/web")
+
+
+@pytest.mark.slow
+async def test_sync_is_a_row_too(world: World) -> None:
+    mounts = [{"name": "data", "mountPath": "/data"}]
+    pod = {"volumes": [{"name": "data", "emptyDir": {}}]}
+    await world.deploy(container={"volumeMounts": mounts}, pod=pod)
+    world.write(
+        f"name: shop\nnamespace: {world.namespace}\nworkloads:\n  web:\n"
+        "    environment: {IDENTITY: local}\n    volumes: {data: {mode: sync}}\n"
+    )
+    await world.devcluster("up", "-d")
+    seen = await _in_terminal(world, "sync", width=130)
+    assert seen.code == 0
+    lines = [_TIME.sub("(T)", line) for line in seen.lines]
+    assert lines == ["[web] bring over what was written to the volumes (T)", "web  synced  data: 0 files"]
+    row = re.compile(r"\[web\] bring over what was written to the volumes +\d+\.\d s")
+    assert any(row.fullmatch(line) for moment in seen.moments for line in moment)
+
+    await world.devcluster("down")
+    assert world.docker_leftovers() == []
