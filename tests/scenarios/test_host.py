@@ -32,6 +32,7 @@ class Serve(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
     def log_message(self, *_): pass
 time.sleep(float(sys.argv[3]))
+http.server.ThreadingHTTPServer.request_queue_size = 128  # who waits arrives at once
 server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Serve)
 server.daemon_threads = False
 signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
