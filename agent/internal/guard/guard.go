@@ -99,8 +99,7 @@ func (g *Guard) Begin() error {
 	if err := g.front.Listen(); err != nil {
 		return err
 	}
-	go g.followPorts()
-	go g.followVersions()
+	go g.watchPod()
 	if !g.config.Held {
 		return g.start()
 	}

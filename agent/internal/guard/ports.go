@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"devcluster/agent/internal/child"
+	"devcluster/agent/internal/control"
 	"devcluster/agent/internal/hold"
 	"devcluster/agent/internal/probe"
 	"devcluster/agent/internal/sockets"
@@ -17,18 +18,24 @@ const (
 	straggle = 3 * time.Second        // for the rest of its ports, once it listens on one
 	guess    = 5 * time.Second        // for ports that it may never listen on
 	settle   = time.Second            // for one that is expected on no port at all
-	watch    = time.Second            // between two looks at who listens in the pod
+	watch    = time.Second            // between two looks at the pod
 	frugal   = 50                     // one look lasts at most this part of the time
 	chosen   = 32768                  // from here on the kernel gives ports to who asks for any
 )
 
-// followPorts looks who listens, while somebody wants to know.
-func (g *Guard) followPorts() {
+// watchPod looks who listens, and what kubelet wrote last, while somebody wants to
+// know: both at once, since waking up costs as much as looking. A container's
+// mounts stay what they are.
+func (g *Guard) watchPod() {
+	renewed := renewedFolders()
 	for pause := watch; ; {
 		time.Sleep(pause)
 		if g.held() {
 			began := time.Now()
 			g.look()
+			if len(renewed) > 0 {
+				g.setVersions(control.Versions(renewed))
+			}
 			pause = max(watch, frugal*time.Since(began))
 		}
 	}

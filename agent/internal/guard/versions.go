@@ -2,24 +2,17 @@ package guard
 
 import (
 	"slices"
-	"time"
 
 	"devcluster/agent/internal/control"
 )
 
-// followVersions looks what kubelet wrote last, while somebody wants to know. A
-// container's mounts stay what they are.
-func (g *Guard) followVersions() {
+// renewedFolders are the mounts that kubelet writes anew.
+func renewedFolders() []string {
 	mounts, err := control.Mounts()
 	if err != nil {
-		return
+		return nil
 	}
-	folders := control.Renewed(mounts)
-	for ; len(folders) > 0; time.Sleep(watch) {
-		if g.held() {
-			g.setVersions(control.Versions(folders))
-		}
-	}
+	return control.Renewed(mounts)
 }
 
 func (g *Guard) setVersions(found []string) {
