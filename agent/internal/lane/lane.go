@@ -11,8 +11,9 @@
 //     of a certificate mean nothing;
 //   - a stream that nobody reads stops at its window and stops nobody else;
 //   - windows grow only as long as the process' one budget of memory lasts;
-//   - a lane on which nothing at all arrives for about ten seconds is dead: each
-//     side speaks every two, and an answer may be late, behind a full queue.
+//   - a lane on which nothing at all arrives for about ten seconds is dead: the
+//     gateway pings every two, the agent where it has said nothing for three, and
+//     an answer may be late, behind a full queue.
 //
 // The naive way, one proxied connection for each connection of the
 // application, was measured: 80 to 150 new connections a second.
@@ -39,7 +40,8 @@ const ALPN = "devcluster/1"
 const (
 	handshakeTimeout = 10 * time.Second // TLS, and the proof of the key
 	headerTimeout    = 10 * time.Second // from a stream's SYN to its header
-	pingInterval     = 2 * time.Second  // so often each side says something
+	pingInterval     = 2 * time.Second  // so often the gateway does
+	measureInterval  = 30 * time.Second // so often the agent does, for its windows, where it answers pings
 	pingTimeout      = 4 * time.Second  // for the next one, not for the lane
 	silence          = 9 * time.Second  // then the lane is dead
 	writeTimeout     = 10 * time.Second // one frame that the network doesn't take
@@ -76,7 +78,7 @@ func Server(ctx context.Context, conn net.Conn, key ed25519.PrivateKey, laptop e
 	}
 	config.ClientAuth = tls.RequireAnyClientCert
 	wire := newWire(conn)
-	session, err := handshake(ctx, wire, tls.Server(wire.raw, config), yamux.Server)
+	session, err := handshake(ctx, wire, tls.Server(wire.raw, config), yamux.Server, measureInterval)
 	if err != nil {
 		return nil, closeWith(conn, err)
 	}
@@ -93,7 +95,7 @@ func Client(ctx context.Context, conn net.Conn, key ed25519.PrivateKey, agent ed
 	}
 	config.InsecureSkipVerify = true // the key is pinned in VerifyConnection
 	wire := newWire(conn)
-	session, err := handshake(ctx, wire, tls.Client(wire.raw, config), yamux.Client)
+	session, err := handshake(ctx, wire, tls.Client(wire.raw, config), yamux.Client, pingInterval)
 	if err != nil {
 		return nil, closeWith(conn, err)
 	}
@@ -112,14 +114,16 @@ func closeWith(c io.Closer, err error) error {
 
 type muxer func(net.Conn, *yamux.Config, func() (yamux.MemoryManager, error)) (*yamux.Session, error)
 
-func handshake(ctx context.Context, wire *wire, secure *tls.Conn, start muxer) (*Session, error) {
+func handshake(
+	ctx context.Context, wire *wire, secure *tls.Conn, start muxer, interval time.Duration,
+) (*Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	if err := secure.HandshakeContext(ctx); err != nil {
 		return nil, fmt.Errorf("lane handshake: %w", err)
 	}
 	wire.secure(secure)
-	mux, err := start(wire, muxConfig(), newSpan)
+	mux, err := start(wire, muxConfig(interval), newSpan)
 	if err != nil {
 		return nil, err
 	}
@@ -129,11 +133,11 @@ func handshake(ctx context.Context, wire *wire, secure *tls.Conn, start muxer) (
 	return session, nil
 }
 
-func muxConfig() *yamux.Config {
+func muxConfig(interval time.Duration) *yamux.Config {
 	config := yamux.DefaultConfig()
 	config.AcceptBacklog = backlog
 	config.EnableKeepAlive = false // it takes a full queue for a dead lane; see watch
-	config.MeasureRTTInterval = pingInterval
+	config.MeasureRTTInterval = interval
 	config.ConnectionWriteTimeout = pingTimeout // of pings; wire has its own for frames
 	config.MaxIncomingStreams = 2 * maxStreams  // beyond it yamux' read loop itself would have to write
 	config.InitialStreamWindowSize = initialWindow

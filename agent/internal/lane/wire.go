@@ -20,6 +20,7 @@ type wire struct {
 	meter *meter
 	raw   *gathering
 	read  atomic.Int64 // reads that gave something
+	wrote atomic.Int64 // frames
 	last  time.Time    // of the write deadline; only yamux' send loop writes
 }
 
@@ -45,12 +46,13 @@ func (w *wire) Read(b []byte) (int, error) {
 //
 // The naive way, a ping whose answer must come in time, gives up a lane that
 // works: behind an uplink with a full queue an answer takes many seconds. But
-// the other side's own pings, and its data, still arrive.
+// the other side's own pings, and its data, still arrive. The agent pings only
+// where it had nothing to answer: at rest the gateway's pings are enough for both.
 func watch(session *Session, wire *wire) {
 	defer session.meter.close()
 	ticker := time.NewTicker(silence / 10)
 	defer ticker.Stop()
-	seen, ticks := int64(-1), 0
+	seen, ticks, said, mute := int64(-1), 0, int64(-1), 0
 	for {
 		select {
 		case <-session.Done():
@@ -65,11 +67,19 @@ func watch(session *Session, wire *wire) {
 			_ = session.Close()
 			return
 		}
+		if mute++; wire.wrote.Load() != said {
+			said, mute = wire.wrote.Load(), 0
+		}
+		if mute >= 3 {
+			mute = 0
+			go func() { _, _ = session.mux.Ping() }()
+		}
 	}
 }
 
 // Write sends one frame.
 func (w *wire) Write(frame []byte) (int, error) {
+	w.wrote.Add(1)
 	if now := time.Now(); now.Sub(w.last) > writeTimeout/10 {
 		w.last = now
 		if err := w.raw.Conn.SetWriteDeadline(now.Add(writeTimeout)); err != nil {
