@@ -6,7 +6,7 @@ It is read here and nowhere else; what an older agent does not tell yet is as if
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from devcluster.rules.agent.facts import Listener, parse_listeners
@@ -33,7 +33,7 @@ class AgentState:
     child: Child = ""
     reason: str = ""
     lanes: int = 0
-    lease_ms: int = 0
+    lease_ms: int = field(default=0, compare=False)  # it is another in each answer
     listeners: tuple[Listener, ...] = ()
     neighbours: tuple[Listener, ...] = ()
     versions: frozenset[str] = frozenset()

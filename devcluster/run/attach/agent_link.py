@@ -188,7 +188,6 @@ class PodLink:
                     tasks.create_task(self._keep_lane(number), name=f"lane {number} {self.pod.name}")
                 tasks.create_task(self._end_when_over(), name=f"end {self.pod.name}")
                 tasks.create_task(self._end_when_dead(link), name=f"silence {self.pod.name}")
-                tasks.create_task(self._end_when_slept(), name=f"sleep {self.pod.name}")
                 if self._joins is not None:
                     tasks.create_task(self._join(self._joins), name=f"join {self.pod.name}")
         except ExceptionGroup as group:
@@ -199,10 +198,6 @@ class PodLink:
     async def _end_when_over(self) -> None:
         await self._changes.until(lambda: self.over)
         raise ConnectionError(self.reason)
-
-    async def _end_when_slept(self) -> None:
-        self._cluster.distrust(await sleep.until_slept())
-        raise ConnectionError("this laptop was asleep")
 
     async def _end_when_dead(self, link: AgentLink) -> None:
         """A connection may be silent because the network is away, or because a queue on its way is full.
@@ -225,9 +220,14 @@ class PodLink:
     async def _beat(self, link: AgentLink) -> None:
         """Each beat without waiting for the one before: on a slow line, too, answers come as often as they
         are asked for, and silence means the same."""
+        before = sleep.asleep()
         async with asyncio.TaskGroup() as tasks:
             while True:
+                awake = time.monotonic()
                 await asyncio.sleep(min(self._tenure.lease / 5, _BEAT))
+                if sleep.asleep() - before >= sleep.NAP:
+                    self._cluster.distrust(awake)
+                    raise ConnectionError("this laptop was asleep")
                 tasks.create_task(self._one_beat(link), name=f"one beat {self.pod.name}")
 
     async def _one_beat(self, link: AgentLink) -> None:
@@ -253,14 +253,17 @@ class PodLink:
             await asyncio.sleep(_BACKOFF[min(failures, len(_BACKOFF) - 1)])
 
     def _hear(self, told: Json) -> None:
+        """A beat that tells nothing new wakes nobody: everybody who waits would look at everything."""
+        state, before = parse_state(told), self.agent_state
+        news = state != before or time.monotonic() - self._heard > SILENT
         self._heard = time.monotonic()
-        state = parse_state(told)
-        if bool(state.lanes) != bool(self.agent_state.lanes):
+        if bool(state.lanes) != bool(before.lanes):
             self._bare = time.time()
         self.agent_state = state
         if state.holder and state.epoch > self._tenure.epoch:
             self._change("lost", f"held by {state.holder} since {state.since}")
-        self._changes.notify()
+        if news:
+            self._changes.notify()
 
     def _change(self, state: LinkState, reason: str) -> None:
         if self.over:

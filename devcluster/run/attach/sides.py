@@ -80,11 +80,12 @@ class ClusterSide(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LocalSight:
-    """``name``: of what answers, for people; ``container``: its id while it runs; ``outage``: why nothing of
-    it can run now; ``ports``: of the pod, and address and port on the laptop; ``ended``: why it can't serve
-    any more; ``resting``: that it ended with 0 and is started again, at ``wakes`` (seconds of the epoch), and
-    ``lives``: how often that was, in words; ``versions``: of the copies of what kubelet writes anew;
-    ``silent``: where nobody listens though callers come, in words."""
+    """What is looked at after each change, so it is quickly made.  ``name``: of what answers, for people;
+    ``container``: its id while it runs; ``outage``: why nothing of it can run now; ``ports``: of the pod, and
+    address and port on the laptop; ``ended``: why it can't serve any more; ``resting``: that it ended with 0
+    and is started again, at ``wakes`` (seconds of the epoch), and ``lives``: how often that was, in words;
+    ``versions``: of the copies of what kubelet writes anew; ``silent``: where nobody listens though callers
+    come, in words."""
 
     name: str
     container: str | None = None
@@ -95,8 +96,6 @@ class LocalSight:
     lives: str = ""
     ports: tuple[PublishedPort, ...] = ()
     lanes: tuple[Json, ...] = ()
-    volumes: tuple[Json, ...] = ()
-    rewrites: tuple[RewriteMade, ...] = ()
     versions: frozenset[str] = frozenset()
     silent: tuple[str, ...] = ()
 
@@ -137,6 +136,14 @@ class LocalSide(Protocol):
 
     @property
     def sight(self) -> LocalSight: ...
+
+    @property
+    def volumes(self) -> tuple[Json, ...]:
+        """Their rows in ``status -o json``."""
+
+    @property
+    def rewrites(self) -> tuple[RewriteMade, ...]:
+        """Where a host was qualified, or left alone."""
 
     @property
     def door(self) -> Door | None:

@@ -9,11 +9,9 @@ Source: clock_gettime(2), CLOCK_BOOTTIME; on macOS clock_gettime(3), CLOCK_UPTIM
 
 from __future__ import annotations
 
-import asyncio
 import time
 
-_LOOK = 0.5  # seconds between two looks
-_NAP = 2.0  # seconds; less than that every connection bears
+NAP = 2.0  # seconds; less than that every connection bears
 
 
 def asleep() -> float:
@@ -23,14 +21,3 @@ def asleep() -> float:
     if awake := getattr(time, "CLOCK_UPTIME_RAW", None):
         return time.clock_gettime(time.CLOCK_MONOTONIC) - time.clock_gettime(awake)
     return 0.0
-
-
-async def until_slept() -> float:
-    """Return when the laptop has slept since the call, with the last moment at which it was surely awake, by
-    the monotonic clock."""
-    before = asleep()
-    while True:
-        awake = time.monotonic()
-        await asyncio.sleep(_LOOK)
-        if asleep() - before >= _NAP:
-            return awake

@@ -28,7 +28,7 @@ async def sync_one(attachment: Attachment, turn: Turn, side: str, paths: tuple[s
             left = await live.flush(turn)
     if left:
         raise RemainsError(f"{key} is not the same here and in the pod: {'; '.join(left)}", hint=_hint(key))
-    rows = [row for row in attachment.local.sight.volumes if row["mode"] == "sync"]
+    rows = [row for row in attachment.local.volumes if row["mode"] == "sync"]
     volumes = [f"{row['name']}: {row['files']} files" for row in rows]
     outcome = "synced" if rows else "unchanged"
     return {"name": key, "outcome": outcome, "detail": [", ".join(volumes) or "it has no live volume"]}

@@ -39,8 +39,8 @@ def _workload(attachment: Attachment) -> Json:
         ],
         "pods_wanted": snapshot.pods_wanted,
         "ports": [_port(port) for port in local.ports],
-        "volumes": list(local.volumes),
-        "rewrites": [asdict(made) for made in local.rewrites],
+        "volumes": list(attachment.local.volumes),
+        "rewrites": [asdict(made) for made in attachment.local.rewrites],
         "drift": [one.text for one in snapshot.drift],
     }
 

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.docker.engine import EngineRefusedError, GoneError, spec_digest
 from devcluster.edge.lane.door import Door
-from devcluster.edge.lines import RefusedError
+from devcluster.edge.lines import Json, RefusedError
 from devcluster.errors import EngineError, FailedError
 from devcluster.rules.agent.facts import Listener, PodFacts
 from devcluster.rules.container.container_spec import ContainerSpec
@@ -74,14 +74,20 @@ class ContainerSide:
             lives=self._watch.lives.text,
             ports=netns.ports if netns is not None else (),
             lanes=self._network.lanes,
-            volumes=tuple(self._filling.status()),
-            rewrites=(*self._rewrites, *self._filling.rewrites()),
             versions=self._filling.versions,
         )
 
     @property
     def starter(self) -> Starter:
         return self
+
+    @property
+    def volumes(self) -> tuple[Json, ...]:
+        return tuple(self._filling.status())
+
+    @property
+    def rewrites(self) -> tuple[RewriteMade, ...]:
+        return (*self._rewrites, *self._filling.rewrites())
 
     @property
     def door(self) -> Door | None:

@@ -18,7 +18,7 @@ from devcluster.edge.lines import Json
 from devcluster.errors import FailedError
 from devcluster.plan.serving import led_ports
 from devcluster.rules.agent.facts import Listener, PodFacts
-from devcluster.rules.container.environment import LocalEnvironment
+from devcluster.rules.container.environment import LocalEnvironment, RewriteMade
 from devcluster.rules.container.laptop import Surroundings, laptop_environment, service_sights
 from devcluster.rules.container.ports import PortKey
 from devcluster.rules.container.tunnel_rewriting import LOOPBACK, OpenTunnel
@@ -64,13 +64,10 @@ class ProcessSide:
 
     @property
     def sight(self) -> LocalSight:
-        made = self._environment.rewrites if self._environment is not None else ()
         return LocalSight(
             name=f"{LOOPBACK} of this laptop",
             ports=tuple(_port(port, local) for port, local in served_ports(self._wanted).items()),
             lanes=self._talk.lanes,
-            volumes=tuple(self._filling.status()),
-            rewrites=(*made, *self._filling.rewrites()),
             versions=self._filling.versions,
             silent=tuple(_silence(it["port"], it["local"]) for it in self._talk.silent),
         )
@@ -78,6 +75,15 @@ class ProcessSide:
     @property
     def starter(self) -> None:
         """Its user starts it."""
+
+    @property
+    def volumes(self) -> tuple[Json, ...]:
+        return tuple(self._filling.status())
+
+    @property
+    def rewrites(self) -> tuple[RewriteMade, ...]:
+        made = self._environment.rewrites if self._environment is not None else ()
+        return (*made, *self._filling.rewrites())
 
     @property
     def door(self) -> Door | None:

@@ -31,11 +31,16 @@ def test_all_that_is_told() -> None:
         child="stopped",
         reason="readiness probe: HTTP 503",
         lanes=2,
-        lease_ms=14000,
         listeners=(Listener("127.0.0.1", 8080),),
         neighbours=(Listener("10.244.0.9", 5432, "UDP"),),
         versions=frozenset({"..2026_11_30_06_00_00.123"}),
     )
+
+
+def test_what_is_left_of_a_lease_is_told_and_is_no_news() -> None:
+    later = parse_state(TOLD | {"lease_ms": 13000})
+    assert later.lease_ms == 13000
+    assert later == parse_state(TOLD)
 
 
 def test_what_nobody_tells_is_as_before_the_first_word() -> None:

@@ -21,7 +21,7 @@ from devcluster.errors import FailedError
 from devcluster.plan.agent_pod import AgentPod
 from devcluster.plan.handover import plan_handover
 from devcluster.rules.agent.facts import Listener, PodFacts
-from devcluster.rules.container.environment import LocalEnvironment
+from devcluster.rules.container.environment import LocalEnvironment, RewriteMade
 from devcluster.run.attach.agent_link import Tenure
 from devcluster.run.attach.attachment import Attachment
 from devcluster.run.attach.sides import AgentSource, DriftSight, LocalSight, Starter
@@ -179,6 +179,8 @@ class ScriptedLocal:
 
     def __init__(self, did: list[str], changes: Changes) -> None:
         self.sight = LocalSight("devcluster-shop-web")
+        self.volumes: tuple[dict[str, Any], ...] = ()
+        self.rewrites: tuple[RewriteMade, ...] = ()
         self.door: Door | None = None
         self.live = LiveVolumes(cast(Site, None), "web", changes)  # none of them
         self.fails = ""
