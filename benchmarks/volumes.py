@@ -19,11 +19,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from benchmarks.delay import delayed
-from tests.scenarios.python_world import load_python, serve
+from benchmarks.kubectl import time_copies
+from benchmarks.processes import find_process, measure
+from tests.scenarios.python_world import build_image, load_python, serve
 from tests.scenarios.world import World, load_app, open_world
 
 Side = Callable[[str], Awaitable[str]]
+_IMAGE = Path(__file__).parent / "image"
 _LARGE = 500 << 20
+_REST = 90.0  # seconds
 _FILL = """
 import os
 os.makedirs(ROOT, exist_ok=True)
@@ -70,6 +74,24 @@ import subprocess, time
 began = time.time()
 subprocess.run(["find", ROOT, "-type", "f"], stdout=subprocess.DEVNULL)
 print(time.time() - began)
+"""
+
+
+_COMMIT = """
+import subprocess
+commit = "-c user.name=b -c user.email=b@b commit -qm all"
+for words in ("init -q", "config gc.auto 0", "add .", commit, "gc -q"):
+    subprocess.run(["git", "-C", ROOT, *words.split()], check=True)
+"""
+_STATUS = """
+import subprocess, time
+times = []
+for _ in range(3):
+    began = time.time()
+    done = subprocess.run(["git", "-C", ROOT, "status", "--porcelain"], check=True, capture_output=True)
+    times.append(time.time() - began)
+    assert not done.stdout, done.stdout[:500]
+print(min(times))
 """
 
 
@@ -133,7 +155,9 @@ class Bench:
         self.rows["`up` after `leave`, 10,000 files and 1 GB alike on both sides (comparing)"] = (
             f"{took:.1f} s ({fill:.2f} s)"
         )
-        await self._kubectl()
+        await self._git()
+        await self._world.devcluster("down", "-v")
+        await self._others()
 
     async def _latency(self, way: str, write: Side, watch: Side) -> None:
         mark = way[0]
@@ -164,51 +188,53 @@ class Bench:
         await self.local(_script(_FILL, "/data/rest", 4000, 16))
         await self._world.devcluster("sync")
         await asyncio.sleep(5)
-        before, began = _processes(), time.monotonic()
-        await asyncio.sleep(30)
-        after, took = _processes(), time.monotonic() - began
-        watched = {
-            "engine": ("devcluster-gateway", " sync /volume"),
-            "host process": ("devcluster.run.host.process", self._world.namespace),
-            "agent": (".devcluster/bin/boot", "guard -- python3 -uc"),
+        space, pod = self._world.namespace, await self._pod()
+        processes = {
+            "engine": await self._container("sync"),
+            "gateway": await self._container("gateway"),
+            "host process": find_process(
+                lambda line: "devcluster.run.host.process" in line and space in line
+            ),
+            "agent": find_process(lambda line: "guard -- python3 -uc" in line, pod),
         }
-        for name, words in watched.items():
-            found = [it for it in after if it in before and all(word in after[it][0] for word in words)]
-            share = sum(after[it][1] - before[it][1] for it in found) / took / max(len(found), 1)
-            memory = max((after[it][2] for it in found), default=0) >> 20
-            self.rows[f"{name} at rest with 10,000 files: CPU, memory"] = f"{share:.2%}, {memory} MiB"
+        used = await measure(processes, lambda: asyncio.sleep(_REST))
+        for name, usage in used.items():
+            row = f"{name} at rest with 10,000 files: CPU, memory"
+            self.rows[row] = f"{usage.share:.2%}, {usage.memory >> 20} MiB"
+        together = sum(it.share for it in used.values())
+        self.rows["these four together: CPU"] = f"{together:.2%}"
 
-    async def _kubectl(self) -> None:
-        space = self._world.namespace
-        listing = await self._world.cluster.list("pod", space, selector="app=web")
-        pod = listing.items[0]["metadata"]["name"]
+    async def _container(self, role: str) -> int:
+        """The process of the local container with this *role*."""
+        (name,) = self._world.containers("web", role)
+        return int(await self._run("docker", "inspect", "-f", "{{.State.Pid}}", name))
+
+    async def _git(self) -> None:
+        await self.local(_script(_FILL, "/data/repository", 10_000, 64))
+        await self.local(_script(_COMMIT, "/data/repository"))
+        await self._world.devcluster("sync")
+        took = float(await self.local(_script(_STATUS, "/data/repository")))
+        self.rows["`git status` over 10,000 files, in the container"] = f"{took * 1000:.0f} ms"
+
+    async def _others(self) -> None:
         for name, path in (("2,000 files of 4 KiB", "small"), ("1 file of 500 MiB", "large-p")):
-            with tempfile.TemporaryDirectory() as folder:
-                began = time.monotonic()
-                words = ("-n", space, "cp", "-c", "web", f"{pod}:/data/{path}", f"{folder}/it")
-                await self._run("kubectl", *words)
-                self.rows[f"`kubectl cp`, {name}, pod to laptop"] = f"{time.monotonic() - began:.1f} s"
+            times = await time_copies(self._run, self._world.namespace, await self._pod(), f"/data/{path}")
+            for tool, row in times.items():
+                self.rows[f"{tool}, {name}, pod to laptop / laptop to pod"] = row
+
+    async def _pod(self) -> str:
+        listing = await self._world.cluster.list("pod", self._world.namespace, selector="app=web")
+        (name,) = (
+            it["metadata"]["name"] for it in listing.items if "deletionTimestamp" not in it["metadata"]
+        )
+        return str(name)
 
 
-def _processes() -> dict[int, tuple[str, float, int]]:
-    """Of each process of this machine its command line, seconds of CPU and resident bytes."""
-    found, ticks, page = {}, os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            pages = int((folder / "statm").read_text().split()[1])
-        except OSError:
-            continue
-        used = (int(fields[11]) + int(fields[12])) / ticks
-        found[int(folder.name)] = (line, used, pages * page)
-    return found
-
-
-async def measure(kubeconfig: Path, milliseconds: int) -> dict[str, str]:
+async def measure_column(kubeconfig: Path, milliseconds: int) -> dict[str, str]:
     """One column."""
     app = await asyncio.to_thread(load_app, kubeconfig)
-    image = await load_python(kubeconfig)
+    python = await load_python(kubeconfig)
+    image = await asyncio.to_thread(build_image, kubeconfig, _IMAGE, "bench", BASE=python)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         if milliseconds:
@@ -226,7 +252,6 @@ async def measure(kubeconfig: Path, milliseconds: int) -> dict[str, str]:
         )
         bench = Bench(world)
         await bench.all()
-        await world.devcluster("down")
         return bench.rows
 
 
@@ -235,7 +260,7 @@ def main() -> None:
     parser.add_argument("--delay", type=int, action="append", help="milliseconds; default: 0 and 20")
     delays = parser.parse_args().delay or [0, 20]
     kubeconfig = Path(os.environ["DEVCLUSTER_TEST_KUBECONFIG"])
-    columns = {delay: asyncio.run(measure(kubeconfig, delay)) for delay in delays}
+    columns = {delay: asyncio.run(measure_column(kubeconfig, delay)) for delay in delays}
     print("| | " + " | ".join(f"{delay} ms" for delay in delays) + " |")
     print("|---|" + "---|" * len(delays))
     for row in columns[delays[0]]:
