@@ -138,7 +138,7 @@ def _volume_lines(workload: dict[str, Any]) -> Iterator[str]:
         for item in volume["conflicts"]:
             keep = _keep(workload, item["path"])
             yield f"{workload['name']}: {render_path(item['path'])}: conflict: {item['why']} ({keep})"
-        for item in volume["problems"]:
+        for item in (*volume["problems"], *volume["databases"]):
             yield f"{workload['name']}: {render_path(item['path'])}: {item['why']}"
         for item in volume["held_back"]:
             side, count = item["deleted_on"], item["count"]

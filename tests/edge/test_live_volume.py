@@ -88,3 +88,13 @@ async def test_a_docker_volume_goes_on_after_a_pause_without_copying(
             )
     lines = await VolumeDestination(engine, PROJECT, "web", "data").scan(())
     assert {line["path"] for line in lines} >= {"n0", "n19", "both"}
+
+
+async def test_a_database_that_comes_to_be_is_named(pod: Pod, tmp_path: Path) -> None:
+    here, site = tmp_path / "here", site_of(tmp_path / "state")
+    async with open_laptop(site, spec_of(hosted=True), FolderDestination(here)) as laptop, laptop.led(pod):
+        assert not await laptop.flush()
+        (here / "app.db-wal").write_text("pages")
+        await laptop.until(lambda row: [it["path"] for it in row["databases"]] == ["/data/app.db-wal"])
+        assert not await laptop.flush()  # it travels all the same
+        assert (pod.folder / "app.db-wal").read_text() == "pages"

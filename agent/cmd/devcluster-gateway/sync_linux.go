@@ -17,7 +17,7 @@ import (
 	"devcluster/agent/internal/sync/volume"
 )
 
-const syncUsage = "usage: sync ROOT --state FILE [--copy ID] [--volume ID] [--exclude GLOB]… [--rewrite GLOB]… " +
+const syncUsage = "usage: sync ROOT --state FILE [--copy ID] [--volume ID] [--exclude GLOB]… [--rewrite GLOB]… [--database GLOB]… " +
 	"[--one-way] [--no-owners] [--share UID:GID] [--rescan DURATION]"
 
 // runSync is the role sync: it keeps ROOT and a pod's volume equal, over the streams of whoever started it
@@ -28,13 +28,14 @@ func runSync(args []string) error {
 	}
 	flags := flag.NewFlagSet("sync", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	var exclude, rewrite patterns
+	var exclude, rewrite, database patterns
 	var config engine.Config
 	flags.StringVar(&config.State, "state", "", "where it is remembered what both sides had")
 	flags.StringVar(&config.Copy, "copy", "", "which copy ROOT is")
 	flags.StringVar(&config.Volume, "volume", "", "which volume of the pod")
 	flags.Var(&exclude, "exclude", "leave alone what matches, on both sides")
 	flags.Var(&rewrite, "rewrite", "ask how what matches is written on the other side")
+	flags.Var(&database, "database", "tell of the names that match: a database's")
 	flags.BoolVar(&config.OneWay, "one-way", false, "never change the pod")
 	flags.BoolVar(&config.NoOwners, "no-owners", false, "ROOT belongs to one user")
 	flags.Func("share", "ROOT is the folder of this user (UID:GID)", func(text string) error {
@@ -53,7 +54,7 @@ func runSync(args []string) error {
 	if config.Root, err = filepath.Abs(root); err != nil {
 		return err
 	}
-	config.Exclude, config.Rewrite = exclude, rewrite
+	config.Exclude, config.Rewrite, config.Databases = exclude, rewrite, database
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	debug.SetMemoryLimit(memoryGoal)

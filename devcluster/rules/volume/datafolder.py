@@ -21,6 +21,15 @@ _FOLDERS = {"appendonlydir": "Redis"}
 _ENDINGS = {".mdb": "LMDB", "-wal": "SQLite"}
 
 
+PATTERNS = (*_FILES, *_FOLDERS, *(f"*{ending}" for ending in _ENDINGS))
+"""Globs of the names that tell, without their folders."""
+
+
+def name_database(path: str) -> str:
+    """Whose a name of ``PATTERNS`` is."""
+    return _tells(path, "d") or _tells(path, "f") or "a database"
+
+
 def find_data_folder(tree: Tree) -> tuple[str, str] | None:
     """(database, path) of the name that tells; of several the one nearest to the top."""
     found = [

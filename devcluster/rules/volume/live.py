@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from devcluster.errors import ConfigurationError
-from devcluster.rules.volume.datafolder import find_data_folder
+from devcluster.rules.volume.datafolder import find_data_folder, name_database
 from devcluster.rules.volume.tree import Tree
 from devcluster.rules.volume.volumes import PodVolume, VolumePlan
 
 Json = Mapping[str, Any]
 _NAMED = 3
+_TORN = "each file is sent by itself, so a copy is torn until both sides are at rest (`mode: copy` is for it)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,10 @@ def describe(mount: str, status: Json) -> dict[str, Any]:
         "held_back": [
             {**item, "paths": [inside(mount, path) for path in item["paths"]]}
             for item in status.get("held_back") or ()
+        ],
+        "databases": [
+            {"path": inside(mount, path), "why": f"it is {name_database(path)}'s: {_TORN}"}
+            for path in status.get("databases") or ()
         ],
         "trouble": status.get("trouble") or "",
         "unwatched": status.get("unwatched") or "",

@@ -28,6 +28,7 @@ from devcluster.edge.streams import Streams, open_program
 from devcluster.errors import DevclusterError, FailedError
 from devcluster.rules.container.docker_names import volume_name
 from devcluster.rules.names.rewriting import restore_text
+from devcluster.rules.volume.datafolder import PATTERNS
 from devcluster.rules.volume.live import Left, describe, parse_left
 from devcluster.rules.volume.volumes import VolumePlan
 from devcluster.run.changes import Changes
@@ -313,4 +314,5 @@ def _flags(spec: LiveSpec) -> list[str]:
     flags = ["--volume", spec.volume]
     for name, patterns in (("--exclude", spec.exclude), ("--rewrite", rewrite)):
         flags += [word for pattern in patterns for word in (name, pattern)]
+    flags += [] if spec.plan.force else [word for name in PATTERNS for word in ("--database", name)]
     return flags + (["--one-way"] if spec.plan.volume.read_only else [])

@@ -40,6 +40,7 @@ def test_a_live_volume_tells_what_is_under_way_and_what_needs_somebody(
         conflicts=[{"path": "both", "why": "changed on both sides"}],
         problems=[{"path": "full", "why": "no space left on device"}],
         held_back=[_HELD],
+        databases=["d/app.db-wal"],
     )
     status._print(Printer(Options()), {"workloads": [workload]})
     text = capsys.readouterr().out
@@ -48,6 +49,8 @@ def test_a_live_volume_tells_what_is_under_way_and_what_needs_somebody(
         "web: data: last change sent 2026-01-01T00:00:00Z, received never",
         "web: /data/both: conflict: changed on both sides (devcluster sync web --keep laptop|pod /data/both)",
         "web: /data/full: no space left on device",
+        "web: /data/d/app.db-wal: it is SQLite's: each file is sent by itself, so a copy is torn until both "
+        "sides are at rest (`mode: copy` is for it)",
         "web: data: 412 deletions on the pod are held back: /data/a, /data/b, /data/c … "
         "(devcluster sync web --keep laptop|pod /data)",
     ]

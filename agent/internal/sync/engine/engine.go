@@ -28,16 +28,18 @@ import (
 
 // Config is what an engine is started with.
 type Config struct {
-	Root     string   // the laptop's folder, a real path
-	State    string   // the file of its memory
-	Copy     string   // which copy Root is: another one has another memory
-	Volume   string   // which volume of the pod it is, as far as the caller knows
-	Exclude  []string // hidden on both sides
-	Rewrite  []string // what the laptop has with other bytes; the host process knows which
-	OneWay   bool     // the pod's side is never changed
-	NoOwners bool     // the laptop's files belong to one user
-	Share    *volume.Share
-	Rescan   time.Duration
+	Root    string   // the laptop's folder, a real path
+	State   string   // the file of its memory
+	Copy    string   // which copy Root is: another one has another memory
+	Volume  string   // which volume of the pod it is, as far as the caller knows
+	Exclude []string // hidden on both sides
+	Rewrite []string // what the laptop has with other bytes; the host process knows which
+	// Databases are names, without their folders, by which a database's folder is known.
+	Databases []string
+	OneWay    bool // the pod's side is never changed
+	NoOwners  bool // the laptop's files belong to one user
+	Share     *volume.Share
+	Rescan    time.Duration
 
 	trace func(decide.Step, error) // of tests
 }
@@ -82,6 +84,7 @@ type engine struct {
 	batch    bool // a batch is being done
 	large    int  // large files under way
 	finished int  // names done since the plan
+	suspects suspects
 	waits    map[*decide.Node]*wait
 	gone     [2]burst
 	removed  [2][]removal
@@ -129,6 +132,10 @@ func prepare(ctx context.Context, config Config, host *Host) (*engine, map[strin
 	if err != nil {
 		return nil, nil, err
 	}
+	databases, err := files.Compile(config.Databases)
+	if err != nil {
+		return nil, nil, err
+	}
 	remembered, known, err := memory.Open(config.State, config.Copy)
 	if err != nil {
 		return nil, nil, fmt.Errorf("the state file: %w", err)
@@ -137,7 +144,7 @@ func prepare(ctx context.Context, config Config, host *Host) (*engine, map[strin
 	tree.OneWay = config.OneWay
 	return &engine{
 		config: config, ctx: ctx, host: host, tree: tree, memory: remembered, inputs: make(chan func(), 256),
-		waits: map[*decide.Node]*wait{},
+		waits: map[*decide.Node]*wait{}, suspects: suspects{names: databases, seen: map[string]bool{}},
 	}, known, nil
 }
 
@@ -232,6 +239,7 @@ func (e *engine) hear(from decide.Side, link int) func([]volume.Told) {
 			}
 			for _, told := range all {
 				e.tree.Tell(from, told)
+				e.suspects.note(told)
 				if told.Listing || told.Item.Kind == volume.None {
 					e.gone[from].add(time.Now())
 				}

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -242,6 +243,19 @@ func TestAFileThatIsWrittenAllTheTimeIsNotSentAllTheTime(t *testing.T) {
 	e.tree.Tell(decide.Pod, volume.Told{Path: "log"})
 	e.retry(after(14))
 	waits("deleted", false)
+}
+
+func TestADatabaseThatComesToBeIsTold(t *testing.T) {
+	w := newWorld(t)
+	w.config.Databases = []string{"PG_VERSION", "*-wal"}
+	w.write(pod, "a", "x")
+	w.start().settle()
+	w.write(laptop, "d/app.db-wal", "x")
+	w.write(pod, "PG_VERSION", "17")
+	w.until("told", func(s Status) bool { return slices.Equal(s.Databases, names{"PG_VERSION", "d/app.db-wal"}) })
+	w.settle()
+	check(t, os.Remove(w.path(laptop, "d/app.db-wal")))
+	w.until("gone", func(s Status) bool { return slices.Equal(s.Databases, names{"PG_VERSION"}) })
 }
 
 func TestAVolumeThatMayNotBeWrittenTravelsOneWay(t *testing.T) {

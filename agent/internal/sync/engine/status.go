@@ -51,6 +51,7 @@ type Status struct {
 	Conflicts     []Problem  `json:"conflicts"`
 	HeldBack      []HeldBack `json:"held_back"`
 	Problems      []Problem  `json:"problems"`
+	Databases     names      `json:"databases"` // of what belongs to one, the first
 	LastSent      *time.Time `json:"last_sent"`
 	LastReceived  *time.Time `json:"last_received"`
 	SentBytes     int64      `json:"sent_bytes"`
@@ -94,7 +95,7 @@ func (e *engine) describe() Status {
 	files, size := e.tree.Totals(side)
 	status := Status{
 		State: e.state(), Files: files, Bytes: size, Pending: e.pending(), PendingBytes: e.plan.PendingBytes,
-		Conflicts: e.conflicts(), HeldBack: e.heldBack(), Problems: e.problems(),
+		Conflicts: e.conflicts(), HeldBack: e.heldBack(), Problems: e.problems(), Databases: e.suspects.left(e.tree),
 		LastSent: stamp(e.status.last[decide.Pod]), LastReceived: stamp(e.status.last[decide.Laptop]),
 		SentBytes: e.moved.bytes[decide.Pod].Load(), ReceivedBytes: e.moved.bytes[decide.Laptop].Load(),
 		ReadOnly: e.tree.OneWay, Unwatched: e.lacks[decide.Pod], Trouble: e.status.trouble,
