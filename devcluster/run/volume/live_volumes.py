@@ -91,9 +91,13 @@ class LiveVolumes:
     def _saying(self, turn: Turn, volume: LiveVolume) -> Callable[[Json], None]:
         label, text = volume.spec.label, f"syncing {volume.spec.label}"
 
+        files = size = 0  # what is sent counts before the pod has it
+
         def say(status: Json) -> None:
-            files, size = status["files"], status["bytes"]
-            done, so_far = max(files - status["pending"], 0), max(size - status["pending_bytes"], 0)
+            nonlocal files, size
+            files = max(files, status["files"], status["pending"])
+            size = max(size, status["bytes"], status["pending_bytes"])
+            done, so_far = files - status["pending"], size - status["pending_bytes"]
             told = Progress(self._key, text, so_far, size, "bytes", item=label, files=done, files_total=files)
             turn.report(told)
 

@@ -2,6 +2,7 @@ package decide
 
 import (
 	"cmp"
+	"sync/atomic"
 
 	"devcluster/agent/internal/sync/volume"
 )
@@ -36,6 +37,7 @@ type Step struct {
 	Base     *Base         // of Settle; nil: forgotten
 	Allowed  bool          // somebody has decided for it
 	Counts   bool          // a deletion that counts where they are too many
+	Moved    *atomic.Int64 // of Put: the bytes that have moved so far, for who tells of it
 }
 
 func order(a, b Step) int {

@@ -17,7 +17,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"devcluster/agent/internal/files"
@@ -81,9 +83,10 @@ type engine struct {
 	lacks   [2]string
 
 	plan     decide.Plan
-	batch    bool // a batch is being done
-	large    int  // large files under way
-	finished int  // names done since the plan
+	batch    bool                           // a batch is being done
+	large    int                            // large files under way
+	finished int                            // names done since the plan
+	under    map[*decide.Node]*atomic.Int64 // of what is under way, or was when the plan was made: its bytes so far
 	suspects suspects
 	waits    map[*decide.Node]*wait
 	gone     [2]burst
@@ -144,7 +147,7 @@ func prepare(ctx context.Context, config Config, host *Host) (*engine, map[strin
 	tree.OneWay = config.OneWay
 	return &engine{
 		config: config, ctx: ctx, host: host, tree: tree, memory: remembered, inputs: make(chan func(), 256),
-		waits: map[*decide.Node]*wait{}, suspects: suspects{names: databases, seen: map[string]bool{}},
+		waits: map[*decide.Node]*wait{}, under: map[*decide.Node]*atomic.Int64{}, suspects: suspects{names: databases, seen: map[string]bool{}},
 	}, known, nil
 }
 
@@ -262,6 +265,7 @@ func (e *engine) decide(now time.Time) {
 	for range 3 { // what only the memory has to learn is done at once, and may make more clear
 		e.plan = e.tree.Plan(e.options(now))
 		e.finished = 0
+		maps.DeleteFunc(e.under, func(n *decide.Node, _ *atomic.Int64) bool { return !n.Busy })
 		if !e.settle() {
 			break
 		}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -243,6 +244,24 @@ func TestAFileThatIsWrittenAllTheTimeIsNotSentAllTheTime(t *testing.T) {
 	e.tree.Tell(decide.Pod, volume.Told{Path: "log"})
 	e.retry(after(14))
 	waits("deleted", false)
+}
+
+func TestWhatIsUnderWayIsToldAsItMoves(t *testing.T) {
+	tree := decide.NewTree(nil)
+	e := &engine{plan: decide.Plan{PendingBytes: 100}, under: map[*decide.Node]*atomic.Int64{}}
+	for at, name := range []string{"a", "b"} {
+		step := decide.Step{Node: tree.At(name), Moved: new(atomic.Int64)}
+		e.busy(step)
+		counted := &counting{Sink: &text{}, traffic: &e.moved, moved: step.Moved}
+		for range 2 { // it is read again
+			check(t, counted.Begin(volume.Item{}))
+			_, err := counted.Write(make([]byte, 10+at))
+			check(t, err)
+		}
+	}
+	if left := e.pendingBytes(); left != 79 {
+		t.Errorf("%d bytes are left", left)
+	}
 }
 
 func TestADatabaseThatComesToBeIsTold(t *testing.T) {

@@ -92,7 +92,7 @@ func (w *worker) putRewritten(step decide.Step) outcome {
 	if err != nil {
 		return outcome{err: failure{step.To, err}}
 	}
-	counted := &counting{Sink: arriving, traffic: &w.moved, to: step.To}
+	counted := &counting{Sink: arriving, traffic: &w.moved, to: step.To, moved: step.Moved}
 	if counted.Begin(item) == nil {
 		_, _ = counted.Write(other)
 	}

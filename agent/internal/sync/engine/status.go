@@ -94,7 +94,7 @@ func (e *engine) describe() Status {
 	}
 	files, size := e.tree.Totals(side)
 	status := Status{
-		State: e.state(), Files: files, Bytes: size, Pending: e.pending(), PendingBytes: e.plan.PendingBytes,
+		State: e.state(), Files: files, Bytes: size, Pending: e.pending(), PendingBytes: e.pendingBytes(),
 		Conflicts: e.conflicts(), HeldBack: e.heldBack(), Problems: e.problems(), Databases: e.suspects.left(e.tree),
 		LastSent: stamp(e.status.last[decide.Pod]), LastReceived: stamp(e.status.last[decide.Laptop]),
 		SentBytes: e.moved.bytes[decide.Pod].Load(), ReceivedBytes: e.moved.bytes[decide.Laptop].Load(),
@@ -104,6 +104,15 @@ func (e *engine) describe() Status {
 		status.Trouble = e.status.refused
 	}
 	return status
+}
+
+// pendingBytes are those of the plan that have not moved yet.
+func (e *engine) pendingBytes() int64 {
+	left := e.plan.PendingBytes
+	for _, moved := range e.under {
+		left -= moved.Load()
+	}
+	return max(0, left)
 }
 
 func (e *engine) state() string {

@@ -203,6 +203,9 @@ func (e *engine) nextDue(now time.Time) time.Duration {
 		sooner(f.until)
 	}
 	sooner(e.status.due)
+	if e.batch || e.large > 0 { // how far it is
+		sooner(now.Add(statusEvery))
+	}
 	if due.IsZero() {
 		return 0
 	}

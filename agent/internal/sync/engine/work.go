@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"devcluster/agent/internal/sync/decide"
@@ -42,20 +43,24 @@ func (e *engine) begin() {
 	var batch []decide.Step
 	var bytes int64
 	for _, step := range e.plan.Steps {
-		switch isFile := step.Verb == decide.Put && step.Source.Kind == volume.File; {
+		isFile := step.Verb == decide.Put && step.Source.Kind == volume.File
+		if isFile && !step.Node.Busy {
+			step.Moved = new(atomic.Int64)
+		}
+		switch {
 		case step.Verb == decide.Settle || step.Node.Busy:
 			continue
 		case isFile && step.Source.Size > largeFile || step.Verb == decide.Ask && step.Expect.Size > largeFile:
 			if e.large < maxLarge {
 				e.large++
-				step.Node.Busy = true
+				e.busy(step)
 				e.work.Go(func() { w.alone(step) })
 			}
 			continue
 		case isFile:
 			bytes += step.Source.Size
 		}
-		step.Node.Busy = true
+		e.busy(step)
 		if batch = append(batch, step); len(batch) == batchSteps || bytes > batchBytes {
 			break
 		}
@@ -63,6 +68,13 @@ func (e *engine) begin() {
 	if len(batch) > 0 {
 		e.batch = true
 		e.work.Go(func() { w.together(batch) })
+	}
+}
+
+func (e *engine) busy(step decide.Step) {
+	step.Node.Busy = true
+	if step.Moved != nil {
+		e.under[step.Node] = step.Moved
 	}
 }
 
@@ -296,7 +308,7 @@ func (w *worker) carry(step decide.Step, from decide.Side) (volume.Item, volume.
 	if err != nil {
 		return volume.Item{}, volume.Digest{}, nil, failure{step.To, err}
 	}
-	counted := &counting{Sink: arriving, traffic: &w.moved, to: step.To}
+	counted := &counting{Sink: arriving, traffic: &w.moved, to: step.To, moved: step.Moved}
 	item, digest, err := w.sides[from].Fetch(w.ctx, step.Path, have, counted)
 	if counted.err != nil {
 		err = failure{step.To, counted.err}
@@ -344,16 +356,19 @@ func (w *worker) commit(step decide.Step, arriving staged, item volume.Item, dig
 type counting struct {
 	volume.Sink
 	*traffic
-	to  decide.Side
-	err error
+	to    decide.Side
+	moved *atomic.Int64 // of this file, with what is kept of the former one
+	err   error
 }
 
 func (c *counting) Begin(item volume.Item) error {
+	c.moved.Store(0)
 	c.err = c.Sink.Begin(item)
 	return c.err
 }
 
 func (c *counting) Keep(bytes int64) error {
+	c.moved.Add(bytes)
 	c.err = c.Sink.Keep(bytes)
 	return c.err
 }
@@ -364,5 +379,6 @@ func (c *counting) Write(part []byte) (int, error) {
 		c.err = err
 	}
 	c.add(c.to, n)
+	c.moved.Add(int64(n))
 	return n, err
 }
