@@ -130,6 +130,7 @@ class LocalPod:
             ["/devcluster-gateway", "hold"],
             network=name,
             hostname="wordpress-abc",
+            sysctls={"net.ipv6.conf.lo.disable_ipv6": "0"},
             ports={"7900/tcp": ("127.0.0.1", None), "8100/tcp": ("127.0.0.1", None)},
         )
         self.gateway = self.start_gateway()

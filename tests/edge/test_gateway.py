@@ -177,11 +177,12 @@ def test_what_the_pods_other_containers_ask_of_localhost_comes_from_there(pod: L
     assert pod.call("127.0.0.1:5000", 8100, send="x")["text"].startswith("127.0.0.1:")
 
 
-def test_an_application_on_loopback_is_reached_there(pod: LocalPod) -> None:
-    pod.application.exec_run(["/testagent", "app", "serve", "127.0.0.1:8200"], detach=True)
-    wait_until(lambda: "error" not in pod.call("127.0.0.1:5001", 8200, send="x"))
+@pytest.mark.parametrize(("address", "port"), [("127.0.0.1", 8200), ("[::1]", 8220)])
+def test_an_application_on_loopback_is_reached_there(pod: LocalPod, address: str, port: int) -> None:
+    pod.application.exec_run(["/testagent", "app", "serve", f"{address}:{port}"], detach=True)
+    wait_until(lambda: "error" not in pod.call("127.0.0.1:5001", port, send="x"))
     for caller in ("127.0.0.1:5002", "10.99.7.5:5003"):
-        assert pod.call(caller, 8200, send="x")["text"].startswith("127.0.0.1:")
+        assert pod.call(caller, port, send="x")["text"].startswith(f"{address}:")
 
 
 @pytest.fixture

@@ -55,9 +55,11 @@ async def test_another_container_is_at_localhost(world: World, listens: str) -> 
     await world.devcluster("down")
 
 
-async def test_a_proxy_of_the_pod_reaches_the_application_on_loopback(world: World) -> None:
-    beside = _beside(world, "gate=:4180", BEHIND="127.0.0.1:8080")
-    web = {"args": ["serve", "http=127.0.0.1:8080"], "ports": [{"containerPort": 8080}]}
+@pytest.mark.parametrize("loopback", ["127.0.0.1", pytest.param("[::1]", marks=pytest.mark.slow)])
+async def test_a_proxy_of_the_pod_reaches_the_application_on_loopback(world: World, loopback: str) -> None:
+    """By IPv6 alone, too, as Node listens at "localhost"."""
+    beside = _beside(world, "gate=:4180", BEHIND=f"{loopback}:8080")
+    web = {"args": ["serve", f"http={loopback}:8080"], "ports": [{"containerPort": 8080}]}
     await _deploy(world, beside, web, 4180)
     planned = (await world.devcluster("plan")).stdout
     assert "service/web port 80 leads to port 4180, which no container declares" in planned

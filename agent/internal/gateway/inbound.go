@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -31,8 +31,9 @@ func (g *Gateway) inbound(header lane.Header, stream *lane.Stream) {
 	lane.Splice(stream, conn)
 }
 
-// arrive reaches the application: at the pod's address, and where it listens on loopback only, there. What another
-// container of the pod asked of 127.0.0.1 comes from there, and arrives there first.
+// arrive reaches the application: at the pod's address, and where it listens on loopback only, there; some listen on
+// ::1 alone, which localhost leads to first. What another container of the pod asked of loopback comes from there, and
+// arrives there first.
 func (g *Gateway) arrive(header lane.Header) (lane.Conn, error) {
 	from, err := netip.ParseAddrPort(header.From)
 	if err != nil {
@@ -47,22 +48,30 @@ func (g *Gateway) arrive(header lane.Header) (lane.Conn, error) {
 	port := g.settings.localPort(to.Port())
 	ways := []func() (lane.Conn, error){
 		func() (lane.Conn, error) { return g.inject(ctx, from, port) },
-		func() (lane.Conn, error) { return dialLoopback(ctx, port) },
+		func() (lane.Conn, error) { return dialLoopback(ctx, "127.0.0.1", port) },
+		func() (lane.Conn, error) { return dialLoopback(ctx, "::1", port) },
 	}
 	if from.Addr().IsLoopback() {
-		slices.Reverse(ways)
+		ways = append(ways[1:], ways[0])
 	}
-	conn, err := ways[0]()
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		conn, err = ways[1]()
+	var refused error
+	for _, way := range ways {
+		conn, err := way()
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			return conn, err
+		}
+		refused = err
 	}
-	return conn, err
+	return nil, refused
 }
 
-func dialLoopback(ctx context.Context, port uint16) (lane.Conn, error) {
-	to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp4", to.String())
-	if err != nil {
+// dialLoopback takes a kernel without that address for one on which nobody listens there.
+func dialLoopback(ctx context.Context, address string, port uint16) (lane.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(address, strconv.Itoa(int(port))))
+	switch {
+	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT):
+		return nil, syscall.ECONNREFUSED
+	case err != nil:
 		return nil, err
 	}
 	return conn.(*net.TCPConn), nil

@@ -15,6 +15,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from devcluster.config.model import Publish, Runtime
@@ -27,6 +28,8 @@ from devcluster.rules.container.ports import PortKey
 
 DOOR_PORT = 7900
 _REMOVAL = 30.0  # seconds
+_LOOPBACK6 = "net.ipv6.conf.lo.disable_ipv6"  # engines before 26.0 take ::1 away, which a pod has
+_IPV6 = Path("/proc/sys/net/ipv6/conf/lo/disable_ipv6")
 _DOOR = PortKey(DOOR_PORT)
 
 
@@ -71,7 +74,8 @@ async def start_netns(
     name = container_name(project, key, "netns")
 
     async def start(ports: _Ports) -> NetnsInfo | EngineRefusedError:
-        config = _netns_config(project, key, image, hostname, ports, runtime or Runtime())
+        ipv6 = calls.is_local and _IPV6.exists()
+        config = _netns_config(project, key, image, hostname, ports, runtime or Runtime(), ipv6)
         return await _start_netns(calls, name, config)
 
     wanted = (*publishes, Publish(container=DOOR_PORT, local=None, written=False))
@@ -145,7 +149,13 @@ def _published(ports: dict[str, list[dict[str, str]] | None]) -> Iterable[Publis
 
 
 def _netns_config(
-    project: str, key: str, image: str, hostname: str, publishes: Sequence[Publish], runtime: Runtime
+    project: str,
+    key: str,
+    image: str,
+    hostname: str,
+    publishes: Sequence[Publish],
+    runtime: Runtime,
+    ipv6: bool,
 ) -> dict[str, Any]:
     bindings: dict[str, list[dict[str, str]]] = {}
     for item in publishes:
@@ -153,6 +163,7 @@ def _netns_config(
         host = {"HostIp": item.address, "HostPort": number}
         bindings.setdefault(f"{item.container}/{item.protocol}", []).append(host)
     sysctls = {name: value for name, value in runtime.sysctls if name.startswith("net.")}
+    loopback = {_LOOPBACK6: "0"} if ipv6 else {}
     return {
         "Image": image,
         "Cmd": ["hold"],
@@ -167,7 +178,7 @@ def _netns_config(
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges"],
             "ReadonlyRootfs": False,  # or the gateway could not write the shared /etc/hosts
-            "Sysctls": {"net.ipv4.ip_unprivileged_port_start": "0"} | sysctls,
+            "Sysctls": {"net.ipv4.ip_unprivileged_port_start": "0"} | loopback | sysctls,
             "ExtraHosts": [f"{host}:{address}" for host, address in runtime.extra_hosts],
         },
     }
