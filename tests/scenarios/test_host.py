@@ -271,7 +271,7 @@ async def test_a_process_in_the_file_without_docker(world: World) -> None:
     root = world.folder / "state" / "devcluster" / world.project / "mounts" / "web" / "root"
     (root / "etc/settings/mine").touch()
     done = await world.devcluster("down")
-    assert f"kept: folder {root} has 1 changes made here" in done.stdout
+    assert f"kept: folder {root} has 1 change made here" in done.stdout
     assert not (world.folder / "web.env").exists()
     assert await world.template() == before
     assert await world.cluster_leftovers() == []

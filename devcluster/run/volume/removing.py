@@ -10,6 +10,7 @@ from pathlib import Path
 from devcluster.edge.docker.engine import Engine
 from devcluster.edge.docker.files import VolumeDestination
 from devcluster.errors import RemainsError
+from devcluster.rules.counted import counted
 from devcluster.run.place import Place
 from devcluster.run.volume.live_note import forget_copy, load_note, note_path
 from devcluster.run.volume.volumes import describe_local_changes, manifest_path
@@ -43,9 +44,8 @@ async def remove_copies(
         live = note is not None
         changes = () if changed or live else await describe_local_changes(destination, manifest)
         if changes:
-            kept.append(
-                Kept(f"kept: volume {name} has {len(changes)} changes made here; `down -v` removes it")
-            )
+            made = counted(len(changes), "change", "changes")
+            kept.append(Kept(f"kept: volume {name} has {made} made here; `down -v` removes it"))
             continue
         await engine.remove_volume(name)
         forget_copy(manifest)

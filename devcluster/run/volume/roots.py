@@ -15,6 +15,7 @@ from pathlib import Path
 
 from devcluster.edge.folder.folder import FolderDestination
 from devcluster.edge.folder.one_file import FileDestination
+from devcluster.rules.counted import counted
 from devcluster.rules.volume.volumes import nested_patterns
 from devcluster.run.place import Place, make_private
 from devcluster.run.private_file import write_private
@@ -68,7 +69,8 @@ async def remove_roots(place: Place, only: Collection[str] = (), *, changed: boo
         changes = 0 if changed else await _count_changes(place, key, mounts)
         if changes:
             root = root_of(place, key)
-            kept.append(Kept(f"kept: folder {root} has {changes} changes made here; `down -v` removes it"))
+            made = counted(changes, "change", "changes")
+            kept.append(Kept(f"kept: folder {root} has {made} made here; `down -v` removes it"))
             continue
         for mount, file in mounts:
             forget_copy(manifest_path(place, destination_below(place, key, mount, file)))
