@@ -26,9 +26,11 @@ open("/run/web.pid", "w").write(str(os.getpid()))
 """ + _FOLDER.replace('if os.environ["IDENTITY"] == "original":\n    os.mkdir("/tmp/once")\n', "")
 
 
-async def _deploy(world: World, image: str, program: str, pods: int = 1) -> None:
+async def _deploy(world: World, image: str, program: str, pods: int = 1, grace: int = 1) -> None:
+    """*grace*: as a first process it takes no notice of its stop signal, and lasts as long as that."""
     container: Json = {"readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}}
-    await serve(world, "web", image, program, env={"IDENTITY": "original"}, container=container)
+    spec: Json = {"terminationGracePeriodSeconds": grace}
+    await serve(world, "web", image, program, env={"IDENTITY": "original"}, container=container, pod=spec)
     if pods > 1:
         await world.cluster.patch("deployment", "web", world.namespace, {"spec": {"replicas": pods}})
         await world.available("web")
@@ -36,8 +38,10 @@ async def _deploy(world: World, image: str, program: str, pods: int = 1) -> None
     world.write(head + "workloads: {web: {environment: {IDENTITY: local}}}\n")
 
 
-async def test_leave_replaces_the_pod_while_the_laptop_serves(world: World, python: str) -> None:
-    await _deploy(world, python, _FOLDER)
+@pytest.mark.parametrize("grace", [1, pytest.param(40, marks=pytest.mark.slow)])
+async def test_leave_replaces_the_pod_while_the_laptop_serves(world: World, python: str, grace: int) -> None:
+    """Also while the pod from before `up` still ends."""
+    await _deploy(world, python, _FOLDER, grace=grace)
     await world.devcluster("up", "-d")
     (pod,) = (await world.status())["pods"]
     async with steady_load(world, "http://web:8080/", rate=20) as load:

@@ -19,6 +19,7 @@ from devcluster.edge.lines import Json, RefusedError
 from devcluster.errors import ChangedError, FailedError, NotFoundError
 from devcluster.plan.agent_pod import AgentPod
 from devcluster.rules.advice.collision import Crash, find_crashes
+from devcluster.rules.kinds.pods import ends, of_side
 from devcluster.rules.kinds.table import kind_of
 from devcluster.run.attach.drift_watch import watch_drift
 from devcluster.run.attach.sides import DriftSight
@@ -49,6 +50,12 @@ class KubernetesSide:
 
     def watch_pods(self) -> AsyncGenerator[tuple[AgentPod, ...], None]:
         return watch_agent_pods(self._cluster, self._workload)
+
+    async def watch_former(self) -> AsyncGenerator[frozenset[str], None]:
+        states = self._cluster.watch_all("pod", self._space, selector=self._workload.selector)
+        async with contextlib.aclosing(states):
+            async for pods in states:
+                yield frozenset(it["metadata"]["name"] for it in of_side(pods, wrapped=False) if ends(it))
 
     def watch_drift(self) -> AsyncGenerator[DriftSight, None]:
         return watch_drift(self._cluster, self._workload)

@@ -63,6 +63,7 @@ class Release:
 
     async def _replace(self, worn: list[tuple[PodLink, str]], turn: Turn) -> None:
         known = {link.pod.uid for link in self._links.all}
+        await self._until_alone(turn)
         ended = [link for link, why in worn if await self._end(link, why, turn)]
         try:
             async with turn.deadline.bound():
@@ -77,6 +78,25 @@ class Release:
             for link in ended:
                 await self._let_end(link, turn)
         await self._until_gone(ended, turn)
+
+    async def _until_alone(self, turn: Turn) -> None:
+        """While no pod is ready connections go to each that still serves as it ends: also to one from before
+        the agent, which has no front."""
+        if not self._cluster.early:
+            return
+        said: set[str] = set()
+        with contextlib.suppress(TimeoutError):
+            async with (
+                turn.deadline.part(turn.deadline.left() / 2).bound(),
+                contextlib.aclosing(self._cluster.watch_former()) as states,
+            ):
+                async for former in states:
+                    if not former:
+                        return
+                    for pod in sorted(former - said):
+                        text = f"waiting until pod {pod}, which has no agent, has ended"
+                        turn.say(self._wanted.workload.key, text)
+                    said |= former
 
     async def _end(self, link: PodLink, why: str, turn: Turn) -> bool:
         """Whether the pod will be another one."""

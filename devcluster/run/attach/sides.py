@@ -46,6 +46,9 @@ class ClusterSide(Protocol):
     def watch_pods(self) -> AsyncGenerator[tuple[AgentPod, ...], None]:
         """Its pods with an agent, at once and after each change."""
 
+    def watch_former(self) -> AsyncGenerator[frozenset[str], None]:
+        """Names of its pods that are ending and have no agent, at once and after each change."""
+
     def watch_drift(self) -> AsyncGenerator[DriftSight, None]:
         """What has drifted, at once and after each change."""
 

@@ -122,6 +122,7 @@ class ScriptedCluster:
         self.early = True
         self.crash = ""
         self.deleted: Callable[[str], None] = lambda name: None
+        self.former: list[str] = []  # pods without an agent, which end one after the other
         self._did = did
         self._pods: asyncio.Queue[tuple[AgentPod, ...]] = asyncio.Queue()
         self.drift: asyncio.Queue[DriftSight] = asyncio.Queue()
@@ -136,6 +137,12 @@ class ScriptedCluster:
     async def watch_pods(self) -> AsyncGenerator[tuple[AgentPod, ...], None]:
         while True:
             yield await self._pods.get()
+
+    async def watch_former(self) -> AsyncGenerator[frozenset[str], None]:
+        yield frozenset(self.former)
+        while self.former:
+            self._did.append(f"{self.former.pop()} ends")
+            yield frozenset(self.former)
 
     async def watch_drift(self) -> AsyncGenerator[DriftSight, None]:
         while True:

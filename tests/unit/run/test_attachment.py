@@ -147,6 +147,14 @@ async def test_an_original_that_cannot_start_twice_gets_another_pod() -> None:
         assert handed.notes == ("pod a was replaced: the application ended with 3",)
 
 
+async def test_a_pod_from_before_the_agent_ends_first() -> None:
+    """With no other one ready, connections would go to it, and it has no front."""
+    async with attached(Script()) as script:
+        script.cluster.former = ["old"]
+        await _hand_back_worn(script)
+        assert script.did[:4] == ["a release fails", "old ends", "a stay", "delete a late"]
+
+
 async def test_an_old_pod_that_does_not_end_keeps_nobody_longer_than_the_command_may() -> None:
     async with attached(Script()) as script:
         script.cluster.agents["a"].worn = True
