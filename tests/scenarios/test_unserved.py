@@ -61,3 +61,39 @@ async def test_a_readiness_probe_that_fails_has_the_word(world: World, python: s
     assert "503" in done.stderr
     await world.devcluster("down")
     assert await world.cluster_leftovers() == []
+
+
+_GATE = """
+def page(request):
+    opened = os.environ["WHO"] == "local" or os.environ["GATE"] == "open"
+    return (200 if opened else 503), {"who": os.environ["WHO"]}
+serve(8080)
+"""
+
+
+@pytest.mark.slow
+async def test_down_tells_of_an_original_that_does_not_serve(world: World, python: str) -> None:
+    """Its new pod is not ready, by what somebody changed meanwhile: nothing of ours is left, so no 7."""
+    gate: Json = {"metadata": {"name": "gate"}, "data": {"GATE": "open"}}
+    await world.cluster.create("configmap", gate, world.namespace)
+    whose: Json = {"configMapKeyRef": {"name": "gate", "key": "GATE"}}
+    own: Json = {"readinessProbe": _ASK}
+    await serve(world, "web", python, _GATE, env={"WHO": "original", "GATE": whose}, container=own)
+    alone: Json = {"spec": {"strategy": {"type": "Recreate", "rollingUpdate": None}}}
+    await world.cluster.patch("deployment", "web", world.namespace, alone)
+    before = await world.template()
+    world.write(
+        f"name: shop\nnamespace: {world.namespace}\nworkloads: {{web: {{environment: {{WHO: local}}}}}}\n"
+    )
+    await world.devcluster("up", "-d")
+    await world.cluster.patch("configmap", "gate", world.namespace, {"data": {"GATE": "closed"}})
+
+    done = await world.devcluster("--timeout", "20s", "down", code=1)
+    (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "deployment/web was handed back, but does not serve" in error
+    assert "its container web is not ready" in error
+    assert "503" in error  # the probe's own words
+    assert "as soon as it is ready, it serves" in error
+    assert await world.template() == before
+    assert (await world.cluster_leftovers(), world.docker_leftovers()) == ([], [])
+    await world.devcluster("down")  # there is nothing to do any more

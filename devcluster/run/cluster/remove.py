@@ -255,7 +255,8 @@ class _RemoveWork:
                     f"{error.message}; still with an agent: {', '.join(sorted(names))}",
                     hint=f"{error.hint}\nthen `devcluster down -n {self._space}` finishes it".strip(),
                 ) from error
-            self.unserved = error.message
+            reason = f"{error.message} ({error.said})" if error.said else error.message
+            self.unserved = f"{reason}; as soon as it is ready, it serves"
 
     def _has_agent(self, pod: Json) -> bool:
         for volume in pod["spec"].get("volumes") or []:

@@ -34,7 +34,10 @@ _AGAIN = 1  # restarts: it has ended twice; once it may have waited for the appl
 
 
 class RolloutError(FailedError):
-    """The roll-out will not succeed; the message has the pod's reason."""
+    """The roll-out will not succeed; the message has the pod's reason.  ``said``: what kubelet says of it, ''
+    for nothing."""
+
+    said = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,23 +101,28 @@ async def await_rollout(
                     case _:
                         assert_never(verdict)
     except TimeoutError as error:
-        raise RolloutError(
+        said, log = await _last_words(cluster, seen, container, wrapped)
+        late = RolloutError(
             f"{ref.full_name} is not rolled out after {turn.deadline.span:.0f} s: {waiting}",
-            hint="\n".join([*await _last_words(cluster, seen, container, wrapped), ref.kubectl("describe")]),
-        ) from error
+            hint="\n".join(filter(None, [said, log, ref.kubectl("describe")])),
+        )
+        late.said = said
+        raise late from error
     raise RolloutError(f"{ref.full_name} is gone")
 
 
-async def _last_words(cluster: Cluster, pods: tuple[Json, ...], container: str, wrapped: bool) -> list[str]:
-    """Of the first new pod that is not ready: what kubelet says of its probes, and its log."""
+async def _last_words(
+    cluster: Cluster, pods: tuple[Json, ...], container: str, wrapped: bool
+) -> tuple[str, str]:
+    """Of the first new pod that is not ready: what kubelet says of its probes, and its log; or ''."""
     pod = next((one for one in of_side(staying(pods), wrapped) if not is_ready(one)), None)
     if pod is None:
-        return []
+        return "", ""
     name, space = pod["metadata"]["name"], pod["metadata"]["namespace"]
     events = await list_quietly(cluster, "event", space, fields=f"involvedObject.name={name},type=Warning")
-    said = [f"kubelet: {one['message'].strip()}" for one in events[-1:] if one.get("message")]
+    said = next((f"kubelet: {one['message'].strip()}" for one in events[-1:] if one.get("message")), "")
     log = await last_lines(cluster, pod, container)
-    return [*said, *([f"its last lines:\n{log}"] if log else [])]
+    return said, f"its last lines:\n{log}" if log else ""
 
 
 async def _delete(cluster: Cluster, ref: WorkloadRef, name: str, pods: tuple[Json, ...]) -> None:
