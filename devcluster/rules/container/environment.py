@@ -25,7 +25,7 @@ from fnmatch import fnmatchcase
 from devcluster.config.model import Workload
 from devcluster.errors import ConfigurationError
 from devcluster.rules.container.image_environment import SAME_IMAGE, ImageEnvironment
-from devcluster.rules.names.certificates import Ask, group_of, read_setting, reason_of
+from devcluster.rules.names.certificates import Ask, group_of, read_port, read_setting, reason_of
 from devcluster.rules.names.hosts import Host, find_hosts, is_list, qualify
 from devcluster.rules.names.key_values import asks_in_text, find_in_text
 from devcluster.rules.names.proxies import PROXY, extend_lists_in, extend_proxy_list
@@ -121,7 +121,12 @@ def hosts_of(key: str, value: str, services: frozenset[str]) -> tuple[Host, ...]
 def _asks(env: Mapping[str, str]) -> tuple[tuple[str, Ask], ...]:
     """What each variable says of the hosts of others: ``DB_SSLMODE``, and ``DB_OPTIONS`` by what is in it."""
     readable = {key: value for key, value in env.items() if not names_secret(key)}
-    found = [(key, ask) for key, value in readable.items() if (ask := read_setting(key, value)) is not None]
+    found = [
+        (key, ask)
+        for key, value in readable.items()
+        for read in (read_setting, read_port)
+        if (ask := read(key, value)) is not None
+    ]
     for key, value in readable.items():
         own = group_of(words_of(key))
         found += [(key, Ask(own, ask.reason)) for ask in asks_in_text(value) if not ask.group]

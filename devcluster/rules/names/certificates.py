@@ -52,8 +52,12 @@ _KINDS = (
         r"(?:(?:USE|ENABLE|REQUIRE|WITH)_?)?(?:SSL|TLS|MTLS|START_?TLS|SECURE|ENCRYPT|ENCRYPTION|HTTPS)"
         + _FLAG,
     ),
-    ("scheme", r"SCHEME|PROTOCOL|PROTO|TRANSPORT|SECURITY_?PROTOCOL"),
-    ("authority", rf"(?:(?:SSL|TLS|X509|EXTRA)_?)*(?:{_CA})(?:_?(?:FILE|PATH|LOCATION|PEM|DIR))?"),
+    ("scheme", r"SCHEME|PROTOCOL|PROTO|TRANSPORT|SECURITY_?PROTOCOL|NEGOTIATION_?TYPE"),
+    (
+        "authority",
+        rf"(?:(?:(?:SSL|TLS|X509|EXTRA)_?)*(?:{_CA})|(?:SSL|TLS)_?(?:CLIENT_?)?CERT(?:IFICATE)?)"
+        r"(?:_?(?:FILE|PATH|LOCATION|PEM|DIR))?|OTLP(?:_[A-Z]+)?_CERTIFICATE",
+    ),
     (
         "check",
         rf"(?:(?:{_WHAT})_?)+(?:{_VERIFIED}){_FLAG}|(?:{_VERIFIED})_?(?:{_WHAT})|REJECT_?UNAUTHORIZED|"
@@ -91,13 +95,17 @@ _OPTION = re.compile(
 @dataclass(frozen=True, slots=True)
 class Ask:
     """What one setting says of the hosts whose key begins with *group* (words: ``DB`` of ``DB_SSLMODE``, ''
-    of ``sslmode``).  ``reason`` '': that no certificate is checked."""
+    of ``sslmode``).  ``reason`` '': that no certificate is checked.  ``exact``: of those alone that differ in
+    their last word, as ``API_HOST`` does from ``API_PORT``."""
 
     group: str
     reason: str
+    exact: bool = False
 
     def covers(self, words: str) -> bool:
         """Whether a host behind the key *words* is meant."""
+        if self.exact:
+            return words.rpartition("_")[0] == self.group
         if not self.group:
             return "_" not in words or words == "BOOTSTRAP_SERVERS"
         if words == self.group or f"{words}_".startswith(f"{self.group}_"):
@@ -115,9 +123,17 @@ def read_setting(key: str, value: str) -> Ask | None:
     return None if reason is None else Ask(group_of(found["group"]), reason)
 
 
+def read_port(key: str, value: str) -> Ask | None:
+    """What a port in a variable of its own asks for: ``API_PORT=443`` beside ``API_HOST``.  ``PORT`` alone is
+    where the pod itself listens."""
+    group, _, last = words_of(key).rpartition("_")
+    tls = last == "PORT" and value.isdecimal() and int(value) in TLS_PORTS
+    return Ask(group, CERTIFICATE, exact=True) if group and tls else None
+
+
 def group_of(words: str) -> str:
     """*words* without those that don't say whose setting it is: ``KC_DB_URL`` of ``KC_DB_URL_PROPERTIES``."""
-    words = words.strip("_")
+    words = words.partition("_PROPERTIES_")[0].strip("_")
     while shorter := _FILLERS.search(words):
         words = words[: shorter.start()]
     return words

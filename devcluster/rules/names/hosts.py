@@ -60,6 +60,7 @@ _IN_CALL = re.compile(rf"(?:(?<=@tcp\()|(?<=@tcp[46]\())({_NAME})\)", re.ASCII)
 _ORACLE = re.compile(rf"jdbc:oracle:[a-z0-9]+:[^@\s]*@(?://)?({_NAME})(?=$|[/?\s])", re.ASCII)
 _PORT = re.compile(r":([0-9]{1,5})(?![0-9])")
 _LOGIN = re.compile(r"[^@/]*@(?=[A-Za-z0-9.-]+(?::[0-9]{1,5})?$)", re.ASCII)
+_SWITCH = re.compile(r"([?&](?:use)?(?:ssl|tls))(?=&|$)", re.ASCII | re.IGNORECASE)  # no value means yes
 _NO_HOST = frozenset(
     ("file", "unix", "unixgram", "socket", "sqlite", "s3", "s3a", "s3n", "gs", "data", "classpath")
 )
@@ -114,7 +115,7 @@ def _port_reason(text: str, end: int) -> str:
 def _reason(text: str, scheme: int, start: int, end: int) -> str:
     """Why the hosts of one URL stay, as far as it tells by itself."""
     reason = scheme_reason(text[scheme : start - 3])
-    return reason or reason_of(read_options(text[start:end]))
+    return reason or reason_of(read_options(_SWITCH.sub(r"\1=true", text[start:end])))
 
 
 def qualify(text: str, hosts: Collection[Host], namespace: str) -> str:

@@ -20,7 +20,7 @@ from devcluster.rules.names.key_values import find_in_text
 from devcluster.rules.names.proxies import extend_lists_in
 
 LARGEST = 1 << 20
-RULES = 3
+RULES = 4
 """Another number where the same text would come out otherwise: copies are rewritten anew."""
 
 
