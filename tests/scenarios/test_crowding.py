@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.scenarios.python_world import serve
 from tests.scenarios.world import Json, World
 
 
@@ -33,3 +34,22 @@ async def test_a_port_that_the_agent_has(world: World, port: int) -> None:
     await world.devcluster("up", "-d")
     assert await world.who(5) == {"local": 5}
     await world.devcluster("down")
+
+
+_TWO_PORTS = """
+import socket
+beside = socket.socket()
+beside.bind(("", 47100))
+beside.listen()
+serve(8080)
+"""
+
+
+@pytest.mark.slow
+async def test_a_port_that_the_application_itself_wants(world: World, python: str) -> None:
+    """Its last words don't say which; it ran until the agent came."""
+    before = await serve(world, "web", python, _TWO_PORTS)
+    world.write(f"name: shop\nnamespace: {world.namespace}\nworkloads: {{web: {{}}}}\n")
+    done = await world.devcluster("up", "-d", code=1)
+    assert "the agent listens on 9900, 47100 in this pod; if the container wants one of them" in done.stderr
+    assert (await world.template(), await world.cluster_leftovers()) == (before["spec"]["template"], [])

@@ -1,4 +1,4 @@
-"""Another container of the pod that does not run any more since the agent is there.
+"""A container of the pod that does not run any more since the agent is there.
 
 The agent listens on ports of the pod, which all of its containers share.  They avoid every declared port;
 who listens on one without declaring it ends as soon as it is started.  kubelet says that, and with which
@@ -54,13 +54,19 @@ def find_crashes(pods: Iterable[Json], container: str, weak: Collection[str]) ->
         if not is_wrapped(pod) or pod["metadata"].get("deletionTimestamp"):
             continue
         for item in _statuses(pod):
-            state = item.get("state") or {}
-            ended = state.get("terminated") or (item.get("lastState") or {}).get("terminated")
-            if not ended or not ended.get("exitCode") or item["name"] == container or item["name"] in weak:
+            code = _exit_code(item)
+            if not code or item["name"] == container or item["name"] in weak:
                 continue
             name, restarts = pod["metadata"]["name"], item.get("restartCount", 0)
-            found.append(Crash(name, item["name"], ended["exitCode"], restarts, "running" not in state))
+            down = "running" not in (item.get("state") or {})
+            found.append(Crash(name, item["name"], code, restarts, down))
     return tuple(found)
+
+
+def has_crashed(pod: Json, container: str, weak: Collection[str]) -> bool:
+    """Whether *container* itself has ended with a failure, and did not before the agent was there."""
+    mine = (item for item in _statuses(pod) if item["name"] == container)
+    return container not in weak and any(_exit_code(item) for item in mine)
 
 
 def render_collision(log: str, ports: Collection[int], *, certain: bool) -> str:
@@ -77,6 +83,12 @@ def render_collision(log: str, ports: Collection[int], *, certain: bool) -> str:
         if certain
         else ""
     )
+
+
+def _exit_code(item: Json) -> int:
+    """How a container ended last; 0 where it did not, or well."""
+    ended = (item.get("state") or {}).get("terminated") or (item.get("lastState") or {}).get("terminated")
+    return int((ended or {}).get("exitCode") or 0)
 
 
 def _statuses(pod: Json) -> list[Json]:

@@ -17,7 +17,7 @@ from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.edge.kube.workload import render_selector
 from devcluster.errors import ChangedError, DevclusterError, FailedError, NotFoundError
-from devcluster.rules.advice.collision import Crash, find_crashes, render_collision
+from devcluster.rules.advice.collision import Crash, find_crashes, has_crashed, render_collision
 from devcluster.rules.advice.controllers import last_writer, render_pause
 from devcluster.rules.cluster.drift import template_drift
 from devcluster.rules.cluster.identity import WorkloadRef
@@ -203,7 +203,8 @@ async def _explained(
     log = await last_lines(cluster, pod, container)
     words = [f"its last lines:\n{log}" if log else ""]
     if written is not None:
-        words += [render_collision(log, written.ports, certain=False), written.doubt]
+        certain = has_crashed(pod, container, written.weak)
+        words += [render_collision(log, written.ports, certain=certain), written.doubt]
     return RolloutError(message, hint="\n".join(filter(None, words)))
 
 

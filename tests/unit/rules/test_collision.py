@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.rules.advice.collision import find_crashes, find_weak, render_collision
+from devcluster.rules.advice.collision import find_crashes, find_weak, has_crashed, render_collision
 
 Json = dict[str, Any]
 RUNS: Json = {"running": {}}
@@ -54,6 +54,23 @@ def test_who_did_so_before_us() -> None:
     assert find_weak([pod(RUNS)]) == {"web"}
     assert find_weak([pod(RUNS, ended(1), 1)]) == {"web", "beside"}
     assert find_weak([]) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("own", "weak", "crashed"),
+    [
+        ({"state": OFF, "lastState": ended(1)}, set(), True),
+        ({"state": ended(98)}, set(), True),
+        ({"state": ended(0)}, set(), False),
+        ({"state": RUNS}, set(), False),
+        ({"state": {"waiting": {"reason": "ErrImagePull"}}}, set(), False),
+        ({"state": ended(1)}, {"web"}, False),
+    ],
+)
+def test_whether_the_application_itself_crashed(own: Json, weak: set[str], crashed: bool) -> None:
+    beside = {"name": "beside", "state": ended(1)}
+    seen = {"status": {"containerStatuses": [{"name": "web"} | own, beside]}}
+    assert has_crashed(seen, "web", weak) == crashed
 
 
 @pytest.mark.parametrize(
