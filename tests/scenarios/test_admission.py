@@ -126,3 +126,22 @@ async def test_a_secret_injector_that_comes_while_the_application_runs(world: Wo
         await world.devcluster("down")
     assert world.docker_leftovers() == []
     assert await world.cluster_leftovers() == []
+
+
+@pytest.mark.slow
+async def test_a_policy_that_hardens_the_pod(world: World, python: str) -> None:
+    """As mutations by Kyverno or Gatekeeper do it: user, read-only root, capabilities and escalation are not
+    in the template."""
+    context = {"runAsUser": 1234, "runAsGroup": 1234, "readOnlyRootFilesystem": True}
+    context |= {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"], "add": ["CHOWN"]}}
+    patch: list[Json] = [{"op": "add", "path": "/spec/containers/0/securityContext", "value": context}]
+    async with injecting(world, python, patch):
+        await _serve(world, python)
+        world.write(f"name: shop\nnamespace: {world.namespace}\nworkloads: {{web: {{}}}}\n")
+        await world.devcluster("up", "-d")
+        look = "id -u; grep -E 'CapBnd|NoNewPrivs' /proc/1/status; touch /tmp/x 2>&1"
+        seen = world.in_local("web", "sh", "-c", look).stdout
+        assert seen.split()[:5] == ["1234", "CapBnd:", f"{1:016x}", "NoNewPrivs:", "1"], seen
+        assert "Read-only file system" in seen
+        await world.devcluster("down")
+    assert world.docker_leftovers() == []

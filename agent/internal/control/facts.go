@@ -24,11 +24,12 @@ func Gather(command []string, figures []Figure) (hold.Facts, error) {
 		groups = []int{}
 	}
 	mounts, mountsErr := Mounts()
+	rights, rightsErr := rights()
 	facts := hold.Facts{
 		Environment: coded(corrected(environment(), figures)), Command: coded(command), Cwd: cwd, UID: os.Getuid(), GID: os.Getgid(),
-		Groups: groups, Hostname: hostname, Address: address, ResolvConf: string(resolv), Hosts: string(hosts), Mounts: mounts,
+		Groups: groups, Hostname: hostname, Address: address, ResolvConf: string(resolv), Hosts: string(hosts), Mounts: mounts, Rights: rights,
 	}
-	return facts, errors.Join(cwdErr, groupsErr, hostErr, addressErr, mountsErr, absent(resolvErr), absent(hostsErr))
+	return facts, errors.Join(cwdErr, groupsErr, hostErr, addressErr, mountsErr, rightsErr, absent(resolvErr), absent(hostsErr))
 }
 
 // absent forgives a file that an image may lack.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"testing"
 )
 
@@ -37,6 +38,9 @@ func TestGather(t *testing.T) {
 	}
 	if facts.UID != os.Getuid() || facts.Groups == nil || net.ParseIP(facts.Address) == nil {
 		t.Errorf("%d %v %q", facts.UID, facts.Groups, facts.Address)
+	}
+	if known, err := strconv.ParseUint(facts.Rights.Capabilities, 16, 64); err != nil || known>>63 != 0 {
+		t.Errorf("%q: %v", facts.Rights.Capabilities, err)
 	}
 }
 

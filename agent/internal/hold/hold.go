@@ -65,11 +65,19 @@ type Facts struct {
 	ResolvConf  string   `json:"resolv_conf"`
 	Hosts       string   `json:"hosts"`
 	Mounts      []Mount  `json:"mounts"`
+	Rights      Rights   `json:"rights"`
 	// Real is where the paths lead that were asked for, through the image's links.
 	Real map[string]string `json:"real"`
 	// As State has them.
 	Listeners  []Listener `json:"listeners"`
 	Neighbours []Listener `json:"neighbours"`
+}
+
+// Rights are what the kernel lets the application do, whoever asked for it.
+type Rights struct {
+	Capabilities    string `json:"capabilities"` // those that it can ever have, in hexadecimal
+	NoNewPrivileges bool   `json:"no_new_privileges"`
+	ReadOnlyRoot    bool   `json:"read_only_root"`
 }
 
 // Mount is one of the container's own.

@@ -33,6 +33,15 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
+class Rights:
+    """What the kernel lets the application do.  ``capabilities``: those that it can ever have, as bits."""
+
+    capabilities: int
+    no_new_privileges: bool
+    read_only_root: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PodFacts:
     """The pod as its application sees it.
 
@@ -54,6 +63,7 @@ class PodFacts:
     listeners: tuple[Listener, ...] = ()  # the application, or before it was stopped
     neighbours: tuple[Listener, ...] = ()  # the pod's other containers
     real: Mapping[str, str] = field(default_factory=dict)  # where paths lead that were asked for
+    rights: Rights | None = None
 
 
 def parse_facts(answer: Mapping[str, Any]) -> PodFacts:
@@ -74,6 +84,7 @@ def parse_facts(answer: Mapping[str, Any]) -> PodFacts:
         listeners=parse_listeners(answer["listeners"]),
         neighbours=parse_listeners(answer["neighbours"]),
         real=answer.get("real") or {},  # an older agent does not tell it
+        rights=_rights(answer["rights"]) if "rights" in answer else None,  # nor this
     )
 
 
@@ -86,6 +97,10 @@ def _mount(item: Mapping[str, Any]) -> PodMount:
     return PodMount(
         item["path"], item["file"], item["read_only"], item["kind"], item["size"], item["projected"]
     )
+
+
+def _rights(told: Mapping[str, Any]) -> Rights:
+    return Rights(int(told["capabilities"] or "0", 16), told["no_new_privileges"], told["read_only_root"])
 
 
 def _text(encoded: str) -> str:

@@ -24,6 +24,7 @@ from devcluster.rules.container.container_spec import ContainerSpec, VolumeBind
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.health import healthcheck_source
 from devcluster.rules.container.image import ImageFacts
+from devcluster.rules.container.security import pod_security
 
 Json = dict[str, Any]
 
@@ -45,6 +46,7 @@ def local_container(
     """*container* and *pod_spec* as they were before the agent; *volumes*: where the copies are; *memory*:
     path and bytes of what is in memory and empty."""
     entrypoint, command = _command(container, facts, workload, image.entrypoint)
+    security = pod_security(container, facts.rights)
     return ContainerSpec(
         image=image.id,
         entrypoint=entrypoint,
@@ -59,8 +61,8 @@ def local_container(
         health=healthcheck_source(container, workload).docker,
         stop_signal=(container.get("lifecycle") or {}).get("stopSignal") or image.stop_signal,
         stop_grace=_grace(pod_spec),
-        read_only_root=bool((container.get("securityContext") or {}).get("readOnlyRootFilesystem")),
-        runtime=_runtime(container, pod_spec, workload, memory),
+        read_only_root=bool(security.get("readOnlyRootFilesystem")),
+        runtime=_runtime(container, security, pod_spec, workload, memory),
     )
 
 
@@ -94,9 +96,13 @@ def _grace(pod_spec: Json) -> float:
 
 
 def _runtime(
-    container: Json, pod_spec: Json, workload: Workload, memory: Sequence[tuple[str, int | None]]
+    container: Json,
+    security: Json,
+    pod_spec: Json,
+    workload: Workload,
+    memory: Sequence[tuple[str, int | None]],
 ) -> Runtime:
-    written, security = workload.runtime, container.get("securityContext") or {}
+    written = workload.runtime
     add, drop = _capabilities(security.get("capabilities") or {}, written)
     shm = next((size or _SHM_SIZE for path, size in memory if path == _SHM), None)
     return replace(
