@@ -30,6 +30,8 @@ Json = dict[str, Any]
 
 _SHM = "/dev/shm"  # noqa: S108 - Docker has a setting of its own for it
 _SHM_SIZE = 1 << 30
+NOT_STARTED = (126, 127)
+"""Exit codes of an init, or a shell, that can't start what it was told to."""
 
 
 def local_container(
@@ -88,6 +90,16 @@ def _command(
             hint="write what to run as `command:` or `entrypoint:`",
         )
     return entrypoint, None
+
+
+def render_command_hint(container: Json, facts: PodFacts, workload: Workload) -> str:
+    """What to write where a command was not started: it is the pod's, and the file names another image."""
+    if workload.image is None or workload.entrypoint is not None or not container.get("command"):
+        return ""
+    return (
+        f"{facts.command[0]} is the pod's command, which {workload.image} may not have; "
+        f"`entrypoint: [...]` and `command: [...]` under workloads.{workload.key} say another one"
+    )
 
 
 def _grace(pod_spec: Json) -> float:

@@ -25,7 +25,7 @@ from devcluster.rules.container.environment import (
     render_hint,
 )
 from devcluster.rules.container.health import HealthPlan, narrow
-from devcluster.rules.container.local_container import local_container
+from devcluster.rules.container.local_container import NOT_STARTED, local_container, render_command_hint
 from devcluster.rules.container.patience import stop_time
 from devcluster.rules.container.ports import PortKey
 from devcluster.run.attach.sides import AgentSource, GatewayKeys, LocalSight, Starter
@@ -142,9 +142,8 @@ class ContainerSide:
         try:
             await self._watch.wait_healthy(self._health_plan(), turn)
         except FailedError as error:
-            error.hint = "\n".join(
-                filter(None, (error.hint, render_hint(self._rewrites, self._filling.rewrites())))
-            )
+            names = render_hint(self._rewrites, self._filling.rewrites())
+            error.hint = "\n".join(filter(None, (error.hint, self._command_hint(facts), names)))
             raise
 
     async def rest(self) -> None:
@@ -237,6 +236,11 @@ class ContainerSide:
             raise GoneError("no container was left")
         await self._site.engine.start(self._watch.container)
         self._watch.follow(self._watch.container)
+
+    def _command_hint(self, facts: PodFacts) -> str:
+        if self._watch.code not in NOT_STARTED:
+            return ""
+        return render_command_hint(self._wanted.container, facts, self._wanted.workload)
 
     def _health_plan(self) -> HealthPlan:
         mapped, facts = self._wanted.port_map, self._facts

@@ -31,6 +31,7 @@ class ContainerWatch:
     ) -> None:
         self.container: str | None = None
         self.ended = ""
+        self.code: int | None = None  # of the last end that was noted
         self.resting: RestartPause | None = None
         self.lives = Lives()
         self._engine = engine
@@ -54,7 +55,7 @@ class ContainerWatch:
 
     def follow(self, container: str | None) -> None:
         """It is *container* from now on, which has just been started; None: none, since we stop it."""
-        self.container, self.ended, self.resting = container, "", None
+        self.container, self.ended, self.code, self.resting = container, "", None, None
         if container is not None:
             self.lives.begin()
         self._changes.notify()
@@ -151,6 +152,7 @@ class ContainerWatch:
         late = life != self.lives.number or self.container is None
         if end is None or late or self.ended or self.resting is not None:
             return
+        self.code = end.code
         self.resting = self.lives.end(self._name, end.code)
         if self.resting is None:
             often = ", three times in a row within 10 s of its start" if end.code == 0 else ""

@@ -14,7 +14,11 @@ from devcluster.rules.container.container_spec import ContainerSpec
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.health import healthcheck_source, narrow
 from devcluster.rules.container.image import ImageFacts
-from devcluster.rules.container.local_container import local_container, network_runtime
+from devcluster.rules.container.local_container import (
+    local_container,
+    network_runtime,
+    render_command_hint,
+)
 from devcluster.rules.container.ports import PortKey, resolve_port_map
 from devcluster.rules.container.published_ports import published_ports
 
@@ -76,6 +80,22 @@ def local(container: Json, pod: Json | None = None, **file: Any) -> ContainerSpe
 def test_command(container: Json, file: Json, expected: tuple[Any, Any]) -> None:
     spec = local(container, **file)
     assert (spec.entrypoint, spec.command) == expected
+
+
+@pytest.mark.parametrize(
+    ("container", "file", "said"),
+    [
+        ({"command": ["/run.sh"]}, {"image": "dev"}, True),
+        ({"command": ["/run.sh"]}, {"image": "dev", "command": ("x",)}, True),
+        ({"command": ["/run.sh"]}, {"image": "dev", "entrypoint": ("x",)}, False),
+        ({"command": ["/run.sh"]}, {}, False),
+        ({"args": ["serve"]}, {"image": "dev"}, False),
+    ],
+)
+def test_a_command_that_another_image_may_not_have(container: Json, file: Json, said: bool) -> None:
+    hint = render_command_hint(container, FACTS, Workload("w", Target("w"), **file))
+    assert hint.startswith(f"{FACTS.command[0]} is the pod's command, which dev may not have") == said
+    assert bool(hint) == said
 
 
 def test_nothing_to_run_is_refused() -> None:
