@@ -132,7 +132,7 @@ async def test_a_secret_injector_that_comes_while_the_application_runs(world: Wo
 async def test_a_policy_that_hardens_the_pod(world: World, python: str) -> None:
     """As mutations by Kyverno or Gatekeeper do it: user, read-only root, capabilities and escalation are not
     in the template."""
-    context = {"runAsUser": 1234, "runAsGroup": 1234, "readOnlyRootFilesystem": True}
+    context: Json = {"runAsUser": 1234, "runAsGroup": 1234, "readOnlyRootFilesystem": True}
     context |= {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"], "add": ["CHOWN"]}}
     patch: list[Json] = [{"op": "add", "path": "/spec/containers/0/securityContext", "value": context}]
     async with injecting(world, python, patch):
