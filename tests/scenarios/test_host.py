@@ -321,7 +321,7 @@ async def _read_environment(world: World) -> None:
 
 
 async def test_a_host_process_that_is_killed(world: World) -> None:
-    """Connections wait for the lease, then the original answers: none fails."""
+    """Connections wait for the lease, then the original answers: none fails that was not being answered."""
     await world.deploy()
     port = free_port()
     world.write(
@@ -340,8 +340,10 @@ async def test_a_host_process_that_is_killed(world: World) -> None:
             await world.devcluster("up", "-d")
             assert await world.who(10) == {"mine": 10}
     print(load)
-    assert load.errors == {}
-    assert load.unanswered == 0
+    cut = load.report["failed"]  # what the laptop was answering when it was killed, and nothing else
+    assert set(load.errors) <= {"connection reset by peer", "EOF"}
+    assert all(one["at"] < other["at"] + other["took"] for one in cut for other in cut)
+    assert load.unanswered == len(cut)
     assert await restarts(world, "web") == [0]
     await world.devcluster("down")
 

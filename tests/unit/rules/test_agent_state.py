@@ -12,8 +12,6 @@ TOLD = {
     "since": "2026-11-23T08:00:00Z",
     "route": "laptop",
     "child": "stopped",
-    "started": True,
-    "ready": True,
     "reason": "readiness probe: HTTP 503",
     "lanes": 2,
     "lease_ms": 14000,
