@@ -29,9 +29,7 @@ async def test_the_original_serves_when_the_local_container_turns_unhealthy(worl
     await world.devcluster("up", "-d")
     assert await world.who() == {"local": 20}
 
-    # Stopped from outside as by a debugger: it neither answers nor ends.
-    command = ["docker", "kill", "--signal=STOP", f"devcluster-{world.project}-web"]
-    await asyncio.to_thread(subprocess.run, command, check=True, stdout=subprocess.DEVNULL)
+    world.halt_local()  # it neither answers nor ends
     row = await world.until_state("failed", guard=60)
     assert "became unhealthy: " in row["reason"]
     assert "stopped in a debugger? `healthcheck: off`" in row["reason"]
@@ -66,13 +64,11 @@ async def test_the_pods_probe_is_asked_on(world: World) -> None:
     await world.devcluster("restart", "web")
     assert await world.who() == {"local": 20}
 
-    name = f"devcluster-{world.project}-web"
-    command = ["docker", "kill", "--signal=STOP", name]
-    await asyncio.to_thread(subprocess.run, command, check=True, stdout=subprocess.DEVNULL)
+    world.halt_local()
     started = time.monotonic()
     row = await world.until_state("failed", guard=60)
     print(f"failed {time.monotonic() - started:.1f} s after it was stopped")
-    assert f"{name} became unhealthy: " in row["reason"]
+    assert f"devcluster-{world.project}-web became unhealthy: " in row["reason"]
     assert "stopped in a debugger? `healthcheck: off`" in row["reason"]
     assert await world.who() == {"original": 20}
 

@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -228,6 +229,12 @@ class World:
     def engine(self, *words: str) -> str:
         """A command of docker's."""
         return self._run(["docker", *words]).stdout
+
+    def halt_local(self, key: str = "web") -> None:
+        """As a debugger does: the program in the local container stands still.  Process 1 is Docker's."""
+        _, _, *processes = self.engine("top", self.containers(key, "workload")[0], "-o", "pid").split()
+        for process in processes:
+            os.kill(int(process), signal.SIGSTOP)
 
     def local_user(self, key: str = "web") -> str:
         """As whom the local container runs."""
