@@ -190,7 +190,8 @@ def _assert_container(found: Json, world: World) -> None:
 def _assert_network(netns: Json, gateway: Json, settings: dict[str, str]) -> None:
     """What belongs to the network: the namespace's owner has it, the gateway no more than it needs."""
     host = netns["HostConfig"]
-    assert host["Sysctls"] == {"net.ipv4.ip_unprivileged_port_start": "0", _RANGE: "20000 40000"}
+    own = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv6.conf.lo.disable_ipv6": "0"}
+    assert host["Sysctls"] == own | {_RANGE: "20000 40000"}
     assert host["ExtraHosts"] == ["one.example:192.0.2.7", "laptop.example:host-gateway"]
     published = {key: value for key, value in netns["NetworkSettings"]["Ports"].items() if value}
     assert published["8080/tcp"] == [{"HostIp": _ADDRESS, "HostPort": settings["first"]}]
