@@ -70,8 +70,11 @@ def _running(marker: str) -> dict[int, tuple[str, ...]]:
 
 
 def _local_process(world: World, key: str) -> int:
+    """The only child of the container's init."""
     name = container_name(world.project, key)
-    return int(_run(["docker", "inspect", "-f", "{{.State.Pid}}", name]))
+    first = int(_run(["docker", "inspect", "-f", "{{.State.Pid}}", name]))
+    (child,) = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+    return int(child)
 
 
 @pytest.fixture
