@@ -5,7 +5,8 @@ The two worlds differ in small things that matter:
   from the agent, since kubelet has expanded ``$(NAME)`` in them;
 - Compose's ``entrypoint`` without ``command`` drops the pod's args and the CMD, an empty ``command`` the CMD;
 - the user is the process' own, as numbers: securityContext, image and fsGroup have been counted in;
-- an empty volume in memory is a tmpfs; ``privileged`` is never copied: it would mean the laptop.
+- an empty volume in memory is a tmpfs; ``privileged`` is never copied: it would mean the laptop;
+- the file's image may begin with an init that insists on being process 1, so it gets no other one.
 
 Sources: https://kubernetes.io/docs/tasks/inject-data-application/define-command-argument-container/
 https://docs.docker.com/reference/compose-file/services/#entrypoint
@@ -20,6 +21,7 @@ from typing import Any
 from devcluster.config.model import Runtime, Workload
 from devcluster.errors import ConfigurationError
 from devcluster.rules.agent.facts import PodFacts
+from devcluster.rules.cluster.template import detect_init
 from devcluster.rules.container.container_spec import ContainerSpec, VolumeBind
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.health import healthcheck_source
@@ -49,6 +51,12 @@ def local_container(
     path and bytes of what is in memory and empty."""
     entrypoint, command = _command(container, facts, workload, image.entrypoint)
     security = pod_security(container, facts.rights)
+    runtime = _runtime(container, security, pod_spec, workload, memory)
+    words = (image.entrypoint if entrypoint is None else entrypoint) + (
+        image.command if command is None else command
+    )
+    if runtime.init is None and detect_init(words):
+        runtime = replace(runtime, init=False)
     return ContainerSpec(
         image=image.id,
         entrypoint=entrypoint,
@@ -64,7 +72,7 @@ def local_container(
         stop_signal=(container.get("lifecycle") or {}).get("stopSignal") or image.stop_signal,
         stop_grace=_grace(pod_spec),
         read_only_root=bool(security.get("readOnlyRootFilesystem")),
-        runtime=_runtime(container, security, pod_spec, workload, memory),
+        runtime=runtime,
     )
 
 

@@ -42,13 +42,13 @@ FACTS = PodFacts(
 IMAGE = ImageFacts("sha256:1", ("/image",), (), "SIGWINCH", "", "", "amd64", ())
 
 
-def local(container: Json, pod: Json | None = None, **file: Any) -> ContainerSpec:
+def local(container: Json, pod: Json | None = None, image: ImageFacts = IMAGE, **file: Any) -> ContainerSpec:
     return local_container(
         container=container,
         pod_spec=pod or {},
         facts=FACTS,
         workload=Workload("w", Target("w"), **file),
-        image=IMAGE,
+        image=image,
         environment=LocalEnvironment((("A", "1"),)),
         memory=(("/mem", 64 << 20), ("/run/any", None), ("/dev/shm", 1 << 20)),  # noqa: S108
     )
@@ -80,6 +80,25 @@ def local(container: Json, pod: Json | None = None, **file: Any) -> ContainerSpe
 def test_command(container: Json, file: Json, expected: tuple[Any, Any]) -> None:
     spec = local(container, **file)
     assert (spec.entrypoint, spec.command) == expected
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "command", "file", "expected"),
+    [
+        (("/init",), (), {}, False),
+        ((), ("/lib/systemd/systemd",), {}, False),
+        (("/image",), (), {"entrypoint": ("/init", "run")}, False),
+        (("/init",), (), {"runtime": Runtime(init=True)}, True),
+        (("/init",), (), {"entrypoint": ("/image",)}, None),
+        (("/usr/bin/tini", "--"), ("/init",), {}, None),
+        (("/image",), (), {"runtime": Runtime(init=False)}, False),
+    ],
+)
+def test_an_image_that_must_be_process_1_gets_no_init(
+    entrypoint: tuple[str, ...], command: tuple[str, ...], file: Json, expected: bool | None
+) -> None:
+    image = replace(IMAGE, entrypoint=entrypoint, command=command)
+    assert local({}, image=image, **file).runtime.init is expected
 
 
 @pytest.mark.parametrize(
