@@ -13,11 +13,11 @@ from devcluster.cli.show.printer import Printer
 from devcluster.config.model import Mode
 
 if TYPE_CHECKING:
-    from devcluster.rules.container.port_wishes import PortWish
+    from devcluster.rules.ports.port_wishes import PortWish
 
 
 def _wish(text: str) -> PortWish:
-    from devcluster.rules.container.port_wishes import parse_port_wish
+    from devcluster.rules.ports.port_wishes import parse_port_wish
 
     try:
         return parse_port_wish(text)

@@ -49,10 +49,10 @@ from devcluster.rules.cluster.template import (
     wrap_template,
 )
 from devcluster.rules.container.image import ImageFacts
-from devcluster.rules.container.ports import PortKey, container_port, service_port
 from devcluster.rules.kinds.kind import Claims
 from devcluster.rules.kinds.rolling import is_held
 from devcluster.rules.kinds.table import kind_of
+from devcluster.rules.ports.ports import PortKey, container_port, service_port
 
 Json = dict[str, Any]
 _USUAL = plan_serving("replace", "front", "container")

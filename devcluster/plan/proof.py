@@ -20,7 +20,7 @@ from typing import Any, Literal
 from devcluster.rules.agent.agent_state import Route
 from devcluster.rules.cluster.service_patch import noted_moves
 from devcluster.rules.cluster.services import resolve_target, selects
-from devcluster.rules.container.ports import PortKey, service_port
+from devcluster.rules.ports.ports import PortKey, service_port
 
 Json = dict[str, Any]
 ProofState = Literal["proven", "broken", "skipped"]

@@ -18,7 +18,7 @@ from typing import Literal
 from devcluster.config.model import Mode, Run, Take, Workload
 from devcluster.rules.advice.datagrams import Datagrams
 from devcluster.rules.cluster.services import FrontPort
-from devcluster.rules.container.ports import PortKey
+from devcluster.rules.ports.ports import PortKey
 
 Led = Literal["fronted", "every", "nothing"]
 """Which of the pod's ports lead to the laptop: those that have a front, all that it has, or none."""

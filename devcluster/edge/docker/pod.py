@@ -24,7 +24,7 @@ from devcluster.edge.docker.ports import find_refusals, port_error
 from devcluster.edge.docker.streams import Attached, attach, until_line
 from devcluster.errors import ConfigurationError, EngineError
 from devcluster.rules.container.docker_names import container_name, labels, network_name
-from devcluster.rules.container.ports import PortKey
+from devcluster.rules.ports.ports import PortKey
 
 DOOR_PORT = 7900
 _REMOVAL = 30.0  # seconds

@@ -14,7 +14,7 @@ from devcluster.config.model import Workload
 from devcluster.errors import ConfigurationError
 from devcluster.rules.cluster.services import routes
 from devcluster.rules.cluster.template import find_container
-from devcluster.rules.container.ports import declared_ports
+from devcluster.rules.ports.ports import declared_ports
 
 Json = dict[str, Any]
 

@@ -18,7 +18,7 @@ from typing import Any
 from devcluster.config.model import Mode, Take
 from devcluster.config.read.modes import allows_take
 from devcluster.rules.cluster.services import FrontPort
-from devcluster.rules.container.ports import PortKey
+from devcluster.rules.ports.ports import PortKey
 
 Json = dict[str, Any]
 

@@ -22,8 +22,8 @@ from devcluster.rules.advice.datagrams import Datagrams, find_datagrams
 from devcluster.rules.advice.policies import Closed
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.services import selects
-from devcluster.rules.container.ports import PortKey
 from devcluster.rules.kinds.table import kind_of
+from devcluster.rules.ports.ports import PortKey
 
 Json = dict[str, Any]
 Topic = Literal["away", "mixed", "claim", "autoscaler", "data", "controller", "policy", "datagrams"]

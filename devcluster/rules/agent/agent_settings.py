@@ -11,7 +11,7 @@ from devcluster.rules.cluster.memory_variables import variable_figures
 from devcluster.rules.cluster.services import FrontPort
 from devcluster.rules.cluster.template import find_container
 from devcluster.rules.container.image import ImageFacts
-from devcluster.rules.container.ports import numbered
+from devcluster.rules.ports.ports import numbered
 
 Json = dict[str, Any]
 

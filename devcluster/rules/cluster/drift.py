@@ -20,7 +20,7 @@ from devcluster.rules.cluster.marks import Originals
 from devcluster.rules.cluster.services import PortMove
 from devcluster.rules.cluster.template import find_container, is_wrapped
 from devcluster.rules.cluster.undo import changed_of_ours
-from devcluster.rules.container.ports import service_port
+from devcluster.rules.ports.ports import service_port
 
 Json = dict[str, Any]
 

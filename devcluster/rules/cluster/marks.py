@@ -20,8 +20,8 @@ from devcluster.rules.cluster.keys import KeyPair
 from devcluster.rules.cluster.services import PortMove
 from devcluster.rules.cluster.template import is_wrapped
 from devcluster.rules.cluster.undo import Restored, restore
-from devcluster.rules.container.ports import PortKey
 from devcluster.rules.kinds.rolling import Rolling
+from devcluster.rules.ports.ports import PortKey
 
 Json = dict[str, Any]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from devcluster.rules.cluster.identity import WorkloadRef, parse_title
 from devcluster.rules.cluster.services import PortMove, TargetPort
-from devcluster.rules.container.ports import PortKey, service_port
+from devcluster.rules.ports.ports import PortKey, service_port
 
 Json = dict[str, Any]
 

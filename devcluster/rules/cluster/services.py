@@ -24,7 +24,7 @@ from typing import Any
 
 from devcluster.errors import ConfigurationError
 from devcluster.rules.cluster.identity import WorkloadRef
-from devcluster.rules.container.ports import (
+from devcluster.rules.ports.ports import (
     PortKey,
     container_port,
     declared_ports,

@@ -23,7 +23,7 @@ from devcluster.rules.cluster.memory import Admitted, raise_memory
 from devcluster.rules.cluster.memory_variables import variable_figures, write_plain
 from devcluster.rules.cluster.services import FrontPort
 from devcluster.rules.container.image import ImageFacts
-from devcluster.rules.container.ports import PortKey, container_port, pod_ports
+from devcluster.rules.ports.ports import PortKey, container_port, pod_ports
 
 Json = dict[str, Any]
 

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from devcluster.config.model import Healthcheck, Workload
 from devcluster.rules.container.patience import probe_allowance
-from devcluster.rules.container.ports import PortKey, declared_ports, numbered
+from devcluster.rules.ports.ports import PortKey, declared_ports, numbered
 
 Json = dict[str, Any]
 

@@ -11,7 +11,7 @@ from devcluster.edge.kube.workload import check_namespace, list_all
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.service_patch import unmoved
 from devcluster.rules.cluster.services import known_ports
-from devcluster.rules.container.ports import PortKey, declared_ports
+from devcluster.rules.ports.ports import PortKey, declared_ports
 from devcluster.run.cluster.record import Mark, holder_row, list_marks
 from devcluster.run.request import Request
 

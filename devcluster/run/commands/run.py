@@ -29,8 +29,8 @@ from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import INTERRUPTED, ConfigurationError, DevclusterError
 from devcluster.plan.serving import serving_of
 from devcluster.rules.cluster.services import routes
-from devcluster.rules.container.port_wishes import PortWish, Way, choose_ports
-from devcluster.rules.container.ports import declared_names
+from devcluster.rules.ports.port_wishes import PortWish, Way, choose_ports
+from devcluster.rules.ports.ports import declared_names
 from devcluster.run.commands.local import find_place
 from devcluster.run.commands.up import up_detached
 from devcluster.run.host.socket import AbsentError, BrokenOffError, EndedError, ask

@@ -20,7 +20,7 @@ from devcluster.errors import ConfigurationError, DevclusterError
 from devcluster.plan.proof import Verdict
 from devcluster.rules.cluster.identity import WorkloadRef, find_meant, parse_title
 from devcluster.rules.cluster.marks import Record, render_time
-from devcluster.rules.container.ports import PortKey
+from devcluster.rules.ports.ports import PortKey
 from devcluster.run.attach.drift_watch import read_drift
 from devcluster.run.cluster.record import Mark, held, holder_row, list_marks
 from devcluster.run.host.socket import AbsentError, EndedError, ask, last_sign

@@ -31,7 +31,7 @@ from devcluster.plan.proof import (
     untried,
 )
 from devcluster.rules.cluster.services import routes
-from devcluster.rules.container.ports import PortKey
+from devcluster.rules.ports.ports import PortKey
 from devcluster.run.attach.agent_link import PodLink
 from devcluster.run.attach.attachment import Attachment
 from devcluster.run.host.session import Session

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from devcluster.config.model import Network
 from devcluster.edge.lines import Json, RefusedError
 from devcluster.rules.agent.facts import Listener, PodFacts
-from devcluster.rules.container.ports import PortKey
+from devcluster.rules.ports.ports import PortKey
 from devcluster.run.attach.sides import GatewayKeys
 
 DOOR_PORT = 7900

@@ -20,8 +20,8 @@ from devcluster.plan.serving import led_ports
 from devcluster.rules.agent.facts import Listener, PodFacts
 from devcluster.rules.container.environment import LocalEnvironment, RewriteMade
 from devcluster.rules.container.laptop import Surroundings, laptop_environment, service_sights
-from devcluster.rules.container.ports import PortKey
 from devcluster.rules.container.tunnel_rewriting import LOOPBACK, OpenTunnel
+from devcluster.rules.ports.ports import PortKey
 from devcluster.run.attach.sides import GatewayKeys, LocalSight
 from devcluster.run.changes import Changes
 from devcluster.run.local.gateway_settings import cluster_domains

@@ -33,10 +33,10 @@ from devcluster.rules.container.health import HealthPlan, healthcheck_source
 from devcluster.rules.container.image import ImageFacts
 from devcluster.rules.container.image_environment import ImageEnvironment
 from devcluster.rules.container.patience import whole_time
-from devcluster.rules.container.ports import PortKey, resolve_port_map
-from devcluster.rules.container.published_ports import published_ports
 from devcluster.rules.kinds.kind import Claims
 from devcluster.rules.kinds.table import kind_of
+from devcluster.rules.ports.ports import PortKey, resolve_port_map
+from devcluster.rules.ports.published_ports import published_ports
 from devcluster.rules.volume.live import live_mounts
 from devcluster.rules.volume.volumes import VolumePlan, covered_paths, pod_volumes, resolve_volumes
 from devcluster.run.cluster.install import observe

@@ -18,7 +18,7 @@ from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import Originals
 from devcluster.rules.cluster.services import PortMove
 from devcluster.rules.container.image import ImageFacts
-from devcluster.rules.container.ports import PortKey
+from devcluster.rules.ports.ports import PortKey
 
 IMAGE = ImageFacts("sha256:1", ("/app",), (), None, "", "/", "amd64", ())
 WISH = Wish(digest="0123456789ab", chunks=2, image=IMAGE)

@@ -11,7 +11,7 @@ import pytest
 from devcluster.plan.proof import Behind, Trial, Try, Verdict, judge, parse_outcome, plan_proofs
 from devcluster.rules.cluster.service_patch import MOVED
 from devcluster.rules.cluster.services import routes
-from devcluster.rules.container.ports import PortKey
+from devcluster.rules.ports.ports import PortKey
 
 Json = dict[str, Any]
 _LABELS = {"app": "web"}

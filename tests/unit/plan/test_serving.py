@@ -11,7 +11,7 @@ from devcluster.config.model import Mode, Run, Take
 from devcluster.config.read.modes import allows_take
 from devcluster.plan.serving import Serving, led_ports, plan_serving
 from devcluster.rules.cluster.services import FrontPort
-from devcluster.rules.container.ports import PortKey
+from devcluster.rules.ports.ports import PortKey
 
 STOPS = "connections may be refused while the original stops or starts (take: direct)"
 ALL_STAY = "every connection stays with the original (mode: ingest)"

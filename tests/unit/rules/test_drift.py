@@ -11,7 +11,7 @@ from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import Originals
 from devcluster.rules.cluster.services import FrontPort, PortMove
 from devcluster.rules.cluster.template import Wrapping, wrap_template
-from devcluster.rules.container.ports import PortKey
+from devcluster.rules.ports.ports import PortKey
 
 Json = dict[str, Any]
 CONTAINER = {

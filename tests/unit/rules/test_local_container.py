@@ -19,8 +19,8 @@ from devcluster.rules.container.local_container import (
     network_runtime,
     render_command_hint,
 )
-from devcluster.rules.container.ports import PortKey, resolve_port_map
-from devcluster.rules.container.published_ports import published_ports
+from devcluster.rules.ports.ports import PortKey, resolve_port_map
+from devcluster.rules.ports.published_ports import published_ports
 
 Json = dict[str, Any]
 

@@ -20,7 +20,7 @@ from devcluster.rules.cluster.marks import (
 )
 from devcluster.rules.cluster.services import PortMove
 from devcluster.rules.cluster.template import Wrapping, wrap_template
-from devcluster.rules.container.ports import PortKey
+from devcluster.rules.ports.ports import PortKey
 
 PLAIN = {"spec": {"containers": [{"name": "web", "image": "a"}]}}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from devcluster.errors import ConfigurationError
-from devcluster.rules.container.port_wishes import PortWish, Way, choose_ports, parse_port_wish
+from devcluster.rules.ports.port_wishes import PortWish, Way, choose_ports, parse_port_wish
 
 ONE = (Way("hello", 80, "", 5678), Way("other", 8080, "web", 5678))
 TWO = (Way("shop", 80, "http", 8080), Way("shop", 9090, "metrics", 9102), Way("both", 90, "", 8080))

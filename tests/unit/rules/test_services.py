@@ -29,7 +29,7 @@ from devcluster.rules.cluster.services import (
     resolve_target,
     routes,
 )
-from devcluster.rules.container.ports import PortKey
+from devcluster.rules.ports.ports import PortKey
 
 WEB = WorkloadRef("deployment", "shop", "web")
 

@@ -19,7 +19,7 @@ from devcluster.rules.cluster.template import (
     wrap_template,
 )
 from devcluster.rules.container.image import ImageFacts
-from devcluster.rules.container.ports import PortKey
+from devcluster.rules.ports.ports import PortKey
 
 IMAGE = ImageFacts("sha256:1", ("/entry", "$HOME"), ("run", "$(NAME)"), "SIGWINCH", "", "/", "amd64", ())
 FRONTS = (FrontPort(PortKey(8080), 9901, "http"), FrontPort(PortKey(8443), 9902, None))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from devcluster.rules.cluster.services import FrontPort
 from devcluster.rules.cluster.template import Wrapping, wrap_template
 from devcluster.rules.cluster.undo import restore, restore_managers
-from devcluster.rules.container.ports import PortKey, container_port
+from devcluster.rules.ports.ports import PortKey, container_port
 
 WORDS = st.text("abc", min_size=1, max_size=3)
 PROBES = st.fixed_dictionaries(

@@ -16,7 +16,7 @@ from devcluster.rules.advice.policies import choose_take, find_closed
 from devcluster.rules.advice.warnings import Circumstances, find_cautions
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.services import FrontPort
-from devcluster.rules.container.ports import PortKey
+from devcluster.rules.ports.ports import PortKey
 
 Json = dict[str, Any]
 PROCESS = Workload("w", Target("web"), run="host")

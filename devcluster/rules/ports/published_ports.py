@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from devcluster.config.model import Publish, Workload
-from devcluster.rules.container.ports import PortKey, declared_ports
+from devcluster.rules.ports.ports import PortKey, declared_ports
 
 Json = dict[str, Any]
 

@@ -1,0 +1,1 @@
+"""Ports: what they are known by, which a workload has, and which of them are on the laptop."""
