@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from devcluster.rules.cluster.template import is_wrapped
+from devcluster.rules.kinds.pods import last_end
 
 Json = dict[str, Any]
 
@@ -87,8 +88,7 @@ def render_collision(log: str, ports: Collection[int], *, certain: bool) -> str:
 
 def _exit_code(item: Json) -> int:
     """How a container ended last; 0 where it did not, or well."""
-    ended = (item.get("state") or {}).get("terminated") or (item.get("lastState") or {}).get("terminated")
-    return int((ended or {}).get("exitCode") or 0)
+    return int(last_end(item).get("exitCode") or 0)
 
 
 def _statuses(pod: Json) -> list[Json]:

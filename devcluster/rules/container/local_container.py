@@ -32,8 +32,6 @@ Json = dict[str, Any]
 
 _SHM = "/dev/shm"  # noqa: S108 - Docker has a setting of its own for it
 _SHM_SIZE = 1 << 30
-NOT_STARTED = (126, 127)
-"""Exit codes of an init, or a shell, that can't start what it was told to."""
 
 
 def local_container(

@@ -21,6 +21,8 @@ from collections.abc import Sequence
 _FIRST, _LONGEST = 10.0, 300.0  # seconds
 _CALM = 600.0  # seconds; one that ran for longer begins anew
 _QUICK, _IN_A_ROW = 10.0, 3
+NOT_STARTED = (126, 127)
+"""Exit codes of what can't start the command that it was given: an init, a shell, the agent."""
 
 
 def plan_restart(code: int | None, lives: Sequence[float]) -> float | None:

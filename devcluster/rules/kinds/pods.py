@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from devcluster.rules.cluster.template import is_wrapped
+from devcluster.rules.container.restarts import NOT_STARTED
 from devcluster.rules.kinds.kind import Sight, Stuck
 
 Json = dict[str, Any]
@@ -25,7 +26,6 @@ _AT_ONCE = {
     "RunContainerError",
     "StartError",
 }
-_NOT_STARTED = (126, 127)  # what boot and the agent end with where the command can't be started
 _RESTARTS = 2  # an application may end once or twice, waiting for its database
 
 
@@ -95,15 +95,21 @@ def pod_failure(pod: Json, container: str, *, patient: bool) -> str:
         reason = waiting.get("reason", "")
         if reason in _AT_ONCE:
             return f"{reason}: {waiting.get('message', '')}".rstrip(": ")
-        ended = state.get("terminated") or (item.get("lastState") or {}).get("terminated") or {}
+        ended = last_end(item)
         start = ended.get("reason") in _AT_ONCE
-        missing = ended.get("exitCode") in _NOT_STARTED
+        missing = ended.get("exitCode") in NOT_STARTED
         again = item["name"] == container and item.get("restartCount", 0) >= (1 if missing else _RESTARTS)
         if start or (ended and again and (missing or not patient)):
             text = ended.get("message", "")
             code = f"exit code {ended.get('exitCode')}"
             return f"{reason or ended.get('reason')}, {code}{': ' if text else ''}{text}"
     return ""
+
+
+def last_end(status: Json) -> Json:
+    """How a container ended last (ContainerStateTerminated), by its *status*; empty where it never did."""
+    last = (status.get("state") or {}).get("terminated") or (status.get("lastState") or {}).get("terminated")
+    return last or {}
 
 
 def pod_wait(pod: Json) -> str:

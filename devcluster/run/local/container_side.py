@@ -25,8 +25,9 @@ from devcluster.rules.container.environment import (
     render_hint,
 )
 from devcluster.rules.container.health import HealthPlan, narrow
-from devcluster.rules.container.local_container import NOT_STARTED, local_container, render_command_hint
+from devcluster.rules.container.local_container import local_container, render_command_hint
 from devcluster.rules.container.patience import stop_time
+from devcluster.rules.container.restarts import NOT_STARTED
 from devcluster.rules.ports.ports import PortKey
 from devcluster.run.attach.sides import AgentSource, GatewayKeys, LocalSight, Starter
 from devcluster.run.changes import Changes
