@@ -145,7 +145,7 @@ class Attachment:
         Raises FailedError and the edge's errors; the caller hands back.
         """
         async with self._loss.translated():
-            await together(self._attach(turn), self._watch_template(), name=f"attach {self.key}")
+            await together(self._attach(turn), self._watch_end(), name=f"attach {self.key}")
 
     async def _attach(self, turn: Turn) -> None:
         await self._executor.agent(turn)
@@ -159,12 +159,16 @@ class Attachment:
         await self._cluster.check_beside(seen.container, self.wanted.install.ports, seen.weak)
         self._known.enter("attached")
 
-    async def _watch_template(self) -> None:
-        """Fail if the template is reverted before all is ready: then no pod gets an agent."""
+    async def _watch_end(self) -> None:
+        """Fail once nothing can become ready any more: a part of the attachment broke and it was handed back,
+        or the template was reverted and no pod gets an agent."""
         await self.changes.until(lambda: self._known.stage != "starting" or bool(render_gone(self.snapshot)))
-        if self._known.stage == "starting":
-            hint = render_pause(self.wanted.object.object)
-            raise FailedError(render_gone(self.snapshot), hint=hint)
+        match self._known.stage:
+            case "failed":
+                raise FailedError(self._known.failure)
+            case "starting":
+                hint = render_pause(self.wanted.object.object)
+                raise FailedError(render_gone(self.snapshot), hint=hint)
 
     async def check(self, wanted: Wanted) -> None:
         """ConfigurationError where the volumes of an edit can't be had; what is running goes on serving."""

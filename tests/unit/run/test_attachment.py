@@ -387,6 +387,16 @@ async def test_a_template_that_is_put_back_while_it_starts_is_the_end_of_it() ->
             await script.attachment.attach(Turn.of(5))
 
 
+async def test_one_that_broke_is_not_waited_for() -> None:
+    script = Script()
+    async with running_attachment(script):  # no pod has an agent yet
+        attaching = asyncio.create_task(script.attachment.attach(Turn.of(60)))
+        await script.attachment.hand_back(Turn.of(5), failure="a bug: KeyError")
+        with pytest.raises(FailedError, match="a bug: KeyError"):
+            async with asyncio.timeout(15):
+                await attaching
+
+
 async def test_no_agent_in_time() -> None:
     script = Script()
     async with running_attachment(script):
