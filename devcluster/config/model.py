@@ -110,7 +110,8 @@ class Mount:
     """One Compose bind or named volume under ``mounts``.
 
     ``propagation`` '' is Docker's (rprivate); ``create``: a missing folder of the laptop is created;
-    ``copy``: an empty volume starts with the image's content; ``size`` (bytes), ``permissions``: a tmpfs'.
+    ``selinux``: its label fits all containers (``z``) or this one (``Z``); ``copy``: an empty volume starts
+    with the image's content; ``size`` (bytes), ``permissions``: a tmpfs'.
     """
 
     source: str
@@ -119,6 +120,7 @@ class Mount:
     kind: Literal["bind", "volume", "tmpfs"] = "bind"
     propagation: str = ""
     create: bool = True
+    selinux: str = ""
     copy: bool = True
     size: int | None = None
     permissions: int | None = None

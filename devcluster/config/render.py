@@ -137,7 +137,9 @@ def _mount(mount: Mount) -> dict[str, Any]:
     )
     options = {
         "bind": _written(
-            propagation=mount.propagation or None, create_host_path=None if mount.create else False
+            propagation=mount.propagation or None,
+            create_host_path=None if mount.create else False,
+            selinux=mount.selinux or None,
         ),
         "volume": _written(nocopy=None if mount.copy else True),
         "tmpfs": _written(size=mount.size and render_size(mount.size), mode=mount.permissions),

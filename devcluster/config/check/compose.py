@@ -52,9 +52,6 @@ _WORKLOAD = {
     "post_start": _NOTHING,
     "pre_stop": _NOTHING,
     "read_only": "remove it: `readOnlyRootFilesystem` in the pod's template decides",
-    "restart": (
-        "remove it: when the container ends, the pods get their traffic back until the next `devcluster up`"
-    ),
     "scale": "remove it: one local container answers for all pods",
     "secrets": _FILES,
     "stop_grace_period": "remove it: `terminationGracePeriodSeconds` in the pod's template decides",

@@ -21,7 +21,7 @@ from devcluster.config.model import (
 from devcluster.config.read import forms
 from devcluster.config.read.env_files import absolute
 from devcluster.config.read.interpolate import Lookup
-from devcluster.config.read.keys import RUNTIME
+from devcluster.config.read.runtime import RUNTIME
 from devcluster.config.read.shapes import FileSurroundings
 from devcluster.config.read.structures import flatten
 

@@ -32,22 +32,23 @@ SHORT_PORT = (
 PUBLISHED = r"[0-9]{1,5}(?:-[0-9]{1,5})?"
 _PORT = re.compile(SHORT_PORT.format("(?i:tcp|udp)"), re.ASCII)
 _WIDEST = 1000
-_OPTIONS = ("ro", "rw", "z", "Z", "cached", "delegated", "consistent", "nocopy")
+SELINUX = ("z", "Z")
+_OPTIONS = ("ro", "rw", *SELINUX, "cached", "delegated", "consistent", "nocopy")
 PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
 
 
 def parse_target(text: str) -> Target:
     """``name``, ``kind/name`` or ``kind/name/container``."""
     parts = text.split("/")
+    known = f"{', '.join(KIND_NAMES[:-1])} or {KIND_NAMES[-1]}"
+    if len(parts) in (2, 3) and parts[0] not in (*_KINDS, *_REFUSED):
+        raise ValueError(f"expected {known} before the first /")
     if len(parts) > 3 or not all(_NAME.fullmatch(part) for part in parts):
         raise ValueError("expected kind/name/container, kind/name or name")
     if len(parts) == 1:
         return Target(parts[0])
-    known = f"{', '.join(KIND_NAMES[:-1])} or {KIND_NAMES[-1]}"
     if parts[0] in _REFUSED:
         raise ValueError(f"expected the {known} that it belongs to: a {parts[0]} can have no agent")
-    if parts[0] not in _KINDS:
-        raise ValueError(f"expected {known} before the first /")
     return Target(parts[1], _KINDS[parts[0]], parts[2] if len(parts) == 3 else None)
 
 
@@ -148,6 +149,7 @@ def parse_mount(text: str) -> Mount:
         "ro" in options,
         "volume" if named else "bind",
         propagation="".join(spread[-1:]),
+        selinux=next((it for it in SELINUX if it in options and not named), ""),
         copy="nocopy" not in options,
     )
 
@@ -168,6 +170,7 @@ def build_mount(found: dict[str, Any]) -> Mount:
         found["type"],
         propagation=bind.get("propagation", ""),
         create=bind.get("create_host_path", True),
+        selinux=bind.get("selinux", ""),
         copy=not found.get("volume", {}).get("nocopy", False),
         size=tmpfs.get("size"),
         permissions=tmpfs.get("mode"),

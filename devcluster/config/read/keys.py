@@ -4,18 +4,19 @@ read this.  ``Later`` marks a key that is not built yet: it is checked, then ref
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from devcluster.config.check import compose, manifest
 from devcluster.config.check.across_workloads import Workloads
 from devcluster.config.check.copies import Volumes
 from devcluster.config.model import Agent
-from devcluster.config.read import forms
 from devcluster.config.read.document import Item, Mapping
-from devcluster.config.read.env_files import EnvFiles, SecurityOptions
+from devcluster.config.read.env_files import EnvFiles
 from devcluster.config.read.modes import MODE, RUN, TAKE, note_host, note_modes
-from devcluster.config.read.mounts import MOUNTS, TMPFS_LIST, note_mounts
+from devcluster.config.read.mounts import MOUNTS, note_mounts
 from devcluster.config.read.published import Ports, TunnelList
+from devcluster.config.read.runtime import RUNTIME
 from devcluster.config.read.shapes import FLAG, Choice, Reading, Schema, text, whole
 from devcluster.config.read.structures import (
     Anything,
@@ -29,16 +30,13 @@ from devcluster.config.read.structures import (
     many,
 )
 from devcluster.config.read.values import (
-    CPUS,
     DURATION,
     EXPORT,
     FILLED,
     LEASE,
-    LIMIT,
     LOCAL,
     NAMESPACE,
     PORT,
-    SIZE,
     TARGET,
     TEXT,
 )
@@ -74,47 +72,6 @@ NETWORK = Fields(
 )
 
 
-class _ExtraHosts:
-    """A name may stand several times, and have several addresses."""
-
-    pairs = Pairs(separators="=:", repeated=True, value=forms.HOST)
-
-    def read(self, item: Item, where: Reading) -> Any:
-        result = []
-        for name, address in self.pairs.read(item, where):
-            try:
-                result.append((name, forms.parse_host(address)))
-            except ValueError as error:
-                where.into(name).note(item, str(error))
-        return tuple(result)
-
-    def schema(self) -> Schema:
-        return self.pairs.schema()
-
-
-DEVICE = Either(
-    "a path, or {source: …, target: …}",
-    scalar=TEXT,
-    mapping=Fields(
-        (
-            Key("source", FILLED, "the device on the machine of the Docker engine", needed=True),
-            Key("target", FILLED, "its path in the container; default: the same"),
-            Key("permissions", text("letters of rwm", "[rwm]{1,3}"), "r, w and m (make); default: all"),
-        ),
-        build=forms.build_device,
-    ),
-)
-ULIMIT = Either(
-    "a number, or {soft: …, hard: …}",
-    scalar=LIMIT,
-    mapping=Fields(
-        (
-            Key("soft", whole(-1, 1 << 50), "the limit", needed=True),
-            Key("hard", whole(-1, 1 << 50), "how far it may be raised", needed=True),
-        ),
-        build=lambda found: (found["soft"], found["hard"]),
-    ),
-)
 ENV = Fields(
     (
         Key("include", Later(LINES), "patterns: take only these variables from the pod"),
@@ -124,16 +81,22 @@ ENV = Fields(
     empty=True,
 )
 SERVICE = text("a Service's name", r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+_WHICH = "true, false or a list of variables"
 REWRITE = Fields(
     (
         Key(
             "environment",
-            Either("true, false or a list of variables", scalar=FLAG, items=TEXTS),
+            Either(_WHICH, scalar=replace(FLAG, expected=_WHICH), items=TEXTS),
             "whether, or in which variables, short names become name.namespace",
         ),
         Key("services", many(SERVICE), "which Services; default: all of the namespace"),
     ),
     empty=True,
+)
+PULL_POLICY = Choice(
+    ("always", "missing", "never"),
+    later=("build", "daily", "weekly"),
+    also=(("if_not_present", "missing"),),
 )
 _TESTS = ("NONE", "CMD", "CMD-SHELL")
 
@@ -177,29 +140,6 @@ class _Healthcheck:
         return {"anyOf": [self.word.schema(), self.block.schema() | {"anyOf": [test, off]}]}
 
 
-RUNTIME: tuple[Key, ...] = (
-    Key("cap_add", TEXTS, "capabilities to add"),
-    Key("cap_drop", TEXTS, "capabilities to drop"),
-    Key("devices", many(DEVICE), "devices of the machine of the Docker engine"),
-    Key("extra_hosts", _ExtraHosts(), "names to add to the container's hosts file"),
-    Key("init", FLAG, "run a small init as process 1"),
-    Key("labels", Pairs(), "labels of the local container"),
-    Key("mem_limit", SIZE, "memory of the local container"),
-    Key("cpus", CPUS, "processors of the local container"),
-    Key("privileged", FLAG, "give the container every right on the machine of the Docker engine"),
-    Key("security_opt", SecurityOptions(), "Docker's security options"),
-    Key("shm_size", SIZE, "size of /dev/shm"),
-    Key("stdin_open", FLAG, "keep the standard input open"),
-    Key("sysctls", Pairs(), "kernel settings; those of net. apply to the gateway, too"),
-    Key(
-        "tmpfs",
-        TMPFS_LIST,
-        "folders in memory",
-    ),
-    Key("tty", FLAG, "give the container a terminal"),
-    Key("ulimits", Table(ULIMIT), "limits of its processes"),
-)
-
 _CONTAINER_KEYS = frozenset(
     (
         *("image", "build", "pull_policy", "platform", "entrypoint", "command", "working_dir", "user"),
@@ -239,7 +179,7 @@ WORKLOAD = Fields(
             Later(Either("a path or a map", scalar=FILLED, mapping=Table(Anything()))),
             "as in Compose",
         ),
-        Key("pull_policy", Choice(("always", "missing", "never")), "when the image is pulled"),
+        Key("pull_policy", PULL_POLICY, "when the image is pulled"),
         Key("platform", Later(FILLED), "as in Compose"),
         Key("pod_command", Words(), "the pod's command, if its image can't be read"),
         Key("entrypoint", Words(), "default: the pod's, then the image's"),
@@ -262,6 +202,7 @@ WORKLOAD = Fields(
             "folders of the laptop to mount in the container: Compose's binds",
         ),
         Key("healthcheck", _Healthcheck(), "how to check that the container is healthy"),
+        Key("restart", Later(Anything()), "as in Compose"),
         Key("depends_on", Later(Anything()), "as in Compose"),
         Key("profiles", Later(Anything()), "as in Compose"),
         Key("develop", Later(Anything()), "as in Compose"),

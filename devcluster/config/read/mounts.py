@@ -25,6 +25,7 @@ _LONG_MOUNT = Fields(
                 (
                     Key("propagation", Choice(forms.PROPAGATIONS), "of mounts below it"),
                     Key("create_host_path", FLAG, "create a missing folder; default true"),
+                    Key("selinux", Choice(forms.SELINUX), "label it for all containers (z) or this one (Z)"),
                 ),
                 empty=True,
             ),

@@ -196,27 +196,30 @@ FLAG = Parsed(_flag, "true or false", spelled(any_case(*_WORDS), {"type": "boole
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of some words; *later*: those that are understood and refused.  If ``off`` is one, ``false`` means
-    the same: YAML 1.1 reads ``off`` so, and a program that writes the file may write that."""
+    """One of some words; *later*: those that are understood and refused; *also*: other spellings of a word.
+    If ``off`` is a word, ``false`` means the same: YAML 1.1 reads ``off`` so, and a program that writes the
+    file may write that."""
 
     now: tuple[str, ...]
     later: tuple[str, ...] = ()
+    also: tuple[tuple[str, str], ...] = ()
 
     def read(self, item: Item, where: Reading) -> Any:
         words = (*self.now, *self.later)
         try:
-            found = where.text(item, one_of(words))
+            found = where.text(item, one_of(self.now))
         except Invalid as invalid:
             where.note(item, invalid.text)
             return None
         if _WORDS.get(found.lower()) is False and "off" in words:
             return "off"
+        found = dict(self.also).get(found, found)
         if found not in words:
-            where.note(item, f"expected {one_of(words)}, got {where.show(item)}", nearest(found, words))
+            where.note(item, f"expected {one_of(self.now)}, got {where.show(item)}", nearest(found, words))
         elif found in self.later:
             where.note(item, f"{where.told(item, found)} is {LATER}")
         return found
 
     def schema(self) -> Schema:
-        now = [*self.now, *([False] if "off" in self.now else [])]
+        now = [*self.now, *dict(self.also), *([False] if "off" in self.now else [])]
         return {"anyOf": [{"enum": now}, VARIABLE]}

@@ -11,7 +11,7 @@ from typing import Any
 from devcluster.config.check.problems import Invalid, nearest
 from devcluster.config.read.document import Item, Mapping, Scalar
 from devcluster.config.read.document import Sequence as Items
-from devcluster.config.read.shapes import ANY_SCALAR, LATER, Reading, Schema, Shape, spelled
+from devcluster.config.read.shapes import ANY_SCALAR, LATER, Reading, Schema, Shape, spelled, text
 
 ANY = r"[\s\S]*"
 
@@ -38,15 +38,19 @@ class Many:
         return {"anyOf": [one.schema(), several]} if self.alone else several
 
 
+_TEXTS = Many(text())
+
+
 @dataclass(frozen=True, slots=True)
 class Pairs:
     """Compose's ``NAME=value`` list, or a map; *bare*: a name may have no value (then None);
-    *repeated*: it may occur several times, and have a list of values in a map; *value*: a pattern, for the
-    schema."""
+    *repeated*: it may occur several times, and have a list of values in a map; *parse*: raises ValueError for
+    a wrong value; *value*: its pattern, for the schema."""
 
     bare: bool = False
     separators: str = "="
     repeated: bool = False
+    parse: Callable[[str], str] = str
     value: str = ""
 
     def read(self, item: Item, where: Reading) -> Any:
@@ -72,12 +76,15 @@ class Pairs:
         if not key.text or "=" in key.text or "\0" in key.text:
             where.note(key, "expected a name without =")
             return None
-        if isinstance(value, Scalar) and value.null:
-            return key.text, None if self.bare else ""
+        empty = isinstance(value, Scalar) and value.null
+        if empty and self.bare:
+            return key.text, None
         try:
-            return key.text, inner.text(value, "text")
+            return key.text, self.parse("" if empty else inner.text(value, "text"))
         except Invalid as invalid:
             inner.note(value, invalid.text)
+        except ValueError as error:
+            inner.note(value, f"{error}, got {inner.show(value)}")
         return None
 
     def _line(self, item: Item, where: Reading) -> tuple[str, str | None] | None:
@@ -94,7 +101,13 @@ class Pairs:
         if not name or "\0" in name:
             where.note(item, "expected NAME=value")
             return None
-        return name, (None if self.bare else "") if found < 0 else line[found + 1 :]
+        if found < 0:
+            return name, None if self.bare else ""
+        try:
+            return name, self.parse(line[found + 1 :])
+        except ValueError as error:
+            where.note(item, f"{error}, got {where.show(item)}")
+        return None
 
     def schema(self) -> Schema:
         value = spelled(self.value) if self.value else {"type": ["string", "number", "boolean", "null"]}
@@ -123,9 +136,9 @@ class Words:
     def read(self, item: Item, where: Reading) -> Any:
         if isinstance(item, Scalar) and item.null:
             return None
+        if isinstance(item, Items):
+            return _TEXTS.read(item, where)
         try:
-            if isinstance(item, Items):
-                return tuple(where.at(index).text(part, "text") for index, part in enumerate(item.items))
             return tuple(shlex.split(where.text(item, "a line or a list of words")))
         except Invalid as invalid:
             where.note(invalid.item, invalid.text)

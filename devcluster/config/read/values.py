@@ -75,4 +75,4 @@ def parse_glob(value: str) -> str:
 GLOB = Parsed(
     parse_glob, "a pattern (`[a-c]` matches one of these letters, `\\[` a bracket)", shapes.ANY_SCALAR
 )
-NAMESPACE = text("a namespace's name", r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+NAMESPACE = text("lower case letters, digits and -", r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")

@@ -103,6 +103,7 @@ def host_config(project: str, key: str, netns_id: str, spec: ContainerSpec) -> d
         "NetworkMode": f"container:{netns_id}",
         "RestartPolicy": {"Name": "no"},
         "Mounts": [_bind(project, key, item) for item in spec.volumes] + _mounts(project, key, spec.mounts),
+        "Binds": [_relabelled(mount) for mount in spec.mounts if mount.selinux],
         "Tmpfs": _tmpfs(spec),
         "GroupAdd": [str(group) for group in spec.groups],
         "ReadonlyRootfs": spec.read_only_root,
@@ -110,7 +111,7 @@ def host_config(project: str, key: str, netns_id: str, spec: ContainerSpec) -> d
         "CapAdd": list(runtime.cap_add),
         "CapDrop": list(runtime.cap_drop),
         "SecurityOpt": list(runtime.security_opt),
-        "Devices": [_device(text) for text in runtime.devices],
+        **_devices(runtime.devices),
         "Ulimits": [{"Name": name, "Soft": soft, "Hard": hard} for name, soft, hard in runtime.ulimits],
         "Sysctls": {name: value for name, value in runtime.sysctls if not name.startswith("net.")},
     }
@@ -138,12 +139,20 @@ def _mounts(project: str, key: str, mounts: tuple[Mount, ...]) -> list[dict[str,
     """Mounts as in Compose: a named volume belongs to the workload and starts with the image's content."""
     result: list[dict[str, Any]] = []
     for mount in mounts:
+        if mount.selinux:
+            continue
         source = mount.source
         if mount.kind == "volume":
             source = mount_name(project, key, mount.source) if mount.source else ""
         made = _mount(mount.kind, source, mount.target, mount.read_only)
         result.append(made | _options(project, key, mount))
     return result
+
+
+def _relabelled(mount: Mount) -> str:
+    """The older form, the only one in which Docker relabels for SELinux."""
+    options = ("ro" if mount.read_only else "rw", mount.selinux, mount.propagation)
+    return f"{mount.source}:{mount.target}:{','.join(filter(None, options))}"
 
 
 def _options(project: str, key: str, mount: Mount) -> dict[str, Any]:
@@ -169,6 +178,16 @@ def _tmpfs(spec: ContainerSpec) -> dict[str, str]:
         path, _, options = text.partition(":")
         result[path] = options
     return result
+
+
+def _devices(devices: Sequence[str]) -> dict[str, Any]:
+    """A name of CDI (``vendor.com/class=name``) is asked for; a path is given.
+
+    Source: https://docs.docker.com/reference/compose-file/services/#devices
+    """
+    named = [text for text in devices if "=" in text and not text.startswith("/")]
+    paths = [_device(text) for text in devices if text not in named]
+    return {"Devices": paths} | ({"DeviceRequests": [{"Driver": "cdi", "DeviceIDs": named}]} if named else {})
 
 
 def _device(text: str) -> dict[str, str]:

@@ -274,7 +274,7 @@ def test_workload_keys_that_come_later(setting: str) -> None:
         ("run: sideways", 'expected container or host, got "sideways"'),
         (
             "volumes: {a: {mode: stael}}",
-            'expected copy, sync, empty, off, overlay, read or write, got "stael"',
+            'expected copy, sync, empty or off, got "stael"',
         ),
         ("port_map: {8080: x}", "workloads.w.port_map.8080: expected a number from 1 to 65535"),
         ("volumes: ['./a:/b']", "write Compose's list of binds under mounts"),
@@ -323,6 +323,18 @@ def test_workload_keys_that_come_later(setting: str) -> None:
         ),
         ("security_opt: ['seccomp:local.env']", "workloads.w.security_opt[0]: local.env is not JSON"),
         ("devices: [{target: /dev/x}]", "source is missing"),
+        ("restart: always", "w.restart: not built yet"),
+        ("pull_policy: build", "w.pull_policy: build is not built yet"),
+        ("pull_policy: daily", "w.pull_policy: daily is not built yet"),
+        ("pull_policy: every_12h", 'expected always, missing or never, got "every_12h"'),
+        ("extra_hosts: {a: mail}", 'w.extra_hosts.a: expected an IP address or host-gateway, got "mail"'),
+        ("extra_hosts: ['a:mail']", 'extra_hosts[0]: expected an IP address or host-gateway, got "a:mail"'),
+        ("rewrite: {environment: maybe}", "expected true, false or a list of variables, got ***"),
+        ("command: [a, null]", "w.command[1]: expected text, got nothing"),
+        ("target: Deployment/web", "expected deployment, statefulset or daemonset before the first /"),
+        ("ulimits: {nofiles: 1}", "w.ulimits.nofiles: expected core, cpu, data, fsize, locks, memlock,"),
+        ("ulimits: {nofile: {soft: 2, hard: 1}}", "expected a soft limit that is not above the hard one"),
+        ("ulimits: {nofile: {soft: -1, hard: 1}}", "expected a soft limit that is not above the hard one"),
         (
             "ports: ['8080:80', '8080:81']",
             "devcluster.yaml:3:24: workloads.w.ports[1]: ports[0] already uses port 8080 of the laptop",
@@ -552,7 +564,8 @@ def test_options_of_mounts() -> None:
         "mounts: ['./a:/a:ro,rslave', 'data:/b:nocopy',"
         " {type: bind, source: ./c, target: /c, bind: {propagation: shared, create_host_path: false}},"
         " {type: volume, source: d, target: /d, volume: {nocopy: true}, consistency: cached},"
-        " {type: tmpfs, target: /e, tmpfs: {size: 64m, mode: 0o1777}}]"
+        " {type: tmpfs, target: /e, tmpfs: {size: 64m, mode: 0o1777}},"
+        " './f:/f:z,ro', {type: bind, source: ./g, target: /g, bind: {selinux: Z}}]"
     )
     assert item.mounts == (
         Mount(str(HOME / "a"), "/a", True, propagation="rslave"),
@@ -560,6 +573,8 @@ def test_options_of_mounts() -> None:
         Mount(str(HOME / "c"), "/c", propagation="shared", create=False),
         Mount("d", "/d", kind="volume", copy=False),
         Mount("", "/e", kind="tmpfs", size=64 << 20, permissions=0o1777),
+        Mount(str(HOME / "f"), "/f", True, selinux="z"),
+        Mount(str(HOME / "g"), "/g", selinux="Z"),
     )
     with pytest.raises(ConfigurationError, match=r"tmpfs.mode: expected permissions such as 0o1777"):
         workload("mounts: [{type: tmpfs, target: /e, tmpfs: {mode: 9a}}]")
@@ -601,6 +616,14 @@ def test_a_seccomp_profile_travels_as_its_text() -> None:
     ).runtime.security_opt
     profile = 'seccomp={"defaultAction":"SCMP_ACT_ALLOW"}'
     assert options == (profile, "seccomp:unconfined", "seccomp={}", "label=disable")
+
+
+def test_composes_former_name_of_missing() -> None:
+    assert workload("pull_policy: if_not_present").pull_policy == "missing"
+
+
+def test_no_hard_limit() -> None:
+    assert workload("ulimits: {core: {soft: 5, hard: -1}}").runtime.ulimits == (("core", 5, -1),)
 
 
 def test_devices_and_processors() -> None:
