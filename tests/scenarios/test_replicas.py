@@ -64,12 +64,15 @@ async def test_four_replicas_and_none_answers_as_the_original(world: World) -> N
         await world.until_attached(4)
     print(f"one of four killed: {load}")
     assert set(load.identities) == {"local"}
-    await _scale(world, 2)  # fewer than there were at `up`, and that is all that are wanted
-    await world.until_attached(2)
-    assert (await world.status())["pods_wanted"] == 2
-    await world.until_who("local", count=40)  # and nobody is sent to the pods that went
-    await world.devcluster("leave")
-    assert await world.who(40) == {"original": 40}
+    async with steady_load(world) as load:
+        await _scale(world, 2)  # fewer than there were at `up`, and that is all that are wanted
+        await world.until_attached(2)
+        assert (await world.status())["pods_wanted"] == 2
+        await world.devcluster("leave")  # while kube-proxy may still send callers to the pods that go
+    print(f"four scaled to two, and left: {load}")
+    assert load.unanswered == 0
+    assert set(load.identities) == {"local", "original"}
+    await world.until_who("original", count=40)
     await world.devcluster("down")
     assert await world.cluster_leftovers() == []
 

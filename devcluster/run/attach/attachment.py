@@ -210,6 +210,8 @@ class Attachment:
 
     async def hand_back(self, turn: Turn, *, failure: str = "") -> HandedBack:
         """Give the traffic back to the original and stop the local side."""
+        if not failure:
+            await self._until_ended(turn)
         self._known.failure = failure
         self._known.leave()
         self.links.disengage()
@@ -233,11 +235,22 @@ class Attachment:
 
     async def yield_first(self, turn: Turn) -> None:
         """Before the template is restored, stop what must never run twice."""
+        if self.handover.before_removal:
+            await self._until_ended(turn)
         self._known.removing = True
         self._known.leave()
         if self.handover.before_removal:
             self.links.disengage()
         await self._perform(self.handover.before_removal, turn, tolerant=True)
+
+    async def _until_ended(self, turn: Turn) -> None:
+        """Connections still come to a pod that was just scaled away, and only the laptop answers them."""
+        ending = self.links.ending
+        for link in ending:
+            turn.say(self.key, f"waiting until pod {link.pod.name} has ended: the laptop answers for it")
+        with contextlib.suppress(TimeoutError):
+            async with turn.deadline.part(_LINGER).bound():
+                await self.changes.until(lambda: not set(ending) & set(self.links.ending))
 
     async def end_removed(self, turn: Turn) -> None:
         """After the template was restored.  Ending agents are served by us until nobody is sent to them any

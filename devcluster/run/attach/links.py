@@ -48,6 +48,11 @@ class Links:
         return list(self._of.values())
 
     @property
+    def ending(self) -> list[PodLink]:
+        """Those of pods that end and still serve by us."""
+        return [link for link in self._of.values() if link.pod.ending and link.connected]
+
+    @property
     def live(self) -> list[PodLink]:
         return [link for link in self.staying if not link.over]
 

@@ -127,11 +127,14 @@ class ScriptedCluster:
         self._pods: asyncio.Queue[tuple[AgentPod, ...]] = asyncio.Queue()
         self.drift: asyncio.Queue[DriftSight] = asyncio.Queue()
 
-    def show(self, *names: str, ready: bool = True) -> None:
+    def show(self, *names: str, ready: bool = True, ending: Collection[str] = ()) -> None:
         """These pods run an agent now."""
         for name in names:
             self.agents.setdefault(name, ScriptedAgent(name, self._did))
-        pods = [AgentPod(name, f"uid-{name}", "10.0.0.1", "Running", ready=ready) for name in names]
+        pods = [
+            AgentPod(name, f"uid-{name}", "10.0.0.1", "Running", ready=ready, ending=name in ending)
+            for name in names
+        ]
         self._pods.put_nowait(tuple(pods))
 
     async def watch_pods(self) -> AsyncGenerator[tuple[AgentPod, ...], None]:

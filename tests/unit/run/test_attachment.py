@@ -116,6 +116,20 @@ async def test_the_way_back() -> None:
         assert script.state == "left"
 
 
+async def test_the_way_back_waits_for_a_pod_that_was_just_scaled_away() -> None:
+    """Its callers have nobody else."""
+    async with attached(Script(), "a", "b") as script:
+        script.cluster.show("a", "b", ending=("b",))
+        await script.changes.until(lambda: bool(script.attachment.links.ending))
+        said: list[object] = []
+        leaving = asyncio.create_task(script.attachment.hand_back(Turn.of(5, said.append)))
+        await asyncio.sleep(0)
+        assert (script.did, len(said)) == ([], 1)
+        script.cluster.show("a")
+        await leaving
+        assert script.did == ["a release", "laptop stop", "record: nobody"]
+
+
 async def test_the_way_back_of_what_must_never_run_twice() -> None:
     async with attached(Script(order="stop-first")) as script:
         await script.attachment.hand_back(Turn.of(5))
