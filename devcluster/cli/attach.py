@@ -20,12 +20,13 @@ from devcluster.errors import INTERRUPTED
 @pass_options
 def up(options: Options, workloads: tuple[str, ...], detach: bool, takeover: bool, dry_run: bool) -> int:
     """Bring the cluster and Docker to what the file says; change only what differs."""
-    from devcluster.run.commands import planning, up
+    from devcluster.run.commands import up
+    from devcluster.run.commands.plan import make_plan
 
     printer = Printer(options)
     request = read_request(options, workloads)
     if dry_run:
-        printer.plan(run_within(request.deadline, planning.plan(request)))
+        printer.plan(run_within(request.deadline, make_plan(request)))
         return 0
     if detach:
         answer = run(up.up_detached(request, takeover=takeover, report=printer.progress))

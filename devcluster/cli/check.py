@@ -13,7 +13,7 @@ from devcluster.cli.show.printer import Printer
 from devcluster.rules.cluster.rights import Subject
 
 if TYPE_CHECKING:
-    from devcluster.rules.advice.checkup import Check
+    from devcluster.rules.advice.doctor import Check
 
 _COLORS = {"ok": "green", "warning": "yellow", "bad": "red"}
 

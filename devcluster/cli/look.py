@@ -43,10 +43,10 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
 @pass_options
 def plan(options: Options, workloads: tuple[str, ...]) -> int:
     """Print what `up` would do, each step with its cause; change nothing."""
-    from devcluster.run.commands import planning
+    from devcluster.run.commands.plan import make_plan
 
     request = read_request(options, workloads)
-    Printer(options).plan(run_within(request.deadline, planning.plan(request)))
+    Printer(options).plan(run_within(request.deadline, make_plan(request)))
     return 0
 
 
@@ -58,7 +58,7 @@ def plan(options: Options, workloads: tuple[str, ...]) -> int:
 @pass_options
 def env(options: Options, workload: str, form: str | None, raw: bool) -> int:
     """Print the environment of a workload whose agent is installed."""
-    from devcluster.rules.container.formats import render_environment
+    from devcluster.rules.container.environment_formats import render_environment
     from devcluster.run.commands.env import environment
 
     if options.json and form not in (None, "json"):

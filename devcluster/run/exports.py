@@ -21,7 +21,7 @@ from typing import Any
 from devcluster.config.read.forms import EXPORTS
 from devcluster.errors import ConfigurationError
 from devcluster.rules.container.environment import LocalEnvironment
-from devcluster.rules.container.formats import can_carry, render_environment
+from devcluster.rules.container.environment_formats import can_carry, render_environment
 from devcluster.run.place import Place
 from devcluster.run.private_file import write_private
 from devcluster.run.site import read_secret

@@ -30,7 +30,6 @@ from devcluster.edge.docker.engine import (
 )
 from devcluster.errors import ConfigurationError, EngineError
 from devcluster.rules.cluster.keys import generate_pair
-from devcluster.rules.container.container_spec import ContainerSpec, VolumeBind
 from devcluster.rules.container.docker_names import (
     SPEC,
     container_name,
@@ -38,6 +37,7 @@ from devcluster.rules.container.docker_names import (
     network_name,
     volume_name,
 )
+from devcluster.rules.container.local_container import ContainerSpec, VolumeBind
 from devcluster.sandbox.base_image import BASE_IMAGE, ensure_base_image
 from tests.edge.gateway_binary import gateway_binary
 

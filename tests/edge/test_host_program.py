@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from devcluster.edge.lane.door import Door, open_control
-from devcluster.edge.lane.program import start_program
+from devcluster.edge.lane.host_program import start_program
 from devcluster.edge.lines import Json
 from devcluster.errors import EngineError, FailedError
 from tests.edge.gateway_binary import gateway_binary
@@ -65,7 +65,7 @@ async def test_it_outlives_nobody(tmp_path: Path) -> None:
     """Also where the one who started it is killed."""
     script = f"""
 import asyncio, json, pathlib
-from devcluster.edge.lane.program import start_program
+from devcluster.edge.lane.host_program import start_program
 async def main():
     text = pathlib.Path({str(tmp_path / "settings")!r}).read_text()
     program = await start_program({str(gateway_binary())!r}, json.loads(text), pathlib.Path("/dev/null"))

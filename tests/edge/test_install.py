@@ -20,7 +20,7 @@ from devcluster.edge.kube.cluster import open_cluster
 from devcluster.edge.kube.workload import agent_pods, find_workload
 from devcluster.errors import ClusterError, FailedError, HeldError, LeftoverError
 from devcluster.plan.serving import plan_serving
-from devcluster.rules.cluster.machine import render_doubt
+from devcluster.rules.cluster.architecture import render_doubt
 from devcluster.rules.cluster.marks import Holder
 from devcluster.run.cluster.install import BusyError, install
 from devcluster.run.cluster.record import acquire, find_mark, list_marks, relinquish

@@ -8,7 +8,7 @@ import pytest
 
 from devcluster.edge.docker.engine import Engine, NetnsInfo, open_engine, spec_digest
 from devcluster.edge.docker.files import VolumeDestination
-from devcluster.rules.container.container_spec import ContainerSpec, VolumeBind
+from devcluster.rules.container.local_container import ContainerSpec, VolumeBind
 from devcluster.rules.volume.tarstream import END, padding, render_head
 from devcluster.rules.volume.tree import Entry, parse_tree
 from devcluster.sandbox.base_image import BASE_IMAGE, ensure_base_image

@@ -18,7 +18,7 @@ from devcluster.edge.folder.folder import FolderDestination
 from devcluster.edge.folder.one_file import FileDestination
 from devcluster.rules.volume.tarstream import END, padding, render_head
 from devcluster.rules.volume.tree import Entry, render_entry
-from devcluster.run.volume.volumes import CopySpec, FillDestination, fill_volume
+from devcluster.run.volume.private_copy import CopySpec, FillDestination, fill_volume
 
 NOBODY = 65534
 OLD = 1_600_000_000_123_456_789

@@ -26,18 +26,18 @@ from devcluster.edge.folder.folder import FolderDestination
 from devcluster.edge.folder.one_file import FileDestination
 from devcluster.edge.folder.walk import scan
 from devcluster.errors import ConfigurationError, FailedError
-from devcluster.rules.container.container_spec import ContainerSpec, VolumeBind
+from devcluster.rules.container.local_container import ContainerSpec, VolumeBind
 from devcluster.rules.volume.tree import parse_tree, render_entry
 from devcluster.run.volume.manifest import FileRewrite
 from devcluster.run.volume.one_fill import FillResult, Rewriting, TornError
-from devcluster.run.volume.single_file import SingleSource
-from devcluster.run.volume.volumes import (
+from devcluster.run.volume.private_copy import (
     CopySpec,
     FillDestination,
     describe_local_changes,
     empty_volume,
     fill_volume,
 )
+from devcluster.run.volume.single_file import SingleSource
 from devcluster.sandbox.base_image import BASE_IMAGE, ensure_base_image
 from tests.edge.gateway_binary import gateway_binary
 

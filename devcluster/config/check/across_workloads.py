@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcluster.config.check.copies import MODE
 from devcluster.config.model import Target
 from devcluster.config.read import forms
 from devcluster.config.read.document import Item, Mapping, Scalar, value_of
@@ -18,6 +17,7 @@ from devcluster.config.read.env_files import absolute
 from devcluster.config.read.shapes import Reading, Schema
 from devcluster.config.read.structures import Table
 from devcluster.config.read.values import EXPORT, FILLED, TARGET
+from devcluster.config.read.volumes import MODE
 
 
 @dataclass(frozen=True, slots=True)

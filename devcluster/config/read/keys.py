@@ -9,7 +9,6 @@ from typing import Any
 
 from devcluster.config.check import compose, manifest
 from devcluster.config.check.across_workloads import Workloads
-from devcluster.config.check.copies import Volumes
 from devcluster.config.model import Agent
 from devcluster.config.read.document import Item, Mapping
 from devcluster.config.read.env_files import EnvFiles
@@ -40,6 +39,7 @@ from devcluster.config.read.values import (
     TARGET,
     TEXT,
 )
+from devcluster.config.read.volumes import Volumes
 
 TEXTS = many(TEXT)
 LINES = many(TEXT, alone=True)

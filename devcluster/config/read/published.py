@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from devcluster.config.check.collisions import find_collisions
+from devcluster.config.check.port_collisions import find_collisions
 from devcluster.config.model import Tunnel
 from devcluster.config.read import forms
 from devcluster.config.read.document import Item, Mapping, value_of

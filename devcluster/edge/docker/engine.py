@@ -15,23 +15,23 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from devcluster.config.model import Publish, PullPolicy, Runtime
+from devcluster.edge.docker import gateway as engine_gateway
 from devcluster.edge.docker import image as engine_image
 from devcluster.edge.docker import look as engine_look
 from devcluster.edge.docker import network as engine_network
-from devcluster.edge.docker import pod as engine_pod
 from devcluster.edge.docker import ports as engine_ports
 from devcluster.edge.docker import workload as engine_workload
 from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError, connect
+from devcluster.edge.docker.gateway import DOOR_PORT, NetnsInfo, PublishedPort
 from devcluster.edge.docker.image import Pulled, PullProgress
 from devcluster.edge.docker.look import ContainerEvent, ContainerInfo, EngineFacts, HealthWords
 from devcluster.edge.docker.network import NetworkInfo
-from devcluster.edge.docker.pod import DOOR_PORT, NetnsInfo, PublishedPort
 from devcluster.edge.docker.ports import PortRefusal, port_error
 from devcluster.edge.docker.spec import spec_digest
 from devcluster.edge.docker.workload import ExecResult
 from devcluster.errors import EngineError
-from devcluster.rules.container.container_spec import ContainerSpec
 from devcluster.rules.container.image import ImageChoice, ImageFacts
+from devcluster.rules.container.local_container import ContainerSpec
 
 __all__ = [
     "DOOR_PORT",
@@ -161,7 +161,7 @@ class Engine:
         runtime: Runtime | None = None,
     ) -> NetnsInfo:
         """Network namespace, hostname, published ports and the door."""
-        return await engine_pod.start_netns(
+        return await engine_gateway.start_netns(
             self.calls,
             project,
             key,
@@ -173,13 +173,13 @@ class Engine:
 
     async def netns_info(self, container: str) -> NetnsInfo:
         """The same of a running netns; GoneError where it does not run."""
-        return await engine_pod.netns_info(self.calls, container)
+        return await engine_gateway.netns_info(self.calls, container)
 
     async def start_gateway(
         self, project: str, key: str, netns_id: str, settings: bytes, *, seconds: float = 20.0
     ) -> str:
         """The gateway's id, once it has said ``ready``; *settings*: one JSON line, never shown anywhere."""
-        return await engine_pod.start_gateway(
+        return await engine_gateway.start_gateway(
             self.calls, project, key, netns_id, settings, image=self.gateway_image, seconds=seconds
         )
 
@@ -204,7 +204,7 @@ class Engine:
 
     async def remove(self, container: str) -> None:
         """Remove it with its anonymous volumes, whether it runs or not; it need not exist."""
-        await engine_pod.remove_container(self.calls, container)
+        await engine_gateway.remove_container(self.calls, container)
 
     async def run_in(self, container: str, command: Sequence[str], *, user: str | None = None) -> ExecResult:
         """Run *command* inside; return its code, stdout and stderr."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from devcluster.edge.docker.call import GoneError
 from devcluster.edge.docker.engine import Engine
-from devcluster.edge.docker.pod import remove_container
+from devcluster.edge.docker.gateway import remove_container
 from devcluster.edge.docker.streams import STDOUT, Attached, attach
 from devcluster.errors import EngineError
 from devcluster.rules.container.docker_names import labels, volume_name

@@ -17,7 +17,7 @@ from typing import Any
 from devcluster.edge.background import running
 from devcluster.edge.docker.call import Calls
 from devcluster.edge.docker.engine import Engine
-from devcluster.edge.docker.pod import remove_container
+from devcluster.edge.docker.gateway import remove_container
 from devcluster.edge.docker.streams import STDOUT, Attached, attach
 from devcluster.edge.streams import Streams
 from devcluster.errors import EngineError

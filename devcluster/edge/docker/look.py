@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError
+from devcluster.edge.docker.gateway import remove_container
 from devcluster.edge.docker.network import remove_network
-from devcluster.edge.docker.pod import remove_container
 from devcluster.errors import EngineError
 from devcluster.rules.container.docker_names import PROJECT, ROLE, WORKLOAD, memory_name
 

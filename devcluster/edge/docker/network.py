@@ -4,8 +4,8 @@ The problem: an address in the Docker network's range is on link, so a Service w
 never reach the gateway's TUN device.  Docker knows only the laptop's routes, not the cluster's.
 
 Rules: take Docker's own choice first (it avoids the laptop's routes).  If that overlaps the cluster, try
-candidates from the private ranges.  What counts as the cluster's is decided by ``rules.advice.ranges``, as
-for `doctor`.
+candidates from the private ranges.  What counts as the cluster's is decided by
+``rules.advice.network_overlap``, for `doctor` too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError
 from devcluster.errors import EngineError
-from devcluster.rules.advice.ranges import meets, neighbourhood
+from devcluster.rules.advice.network_overlap import meets, neighbourhood
 from devcluster.rules.container.docker_names import labels, network_name
 
 _TRIES = 4  # ranges that no network of the engine has and that are refused all the same

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devcluster.config.check.collisions import addresses_meet
+from devcluster.config.check.port_collisions import addresses_meet
 from devcluster.config.model import Publish
 from devcluster.edge.docker.call import Calls
 from devcluster.errors import ConfigurationError

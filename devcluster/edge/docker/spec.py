@@ -20,8 +20,8 @@ from typing import Any
 
 from devcluster.config.model import Healthcheck, Mount
 from devcluster.errors import ConfigurationError
-from devcluster.rules.container.container_spec import ContainerSpec, VolumeBind
 from devcluster.rules.container.docker_names import SPEC, labels, mount_name
+from devcluster.rules.container.local_container import ContainerSpec, VolumeBind
 
 _SECOND = 1_000_000_000
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError
+from devcluster.edge.docker.gateway import remove_container
 from devcluster.edge.docker.look import tell_absence, watch_container
-from devcluster.edge.docker.pod import remove_container
 from devcluster.edge.docker.spec import workload_config
 from devcluster.edge.docker.streams import STDERR, Attached, start_exec
 from devcluster.errors import ConfigurationError, EngineError, FailedError
-from devcluster.rules.container.container_spec import ContainerSpec, VolumeBind
 from devcluster.rules.container.docker_names import container_name
+from devcluster.rules.container.local_container import ContainerSpec, VolumeBind
 
 _SUBPATH = (1, 45)  # the API's version that knows VolumeOptions.Subpath
 _START_INTERVAL = (1, 44)  # an older engine takes no notice of it

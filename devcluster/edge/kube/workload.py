@@ -12,7 +12,7 @@ from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.edge.kube.paths import RESOURCES
 from devcluster.errors import ConfigurationError, NotFoundError
-from devcluster.plan.agent_pod import AgentPod
+from devcluster.rules.agent.agent_pod import AgentPod
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.template import is_wrapped
 from devcluster.rules.kinds.pods import is_ready

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from devcluster.config.model import Healthcheck, Workload
-from devcluster.rules.container.patience import probe_allowance
+from devcluster.rules.container.pod_times import probe_allowance
 from devcluster.rules.ports.ports import PortKey, declared_ports, numbered
 
 Json = dict[str, Any]

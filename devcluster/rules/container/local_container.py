@@ -15,14 +15,13 @@ https://docs.docker.com/reference/compose-file/services/#entrypoint
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from devcluster.config.model import Runtime, Workload
+from devcluster.config.model import Healthcheck, Mount, Runtime, Workload
 from devcluster.errors import ConfigurationError
 from devcluster.rules.agent.facts import PodFacts
 from devcluster.rules.cluster.template import detect_init
-from devcluster.rules.container.container_spec import ContainerSpec, VolumeBind
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.health import healthcheck_source
 from devcluster.rules.container.image import ImageFacts
@@ -32,6 +31,43 @@ Json = dict[str, Any]
 
 _SHM = "/dev/shm"  # noqa: S108 - Docker has a setting of its own for it
 _SHM_SIZE = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeBind:
+    """``source``: a Docker volume's name or an absolute path of the laptop; ``file``: of the volume only the
+    file of this name is mounted."""
+
+    source: str
+    destination: str
+    read_only: bool = False
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """The workload's container.  None: the image's own.
+
+    ``environment``: over the image's own.
+    ``health``: None when probed through the gateway or not at all; Docker's own else.
+    ``memory_volumes``: (path, bytes or None) of memory-backed emptyDirs, as tmpfs.
+    """
+
+    image: str
+    entrypoint: tuple[str, ...] | None
+    command: tuple[str, ...] | None
+    environment: tuple[tuple[str, str], ...] = field(repr=False)
+    working_dir: str | None = None
+    user: str | None = None
+    groups: tuple[int, ...] = ()
+    volumes: tuple[VolumeBind, ...] = ()
+    memory_volumes: tuple[tuple[str, int | None], ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    health: Healthcheck | None = None
+    stop_signal: str | None = None
+    stop_grace: float = 30.0
+    read_only_root: bool = False
+    runtime: Runtime = field(default_factory=Runtime)
 
 
 def local_container(

@@ -1,9 +1,9 @@
 """A Deployment's history: its ReplicaSets, as if we had never been there.
 
 A release with an agent in it goes.  A teammate's release made while the agent was in has no ReplicaSet
-without an agent unless it is the newest; so it gets its template without the agent instead. Then the numbers
-are set right (``rules.cluster.history``).  The controller only ever raises a revision above the highest
-*other* one, so once ours are gone it leaves them alone.
+without an agent unless it is the newest; so it gets its template without the agent instead.  Then the numbers
+are set right (``revision_numbers``).  The controller only ever raises a revision above the highest *other*
+one, so once ours are gone it leaves them alone.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import copy
 from collections.abc import Collection
 from typing import Any
 
-from devcluster.rules.cluster.history import Numbered, renumber
 from devcluster.rules.cluster.marks import REVISION, REVISION_HISTORY, Originals, restore_template
 from devcluster.rules.cluster.template import is_wrapped
 from devcluster.rules.kinds.kind import Change, History, HistoryStep, Remove
+from devcluster.rules.kinds.revision_numbers import Numbered, renumber
 
 Json = dict[str, Any]
 

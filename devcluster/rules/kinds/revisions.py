@@ -1,7 +1,7 @@
 """The history of a StatefulSet or a DaemonSet: its ControllerRevisions, as if we had never been there.
 
 A revision with an agent in it goes.  A revision's data can't be changed, so a teammate's release made while
-the agent was in is made anew without it.  Then the numbers are set right (``rules.cluster.history``): the
+the agent was in is made anew without it.  Then the numbers are set right (``revision_numbers``): the
 controller gives the template that it is told the highest number again, and once ours are gone it has no
 reason to.
 
@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from devcluster.rules.cluster.history import Numbered, renumber
 from devcluster.rules.cluster.marks import Originals, restore_template
 from devcluster.rules.cluster.template import is_wrapped
 from devcluster.rules.kinds.kind import Change, History, HistoryStep, Make, Remove
+from devcluster.rules.kinds.revision_numbers import Numbered, renumber
 
 Json = dict[str, Any]
 

@@ -21,8 +21,8 @@ from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.background import apart, unless_cancelled
 from devcluster.edge.lines import Json, RefusedError
 from devcluster.errors import DevclusterError, EngineError, NotFoundError, first_of
-from devcluster.plan.agent_pod import AgentPod
 from devcluster.plan.handover import AgentRequest
+from devcluster.rules.agent.agent_pod import AgentPod
 from devcluster.rules.agent.agent_state import UNHEARD, parse_state
 from devcluster.rules.state import SILENT, LinkState, PodSight
 from devcluster.run.attach import sleep

@@ -17,8 +17,8 @@ from devcluster.edge.lane.lanes import AgentAddress
 from devcluster.edge.lane.ways import Ways
 from devcluster.edge.lines import Json, RefusedError
 from devcluster.errors import ChangedError, FailedError, NotFoundError
-from devcluster.plan.agent_pod import AgentPod
-from devcluster.rules.advice.collision import Crash, find_crashes
+from devcluster.rules.advice.crashes import Crash, find_crashes
+from devcluster.rules.agent.agent_pod import AgentPod
 from devcluster.rules.kinds.pods import ends, of_side
 from devcluster.rules.kinds.table import kind_of
 from devcluster.run.attach.drift_watch import watch_drift

@@ -11,8 +11,8 @@ import contextlib
 
 from devcluster.edge.background import running
 from devcluster.edge.lines import RefusedError
-from devcluster.plan.agent_pod import AgentPod
 from devcluster.plan.handover import AgentRequest
+from devcluster.rules.agent.agent_pod import AgentPod
 from devcluster.rules.agent.facts import Listener
 from devcluster.run.attach.agent_link import PodLink, Tenure
 from devcluster.run.attach.sides import ClusterSide, LocalSide

@@ -14,7 +14,7 @@ import math
 from devcluster.edge.background import running
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.lines import RefusedError
-from devcluster.rules.container.patience import render_wait, stop_time
+from devcluster.rules.container.pod_times import render_wait, stop_time
 from devcluster.run.attach.agent_link import PodLink
 from devcluster.run.attach.links import Links
 from devcluster.run.attach.sides import ClusterSide

@@ -16,7 +16,7 @@ from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.docker.engine import PublishedPort
 from devcluster.edge.lane.door import Door
 from devcluster.edge.lane.ways import Ways
-from devcluster.plan.agent_pod import AgentPod
+from devcluster.rules.agent.agent_pod import AgentPod
 from devcluster.rules.agent.facts import Listener, PodFacts
 from devcluster.rules.cluster.drift import Drift
 from devcluster.rules.container.environment import LocalEnvironment, RewriteMade

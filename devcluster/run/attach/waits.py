@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from devcluster.rules.container.patience import render_wait
+from devcluster.rules.container.pod_times import render_wait
 from devcluster.run.attach.links import Links
 from devcluster.run.changes import Changes
 from devcluster.run.turn import Turn

@@ -46,7 +46,7 @@ from devcluster.rules.cluster.service_patch import noted_moves, noted_workload, 
 from devcluster.rules.cluster.services import PortMove
 from devcluster.rules.cluster.template import is_wrapped
 from devcluster.rules.cluster.undo import Restored
-from devcluster.rules.container.patience import whole_time
+from devcluster.rules.container.pod_times import whole_time
 from devcluster.rules.kinds.rolling import remember, write_fields
 from devcluster.rules.kinds.table import kind_of
 from devcluster.run.cluster.fields import hand_over, restore_rolling

@@ -17,8 +17,8 @@ from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.edge.kube.workload import render_selector
 from devcluster.errors import ChangedError, DevclusterError, FailedError, NotFoundError
-from devcluster.rules.advice.collision import Crash, find_crashes, has_crashed, render_collision
 from devcluster.rules.advice.controllers import last_writer, render_pause
+from devcluster.rules.advice.crashes import Crash, find_crashes, has_crashed, render_collision
 from devcluster.rules.cluster.drift import template_drift
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import Originals

@@ -17,7 +17,7 @@ from devcluster.edge.kube.cluster import Cluster, open_cluster
 from devcluster.edge.kube.workload import check_namespace
 from devcluster.errors import ClusterError, ConfigurationError, DevclusterError
 from devcluster.plan.serving import serving_of
-from devcluster.rules.advice.checkup import (
+from devcluster.rules.advice.doctor import (
     OLDEST_DOCKER,
     OLDEST_KUBERNETES,
     Check,

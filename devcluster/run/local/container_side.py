@@ -16,7 +16,6 @@ from devcluster.edge.lane.door import Door
 from devcluster.edge.lines import Json, RefusedError
 from devcluster.errors import EngineError, FailedError
 from devcluster.rules.agent.facts import Listener, PodFacts
-from devcluster.rules.container.container_spec import ContainerSpec
 from devcluster.rules.container.docker_names import container_name
 from devcluster.rules.container.environment import (
     LocalEnvironment,
@@ -25,8 +24,8 @@ from devcluster.rules.container.environment import (
     render_hint,
 )
 from devcluster.rules.container.health import HealthPlan, narrow
-from devcluster.rules.container.local_container import local_container, render_command_hint
-from devcluster.rules.container.patience import stop_time
+from devcluster.rules.container.local_container import ContainerSpec, local_container, render_command_hint
+from devcluster.rules.container.pod_times import stop_time
 from devcluster.rules.container.restarts import NOT_STARTED
 from devcluster.rules.ports.ports import PortKey
 from devcluster.run.attach.sides import AgentSource, GatewayKeys, LocalSight, Starter

@@ -1,7 +1,7 @@
 """What serves on the laptop, as a process that its user starts: nothing here starts, stops or asks it.
 
 So this side is a way and some folders: the lanes' end, which leads to 127.0.0.1, and the pod's volumes below
-one folder.  The end is a program of its own (``edge.lane.program``); if it dies it is started anew.
+one folder.  The end is a program of its own (``edge.lane.host_program``); if it dies it is started anew.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Collection
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.docker.engine import PublishedPort
 from devcluster.edge.lane.door import Door
-from devcluster.edge.lane.program import Program, start_program
+from devcluster.edge.lane.host_program import Program, start_program
 from devcluster.edge.lines import Json
 from devcluster.errors import FailedError
 from devcluster.plan.serving import led_ports
 from devcluster.rules.agent.facts import Listener, PodFacts
 from devcluster.rules.container.environment import LocalEnvironment, RewriteMade
-from devcluster.rules.container.laptop import Surroundings, laptop_environment, service_sights
+from devcluster.rules.container.process_environment import Surroundings, laptop_environment, service_sights
 from devcluster.rules.container.tunnel_rewriting import LOOPBACK, OpenTunnel
 from devcluster.rules.ports.ports import PortKey
 from devcluster.run.attach.sides import GatewayKeys, LocalSight

@@ -13,7 +13,7 @@ from devcluster.edge.docker.memory import MemoryDestination
 from devcluster.edge.folder.folder import FolderDestination
 from devcluster.edge.folder.one_file import FileDestination
 from devcluster.edge.kube.cluster import Cluster
-from devcluster.rules.container.container_spec import VolumeBind
+from devcluster.rules.container.local_container import VolumeBind
 from devcluster.rules.volume.mountinfo import mounted_volumes
 from devcluster.rules.volume.volumes import (
     PodVolume,
@@ -25,9 +25,9 @@ from devcluster.rules.volume.volumes import (
     resolve_volumes,
 )
 from devcluster.run.site import Site
+from devcluster.run.volume.private_copy import TreeSource
 from devcluster.run.volume.roots import destination_below
 from devcluster.run.volume.single_file import SingleSource
-from devcluster.run.volume.volumes import TreeSource
 from devcluster.run.wanted.wanted import Wanted
 
 Json = dict[str, Any]

@@ -19,8 +19,8 @@ from devcluster.edge.docker.memory import MemoryDestination
 from devcluster.edge.folder.one_file import FileDestination
 from devcluster.errors import ConfigurationError, FailedError
 from devcluster.rules.cluster.memory_variables import mount_figures
-from devcluster.rules.container.container_spec import VolumeBind
 from devcluster.rules.container.environment import RewriteMade, rewritable_services
+from devcluster.rules.container.local_container import VolumeBind
 from devcluster.rules.counted import counted
 from devcluster.rules.volume.live import check_live, describe, stays_here
 from devcluster.rules.volume.tree import parse_left_out, parse_tree
@@ -34,8 +34,7 @@ from devcluster.run.volume.live_note import retire_note
 from devcluster.run.volume.live_volume import LiveSpec
 from devcluster.run.volume.live_volumes import LiveVolumes, LiveWish
 from devcluster.run.volume.one_fill import FillResult, Rewriting, TornError
-from devcluster.run.volume.roots import note_mounts
-from devcluster.run.volume.volumes import (
+from devcluster.run.volume.private_copy import (
     CopySpec,
     Listed,
     TooLargeError,
@@ -44,6 +43,7 @@ from devcluster.run.volume.volumes import (
     fill_volume,
     manifest_path,
 )
+from devcluster.run.volume.roots import note_mounts
 from devcluster.run.wanted.wanted import Wanted
 
 Json = dict[str, object]

@@ -17,7 +17,7 @@ from devcluster.rules.volume.volumes import PodVolume
 from devcluster.run.place import Place
 from devcluster.run.volume.live_note import load_note, note_path
 from devcluster.run.volume.manifest import load_manifest
-from devcluster.run.volume.volumes import manifest_path
+from devcluster.run.volume.private_copy import manifest_path
 from devcluster.run.wanted.wanted import Wanted
 
 

@@ -37,7 +37,7 @@ from devcluster.run.volume.engine_talk import EngineTalk
 from devcluster.run.volume.live_note import LiveNote, load_note, memory_path, note_path, save_note
 from devcluster.run.volume.manifest import FileRewrite
 from devcluster.run.volume.one_fill import Rewriting
-from devcluster.run.volume.volumes import manifest_path
+from devcluster.run.volume.private_copy import manifest_path
 
 Json = dict[str, Any]
 _AGAIN = 0.5  # seconds before what broke is tried again

@@ -20,8 +20,8 @@ from devcluster.errors import ClusterError
 from devcluster.rules.volume.tree import parse_left_out, parse_tree, tree_size
 from devcluster.rules.volume.volumes import VolumePlan, labelled, nested
 from devcluster.run.volume.copies import file_of, read_plans
+from devcluster.run.volume.private_copy import CopySpec, TooLargeError, check_volume, render_amount
 from devcluster.run.volume.single_file import SingleSource
-from devcluster.run.volume.volumes import CopySpec, TooLargeError, check_volume, render_amount
 from devcluster.run.wanted.installed_agent import open_installed
 from devcluster.run.wanted.wanted import Wanted
 

@@ -13,7 +13,7 @@ from devcluster.errors import RemainsError
 from devcluster.rules.counted import counted
 from devcluster.run.place import Place
 from devcluster.run.volume.live_note import forget_copy, load_note, note_path
-from devcluster.run.volume.volumes import describe_local_changes, manifest_path
+from devcluster.run.volume.private_copy import describe_local_changes, manifest_path
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from devcluster.rules.volume.volumes import nested_patterns
 from devcluster.run.place import Place, make_private
 from devcluster.run.private_file import write_private
 from devcluster.run.volume.live_note import forget_copy, load_note, note_path
+from devcluster.run.volume.private_copy import describe_local_changes, manifest_path
 from devcluster.run.volume.removing import Kept, describe_unsent
-from devcluster.run.volume.volumes import describe_local_changes, manifest_path
 from devcluster.run.wanted.wanted import Wanted
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from devcluster.errors import FailedError
 from devcluster.rules.volume.tarstream import END, TarReader, render_head
 from devcluster.rules.volume.tree import parse_entry
-from devcluster.run.volume.volumes import TreeSource
+from devcluster.run.volume.private_copy import TreeSource
 
 
 class SingleSource:

@@ -7,7 +7,7 @@ import contextlib
 from devcluster.edge.kube.agent import AgentBinary, load_binary
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json
-from devcluster.rules.cluster.machine import ARCH, SHIPPED, Machine, choose_machine
+from devcluster.rules.cluster.architecture import ARCH, SHIPPED, Machine, choose_machine
 from devcluster.rules.container.image import ImageFacts
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from devcluster.config.check.collisions import exact_port, find_collisions
+from devcluster.config.check.port_collisions import exact_port, find_collisions
 from devcluster.config.model import Publish
 from devcluster.edge.docker.engine import Docker, port_error
 from devcluster.errors import ConfigurationError

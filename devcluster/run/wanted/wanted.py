@@ -20,19 +20,19 @@ from devcluster.errors import ConfigurationError
 from devcluster.plan.handover import Handover, plan_handover
 from devcluster.plan.install import InstallPlan, Observed, Wish, base_template, plan_install
 from devcluster.plan.serving import Serving, serving_of
-from devcluster.rules.advice.collision import find_weak
+from devcluster.rules.advice.crashes import find_weak
 from devcluster.rules.advice.datagrams import refuse_datagrams
 from devcluster.rules.advice.policies import Closed, choose_take, find_closed
 from devcluster.rules.advice.warnings import Caution
+from devcluster.rules.cluster.architecture import Machine
 from devcluster.rules.cluster.identity import WorkloadRef
-from devcluster.rules.cluster.machine import Machine
 from devcluster.rules.cluster.memory import admitted_memory
 from devcluster.rules.cluster.template import find_container, is_wrapped
 from devcluster.rules.container.environment import rewritable_services
 from devcluster.rules.container.health import HealthPlan, healthcheck_source
 from devcluster.rules.container.image import ImageFacts
 from devcluster.rules.container.image_environment import ImageEnvironment
-from devcluster.rules.container.patience import whole_time
+from devcluster.rules.container.pod_times import whole_time
 from devcluster.rules.kinds.kind import Claims
 from devcluster.rules.kinds.table import kind_of
 from devcluster.rules.ports.ports import PortKey, resolve_port_map

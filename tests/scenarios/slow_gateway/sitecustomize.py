@@ -7,10 +7,10 @@ import asyncio
 import os
 from typing import Any
 
-from devcluster.edge.docker import pod
+from devcluster.edge.docker import gateway
 
 _LATE = 2.0  # longer than the engine takes to tell that the one before has ended
-_start = pod.start_gateway
+_start = gateway.start_gateway
 
 
 def _note() -> None:
@@ -25,4 +25,4 @@ async def _started_late(*args: Any, **settings: Any) -> str:
     return container
 
 
-pod.start_gateway = _started_late
+gateway.start_gateway = _started_late

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from devcluster.config.model import Mount, Runtime
 from devcluster.edge.docker.spec import host_config
-from devcluster.rules.container.container_spec import ContainerSpec, VolumeBind
+from devcluster.rules.container.local_container import ContainerSpec, VolumeBind
 
 
 def test_options_of_mounts_are_dockers() -> None:

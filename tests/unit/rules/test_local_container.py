@@ -10,11 +10,11 @@ import pytest
 from devcluster.config.model import Healthcheck, Publish, Runtime, Target, Workload
 from devcluster.errors import ConfigurationError
 from devcluster.rules.agent.facts import PodFacts
-from devcluster.rules.container.container_spec import ContainerSpec
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.health import healthcheck_source, narrow
 from devcluster.rules.container.image import ImageFacts
 from devcluster.rules.container.local_container import (
+    ContainerSpec,
     local_container,
     network_runtime,
     render_command_hint,

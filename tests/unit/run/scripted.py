@@ -18,8 +18,8 @@ from devcluster.edge.lane.door import Door
 from devcluster.edge.lane.ways import Ways
 from devcluster.edge.lines import RefusedError
 from devcluster.errors import FailedError
-from devcluster.plan.agent_pod import AgentPod
 from devcluster.plan.handover import plan_handover
+from devcluster.rules.agent.agent_pod import AgentPod
 from devcluster.rules.agent.facts import Listener, PodFacts
 from devcluster.rules.container.environment import LocalEnvironment, RewriteMade
 from devcluster.run.attach.agent_link import Tenure

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.plan.agent_pod import AgentPod
+from devcluster.rules.agent.agent_pod import AgentPod
 from devcluster.run.attach.agent_link import PodLink, Tenure
 from devcluster.run.changes import Changes
 from tests.unit.run.scripted import ScriptedCluster, ScriptedLocal

@@ -17,7 +17,7 @@ from devcluster.errors import ConfigurationError
 from devcluster.plan.install import plan_install
 from devcluster.plan.serving import plan_serving
 from devcluster.rules.cluster.identity import WorkloadRef
-from devcluster.run.commands import planning
+from devcluster.run.commands import plan as plan_command
 from devcluster.run.host import preconditions, session
 from devcluster.run.host.preconditions import check_before
 from devcluster.run.place import place_of
@@ -106,9 +106,9 @@ def test_what_stays_beside_is_known_to_plan_as_well() -> None:
     row = {"title": "deployment/web", "decision": {"work": "nothing"}}
     attached = {"front": row, "gone": row | {"decision": {"work": "remove"}}, "web": row}
     wanted: Any = [Wanted(REF)]
-    assert planning._others(attached, wanted, "shop") == {"front": REF}
+    assert plan_command._others(attached, wanted, "shop") == {"front": REF}
 
 
-@pytest.mark.parametrize("asks", [planning.plan, session.Session._check])
+@pytest.mark.parametrize("asks", [plan_command.make_plan, session.Session._check])
 def test_both_ask_it(asks: Any) -> None:
     assert "check_before(" in inspect.getsource(asks)

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from devcluster.edge.agent.ssh import AgentLink
-from devcluster.plan.agent_pod import AgentPod
+from devcluster.rules.agent.agent_pod import AgentPod
 from devcluster.run.attach import sleep
 from devcluster.run.attach.agent_link import PodLink, Tenure
 from devcluster.run.changes import Changes

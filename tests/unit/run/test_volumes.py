@@ -19,8 +19,8 @@ from devcluster.run.volume.manifest import (
     settle_pending,
 )
 from devcluster.run.volume.one_fill import Rewriting
+from devcluster.run.volume.private_copy import render_size, request_paths
 from devcluster.run.volume.single_file import SingleSource
-from devcluster.run.volume.volumes import render_size, request_paths
 
 
 def test_a_name_that_is_no_utf8_is_asked_for_by_its_directory() -> None:

@@ -1,4 +1,4 @@
-"""The local pod's two extra containers: one owns the network namespace, the other is the gateway in it.
+"""The gateway's container, and the one that owns the network namespace it works in.
 
 Rules:
 - published ports belong to netns.  A port is never looked for and then bound: Docker binds it or refuses the

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
-from devcluster.rules.advice.ranges import meets, neighbourhood
+from devcluster.rules.advice.network_overlap import meets, neighbourhood
 from devcluster.rules.cluster.rights import Right
 
 CheckState = Literal["ok", "warning", "bad"]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from devcluster.config.model import Rewrite, Target, Workload
-from devcluster.rules.container.laptop import Surroundings, laptop_environment, service_sights
+from devcluster.rules.container.process_environment import Surroundings, laptop_environment, service_sights
 from devcluster.rules.container.tunnel_rewriting import OpenTunnel, ServiceSight
 
 AROUND = Surroundings(

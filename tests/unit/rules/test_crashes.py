@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.rules.advice.collision import find_crashes, find_weak, has_crashed, render_collision
+from devcluster.rules.advice.crashes import find_crashes, find_weak, has_crashed, render_collision
 
 Json = dict[str, Any]
 RUNS: Json = {"running": {}}

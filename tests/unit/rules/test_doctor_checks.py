@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devcluster.edge.docker.network import candidates
-from devcluster.rules.advice.checkup import (
+from devcluster.rules.advice.doctor import (
     OLDEST_KUBERNETES,
     check_clock,
     check_disk,
@@ -19,7 +19,7 @@ from devcluster.rules.advice.checkup import (
     check_rights,
     check_version,
 )
-from devcluster.rules.advice.ranges import meets, neighbourhood
+from devcluster.rules.advice.network_overlap import meets, neighbourhood
 from devcluster.rules.cluster.rights import RIGHTS
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)

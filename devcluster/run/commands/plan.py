@@ -31,7 +31,7 @@ from devcluster.run.wanted.wanted import Wanted, read_wanted
 Json = dict[str, Any]
 
 
-async def plan(request: Request) -> Json:
+async def make_plan(request: Request) -> Json:
     """``{"text", "workloads": [{"name", "outcome", "steps", "warnings", "notes", "volumes"}]}``; changes
     nothing."""
     project = request.project

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from devcluster.errors import ConfigurationError
-from devcluster.rules.cluster.machine import ARCH, SHIPPED, choose_machine
+from devcluster.rules.cluster.architecture import ARCH, SHIPPED, choose_machine
 
 MIXED = {"a": "amd64", "b": "arm64", "c": "amd64"}
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devcluster.errors import ConfigurationError
-from devcluster.rules.container.formats import can_carry, render_environment
+from devcluster.rules.container.environment_formats import can_carry, render_environment
 
 PAIRS = (
     ("EMPTY", ""),

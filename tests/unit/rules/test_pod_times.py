@@ -8,7 +8,7 @@ import pytest
 
 from devcluster.deadline import Deadline
 from devcluster.rules.agent.agent_state import parse_state
-from devcluster.rules.container.patience import render_wait, start_time, whole_time
+from devcluster.rules.container.pod_times import render_wait, start_time, whole_time
 
 Json = dict[str, Any]
 SLOW: Json = {"startupProbe": {"initialDelaySeconds": 5, "periodSeconds": 10, "failureThreshold": 60}}

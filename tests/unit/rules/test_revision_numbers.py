@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from devcluster.rules.cluster.history import Numbered, renumber
+from devcluster.rules.kinds.revision_numbers import Numbered, renumber
 
 BEFORE = {"old": ("4", ""), "web": ("5", "1,3")}
 

@@ -64,8 +64,8 @@ class TreeSource(Protocol):
 
 
 class FillDestination(Protocol):
-    """The laptop's side: a Docker volume, a folder, or (``volume.single``) one file.  ``owners``: it can have
-    the pod's; ``atomic``: a fill that is broken off leaves no half file under a name."""
+    """The laptop's side: a Docker volume, a folder, or one file.  ``owners``: it can have the pod's;
+    ``atomic``: a fill that is broken off leaves no half file under a name."""
 
     name: str
     owners: bool
