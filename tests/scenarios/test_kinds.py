@@ -72,6 +72,27 @@ async def test_there_and_back(world: World, kubeconfig: Path, kind: str, strateg
     assert await world.cluster_leftovers() == []
 
 
+@pytest.mark.parametrize("kind", ["statefulset", pytest.param("daemonset", marks=pytest.mark.slow)])
+async def test_what_its_strategy_holds_back(world: World, kind: str) -> None:
+    """OnDelete, by a teammate while the agent is in: a release, and then the manifest of before.  Neither
+    reaches a pod."""
+    strategy = {"updateStrategy": {"type": "OnDelete"}}
+    image = world.app
+    await deploy(world, kind, (statefulset if kind == "statefulset" else daemonset)(image, **strategy))
+    before = await spec_of(world, kind)
+    await world.devcluster("up", "-d")
+    await world.devcluster("leave")
+    await release(world, kind, "2")
+    await world.devcluster("up", "-d")
+    assert await world.who() == {"local": 20}
+    body = [{"op": "replace", "path": "/spec/template", "value": before["template"]}]
+    await world.cluster.patch(kind, "web", world.namespace, body, type="json-patch", manager="teammate")
+    await world.devcluster("down")
+    assert await world.who() == {"original": 20}
+    assert await spec_of(world, kind) == before
+    assert world.docker_leftovers() == await world.cluster_leftovers() == []
+
+
 async def test_beside_a_deployment_of_its_name(world: World) -> None:
     """Two workloads `web`: each has its own mark, and goes and comes alone."""
     await deploy(world, "statefulset", statefulset(world.app))

@@ -83,7 +83,8 @@ def judge_daemonset(sight: Sight) -> RolloutVerdict:
         return Waiting("its controller has not seen the change yet")
     live, wanted = staying(sight.pods), _replicas(sight.object)
     new, old = of_side(live, sight.wrapped), of_side(live, not sight.wrapped)
-    if _status(sight.object, "updatedNumberScheduled") == wanted and len(new) >= wanted and not old:
+    newest = _on_delete(sight.object) or _status(sight.object, "updatedNumberScheduled") == wanted
+    if newest and len(new) >= wanted and not old:  # with OnDelete pods are as new as they get
         if sight.ready and _available(sight.object) >= wanted:
             return Done()
         if not sight.ready and all(map(runs, new)):

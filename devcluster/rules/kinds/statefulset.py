@@ -98,10 +98,11 @@ def judge_statefulset(sight: Sight) -> RolloutVerdict:
 
 
 def _sides(sight: Sight) -> tuple[list[Json], list[Json]]:
-    """The pods that stay: of the newest template, and of a former one."""
+    """The pods that stay: of the newest template, and of a former one.  Pods that its strategy holds back are
+    as new as they get."""
     newest = (sight.object.get("status") or {}).get("updateRevision")
-    live = staying(sight.pods)
-    new = [pod for pod in of_side(live, sight.wrapped) if _label(pod) == newest]
+    live, held_back = staying(sight.pods), bool(_held_back(sight.object))
+    new = [pod for pod in of_side(live, sight.wrapped) if held_back or _label(pod) == newest]
     return new, [pod for pod in live if pod not in new]
 
 

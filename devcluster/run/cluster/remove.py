@@ -202,6 +202,7 @@ class _RemoveWork:
         assert self.originals is not None
         await self._remember(self.originals)
         originals, restored = self.originals, Restored({})
+        held_back = bool(self._fields and await self._staying_agents())
 
         def unwrap(live: Json | None) -> Write | None:
             nonlocal restored
@@ -209,7 +210,7 @@ class _RemoveWork:
                 return None
             template = live["spec"]["template"]
             restored = restore_template(originals, template)
-            if restored.template == template:
+            if restored.template == template and not held_back:
                 return None
             body = {"op": "replace", "path": "/spec/template", "value": restored.template}
             return Patch([body, *write_fields(self._fields)], "json-patch")
@@ -247,16 +248,19 @@ class _RemoveWork:
                 subject=self._subject,
             )
         except RolloutError as error:
-            pods = await self._cluster.list("pod", self._space)
-            staying = [pod for pod in pods.items if not pod["metadata"].get("deletionTimestamp")]
-            names = [pod["metadata"]["name"] for pod in staying if self._has_agent(pod)]
-            if names:
+            if names := await self._staying_agents():
                 raise LeftoverError(
-                    f"{error.message}; still with an agent: {', '.join(sorted(names))}",
+                    f"{error.message}; still with an agent: {', '.join(names)}",
                     hint=f"{error.hint}\nthen `devcluster down -n {self._space}` finishes it".strip(),
                 ) from error
             reason = f"{error.message} ({error.said})" if error.said else error.message
             self.unserved = f"{reason}; as soon as it is ready, it serves"
+
+    async def _staying_agents(self) -> list[str]:
+        """The pods with our agent that are not ending, also where somebody else restored the template."""
+        pods = await self._cluster.list("pod", self._space)
+        staying = [pod for pod in pods.items if not pod["metadata"].get("deletionTimestamp")]
+        return sorted(pod["metadata"]["name"] for pod in staying if self._has_agent(pod))
 
     def _has_agent(self, pod: Json) -> bool:
         for volume in pod["spec"].get("volumes") or []:

@@ -88,6 +88,13 @@ def test_what_keeps_pods_back() -> None:
     assert DAEMONSET.rolling(daemonset(), ()) == {}
 
 
+def test_pods_that_its_strategy_holds_back_are_not_waited_for() -> None:
+    """A teammate's release while the agent was in: nobody replaces these pods."""
+    item = daemonset(0, updateStrategy={"type": "OnDelete"})
+    assert judge(item, *BOTH) == judge(item, *BOTH, ready=False) == Done()
+    assert isinstance(judge(item, *BOTH, wrapped=False), Waiting)
+
+
 def test_one_without_a_node() -> None:
     assert DAEMONSET.refuse(daemonset()) is None
     assert DAEMONSET.refuse(daemonset(wanted=0, seen=0)) is None  # just made: nobody has counted yet

@@ -87,6 +87,20 @@ def test_a_pod_that_nobody_replaces(pods: tuple[Json, ...], policy: str, blocked
     assert ("replaces no pod" in found.what) == bool(blocked)
 
 
+HELD_BACK = ({"type": "OnDelete"}, {"type": "RollingUpdate", "rollingUpdate": {"partition": 1}})
+
+
+@pytest.mark.parametrize("strategy", HELD_BACK)
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_pods_that_its_strategy_holds_back_are_not_waited_for(strategy: Json, wrapped: bool) -> None:
+    """A teammate's release while the agent was in: nobody replaces these pods."""
+    item = statefulset(updated=1, updateStrategy=strategy)
+    both = (old("web-0", agent=wrapped), new("web-1", agent=wrapped))
+    for ready in (True, False):
+        assert judge(item, *both, wrapped=wrapped, ready=ready) == Done()
+        assert isinstance(judge(item, *both, wrapped=not wrapped, ready=ready), Waiting)
+
+
 def test_a_broken_one_of_ours_once_the_template_is_back() -> None:
     left = old("web-1", agent=True, **BROKEN)
     found = judge(statefulset(), new("web-0", agent=False), left, wrapped=False)
