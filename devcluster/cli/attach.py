@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from devcluster.cli.options import Options, common, pass_options
-from devcluster.cli.request import read_request
+from devcluster.cli.request import read_held_request, read_request
 from devcluster.cli.running import run, run_within
 from devcluster.cli.show.printer import Printer
 from devcluster.errors import INTERRUPTED
@@ -54,7 +54,7 @@ def leave(options: Options, workloads: tuple[str, ...]) -> int:
     from devcluster.run.commands import down
 
     printer = Printer(options)
-    printer.outcomes(run(down.leave(read_request(options, workloads), report=printer.progress)))
+    printer.outcomes(run(down.leave(read_held_request(options, workloads), report=printer.progress)))
     return 0
 
 

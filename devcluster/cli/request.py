@@ -40,6 +40,17 @@ def read_request(
     )
 
 
+def read_held_request(options: Options, workloads: tuple[str, ...] = ()) -> Request:
+    """Like ``read_request``; without a file what this laptop holds in the namespace is meant, if it holds
+    anything there."""
+    from devcluster.run.commands.held import find_held
+
+    request = read_request(options, workloads, file_needed=False)
+    if request.project is None and not asyncio.run(find_held(request)):
+        raise _missing(options, _cwd(), workloads)
+    return request
+
+
 def _missing(options: Options, cwd: Path, workloads: tuple[str, ...]) -> ConfigurationError:
     from devcluster.config.load import normalise_name
     from devcluster.run.commands.missing_file import missing_file

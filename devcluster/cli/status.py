@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from devcluster.cli.options import Options, common, pass_options
-from devcluster.cli.request import read_request
+from devcluster.cli.request import read_held_request
 from devcluster.cli.running import run_within
 from devcluster.cli.show.printer import Printer
 from devcluster.cli.show.words import render_json, size
@@ -29,7 +29,7 @@ _COLORS = {"proven": "green", "broken": "red", "skipped": "yellow"}
 @common
 @pass_options
 def status(options: Options, verify: bool, watch: bool) -> int:
-    """Print a row for each workload of the file.
+    """Print a row for each workload of the file; without a file, for each that this laptop holds.
 
     With --verify an agent opens a connection to each port of each Service of the attached workloads; the exit
     code is 1 if one of them does not reach the local container.
@@ -38,7 +38,7 @@ def status(options: Options, verify: bool, watch: bool) -> int:
 
     if verify and watch:
         raise click.UsageError("--verify and --watch can't be combined")
-    request = read_request(options)
+    request = read_held_request(options)
     if watch:
         options.streams = True
         asyncio.run(_watch(request, options))

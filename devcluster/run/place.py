@@ -20,7 +20,7 @@ from pathlib import Path
 
 from devcluster.errors import ConfigurationError, FailedError
 from devcluster.rules.cluster.identity import WorkloadRef, parse_title
-from devcluster.rules.container.docker_names import project_id
+from devcluster.rules.container.docker_names import project_id, project_name
 from devcluster.run.private_file import write_private
 
 # What a Unix socket's path may have in bytes: 104 on macOS and 108 on Linux, with the zero byte (unix(7)).
@@ -106,6 +106,12 @@ def known_projects(environ: Mapping[str, str]) -> tuple[str, ...]:
     """The ids of the projects that have a folder here."""
     home = state_home(environ)
     return tuple(sorted(path.name for path in home.iterdir() if path.is_dir())) if home.is_dir() else ()
+
+
+def known_places(context: str, namespace: str, environ: Mapping[str, str]) -> tuple[Place, ...]:
+    """Those of the context and namespace, by the projects' names."""
+    names = (project_name(identity, context, namespace) for identity in known_projects(environ))
+    return tuple(place_of(context, namespace, name, environ) for name in sorted(filter(None, names)))
 
 
 def place_of(context: str, namespace: str, name: str, environ: Mapping[str, str]) -> Place:

@@ -67,6 +67,11 @@ async def test_a_process_as_the_readme_says_it(world: World) -> None:
     await until_listening(port)
     by_service, by_address = await _ask(world)
     assert "a-file-of-the-laptop" in by_service
+    (row,) = (await world.devcluster("status", "--verify", "-n", world.namespace, "-o", "json")).json[
+        "workloads"
+    ]
+    assert (row["name"], row["state"], row["mode"]) == ("hello", "attached", "intercept")
+    assert [route["state"] for route in row["routes"]] == ["proven"]
     name = (await _pod(world))["metadata"]["name"]
     assert by_address == f"hello from {name}: /it\n"
     process.send_signal(signal.SIGINT)
@@ -78,9 +83,25 @@ async def test_a_process_as_the_readme_says_it(world: World) -> None:
     pod = await _pod(world)
     assert (pod["metadata"]["name"], pod["status"]["containerStatuses"][0]["restartCount"]) == (name, 0)
     assert host_processes(world) == []
+    await _leave_from_elsewhere(world, words)
     await world.devcluster("down", "-n", world.namespace)
     assert await world.cluster_leftovers() == []
     await world.devcluster("example", "hello", "down", "-n", world.namespace)
+
+
+async def _leave_from_elsewhere(world: World, words: list[str]) -> None:
+    """Another terminal hands it back, without a file, too; the command goes on."""
+    process = await world.start(*words, environ={"KUBECONFIG": str(_in_namespace(world))})
+    await until_listening(int(words[3]))
+    left = await world.devcluster("leave", "hello", "-n", world.namespace)
+    assert left.stdout == "hello  left  deployment/hello\n"
+    assert "hello from" in (await _ask(world))[0]
+    assert process.returncode is None
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(60):
+        await process.communicate()
+    nothing = await world.devcluster("status", "-n", world.namespace, code=2)
+    assert "there is no devcluster.yaml" in nothing.stderr
 
 
 def _in_namespace(world: World) -> Path:

@@ -28,6 +28,8 @@ from devcluster.run.cluster.holders import own_holder, still_held
 from devcluster.run.cluster.record import held
 from devcluster.run.cluster.remove import remove
 from devcluster.run.cluster.traces import Trace, find_all_traces, find_places
+from devcluster.run.commands.held import leave_held
+from devcluster.run.commands.local import find_place
 from devcluster.run.commands.selection import find_installed, find_keys, find_meant_traces, find_unknown
 from devcluster.run.exports import Exports
 from devcluster.run.host.lock import LockedError, lock
@@ -46,16 +48,12 @@ Json = dict[str, Any]
 
 async def leave(request: Request, *, report: Report) -> Json:
     """Hand back what is attached; nothing where nothing is."""
-    async with open_cluster(request.context, timeout=request.timeout) as cluster:
-        place = _place(request, cluster)
-    assert place is not None
+    if request.project is None:
+        return await leave_held(request, report)
+    place = await find_place(request)
+    message = {"do": "leave", "only": list(request.only)}
     try:
-        return await ask(
-            place.socket,
-            {"do": "leave", "only": list(request.only)},
-            report,
-            request.deadline,
-        )
+        return await ask(place.socket, message, report, request.deadline)
     except AbsentError:
         return {"workloads": [], "notes": ["nothing is attached"]}
 
@@ -201,10 +199,3 @@ async def _clean_docker(docker: Docker, place: Place, only: tuple[str, ...], vol
     if not only and not kept:
         place.note_docker(False)
     return kept
-
-
-def _place(request: Request, cluster: Cluster) -> Place | None:
-    if request.project is None:
-        return None
-    namespace = request.namespace or cluster.namespace
-    return place_of(cluster.context, namespace, request.project.name, request.environ)

@@ -8,7 +8,7 @@ cluster, with nobody behind its socket, does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from devcluster.rules.ports.ports import PortKey
 from devcluster.run.attach.drift_watch import read_drift
 from devcluster.run.cluster.record import Mark, held, holder_row, list_marks
 from devcluster.run.host.socket import AbsentError, EndedError, ask, last_sign
-from devcluster.run.place import Place, place_of
+from devcluster.run.place import Place, known_places, place_of
 from devcluster.run.report import silent
 from devcluster.run.request import Request
 
@@ -79,25 +79,46 @@ def _lasting(value: Any) -> Any:
 
 
 async def _read(cluster: Cluster, request: Request, do: str) -> Json:
-    assert request.project is not None
     namespace = request.namespace or cluster.namespace
+    if request.project is None:
+        return await _read_held(cluster, namespace, request, do)
     name, workloads = request.project.name, request.project.workloads
     place = place_of(cluster.context, namespace, name, request.environ)
     host = await _ask_host(place, do)
-    marks: dict[WorkloadRef, Mark] = {}
-    if any(host.rows.get(it.key, {"state": "held"})["state"] == "held" for it in workloads):
-        marks = {mark.ref: mark for mark in await list_marks(cluster, namespace)}
+    marks = await _marks(cluster, namespace, [host.rows.get(it.key) for it in workloads])
     rows = [
         truly(host.rows[workload.key], marks, namespace)
         if workload.key in host.rows
         else await _unheld(cluster, namespace, workload, marks, place, host)
         for workload in workloads
     ]
+    beside = sorted(
+        host.rows.keys() - {it.key for it in workloads}
+    )  # of `devcluster run`, or of a former file
+    rows += [truly(host.rows[key], marks, namespace) for key in beside]
     if do == "verify":
         for row in rows:
             row.setdefault("routes", _unproven(row))
     head = {"name": name, "namespace": namespace, "context": cluster.context}
     return head | {"workloads": rows, "tunnels": list(host.tunnels)}
+
+
+async def _read_held(cluster: Cluster, namespace: str, request: Request, do: str) -> Json:
+    """Without a file: all that this laptop holds in the namespace, of each project."""
+    places = known_places(cluster.context, namespace, request.environ)
+    hosts = {place.name: host for place in places if (host := await _ask_host(place, do)).rows}
+    rows = [row for host in hosts.values() for row in host.rows.values()]
+    marks = await _marks(cluster, namespace, rows)
+    head = {"name": ", ".join(hosts), "namespace": namespace, "context": cluster.context}
+    tunnels = [tunnel for host in hosts.values() for tunnel in host.tunnels]
+    return head | {"workloads": [truly(row, marks, namespace) for row in rows], "tunnels": tunnels}
+
+
+async def _marks(cluster: Cluster, namespace: str, rows: Sequence[Json | None]) -> Mapping[WorkloadRef, Mark]:
+    """What is installed, where *rows* of the host process (None: it has none) leave a question."""
+    if all(row is not None and row["state"] != "held" for row in rows):
+        return {}
+    return {mark.ref: mark for mark in await list_marks(cluster, namespace)}
 
 
 async def _ask_host(place: Place, do: str) -> _Host:
