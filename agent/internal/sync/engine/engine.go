@@ -163,13 +163,11 @@ func (e *engine) recall(known map[string]memory.Known) {
 	}
 }
 
-// post has something done by the goroutine that knows; false when there is none any more.
-func (e *engine) post(do func()) bool {
+// post has something done by the goroutine that knows, unless that has ended.
+func (e *engine) post(do func()) {
 	select {
 	case e.inputs <- do:
-		return true
 	case <-e.ctx.Done():
-		return false
 	}
 }
 

@@ -50,7 +50,7 @@ func (v *Volume) Look(ctx context.Context, paths ...string) error {
 	var fresh []string
 	v.mu.Lock()
 	for _, name := range paths {
-		if _, isNew, err := v.look(name); err == nil && isNew {
+		if isNew, err := v.look(name); err == nil && isNew {
 			fresh = append(fresh, name)
 		}
 	}
@@ -61,27 +61,28 @@ func (v *Volume) Look(ctx context.Context, paths ...string) error {
 
 // look looks at one name and tells it where it is not what it was; fresh is whether it is a folder that has
 // to be walked. The lock is held.
-func (v *Volume) look(name string) (item Item, fresh bool, err error) {
+func (v *Volume) look(name string) (fresh bool, err error) {
 	if name == "." {
-		return Item{}, false, v.lookAtRoot()
+		return false, v.lookAtRoot()
 	}
 	parent, base := split(name)
 	if v.refuses(name) {
-		return Item{}, false, errPath
+		return false, errPath
 	}
+	var item Item
 	at, err := v.open(parent)
 	if err == nil {
 		defer func() { _ = unix.Close(at) }()
 		item, err = v.see(at, name, base)
 	}
 	if err != nil && !gone(err) {
-		return Item{}, false, err
+		return false, err
 	}
 	above := v.folders[parent]
 	if above != nil && !above.note(base, item) && (item.Kind == Dir) == (v.folders[name] != nil) {
-		return item, false, nil
+		return false, nil
 	}
-	return item, v.found(name, item), nil
+	return v.found(name, item), nil
 }
 
 // found tells an item; true for a folder that was not known.
@@ -253,7 +254,7 @@ func (v *Volume) shut(name string, err error) error {
 	}
 	if !gone(err) {
 		v.forget(name)
-		_, _, err = v.look(name)
+		_, err = v.look(name)
 		return err
 	}
 	return nil // its own folder tells it

@@ -31,11 +31,6 @@ func join(folder, base string) string {
 	return folder + "/" + base
 }
 
-// below is whether name is in folder, however deep.
-func below(name, folder string) bool {
-	return folder == "." && name != "." || strings.HasPrefix(name, folder+"/")
-}
-
 // open gives the folder of a path: each step is opened by itself and never through a link, so that a link that
 // was put there meanwhile leads nowhere, and never into another mount.
 func (v *Volume) open(folder string) (int, error) {

@@ -121,7 +121,7 @@ func (v *Volume) unreadable(name string, err error) error {
 		return ErrChanged
 	}
 	if gone(err) {
-		_, _, _ = v.look(name)
+		_, _ = v.look(name)
 		return ErrChanged
 	}
 	return err

@@ -28,6 +28,11 @@ type world struct {
 	news  chan struct{}
 }
 
+// below is whether name is in folder, however deep.
+func below(name, folder string) bool {
+	return folder == "." && name != "." || strings.HasPrefix(name, folder+"/")
+}
+
 func start(t *testing.T, settings Settings, prepare func(root string)) *world {
 	t.Helper()
 	root, err := filepath.EvalSymlinks(t.TempDir())

@@ -157,6 +157,9 @@ func (g *Guard) Stay(epoch int64, span time.Duration) (hold.State, error) {
 // stays is whether the pod is to serve on though it ends; with mu.
 func (g *Guard) stays() bool { return time.Now().Before(g.staying) }
 
+// Expect makes the front look for proofs of the route.
+func (g *Guard) Expect(key []byte, span time.Duration) error { return g.front.Expect(key, span) }
+
 // untilStarted waits for the first start to be complete; an application that
 // does not run has nothing to wait for.
 func (g *Guard) untilStarted(ctx context.Context) bool {
