@@ -47,12 +47,12 @@ _CONTENT = {
 
 
 class Cluster:
-    """One context of the kubeconfig.  Made by ``open_cluster``."""
+    """One context of the kubeconfig.  ``namespace``: the one that is meant.  Made by ``open_cluster``."""
 
-    def __init__(self, transport: Transport, context: Context) -> None:
+    def __init__(self, transport: Transport, context: Context, namespace: str | None) -> None:
         self.transport = transport
         self.context = context.name
-        self.namespace = context.namespace
+        self.namespace = namespace or context.namespace
 
     @property
     def server(self) -> str:
@@ -281,18 +281,18 @@ def _with_version(body: Any, type: PatchType, version: str) -> Any:
 
 @contextlib.asynccontextmanager
 async def open_cluster(
-    context: str | None = None, *, timeout: float = READ_TIMEOUT
+    context: str | None = None, namespace: str | None = None, *, timeout: float = READ_TIMEOUT
 ) -> AsyncIterator[Cluster]:
-    """The cluster of *context* (None: the kubeconfig's current one).  This sends no request and runs no exec
-    plugin yet.  ClusterError where the kubeconfig has no such context.  *timeout*: the most seconds that an
-    answer may take."""
+    """The cluster of *context* (None: the kubeconfig's current one), and *namespace* in it (None: the
+    context's).  This sends no request and runs no exec plugin yet.  ClusterError where the kubeconfig has no
+    such context.  *timeout*: the most seconds that an answer may take."""
     threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="kube")
     files = kubeconfig_files()
     transport = Transport(functools.partial(_open_access, files, context), threads, timeout)
     try:
         if (named := read_context(files, context)) is None:
             named = await asyncio.get_running_loop().run_in_executor(threads, _named, transport)
-        yield Cluster(transport, named)
+        yield Cluster(transport, named, namespace)
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
 

@@ -7,7 +7,9 @@ from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.errors import NotFoundError
 
 
-async def list_quietly(cluster: Cluster, kind: str, namespace: str, *, fields: str = "") -> tuple[Json, ...]:
+async def list_quietly(
+    cluster: Cluster, kind: str, namespace: str | None, *, fields: str = ""
+) -> tuple[Json, ...]:
     """() where there is no such kind, or it may not be read."""
     try:
         return (await cluster.list(kind, namespace, fields=fields)).items

@@ -13,7 +13,7 @@ from typing import Any
 
 from devcluster.config.model import Agent
 from devcluster.edge.docker.engine import Engine, open_engine
-from devcluster.edge.kube.cluster import Cluster, open_cluster
+from devcluster.edge.kube.cluster import Cluster
 from devcluster.edge.kube.workload import check_namespace
 from devcluster.errors import ClusterError, ConfigurationError, DevclusterError
 from devcluster.plan.serving import serving_of
@@ -30,6 +30,8 @@ from devcluster.rules.advice.doctor import (
     check_version,
 )
 from devcluster.rules.cluster.rights import RIGHTS, Right
+from devcluster.run.cluster.quietly import list_quietly
+from devcluster.run.commands.project import open_meant
 from devcluster.run.place import check_home
 from devcluster.run.request import Request
 
@@ -81,8 +83,7 @@ async def _engine(engine: Engine) -> tuple[list[Check], dict[str, str]]:
 async def _cluster(request: Request) -> tuple[list[Check], list[tuple[str, str]]]:
     checks: list[Check] = []
     try:
-        async with open_cluster(request.context, timeout=request.timeout) as cluster:
-            namespace = request.namespace or cluster.namespace
+        async with open_meant(request) as cluster:
             credentials = await cluster.credentials()
             now = datetime.datetime.now(datetime.UTC)
             checks.append(
@@ -90,14 +91,14 @@ async def _cluster(request: Request) -> tuple[list[Check], list[tuple[str, str]]
             )
             ping = await cluster.ping()
             text = f"Kubernetes {ping.version} at {cluster.server} (context {cluster.context})"
-            text += f", namespace {namespace}"
+            text += f", namespace {cluster.namespace}"
             checks.insert(0, check_version("cluster", ping.version, OLDEST_KUBERNETES, text, 4))
             checks.append(check_clock(ping.skew))
-            checks += await find_namespace(cluster, namespace)
-            missing = await find_missing(cluster, namespace)
-            checks += check_rights(missing, len(RIGHTS), namespace)
-            checks.append(await _lane(cluster, namespace, missing, ping.seconds))
-            return checks, await find_addresses(cluster, namespace)
+            checks += await find_namespace(cluster)
+            missing = await find_missing(cluster)
+            checks += check_rights(missing, len(RIGHTS), cluster.namespace)
+            checks.append(await _lane(cluster, missing, ping.seconds))
+            return checks, await find_addresses(cluster)
     except DevclusterError as error:
         return [*checks, _bad("cluster", error)], []
 
@@ -106,27 +107,27 @@ def _bad(subject: str, error: DevclusterError) -> Check:
     return Check(subject, "bad", error.message, error.hint, error.exit_code)
 
 
-async def find_namespace(cluster: Cluster, namespace: str) -> tuple[Check, ...]:
+async def find_namespace(cluster: Cluster) -> tuple[Check, ...]:
     """A line if it does not exist: the API server grants rights in any namespace, even in one that does not
     exist."""
     try:
-        await check_namespace(cluster, namespace)
+        await check_namespace(cluster, cluster.namespace)
     except ConfigurationError as error:
         return (_bad("cluster", error),)
     return ()
 
 
-async def find_missing(cluster: Cluster, namespace: str) -> tuple[Right, ...]:
+async def find_missing(cluster: Cluster) -> tuple[Right, ...]:
     """Which of RIGHTS the API server would not grant."""
 
     async def granted(right: Right) -> bool:
-        return await cluster.may(right.verb, right.group, right.resource, namespace)
+        return await cluster.may(right.verb, right.group, right.resource, cluster.namespace)
 
     answers = await asyncio.gather(*(granted(right) for right in RIGHTS))
     return tuple(right for right, answer in zip(RIGHTS, answers, strict=True) if not answer)
 
 
-async def _lane(cluster: Cluster, namespace: str, missing: tuple[Right, ...], seconds: float) -> Check:
+async def _lane(cluster: Cluster, missing: tuple[Right, ...], seconds: float) -> Check:
     """Which kind of lane will be used, and the round trip: to an agent if one is installed."""
     lost = {(right.verb, right.resource) for right in missing}
     server = f"{seconds * 1000:.1f} ms to the API server and back"
@@ -134,12 +135,12 @@ async def _lane(cluster: Cluster, namespace: str, missing: tuple[Right, ...], se
         if ("get", "pods/portforward") in lost:
             return Check("lane", "bad", "neither pods/proxy nor pods/portforward is allowed", _ROLE, 4)
         return Check("lane", "warning", f"by port-forward, which is slower; {server}", _ROLE)
-    agent = await _agent(cluster, namespace)
+    agent = await _agent(cluster)
     if agent is None:
         return Check("lane", "ok", f"by the pod proxy; {server}; no agent is installed in this namespace")
     name, port = agent
     try:
-        rounds = [await cluster.pod_live(name, namespace, port) for _ in range(_ROUNDS)]
+        rounds = [await cluster.pod_live(name, cluster.namespace, port) for _ in range(_ROUNDS)]
     except ClusterError as error:
         text = f"the pod proxy does not reach the agent of pod {name}: {error.message}"
         return Check("lane", "warning", text, "lanes use port-forward, which is slower")
@@ -151,9 +152,9 @@ async def _lane(cluster: Cluster, namespace: str, missing: tuple[Right, ...], se
 _ROLE = "`devcluster role` prints the Role for an administrator to apply"
 
 
-async def _agent(cluster: Cluster, namespace: str) -> tuple[str, int] | None:
+async def _agent(cluster: Cluster) -> tuple[str, int] | None:
     """A running pod with an agent, and the agent's port."""
-    for pod in await _list(cluster, "pod", namespace):
+    for pod in await list_quietly(cluster, "pod", cluster.namespace):
         for container in pod["spec"]["containers"]:
             if (container.get("command") or [""])[0] == _BOOT and (pod.get("status") or {}).get("podIP"):
                 return pod["metadata"]["name"], agent_port(container)
@@ -166,7 +167,7 @@ def agent_port(container: Json) -> int:
     return int(asked["port"]) if str(asked.get("port")).isdigit() else Agent().port
 
 
-async def find_addresses(cluster: Cluster, namespace: str) -> list[tuple[str, str]]:
+async def find_addresses(cluster: Cluster) -> list[tuple[str, str]]:
     """What is known of the cluster's IPv4 addresses and ranges, each with the object that it belongs to.
 
     These are the namespace's pods and Services and, if they can be read, the API server's own Service and the
@@ -174,10 +175,10 @@ async def find_addresses(cluster: Cluster, namespace: str) -> list[tuple[str, st
     networks (kind's, a sandbox's).
     """
     pods, services, server, nodes = await asyncio.gather(
-        _list(cluster, "pod", namespace),
-        _list(cluster, "service", namespace),
+        list_quietly(cluster, "pod", cluster.namespace),
+        list_quietly(cluster, "service", cluster.namespace),
         _api_server(cluster),
-        _list(cluster, "node", None),
+        list_quietly(cluster, "node", None),
     )
     found = [(_pod_address(pod), f"pod {pod['metadata']['name']}") for pod in pods]
     found += [(one["spec"].get("clusterIP"), f"service {one['metadata']['name']}") for one in services]
@@ -195,11 +196,4 @@ async def _api_server(cluster: Cluster) -> tuple[Json, ...]:
     try:
         return (await cluster.get("service", "kubernetes", "default"),)
     except ClusterError:
-        return ()
-
-
-async def _list(cluster: Cluster, kind: str, namespace: str | None) -> tuple[Json, ...]:
-    try:
-        return (await cluster.list(kind, namespace)).items
-    except ClusterError:  # a right that is needed and missing has its own line
         return ()

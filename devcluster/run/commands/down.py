@@ -14,7 +14,7 @@ from typing import Any
 
 from devcluster.edge.docker.engine import Docker, open_docker
 from devcluster.edge.kube.answer import ForbiddenError
-from devcluster.edge.kube.cluster import Cluster, open_cluster
+from devcluster.edge.kube.cluster import Cluster
 from devcluster.errors import (
     DevclusterError,
     HeldError,
@@ -29,13 +29,13 @@ from devcluster.run.cluster.record import held
 from devcluster.run.cluster.remove import remove
 from devcluster.run.cluster.traces import Trace, find_all_traces, find_places
 from devcluster.run.commands.held import leave_held
-from devcluster.run.commands.local import find_place
+from devcluster.run.commands.project import find_place, open_meant, place_in
 from devcluster.run.commands.selection import find_installed, find_keys, find_meant_traces, find_unknown
 from devcluster.run.exports import Exports
 from devcluster.run.host.lock import LockedError, lock
 from devcluster.run.host.results import end_row, ended_ref
 from devcluster.run.host.socket import AbsentError, EndedError, ask
-from devcluster.run.place import Place, place_of
+from devcluster.run.place import Place
 from devcluster.run.report import Report
 from devcluster.run.request import Request
 from devcluster.run.site import gateway_binary
@@ -64,7 +64,7 @@ async def down(
     """Remove everything that devcluster made, and verify it.  LeftoverError names what stays; HeldError, at
     the end, what somebody else holds (with *takeover* that is put back, too)."""
     removal = _Removal(request, everywhere, request.turn(report))
-    async with open_cluster(request.context, timeout=request.timeout) as cluster:
+    async with open_meant(request) as cluster:
         places = await _places(request, cluster, everywhere)
         if unknown := await find_unknown(request, cluster, places, everywhere):
             removal.notes.append(f"devcluster has nothing to put back for {', '.join(unknown)}")
@@ -157,7 +157,7 @@ async def _is_theirs(request: Request, cluster: Cluster, trace: Trace, everywher
     """Whether somebody else holds it and is still there."""
     if request.project is None or everywhere or trace.record.holder is None:
         return False
-    own = own_holder(place_of(cluster.context, trace.ref.namespace, request.project.name, request.environ))
+    own = own_holder(place_in(cluster, request, trace.ref.namespace))
     holder = trace.record.holder
     if (holder.user, holder.host) == (own.user, own.host):
         return False
@@ -166,12 +166,11 @@ async def _is_theirs(request: Request, cluster: Cluster, trace: Trace, everywher
 
 async def _places(request: Request, cluster: Cluster, everywhere: bool) -> tuple[Place, ...]:
     """The file's project; without a file, all projects of the namespace that this laptop knows."""
-    namespace = request.namespace or cluster.namespace
     if request.project is not None and not everywhere:
-        return (place_of(cluster.context, namespace, request.project.name, request.environ),)
-    namespaces = {namespace}
+        return (place_in(cluster, request),)
+    namespaces = {cluster.namespace}
     if everywhere:
-        traces, _ = await find_all_traces(cluster, namespace)
+        traces, _ = await find_all_traces(cluster, cluster.namespace)
         namespaces |= {trace.ref.namespace for trace in traces}
     return await find_places(cluster.context, namespaces, request.environ)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from devcluster.deadline import Deadline
-from devcluster.edge.kube.cluster import open_cluster
+from devcluster.run.commands.project import open_meant
 from devcluster.run.host.socket import AbsentError, EndedError, ask
 from devcluster.run.place import Place, known_places
 from devcluster.run.report import Report, silent
@@ -18,8 +18,8 @@ _PATIENCE = 5.0  # seconds
 
 async def find_held(request: Request) -> dict[Place, tuple[str, ...]]:
     """The keys that each project of the request's context and namespace holds; none without a key."""
-    async with open_cluster(request.context, timeout=request.timeout) as cluster:
-        places = known_places(cluster.context, request.namespace or cluster.namespace, request.environ)
+    async with open_meant(request) as cluster:
+        places = known_places(cluster.context, cluster.namespace, request.environ)
     held = {place: await _keys(place) for place in places}
     return {place: keys for place, keys in held.items() if keys}
 

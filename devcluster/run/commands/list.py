@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from devcluster.edge.kube.answer import ForbiddenError
-from devcluster.edge.kube.cluster import Cluster, open_cluster
+from devcluster.edge.kube.cluster import Cluster
 from devcluster.edge.kube.workload import check_namespace, list_all
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.service_patch import unmoved
 from devcluster.rules.cluster.services import known_ports
 from devcluster.rules.ports.ports import PortKey, declared_ports
+from devcluster.run.cluster.quietly import list_quietly
 from devcluster.run.cluster.record import Mark, holder_row, list_marks
+from devcluster.run.commands.project import open_meant
 from devcluster.run.request import Request
 
 Json = dict[str, Any]
@@ -21,11 +22,11 @@ Json = dict[str, Any]
 async def list_workloads(request: Request) -> tuple[str, list[Json]]:
     """The namespace, and for every workload ``kind``, ``name``, ``state``, ``holder`` (as in ``status``, or
     None) and ``ports``."""
-    async with open_cluster(request.context, timeout=request.timeout) as cluster:
-        namespace = request.namespace or cluster.namespace
+    async with open_meant(request) as cluster:
+        namespace = cluster.namespace
         marks = {mark.ref: mark for mark in await list_marks(cluster, namespace)}
         found = await list_all(cluster, namespace)
-        services = await _services(cluster, namespace)
+        services = await list_quietly(cluster, "service", namespace)
         rows = [_list_row(ref, item, services, marks.get(ref)) for ref, item in found]
         if not rows:
             await check_namespace(cluster, namespace)
@@ -35,14 +36,6 @@ async def list_workloads(request: Request) -> tuple[str, list[Json]]:
 async def list_titles(cluster: Cluster, namespace: str) -> list[str]:
     """KIND/NAME of every workload that may be listed."""
     return [str(ref) for ref, _ in await list_all(cluster, namespace)]
-
-
-async def _services(cluster: Cluster, namespace: str) -> tuple[Json, ...]:
-    """() where they may not be listed: then what is declared is all that is known of ports."""
-    try:
-        return (await cluster.list("service", namespace)).items
-    except ForbiddenError:
-        return ()
 
 
 def _list_row(ref: WorkloadRef, item: Json, services: Sequence[Json], mark: Mark | None) -> Json:

@@ -8,22 +8,14 @@ from typing import Any
 
 from devcluster.config.model import Workload
 from devcluster.edge.docker.engine import ContainerInfo, Engine, open_engine
-from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import ConfigurationError
 from devcluster.plan.serving import serving_of
+from devcluster.run.commands.project import find_place
 from devcluster.run.host.logs import Show, follow_container
 from devcluster.run.host.socket import AbsentError, ask
-from devcluster.run.place import Place, place_of
+from devcluster.run.place import Place
 from devcluster.run.report import Report
 from devcluster.run.request import Request
-
-
-async def find_place(request: Request) -> Place:
-    """The place of the file's project."""
-    assert request.project is not None
-    async with open_cluster(request.context, timeout=request.timeout) as cluster:
-        namespace = request.namespace or cluster.namespace
-        return place_of(cluster.context, namespace, request.project.name, request.environ)
 
 
 async def logs(request: Request, *, follow: bool, show: Show) -> None:

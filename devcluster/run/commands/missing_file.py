@@ -25,8 +25,8 @@ async def missing_file(
     line."""
     space, where, titles = namespace or "default", "", list[str]()
     with contextlib.suppress(DevclusterError, TimeoutError):
-        async with asyncio.timeout(_PATIENCE), open_cluster(context, timeout=_PATIENCE) as cluster:
-            space = namespace or cluster.namespace
+        async with asyncio.timeout(_PATIENCE), open_cluster(context, namespace, timeout=_PATIENCE) as cluster:
+            space = cluster.namespace
             titles = await list_titles(cluster, space)
             where = f"namespace {space} (context {cluster.context})"
     return ConfigurationError(

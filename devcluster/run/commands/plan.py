@@ -11,7 +11,7 @@ from devcluster.config.codec import encode_project
 from devcluster.config.model import Tunnel
 from devcluster.deadline import Deadline
 from devcluster.edge.docker.engine import open_docker
-from devcluster.edge.kube.cluster import Cluster, open_cluster
+from devcluster.edge.kube.cluster import Cluster
 from devcluster.plan.steps import PutBack, Step, plan_pulls, render_steps
 from devcluster.plan.up import plan_up
 from devcluster.rules.cluster.identity import WorkloadRef, parse_title
@@ -19,10 +19,11 @@ from devcluster.rules.container.tunnel_rewriting import LOOPBACK
 from devcluster.rules.outcome import Comparison, Decision, decide, end_of
 from devcluster.run.cluster.holders import own_holder
 from devcluster.run.cluster.record import find_dropped
+from devcluster.run.commands.project import open_meant, place_in
 from devcluster.run.host.preconditions import check_before
 from devcluster.run.host.socket import AbsentError, ask
 from devcluster.run.local.tunnels import check_tunnels
-from devcluster.run.place import Place, place_of
+from devcluster.run.place import Place
 from devcluster.run.report import silent
 from devcluster.run.request import Request
 from devcluster.run.volume.measure import Measured, measure
@@ -36,11 +37,11 @@ async def make_plan(request: Request) -> Json:
     nothing."""
     project = request.project
     assert project is not None
-    async with open_cluster(request.context, timeout=request.timeout) as cluster, open_docker() as docker:
-        namespace = request.namespace or cluster.namespace
-        place = place_of(cluster.context, namespace, project.name, request.environ)
+    async with open_meant(request) as cluster, open_docker() as docker:
+        place = place_in(cluster, request)
         wanted = [
-            await read_wanted(cluster, docker, project, workload, namespace) for workload in request.wanted
+            await read_wanted(cluster, docker, project, workload, place.namespace)
+            for workload in request.wanted
         ]
         attached, beside = await _compare(place, request)
         others = _others(attached, wanted, place.namespace) | beside

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import FailedError
 from devcluster.rules.cluster.rights import Subject, render_role
+from devcluster.run.commands.project import open_meant
 from devcluster.run.request import Request
 
 _TEMPLATE = "role.yaml.j2"
@@ -16,7 +16,7 @@ async def role(request: Request, subject: Subject) -> str:
     """Role and RoleBinding in the namespace that the other commands would use."""
     namespace = request.namespace
     if namespace is None:
-        async with open_cluster(request.context, timeout=request.timeout) as cluster:
+        async with open_meant(request) as cluster:
             namespace = cluster.namespace
     return render_role((_folder() / _TEMPLATE).read_text(), namespace, subject)
 

@@ -25,13 +25,12 @@ from devcluster.config.read.modes import allows_services, allows_take
 from devcluster.deadline import Deadline
 from devcluster.edge.background import running
 from devcluster.edge.docker.engine import open_docker
-from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import INTERRUPTED, ConfigurationError, DevclusterError
 from devcluster.plan.serving import serving_of
 from devcluster.rules.cluster.services import routes
 from devcluster.rules.ports.port_wishes import PortWish, Way, choose_ports
 from devcluster.rules.ports.ports import declared_names
-from devcluster.run.commands.local import find_place
+from devcluster.run.commands.project import find_place, open_meant
 from devcluster.run.commands.up import up_detached
 from devcluster.run.host.socket import AbsentError, BrokenOffError, EndedError, ask
 from devcluster.run.place import Place
@@ -146,11 +145,10 @@ async def _with_ports(request: Request, command: Command) -> Request:
     if not command.ports and not serving_of(workload).services_only:
         return request
     async with (
-        open_cluster(request.context, timeout=request.timeout) as cluster,
+        open_meant(request) as cluster,
         open_docker() as docker,
     ):
-        namespace = request.namespace or cluster.namespace
-        wanted = await read_wanted(cluster, docker, request.project, workload, namespace)
+        wanted = await read_wanted(cluster, docker, request.project, workload, cluster.namespace)
     ways = ways_to(wanted)
     if not ways and wanted.serving.services_only:
         raise ConfigurationError(

@@ -20,8 +20,9 @@ from devcluster.errors import ConfigurationError
 from devcluster.rules.cluster.identity import WorkloadRef, find_meant, means, parse_title
 from devcluster.run.cluster.holders import own_holder
 from devcluster.run.cluster.traces import Trace, find_all_traces, find_traces
+from devcluster.run.commands.project import place_in
 from devcluster.run.host.socket import AbsentError, EndedError, ask
-from devcluster.run.place import Place, place_of
+from devcluster.run.place import Place
 from devcluster.run.report import silent
 from devcluster.run.request import Request, check_names
 
@@ -30,10 +31,9 @@ async def find_installed(
     request: Request, cluster: Cluster, everywhere: bool
 ) -> tuple[tuple[Trace, ...], tuple[str, ...]]:
     """What is installed in the namespace, or in all of them; and notes."""
-    namespace = request.namespace or cluster.namespace
     if everywhere:
-        return await find_all_traces(cluster, namespace)
-    return await find_traces(cluster, namespace), ()
+        return await find_all_traces(cluster, cluster.namespace)
+    return await find_traces(cluster, cluster.namespace), ()
 
 
 async def find_meant_traces(
@@ -56,7 +56,7 @@ async def find_meant_traces(
             continue
         living: tuple[WorkloadRef, ...] = ()
         if target.kind is None and key not in _taken_out(request) and find_meant(target, refs, refs):
-            living = await find_kinds(cluster, target, request.namespace or cluster.namespace)
+            living = await find_kinds(cluster, target, cluster.namespace)
         found |= set(find_meant(target, refs.union(living), own))
     return [trace for trace in traces if trace.ref in found]
 
@@ -142,5 +142,4 @@ def _is_own(request: Request, cluster: Cluster, trace: Trace) -> bool:
     """Whether this very project holds it, or was the last to hold it."""
     if request.project is None:
         return False
-    place = place_of(cluster.context, trace.ref.namespace, request.project.name, request.environ)
-    return trace.record.is_of(own_holder(place))
+    return trace.record.is_of(own_holder(place_in(cluster, request, trace.ref.namespace)))

@@ -14,7 +14,7 @@ from typing import Any
 
 from devcluster.config.model import Target, Workload
 from devcluster.deadline import Deadline
-from devcluster.edge.kube.cluster import Cluster, open_cluster
+from devcluster.edge.kube.cluster import Cluster
 from devcluster.edge.kube.workload import WorkloadObject, check_namespace, find_workload
 from devcluster.errors import ConfigurationError, DevclusterError
 from devcluster.plan.proof import Verdict
@@ -23,8 +23,9 @@ from devcluster.rules.cluster.marks import Record, render_time
 from devcluster.rules.ports.ports import PortKey
 from devcluster.run.attach.drift_watch import read_drift
 from devcluster.run.cluster.record import Mark, held, holder_row, list_marks
+from devcluster.run.commands.project import open_meant, place_in
 from devcluster.run.host.socket import AbsentError, EndedError, ask, last_sign
-from devcluster.run.place import Place, known_places, place_of
+from devcluster.run.place import Place, known_places
 from devcluster.run.report import silent
 from devcluster.run.request import Request
 
@@ -46,7 +47,7 @@ class _Host:
 
 async def read_status(request: Request, *, verify: bool = False) -> Json:
     """The document of ``status -o json``; *verify* adds ``routes`` to each workload (plan.proof.Verdict)."""
-    async with open_cluster(request.context, timeout=request.timeout) as cluster:
+    async with open_meant(request) as cluster:
         return await _read(cluster, request, "verify" if verify else "status")
 
 
@@ -57,7 +58,7 @@ async def watch_status(request: Request) -> AsyncGenerator[Json, None]:
     While the cluster can't be asked the last document is repeated, with ``error``.
     """
     last: Json = {}
-    async with open_cluster(request.context, timeout=request.timeout) as cluster:
+    async with open_meant(request) as cluster:
         while True:
             try:
                 document = await _read(cluster, request, "status")
@@ -79,11 +80,10 @@ def _lasting(value: Any) -> Any:
 
 
 async def _read(cluster: Cluster, request: Request, do: str) -> Json:
-    namespace = request.namespace or cluster.namespace
     if request.project is None:
-        return await _read_held(cluster, namespace, request, do)
-    name, workloads = request.project.name, request.project.workloads
-    place = place_of(cluster.context, namespace, name, request.environ)
+        return await _read_held(cluster, request, do)
+    namespace, workloads = cluster.namespace, request.project.workloads
+    place = place_in(cluster, request)
     host = await _ask_host(place, do)
     marks = await _marks(cluster, namespace, [host.rows.get(it.key) for it in workloads])
     rows = [
@@ -99,12 +99,13 @@ async def _read(cluster: Cluster, request: Request, do: str) -> Json:
     if do == "verify":
         for row in rows:
             row.setdefault("routes", _unproven(row))
-    head = {"name": name, "namespace": namespace, "context": cluster.context}
+    head = {"name": request.project.name, "namespace": namespace, "context": cluster.context}
     return head | {"workloads": rows, "tunnels": list(host.tunnels)}
 
 
-async def _read_held(cluster: Cluster, namespace: str, request: Request, do: str) -> Json:
+async def _read_held(cluster: Cluster, request: Request, do: str) -> Json:
     """Without a file: all that this laptop holds in the namespace, of each project."""
+    namespace = cluster.namespace
     places = known_places(cluster.context, namespace, request.environ)
     hosts = {place.name: host for place in places if (host := await _ask_host(place, do)).rows}
     rows = [row for host in hosts.values() for row in host.rows.values()]

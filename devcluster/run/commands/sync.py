@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from devcluster.errors import ConfigurationError
-from devcluster.run.commands.local import find_place
+from devcluster.run.commands.project import find_place
 from devcluster.run.host.socket import AbsentError, ask
 from devcluster.run.report import Report
 from devcluster.run.request import Request

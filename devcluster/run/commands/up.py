@@ -15,7 +15,6 @@ from typing import Any
 from devcluster.config.codec import encode_project
 from devcluster.edge.background import running
 from devcluster.edge.docker.engine import open_docker
-from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import (
     INTERRUPTED,
     DevclusterError,
@@ -26,7 +25,7 @@ from devcluster.errors import (
     UnservedError,
     joined,
 )
-from devcluster.run.commands.local import find_place
+from devcluster.run.commands.project import find_place, open_meant
 from devcluster.run.host.lock import LockedError
 from devcluster.run.host.logs import follow_session
 from devcluster.run.host.process import TAKEN, host, take
@@ -194,7 +193,7 @@ async def _follow(session: Session, stop: asyncio.Future[Any], log: Callable[[st
 @contextlib.asynccontextmanager
 async def open_site(place: Place, request: Request) -> AsyncIterator[Site]:
     """A cluster that answers; the project is ours from here on, or LockedError."""
-    async with open_cluster(request.context, timeout=request.timeout) as cluster:
+    async with open_meant(request) as cluster:
         await take(place)
         async with open_docker() as docker:
             yield Site(place, cluster, docker, read_secret(place))

@@ -15,7 +15,7 @@ from devcluster.run.request import Request
 
 
 class Answering:
-    context = "dev"
+    context, namespace = "dev", "nowhere"
 
     def __init__(self, error: ClusterError | None) -> None:
         self.error = error
@@ -29,7 +29,7 @@ class Answering:
 async def test_a_namespace_that_is_not_there_is_named() -> None:
     """An administrator has every right in it, so the rights say nothing."""
     cluster: Any = Answering(NotFoundError("namespaces/nowhere does not exist"))
-    (line,) = await find_namespace(cluster, "nowhere")
+    (line,) = await find_namespace(cluster)
     assert (line.subject, line.state, line.exit_code) == ("cluster", "bad", 2)
     assert line.text == "namespace nowhere does not exist (context dev)"
     assert line.remedy
@@ -38,7 +38,7 @@ async def test_a_namespace_that_is_not_there_is_named() -> None:
 async def test_nothing_is_said_where_it_is_there_or_may_not_be_asked() -> None:
     for error in (None, ForbiddenError("cannot get namespaces")):
         cluster: Any = Answering(error)
-        assert await find_namespace(cluster, "shop") == ()
+        assert await find_namespace(cluster) == ()
 
 
 @pytest.mark.parametrize("probe", [None, {}, {"tcpSocket": {"port": 1}}, {"httpGet": {"port": "http"}}])
@@ -50,10 +50,12 @@ def test_an_agent_whose_probe_somebody_changed(probe: Any) -> None:
 class Shown:
     """An API server that shows *given*: what is of one kind, or (kind, name)."""
 
+    namespace = "shop"
+
     def __init__(self, given: dict[str, list[dict[str, Any]]]) -> None:
         self.given = given
 
-    async def list(self, kind: str, namespace: str | None) -> Listing:
+    async def list(self, kind: str, namespace: str | None, *, fields: str) -> Listing:
         if kind not in self.given:
             raise ForbiddenError(f"cannot list {kind}s")
         return Listing(tuple(self.given[kind]), "1")
@@ -74,15 +76,15 @@ async def test_addresses_of_the_cluster_are_those_that_may_be_seen() -> None:
     services.append(_item("six", clusterIP="fd00::1"))
     least: Any = Shown({"pod": pods, "service": services})
     found = [("10.244.0.7", "pod web"), ("10.96.81.222", "service web")]
-    assert await find_addresses(least, "shop") == found
+    assert await find_addresses(least) == found
 
     server = {"service/kubernetes": [_item("kubernetes", clusterIP="10.96.0.1")]}
     nodes = {"node": [_item("one", podCIDR="10.244.0.0/24"), _item("two")]}
     empty: Any = Shown({"pod": [], "service": []} | server | nodes)
     beyond = [("10.96.0.1", "service kubernetes in default"), ("10.244.0.0/24", "node one")]
-    assert await find_addresses(empty, "shop") == beyond
+    assert await find_addresses(empty) == beyond
     nothing: Any = Shown({"pod": [], "service": []})
-    assert await find_addresses(nothing, "shop") == []
+    assert await find_addresses(nothing) == []
 
 
 async def test_broken_settings_are_its_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
