@@ -76,9 +76,8 @@ async def test_there_and_back(world: World, kubeconfig: Path, kind: str, strateg
 async def test_what_its_strategy_holds_back(world: World, kind: str) -> None:
     """OnDelete, by a teammate while the agent is in: a release, and then the manifest of before.  Neither
     reaches a pod."""
-    strategy = {"updateStrategy": {"type": "OnDelete"}}
-    image = world.app
-    await deploy(world, kind, (statefulset if kind == "statefulset" else daemonset)(image, **strategy))
+    make = statefulset if kind == "statefulset" else daemonset
+    await deploy(world, kind, make(world.app, updateStrategy={"type": "OnDelete"}))
     before = await spec_of(world, kind)
     await world.devcluster("up", "-d")
     await world.devcluster("leave")
