@@ -56,6 +56,8 @@ async def test_there_and_back(world: World, kubeconfig: Path, kind: str, strateg
     assert row["pods_wanted"] == (1 if single else 2)
     if not single:
         assert ("/data", "copy") in [(volume["path"], volume["mode"]) for volume in row["volumes"]]
+        local = world.containers("web", "workload")[0]
+        assert "HOSTNAME=web-0 " in world.engine("inspect", "--format", "{{.Config.Env}}", local)
         for ordinal in ("web-0", "web-1"):  # by its name: the peers' way
             assert await world.who(2, f"{ordinal}.peers:8080") == {"local": 2}
     await world.devcluster("status", "--verify")

@@ -208,7 +208,7 @@ def _agents(items: tuple[Json, ...]) -> tuple[AgentPod, ...]:
         for item in items
         if is_wrapped(item) and item.get("status", {}).get("phase") not in ("Failed", "Succeeded")
     ]
-    return tuple(sorted(pods, key=lambda pod: pod.name))
+    return tuple(sorted(pods, key=lambda pod: (len(pod.name), pod.name)))  # web-2 before web-10
 
 
 def parse_pod(item: Json) -> AgentPod:

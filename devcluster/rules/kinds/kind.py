@@ -136,6 +136,7 @@ class Kind:
     does.  ``refuse``:  None where it can have an agent.  ``rolling``: fields of its spec that must say
     something else while a roll-out of ours runs: it would not reach every pod, or too late, or start two
     pods on one claim; {} for none.  ``early``: its controller makes a pod's successor before the pod is gone.
+    ``lasting``: a pod's successor has its name and its claims.
     ``mixed``: what keeps some of its pods on a former template now, '' for nothing.  ``volumes``: what its
     controller adds to those of the template.  ``common``: every namespace has some, so nothing works without
     the rights to them.
@@ -154,6 +155,7 @@ class Kind:
     rolling: Callable[[Json, Claims], Json]
     history: History
     early: bool = False
+    lasting: bool = False
     mixed: Callable[[Json], str] = lambda item: ""
     volumes: Callable[[Json], list[Json]] = lambda item: []
     serves_on: Callable[[Json, Claims], bool] = lambda item, claims: True

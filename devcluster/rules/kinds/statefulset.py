@@ -151,4 +151,5 @@ STATEFULSET = Kind(
     rolling=_rolling,
     mixed=_mixed,
     volumes=_volumes,
+    lasting=True,
 )

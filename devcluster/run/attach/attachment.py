@@ -172,9 +172,9 @@ class Attachment:
 
     async def check(self, wanted: Wanted) -> None:
         """ConfigurationError where the volumes of an edit can't be had; what is running goes on serving."""
-        if held := self.links.held:
+        if (home := self.links.of_home) is not None:
             async with self._loss.translated():
-                await self.local.check(wanted, await held[0].link())
+                await self.local.check(wanted, await home.link())
 
     def is_taken_as(self, wanted: Wanted) -> bool:
         """Whether *wanted* is this very workload, taken in the same way."""

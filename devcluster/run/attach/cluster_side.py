@@ -104,6 +104,10 @@ class KubernetesSide:
     def early(self) -> bool:
         return kind_of(self._workload.ref).early
 
+    @property
+    def lasting(self) -> bool:
+        return kind_of(self._workload.ref).lasting
+
     async def relinquish(self) -> None:
         await relinquish(self._cluster, self._workload.ref, self._epoch)
 

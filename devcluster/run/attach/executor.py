@@ -114,10 +114,11 @@ class Executor:
                 assert_never(phase)
 
     async def agent(self, turn: Turn) -> AgentLink:
-        """The control conversation with a held agent.  FailedError where none can be reached in time."""
+        """The control conversation with the agent that the laptop goes by.  FailedError where it can't be
+        reached in time."""
         try:
             async with turn.deadline.bound():
-                await self._changes.until(lambda: bool(self._links.held or self._loss.reason))
+                await self._changes.until(lambda: bool(self._links.of_home or self._loss.reason))
         except TimeoutError as error:
             title = self.wanted.title
             raise FailedError(
@@ -125,7 +126,9 @@ class Executor:
                 hint=self._links.trouble or f"kubectl describe {title} may say why",
             ) from error
         self._loss.check()
-        return await self._links.held[0].link()
+        home = self._links.of_home
+        assert home is not None
+        return await home.link()
 
     async def read_facts(self, turn: Turn) -> PodFacts:
         """What the pod has, asked again."""

@@ -2,6 +2,10 @@
 
 A pod that comes after the others were engaged is engaged as soon as it is held.  Pods that are ending keep
 their link: we serve for them as long as somebody is sent to them, but nobody waits for them.
+
+The laptop goes by one of them.  Where pods last (a StatefulSet), that is the one with the lowest number: its
+name and its claims are the laptop's.  While it is away, outbound connections leave through another one, but
+nothing else may be asked of that: the laptop would be ``web-0`` with the files of ``web-1``.
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ class Links:
         self._cluster = cluster
         self._local = local
         self._changes = changes
-        self._primary = ""
+        self._home = ""  # the name of the pod that the laptop goes by
         self._neighbours: tuple[Listener, ...] = ()
         self._closed = False
 
@@ -69,15 +73,28 @@ class Links:
     def primary(self) -> str:
         """The pod that outbound connections leave through; it stays the same for as long as it is held; ''
         for none."""
-        held = [link.pod.name for link in self.held]
-        if held and self._primary not in held:
-            self._primary = held[0]
-        return self._primary
+        held = sorted((link.pod.name for link in self.held), key=_number)
+        if not held or self._find_home(held) in held:
+            return self._home
+        return held[0]
+
+    def _find_home(self, held: list[str]) -> str:
+        lasting = self._cluster.lasting
+        if not self._home or (not lasting and self._home not in held):
+            names = [link.pod.name for link in self.staying] if lasting else held
+            self._home = min(names, key=_number)
+        return self._home
+
+    @property
+    def of_home(self) -> PodLink | None:
+        """The link of the pod whose name and files are the laptop's; None while it is not held."""
+        link = self.of_primary
+        return link if link is not None and link.pod.name == self._home else None
 
     @property
     def source(self) -> tuple[str, int] | None:
-        """The primary pod, and the number of our connection to it; None while none is held."""
-        link = self.of_primary
+        """That pod, and the number of our connection to it; None while it is not held."""
+        link = self.of_home
         return None if link is None else (link.pod.name, link.opened)
 
     @property
@@ -175,3 +192,8 @@ class Links:
         results = await asyncio.gather(*(ask(link) for link in links), return_exceptions=tolerant)
         both = zip(links, results, strict=True)
         return [(link, result) for link, result in both if isinstance(result, BaseException)]
+
+
+def _number(pod: str) -> tuple[int, str]:
+    """By which ``web-2`` comes before ``web-10``."""
+    return len(pod), pod

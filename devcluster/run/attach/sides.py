@@ -74,6 +74,10 @@ class ClusterSide(Protocol):
     def early(self) -> bool:
         """Whether the other one comes before this one is gone."""
 
+    @property
+    def lasting(self) -> bool:
+        """Whether a pod's successor has its name and its claims."""
+
     async def relinquish(self) -> None:
         """Nobody holds it any more: pods that start from now on wait for nobody."""
 

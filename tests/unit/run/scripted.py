@@ -120,6 +120,7 @@ class ScriptedCluster:
         self.ways = Ways()
         self.refusal = ""
         self.early = True
+        self.lasting = False
         self.crash = ""
         self.deleted: Callable[[str], None] = lambda name: None
         self.former: list[str] = []  # pods without an agent, which end one after the other

@@ -100,6 +100,29 @@ async def test_the_primary_is_another_pod_when_it_goes() -> None:
             await asyncio.sleep(0)
 
 
+async def test_where_pods_last_the_laptop_is_the_one_with_the_lowest_number() -> None:
+    """Another one's name and files would be another member of the cluster."""
+    script = Script()
+    script.cluster.lasting = True
+    links = script.attachment.links
+    script.cluster.agents["web-2"] = ScriptedAgent("web-2", script.did)
+    script.cluster.agents["web-2"].dead = True
+    async with running_attachment(script), asyncio.TaskGroup() as tasks:
+        script.cluster.show("web-10", "web-2")
+        attaching = tasks.create_task(script.attachment.attach(Turn.of(5)))
+        await script.changes.until(lambda: [it.pod.name for it in links.held] == ["web-10"])
+        assert (links.primary, links.source, script.did) == ("web-10", None, [])
+        script.cluster.agents["web-2"].dead = False
+        await attaching
+        assert links.source == ("web-2", 1)
+        script.cluster.show("web-10")
+        await script.changes.until(lambda: links.primary == "web-10")
+        assert links.source is None  # the files of web-2 are no business of its
+        script.cluster.show("web-10", "web-2")
+        await script.changes.until(lambda: links.primary == "web-2")
+        assert links.source == ("web-2", 1)
+
+
 async def test_a_container_beside_that_ended_is_no_success() -> None:
     script = Script()
     script.cluster.crash = "container beside of pod a does not run any more"
