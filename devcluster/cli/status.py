@@ -79,6 +79,8 @@ def _print(printer: Printer, document: dict[str, Any]) -> None:
     for workload in workloads:
         if workload["reason"]:
             click.echo(f"{workload['name']}: {workload['reason']}")
+        for text in workload.get("stays", []):  # a host process of before may run
+            click.echo(f"{workload['name']}: {text}")
         for drift in workload["drift"]:
             if drift not in workload["reason"]:
                 click.echo(f"{workload['name']}: {drift}")

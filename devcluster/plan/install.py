@@ -106,7 +106,8 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class InstallPlan:
-    """The steps, and the values that they write.  ``notes``: what the user loses, in words.
+    """The steps, and the values that they write.  ``notes``: what the user loses, in words; ``staying``:
+    what the original answers while the laptop is attached, which is a part of it.
 
     ``adopted``: the agent that is there will do, whatever its binary.
     """
@@ -122,6 +123,7 @@ class InstallPlan:
     adopted: bool
     rolling: Json = field(default_factory=dict)  # fields of its spec that the roll-out needs otherwise
     notes: tuple[str, ...] = ()
+    staying: tuple[str, ...] = ()
 
     @property
     def secret(self) -> str:
@@ -135,9 +137,13 @@ class InstallPlan:
     @property
     def services_before(self) -> tuple[Json, ...]:
         """The namespace's Services as they would be without us."""
+        return self.without_us(self.observed.services)
+
+    def without_us(self, services: Sequence[Json]) -> tuple[Json, ...]:
+        """*services* as they would be."""
         originals = self.observed.originals
         moves = (*self.moves, *(originals.moves if originals else ()))
-        return tuple(unmoved(service, moves) for service in self.observed.services)
+        return tuple(unmoved(service, moves) for service in services)
 
     @property
     def astray(self) -> bool:
@@ -189,8 +195,13 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
     adopted = _fits(observed, wrapped, settings, pending=wish.pending)
     rolling = {} if adopted else kind_of(observed.ref).rolling(observed.object, observed.claims)
     steps = _steps(observed, chunks, moves, adopted, rolling)
-    notes = (*_notes(found, wish.serving), *_beside(services, base, observed.container, wish.serving))
-    return InstallPlan(observed, wish, steps, base, wrapped, settings, fronts, moves, adopted, rolling, notes)
+    lasting = _lasting(found, wish.serving)
+    beside = _beside(services, base, observed.container, wish.serving)
+    notes = (*lasting, *_masked(found, wish.serving), *beside)
+    staying = () if wish.serving.original_stops else tuple(lasting)
+    return InstallPlan(
+        observed, wish, steps, base, wrapped, settings, fronts, moves, adopted, rolling, notes, staying
+    )
 
 
 def base_template(observed: Observed) -> Json:
@@ -314,17 +325,18 @@ def _beside(services: Sequence[Json], base: Json, container: str, serving: Servi
     return notes
 
 
-def _notes(found: Sequence[Route], serving: Serving) -> tuple[str, ...]:
-    if serving.led != "fronted":
-        return serving.notes
-    notes = [
-        f"service/{route.service} port {route.port} {serving.bypass.format(why=route.left_alone)}"
-        for route in found
-        if route.left_alone and (route.port.led or serving.services_only)
+def _lasting(found: Sequence[Route], serving: Serving) -> list[str]:
+    """What is true for as long as the laptop is attached."""
+    alone = [it for it in found if it.left_alone and (it.port.led or serving.services_only)]
+    bypassing = [
+        f"service/{it.service} port {it.port} {serving.bypass.format(why=it.left_alone)}" for it in alone
     ]
-    notes += serving.notes
-    if any(route.port.led for route in found):
-        notes.append(
-            "while nobody holds the workload, the application sees the pod's own address as its caller"
-        )
-    return tuple(notes)
+    return [*(bypassing if serving.led == "fronted" else ()), *serving.notes]
+
+
+def _masked(found: Sequence[Route], serving: Serving) -> list[str]:
+    """When the original does not see who calls it: what passes the agent comes from the agent."""
+    if not serving.fronts or not any(it.port.led and not it.left_alone for it in found):
+        return []
+    when = "while nobody holds the workload" if serving.led == "fronted" else "until `down`"
+    return [f"{when}, the application sees the pod's own address as its caller"]

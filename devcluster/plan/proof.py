@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
 from devcluster.rules.agent.agent_state import Route
@@ -29,8 +30,9 @@ _UNREADY = "the pod is not Ready"
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """A workload as it is now.  ``labels``: its pods'; ``ports``: those that the agents lead on, fronts and
-    the application's own; ``pods``: of the whole namespace; ``own``: names of the workload's pods;
+    """A workload as it is now.  ``labels``: its pods'; ``ports``: those that lead to the laptop, fronts and,
+    where the original is stopped, the application's own; ``stays``: (Service, port) that the original answers
+    meanwhile, and why; ``pods``: of the whole namespace; ``own``: names of the workload's pods;
     ``agents``: why the agent of a pod is not ours, by the pod's name ('' if it is); ``expected``: (Service,
     port) that the agents led on at the time of ``up``; ``beside``: ports at which other containers of the
     pods listen and the application does not, by the number that a Service may say for each."""
@@ -45,6 +47,7 @@ class Behind:
     agents: Mapping[str, str]
     expected: frozenset[tuple[str, PortKey]]
     beside: Mapping[int, int] = field(default_factory=dict)
+    stays: Mapping[tuple[str, PortKey], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,8 @@ def _plan(behind: Behind, service: Json, item: Json) -> Trial | Verdict:
     def broken(hop: str, reason: str) -> Verdict:
         return Verdict(name, port, "broken", hop, reason)
 
+    if (name, port) in behind.stays:
+        return _stay(behind, service, item, behind.stays[name, port])
     if not port.led:
         return Verdict(name, port, "skipped", reason=f"{port.protocol} bypasses the agent")
     mine = [
@@ -141,6 +146,23 @@ def _plan(behind: Behind, service: Json, item: Json) -> Trial | Verdict:
             return Verdict(name, port, "skipped", reason=reason)
         numbers[_name(pod)] = resolved
     return _lead(behind, service, port, open_to, numbers)
+
+
+def _stay(behind: Behind, service: Json, item: Json, why: str) -> Verdict:
+    """A Service that came after `up` may follow a name of the pod's to the agent all the same."""
+    name, port = service["metadata"]["name"], service_port(item)
+    target = item.get("targetPort") or port.number
+    for pod in behind.pods:
+        if _name(pod) in behind.own and _stays(pod) and _selected(service, pod):
+            _, number = resolve_target(target, port.protocol, pod["spec"], behind.container)
+            if number is not None and PortKey(number, port.protocol) in behind.ports:
+                reason = f"it leads to the laptop ({why}); `devcluster up` gives it back"
+                return Verdict(name, port, "broken", "service", reason)
+    return _staying(name, port, why)
+
+
+def _staying(name: str, port: PortKey, why: str) -> Verdict:
+    return Verdict(name, port, "skipped", reason=f"stays with the original: {why}")
 
 
 def _lead(
@@ -313,7 +335,15 @@ def _unanswered(one: Try, outcome: Outcome) -> tuple[str, str]:
 
 
 def broken_everywhere(
-    expected: Collection[tuple[str, PortKey]], hop: str, reason: str
+    expected: Collection[tuple[str, PortKey]],
+    hop: str,
+    reason: str,
+    stays: Mapping[tuple[str, PortKey], str] = MappingProxyType({}),
 ) -> tuple[Verdict, ...]:
-    """Every Service port that led here, broken by what all of them share."""
-    return tuple(Verdict(name, port, "broken", hop, reason) for name, port in sorted(expected))
+    """Every Service port that led here, broken by what all of them share; but for those of *stays*."""
+    return tuple(
+        _staying(name, port, stays[name, port])
+        if (name, port) in stays
+        else Verdict(name, port, "broken", hop, reason)
+        for name, port in sorted({*expected, *stays})
+    )

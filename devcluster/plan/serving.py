@@ -11,17 +11,19 @@ publishes no port.  What serves next need not have all three.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from devcluster.config.model import Mode, Run, Take, Workload
 from devcluster.rules.advice.datagrams import Datagrams
-from devcluster.rules.cluster.services import FrontPort
+from devcluster.rules.cluster.services import FrontPort, Route
 from devcluster.rules.ports.ports import PortKey
 
 Led = Literal["fronted", "every", "nothing"]
 """Which of the pod's ports lead to the laptop: those that have a front, all that it has, or none."""
+ServicePort = tuple[str, PortKey]
+"""A Service's name and one of its ports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,21 @@ def serving_of(workload: Workload, take: Take | None = None) -> Serving:
     return plan_serving(workload.mode, workload.take or take or "front", workload.run)
 
 
+def find_staying(found: Collection[Route], serving: Serving) -> dict[ServicePort, str]:
+    """Service ports that the original answers while the laptop is attached, and why."""
+    if serving.led == "nothing":
+        return {(it.service, it.port): "mode: ingest" for it in found}
+    alone = found if serving.services_only else ()
+    return {(it.service, it.port): it.left_alone for it in alone if it.left_alone}
+
+
+def entrances(serving: Serving, fronts: Sequence[FrontPort]) -> frozenset[PortKey]:
+    """Every port of the pod whose connections come to the laptop."""
+    if serving.led == "nothing":
+        return frozenset()
+    return frozenset(key for it in fronts for key in (it.entrance if serving.services_only else it.keys))
+
+
 def led_ports(led: Led, fronts: Sequence[FrontPort]) -> tuple[PortKey, ...]:
     """Those of the pod's ports whose connections come to the laptop; *fronts*: all that it has."""
     if led == "nothing":
@@ -110,10 +127,10 @@ def _datagrams(mode: Mode, run: Run) -> Datagrams:
 
 
 def _notes(mode: Mode, take: Take) -> tuple[str, ...]:
-    if take == "direct":
-        return ("connections may be refused while the original stops or starts (take: direct)",)
     if mode == "ingest":
         return ("every connection stays with the original (mode: ingest)",)
+    if take == "direct":
+        return ("connections may be refused while the original stops or starts (take: direct)",)
     if mode == "intercept":
         return ("what calls the pod's own address, or 127.0.0.1 inside the pod, stays with the original",)
     return ()

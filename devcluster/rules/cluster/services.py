@@ -74,10 +74,14 @@ class FrontPort:
     staying: frozenset[str] = frozenset()
 
     @property
+    def entrance(self) -> tuple[PortKey, ...]:
+        """The front's, or ()."""
+        return () if self.front is None else (PortKey(self.front, self.port.protocol),)
+
+    @property
     def keys(self) -> tuple[PortKey, ...]:
         """Every port of the pod at which the agent may take its connections."""
-        front = () if self.front is None else (PortKey(self.front, self.port.protocol),)
-        return (self.port, *front)
+        return (self.port, *self.entrance)
 
 
 def selects(service: Json, labels: Mapping[str, str]) -> bool:

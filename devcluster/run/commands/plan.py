@@ -122,7 +122,7 @@ def _planned_steps(wanted: Wanted, attached: Json | None) -> tuple[Json, str]:
     steps = (*plan_pulls(wanted.images.absent), *plan_up(decision, wanted.install, wanted.handover))
     unknown = (wanted.unknown,) if wanted.unknown else ()
     if decision.work != "attach":
-        return _row(key, title, decision.outcome, steps, (), unknown)
+        return _row(key, title, decision.outcome, steps, (), (*wanted.install.staying, *unknown))
     cautions = tuple(wanted.cautions)
     notes = (*wanted.install.notes, *unknown)
     row, text = _row(key, title, decision.outcome, steps, [str(it) for it in cautions], notes)
@@ -147,5 +147,5 @@ def _row(
     }
     said = "".join(f"    warning: {it}\n" for it in warnings) + "".join(f"    note: {it}\n" for it in notes)
     if not steps:
-        return row, f"{name} ({title}): {outcome}\n"
+        return row, f"{name} ({title}): {outcome}\n{said}"
     return row, f"{name} ({title}): {outcome}\n{render_steps(steps)}\n{said}"

@@ -185,6 +185,7 @@ async def _unheld(
         "ports": [],
         "volumes": [],
         "rewrites": [],
+        "stays": [],
         "drift": [one.text for one in drift],
     }
 

@@ -145,7 +145,9 @@ class Apply:
 
     def _row(self, attachment: Attachment, outcome: str, notes: list[str]) -> Json:
         local = attachment.local.sight
-        detail = [f"{attachment.wanted.title} is answered by {local.name}"]
+        keeps = attachment.wanted.serving.led == "nothing"
+        fate = "keeps every connection" if keeps else f"is answered by {local.name}"
+        detail = [f"{attachment.wanted.title} {fate}"]
         detail += [str(port) for port in local.ports]
         detail += notes
         warnings = [asdict(caution) for caution in attachment.wanted.cautions]

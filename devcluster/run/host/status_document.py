@@ -41,6 +41,7 @@ def _workload(attachment: Attachment) -> Json:
         "ports": [_port(port) for port in local.ports],
         "volumes": list(attachment.local.volumes),
         "rewrites": [asdict(made) for made in attachment.local.rewrites],
+        "stays": list(wanted.install.staying),
         "drift": [one.text for one in snapshot.drift],
     }
 

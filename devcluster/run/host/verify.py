@@ -30,7 +30,8 @@ from devcluster.plan.proof import (
     plan_proofs,
     untried,
 )
-from devcluster.rules.cluster.services import routes
+from devcluster.plan.serving import entrances, find_staying
+from devcluster.rules.cluster.services import Route, routes
 from devcluster.rules.ports.ports import PortKey
 from devcluster.run.attach.agent_link import PodLink
 from devcluster.run.attach.attachment import Attachment
@@ -76,12 +77,14 @@ async def session_verify(session: Session, turn: Turn) -> Json:
 
 
 async def _verify(session: Session, attachment: Attachment, turn: Turn) -> tuple[Verdict, ...]:
-    expected = _expected(attachment.wanted)
+    ways = _ways(attachment.wanted, attachment.wanted.install.observed.services)
+    stays = find_staying(ways, attachment.wanted.serving)
+    expected = frozenset((it.service, it.port) for it in ways if it.port.led)
     if (truth := attachment.truth).state in _HOPS:
         reason = truth.reason or f"{attachment.key} is {truth.state}"
-        return broken_everywhere(expected, _HOPS[truth.state], reason)
+        return broken_everywhere(expected, _HOPS[truth.state], reason, stays)
     async with _asking(session, attachment, turn) as asking:
-        behind = await _observe(session, attachment, expected, asking)
+        behind = await _observe(session, attachment, expected - stays.keys(), asking)
         names = {pod["status"]["podIP"]: pod["metadata"]["name"] for pod in behind.pods if _address(pod)}
         return tuple(await asyncio.gather(*(_settle(plan, asking, names) for plan in plan_proofs(behind))))
 
@@ -90,13 +93,16 @@ def _address(pod: Json) -> str:
     return str((pod.get("status") or {}).get("podIP") or "")
 
 
-def _expected(wanted: Wanted) -> frozenset[tuple[str, PortKey]]:
-    """The Service ports that led to the workload when ``up`` looked."""
+def _ways(wanted: Wanted, services: Sequence[Json]) -> tuple[Route, ...]:
+    """The ways by *services* to the workload, as they would be without us."""
     install, observed = wanted.install, wanted.install.observed
-    found = routes(
-        install.services_before, install.base, container=observed.container, others=observed.others
+    return routes(
+        install.without_us(services),
+        install.base,
+        container=observed.container,
+        others=observed.others,
+        only=install.wish.services,
     )
-    return frozenset((route.service, route.port) for route in found if route.port.led)
 
 
 async def _observe(
@@ -112,13 +118,14 @@ async def _observe(
         title=wanted.title,
         container=wanted.object.container,
         labels=wanted.install.base.get("metadata", {}).get("labels") or {},
-        ports=frozenset(port for item in wanted.install.fronts for port in item.keys),
+        ports=entrances(wanted.serving, wanted.install.fronts),
         services=services.items,
         pods=pods.items,
         own=frozenset(item["metadata"]["name"] for item in own.items),
         agents={link.pod.name: _why(link, asking.refused) for link in attachment.links.staying},
         expected=expected,
         beside=_beside(attachment),
+        stays=find_staying(_ways(wanted, services.items), wanted.serving),
     )
 
 

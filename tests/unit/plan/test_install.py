@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.config.model import Mode
+from devcluster.config.model import Mode, Take
 from devcluster.errors import ConfigurationError, LeftoverError
 from devcluster.plan.install import Observed, Wish, plan_install
 from devcluster.plan.remove import plan_remove
@@ -169,11 +169,24 @@ def test_crash_before_the_services_were_led() -> None:
 )
 def test_what_the_user_loses_where_a_service_can_not_be_led(mode: Mode, notes: tuple[str, ...]) -> None:
     seen = replace(observed(service("web", 8080)), others=({"app": "web"},))
-    found = plan_install(seen, replace(WISH, serving=plan_serving(mode, "front", "container"))).notes
-    held_by_nobody = (
-        "while nobody holds the workload, the application sees the pod's own address as its caller"
-    )
-    assert found == (notes if mode == "ingest" else (*notes, held_by_nobody))
+    made = plan_install(seen, replace(WISH, serving=plan_serving(mode, "front", "container")))
+    assert (made.notes, made.staying) == (notes, () if mode == "replace" else notes)
+
+
+@pytest.mark.parametrize(
+    ("mode", "take", "when"),
+    [
+        ("replace", "front", "while nobody holds the workload"),
+        ("intercept", "front", "while nobody holds the workload"),
+        ("ingest", "front", "until `down`"),
+        ("replace", "direct", ""),
+    ],
+)
+def test_when_the_original_does_not_see_its_callers(mode: Mode, take: Take, when: str) -> None:
+    serving = plan_serving(mode, take, "container")
+    notes = plan_install(observed(service("web", 8080)), replace(WISH, serving=serving)).notes
+    said = f"{when}, the application sees the pod's own address as its caller"
+    assert [it for it in notes if "its caller" in it] == ([said] if when else [])
 
 
 def test_direct_leaves_services_and_says_what_is_lost() -> None:

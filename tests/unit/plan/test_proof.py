@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from devcluster.plan.proof import Behind, Trial, Try, Verdict, judge, parse_outcome, plan_proofs
+from devcluster.plan.proof import (
+    Behind,
+    Trial,
+    Try,
+    Verdict,
+    broken_everywhere,
+    judge,
+    parse_outcome,
+    plan_proofs,
+)
 from devcluster.rules.cluster.service_patch import MOVED
 from devcluster.rules.cluster.services import routes
 from devcluster.rules.ports.ports import PortKey
@@ -212,6 +221,44 @@ def test_the_agents_hop(agents: dict[str, str]) -> None:
     hop, reason = _broken(_behind(_service(_HTTP), agents=agents))
     assert hop == "agent"
     assert "not held" in reason
+
+
+_ALONE = {("web", PortKey(80)): "`services` does not list it"}
+
+
+@pytest.mark.parametrize(
+    ("port", "plan"),
+    [
+        (_HTTP, "skipped: stays with the original: `services` does not list it"),
+        (_HTTP | {"targetPort": 8080}, "skipped: stays with the original: `services` does not list it"),
+        (_HTTP | {"targetPort": "moved"}, "broken: it leads to the laptop (`services` does not list it);"),
+    ],
+    ids=["by name", "by number", "by a name that leads to the agent: it came after `up`"],
+)
+def test_what_stays_with_the_original_is_named_and_not_tried(port: Json, plan: str) -> None:
+    pod = copy.deepcopy(_POD)
+    pod["spec"]["containers"][0]["ports"] = [
+        {"name": "http", "containerPort": 8080},
+        {"name": "moved", "containerPort": 47100},
+    ]
+    beside_it = {"ports": frozenset({PortKey(47100)}), "pods": (pod,), "stays": _ALONE}
+    seen = _one(_behind(_service(port), **beside_it))
+    assert isinstance(seen, Verdict)
+    assert f"{seen.state}: {seen.reason}".startswith(plan)
+
+
+def test_a_service_that_came_later_and_leads_past_the_agent() -> None:
+    """Beside the original its own ports are its own."""
+    behind = _behind(_service({"port": 80, "targetPort": 8080}), ports=frozenset({PortKey(47100)}))
+    hop, reason = _broken(behind)
+    assert (hop, "`devcluster up` adds it" in reason) == ("service", True)
+
+
+def test_what_stays_is_not_broken_by_what_breaks_the_rest() -> None:
+    (peers, web) = broken_everywhere(
+        {("web", PortKey(80))}, "agent", "held", {("peers", PortKey(80)): "it is headless"}
+    )
+    assert (peers.state, web.state) == ("skipped", "broken")
 
 
 def _judged(*outcomes: Json) -> Verdict:

@@ -23,7 +23,7 @@ TRAFFIC: list[tuple[Mode, Take, str, str, tuple[str, ...]]] = [
     ("replace", "direct", "every", "original_stops", (STOPS,)),
     ("intercept", "front", "fronted", "fronts services_only", (OWN_STAY,)),
     ("ingest", "front", "nothing", "fronts", (ALL_STAY,)),
-    ("ingest", "direct", "nothing", "", (STOPS,)),
+    ("ingest", "direct", "nothing", "", (ALL_STAY,)),
 ]
 LOCAL: list[tuple[Run, str, str, str]] = [
     # run: what serves, where the volumes are, what is true of it
