@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from devcluster.config.model import Delivery
+from devcluster.plan.fronts import Fronts, keep_fronts, make_fronts
+from devcluster.plan.notes import make_notes
 from devcluster.plan.serving import Serving, plan_serving
 from devcluster.plan.steps import (
     AwaitPods,
@@ -32,8 +34,6 @@ from devcluster.rules.cluster.services import (
     PortMove,
     Route,
     check_listed,
-    passing,
-    plan_fronts,
     plan_moves,
     routes,
 )
@@ -55,6 +55,7 @@ from devcluster.rules.kinds.table import kind_of
 from devcluster.rules.ports.ports import PortKey, container_port, service_port
 
 Json = dict[str, Any]
+_MACHINE = "`down` must work from any machine"
 _USUAL = plan_serving("replace", "front", "container")
 
 
@@ -106,8 +107,8 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class InstallPlan:
-    """The steps, and the values that they write.  ``notes``: what the user loses, in words; ``staying``:
-    what the original answers while the laptop is attached, which is a part of it.
+    """The steps, and the values that they write.  ``fronts``: those to which Services are led;
+    ``notes``: what the user loses, in words; ``staying``: what the original answers meanwhile, a part of it.
 
     ``adopted``: the agent that is there will do, whatever its binary.
     """
@@ -132,7 +133,7 @@ class InstallPlan:
     @property
     def ports(self) -> tuple[int, ...]:
         """On which the agent listens, besides the application's own."""
-        return (self.wish.port, *(it.front for it in self.fronts if it.front is not None))
+        return (self.wish.port, *(it["front"] for it in self.settings["ports"] if "front" in it))
 
     @property
     def services_before(self) -> tuple[Json, ...]:
@@ -152,7 +153,7 @@ class InstallPlan:
 
     @property
     def chunks(self) -> tuple[str, ...]:
-        return tuple(chunk_name(self.wish.digest, index) for index in range(self.wish.chunks))
+        return _chunks(self.wish)
 
 
 def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
@@ -162,7 +163,7 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
     services = [unmoved(service, old_moves) for service in observed.services]
     found = routes(services, base, container=observed.container, others=observed.others, only=wish.services)
     check_listed(wish.services or (), services, found, observed.ref)
-    fronts = plan_fronts(
+    fresh = make_fronts(
         found,
         base,
         container=observed.container,
@@ -170,38 +171,69 @@ def plan_install(observed: Observed, wish: Wish) -> InstallPlan:
         first=wish.fronts,
         front=wish.serving.fronts,
     )
-    target = find_container(base, observed.container)
+    kept = keep_fronts(observed.settings, observed.originals, fresh) if wish.serving.fronts else None
+    if kept is not None and (plan := _plan(observed, wish, base, found, services, kept)).adopted:
+        return plan
+    return _plan(observed, wish, base, found, services, fresh)
+
+
+def _plan(
+    observed: Observed,
+    wish: Wish,
+    base: Json,
+    found: tuple[Route, ...],
+    services: Sequence[Json],
+    fronts: Fronts,
+) -> InstallPlan:
+    wrapped, settings = _wrap(observed, wish, base, found, fronts)
+    moves = plan_moves(found, fronts.led) if wish.serving.fronts else ()
+    adopted = _fits(observed, wrapped, settings, pending=wish.pending)
+    rolling = {} if adopted else kind_of(observed.ref).rolling(observed.object, observed.claims)
+    steps = _steps(observed, _chunks(wish), moves, adopted, rolling)
+    notes = make_notes(found, services, base, observed.container, wish.serving)
+    return InstallPlan(
+        observed,
+        wish,
+        steps,
+        base,
+        wrapped,
+        settings,
+        fronts.led,
+        moves,
+        adopted,
+        rolling,
+        notes.every,
+        notes.staying,
+    )
+
+
+def _wrap(
+    observed: Observed, wish: Wish, base: Json, found: Sequence[Route], fronts: Fronts
+) -> tuple[Json, Json]:
+    """The template with the agent in it, and what the agent is told."""
+    container, port, admitted = observed.container, wish.port, observed.admitted
+    target = find_container(base, container)
     known = bool(target.get("command")) or not wish.pending
     command = original_command(target, wish.image) if known else ()
     routed = {route.container_port for route in found}
-    check_template(base, container=observed.container, agent_port=wish.port, command=command, routed=routed)
+    check_template(base, container=container, agent_port=port, command=command, routed=routed)
     secret = secret_name(observed.ref)
-    chunks = tuple(chunk_name(wish.digest, index) for index in range(wish.chunks))
-    wrapping = Wrapping(
-        secret, chunks, command, wish.port, wish.delivery, fronts, wish.pin, observed.admitted
-    )
-    wrapped = wrap_template(base, container=observed.container, wrapping=wrapping)
+    wrapping = Wrapping(secret, _chunks(wish), command, port, wish.delivery, fronts.agent, wish.pin, admitted)
     settings = agent_settings(
         base,
-        container=observed.container,
+        container=container,
         image=wish.image,
-        fronts=fronts,
-        port=wish.port,
+        fronts=fronts.agent,
+        port=port,
         lease=wish.lease,
-        admitted=observed.admitted,
+        admitted=admitted,
         live=wish.live,
     )
-    moves = plan_moves(found, fronts) if wish.serving.fronts else ()
-    adopted = _fits(observed, wrapped, settings, pending=wish.pending)
-    rolling = {} if adopted else kind_of(observed.ref).rolling(observed.object, observed.claims)
-    steps = _steps(observed, chunks, moves, adopted, rolling)
-    lasting = _lasting(found, wish.serving)
-    beside = _beside(services, base, observed.container, wish.serving)
-    notes = (*lasting, *_masked(found, wish.serving), *beside)
-    staying = () if wish.serving.original_stops else tuple(lasting)
-    return InstallPlan(
-        observed, wish, steps, base, wrapped, settings, fronts, moves, adopted, rolling, notes, staying
-    )
+    return wrap_template(base, container=container, wrapping=wrapping), settings
+
+
+def _chunks(wish: Wish) -> tuple[str, ...]:
+    return tuple(chunk_name(wish.digest, index) for index in range(wish.chunks))
 
 
 def base_template(observed: Observed) -> Json:
@@ -257,24 +289,35 @@ def _steps(
     observed: Observed, chunks: tuple[str, ...], moves: tuple[PortMove, ...], adopted: bool, rolling: Json
 ) -> tuple[InstallStep, ...]:
     ref, space = observed.ref, observed.ref.namespace
+    live = {service["metadata"]["name"]: service for service in observed.services}
     steps: list[InstallStep] = []
     if not adopted:
         again = observed.originals is not None and is_wrapped(observed.object["spec"]["template"])
         cause = "the installed agent has other settings" if again else f"{ref} has no agent"
         steps.append(PublishAgent(space, chunks, f"{cause}; no image has to be pulled for it"))
-        steps.append(WriteSecret(space, secret_name(ref), "`down` must work from any machine"))
-        steps += _stale(observed, moves)
+        steps.append(WriteSecret(space, secret_name(ref), _MACHINE))
+        steps += _stale(observed, moves, "the front that it leads to will be gone")
         steps.append(PatchTemplate(ref, observed.container, cause))
+    else:
+        if observed.originals is not None and set(moves) != set(observed.originals.moves):
+            steps.append(WriteSecret(space, secret_name(ref), _MACHINE))
+        stale = _stale(observed, moves, "its connections are to stay with the application")
+        steps += [it for it in stale if _leads(live[it.service], it.moves)]
     steps.append(AwaitPods(ref, "traffic is taken over pod by pod"))
     if fields := _set_fields(observed, rolling):
         steps.append(RestoreFields(ref, fields, "it was set for the roll-out alone"))
-    live = {service["metadata"]["name"]: service for service in observed.services}
     for service in sorted({move.service for move in moves}):
         mine = tuple(move for move in moves if move.service == service)
         if _led(live[service], mine):
             continue
-        steps.append(PatchService(space, service, mine, "it names the application's port by its number"))
+        steps.append(PatchService(space, service, mine, _cause(mine)))
     return tuple(steps)
+
+
+def _cause(moves: Sequence[PortMove]) -> str:
+    if any(isinstance(move.original, int) for move in moves):
+        return "it names the application's port by its number"
+    return "it names the application's port as a Service does that stays with the application"
 
 
 def _set_fields(observed: Observed, rolling: Json) -> tuple[str, ...]:
@@ -284,14 +327,13 @@ def _set_fields(observed: Observed, rolling: Json) -> tuple[str, ...]:
     return tuple(sorted({*rolling, *left}))
 
 
-def _stale(observed: Observed, moves: Collection[PortMove]) -> list[RestoreService]:
-    """Services that lead to fronts which will be gone."""
+def _stale(observed: Observed, moves: Collection[PortMove], cause: str) -> list[RestoreService]:
+    """Services that lead to fronts, and are no longer to."""
     old = set(observed.originals.moves if observed.originals else ())
     for service in observed.services:
         if noted_workload(service) == observed.ref:
             old |= set(noted_moves(service))
     old -= set(moves)
-    cause = "the front that it leads to will be gone"
     names = sorted({move.service for move in old} & {one["metadata"]["name"] for one in observed.services})
     return [
         RestoreService(
@@ -306,37 +348,11 @@ def _of(moves: Collection[PortMove], service: str) -> list[PortMove]:
 
 
 def _led(service: Json, moves: Sequence[PortMove]) -> bool:
+    """Whether all of *moves* are made."""
+    return all(_leads(service, (move,)) for move in moves)
+
+
+def _leads(service: Json, moves: Sequence[PortMove]) -> bool:
+    """Whether any is."""
     targets = {service_port(item): item.get("targetPort") for item in service["spec"].get("ports") or []}
-    return all(targets.get(move.port) == move.front for move in moves)
-
-
-def _beside(services: Sequence[Json], base: Json, container: str, serving: Serving) -> list[str]:
-    """What leads to other containers of the pod, which go on in the cluster."""
-    asks = "reaches the laptop" if serving.original_stops else "stays with the original"
-    notes = []
-    for it in passing(services, base, container=container):
-        leads = f"service/{it.service} port {it.port} leads to"
-        if it.container:
-            goes_on = f"which goes on in the cluster; what that asks of 127.0.0.1 {asks}"
-            notes.append(f"{leads} container {it.container} of the pod (port {it.number}), {goes_on}")
-        else:
-            where = f"port {it.number}, which no container declares: it is taken for {container}'s"
-            notes.append(f"{leads} {where}; another container that listens there goes on in the cluster")
-    return notes
-
-
-def _lasting(found: Sequence[Route], serving: Serving) -> list[str]:
-    """What is true for as long as the laptop is attached."""
-    alone = [it for it in found if it.left_alone and (it.port.led or serving.services_only)]
-    bypassing = [
-        f"service/{it.service} port {it.port} {serving.bypass.format(why=it.left_alone)}" for it in alone
-    ]
-    return [*(bypassing if serving.led == "fronted" else ()), *serving.notes]
-
-
-def _masked(found: Sequence[Route], serving: Serving) -> list[str]:
-    """When the original does not see who calls it: what passes the agent comes from the agent."""
-    if not serving.fronts or not any(it.port.led and not it.left_alone for it in found):
-        return []
-    when = "while nobody holds the workload" if serving.led == "fronted" else "until `down`"
-    return [f"{when}, the application sees the pod's own address as its caller"]
+    return any(targets.get(move.port) == move.front for move in moves)

@@ -162,7 +162,7 @@ def _stay(behind: Behind, service: Json, item: Json, why: str) -> Verdict:
 
 
 def _staying(name: str, port: PortKey, why: str) -> Verdict:
-    return Verdict(name, port, "skipped", reason=f"stays with the original: {why}")
+    return Verdict(name, port, "skipped", reason=f"stays with the original, since {why}")
 
 
 def _lead(

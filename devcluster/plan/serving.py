@@ -89,7 +89,7 @@ def serving_of(workload: Workload, take: Take | None = None) -> Serving:
 def find_staying(found: Collection[Route], serving: Serving) -> dict[ServicePort, str]:
     """Service ports that the original answers while the laptop is attached, and why."""
     if serving.led == "nothing":
-        return {(it.service, it.port): "mode: ingest" for it in found}
+        return {(it.service, it.port): "the mode is ingest" for it in found}
     alone = found if serving.services_only else ()
     return {(it.service, it.port): it.left_alone for it in alone if it.left_alone}
 

@@ -83,6 +83,9 @@ async def test_from_one_mode_to_another_without_a_roll_out(world: World) -> None
             assert await _by_address(world) == at_its_address, mode
             assert (await world.status())["state"] == "attached", mode
             assert (await world.status())["mode"] == mode
+            said = (await world.devcluster("status", "--verify")).stdout
+            stays = "skipped (stays with the original, since the mode is ingest)" in said
+            assert (stays, ": proven" in said) == (mode == "ingest", mode != "ingest")
     print(load)
     assert load.errors == {}
     assert load.unanswered == 0
@@ -103,13 +106,52 @@ async def test_only_the_services_that_are_listed(world: World) -> None:
     assert await world.who(20, "other") == {"original": 20}
     (peer,) = (await world.ask("client", "http", "-n", "1", "-url", "http://peers:8080/"))["identity"]
     assert peer == "original"
-    plan = (await world.devcluster("status", "--verify", code=None)).stdout
-    assert "other" in plan
+    for words in (("plan",), ("status",), ("status", "--verify")):
+        said = (await world.devcluster(*words)).stdout
+        for name in ("other", "peers"):
+            assert f"service/{name} port 80 stays with the original" in said, words
+    routes = (await world.devcluster("status", "--verify", "-o", "json")).json["workloads"][0]["routes"]
+    states = {(it["service"], it["port"]): it["state"] for it in routes}
+    assert states["web", 80] == "proven"
+    assert states["other", 80] == states["peers", 80] == "skipped"
     await world.devcluster("down")
     for name in ("web", "other", "peers"):
         service = await world.cluster.get("service", name, world.namespace)
         assert service["spec"]["ports"][0]["targetPort"] == "http", name
         assert "devcluster/moved" not in (service["metadata"].get("annotations") or {})
+
+
+async def test_other_services_while_it_is_attached(world: World) -> None:
+    """They lead to the port by its number: what is no longer listed is given back, without new pods."""
+    await world.deploy(numeric=True)
+    spec = {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}
+    body = {"metadata": {"name": "other"}, "spec": spec}
+    await world.cluster.create("service", body, world.namespace, manager="tester")
+    _file(world, "mode: intercept")
+    await world.devcluster("up", "-d")
+    wrapped = await world.template()
+    for settings, who in (("services: [web]", "original"), ("services: [web, other]", "local")):
+        _file(world, f"mode: intercept, {settings}")
+        (row,) = (await world.devcluster("up", "-d", "-o", "json")).json["workloads"]
+        assert row["outcome"] == "changed", settings
+        await _until_answered(world, "other", who)
+        assert await world.who(10) == {"local": 10}, settings
+        assert (await world.status())["state"] == "attached", settings
+        await world.devcluster("status", "--verify")
+    assert await world.template() == wrapped
+    await world.devcluster("down")
+    for name in ("web", "other"):
+        service = await world.cluster.get("service", name, world.namespace)
+        assert service["spec"]["ports"][0]["targetPort"] == 8080, name
+        assert not service["metadata"].get("annotations"), name
+        assert "devcluster" not in {it["manager"] for it in service["metadata"]["managedFields"]}, name
+
+
+async def _until_answered(world: World, service: str, identity: str) -> None:
+    """kube-proxy learns of another target port a moment later."""
+    async with asyncio.timeout(30):
+        while await world.who(5, service) != {identity: 5}:
+            await asyncio.sleep(0.2)
 
 
 async def test_a_mapped_port_and_a_debugger_beside_it(world: World) -> None:

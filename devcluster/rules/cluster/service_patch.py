@@ -34,7 +34,7 @@ def undo_moves(service: Json, moves: Collection[PortMove]) -> tuple[list[Json], 
     A port that was given another number meanwhile is known by the front that it leads to.
     """
     operations, kept = _replace(service, moves, lambda move: (move.front, move.original), renumbered=True)
-    return [*operations, *_forget(service)], kept
+    return [*operations, *_forget(service, moves)], kept
 
 
 def unmoved(service: Json, moves: Collection[PortMove]) -> Json:
@@ -90,10 +90,13 @@ def _note(service: Json, moves: Collection[PortMove], workload: WorkloadRef) -> 
     return [{"op": "add", "path": _NOTE, "value": text}]
 
 
-def _forget(service: Json) -> list[Json]:
-    notes = _notes(service)
+def _forget(service: Json, moves: Collection[PortMove]) -> list[Json]:
+    """The note goes with the last of its ports."""
+    notes, workload = _notes(service), noted_workload(service)
     if MOVED not in notes:
         return []
+    if workload is not None and (left := [it for it in noted_moves(service) if it not in moves]):
+        return _note(service, left, workload)
     return [{"op": "remove", "path": _NOTE if len(notes) > 1 else "/metadata/annotations"}]
 
 

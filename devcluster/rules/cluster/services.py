@@ -43,7 +43,8 @@ _HIGHEST = 65535
 class Route:
     """One port of a Service that leads to *container_port*, which speaks the same protocol.
 
-    ``target``: targetPort as it is.  ``left_alone``: why its connections don't pass the agent, or ''.
+    ``target``: targetPort as it is.  ``left_alone``: why its connections don't pass the agent, or '';
+    ``unlisted``: only because the file does not name the Service, which an edit may change.
     """
 
     service: str
@@ -51,6 +52,7 @@ class Route:
     target: TargetPort
     container_port: PortKey
     left_alone: str = ""
+    unlisted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +111,12 @@ def routes(
         shared = any(selects(service, other) for other in others)
         for item in service["spec"].get("ports") or []:
             for route in _route(service, item, template, container, shared):
-                found.append(route if wanted else replace(route, left_alone="`services` does not list it"))
+                found.append(route if wanted else _unlisted(route))
     return tuple(found)
+
+
+def _unlisted(route: Route) -> Route:
+    return replace(route, left_alone="`services` does not list it", unlisted=not route.left_alone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +162,8 @@ def known_ports(template: Json, services: Sequence[Json]) -> tuple[PortKey, ...]
 def check_listed(
     listed: Collection[str], services: Sequence[Json], found: Collection[Route], ref: WorkloadRef
 ) -> None:
-    """ConfigurationError for a name of `services` that no Service has, or that does not lead to *ref*;
-    *found*: every way to it."""
+    """ConfigurationError for a name of `services` that no Service has, that does not lead to *ref*, or that
+    can't be led to the laptop; *found*: every way to it."""
     known = {service["metadata"]["name"] for service in services}
     leading = sorted({route.service for route in found})
     lead = f"what leads to it: {', '.join(leading) or 'nothing'}"
@@ -170,6 +176,12 @@ def check_listed(
             )
         if name not in leading:
             raise ConfigurationError(f"services: service/{name} does not lead to {ref}", hint=lead)
+        reasons = [route.left_alone for route in found if route.service == name]
+        if all(reasons):
+            raise ConfigurationError(
+                f"services: service/{name} can't be led to the laptop: {reasons[0]}",
+                hint="leave it out; `mode: replace` takes what comes by the pod's own port, too",
+            )
 
 
 def _route(service: Json, item: Json, template: Json, container: str, shared: bool) -> list[Route]:
@@ -222,7 +234,8 @@ def plan_fronts(
     first: int,
     front: bool = True,
 ) -> tuple[FrontPort, ...]:
-    """A front, from *first* on, for each port that a Service leads to; the others as they are.  By port.
+    """A front, from *first* on, for each port to which a Service is led or may be by an edit; the others as
+    they are.  By port.
 
     ConfigurationError where no number is left.
     """
@@ -231,7 +244,7 @@ def plan_fronts(
     for item in spec.get("ports") or []:
         names[container_port(item)] = names.get(container_port(item)) or item.get("name")
     routed = {route.container_port for route in found}
-    wanted = {route.container_port for route in found if front and not route.left_alone}
+    wanted = {it.container_port for it in found if front and (it.unlisted or not it.left_alone)}
     taken = {agent_port} | {key.number for key in (*pod_ports(template["spec"]), *routed)}
     free = (number for number in range(first, _HIGHEST + 1) if number not in taken)
     ports = sorted(key for key in {*names, *routed} if key.led)
@@ -260,12 +273,12 @@ def _next(free: Iterator[int], first: int) -> int:
 
 def plan_moves(found: Collection[Route], fronts: Collection[FrontPort]) -> tuple[PortMove, ...]:
     """The Services that must be patched; a name that does not stay has moved in the template already."""
-    by_port = {item.port: item.front for item in fronts}
+    by_port = {item.port: item for item in fronts}
     moves = []
     for route in found:
-        front = by_port.get(route.container_port)
-        stays = _staying_names(found, route.container_port)
-        patched = isinstance(route.target, int) or route.target in stays
-        if patched and not route.left_alone and front is not None:
-            moves.append(PortMove(route.service, route.port, route.target, front))
+        item = by_port.get(route.container_port)
+        if item is None or item.front is None or route.left_alone:
+            continue
+        if isinstance(route.target, int) or route.target in item.staying:
+            moves.append(PortMove(route.service, route.port, route.target, item.front))
     return tuple(sorted(moves, key=lambda move: (move.service, move.port)))

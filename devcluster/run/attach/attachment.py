@@ -190,6 +190,10 @@ class Attachment:
         async with self._loss.translated():
             return self.local.environment(await self._executor.read_facts(turn))
 
+    def note(self, wanted: Wanted) -> None:
+        """Services are led otherwise, and nothing else changes."""
+        self._executor.wanted = wanted
+
     async def change(self, wanted: Wanted, turn: Turn) -> None:
         """Apply an edit that needs no new pods."""
         async with self._loss.translated():

@@ -1,8 +1,8 @@
 """What somebody changes back while the workload is attached: it is watched, since the lanes can't tell.
 
 A lane lasts as long as its pod; whether Services and template still lead to it, others may change at any
-time.  The template is watched, and so are the Services where one was patched.  What we wrote is read from the
-Secret again for each template that was not seen before.
+time.  Template and Services are watched.  What we wrote is read from the Secret again for each template that
+was not seen before, and when a Service has changed.
 """
 
 from __future__ import annotations
@@ -98,12 +98,11 @@ class _Watch:
                 self.changed.set()
 
     async def _follow_services(self) -> None:
-        await self._read_originals()
-        if self._originals is None or not self._originals.moves:
-            return
+        """An `up` that leads another one patches it, so what we wrote is read again, too."""
         states = self._cluster.watch_all("service", self._workload.ref.namespace)
         async with contextlib.aclosing(states):
             async for items in states:
+                await self._read_originals()
                 if self._originals is not None:
                     self._services = service_drift(self._originals.moves, items)
                     self.changed.set()

@@ -47,9 +47,10 @@ from devcluster.rules.cluster.marks import (
 from devcluster.rules.cluster.service_patch import apply_moves, undo_moves
 from devcluster.rules.cluster.template import is_wrapped
 from devcluster.rules.kinds.rolling import write_fields
-from devcluster.run.cluster.fields import restore_rolling
+from devcluster.run.cluster.fields import hand_over, restore_rolling
 from devcluster.run.cluster.observe import (
     build_originals,
+    lead_originals,
     observe,
     parse_agent_settings,
     raised_limit,
@@ -151,7 +152,9 @@ class _InstallWork:
         self._ref = plan.observed.ref
         self._space = self._ref.namespace
         self._binary = binary
-        self._originals: Originals | None = None  # what the Secret will hold
+        seen = plan.observed.originals
+        # What the Secret will hold; of an agent that stays only Services are led otherwise.
+        self._originals = lead_originals(seen, plan) if plan.adopted and seen is not None else None
         self._written = False  # whether it does
         self._turn = turn
         self._subject = subject  # of its progress
@@ -170,13 +173,12 @@ class _InstallWork:
             case AwaitPods():
                 await self._await_pods()
             case RestoreFields():
-                originals = self._originals or self._seen.originals
-                assert originals is not None
-                await restore_rolling(self._cluster, originals)
+                assert self._originals is not None
+                await restore_rolling(self._cluster, self._originals)
             case PatchService():
                 await self._patch_service(step.service, lambda live: apply_moves(live, step.moves, self._ref))
             case RestoreService():
-                await self._patch_service(step.service, lambda live: undo_moves(live, step.moves)[0])
+                await self._restore_service(step)
             case _:
                 assert_never(step)
 
@@ -287,8 +289,7 @@ class _InstallWork:
         return ChangedError(text, hint="run the command again")
 
     async def _await_pods(self) -> None:
-        adopted = self._plan.adopted
-        originals = self._seen.originals if adopted else self._originals
+        adopted, originals = self._plan.adopted, self._originals
         assert originals is not None
         await await_rollout(
             self._cluster,
@@ -308,12 +309,21 @@ class _InstallWork:
             ),
         )
 
-    async def _patch_service(self, service: str, change: Callable[[Json], list[Json]]) -> None:
+    async def _patch_service(self, service: str, change: Callable[[Json], list[Json]]) -> Json | None:
+        """As it is then."""
+
         def lead(live: Json | None) -> Write | None:
             operations = change(live) if live is not None else []
             return Patch(operations, "json-patch") if operations else None
 
-        await swap(self._cluster, ("service", service, self._space), lead)
+        return await swap(self._cluster, ("service", service, self._space), lead)
+
+    async def _restore_service(self, step: RestoreService) -> None:
+        live = await self._patch_service(step.service, lambda live: undo_moves(live, step.moves)[0])
+        seen = self._seen.originals
+        if live is not None and seen is not None:
+            before = seen.managers.get(f"service/{step.service}", [])
+            await hand_over(self._cluster, ("service", step.service, self._space), before, live)
 
     async def result(self) -> Installed:
         secret = await self._cluster.get("secret", self._plan.secret, self._space)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from devcluster.edge.kube.answer import ForbiddenError
-from devcluster.edge.kube.cluster import Cluster, Json
+from devcluster.edge.kube.cluster import FIELD_MANAGER, Cluster, Json
 from devcluster.edge.kube.workload import WorkloadObject
 from devcluster.plan.install import InstallPlan, Observed
 from devcluster.rules.cluster.marks import (
@@ -114,10 +114,10 @@ async def build_originals(cluster: Cluster, plan: InstallPlan, wrapped: Json) ->
     rolling = remember(seen.object["spec"], plan.rolling, old.rolling if old is not None else {})
     if old is not None:
         former: Json | None = None
-        moves = tuple(sorted({*old.moves, *plan.moves}, key=lambda one: (one.service, one.port, one.front)))
         if old.wrapped != wrapped:
             former = {"template": old.template, "wrapped": old.wrapped}
-        return replace(old, template=plan.base, wrapped=wrapped, moves=moves, rolling=rolling, former=former)
+        led = lead_originals(old, plan)
+        return replace(led, template=plan.base, wrapped=wrapped, rolling=rolling, former=former)
     item, history = seen.object, kind_of(seen.ref).history
     releases = await list_releases(cluster, seen.ref, item["metadata"]["uid"])
     return Originals(
@@ -135,6 +135,16 @@ async def build_originals(cluster: Cluster, plan: InstallPlan, wrapped: Json) ->
         available=was_available(seen),
         rolling=rolling,
     )
+
+
+def lead_originals(old: Originals, plan: InstallPlan) -> Originals:
+    """With the Services that *plan* leads.  One that is to be given back says on itself where it led."""
+    fresh = {name: entries for name, entries in _managers(plan).items() if not any(map(_is_ours, entries))}
+    return replace(old, moves=plan.moves, managers={**old.managers, **fresh})
+
+
+def _is_ours(entry: Json) -> bool:
+    return bool(entry.get("manager") == FIELD_MANAGER)
 
 
 def _managers(plan: InstallPlan) -> dict[str, list[Json]]:

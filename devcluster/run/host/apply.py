@@ -113,6 +113,8 @@ class Apply:
                 await current.until_repaired(turn)
             if decision.work == "edit":
                 await current.change(wanted, turn)
+            elif decision.lead:
+                current.note(wanted)
 
     async def _attach(
         self, wanted: Wanted, former: Attachment | None, turn: Turn, *, takeover: bool

@@ -189,6 +189,57 @@ def test_when_the_original_does_not_see_its_callers(mode: Mode, take: Take, when
     assert [it for it in notes if "its caller" in it] == ([said] if when else [])
 
 
+def beside(*services: str) -> Wish:
+    return replace(WISH, serving=plan_serving("intercept", "front", "container"), services=services or None)
+
+
+SHARED = (service("other", "http"), service("web", "http"))
+NUMBERS = (service("other", 8080), service("web", 8080))
+PORTS = (service("other", 9000), service("web", 8080))
+
+
+@pytest.mark.parametrize(
+    ("services", "before", "after", "steps"),
+    [
+        (NUMBERS, beside(), beside("web"), ["WriteSecret", "RestoreService", "AwaitPods"]),
+        (NUMBERS, beside("web"), beside(), ["WriteSecret", "AwaitPods", "PatchService"]),
+        (NUMBERS, WISH, beside("web"), ["WriteSecret", "RestoreService", "AwaitPods"]),
+        (PORTS, beside("web"), WISH, ["WriteSecret", "AwaitPods", "PatchService"]),
+        (SHARED, beside("web"), WISH, ["WriteSecret", "AwaitPods", "PatchService"]),
+        (SHARED, WISH, beside("web"), [*FIRST, "PatchService"]),
+        (
+            NUMBERS,
+            beside(),
+            replace(beside(), fronts=48000),
+            [*FIRST[:2], *["RestoreService"] * 2, *FIRST[2:]],
+        ),
+    ],
+    ids=[
+        "fewer",
+        "more",
+        "fewer by another mode",
+        "another port by another mode",
+        "a shared name that stayed",
+        "a shared name must stay now",
+        "fronts elsewhere",
+    ],
+)
+def test_another_mode_or_other_services_need_new_pods_for_a_name_alone(
+    services: tuple[dict[str, Any], ...], before: Wish, after: Wish, steps: list[str]
+) -> None:
+    seen = installed(observed(*services), before)
+    made = names(seen, after)
+    assert made[: len(steps)] == steps
+    assert {*made[len(steps) :]} <= {"PatchService"}
+
+
+def test_what_is_led_otherwise_is_done_then() -> None:
+    plan = plan_install(installed(observed(*NUMBERS), beside()), beside("web"))
+    assert [(it.service, it.port.number) for it in plan.moves] == [("web", 80)]
+    assert plan.adopted
+    assert plan_install(installed(observed(*NUMBERS), beside("web")), beside("web")).steps[1:] == ()
+
+
 def test_direct_leaves_services_and_says_what_is_lost() -> None:
     plan = plan_install(
         observed(service("number", 8080)),

@@ -229,8 +229,8 @@ _ALONE = {("web", PortKey(80)): "`services` does not list it"}
 @pytest.mark.parametrize(
     ("port", "plan"),
     [
-        (_HTTP, "skipped: stays with the original: `services` does not list it"),
-        (_HTTP | {"targetPort": 8080}, "skipped: stays with the original: `services` does not list it"),
+        (_HTTP, "skipped: stays with the original, since `services` does not list it"),
+        (_HTTP | {"targetPort": 8080}, "skipped: stays with the original, since `services` does not list it"),
         (_HTTP | {"targetPort": "moved"}, "broken: it leads to the laptop (`services` does not list it);"),
     ],
     ids=["by name", "by number", "by a name that leads to the agent: it came after `up`"],

@@ -92,11 +92,18 @@ def test_the_ports_that_are_known() -> None:
 )
 def test_a_service_that_is_listed_must_lead_here(name: str, said: str, hint: str) -> None:
     services = [service("web", {"port": 8080}), service("other", {"port": 80}, selector={"app": "other"})]
-    ways = routes(services, TEMPLATE, container="web", only=[name])
+    ways = routes(services, TEMPLATE, container="web", only=["web", name])
     with pytest.raises(ConfigurationError, match=said) as caught:
         check_listed(["web", name], services, ways, WEB)
     assert caught.value.hint == hint
     check_listed(["web"], services, ways, WEB)
+
+
+def test_a_service_that_is_listed_must_be_one_that_can_be_led() -> None:
+    services = [service("peers", {"port": 8080}, clusterIP="None")]
+    ways = routes(services, TEMPLATE, container="web", only=["peers"])
+    with pytest.raises(ConfigurationError, match="can't be led to the laptop: it is headless"):
+        check_listed(["peers"], services, ways, WEB)
 
 
 def test_what_is_not_ours() -> None:
