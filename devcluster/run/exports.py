@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from devcluster.config.read.forms import EXPORTS
+from devcluster.config.read.forms import export_format
 from devcluster.errors import ConfigurationError
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.environment_formats import can_carry, render_environment
@@ -55,7 +55,8 @@ class Exports:
         told = self.remove([key], but=file)
         if file is None:
             return told
-        form = EXPORTS[file.suffix]
+        form = export_format(file.name)
+        assert form is not None
         pairs = [pair for pair in environment.variables if can_carry(form, *pair)]
         left = sorted({name for name, _ in environment.variables} - {name for name, _ in pairs})
         content = render_environment(pairs, form).encode("utf-8", "surrogateescape")

@@ -252,6 +252,11 @@ EXPORTS = {".env": "docker", ".json": "json", ".sh": "sh", ".yaml": "yaml", ".ym
 
 
 def parse_export(text: str) -> str:
-    if not text.endswith(tuple(EXPORTS)) or "\0" in text:
+    if "\0" in text or export_format(text) is None:
         raise ValueError("expected a path that ends in .env, .json, .sh, .yaml or .yml")
     return text
+
+
+def export_format(path: str) -> str | None:
+    """A file that is called just ``.env`` has no suffix for Python, but an ending for its user."""
+    return next((form for ending, form in EXPORTS.items() if path.endswith(ending)), None)

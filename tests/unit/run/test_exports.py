@@ -30,7 +30,9 @@ def test_the_ending_says_the_format(place: Place, tmp_path: Path) -> None:
     ]
     Exports(place).write("api", tmp_path / "api.json", ENVIRONMENT)
     assert json.loads((tmp_path / "api.json").read_text())["LINES"] == "two\nlines"
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    Exports(place).write("bare", tmp_path / ".env", ENVIRONMENT)
+    assert (tmp_path / ".env").read_text() == "A=secret-1\nODD.NAME=x\n"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == [".env"]
 
 
 def test_no_value_is_kept_in_the_state_folder(place: Place, tmp_path: Path) -> None:
