@@ -20,7 +20,8 @@ from typing import Any
 
 from devcluster.config.model import Workload
 from devcluster.rules.container.environment import LocalEnvironment, rewritable_services
-from devcluster.rules.container.tunnel_rewriting import OpenTunnel, ServiceSight, Tunnelled, use_tunnels
+from devcluster.rules.container.tunnel_rewriting import OpenTunnel, Tunnelled, use_tunnels
+from devcluster.rules.names.service_names import ServiceSight
 
 Json = dict[str, Any]
 ROOT = "DEVCLUSTER_ROOT"
@@ -71,11 +72,13 @@ def _use(pod: dict[str, str], workload: Workload, around: Surroundings) -> Tunne
     names = rewritable_services(workload, [it.name for it in around.services], around.namespace)
     return use_tunnels(
         pod,
-        services=[it for it in around.services if it.name in names],
+        services=around.services,
+        left=[it.name for it in around.services if it.name not in names],
         namespace=around.namespace,
         domains=around.domains,
         tunnels=around.tunnels,
         only=workload.rewrite.variables,
+        beside=dict(workload.environment),
     )
 
 

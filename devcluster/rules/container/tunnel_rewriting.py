@@ -6,7 +6,8 @@ leads to the Service its ``127.0.0.1:PORT`` takes the place of the name and of t
 Rules:
 - a host counts where it is dialled (``hosts``), http and TLS included: the wrong name is better than none;
 - where the port is beside the host, both are replaced; a URL without a port gets one;
-- a port in a variable of its own (``DB_PORT``) is not changed: the tunnel must have its number;
+- a port in a variable of its own (``DB_PORT``) is not changed: the tunnel must have its number, and where the
+  file itself sets that variable, its number is the laptop's;
 - what is dialled and has no tunnel is named, with the line to write.
 
 The naive way, to replace the name wherever it occurs, breaks issuers, passwords and databases.  So hosts are
@@ -17,27 +18,20 @@ other way to write a Service becomes a word of the same length: what it finds is
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from devcluster.rules.container.environment import RewriteMade, chosen_hosts, hosts_of
 from devcluster.rules.names.hosts import Host, find_urls
+from devcluster.rules.names.service_names import ServiceNames, ServiceSight
 from devcluster.rules.names.variables import COMPARED, OWN, names_proxy_list, words_of
 
 LOOPBACK = "127.0.0.1"
 _PORT = re.compile(r":([0-9]{1,5})(?![0-9])", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,5}", re.ASCII)
 _HOST_WORD = re.compile(r"(?:HOST|HOSTNAME|SERVER|ADDR|ADDRESS|ENDPOINT|URL|URI)_?[0-9]*$")
 _PRIVILEGED = 1024
 _SCHEMES = {"http": 80, "ws": 80, "https": 443, "wss": 443}
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceSight:
-    """A Service of the namespace; ``addresses``: its ClusterIPs, () for a headless one."""
-
-    name: str
-    addresses: tuple[str, ...] = ()
-    ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,59 +63,22 @@ def use_tunnels(
     domains: Collection[str],
     tunnels: Sequence[OpenTunnel],
     only: Collection[str] | None = None,
+    left: Collection[str] = (),
+    beside: Mapping[str, str] | None = None,
 ) -> Tunnelled:
     """*env* with tunnels in place of what they lead to.  *domains*: the cluster's own; *only*: just these
-    variables, in which each word that is a Service's name counts as a host."""
-    work = _Environment(env, _Names(services, namespace, domains, tunnels), only)
+    variables, in which each word that is a Service's name counts as a host; *left*: Services that don't
+    count; *beside*: what the file sets."""
+    hosts = [tunnel.host for tunnel in tunnels]
+    names = ServiceNames(services, namespace, domains, hosts=hosts, texts=env.values(), left=left)
+    ways: dict[str, list[OpenTunnel]] = {}
+    for tunnel in tunnels:
+        ways.setdefault(names.own_name(tunnel.host), []).append(tunnel)
+    links = frozenset(_link_words(service.name) for service in services)
+    work = _Environment(env, beside or {}, names, ways, links, only)
     variables = {key: work.replaced(key, value) for key, value in env.items()}
     variables |= {key: work.fit_proxies(value) for key, value in variables.items() if names_proxy_list(key)}
     return Tunnelled(variables, tuple(dict.fromkeys(work.made)), work.notes())
-
-
-class _Names:
-    """Every way to write a host, and what is known of it by its own name."""
-
-    def __init__(
-        self,
-        services: Sequence[ServiceSight],
-        namespace: str,
-        domains: Collection[str],
-        tunnels: Sequence[OpenTunnel],
-    ) -> None:
-        self.services = {service.name: service for service in services}
-        self.of: dict[str, str] = {}
-        for service in services:
-            local = f"{service.name}.{namespace}"
-            ways = (service.name, *_longer(local, domains), *service.addresses)
-            self.of |= dict.fromkeys(ways, service.name)
-        for tunnel in tunnels:
-            if tunnel.host not in self.of:
-                self.of |= dict.fromkeys(_longer(tunnel.host, domains), tunnel.host)
-        self.tunnels: dict[str, list[OpenTunnel]] = {}
-        for tunnel in tunnels:
-            self.tunnels.setdefault(self.of[tunnel.host], []).append(tunnel)
-        self.links = frozenset(_link_words(service.name) for service in services)
-        spelled = sorted((it for it in self.of if it not in self.services), key=len, reverse=True)
-        words = "|".join(map(re.escape, spelled))
-        outside = r"(?![A-Za-z0-9_-]|\.[A-Za-z0-9])"
-        self._spelled = re.compile(rf"(?<![A-Za-z0-9_.-])(?:{words})\.?{outside}") if words else None
-
-    def plain(self, text: str) -> tuple[str, dict[str, str]]:
-        """*text* with a word for each, of the same length, and what the words mean."""
-        meant = {name: name for name in self.services}
-
-        def word(match: re.Match[str]) -> str:
-            number = len(meant)
-            while (made := f"x{number:0{len(match[0]) - 1}d}"[: len(match[0])]) in meant or made in text:
-                number += 1
-            meant[made] = self.of[match[0].rstrip(".")]
-            return made
-
-        return (self._spelled.sub(word, text) if self._spelled else text), meant
-
-
-def _longer(name: str, domains: Iterable[str]) -> tuple[str, ...]:
-    return name, f"{name}.svc", *(f"{name}.svc.{domain}" for domain in domains)
 
 
 def _link_words(service: str) -> str:
@@ -135,9 +92,18 @@ def _link_words(service: str) -> str:
 class _Environment:
     """One environment."""
 
-    def __init__(self, env: Mapping[str, str], names: _Names, only: Collection[str] | None) -> None:
+    def __init__(
+        self,
+        env: Mapping[str, str],
+        beside: Mapping[str, str],
+        names: ServiceNames,
+        ways: Mapping[str, Sequence[OpenTunnel]],
+        links: frozenset[str],
+        only: Collection[str] | None,
+    ) -> None:
         self.made: list[RewriteMade] = []
-        self._env, self._names, self._only = env, names, only
+        self._env, self._beside, self._only = env, beside, only
+        self._names, self._ways, self._links = names, ways, links
         self._missing: dict[str, dict[str, None]] = {}  # by the line to write: variables
         self._apart: list[str] = []
 
@@ -153,9 +119,11 @@ class _Environment:
             if host.kept in (COMPARED, OWN):
                 self.made.append(RewriteMade(key, name, "", host.kept))
                 continue
-            end, new = self._dialled(key, value, host, name)
-            parts += [value[at : host.start], new]
-            at = end
+            start, end = _span(value, host)
+            end, new = self._dialled(key, value, host, name, end)
+            if new:
+                parts += [value[at:start], new]
+                at = end
         return "".join(parts) + value[at:]
 
     def fit_proxies(self, value: str) -> str:
@@ -172,58 +140,63 @@ class _Environment:
             return hosts_of(key, text, names)
         return chosen_hosts(text, names) if key in self._only else ()
 
-    def _dialled(self, key: str, value: str, host: Host, name: str) -> tuple[int, str]:
-        """Where what is replaced ends, and what replaces it."""
-        found = _PORT.match(value, host.end)
-        end, port = (found.end(), int(found[1])) if found else (host.end, None)
+    def _dialled(self, key: str, value: str, host: Host, name: str, end: int) -> tuple[int, str]:
+        """Where what is replaced ends, and what replaces it: '' where nothing does."""
+        found = _PORT.match(value, end)
         scheme = _scheme_of(value, host)
         variable = "" if found else self._port_variable(key)
-        wanted = port or (int(self._env[variable]) if variable else None) or _SCHEMES.get(scheme or "")
-        tunnel = self._choose(name, wanted)
+        here = int(self._beside[variable]) if variable in self._beside else None
+        there = int(self._env[variable]) if variable in self._env else None
+        port = int(found[1]) if found else there or _SCHEMES.get(scheme or "")
+        tunnel = self._choose(name, None if here else port, here)
         if tunnel is None:
-            self._miss(key, name, wanted, fixed=bool(variable) or (not found and scheme is None))
-            return host.end, value[host.start : host.end]
-        here = f"{LOOPBACK}:{tunnel.local}"
-        self.made.append(RewriteMade(key, name, here))
+            self._miss(key, name, port, fixed=bool(variable) or (not found and scheme is None))
+            return end, ""
+        address = f"{LOOPBACK}:{tunnel.local}"
+        self.made.append(RewriteMade(key, name, address))
         if found or (scheme is not None and not variable):
-            return end, here
-        self._compare(key, variable, tunnel)
+            return found.end() if found else end, address
+        self._compare(key, variable, tunnel, here)
         return end, LOOPBACK
 
-    def _choose(self, name: str, port: int | None) -> OpenTunnel | None:
-        there = self._names.tunnels.get(name, [])
-        if port is None:
-            return there[0] if there else None
-        return next((it for it in there if it.port == port), None)
+    def _choose(self, name: str, port: int | None, here: int | None) -> OpenTunnel | None:
+        fits = [it for it in self._ways.get(name, ()) if port in (None, it.port)]
+        return next((it for it in fits if it.local == here), fits[0] if fits else None)
 
     def _port_variable(self, key: str) -> str:
         """``DB_PORT`` of ``DB_HOST``, if it holds a port; '' where there is none."""
         wanted = _HOST_WORD.sub("PORT", words_of(key))
-        for other, value in self._env.items():
-            if words_of(other) == wanted and re.fullmatch(r"[0-9]{1,5}", value, re.ASCII) and other != key:
+        for other, value in (*self._env.items(), *self._beside.items()):
+            named = words_of(other) in (wanted, f"{wanted}_NUMBER")  # Bitnami's charts
+            if named and _NUMBER.fullmatch(value) and other != key:
                 return other
         return ""
 
     def _miss(self, key: str, name: str, port: int | None, *, fixed: bool) -> None:
         """*fixed*: the program takes the port from elsewhere, so the tunnel needs the same."""
-        service = self._names.services.get(name)
-        if service is None or not service.ports or self._is_link(key):
+        ports = self._names.ports_of(name)
+        if ports == () or self._is_link(key):
             return
-        there = port if port in service.ports else service.ports[0]  # another number is the value's own
-        line = f'"{name}:{there}"'
-        if fixed and there >= _PRIVILEGED:
+        there = port if ports is None or port in ports else ports[0]  # another number is the value's own
+        line = f'"{name}:{there or "PORT"}"'
+        if fixed and there is not None and there >= _PRIVILEGED:
             line = f'"{there}:{name}:{there}"'
         self.made.append(RewriteMade(key, name, "", f"no tunnel leads to it: write {line} under `tunnels`"))
         self._missing.setdefault(line, {})[key] = None
 
     def _is_link(self, key: str) -> bool:
         head = re.fullmatch(r"(.+?)_(?:SERVICE_HOST|PORT|PORT_[0-9]+_[A-Z]+(?:_ADDR)?)", key)
-        return head is not None and head[1] in self._names.links
+        return head is not None and head[1] in self._links
 
-    def _compare(self, key: str, variable: str, tunnel: OpenTunnel) -> None:
-        if tunnel.local == tunnel.port or self._is_link(key):
+    def _compare(self, key: str, variable: str, tunnel: OpenTunnel, here: int | None) -> None:
+        """*here*: the port that the file has in *variable*."""
+        if tunnel.local == (here or tunnel.port) or self._is_link(key):
             return
         host, port = tunnel.host, tunnel.port
+        if here:
+            must = f"{variable} under `environment` must be its tunnel's port, {tunnel.local}"
+            self._apart.append(f"{key} is {LOOPBACK} now, so {must}")
+            return
         where = f"{variable} has" if variable else "its program dials"
         self._apart.append(
             f"{key} is {LOOPBACK} now, and {where} the port of {host}, {port}, but the tunnel is on "
@@ -234,6 +207,12 @@ class _Environment:
 def _no_tunnel(line: str, keys: tuple[str, ...]) -> str:
     verb = "dials" if len(keys) == 1 else "dial"
     return f"{', '.join(keys)} {verb} what no tunnel leads to: write {line} under `tunnels`"
+
+
+def _span(text: str, host: Host) -> tuple[int, int]:
+    """Where *host* is, with the brackets of an IPv6 address."""
+    framed = ":" in text[host.start : host.end] and text[host.start - 1 : host.start] == "["
+    return (host.start - 1, host.end + 1) if framed else (host.start, host.end)
 
 
 def _scheme_of(text: str, host: Host) -> str | None:

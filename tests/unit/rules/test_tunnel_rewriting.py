@@ -6,25 +6,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devcluster.rules.container.tunnel_rewriting import OpenTunnel, ServiceSight, Tunnelled, use_tunnels
+from devcluster.rules.container.tunnel_rewriting import OpenTunnel, Tunnelled, use_tunnels
+from devcluster.rules.names.service_names import ServiceSight
 from devcluster.rules.names.variables import COMPARED
 
 DB = ServiceSight("db", ("10.96.0.5",), (3306,))
 WEB = ServiceSight("web", ("10.96.0.50", "fd00::5"), (80, 8443))
-SERVICES = (DB, WEB, ServiceSight("quiet"))
+SERVICES = (DB, WEB, ServiceSight("quiet"), ServiceSight("kafka", (), (9092,)))
 TUNNELS = (
     OpenTunnel("db", 3306, 3306),
     OpenTunnel("web.shop", 80, 18080),
     OpenTunnel("redis.infra", 6379, 16379),
     OpenTunnel("rds.example.com", 5432, 15432),
+    OpenTunnel("pay.bank.svc.cluster.local", 80, 18081),
+    OpenTunnel("kafka-0.kafka", 9092, 9092),
+    OpenTunnel("fd00::9", 80, 18082),
 )
 
 
 def use(
-    env: dict[str, str], tunnels: tuple[OpenTunnel, ...] = TUNNELS, only: tuple[str, ...] | None = None
+    env: dict[str, str],
+    tunnels: tuple[OpenTunnel, ...] = TUNNELS,
+    only: tuple[str, ...] | None = None,
+    beside: dict[str, str] | None = None,
 ) -> Tunnelled:
     return use_tunnels(
-        env, services=SERVICES, namespace="shop", domains=("cluster.local",), tunnels=tunnels, only=only
+        env,
+        services=SERVICES,
+        namespace="shop",
+        domains=("cluster.local",),
+        tunnels=tunnels,
+        only=only,
+        beside=beside,
     )
 
 
@@ -50,6 +63,11 @@ def use(
         ("X", "redis://redis.infra.svc.cluster.local:6379/0", "redis://127.0.0.1:16379/0"),
         ("X", '{"host": "db", "user": "db"}', '{"host": "127.0.0.1", "user": "db"}'),
         ("BROKERS", "db:3306,web:80", "127.0.0.1:3306,127.0.0.1:18080"),
+        ("X", "http://pay.bank/", "http://127.0.0.1:18081/"),
+        ("X", "http://pay.bank.svc/", "http://127.0.0.1:18081/"),
+        ("BROKERS", "kafka-0.kafka.shop.svc:9092", "127.0.0.1:9092"),
+        ("X", "http://[fd00::9]:80/x", "http://127.0.0.1:18082/x"),
+        ("X", "tcp://[fd00::5]:80", "tcp://127.0.0.1:18080"),
     ],
 )
 def test_what_is_dialled_goes_by_its_tunnel(key: str, value: str, expected: str) -> None:
@@ -104,6 +122,11 @@ def test_each_change_is_told_without_the_value() -> None:
         ({"X": "http://web/"}, '"web:80"'),
         ({"X": "https://web:8443/"}, '"web:8443"'),
         ({"WEB_HOST": "web"}, '"web:80"'),
+        ({"BROKERS": "kafka-1.kafka:9092"}, '"kafka-1.kafka:9092"'),
+        ({"KAFKA_HOST": "kafka-1.kafka.shop.svc.cluster.local"}, '"9092:kafka-1.kafka:9092"'),
+        ({"X": "http://pay.bank.svc.cluster.local/"}, '"pay.bank:80"'),
+        ({"X": "redis://redis.infra.svc:6379/0"}, '"redis.infra:6379"'),
+        ({"X": "redis://redis.infra.svc/0"}, '"redis.infra:PORT"'),
     ],
 )
 def test_what_has_no_tunnel_is_named_with_the_line_to_write(env: dict[str, str], line: str) -> None:
@@ -141,6 +164,7 @@ def test_what_kubelet_makes_of_every_service_asks_for_no_tunnel() -> None:
     [
         ({"DB_HOST": "db", "DB_PORT": "3306"}, "DB_PORT has"),
         ({"PGHOST": "db", "PGPORT": "3306"}, "PGPORT has"),
+        ({"DB_HOST": "db", "DB_PORT_NUMBER": "3306"}, "DB_PORT_NUMBER has"),
         ({"DB_HOST": "db"}, "its program dials"),
     ],
 )
@@ -153,6 +177,19 @@ def test_a_port_of_its_own_and_a_tunnel_on_another_are_named(env: dict[str, str]
         f"{key} is 127.0.0.1 now, and {where} the port of db, 3306, but the tunnel is on 13306: "
         'write "3306:db:3306" under `tunnels`'
     )
+
+
+def test_a_port_that_the_file_sets_is_the_laptops() -> None:
+    """Who has a database of their own on 3306 takes another number."""
+    tunnels = (OpenTunnel("db", 3306, 13306), OpenTunnel("db", 33060, 13307))
+    for local in ("13306", "13307"):
+        done = use({"DB_HOST": "db"}, tunnels, beside={"DB_PORT": local})
+        assert (done.variables, done.notes) == ({"DB_HOST": "127.0.0.1"}, ())
+    done = use({"DB_HOST": "db"}, tunnels, beside={"DB_PORT": "3306"})
+    assert done.variables == {"DB_HOST": "127.0.0.1"}
+    (note,) = done.notes
+    said = "DB_PORT under `environment` must be its tunnel's port, 13306"
+    assert note == f"DB_HOST is 127.0.0.1 now, so {said}"
 
 
 def test_a_port_of_its_own_chooses_among_tunnels() -> None:
@@ -177,7 +214,10 @@ def test_with_a_list_the_user_decides() -> None:
 @given(st.text(), st.text())
 def test_without_a_service_in_it_a_text_is_unchanged(before: str, behind: str) -> None:
     text = before + behind
-    if not any(name in text for name in ("db", "web", "quiet", "10.96", "fd00", "redis", "rds")):
+    if not any(
+        name in text
+        for name in ("db", "web", "quiet", "kafka", "10.96", "fd00", "redis", "rds", "pay", ".svc")
+    ):
         assert use({"X": text}).variables == {"X": text}
 
 
