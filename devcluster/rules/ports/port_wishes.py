@@ -1,7 +1,8 @@
 """``run --port [LOCAL:]PORT``: which port of the pod comes to which port of the laptop.
 
 The rule in one sentence: a number alone is the laptop's, and what Services lead to comes to it; where they
-lead to several ports, PORT says which: the pod's, by number or name, or a Service's that leads to it.
+lead to several ports, PORT says which: the pod's, by number or name, or a Service's that leads to it.  A name
+alone is PORT, and the laptop's has the pod's number.
 
 The naive way, to take a single number for the Service's, makes everybody whose server listens on 8080 type
 80.  Nor is it the pod's: nobody knows the pod's port by heart.
@@ -18,13 +19,13 @@ from devcluster.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class PortWish:
-    """``port`` '': the only one."""
+    """``local`` None: the pod's number; ``port`` '': the only one."""
 
-    local: int
+    local: int | None
     port: str = ""
 
     def __str__(self) -> str:
-        return f"{self.local}:{self.port}" if self.port else str(self.local)
+        return ":".join(str(part) for part in (self.local, self.port) if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,14 @@ class Way:
 
 
 def parse_port_wish(text: str) -> PortWish:
-    """LOCAL or LOCAL:PORT; ValueError for anything else."""
-    found = re.fullmatch(r"([0-9]{1,5})(?::([a-z0-9-]{1,63}))?", text, re.ASCII)
-    numbers = [int(it) for it in found.groups() if it and it.isdigit()] if found is not None else [0]
-    if found is None or not all(1 <= number <= 65535 for number in numbers):
+    """LOCAL, LOCAL:PORT or a name; ValueError for anything else."""
+    found = re.fullmatch(r"(?:([0-9]{1,5})(?::|$))?([a-z0-9-]{1,63})?", text, re.ASCII)
+    local, port = found.groups() if found is not None else (None, None)
+    numbers = [int(it) for it in (local, port) if it and it.isdigit()]
+    bare = local is None and (port is None or re.search("[a-z]", port) is None)
+    if found is None or bare or text.endswith(":") or not all(1 <= it <= 65535 for it in numbers):
         raise ValueError("expected [LOCAL:]PORT")
-    return PortWish(int(found[1]), found[2] or "")
+    return PortWish(int(local) if local else None, port or "")
 
 
 def choose_ports(
@@ -57,7 +60,7 @@ def choose_ports(
         port = _choose(wish, ways, names, whole)
         if port in chosen:
             raise ConfigurationError(f"--port {wish}: port {port} of the pod comes to {chosen[port]} already")
-        chosen[port] = wish.local
+        chosen[port] = wish.local or port
     return tuple(chosen.items())
 
 
@@ -88,9 +91,10 @@ def _listed(ports: set[int]) -> str:
     return " or ".join(str(port) for port in sorted(ports))
 
 
-def _choices(local: int, ways: Sequence[Way]) -> str:
+def _choices(local: int | None, ways: Sequence[Way]) -> str:
+    here = f"{local}:" if local else ""
     lines = sorted({(way.port, way.service, way.number) for way in ways})
     return "\n".join(
-        f"`--port {local}:{port}` is what service/{service} leads to from its port {number}"
+        f"`--port {here}{port}` is what service/{service} leads to from its port {number}"
         for port, service, number in lines
     )

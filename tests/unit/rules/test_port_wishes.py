@@ -32,6 +32,9 @@ def choose(*wishes: str, ways: tuple[Way, ...] = TWO) -> dict[int, int]:
         ("3000:9090", TWO, {9102: 3000}),
         ("3000:debug", TWO, {5005: 3000}),
         ("3000:5005", TWO, {5005: 3000}),
+        ("http", TWO, {8080: 8080}),
+        ("metrics", TWO, {9102: 9102}),
+        ("web", ONE, {5678: 5678}),
     ],
 )
 def test_a_wish_means_one_port(wish: str, ways: tuple[Way, ...], expected: dict[int, int]) -> None:
@@ -71,12 +74,14 @@ def test_what_means_several_is_told() -> None:
         choose("3000:80", ways=ways)
 
 
-@pytest.mark.parametrize("text", ["", "0", "70000", "a", "80:", ":80", "1:2:3", "1:A", "1:70000"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "70000", "A", "80:", ":80", "http:", "1:2:3", "1:A", "1:70000", "0:80", "http:80"]
+)
 def test_what_is_no_wish(text: str) -> None:
     with pytest.raises(ValueError, match="expected"):
         parse_port_wish(text)
 
 
 def test_a_wish_is_told_as_it_was_written() -> None:
-    assert [str(parse_port_wish(it)) for it in ("80", "80:http")] == ["80", "80:http"]
+    assert [str(parse_port_wish(it)) for it in ("80", "80:http", "http")] == ["80", "80:http", "http"]
     assert parse_port_wish("80") == PortWish(80)
