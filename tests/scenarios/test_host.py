@@ -91,29 +91,36 @@ async def restarts(world: World, name: str) -> list[int]:
 
 
 async def test_a_command_that_is_killed_is_handed_back_at_once(world: World) -> None:
-    """And a second command, of another workload, shares the host process and stays."""
+    """And a second command, of a workload that the file does not have, shares the host process and stays.
+    `up` takes neither of them away."""
     await world.deploy()
     await world.deploy("api")
     world.write(
         f"name: shop\nnamespace: {world.namespace}\nworkloads:\n  web: {{mode: intercept, port_map: "
-        f"{{http: {(web := free_port())}}}}}\n  api: {{mode: replace, image: nothing, port_map: "
-        f"{{http: {(api := free_port())}}}}}\n"
+        f"{{http: {(web := free_port())}}}, image: nothing}}\n"
     )
+    api = free_port()
     sleep = ("--", "sh", "-c", "exec sleep 90 >/dev/null 2>&1")  # the first outlives who is killed
     async with serving(web, "mine"), serving(api, "mine"):
         first = await world.start("run", "web", *sleep)
         await world.until_state("attached")
-        second = await world.start("run", "api", *sleep)
-        await world.until_state("attached", "api")
+        second = await world.start("run", "api", "--mode", "replace", "--port", f"{api}:http", *sleep)
+        await world.until_who("mine", count=10, service="api")
         await world.until_who("mine", count=10)
         assert await world.who(10, "api") == {"mine": 10}
         again = await world.devcluster("run", "api", "--", "true", code=6)
-        assert "another `devcluster run` of this laptop serves api" in again.stderr
+        assert "a `devcluster run` of this laptop serves api" in again.stderr
+        for word in ("up", "plan"):
+            done = await world.devcluster(word, code=6)
+            assert "a `devcluster run` of this laptop serves web" in done.stderr
         first.kill()
         await first.wait()
         await world.until_state("agent-installed")
         assert await world.who(10) == {"original": 10}
         assert await world.who(10, "api") == {"mine": 10}
+        world.write(f"name: shop\nnamespace: {world.namespace}\nworkloads:\n  web: {{mode: ingest}}\n")
+        planned = (await world.devcluster("plan", "-o", "json")).json["workloads"]
+        assert [row["name"] for row in planned] == ["web"]
         second.terminate()
         assert await second.wait() == 128 + signal.SIGTERM
     assert await world.who(10, "api") == {"original": 10}

@@ -123,12 +123,12 @@ class World:
 
         await self.until_status(all_of_them, name)
 
-    async def until_who(self, identity: str, guard: float = 30, count: int = 5) -> None:
+    async def until_who(self, identity: str, guard: float = 30, count: int = 5, service: str = "web") -> None:
         """kube-proxy learns of a pod that came or goes a moment later.  *count* must be larger where one of
         several pods goes, which not every request would have reached; nobody answers at the address of a
         pod that is gone."""
         async with asyncio.timeout(guard):
-            while await self.answered("http://web/", count, "-each", "3s") != {identity: count}:
+            while await self.answered(f"http://{service}/", count, "-each", "3s") != {identity: count}:
                 await asyncio.sleep(0.2)
 
     async def deploy(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -52,7 +52,7 @@ async def make_plan(request: Request) -> Json:
                 measured[item.workload.key] = await measure(cluster, item, request.deadline)
         put_back = [
             (name, row["title"]) for name, row in attached.items() if row["decision"]["work"] == "remove"
-        ] + await _dropped(cluster, place, request, attached)
+        ] + await _dropped(cluster, place, request, {*_held(attached, place), *beside.values()})
     planned = [_put_back(name, title) for name, title in put_back]
     planned += [_planned(it, attached.get(it.workload.key), measured[it.workload.key]) for it in wanted]
     return {"text": "\n".join(text for _, text in planned), "workloads": [row for row, _ in planned]}
@@ -95,13 +95,16 @@ async def _compare(place: Place, request: Request) -> tuple[dict[str, Json], dic
     return {row["name"]: row for row in answer["workloads"]}, beside
 
 
+def _held(attached: dict[str, Json], place: Place) -> set[WorkloadRef]:
+    return {parse_title(row["title"], place.namespace) for row in attached.values()}
+
+
 async def _dropped(
-    cluster: Cluster, place: Place, request: Request, attached: dict[str, Json]
+    cluster: Cluster, place: Place, request: Request, held: Collection[WorkloadRef]
 ) -> list[tuple[str, str]]:
     """What was left, has not been put back, and has been taken out of the file."""
     if request.only or request.project is None:
         return []
-    held = [parse_title(row["title"], place.namespace) for row in attached.values()]
     marks = await find_dropped(cluster, place.namespace, request.project, own_holder(place), held)
     return [(mark.ref.name, str(mark.ref)) for mark in marks]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -62,7 +63,7 @@ async def run(request: Request, command: Command, report: Report, *, takeover: b
     _check(request, command)
     request = await _with_ports(request, command)
     place = await find_place(request)
-    answer = await up_detached(request, takeover=takeover, report=report, alone=True)
+    answer = await up_detached(request, takeover=takeover, report=report)
     if answer is None:
         return INTERRUPTED
     _tell(answer, report)
@@ -133,9 +134,15 @@ def _check(request: Request, command: Command) -> None:
     """ConfigurationError where there is no such command, before anything is changed."""
     if command.ports and serving_of(request.wanted[0]).led == "nothing":
         raise ConfigurationError("--port: with `ingest` all connections stay with the original")
-    program = command.words[0]
-    if shutil.which(program, path=request.environ.get("PATH")) is None:
-        raise ConfigurationError(f"there is no command {program} on this laptop's PATH")
+    _check_program(command.words[0], request.environ.get("PATH"))
+
+
+def _check_program(program: str, path: str | None) -> None:
+    if shutil.which(program, path=path) is not None:
+        return
+    if os.sep in program and os.path.isfile(program):
+        raise ConfigurationError(f"{program} is not a program", hint=f"`chmod +x {program}` makes it one")
+    raise ConfigurationError(f"there is no command {program} on this laptop's PATH")
 
 
 async def _with_ports(request: Request, command: Command) -> Request:
@@ -215,7 +222,8 @@ async def _run(words: Sequence[str], environment: Mapping[str, str], signals: as
     try:
         process = await asyncio.create_subprocess_exec(*words, env=environment)
     except OSError as error:
-        raise ConfigurationError(f"{words[0]} can't be started: {error.strerror}") from error
+        hint = "a script needs a first line such as #!/bin/sh" if error.errno == errno.ENOEXEC else ""
+        raise ConfigurationError(f"{words[0]} can't be started: {error.strerror}", hint=hint) from error
     async with running(_pass_on(signals, process), name="signals"):
         code = await process.wait()
     return 128 - code if code < 0 else code

@@ -44,13 +44,11 @@ _SPAWN = 20.0  # seconds until a new host process must answer
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-async def up_detached(
-    request: Request, *, takeover: bool, report: Report, alone: bool = False
-) -> Json | None:
-    """Hand the plan to the host process, which is started if none is running.  *alone*: for a command, where
-    no other command serves the same.  None: it was interrupted, and what it had begun is put back."""
+async def up_detached(request: Request, *, takeover: bool, report: Report) -> Json | None:
+    """Hand the plan to the host process, which is started if none is running.  None: it was interrupted, and
+    what it had begun is put back."""
     place = await find_place(request)
-    message = _message(request, takeover, alone)
+    message = _message(request, takeover)
     async with _interrupts() as interrupted:
         try:
             return await _hand_over(place, message, request.turn(report), interrupted)
@@ -212,14 +210,13 @@ async def _interrupts() -> AsyncIterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
-def _message(request: Request, takeover: bool, alone: bool = False) -> Json:
+def _message(request: Request, takeover: bool) -> Json:
     assert request.project is not None
     return {
         "do": "apply",
         "project": encode_project(request.project),
         "only": list(request.only),
         "takeover": takeover,
-        "alone": alone,
     }
 
 

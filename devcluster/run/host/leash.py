@@ -24,11 +24,11 @@ class Leashes:
         self._held: set[str] = set()
 
     def check(self, keys: Iterable[str]) -> None:
-        """HeldError for a workload that another command serves."""
+        """HeldError for a workload that a command serves: neither another one nor `up` takes it away."""
         if taken := sorted(self._held.intersection(keys)):
             raise HeldError(
-                f"another `devcluster run` of this laptop serves {', '.join(taken)}",
-                hint="end that command first",
+                f"a `devcluster run` of this laptop serves {', '.join(taken)}",
+                hint="end that command first, or name the workloads that are meant beside it",
             )
 
     async def hold(self, key: str, turn: Turn) -> Json:

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from devcluster.config.codec import decode_project
+from devcluster.config.model import Project
 from devcluster.edge.docker.engine import open_docker
 from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import BUG, DevclusterError, first_of
@@ -66,12 +67,10 @@ async def _answer(session: Session, leashes: Leashes, request: Json, report: Rep
         case "ping":
             return {}
         case "apply":
-            project = decode_project(request["project"])
-            if request["alone"]:
-                leashes.check(request["only"])
-            return await session.apply(project, tuple(request["only"]), turn, takeover=request["takeover"])
+            project, only = _asked(request, leashes)
+            return await session.apply(project, only, turn, takeover=request["takeover"])
         case "compare":
-            return await session.compare(decode_project(request["project"]), tuple(request["only"]), turn)
+            return await session.compare(*_asked(request, leashes), turn)
         case "leave":
             return await session.leave(tuple(request["only"]), turn)
         case "down":
@@ -91,6 +90,13 @@ async def _answer(session: Session, leashes: Leashes, request: Json, report: Rep
         case "verify":
             return await session_verify(session, turn)
     raise AssertionError(request["do"])
+
+
+def _asked(request: Json, leashes: Leashes) -> tuple[Project, tuple[str, ...]]:
+    """The file and what is meant of it, none of which a command serves."""
+    project, only = decode_project(request["project"]), tuple(request["only"])
+    leashes.check(only or [workload.key for workload in project.workloads])
+    return project, only
 
 
 async def take(place: Place) -> None:

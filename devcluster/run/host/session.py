@@ -134,7 +134,7 @@ class Session:
         self, project: Project, only: tuple[str, ...], turn: Turn
     ) -> list[Json | BaseException]:
         """A bare `up` puts back what was taken out of the file."""
-        gone = [] if only else sorted(self.attachments.keys() - {it.key for it in project.workloads})
+        gone = sorted(self._going(project, only))
         dropped = [] if only else await self._holdings.find_dropped(project, self._holder)
         results = await settle(
             *(self._holdings.detach(key, turn, remove_agent=True, tolerant=True) for key in gone),
@@ -144,13 +144,18 @@ class Session:
             await self._holdings.sweep(project)
         return results
 
+    def _going(self, project: Project, only: tuple[str, ...]) -> set[str]:
+        """What was taken out of the file; what a command serves need never have been in it."""
+        there = {workload.key for workload in project.workloads}
+        held = {key for key, it in self.attachments.items() if not it.wanted.workload.commanded}
+        return set() if only else held - there
+
     def _others(
         self, project: Project, wanted: list[Wanted], only: tuple[str, ...]
     ) -> dict[str, WorkloadRef]:
         """What stays attached beside *wanted*; if no workload is named, what was taken out of the file goes
         first."""
-        going = set() if only else self.attachments.keys() - {it.key for it in project.workloads}
-        keys = self.attachments.keys() - going - {it.workload.key for it in wanted}
+        keys = self.attachments.keys() - self._going(project, only) - {it.workload.key for it in wanted}
         return {key: self.attachments[key].wanted.ref for key in sorted(keys)}
 
     async def leave(self, only: tuple[str, ...], turn: Turn) -> Json:
@@ -209,15 +214,15 @@ class Session:
         """What another ``up`` would make of what is attached: ``{"workloads": [{"name", "title",
         "decision"}], "beside"}``, the last one of ``rules.outcome``; ``beside``: titles of what *only* leaves
         out."""
-        rows = []
+        rows, going = [], self._going(project, only)
+        meant = going | set(only or [workload.key for workload in project.workloads])
         for key, attachment in sorted(self.attachments.items()):
-            if only and key not in only:
+            if key not in meant:
                 continue
-            in_file = any(workload.key == key for workload in project.workloads)
-            wanted = await self._opening.read(project, key) if in_file else None
+            wanted = None if key in going else await self._opening.read(project, key)
             decision = await self._apply.decide(attachment, wanted, turn)
             rows.append({"name": key, "title": attachment.wanted.title, "decision": asdict(decision)})
-        beside = {key: it.wanted.title for key, it in self.attachments.items() if only and key not in only}
+        beside = {key: it.wanted.title for key, it in self.attachments.items() if key not in meant}
         return {"workloads": rows, "beside": beside}
 
     @contextlib.asynccontextmanager

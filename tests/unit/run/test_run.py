@@ -87,6 +87,17 @@ async def test_what_can_not_be_run_is_the_command_lines_fault(tmp_path: Path) ->
         await module._run((str(file),), os.environ, signals)
 
 
+def test_what_is_no_program_is_told_before_anything_changes(tmp_path: Path) -> None:
+    script = tmp_path / "start"
+    script.touch()
+    with pytest.raises(ConfigurationError, match=f"{script} is not a program"):
+        module._check_program(str(script), os.defpath)
+    with pytest.raises(ConfigurationError, match="there is no command start on this laptop's PATH"):
+        module._check_program("start", str(tmp_path))
+    script.chmod(0o700)
+    module._check_program("start", str(tmp_path))
+
+
 async def test_a_signal_before_the_start_is_its_end(tmp_path: Path) -> None:
     with module._received() as signals:
         os.kill(os.getpid(), signal.SIGTERM)
