@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from devcluster.edge.docker.engine import Engine, GoneError, Pulled, open_engine
+from devcluster.edge.docker.engine import Engine, GoneError, Pulled, open_docker, open_engine
 from devcluster.edge.docker.image import image_archive
 from devcluster.errors import ConfigurationError
 from devcluster.rules.container.image import ImageChoice
+from devcluster.run.image.images import Images, obtain_images
+from devcluster.run.turn import Turn
 from devcluster.sandbox.base_image import BASE_IMAGE, ensure_base_image
 from tests.edge.gateway_binary import gateway_binary
 from tests.edge.registry import Registry, serve_registry
@@ -122,3 +124,12 @@ async def test_an_image_that_is_nowhere_is_named(engine: Engine, policy: Any) ->
         await engine.choose_image("No:Name", None, "missing")
     with pytest.raises(ConfigurationError, match="localhost:1/none:1 can be neither found nor pulled"):
         await engine.obtain_image(await engine.choose_image("localhost:1/none:1", None, policy))
+
+
+async def test_a_process_is_told_to_write_the_command_that_the_image_knows() -> None:
+    """`image`, which a container would be told, is none of its keys."""
+    absent = ImageChoice("localhost:1/none:1", "", None, source="localhost:1/none:1")
+    async with open_docker() as docker:
+        with pytest.raises(ConfigurationError, match=r"which command image localhost:1/none:1 runs") as told:
+            await obtain_images(docker, [("web", Images(None, absent, needed=True))], Turn.of(60))
+    assert "`pod_command: [...]`" in told.value.hint

@@ -129,6 +129,16 @@ def _after(choice: ImageChoice, obtained: Obtained) -> ImageChoice | None:
     return None if facts is None else replace(choice, facts=facts, source="")
 
 
+def unread_command(key: str, image: str, why: str) -> ConfigurationError:
+    """For the workload *key* of a process, which needs the pod's image for nothing else."""
+    return ConfigurationError(
+        f"can't tell which command image {image} runs: the pod's template has none, and the image can't be "
+        f"read here: {why}",
+        hint=f"write it in devcluster.yaml, under workloads.{key}: `pod_command: [...]`; "
+        "or `docker login` to the image's registry",
+    )
+
+
 def pod_image(images: Images, workload: Workload, container: Json) -> ImageFacts | None:
     """What the pod's image says, or ``pod_command`` instead; None where neither is known."""
     if images.pod is not None:
@@ -154,20 +164,21 @@ async def obtain_images(docker: Docker, wanted: Iterable[tuple[str, Images]], tu
     for key, images in listed:
         for choice in images.absent:
             if obtained.get(choice.source) is None:
-                needed = images.needed or choice is images.local
-                obtained[choice.source] = await _obtain(engine, key, choice, needed, turn)
+                obtained[choice.source] = await _obtain(engine, key, images, choice, turn)
     return obtained
 
 
 async def _obtain(
-    engine: Engine, key: str, choice: ImageChoice, needed: bool, turn: Turn
+    engine: Engine, key: str, images: Images, choice: ImageChoice, turn: Turn
 ) -> ImageFacts | None:
     try:
         with turn.phase(key, f"pulling {choice.source}", "pull", ended=f"pulled {choice.source}"):
             async with turn.deadline.bound():
                 return await engine.obtain_image(choice, _Telling(key, choice.source, turn))
     except ConfigurationError as error:
-        if needed:
+        if images.local is None:
+            raise unread_command(key, choice.reference, error.message) from error
+        if images.needed or choice is images.local:
             raise
         turn.say(key, f"{error.message}; going on without it")
         return None

@@ -41,7 +41,14 @@ from devcluster.rules.volume.live import live_mounts
 from devcluster.rules.volume.volumes import VolumePlan, covered_paths, pod_volumes, resolve_volumes
 from devcluster.run.cluster.install import observe
 from devcluster.run.image.environment import read_image_environment
-from devcluster.run.image.images import NOTHING, Images, Obtained, choose_images, pod_image
+from devcluster.run.image.images import (
+    NOTHING,
+    Images,
+    Obtained,
+    choose_images,
+    pod_image,
+    unread_command,
+)
 from devcluster.run.wanted.agent_binary import read_machine
 from devcluster.run.wanted.cautions import read_cautions
 
@@ -170,7 +177,7 @@ async def read_wanted(
     wish = replace(wish, image=facts, pending=images.pending or unread, live=live_mounts(volumes))
     install, closed = _plan(observed, wish, workload)
     if unread and images.needed and not images.pending and not install.adopted:
-        raise _unread(workload, original, images.trouble)
+        raise unread_command(workload.key, original["image"], images.trouble)
     container = find_container(install.base, target.container)
     port_map = resolve_port_map(workload.port_map, container)
     ours = (one for pod in current for one in pod["spec"]["containers"] if one["name"] == target.container)
@@ -213,14 +220,6 @@ def _order(workload: Workload, target: WorkloadObject, claims: Claims) -> Order:
     if workload.commanded:
         return "stop-first"
     return workload.order or kind_of(target.ref).order(target.object, claims)
-
-
-def _unread(workload: Workload, container: Json, trouble: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"can't tell which command image {container['image']} runs: the template has none, and neither "
-        f"Docker nor the registry could be asked; {trouble}",
-        hint=f"write it under workloads.{workload.key}, `pod_command: [...]`, or start Docker for this `up`",
-    )
 
 
 def _wish(project: Project, workload: Workload, machine: Machine, binary: AgentBinary) -> Wish:
