@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from devcluster.config.model import Delivery
+from devcluster.plan.adoption import fits
 from devcluster.plan.fronts import Fronts, keep_fronts, make_fronts
 from devcluster.plan.notes import make_notes
 from devcluster.plan.serving import Serving, plan_serving
@@ -38,9 +39,6 @@ from devcluster.rules.cluster.services import (
     routes,
 )
 from devcluster.rules.cluster.template import (
-    BIN,
-    ROOT,
-    RUN,
     Wrapping,
     check_template,
     find_container,
@@ -52,7 +50,7 @@ from devcluster.rules.container.image import ImageFacts
 from devcluster.rules.kinds.kind import Claims
 from devcluster.rules.kinds.rolling import is_held
 from devcluster.rules.kinds.table import kind_of
-from devcluster.rules.ports.ports import PortKey, container_port, service_port
+from devcluster.rules.ports.ports import service_port
 
 Json = dict[str, Any]
 _MACHINE = "`down` must work from any machine"
@@ -187,7 +185,14 @@ def _plan(
 ) -> InstallPlan:
     wrapped, settings = _wrap(observed, wish, base, found, fronts)
     moves = plan_moves(found, fronts.led) if wish.serving.fronts else ()
-    adopted = _fits(observed, wrapped, settings, pending=wish.pending)
+    adopted = observed.originals is not None and fits(
+        observed.object["spec"]["template"],
+        observed.settings,
+        wrapped,
+        settings,
+        container=observed.container,
+        pending=wish.pending,
+    )
     rolling = {} if adopted else kind_of(observed.ref).rolling(observed.object, observed.claims)
     steps = _steps(observed, _chunks(wish), moves, adopted, rolling)
     notes = make_notes(found, services, base, observed.container, wish.serving)
@@ -244,45 +249,6 @@ def base_template(observed: Observed) -> Json:
             raise orphan(observed.ref)
         return live
     return restore_template(observed.originals, live).template
-
-
-def _fits(observed: Observed, wrapped: Json, settings: Json, *, pending: bool) -> bool:
-    """Whether the agent that is installed does what is wished: its binary may be another one, the protocol
-    (in the settings) decides.  An image that is not here yet is assumed unchanged."""
-    live = observed.object["spec"]["template"]
-    if observed.originals is None or not is_wrapped(live) or observed.settings is None:
-        return False
-    now, then = (find_container(item, observed.container) for item in (live, wrapped))
-    if pending:  # a command that the template says stays what it is
-        settings = settings | {"stop_signal": observed.settings.get("stop_signal")}
-        then = then | {"command": now.get("command")}
-    if observed.settings != settings:
-        return False
-    return _vital(now) == _vital(then) and _volumes(live) == _volumes(wrapped)
-
-
-def _vital(container: Json) -> tuple[Any, ...]:
-    """What the agent needs in the template; somebody may have reverted a part of it."""
-    mounts = {mount["mountPath"] for mount in container.get("volumeMounts") or []}
-    asked = tuple(_asked(container, probe) for probe in ("startupProbe", "readinessProbe", "livenessProbe"))
-    command = (tuple(container.get("command") or ()), tuple(container.get("args") or ()))
-    return command, _numbers(container), {path for path in mounts if path.startswith(ROOT)}, asked
-
-
-def _asked(container: Json, probe: str) -> tuple[Any, ...] | None:
-    """Whom kubelet asks; the API server fills in the rest."""
-    if probe not in container:
-        return None
-    where = container[probe].get("httpGet") or {}
-    return where.get("path"), where.get("port")
-
-
-def _numbers(container: Json) -> set[tuple[str, PortKey]]:
-    return {(port.get("name", ""), container_port(port)) for port in container.get("ports") or []}
-
-
-def _volumes(template: Json) -> set[str]:
-    return {volume["name"] for volume in template["spec"]["volumes"]} & {BIN, RUN}
 
 
 def _steps(

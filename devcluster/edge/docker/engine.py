@@ -15,16 +15,18 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from devcluster.config.model import Publish, PullPolicy, Runtime
+from devcluster.edge.docker import containers as engine_containers
 from devcluster.edge.docker import gateway as engine_gateway
 from devcluster.edge.docker import image as engine_image
-from devcluster.edge.docker import look as engine_look
 from devcluster.edge.docker import network as engine_network
 from devcluster.edge.docker import ports as engine_ports
+from devcluster.edge.docker import removal as engine_removal
 from devcluster.edge.docker import workload as engine_workload
 from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError, connect
+from devcluster.edge.docker.containers import ContainerEvent, ContainerInfo, HealthWords
+from devcluster.edge.docker.engine_facts import EngineFacts, describe
 from devcluster.edge.docker.gateway import DOOR_PORT, NetnsInfo, PublishedPort
 from devcluster.edge.docker.image import Pulled, PullProgress
-from devcluster.edge.docker.look import ContainerEvent, ContainerInfo, EngineFacts, HealthWords
 from devcluster.edge.docker.network import NetworkInfo
 from devcluster.edge.docker.ports import PortRefusal, port_error
 from devcluster.edge.docker.spec import spec_digest
@@ -117,7 +119,7 @@ class Engine:
 
     async def describe(self) -> EngineFacts:
         """Version, place and free disk."""
-        return await engine_look.describe(self.calls)
+        return await describe(self.calls)
 
     async def list_networks(self) -> tuple[NetworkInfo, ...]:
         """All of the engine's networks that have an IPv4 range."""
@@ -219,15 +221,15 @@ class Engine:
     def follow_logs(
         self, container: str, *, follow: bool = True, tail: int | None = None, since: float | None = None
     ) -> AsyncGenerator[bytes, None]:
-        return engine_look.follow_logs(self.calls, container, follow=follow, tail=tail, since=since)
+        return engine_containers.follow_logs(self.calls, container, follow=follow, tail=tail, since=since)
 
     def watch_container(self, container: str) -> AsyncGenerator[ContainerEvent, None]:
         """What is already the case (ended, a health), then each start, end and change of health."""
-        return engine_look.watch_container(self.calls, container)
+        return engine_containers.watch_container(self.calls, container)
 
     async def look(self, container: str) -> ContainerInfo | None:
         """One container by id or name; None when it is not there."""
-        return await engine_look.look(self.calls, container)
+        return await engine_containers.look(self.calls, container)
 
     async def answers(self) -> bool:
         """Whether the engine takes a new connection."""
@@ -240,23 +242,23 @@ class Engine:
     async def tell_absence(self, container: str) -> str:
         """Why *container* can't be running, asked of an engine that may be ending or have ended; '' if it
         runs."""
-        return await engine_look.tell_absence(self.calls, container)
+        return await engine_containers.tell_absence(self.calls, container)
 
     async def tell_health(self, container: str) -> HealthWords:
         """What its own healthcheck said last."""
-        return await engine_look.tell_health(self.calls, container)
+        return await engine_containers.tell_health(self.calls, container)
 
     async def is_stopped(self, container: str) -> bool:
         """Whether a process of it is stopped, as by a debugger; False where the engine can't tell."""
-        return await engine_look.is_stopped(self.calls, container)
+        return await engine_containers.is_stopped(self.calls, container)
 
     async def list_project(self, project: str) -> tuple[ContainerInfo, ...]:
-        return await engine_look.list_project(self.calls, project)
+        return await engine_containers.list_project(self.calls, project)
 
     async def list_published(self, project: str, workloads: Sequence[str] = ()) -> frozenset[tuple[str, int]]:
         """(protocol, port of the laptop) of each port that its running containers publish.  *workloads* ():
         of all."""
-        return await engine_look.list_published(self.calls, project, workloads)
+        return await engine_containers.list_published(self.calls, project, workloads)
 
     async def find_refusals(self, publishes: Sequence[Publish]) -> tuple[PortRefusal, ...]:
         """Which of them can't be published, as far as that is known before the engine is asked."""
@@ -264,17 +266,17 @@ class Engine:
 
     async def list_projects(self) -> tuple[str, ...]:
         """The ids of all projects that have anything here."""
-        return await engine_look.list_projects(self.calls)
+        return await engine_containers.list_projects(self.calls)
 
     async def list_volumes(self, project: str) -> tuple[tuple[str, str], ...]:
         """(name, workload's key) of each."""
-        return await engine_look.list_volumes(self.calls, project)
+        return await engine_removal.list_volumes(self.calls, project)
 
     async def remove_project(
         self, project: str, workloads: Sequence[str] | None = None, *, volumes: bool
     ) -> tuple[str, ...]:
         """Remove what is ours; return what is left, each with its reason.  *workloads* None: all."""
-        return await engine_look.remove_project(self.calls, project, workloads, volumes=volumes)
+        return await engine_removal.remove_project(self.calls, project, workloads, volumes=volumes)
 
     async def remove_volume(self, name: str) -> None:
-        await engine_look.remove_volume(self.calls, name)
+        await engine_removal.remove_volume(self.calls, name)

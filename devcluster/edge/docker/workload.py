@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError
+from devcluster.edge.docker.containers import tell_absence, watch_container
 from devcluster.edge.docker.gateway import remove_container
-from devcluster.edge.docker.look import tell_absence, watch_container
 from devcluster.edge.docker.spec import workload_config
 from devcluster.edge.docker.streams import STDERR, Attached, start_exec
 from devcluster.errors import ConfigurationError, EngineError, FailedError

@@ -24,6 +24,7 @@ from fnmatch import fnmatchcase
 
 from devcluster.config.model import Workload
 from devcluster.errors import ConfigurationError
+from devcluster.rules.container.environment_formats import is_text
 from devcluster.rules.container.image_environment import SAME_IMAGE, ImageEnvironment
 from devcluster.rules.names.certificates import Ask, group_of, read_port, read_setting, reason_of
 from devcluster.rules.names.hosts import Host, find_hosts, is_list, qualify
@@ -218,18 +219,10 @@ def rewritable_services(workload: Workload, services: Collection[str], namespace
 
 
 def _check(pod: Mapping[str, str]) -> None:
-    bad = [name for name, value in pod.items() if not _is_text(name) or not _is_text(value)]
+    bad = [name for name, value in pod.items() if not is_text(name + value)]
     if bad:
         shown = [name.encode("utf-8", "backslashreplace").decode() for name in bad]
         raise ConfigurationError(
             f"Docker can't carry what is not UTF-8: the pod's {', '.join(shown)}",
             hint=f"leave it out with env: {{exclude: [{', '.join(shown)}]}}, or set it under environment",
         )
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -76,7 +76,7 @@ def can_carry(form: str, name: str, value: str) -> bool:
         return False
     if form == "sh":
         return _SHELL_NAME.fullmatch(name) is not None and not _SHELLS_OWN.fullmatch(name)
-    if not _is_text(name + value):
+    if not is_text(name + value):
         return False
     if form == "docker":
         plain = not _BLANKS.search(name) and not name.startswith("#") and not name.startswith("\ufeff")
@@ -85,7 +85,8 @@ def can_carry(form: str, name: str, value: str) -> bool:
     return True
 
 
-def _is_text(text: str) -> bool:
+def is_text(text: str) -> bool:
+    """Whether it is UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -25,6 +25,7 @@ from devcluster.rules.cluster.template import detect_init
 from devcluster.rules.container.environment import LocalEnvironment
 from devcluster.rules.container.health import healthcheck_source
 from devcluster.rules.container.image import ImageFacts
+from devcluster.rules.container.pod_times import stop_time
 from devcluster.rules.container.security import pod_security
 
 Json = dict[str, Any]
@@ -104,7 +105,7 @@ def local_container(
         mounts=workload.mounts,
         health=healthcheck_source(container, workload).docker,
         stop_signal=(container.get("lifecycle") or {}).get("stopSignal") or image.stop_signal,
-        stop_grace=_grace(pod_spec),
+        stop_grace=stop_time(pod_spec),
         read_only_root=bool(security.get("readOnlyRootFilesystem")),
         runtime=runtime,
     )
@@ -142,11 +143,6 @@ def render_command_hint(container: Json, facts: PodFacts, workload: Workload) ->
         f"{facts.command[0]} is the pod's command, which {workload.image} may not have; "
         f"`entrypoint: [...]` and `command: [...]` under workloads.{workload.key} say another one"
     )
-
-
-def _grace(pod_spec: Json) -> float:
-    seconds = pod_spec.get("terminationGracePeriodSeconds")
-    return 30.0 if seconds is None else float(seconds)
 
 
 def _runtime(

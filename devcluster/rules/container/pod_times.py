@@ -31,7 +31,8 @@ def probe_allowance(probe: Json | None) -> float:
 
 def stop_time(pod_spec: Json) -> float:
     """Seconds that a pod has to end."""
-    return float(pod_spec.get("terminationGracePeriodSeconds", _GRACE))
+    seconds = pod_spec.get("terminationGracePeriodSeconds")
+    return _GRACE if seconds is None else float(seconds)
 
 
 def start_time(container: Json) -> tuple[float, str]:

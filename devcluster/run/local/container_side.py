@@ -34,8 +34,8 @@ from devcluster.run.local.container_network import ContainerNetwork, network_par
 from devcluster.run.local.container_watch import ContainerWatch
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
-from devcluster.run.volume.filling import Filling
 from devcluster.run.volume.live_volumes import LiveVolumes
+from devcluster.run.volume.workload_volumes import WorkloadVolumes
 from devcluster.run.wanted.wanted import Wanted
 
 _LEAST = 1.0  # seconds for a container to end in any case
@@ -51,7 +51,7 @@ class ContainerSide:
         self._network = ContainerNetwork(site, wanted.workload.key, entry, changes)
         self._outage = self._network.outage
         self.live = LiveVolumes(site, wanted.workload.key, changes)
-        self._filling = Filling(site, wanted, self.live)
+        self._volumes = WorkloadVolumes(site, wanted, self.live)
         self._filled = asyncio.Lock()
         self._facts: PodFacts | None = None  # which the container was made by
         self._digest = ""
@@ -74,7 +74,7 @@ class ContainerSide:
             lives=self._watch.lives.text,
             ports=netns.ports if netns is not None else (),
             lanes=self._network.lanes,
-            versions=self._filling.versions,
+            versions=self._volumes.versions,
         )
 
     @property
@@ -83,11 +83,11 @@ class ContainerSide:
 
     @property
     def volumes(self) -> tuple[Json, ...]:
-        return tuple(self._filling.status())
+        return tuple(self._volumes.status())
 
     @property
     def rewrites(self) -> tuple[RewriteMade, ...]:
-        return (*self._rewrites, *self._filling.rewrites())
+        return (*self._rewrites, *self._volumes.rewrites())
 
     @property
     def door(self) -> Door | None:
@@ -111,16 +111,16 @@ class ContainerSide:
         """The next fill uses what was seen here, unless *wanted* asks for other volumes than those that are
         there."""
         if wanted is self._wanted:
-            await self._filling.check(agent)
-        elif self._filling.differs(wanted):
-            await Filling(self._site, wanted, self.live).check(agent)
+            await self._volumes.check(agent)
+        elif self._volumes.differs(wanted):
+            await WorkloadVolumes(self._site, wanted, self.live).check(agent)
 
     def differs(self, wanted: Wanted, facts: PodFacts) -> bool:
-        spec = _spec(wanted, facts, _environment(wanted, facts), self._filling)
+        spec = _spec(wanted, facts, _environment(wanted, facts), self._volumes)
         return (
             network_parts(wanted) != network_parts(self._wanted)
             or self._identity(spec) != self._digest
-            or self._filling.differs(wanted)
+            or self._volumes.differs(wanted)
         )
 
     def environment(self, facts: PodFacts) -> LocalEnvironment:
@@ -131,18 +131,18 @@ class ContainerSide:
 
     async def fill(self, agent: AgentLink, turn: Turn) -> None:
         async with self._filled:
-            await self._filling.fill(agent, turn)
+            await self._volumes.fill(agent, turn)
 
     async def refresh(self, agent: AgentLink, versions: Collection[str]) -> None:
         async with self._filled:
-            await self._filling.refresh(agent, versions)
+            await self._volumes.refresh(agent, versions)
 
     async def start(self, facts: PodFacts, turn: Turn) -> None:
         await self._start(facts)
         try:
             await self._watch.wait_healthy(self._health_plan(), turn)
         except FailedError as error:
-            names = render_hint(self._rewrites, self._filling.rewrites())
+            names = render_hint(self._rewrites, self._volumes.rewrites())
             error.hint = "\n".join(filter(None, (error.hint, self._command_hint(facts), names)))
             raise
 
@@ -166,8 +166,8 @@ class ContainerSide:
         if container is not None:
             await self._site.engine.stop(container)
             await self._site.engine.remove(container)
-        await self._filling.drop_memory()  # as with a pod, an edit begins anew
-        self._filling = Filling(self._site, wanted, self.live)
+        await self._volumes.drop_memory()  # as with a pod, an edit begins anew
+        self._volumes = WorkloadVolumes(self._site, wanted, self.live)
         if network_parts(wanted) != network_parts(former):
             await self._network.open(wanted, facts)
 
@@ -182,7 +182,7 @@ class ContainerSide:
             try:
                 if container is not None:
                     await self._site.engine.stop(container, grace)
-                await self._filling.drop_memory()
+                await self._volumes.drop_memory()
                 await self._network.close()
             except EngineError:
                 if not self._outage.reason:  # in an outage nothing runs
@@ -208,7 +208,7 @@ class ContainerSide:
         self._facts = facts
         environment = _environment(self._wanted, facts)
         self._rewrites = environment.rewrites
-        spec = _spec(self._wanted, facts, environment, self._filling)
+        spec = _spec(self._wanted, facts, environment, self._volumes)
         self._digest = self._identity(spec)
         netns = self._network.netns.container_id
         self._watch.lives.forget()
@@ -220,7 +220,7 @@ class ContainerSide:
         """Start the same containers again where that is possible, otherwise new ones, until they
         are healthy."""
         assert self._facts is not None
-        if self._filling.in_memory:  # the engine has lost it
+        if self._volumes.in_memory:  # the engine has lost it
             await self.fill(await agent(turn), turn)
         try:
             await self._start_again()
@@ -261,7 +261,9 @@ def _environment(wanted: Wanted, facts: PodFacts) -> LocalEnvironment:
     )
 
 
-def _spec(wanted: Wanted, facts: PodFacts, environment: LocalEnvironment, filling: Filling) -> ContainerSpec:
+def _spec(
+    wanted: Wanted, facts: PodFacts, environment: LocalEnvironment, volumes: WorkloadVolumes
+) -> ContainerSpec:
     return local_container(
         container=wanted.container,
         pod_spec=wanted.pod_spec,
@@ -269,6 +271,6 @@ def _spec(wanted: Wanted, facts: PodFacts, environment: LocalEnvironment, fillin
         workload=wanted.workload,
         image=wanted.image,
         environment=environment,
-        volumes=filling.binds,
-        memory=filling.bare,
+        volumes=volumes.binds,
+        memory=volumes.bare,
     )

@@ -30,9 +30,9 @@ from devcluster.run.local.tunnels import Tunnels
 from devcluster.run.place import Place
 from devcluster.run.site import Site, host_program
 from devcluster.run.turn import Turn
-from devcluster.run.volume.filling import Filling
 from devcluster.run.volume.live_volumes import LiveVolumes
 from devcluster.run.volume.roots import mounts_below, root_of
+from devcluster.run.volume.workload_volumes import WorkloadVolumes
 from devcluster.run.wanted.wanted import Wanted
 
 _AGAIN = 1.0  # seconds before a program that ended is started anew
@@ -57,7 +57,7 @@ class ProcessSide:
         self._program: Program | None = None
         self._making = asyncio.Lock()
         self.live = LiveVolumes(site, wanted.workload.key, changes)
-        self._filling = Filling(site, wanted, self.live)
+        self._volumes = WorkloadVolumes(site, wanted, self.live)
         self._filled = asyncio.Lock()
         self._facts: PodFacts | None = None
         self._environment: LocalEnvironment | None = None  # as it was after the last fill
@@ -68,7 +68,7 @@ class ProcessSide:
             name=f"{LOOPBACK} of this laptop",
             ports=tuple(_port(port, local) for port, local in served_ports(self._wanted).items()),
             lanes=self._talk.lanes,
-            versions=self._filling.versions,
+            versions=self._volumes.versions,
             silent=tuple(_silence(it["port"], it["local"]) for it in self._talk.silent),
         )
 
@@ -78,12 +78,12 @@ class ProcessSide:
 
     @property
     def volumes(self) -> tuple[Json, ...]:
-        return tuple(self._filling.status())
+        return tuple(self._volumes.status())
 
     @property
     def rewrites(self) -> tuple[RewriteMade, ...]:
         made = self._environment.rewrites if self._environment is not None else ()
-        return (*made, *self._filling.rewrites())
+        return (*made, *self._volumes.rewrites())
 
     @property
     def door(self) -> Door | None:
@@ -104,15 +104,15 @@ class ProcessSide:
 
     async def check(self, wanted: Wanted, agent: AgentLink) -> None:
         if wanted is self._wanted:
-            await self._filling.check(agent)
-        elif self._filling.differs(wanted):
-            await Filling(self._site, wanted, self.live).check(agent)
+            await self._volumes.check(agent)
+        elif self._volumes.differs(wanted):
+            await WorkloadVolumes(self._site, wanted, self.live).check(agent)
 
     def differs(self, wanted: Wanted, facts: PodFacts) -> bool:
         return (
             _way(wanted) != _way(self._wanted)
             or self._made_environment(wanted, facts) != self._environment
-            or self._filling.differs(wanted)
+            or self._volumes.differs(wanted)
         )
 
     def environment(self, facts: PodFacts) -> LocalEnvironment:
@@ -124,17 +124,17 @@ class ProcessSide:
 
     async def fill(self, agent: AgentLink, turn: Turn) -> None:
         async with self._filled:
-            await self._filling.fill(agent, turn)
+            await self._volumes.fill(agent, turn)
         assert self._facts is not None
         self._environment = self._made_environment(self._wanted, self._facts)  # with what was mounted
 
     async def refresh(self, agent: AgentLink, versions: Collection[str]) -> None:
         async with self._filled:
-            await self._filling.refresh(agent, versions)
+            await self._volumes.refresh(agent, versions)
 
     async def replace(self, wanted: Wanted, facts: PodFacts, turn: Turn) -> None:
         former, self._wanted = self._wanted, wanted
-        self._filling = Filling(self._site, wanted, self.live)
+        self._volumes = WorkloadVolumes(self._site, wanted, self.live)
         self._facts, self._environment = facts, self._made_environment(wanted, facts)
         if _way(wanted) != _way(former):
             await self._open()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from devcluster.cli.local import exec_, logs
+from devcluster.cli.logs_exec_restart import exec_, logs
 from devcluster.cli.options import Options
 from devcluster.cli.show.printer import Printer
 from devcluster.run.report import Progress
@@ -158,7 +158,7 @@ def test_exec_leaves_the_commands_own_options_alone(monkeypatch: pytest.MonkeyPa
         seen.append(words)
         return 7
 
-    monkeypatch.setattr("devcluster.run.commands.local.run_command", record)
+    monkeypatch.setattr("devcluster.run.commands.logs_exec_restart.run_command", record)
     for words in (["web", "sort", "-n", "-o", "x"], ["web", "--", "sort", "-n", "-o", "x"]):
         assert exec_.main(words, standalone_mode=False, obj=Options()) == 7
     assert seen == [("sort", "-n", "-o", "x")] * 2

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 
+from devcluster.edge.docker.containers import HealthWords
 from devcluster.edge.docker.engine import Engine
-from devcluster.edge.docker.look import HealthWords
 from devcluster.errors import FailedError
 from devcluster.rules.container.health import HealthPlan
 from devcluster.run.changes import Changes

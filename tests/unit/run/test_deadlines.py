@@ -10,7 +10,8 @@ import pytest
 
 from devcluster.config.model import Project, Target, Workload
 from devcluster.deadline import Deadline
-from devcluster.run.commands import down, local
+from devcluster.run.commands import down
+from devcluster.run.commands import logs_exec_restart as local
 from devcluster.run.host.socket import Json, serve
 from devcluster.run.place import place_of
 from devcluster.run.report import Report, silent

@@ -23,7 +23,7 @@ def logs(options: Options, workloads: tuple[str, ...], follow: bool) -> int:
 
     With -o json, one document has all lines; with --follow as well, each line is a document.
     """
-    from devcluster.run.commands import local
+    from devcluster.run.commands import logs_exec_restart as local
 
     options.streams = follow
     request, printer = read_request(options, workloads), Printer(options)
@@ -49,7 +49,7 @@ def logs(options: Options, workloads: tuple[str, ...], follow: bool) -> int:
 @pass_options
 def exec_(options: Options, workload: str, words: tuple[str, ...]) -> int:
     """Run CMD in the local container and end with its exit code.  Options after WORKLOAD belong to CMD."""
-    from devcluster.run.commands import local
+    from devcluster.run.commands import logs_exec_restart as local
 
     words = words[1:] if words[0] == "--" else words
     if not words:
@@ -65,7 +65,7 @@ def exec_(options: Options, workload: str, words: tuple[str, ...]) -> int:
 @pass_options
 def restart(options: Options, workload: str) -> int:
     """Stop and start the local container; connections wait meanwhile."""
-    from devcluster.run.commands import local
+    from devcluster.run.commands import logs_exec_restart as local
 
     printer = Printer(options)
     printer.outcomes(asyncio.run(local.restart(read_request(options, (workload,)), printer.progress)))

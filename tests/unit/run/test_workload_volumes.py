@@ -23,8 +23,8 @@ from devcluster.run.place import Place
 from devcluster.run.report import Progress
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
-from devcluster.run.volume.filling import Filling
 from devcluster.run.volume.live_volumes import LiveVolumes
+from devcluster.run.volume.workload_volumes import WorkloadVolumes
 from devcluster.run.wanted.wanted import Wanted
 
 Json = dict[str, Any]
@@ -76,7 +76,7 @@ class Live:
         return {}
 
 
-def filling(pod: Pod, folder: Path, *rules: VolumeRule) -> Filling:
+def filling(pod: Pod, folder: Path, *rules: VolumeRule) -> WorkloadVolumes:
     workload = Workload("web", Target("web"), run="host", volumes=rules)
     seen = SimpleNamespace(observed=SimpleNamespace(admitted=None))
     wanted = SimpleNamespace(
@@ -91,7 +91,7 @@ def filling(pod: Pod, folder: Path, *rules: VolumeRule) -> Filling:
     )
     place = Place("test", "shop", "shop", "shop-1", folder)
     site = cast(Site, SimpleNamespace(place=place, cluster=pod))
-    return Filling(site, cast(Wanted, wanted), cast(LiveVolumes, Live()))
+    return WorkloadVolumes(site, cast(Wanted, wanted), cast(LiveVolumes, Live()))
 
 
 def lines(*entries: Entry) -> list[Json]:

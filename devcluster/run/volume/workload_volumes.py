@@ -51,7 +51,7 @@ _TORN = 3  # times that a set is read again
 _SAY_EVERY = 0.5  # seconds; a volume of a hundred thousand files has as many steps
 
 
-class Filling:
+class WorkloadVolumes:
     """Made anew for each version of the file."""
 
     def __init__(self, site: Site, wanted: Wanted, live: LiveVolumes) -> None:
