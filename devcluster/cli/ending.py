@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import io
 import os
 import sys
@@ -17,7 +18,7 @@ import click
 
 from devcluster.cli.options import Options
 from devcluster.cli.show.words import render_json
-from devcluster.errors import BUG, INTERRUPTED, DevclusterError, FileError, first_of
+from devcluster.errors import BUG, INTERRUPTED, DevclusterError, FailedError, FileError, first_of
 
 
 def run_to_the_end(command: click.Command) -> NoReturn:
@@ -63,7 +64,12 @@ def _code(command: click.Command, options: Options) -> int:
     except BaseExceptionGroup as group:
         return _group(group, options)
     except Exception as error:
-        return _bug(error, options)
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return _expected(_disk_full(), options) if full else _bug(error, options)
+
+
+def _disk_full() -> FailedError:
+    return FailedError("the disk is full", hint="free some space, and run the command again")
 
 
 def _leave(code: int) -> NoReturn:
@@ -72,7 +78,7 @@ def _leave(code: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except BrokenPipeError:
+        except OSError:  # nobody reads any longer, or the disk is full
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     if threading.active_count() > 1:
         atexit._run_exitfuncs()  # the kubernetes client keeps files with keys until then

@@ -205,7 +205,7 @@ async def start_gateway(
     if not ready:
         await remove_container(calls, name)
         raise EngineError(
-            f"the gateway {name} did not start within {seconds:g} s: {words or 'it said nothing'}",
+            f"the gateway {name} did not start within {seconds:g} s: {words or 'it printed nothing'}",
             hint="it needs /dev/net/tun and NET_ADMIN of the Docker engine",
         )
     return str(created["Id"])

@@ -174,8 +174,8 @@ def _absent(choice: ImageChoice, reason: str) -> ConfigurationError:
         reason = f"what is here under this name is another image, {choice.other[:19]}"
     return ConfigurationError(
         f"image {shown} can be neither found nor pulled: {reason}",
-        hint="name one that this laptop has with `image:`, or build one with `build:`; "
-        "`docker login` if its registry wants a login",
+        hint="name one that this laptop has with `image:`, or build it with `docker build` (`build:` is not"
+        " built yet); `docker login` if its registry wants a login",
     )
 
 

@@ -82,11 +82,16 @@ def unreachable(server: str, context: str, error: Exception) -> ClusterError:
         if not isinstance(deeper, BaseException) or deeper is inner:
             break
         inner = deeper
-    text = re.sub(r"^.*?object at 0x[0-9a-f]+>: ", "", str(inner)) or type(inner).__name__
+    text = re.sub(r"^.*?object at 0x[0-9a-f]+>: ", "", _words(inner)) or type(inner).__name__
     return UnreachableError(
         f"the cluster of context {context} at {server} can't be reached: {text}",
         hint=f"is it running, and is the VPN up? `kubectl --context {context} version` asks the same address",
     )
+
+
+def _words(error: BaseException) -> str:
+    """Without the number that Python puts before them."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def strange(server: str, context: str, data: bytes) -> ClusterError:

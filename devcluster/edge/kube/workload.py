@@ -122,12 +122,23 @@ async def _not_found(cluster: Cluster, target: Target, namespace: str) -> Config
     wanted = f"{target.kind}/{target.name}" if target.kind else target.name
     if not names:
         await check_namespace(cluster, namespace)
+    if (whole := _without_ordinal(target)) in names:
+        return ConfigurationError(
+            f"statefulset/{target.name} is one pod of {whole}: a single ordinal is not built yet",
+            hint=f"write `target: {whole}`",
+        )
     kinds = target.kind or ", ".join(KINDS)
     short = {name.partition("/")[2]: name for name in names}
     near = [short[name] for name in difflib.get_close_matches(target.name, list(short), n=3, cutoff=0.5)]
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(names[:10]) or 'none'}"
     where = f"namespace {namespace} (context {cluster.context})"
     return ConfigurationError(f"no workload {wanted} in {where}; looked for: {kinds}", hint=hint)
+
+
+def _without_ordinal(target: Target) -> str:
+    """The StatefulSet whose pod *target* would be; '' if it can be none."""
+    name, _, ordinal = target.name.rpartition("-")
+    return f"statefulset/{name}" if ordinal.isdecimal() and target.kind in (None, "statefulset") else ""
 
 
 async def check_namespace(cluster: Cluster, namespace: str) -> None:

@@ -72,7 +72,7 @@ async def await_rollout(
     *subject*: of its progress.
     RolloutError where it fails or takes longer than *turn* may.
     """
-    waiting = "nothing was seen"
+    waiting = "the cluster has not said what it waits for"
     seen: tuple[Json, ...] = ()
     stale: tuple[Json, ...] | None = None
     deleted: set[str] = set()

@@ -71,6 +71,7 @@ async def down(
         for place in places:
             await removal.ask_host(place)
         await removal.put_back(cluster, takeover)
+        removal.say_if_nothing(cluster)
     async with open_docker() as docker:
         for place in places:
             await removal.clean(docker, place, volumes)
@@ -125,6 +126,12 @@ class _Removal:
                 continue
             if trace.ref not in self.done.values():
                 self.rows.append(row)
+
+    def say_if_nothing(self, cluster: Cluster) -> None:
+        """Or a `down` in the wrong namespace looks like one that worked."""
+        if not (self.rows or self.notes or self.errors):
+            here = f"namespace {self.request.namespace or cluster.namespace}"
+            self.notes.append(f"nothing to put back in {'any namespace' if self.everywhere else here}")
 
     async def clean(self, docker: Docker, place: Place, volumes: bool) -> None:
         """What the project has on this laptop."""

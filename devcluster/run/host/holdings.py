@@ -166,7 +166,8 @@ class Holdings:
         key, title = wanted.workload.key, wanted.title
         attachment = self.attachments.get(key)
         plan = plan_put_back(attached=attachment is not None, created=created, theirs=is_theirs(error))
-        turn.say(key, f"putting {title} back{f': {why}' if why else ''}")
+        if attachment is not None or plan.agent or why:
+            turn.say(key, f"putting {title} back{f': {why}' if why else ''}")
         unserved = ""
         try:
             if attachment is not None:

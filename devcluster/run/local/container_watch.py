@@ -172,5 +172,5 @@ class ContainerWatch:
             self.ended
             if end.code is not None
             else f"the local container {self._name} is not healthy: {end.words}",
-            hint=f"its last lines:\n{lines}" if lines else "it said nothing",
+            hint=f"its last lines:\n{lines}" if lines else "it printed nothing",
         )

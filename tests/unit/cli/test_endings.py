@@ -196,3 +196,13 @@ def test_a_bug_is_one_where_its_trace_can_not_be_kept(
     said = capsys.readouterr().err
     assert "a bug in devcluster: ValueError" in said
     assert "hush" not in said
+
+
+def test_a_full_disk_is_no_bug(folder: Path) -> None:
+    command = [sys.executable, "-m", "devcluster", "config"]
+    environ = os.environ | {"PYTHONPATH": _ROOT, "NO_COLOR": "1"}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command, cwd=folder, env=environ, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert (done.returncode, done.stderr.splitlines()[0]) == (1, "error: the disk is full")

@@ -125,3 +125,20 @@ async def test_a_role_for_one_kind_is_enough() -> None:
     nothing: Any = Namespace(forbidden=("deployment", *others))
     with pytest.raises(ForbiddenError, match="cannot get deployments"):
         await list_all(nothing, "shop")
+
+
+async def test_one_pod_of_a_stateful_set_is_not_built_yet() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        await found(Target("db-0", "statefulset"), item("StatefulSet", "db"))
+    assert caught.value.message == (
+        "statefulset/db-0 is one pod of statefulset/db: a single ordinal is not built yet"
+    )
+    assert caught.value.hint == "write `target: statefulset/db`"
+
+
+async def test_a_stateful_set_whose_name_ends_in_a_number_is_itself() -> None:
+    named = item("StatefulSet", "db-0")
+    assert (
+        await found(Target("db-0", "statefulset"), named, item("StatefulSet", "db"))
+        == "statefulset/db-0/main"
+    )
