@@ -41,6 +41,11 @@ class Network:
     networks: tuple[str, ...] = ()
 
 
+def render_address(host: str, port: int) -> str:
+    """``db:3306``, ``[fd00::1]:80``."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 @dataclass(frozen=True, slots=True)
 class Tunnel:
     """``host:port``, as a pod reaches it, on port ``local`` of the laptop's 127.0.0.1; None: any free one."""
@@ -51,7 +56,7 @@ class Tunnel:
 
     def __str__(self) -> str:
         local = "" if self.local is None else f"{self.local}:"
-        return f"{local}{self.host}:{self.port}"
+        return f"{local}{render_address(self.host, self.port)}"
 
 
 @dataclass(frozen=True, slots=True)

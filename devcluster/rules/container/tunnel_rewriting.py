@@ -21,6 +21,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from devcluster.config.model import render_address
 from devcluster.rules.container.environment import RewriteMade, chosen_hosts, hosts_of
 from devcluster.rules.names.hosts import Host, find_urls
 from devcluster.rules.names.service_names import ServiceNames, ServiceSight
@@ -30,7 +31,7 @@ LOOPBACK = "127.0.0.1"
 _PORT = re.compile(r":([0-9]{1,5})(?![0-9])", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,5}", re.ASCII)
 _HOST_WORD = re.compile(r"(?:HOST|HOSTNAME|SERVER|ADDR|ADDRESS|ENDPOINT|URL|URI)_?[0-9]*$")
-_PRIVILEGED = 1024
+_PRIVILEGED, _UNPRIVILEGED = 1024, 10_000
 _SCHEMES = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
@@ -43,7 +44,11 @@ class OpenTunnel:
     local: int
 
     def __str__(self) -> str:
-        return f"{LOOPBACK}:{self.local} -> {self.host}:{self.port}"
+        return f"{LOOPBACK}:{self.local} -> {self.to}"
+
+    @property
+    def to(self) -> str:
+        return render_address(self.host, self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,8 @@ class _Environment:
         """Where what is replaced ends, and what replaces it: '' where nothing does."""
         found = _PORT.match(value, end)
         scheme = _scheme_of(value, host)
-        variable = "" if found else self._port_variable(key)
+        whole = bool(found or (scheme is not None and value[end:]))  # nobody puts a port into it any more
+        variable = "" if whole else self._port_variable(key)
         here = int(self._beside[variable]) if variable in self._beside else None
         there = int(self._env[variable]) if variable in self._env else None
         port = int(found[1]) if found else there or _SCHEMES.get(scheme or "")
@@ -192,15 +198,19 @@ class _Environment:
         """*here*: the port that the file has in *variable*."""
         if tunnel.local == (here or tunnel.port) or self._is_link(key):
             return
-        host, port = tunnel.host, tunnel.port
+        port = tunnel.port
         if here:
             must = f"{variable} under `environment` must be its tunnel's port, {tunnel.local}"
             self._apart.append(f"{key} is {LOOPBACK} now, so {must}")
             return
         where = f"{variable} has" if variable else "its program dials"
+        what = f'"{port}:{tunnel.to}" under `tunnels`'
+        if port < _PRIVILEGED and variable:
+            free = _UNPRIVILEGED + port
+            what = f'"{free}:{tunnel.to}" under `tunnels`, and {variable}: "{free}" under `environment`'
         self._apart.append(
-            f"{key} is {LOOPBACK} now, and {where} the port of {host}, {port}, but the tunnel is on "
-            f'{tunnel.local}: write "{port}:{host}:{port}" under `tunnels`'
+            f"{key} is {LOOPBACK} now, and {where} the port of {tunnel.host}, {port}, but the tunnel is on "
+            f"{tunnel.local}: write {what}"
         )
 
 

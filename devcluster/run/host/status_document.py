@@ -18,7 +18,7 @@ Json = dict[str, Any]
 def session_status(session: Session) -> Json:
     """``{"workloads": [...], "tunnels": [...]}`` of the host process."""
     rows = [_workload(session.attachments[key]) for key in sorted(session.attachments)]
-    tunnels = [{"address": f"{LOOPBACK}:{it.local}", "to": f"{it.host}:{it.port}"} for it in session.tunnels]
+    tunnels = [{"address": f"{LOOPBACK}:{it.local}", "to": it.to} for it in session.tunnels]
     return {"workloads": rows, "tunnels": tunnels}
 
 

@@ -15,7 +15,7 @@ import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from devcluster.config.model import Tunnel
+from devcluster.config.model import Tunnel, render_address
 from devcluster.edge.lane.door import Door, open_stream
 from devcluster.edge.lane.tunnel import End, bind_port, serve_tunnel
 from devcluster.errors import ConfigurationError, EngineError
@@ -74,7 +74,7 @@ class Tunnels:
         return has
 
     async def _reach(self, tunnel: Tunnel) -> End:
-        to = f"[{tunnel.host}]:{tunnel.port}" if ":" in tunnel.host else f"{tunnel.host}:{tunnel.port}"
+        to = render_address(tunnel.host, tunnel.port)
         if (door := self._find_door()) is None:
             raise EngineError(f"tunnel {to}: no workload is attached")
         try:
@@ -97,10 +97,10 @@ def _bind(tunnel: Tunnel) -> socket.socket:
     except PermissionError as error:
         raise ConfigurationError(
             f"tunnels: you may not open port {tunnel.local} of the laptop",
-            hint=f'write a port from 1024 on, or none: "{tunnel.host}:{tunnel.port}"',
+            hint=f'write a port from 1024 on, or none: "{render_address(tunnel.host, tunnel.port)}"',
         ) from error
     except OSError as error:
         raise ConfigurationError(
             f"tunnels: port {tunnel.local} of the laptop is taken",
-            hint=f'free it, or take any free one: "{tunnel.host}:{tunnel.port}"',
+            hint=f'free it, or take any free one: "{render_address(tunnel.host, tunnel.port)}"',
         ) from error

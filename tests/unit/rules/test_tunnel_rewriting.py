@@ -192,6 +192,15 @@ def test_a_port_that_the_file_sets_is_the_laptops() -> None:
     assert note == f"DB_HOST is 127.0.0.1 now, so {said}"
 
 
+def test_a_port_beside_a_whole_url_is_not_its_own() -> None:
+    env = {"DB_URL": "mysql://u:p@db/x", "DB_PORT": "3306", "WEB_URL": "http://web", "WEB_PORT": "80"}
+    done = use(env, (OpenTunnel("db", 3306, 13306), OpenTunnel("web", 80, 18080)))
+    assert done.variables["DB_URL"] == "mysql://u:p@127.0.0.1:13306/x"
+    assert done.variables["WEB_URL"] == "http://127.0.0.1"  # its program adds the port
+    (note,) = done.notes
+    assert note.endswith('write "10080:web:80" under `tunnels`, and WEB_PORT: "10080" under `environment`')
+
+
 def test_a_port_of_its_own_chooses_among_tunnels() -> None:
     tunnels = (OpenTunnel("web", 80, 18080), OpenTunnel("web", 8443, 8443))
     done = use({"WEB_HOST": "web", "WEB_PORT": "8443"}, tunnels)
@@ -203,6 +212,10 @@ def test_no_proxy_lists_the_laptop_where_it_listed_the_service() -> None:
     env = {"API_URL": "http://web/", "NO_PROXY": "web.shop,.local"}
     assert use(env).variables["NO_PROXY"] == "web.shop,.local,127.0.0.1"
     assert use(env | {"NO_PROXY": "other"}).variables["NO_PROXY"] == "other"
+
+
+def test_a_tunnel_is_told_as_it_is_written() -> None:
+    assert str(OpenTunnel("fd00::9", 80, 18082)) == "127.0.0.1:18082 -> [fd00::9]:80"
 
 
 def test_with_a_list_the_user_decides() -> None:
