@@ -271,6 +271,10 @@ async def test_a_process_in_the_file_without_docker(world: World) -> None:
             assert "`run: host`" in (await world.devcluster(*words, code=2)).stderr
         again = (await world.devcluster("up", "-d", "-o", "json")).json["workloads"]
         assert [row["outcome"] for row in again] == ["unchanged"]
+        file = world.folder / "devcluster.yaml"
+        world.write(file.read_text().replace("./web.env", "./web.json"))
+        assert f"{world.folder / 'web.json'}" in (await world.devcluster("up", "-d")).stdout
+        assert not (world.folder / "web.env").exists()
         os.kill(_program(host_process(world)), signal.SIGKILL)  # it is started anew
         assert await world.who(20) == {"mine": 20}
         await world.devcluster("leave")
@@ -279,7 +283,7 @@ async def test_a_process_in_the_file_without_docker(world: World) -> None:
     (root / "etc/settings/mine").touch()
     done = await world.devcluster("down")
     assert f"kept: folder {root} has 1 change made here" in done.stdout
-    assert not (world.folder / "web.env").exists()
+    assert not (world.folder / "web.json").exists()
     assert await world.template() == before
     assert await world.cluster_leftovers() == []
     await world.devcluster("down", "-v")

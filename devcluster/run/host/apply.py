@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import asdict, replace
 from typing import Any
 
+from devcluster.config.model import Workload
 from devcluster.errors import DevclusterError, FailedError, LeftoverError
 from devcluster.rules.outcome import Comparison, Decision, decide
 from devcluster.run.attach.attachment import Attachment
@@ -91,11 +92,12 @@ class Apply:
             current = await self._attach(wanted, current, turn, takeover=takeover)
         else:
             await self._edit(current, wanted, decision, turn, takeover=takeover)
-        return self._row(current, decision.outcome, await self._tell_environment(current, turn))
+        told = await self._tell_environment(current, wanted.workload, turn)
+        return self._row(current, decision.outcome, told)
 
-    async def _tell_environment(self, attachment: Attachment, turn: Turn) -> list[str]:
-        """What there is to say about the environment; the file with it is written."""
-        workload = attachment.wanted.workload
+    async def _tell_environment(self, attachment: Attachment, workload: Workload, turn: Turn) -> list[str]:
+        """What there is to say about the environment; the file with it is written.  *workload*: as the file
+        says now, since another name of that file is no edit of the attachment."""
         if not attachment.wanted.serving.exports_always and workload.env_export is None:
             return Exports(self._site.place).remove([workload.key])
         environment = await attachment.environment(turn)
