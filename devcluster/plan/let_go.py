@@ -1,7 +1,7 @@
 """Every way to let go of a workload, and what goes with it.  Pure.
 
 There are three ways to end what is attached: it is *given up*, since somebody else has it; *handed back*, and
-agent, container and volumes stay for the next `up`; or *taken out*, and nothing of ours stays.  After a
+agent, container and volumes stay for the next `up`; or *taken out*, and nothing that we made stays.  After a
 failure a workload is *put back*: handed back, and without whatever this attempt made.  The naive way, to undo
 what the error seems to call for, takes somebody else's agent out, or leaves ours in.
 """

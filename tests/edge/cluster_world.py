@@ -30,7 +30,7 @@ from devcluster.errors import FailedError
 from devcluster.plan.install import InstallPlan, Wish, plan_install
 from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.container.image import ImageFacts
-from devcluster.run.cluster.install import observe
+from devcluster.run.cluster.observe import observe
 from devcluster.run.cluster.rollout import await_rollout
 from devcluster.run.turn import Turn
 

@@ -38,8 +38,8 @@ from devcluster.rules.container.docker_names import (
     volume_name,
 )
 from devcluster.rules.container.local_container import ContainerSpec, VolumeBind
-from devcluster.sandbox.base_image import BASE_IMAGE, ensure_base_image
-from tests.edge.gateway_binary import gateway_binary
+from devcluster.sandbox.base_image import BASE_IMAGE
+from tests.edge.clean_engine import clean_engine
 
 PROJECT = "test-engine"
 IMAGE = BASE_IMAGE
@@ -48,14 +48,8 @@ SLEEP = ("/bin/sh", "-c", "trap 'exit 7' USR1; while :; do sleep 0.1; done")
 
 @pytest.fixture
 async def engine() -> AsyncIterator[Engine]:
-    async with open_engine() as opened:
-        await ensure_base_image(opened.calls)
-        await opened.ensure_gateway_image(gateway_binary())
-        await opened.remove_project(PROJECT, volumes=True)  # of a run that was killed
-        try:
-            yield opened
-        finally:
-            assert await opened.remove_project(PROJECT, volumes=True) == ()
+    async with clean_engine(PROJECT) as opened:
+        yield opened
 
 
 @pytest.fixture

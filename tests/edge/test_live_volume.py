@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from devcluster.edge.docker.engine import Engine, open_engine
+from devcluster.edge.docker.engine import Engine
 from devcluster.edge.docker.files import VolumeDestination
 from devcluster.edge.folder.folder import FolderDestination
-from devcluster.run.site import gateway_binary
 from devcluster.run.volume.one_fill import Rewriting
+from tests.edge.clean_engine import clean_engine
 from tests.edge.live_world import PROJECT, Pod, open_laptop, open_pod, site_of, spec_of
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="owners need root to be made")
@@ -20,13 +20,8 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="owners need root to b
 
 @pytest.fixture
 async def engine() -> AsyncIterator[Engine]:
-    async with open_engine() as opened:
-        await opened.ensure_gateway_image(gateway_binary("amd64"))
-        await opened.remove_project(PROJECT, volumes=True)  # of a run that was killed
-        try:
-            yield opened
-        finally:
-            assert await opened.remove_project(PROJECT, volumes=True) == ()
+    async with clean_engine(PROJECT) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from devcluster.edge.docker.engine import Engine, NetnsInfo, open_engine, spec_digest
+from devcluster.edge.docker.engine import Engine, NetnsInfo, spec_digest
 from devcluster.edge.docker.files import VolumeDestination
 from devcluster.rules.container.local_container import ContainerSpec, VolumeBind
 from devcluster.rules.volume.tarstream import END, padding, render_head
 from devcluster.rules.volume.tree import Entry, parse_tree
-from devcluster.sandbox.base_image import BASE_IMAGE, ensure_base_image
-from tests.edge.gateway_binary import gateway_binary
+from devcluster.sandbox.base_image import BASE_IMAGE
+from tests.edge.clean_engine import clean_engine
 
 PROJECT = "test-one-file"
 PLACES = ("/etc/app/app.conf", "/etc/issue")  # the second one the image has, too
@@ -22,14 +22,8 @@ SLEEP = ("/bin/sh", "-c", "while :; do sleep 0.1; done")
 
 @pytest.fixture
 async def engine() -> AsyncIterator[Engine]:
-    async with open_engine() as opened:
-        await ensure_base_image(opened.calls)
-        await opened.ensure_gateway_image(gateway_binary())
-        await opened.remove_project(PROJECT, volumes=True)  # of a run that was killed
-        try:
-            yield opened
-        finally:
-            assert await opened.remove_project(PROJECT, volumes=True) == ()
+    async with clean_engine(PROJECT) as opened:
+        yield opened
 
 
 @pytest.fixture

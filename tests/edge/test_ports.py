@@ -11,10 +11,10 @@ from typing import Literal
 import pytest
 
 from devcluster.config.model import Publish, Runtime
-from devcluster.edge.docker.engine import Engine, EngineRefusedError, NetnsInfo, open_engine
+from devcluster.edge.docker.engine import Engine, EngineRefusedError, NetnsInfo
 from devcluster.errors import ConfigurationError
 from devcluster.rules.container.docker_names import container_name
-from tests.edge.gateway_binary import gateway_binary
+from tests.edge.clean_engine import clean_engine
 
 PROJECT = "test-ports"
 ALL = "0.0.0.0"  # noqa: S104 - that is tested
@@ -22,14 +22,9 @@ ALL = "0.0.0.0"  # noqa: S104 - that is tested
 
 @pytest.fixture
 async def engine() -> AsyncIterator[Engine]:
-    async with open_engine() as opened:
-        await opened.ensure_gateway_image(gateway_binary())
-        await opened.remove_project(PROJECT, volumes=True)  # of a run that was killed
+    async with clean_engine(PROJECT) as opened:
         await opened.ensure_network(PROJECT)
-        try:
-            yield opened
-        finally:
-            assert await opened.remove_project(PROJECT, volumes=True) == ()
+        yield opened
 
 
 @contextlib.contextmanager

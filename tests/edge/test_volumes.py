@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from devcluster.config.read.globs import check_glob
-from devcluster.edge.docker.engine import Engine, open_engine
+from devcluster.edge.docker.engine import Engine
 from devcluster.edge.docker.files import VolumeDestination
 from devcluster.edge.docker.memory import MemoryDestination
 from devcluster.edge.folder.folder import FolderDestination
@@ -39,6 +39,7 @@ from devcluster.run.volume.private_copy import (
 )
 from devcluster.run.volume.single_file import SingleSource
 from devcluster.sandbox.base_image import BASE_IMAGE, ensure_base_image
+from tests.edge.clean_engine import clean_engine
 from tests.edge.gateway_binary import gateway_binary
 
 PROJECT = "test-volumes"
@@ -106,13 +107,8 @@ class Pod:
 
 @pytest.fixture
 async def engine() -> AsyncIterator[Engine]:
-    async with open_engine() as opened:
-        await opened.ensure_gateway_image(gateway_binary())
-        await opened.remove_project(PROJECT, volumes=True)  # of a run that was killed
-        try:
-            yield opened
-        finally:
-            assert await opened.remove_project(PROJECT, volumes=True) == ()
+    async with clean_engine(PROJECT) as opened:
+        yield opened
 
 
 @pytest.fixture(params=["volume", "folder"])

@@ -182,7 +182,7 @@ async def open_agent(
     """
     import asyncssh
 
-    sock, side = await ways.open_socket(await target(), address, "ssh", timeout=timeout)
+    sock, side = await ways.open_socket(await target(), address, timeout=timeout)
     try:
         async with asyncio.timeout(timeout):
             connection = await _connect(sock, keys)

@@ -25,7 +25,7 @@ from devcluster.edge.docker import workload as engine_workload
 from devcluster.edge.docker.call import Calls, EngineRefusedError, GoneError, connect
 from devcluster.edge.docker.containers import ContainerEvent, ContainerInfo, HealthWords
 from devcluster.edge.docker.engine_facts import EngineFacts, describe
-from devcluster.edge.docker.gateway import DOOR_PORT, NetnsInfo, PublishedPort
+from devcluster.edge.docker.gateway import NetnsInfo, PublishedPort
 from devcluster.edge.docker.image import Pulled, PullProgress
 from devcluster.edge.docker.network import NetworkInfo
 from devcluster.edge.docker.ports import PortRefusal, port_error
@@ -36,7 +36,6 @@ from devcluster.rules.container.image import ImageChoice, ImageFacts
 from devcluster.rules.container.local_container import ContainerSpec
 
 __all__ = [
-    "DOOR_PORT",
     "ContainerEvent",
     "ContainerInfo",
     "Docker",

@@ -67,11 +67,10 @@ class Ways:
         return side
 
     async def open_socket(
-        self, target: UpgradeTarget, agent: AgentAddress, protocol: str, *, timeout: float
+        self, target: UpgradeTarget, agent: AgentAddress, *, timeout: float
     ) -> tuple[socket.socket, Side]:
-        """An upgraded connection as a plain socket, for a library that wants one (asyncssh), and the
-        cluster's end of it."""
-        side = await self.open(target, agent, protocol, timeout=timeout)
+        """An SSH connection as a plain socket, which asyncssh wants, and the cluster's end of it."""
+        side = await self.open(target, agent, "ssh", timeout=timeout)
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         theirs.setblocking(False)

@@ -1,7 +1,7 @@
 """Ports of a workload that do not speak TCP: only TCP comes to the laptop.
 
 Where the original stops, nobody answers there: `up` of a container says so beforehand, that of a process is
-refused.  Where the original runs on, it answers there as ever; for a process its user says by `services` that
+refused.  Where the original runs on, it still answers there; for a process its user says by `services` that
 this is meant.
 """
 

@@ -1,4 +1,4 @@
-"""Fields that a roll-out of ours needs otherwise: changed while it runs, then restored.
+"""Fields that our roll-out needs to be different: changed while it runs, then restored.
 
 A StatefulSet whose strategy is OnDelete, or that has a partition, would go on with its old pods for ever.  A
 Deployment that rolls would start a second database on one claim.  And ``minReadySeconds`` would let `up` and

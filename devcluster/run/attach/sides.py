@@ -30,7 +30,7 @@ AgentSource = Callable[[Turn], Awaitable[AgentLink]]
 
 @dataclass(frozen=True, slots=True)
 class DriftSight:
-    """What of ours somebody has taken back, and how many pods the workload wants."""
+    """Which of our changes somebody has undone, and how many pods the workload wants."""
 
     found: tuple[Drift, ...] = ()
     replicas: int = 1

@@ -51,7 +51,6 @@ from devcluster.run.cluster.fields import hand_over, restore_rolling
 from devcluster.run.cluster.observe import (
     build_originals,
     lead_originals,
-    observe,
     parse_agent_settings,
     raised_limit,
     was_available,
@@ -60,8 +59,6 @@ from devcluster.run.cluster.record import find_mark, held
 from devcluster.run.cluster.remove import remove
 from devcluster.run.cluster.rollout import Written, await_rollout
 from devcluster.run.turn import Turn
-
-__all__ = ["BusyError", "Installed", "install", "observe", "parse_agent_settings"]
 
 
 class BusyError(ChangedError):

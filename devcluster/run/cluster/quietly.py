@@ -1,4 +1,4 @@
-"""What is good to know and needed by nobody."""
+"""What helps where it may be read, and is not needed."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ async def find_remaining(cluster: Cluster, ref: WorkloadRef, uid: str) -> Remain
 
 
 def render_remedy(namespace: str, found: Sequence[LeftObject], refused: Sequence[ForbiddenError]) -> str:
-    """A line for each thing to do.  If the Secret is gone, only kubectl can remove a release of ours; if the
+    """A line for each thing to do.  If the Secret is gone, only kubectl can remove our releases; if the
     agent's ConfigMaps are gone and Secrets may not be listed, nobody can find the Secret."""
     if not refused:
         return f"`devcluster down -n {namespace}` tries again"

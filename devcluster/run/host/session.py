@@ -171,7 +171,7 @@ class Session:
                 await self.attachments[key].local.stop(turn)
 
     async def down(self, only: tuple[str, ...], turn: Turn) -> Json:
-        """Hand back and take everything of ours away."""
+        """Hand back and remove everything that we made."""
         return await self._detach(only, turn, remove_agent=True)
 
     async def _detach(self, only: tuple[str, ...], turn: Turn, *, remove_agent: bool) -> Json:

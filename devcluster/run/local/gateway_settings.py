@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from devcluster.config.model import Network
+from devcluster.edge.docker.gateway import DOOR_PORT
 from devcluster.edge.lines import Json, RefusedError
 from devcluster.rules.agent.facts import Listener, PodFacts
 from devcluster.rules.ports.ports import PortKey
 from devcluster.run.attach.sides import GatewayKeys
 
-DOOR_PORT = 7900
 _TTL = 5  # seconds; the laptop's resolver does not tell
 _UNKNOWN = (
     socket.EAI_NONAME,

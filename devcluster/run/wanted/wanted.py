@@ -39,7 +39,7 @@ from devcluster.rules.ports.ports import PortKey, resolve_port_map
 from devcluster.rules.ports.published_ports import published_ports
 from devcluster.rules.volume.live import live_mounts
 from devcluster.rules.volume.volumes import VolumePlan, covered_paths, pod_volumes, resolve_volumes
-from devcluster.run.cluster.install import observe
+from devcluster.run.cluster.observe import observe
 from devcluster.run.image.environment import read_image_environment
 from devcluster.run.image.images import (
     NOTHING,
