@@ -1,4 +1,5 @@
-"""A command's work, run to its end or to the end of its time."""
+"""A command's work that changes nothing, run to its end or to the end of its time.  What changes something
+keeps its deadline by itself, since it has something to put back (``run_loop``)."""
 
 from __future__ import annotations
 
@@ -12,17 +13,8 @@ _T = TypeVar("_T")
 _SLACK = 5.0  # seconds: a wait inside that ends by the deadline says what it waited for
 
 
-def run(work: Coroutine[Any, Any, _T]) -> _T:
-    """*work* to its end; it keeps its deadline by itself, since it has something to put back."""
-    try:
-        import uvloop
-    except ImportError:  # it is not to be had everywhere
-        return asyncio.run(work)
-    return uvloop.run(work)
-
-
 def run_within(deadline: Deadline, work: Coroutine[Any, Any, _T]) -> _T:
-    """*work*, which changes nothing, to its end.  FailedError where *deadline* comes first."""
+    """*work* to its end.  FailedError where *deadline* comes first."""
 
     async def bounded() -> _T:
         async with deadline.enforced(_SLACK):

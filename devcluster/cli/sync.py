@@ -6,8 +6,8 @@ import click
 
 from devcluster.cli.options import Options, common, pass_options
 from devcluster.cli.request import read_request
-from devcluster.cli.running import run
 from devcluster.cli.show.printer import Printer
+from devcluster.edge.background import run_loop
 
 
 @click.command()
@@ -28,5 +28,5 @@ def sync(options: Options, words: tuple[str, ...], keep: str | None) -> int:
     workloads, paths = (words[:1], words[1:]) if keep else (words, ())
     printer = Printer(options)
     request = read_request(options, workloads)
-    printer.outcomes(run(bring(request, printer.progress, side=keep or "", paths=paths)))
+    printer.outcomes(run_loop(bring(request, printer.progress, side=keep or "", paths=paths)))
     return 0

@@ -6,8 +6,9 @@ import click
 
 from devcluster.cli.options import Options, common, pass_options
 from devcluster.cli.request import read_held_request, read_request
-from devcluster.cli.running import run, run_within
+from devcluster.cli.running import run_within
 from devcluster.cli.show.printer import Printer
+from devcluster.edge.background import run_loop
 from devcluster.errors import INTERRUPTED
 
 
@@ -29,7 +30,7 @@ def up(options: Options, workloads: tuple[str, ...], detach: bool, takeover: boo
         printer.plan(run_within(request.deadline, make_plan(request)))
         return 0
     if detach:
-        answer = run(up.up_detached(request, takeover=takeover, report=printer.progress))
+        answer = run_loop(up.up_detached(request, takeover=takeover, report=printer.progress))
         if answer is None:
             return INTERRUPTED
         printer.outcomes(answer)
@@ -42,7 +43,7 @@ def up(options: Options, workloads: tuple[str, ...], detach: bool, takeover: boo
         log=printer.log,
         verbose=options.verbose,
     )
-    return int(run(foreground))
+    return int(run_loop(foreground))
 
 
 @click.command()
@@ -54,7 +55,7 @@ def leave(options: Options, workloads: tuple[str, ...]) -> int:
     from devcluster.run.commands import down
 
     printer = Printer(options)
-    printer.outcomes(run(down.leave(read_held_request(options, workloads), report=printer.progress)))
+    printer.outcomes(run_loop(down.leave(read_held_request(options, workloads), report=printer.progress)))
     return 0
 
 
@@ -76,5 +77,5 @@ def down(
     result = down.down(
         request, everywhere=everywhere, volumes=volumes, report=printer.progress, takeover=takeover
     )
-    printer.outcomes(run(result))
+    printer.outcomes(run_loop(result))
     return 0

@@ -22,6 +22,15 @@ from typing import Any, TypeVar
 _T = TypeVar("_T")
 
 
+def run_loop(work: Coroutine[Any, Any, _T]) -> _T:
+    """``asyncio.run``, on a quicker loop where there is one."""
+    try:
+        import uvloop
+    except ImportError:  # some systems don't have it
+        return asyncio.run(work)
+    return uvloop.run(work)
+
+
 @contextlib.asynccontextmanager
 async def running(work: Coroutine[Any, Any, None], *, name: str) -> AsyncIterator[asyncio.Task[None]]:
     """Run *work* beside the block.  At the end of the block *work* is cancelled and waited for, and its error

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from devcluster.rules.kinds.pods import ends
 from devcluster.rules.kinds.table import KINDS
 
 Json = dict[str, Any]
@@ -33,7 +34,7 @@ def other_labels(uid: str, pods: Iterable[Json], workloads: Iterable[Json]) -> t
     """
     made = tuple(workloads)
     own = {uid} | {_uid(item) for item in made if _controller(item).get("uid") == uid}
-    found = [pod for pod in pods if _controller(pod).get("uid") not in own and not _ends(pod)]
+    found = [pod for pod in pods if _controller(pod).get("uid") not in own and not ends(pod)]
     found += [_template(item) for item in made if _uid(item) not in own and _may_start(item)]
     labels = [(one.get("metadata") or {}).get("labels") or {} for one in found]
     return tuple({tuple(sorted(one.items())): one for one in labels}.values())
@@ -47,10 +48,6 @@ def _controller(item: Json) -> Json:
     """The reference to its controller; {} if it has none."""
     owners: list[Json] = item["metadata"].get("ownerReferences") or []
     return next((owner for owner in owners if owner.get("controller")), {})
-
-
-def _ends(pod: Json) -> bool:
-    return bool(pod["metadata"].get("deletionTimestamp"))
 
 
 def _may_start(item: Json) -> bool:

@@ -19,6 +19,8 @@ from devcluster.rules.kinds.kind import (
     Sight,
     Stuck,
     Waiting,
+    available_replicas,
+    spec_replicas,
 )
 from devcluster.rules.kinds.pods import find_failed, is_seen, of_side, runs, share, staying, tell_waiting
 from devcluster.rules.kinds.replicasets import REPLICASETS
@@ -45,16 +47,8 @@ def _rolling(item: Json, claims: Claims) -> Json:
     return alone | patience(item["spec"])
 
 
-def _replicas(item: Json) -> int:
-    return int(item["spec"].get("replicas", 1))
-
-
-def _available(item: Json) -> int:
-    return int((item.get("status") or {}).get("availableReplicas", 0))
-
-
 def _refuse(item: Json) -> Refusal | None:
-    if _replicas(item) == 0:
+    if spec_replicas(item) == 0:
         return Refusal(NO_PODS, "scale --replicas=1")
     if item["spec"].get("paused"):
         return Refusal("is paused, so its template would not be rolled out", "rollout resume")
@@ -67,7 +61,7 @@ def _gap(item: Json, claims: Claims) -> str:
     strategy = item["spec"].get("strategy") or {}
     if strategy.get("type") == "Recreate":
         return "its strategy is Recreate"
-    rolling, replicas = strategy.get("rollingUpdate") or {}, _replicas(item)
+    rolling, replicas = strategy.get("rollingUpdate") or {}, spec_replicas(item)
     surge = share(rolling.get("maxSurge", "25%"), replicas, up=True)
     gone = share(rolling.get("maxUnavailable", "25%"), replicas, up=False)
     gone = gone or (surge == 0)  # or it could not go on at all: the controller's rule
@@ -82,7 +76,7 @@ def judge_deployment(sight: Sight) -> RolloutVerdict:
 
 
 def _done(sight: Sight) -> bool:
-    status, wanted = sight.object.get("status") or {}, _replicas(sight.object)
+    status, wanted = sight.object.get("status") or {}, spec_replicas(sight.object)
     if not is_seen(sight.object) or status.get("updatedReplicas", 0) != wanted:
         return False
     live = staying(sight.pods)
@@ -119,7 +113,7 @@ def _waits_for(sight: Sight) -> str:
         return "its controller has not seen the change yet"
     live = staying(sight.pods)
     new, old = of_side(live, sight.wrapped), of_side(live, not sight.wrapped)
-    told = tell_waiting(sight, new, old, _replicas(sight.object))
+    told = tell_waiting(sight, new, old, spec_replicas(sight.object))
     return "; ".join(
         [told, *(str(it["message"]) for it in conditions(sight.object) if _complains(it) and not new)]
     )
@@ -136,8 +130,8 @@ DEPLOYMENT = Kind(
     order=_order,
     beside=_beside,
     serves_on=lambda item, claims: _order(item, claims) == "start-first",
-    replicas=_replicas,
-    available=_available,
+    replicas=spec_replicas,
+    available=available_replicas,
     gap=_gap,
     refuse=_refuse,
     judge_rollout=judge_deployment,

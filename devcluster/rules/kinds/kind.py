@@ -161,3 +161,13 @@ class Kind:
     serves_on: Callable[[Json, Claims], bool] = lambda item, claims: True
     prefix: str = "/apis/apps/v1"
     common: bool = False
+
+
+def spec_replicas(item: Json) -> int:
+    """How many pods a kind with ``spec.replicas`` wants."""
+    return int(item["spec"].get("replicas", 1))
+
+
+def available_replicas(item: Json) -> int:
+    """How many of them answer."""
+    return int((item.get("status") or {}).get("availableReplicas", 0))

@@ -16,7 +16,18 @@ from __future__ import annotations
 from typing import Any
 
 from devcluster.config.model import Order
-from devcluster.rules.kinds.kind import NO_PODS, Claims, Done, Kind, Refusal, RolloutVerdict, Sight, Waiting
+from devcluster.rules.kinds.kind import (
+    NO_PODS,
+    Claims,
+    Done,
+    Kind,
+    Refusal,
+    RolloutVerdict,
+    Sight,
+    Waiting,
+    available_replicas,
+    spec_replicas,
+)
 from devcluster.rules.kinds.pods import (
     ends,
     find_failed,
@@ -40,20 +51,12 @@ def _order(item: Json, claims: Claims) -> Order:
     return "stop-first"  # its pod is somebody: the same name, the same volume
 
 
-def _replicas(item: Json) -> int:
-    return int(item["spec"].get("replicas", 1))
-
-
-def _available(item: Json) -> int:
-    return int((item.get("status") or {}).get("availableReplicas", 0))
-
-
 def _gap(item: Json, claims: Claims) -> str:
-    return "it is a StatefulSet with one pod" if _replicas(item) == 1 else ""
+    return "it is a StatefulSet with one pod" if spec_replicas(item) == 1 else ""
 
 
 def _refuse(item: Json) -> Refusal | None:
-    return Refusal(NO_PODS, "scale --replicas=1") if _replicas(item) == 0 else None
+    return Refusal(NO_PODS, "scale --replicas=1") if spec_replicas(item) == 0 else None
 
 
 def _rolling(item: Json, claims: Claims) -> Json:
@@ -69,7 +72,7 @@ def _held_back(item: Json) -> Json:
 
 def _mixed(item: Json) -> str:
     status = item.get("status") or {}
-    if not _held_back(item) or status.get("updatedReplicas", 0) >= _replicas(item):
+    if not _held_back(item) or status.get("updatedReplicas", 0) >= spec_replicas(item):
         return ""
     strategy = item["spec"]["updateStrategy"]
     on_delete = strategy["type"] == "OnDelete"
@@ -91,7 +94,7 @@ def judge_statefulset(sight: Sight) -> RolloutVerdict:
     if (failed := find_failed(sight, new)) is not None:
         return failed
     blocked = _blocked(sight, new, old)
-    what = tell_waiting(sight, new, old, _replicas(sight.object))
+    what = tell_waiting(sight, new, old, spec_replicas(sight.object))
     if blocked:
         what = f"pod {blocked} is not ready, and its controller replaces no pod before it is"
     return Waiting(what, blocked)
@@ -112,9 +115,9 @@ def _label(pod: Json) -> str | None:
 
 
 def _done(sight: Sight, new: list[Json], old: list[Json]) -> bool:
-    wanted = _replicas(sight.object)
+    wanted = spec_replicas(sight.object)
     if sight.ready:
-        return not old and len(new) == wanted <= _available(sight.object) and all(map(is_ready, new))
+        return not old and len(new) == wanted <= available_replicas(sight.object) and all(map(is_ready, new))
     if not sight.wrapped:
         return not of_side(sight.pods, wrapped=True) and all(map(runs, new))
     # none was ready before us, and the controller goes on with the others once the first one is
@@ -142,8 +145,8 @@ STATEFULSET = Kind(
     plural="statefulsets",
     order=_order,
     beside=lambda item: "",
-    replicas=_replicas,
-    available=_available,
+    replicas=spec_replicas,
+    available=available_replicas,
     gap=_gap,
     refuse=_refuse,
     judge_rollout=judge_statefulset,

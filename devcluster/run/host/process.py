@@ -11,11 +11,12 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from typing import Any
 
 from devcluster.config.codec import decode_project
 from devcluster.config.model import Project
+from devcluster.edge.background import run_loop
 from devcluster.edge.docker.engine import open_docker
 from devcluster.edge.kube.cluster import open_cluster
 from devcluster.errors import BUG, DevclusterError, first_of
@@ -153,7 +154,7 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        _to_the_end(live(*sys.argv[1:4]))
+        run_loop(live(*sys.argv[1:4]))
     except (DevclusterError, ExceptionGroup) as error:
         first = first_of(error)
         if isinstance(first, LockedError):
@@ -167,15 +168,6 @@ def _run() -> int:
         _log.error("a bug", exc_info=bug)
         return BUG
     return 0
-
-
-def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
-    try:
-        import uvloop
-    except ImportError:  # it is not to be had everywhere
-        asyncio.run(work)
-    else:
-        uvloop.run(work)
 
 
 if __name__ == "__main__":

@@ -108,12 +108,7 @@ class ContainerSide:
             tasks.create_task(self.live.run(), name=f"live volumes {self._key}")
 
     async def check(self, wanted: Wanted, agent: AgentLink) -> None:
-        """The next fill uses what was seen here, unless *wanted* asks for other volumes than those that are
-        there."""
-        if wanted is self._wanted:
-            await self._volumes.check(agent)
-        elif self._volumes.differs(wanted):
-            await WorkloadVolumes(self._site, wanted, self.live).check(agent)
+        await self._volumes.check_edit(wanted, agent)
 
     def differs(self, wanted: Wanted, facts: PodFacts) -> bool:
         spec = _spec(wanted, facts, _environment(wanted, facts), self._volumes)

@@ -103,10 +103,7 @@ class ProcessSide:
             await self._close()
 
     async def check(self, wanted: Wanted, agent: AgentLink) -> None:
-        if wanted is self._wanted:
-            await self._volumes.check(agent)
-        elif self._volumes.differs(wanted):
-            await WorkloadVolumes(self._site, wanted, self.live).check(agent)
+        await self._volumes.check_edit(wanted, agent)
 
     def differs(self, wanted: Wanted, facts: PodFacts) -> bool:
         return (

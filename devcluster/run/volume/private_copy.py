@@ -25,6 +25,7 @@ from typing import Any, Protocol
 
 from devcluster.edge.background import together
 from devcluster.errors import ConfigurationError
+from devcluster.rules.container.environment_formats import is_text
 from devcluster.rules.counted import counted
 from devcluster.rules.volume.links import named_files
 from devcluster.rules.volume.projected import is_settled, swapped, version_of
@@ -245,19 +246,11 @@ def request_paths(paths: Sequence[str], limit: int = 16 << 20) -> tuple[str, ...
     """What a request of *limit* bytes of JSON can name.  Where a name is not UTF-8, or there are too many,
     their directories are named.  The agent sends everything in a directory; what was not asked for is left
     out."""
-    named = {next(name for name in (path, *parents(path), ".") if _is_utf8(name)) for path in paths}
+    named = {next(name for name in (path, *parents(path), ".") if is_text(name)) for path in paths}
     while len(named) > 1 and sum(6 * len(name) + 4 for name in named) > limit:
         deepest = max(name.count("/") for name in named)
         named = {name if name.count("/") < deepest else posixpath.dirname(name) or "." for name in named}
     return (".",) if "." in named else topmost(named)
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 async def _only(*heads: bytes) -> AsyncIterator[bytes]:

@@ -96,6 +96,13 @@ class WorkloadVolumes:
         self._bare = tuple(copy for copy, lines in fit if _is_bare(copy, lines))
         self._copies = tuple(copy for copy, lines in fit if not _is_bare(copy, lines))
 
+    async def check_edit(self, wanted: Wanted, link: AgentLink) -> None:
+        """The same for the volumes that *wanted* asks for, where they differ from those that are there."""
+        if wanted is self._wanted:
+            await self.check(link)
+        elif self.differs(wanted):
+            await WorkloadVolumes(self._site, wanted, self._live).check(link)
+
     async def fill(self, link: AgentLink, turn: Turn) -> None:
         """Copy them, or what changed since the last time; all volumes at once."""
         await self.check(link)
