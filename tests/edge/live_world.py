@@ -39,7 +39,8 @@ from devcluster.rules.volume.volumes import PodVolume, VolumePlan
 from devcluster.run.changes import Changes
 from devcluster.run.place import Place
 from devcluster.run.site import Site, gateway_binary
-from devcluster.run.volume.live_volume import LiveSpec, LiveVolume
+from devcluster.run.volume.live_engine import LiveSpec
+from devcluster.run.volume.live_volume import LiveVolume
 from devcluster.run.volume.one_fill import Rewriting
 
 Json = dict[str, Any]

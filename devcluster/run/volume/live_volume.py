@@ -11,32 +11,25 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import os
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Any
 
 from devcluster.deadline import Deadline
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.background import apart, running, unless_cancelled
 from devcluster.edge.docker.files import VolumeDestination
-from devcluster.edge.docker.live import LivePlace, open_live
 from devcluster.edge.folder.folder import FolderDestination
-from devcluster.edge.streams import Streams, open_program
+from devcluster.edge.streams import Streams
 from devcluster.errors import DevclusterError, FailedError
-from devcluster.rules.container.docker_names import volume_name
 from devcluster.rules.names.rewriting import restore_text
-from devcluster.rules.volume.datafolder import PATTERNS
 from devcluster.rules.volume.live import Left, describe, parse_left
-from devcluster.rules.volume.volumes import VolumePlan
 from devcluster.run.changes import Changes
-from devcluster.run.site import Site, live_program
+from devcluster.run.site import Site
 from devcluster.run.volume.engine_talk import EngineTalk
-from devcluster.run.volume.live_note import LiveNote, load_note, memory_path, note_path, save_note
+from devcluster.run.volume.live_engine import Laptop, LiveSpec, open_engine
+from devcluster.run.volume.live_note import LiveNote, load_note, note_path, save_note
 from devcluster.run.volume.manifest import FileRewrite
-from devcluster.run.volume.one_fill import Rewriting
 from devcluster.run.volume.private_copy import manifest_path
 
 Json = dict[str, Any]
@@ -46,24 +39,6 @@ _FAILURES = 3  # starts that failed before it is said
 _SAY_EVERY = 0.5  # seconds between two lines of progress
 _TOLD = 1.0  # seconds until the engine has told what it has done
 _ENDING = 5.0  # seconds for an engine's end
-
-
-@dataclass(frozen=True, slots=True)
-class LiveSpec:
-    """``label``: the volume's name for people; ``exclude``: what never travels; ``hosted``: a process has it,
-    which mounts nothing; ``volume``: which one of the pod."""
-
-    label: str
-    plan: VolumePlan
-    exclude: tuple[str, ...]
-    rewrite: Rewriting | None
-    hosted: bool
-    volume: str
-
-    @property
-    def mount(self) -> str:
-        """Where the container has it."""
-        return self.plan.volume.mount_path
 
 
 class LiveVolume:
@@ -218,27 +193,9 @@ class LiveVolume:
         self._note.equal, self._note.left = False, ""
         self._note.key, self._note.folder = self._key, str(self.spec.plan.path or "")
         save_note(self._path, self._note)  # until an orderly end
-        flags = [*_flags(self.spec), "--copy", identity]
-        async with self._program(flags) if self.spec.hosted else self._container(flags) as streams:
+        place = Laptop(self._site, self._key, self._destination, self._path)
+        async with open_engine(place, self.spec, identity) as streams:
             yield streams
-
-    def _program(self, flags: list[str]) -> AbstractAsyncContextManager[Streams]:
-        folder = self._destination
-        assert isinstance(folder, FolderDestination)
-        memory = memory_path(self._path)
-        memory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        words = ["sync", str(folder.folder), "--state", str(memory / "state"), *flags]
-        own = [] if folder.owners else ["--no-owners"]
-        return open_program(live_program(), [*words, *own], self._site.place.log)
-
-    def _container(self, flags: list[str]) -> AbstractAsyncContextManager[Streams]:
-        project, copy = self._site.place.id, self._destination
-        place = LivePlace(project, self._key, copy.name)
-        if isinstance(copy, FolderDestination):
-            name = volume_name(project, self._key, self.spec.label)
-            place = LivePlace(project, self._key, name, copy.folder, memory_path(self._path))
-            flags = [*flags, *([] if copy.owners else ["--share", f"{os.getuid()}:{os.getgid()}"])]
-        return open_live(self._site.engine, place, flags)
 
     async def _identify(self) -> str:
         """Which copy it is; another folder is another copy."""
@@ -307,12 +264,3 @@ async def _end(talk: EngineTalk, engine: asyncio.Task[None]) -> None:
         async with asyncio.timeout(_ENDING):
             await talk.end()
             await asyncio.wait({engine})
-
-
-def _flags(spec: LiveSpec) -> list[str]:
-    rewrite = spec.rewrite.patterns if spec.rewrite is not None else ()
-    flags = ["--volume", spec.volume]
-    for name, patterns in (("--exclude", spec.exclude), ("--rewrite", rewrite)):
-        flags += [word for pattern in patterns for word in (name, pattern)]
-    flags += [] if spec.plan.force else [word for name in PATTERNS for word in ("--database", name)]
-    return flags + (["--one-way"] if spec.plan.volume.read_only else [])

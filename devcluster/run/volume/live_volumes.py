@@ -16,7 +16,8 @@ from devcluster.run.changes import Changes
 from devcluster.run.report import Progress
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
-from devcluster.run.volume.live_volume import LiveSpec, LiveVolume
+from devcluster.run.volume.live_engine import LiveSpec
+from devcluster.run.volume.live_volume import LiveVolume
 from devcluster.run.volume.manifest import FileRewrite
 
 Json = dict[str, Any]

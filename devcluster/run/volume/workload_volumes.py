@@ -30,8 +30,8 @@ from devcluster.run.report import Progress, Report
 from devcluster.run.site import Site
 from devcluster.run.turn import Turn
 from devcluster.run.volume.copies import Copy, list_copies, read_plans, resolve
+from devcluster.run.volume.live_engine import LiveSpec
 from devcluster.run.volume.live_note import retire_note
-from devcluster.run.volume.live_volume import LiveSpec
 from devcluster.run.volume.live_volumes import LiveVolumes, LiveWish
 from devcluster.run.volume.one_fill import FillResult, Rewriting, TornError
 from devcluster.run.volume.private_copy import (
