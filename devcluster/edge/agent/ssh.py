@@ -166,6 +166,10 @@ class AgentLink:
                 raise UnreadableError(f"the agent of {pod} could not read {root}: {reason}", reason=reason)
 
 
+class StrangerError(LaneError):
+    """The pod's agent has other keys: it was installed after the one that is asked for."""
+
+
 @contextlib.asynccontextmanager
 async def open_agent(
     ways: Ways,
@@ -178,7 +182,7 @@ async def open_agent(
 ) -> AsyncIterator[AgentLink]:
     """The control conversation with one agent.  When it breaks, its calls raise ConnectionError.
 
-    Raises LaneError where the agent can't be reached, or is not the one that the Secret names.
+    Raises LaneError where the agent can't be reached, StrangerError where it is not the one that *keys* name.
     """
     import asyncssh
 
@@ -186,6 +190,9 @@ async def open_agent(
     try:
         async with asyncio.timeout(timeout):
             connection = await _connect(sock, keys)
+    except (asyncssh.HostKeyNotVerifiable, asyncssh.PermissionDenied) as error:
+        sock.close()
+        raise StrangerError(f"the agent of pod {address.pod} was installed anew, with other keys") from error
     except (asyncssh.Error, OSError, TimeoutError) as error:
         sock.close()
         raise LaneError(f"the agent of pod {address.pod} refused the login: {error}") from error

@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from devcluster.edge.agent.ssh import AgentLink
+from devcluster.edge.agent.ssh import AgentLink, StrangerError
 from devcluster.edge.background import apart, unless_cancelled
 from devcluster.edge.lines import Json, RefusedError
 from devcluster.errors import DevclusterError, EngineError, NotFoundError, first_of
@@ -130,12 +130,23 @@ class PodLink:
                     await apart(self._serve(link), name=f"serve {self.pod.name}")
             except RefusedError as refusal:
                 self._refused(refusal)
+            except StrangerError as error:
+                await self._ask_record(error)
             except NotFoundError as error:
                 self._change("gone", str(error))
             except (DevclusterError, OSError, TimeoutError) as error:
                 self._change(self._broken(), str(error) or type(error).__name__)
             unless_cancelled()
             await self._pause()
+
+    async def _ask_record(self, error: StrangerError) -> None:
+        """Somebody took the agent out that we held, and installed another one: the record says who has it."""
+        with contextlib.suppress(DevclusterError, OSError, TimeoutError):
+            try:
+                await self._cluster.verify()
+            except RefusedError as refusal:
+                return self._refused(refusal)
+        self._change(self._broken(), str(error))
 
     async def _pause(self) -> None:
         """Wait before the next attempt, a little longer each time; not at all when it is over."""

@@ -63,7 +63,9 @@ async def acquire(cluster: Cluster, ref: WorkloadRef, holder: Holder, *, takeove
     def change(record: Record) -> Record:
         if record.holder not in (None, holder) and not takeover:
             raise held(record)
-        return Record(record.epoch + 1, holder, render_time(time.time()))
+        # Not 1 in a new Secret: an epoch also tells apart who held it before the agent was installed anew.
+        now = time.time()
+        return Record(max(record.epoch + 1, int(now)), holder, render_time(now))
 
     return await _write(cluster, ref, change)
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from devcluster.config.model import Mode, Order, Run
-from devcluster.edge.agent.ssh import AgentLink
+from devcluster.edge.agent.ssh import AgentLink, StrangerError
 from devcluster.edge.lane.door import Door
 from devcluster.edge.lane.ways import Ways
 from devcluster.edge.lines import RefusedError
@@ -119,6 +119,7 @@ class ScriptedCluster:
         self.agents: dict[str, ScriptedAgent] = {}
         self.ways = Ways()
         self.refusal = ""
+        self.strangers: set[str] = set()  # pods whose agent was installed by somebody else
         self.early = True
         self.lasting = False
         self.crash = ""
@@ -156,6 +157,8 @@ class ScriptedCluster:
     async def open_agent(
         self, pod: str, on_state: Callable[[Json], None], *, timeout: float
     ) -> AsyncIterator[AgentLink]:
+        if pod in self.strangers:
+            raise StrangerError(f"the agent of pod {pod} was installed anew, with other keys")
         async with self.agents[pod].conversation(on_state) as link:
             yield link
 

@@ -348,6 +348,15 @@ async def test_a_takeover_of_one_pod_is_the_loss_of_all() -> None:
         assert [link.state for link in script.attachment.links.staying] == ["lost", "lost"]
 
 
+async def test_an_agent_that_somebody_installed_anew_is_theirs() -> None:
+    async with attached(Script()) as script:
+        script.cluster.refusal = "held by bob"
+        script.cluster.strangers.add("b")
+        script.cluster.show("b")
+        await script.until("held")
+        assert script.attachment.truth.reason == "held by bob"
+
+
 async def test_the_record_tells_of_a_takeover_before_the_agent_does() -> None:
     async with attached(Script()) as script:
         script.cluster.refusal = "held by bob"
