@@ -25,7 +25,7 @@ _COLORS = {"ok": "green", "warning": "yellow", "bad": "red"}
 @common
 @pass_options
 def role(options: Options, user: str | None, group: str | None, service_account: str | None) -> int:
-    """Print the least Role for a teammate and a RoleBinding, for `kubectl apply -f -`."""
+    """Print the least Role for a teammate, with a RoleBinding.  Apply it with `kubectl apply -f -`."""
     import yaml
 
     from devcluster.run.commands.role import role as render
@@ -54,7 +54,7 @@ def _subject(user: str | None, group: str | None, account: str | None) -> Subjec
 @common
 @pass_options
 def doctor(options: Options) -> int:
-    """Check Docker, the cluster, credentials, rights, lanes and the clock; each bad line has a remedy.
+    """Check Docker, the cluster, rights, lanes and the clock.  Each bad line has a remedy.
 
     The exit code is 0 if `up` can work, otherwise that of the first bad line: 5 for Docker, 4 for the
     cluster, 2 for a namespace that does not exist.

@@ -26,7 +26,7 @@ def wordpress() -> None:
 @example.group()
 @common
 def hello() -> None:
-    """An echo server as kubectl create and expose make it, in the namespace default (or -n)."""
+    """An echo server, in the namespace default (or -n)."""
 
 
 def _up(name: str) -> Callable[..., int]:

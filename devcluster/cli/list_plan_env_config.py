@@ -42,7 +42,7 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
 @common
 @pass_options
 def plan(options: Options, workloads: tuple[str, ...]) -> int:
-    """Print what `up` would do, each step with its cause; change nothing."""
+    """Print what `up` would do, each step with its cause.  Change nothing."""
     from devcluster.run.commands.plan import make_plan
 
     request = read_request(options, workloads)
@@ -52,7 +52,9 @@ def plan(options: Options, workloads: tuple[str, ...]) -> int:
 
 @click.command()
 @click.argument("workload")
-@click.option("--format", "form", type=click.Choice(["docker", "json", "sh", "yaml"]), default=None)
+@click.option(
+    "--format", "form", type=click.Choice(["docker", "json", "sh", "yaml"]), help="Default: docker."
+)
 @click.option("--raw", is_flag=True, help="Print it as in the pod: nothing rewritten, added or removed.")
 @common
 @pass_options
@@ -75,7 +77,7 @@ def env(options: Options, workload: str, form: str | None, raw: bool) -> int:
 @common
 @pass_options
 def config(options: Options, schema: bool) -> int:
-    """Print the file as understood, with defaults, and with values of the environment masked."""
+    """Print the file as understood.  Defaults are filled in, and values of the environment are masked."""
     from devcluster.config.render import render_config
     from devcluster.config.schema import schema as file_schema
 

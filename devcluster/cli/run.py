@@ -65,7 +65,7 @@ def run(
     workload: str,
     words: tuple[str, ...],
 ) -> int:
-    """Run CMD on this laptop in the place of WORKLOAD, with its environment and its traffic; then leave.
+    """Run CMD on this laptop in the place of WORKLOAD.  It has its environment and its traffic; then leave.
 
     WORKLOAD is a name in the file, or a workload of the cluster: hello, deployment/hello.  What is behind
     -- belongs to CMD.  The exit code is CMD's.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.group()
 @common
 def sandbox() -> None:
-    """Run a throwaway Kubernetes: real, with one node, in one container."""
+    """Run a throwaway Kubernetes in one container."""
 
 
 def _named(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -106,7 +106,7 @@ def kubeconfig(options: Options, name: str) -> int:
 @common
 @pass_options
 def load(options: Options, name: str, images: tuple[str, ...]) -> int:
-    """Copy images of the Docker engine into the sandbox, under the same names."""
+    """Copy images of the Docker engine into the sandbox."""
     from devcluster.sandbox.sandbox import sandbox_load
 
     printer = Printer(options)

@@ -20,7 +20,7 @@ from devcluster.errors import INTERRUPTED
 @common
 @pass_options
 def up(options: Options, workloads: tuple[str, ...], detach: bool, takeover: bool, dry_run: bool) -> int:
-    """Bring the cluster and Docker to what the file says; change only what differs."""
+    """Bring the cluster and Docker to what the file says.  Change only what differs."""
     from devcluster.run.commands import up
     from devcluster.run.commands.plan import make_plan
 
@@ -51,7 +51,7 @@ def up(options: Options, workloads: tuple[str, ...], detach: bool, takeover: boo
 @common
 @pass_options
 def leave(options: Options, workloads: tuple[str, ...]) -> int:
-    """Hand the traffic back; keep the agent, the container and the volumes for the next `up`."""
+    """Hand the traffic back.  Keep the agent, the container and the volumes for the next `up`."""
     from devcluster.run.commands import down
 
     printer = Printer(options)
