@@ -6,8 +6,10 @@ Judged from inside the cluster, under a load of which no request may fail.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
+from devcluster.errors import DevclusterError
 from tests.edge.cluster_world import node_of
 from tests.scenarios.load import steady_load
 from tests.scenarios.node import agent_process
@@ -145,6 +147,50 @@ async def test_other_services_while_it_is_attached(world: World) -> None:
         assert service["spec"]["ports"][0]["targetPort"] == 8080, name
         assert not service["metadata"].get("annotations"), name
         assert "devcluster" not in {it["manager"] for it in service["metadata"]["managedFields"]}, name
+
+
+_KEEPING = """
+import http.client, json, time
+connection, who = None, ""
+while who != "local":
+    try:
+        if connection is None:
+            connection = http.client.HTTPConnection("web")
+            print("connected", flush=True)
+        connection.request("GET", "/")
+        who = json.load(connection.getresponse())["identity"]
+        print(who, flush=True)
+        time.sleep(3)
+    except (ConnectionError, http.client.HTTPException):
+        connection = None
+"""
+
+
+async def test_who_keeps_a_connection_open_comes_to_the_laptop(world: World, python: str) -> None:
+    """And the original, which goes on, is asked no more."""
+    await world.deploy()
+    _file(world, "mode: intercept")
+    await world.devcluster("up", "-d")
+    await world.devcluster("leave")
+    container = {"name": "keeping", "image": python, "command": ["python3", "-c", _KEEPING]}
+    spec = {"restartPolicy": "Never", "containers": [container]}
+    await world.cluster.create("pod", {"metadata": {"name": "keeping"}, "spec": spec}, world.namespace)
+    await _until_said(world, "keeping", "original")
+    await world.devcluster("up", "-d")
+    said = await _until_said(world, "keeping", "local")
+    assert [line for line in said if line != "original"] == ["connected", "connected", "local"]
+    assert await _restarts(world) == [0]
+
+
+async def _until_said(world: World, pod: str, word: str) -> list[str]:
+    """Its log, once *word* is a line of it."""
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(DevclusterError):  # it is being started
+                log = await world.cluster.pod_logs(pod, world.namespace, container=pod, lines=1000)
+                if word in (lines := log.splitlines()):
+                    return lines
+            await asyncio.sleep(0.2)
 
 
 async def _until_answered(world: World, service: str, identity: str) -> None:

@@ -120,6 +120,29 @@ func (f *Front) Part(route Route) {
 	}
 }
 
+// Wean ends the connections to one as they become idle, until none is left or
+// new ones go there again: a caller who keeps his connection open would never
+// come to whoever serves now.
+func (f *Front) Wean(from Route) {
+	ticker := time.NewTicker(again)
+	defer ticker.Stop()
+	for f.Route() != from && f.talksTo(from) {
+		f.Part(from)
+		<-ticker.C
+	}
+}
+
+func (f *Front) talksTo(route Route) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for t := range f.talks {
+		if t.route == route {
+			return true
+		}
+	}
+	return false
+}
+
 // idle gives those connections to these that are only kept open; with mu.
 func (f *Front) idle(routes ...Route) []*talk {
 	var found []*talk

@@ -83,3 +83,29 @@ func TestAnAnswerThatNobodyReadsYetIsUnderWay(t *testing.T) {
 		t.Error("most of the answer is still to come")
 	}
 }
+
+func TestWhoKeepsAConnectionOpenIsWeanedOfTheApplication(t *testing.T) {
+	f, caller, application := talking(t)
+	say(t, caller, application, "question")
+	f.Set(Laptop, 0)
+	done := make(chan struct{})
+	go func() { f.Wean(Child); close(done) }()
+	select {
+	case <-done:
+		t.Fatal("the question is not answered yet")
+	case <-time.After(longer):
+	}
+	say(t, application, caller, "answer")
+	if _, err := caller.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("parted by %v", err)
+	}
+	<-done
+}
+
+func TestNobodyIsWeanedOfWhomNewConnectionsGoToAgain(t *testing.T) {
+	f, caller, application := talking(t)
+	say(t, caller, application, "question")
+	say(t, application, caller, "answer")
+	f.Wean(Child)
+	say(t, caller, application, "the next question")
+}

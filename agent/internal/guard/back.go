@@ -111,7 +111,7 @@ func (g *Guard) endHold(claims int) {
 	if g.claims != claims {
 		return
 	}
-	g.holder, g.since, g.handover = nil, "", false
+	g.holder, g.since, g.handover, g.beside = nil, "", false, false
 	if g.lease != nil {
 		g.lease.Stop()
 	}

@@ -65,11 +65,16 @@ func (g *Guard) Beat(_ context.Context, epoch int64) (hold.State, error) {
 
 // Take leads new connections to the laptop. The application stops by Stop; or it
 // runs on beside the laptop, for its queues and timers, and its end is then an
-// end as ever.
+// end as ever. A connection that is only kept open to it is closed, so that its
+// caller comes to the laptop, too.
 func (g *Guard) Take(ctx context.Context, epoch int64, beside bool) (hold.State, error) {
 	err := g.inTurn(ctx, epoch, func(context.Context) error {
-		if err := g.toLaptop(epoch, beside); err != nil || !beside || g.runs() {
+		if err := g.toLaptop(epoch, beside); err != nil || !beside {
 			return err
+		}
+		go g.front.Wean(front.Child)
+		if g.runs() {
+			return nil
 		}
 		if err := g.start(); err != nil {
 			return &hold.Error{Kind: hold.ChildFailed, Text: err.Error()}
@@ -101,10 +106,21 @@ func (g *Guard) Pause(ctx context.Context, epoch int64) (hold.State, error) {
 		g.setPausing(true)
 		defer g.setPausing(false)
 		g.queue()
-		g.finish(ctx, front.Child, front.Laptop)
+		g.finish(ctx, g.ending()...)
 		return nil
 	})
 	return g.State(), err
+}
+
+// ending are those who may be about to stop: the application only if it does not
+// run beside the laptop.
+func (g *Guard) ending() []front.Route {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.beside {
+		return []front.Route{front.Laptop}
+	}
+	return []front.Route{front.Child, front.Laptop}
 }
 
 // Stop stops the application, once it has started.
