@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"time"
 
 	"devcluster/agent/internal/front"
 	"devcluster/agent/internal/hold"
@@ -42,7 +43,7 @@ func (g *Guard) lead(ctx context.Context, how back, claims int, runs bool) error
 			return &hold.Error{Kind: hold.ChildFailed, Text: err.Error()}
 		}
 	}
-	accepts := g.accepting(ctx)
+	accepts := g.ranOn() || g.accepting(ctx)
 	if !accepts && !how.silent && g.runs() {
 		return &hold.Error{Kind: hold.Timeout, Text: "the application does not accept connections yet"}
 	}
@@ -53,6 +54,15 @@ func (g *Guard) lead(ctx context.Context, how back, claims int, runs bool) error
 		g.finish(ctx, front.Laptop)
 	}
 	return nil
+}
+
+// ranOn is whether the application ran on beside the laptop, and its start is
+// long over: there is nothing to wait for. If it can't take connections, that is
+// kubelet's matter, as before.
+func (g *Guard) ranOn() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.beside && g.started && time.Since(g.begun) > slow
 }
 
 // beginBack tells the number of claims so far, and whether the application runs.

@@ -73,6 +73,29 @@ func TestWhatNeverStoppedIsGivenBackAtOnce(t *testing.T) {
 	}
 }
 
+// Broken before anybody came: its readiness probe has never succeeded.
+func TestWhatIsNeverReadyIsGivenBackAtOnceWhenItsStartIsOver(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Readiness = never(t, filepath.Join(t.TempDir(), "well")) })
+	w.until(t, "started", func(s hold.State) bool { return s.Started })
+	w.untilAnswers(t)
+	if _, err := w.Hold(context.Background(), ann); err != nil {
+		t.Fatal(err)
+	}
+	w.do(t, "take", w.takeBeside)
+	w.mu.Lock()
+	w.begun = w.begun.Add(-slow)
+	w.mu.Unlock()
+	if err := within(t, "release", time.Second, func() error { _, err := w.release(context.Background(), 1); return err }); err != nil {
+		t.Fatal(err)
+	}
+	if state := w.State(); state.Route != "child" || state.Ready || state.Reason == "" {
+		t.Errorf("%+v", state)
+	}
+	if word := w.ask(t); word != "application\n" {
+		t.Errorf("released: %q", word)
+	}
+}
+
 func TestTheLeaseLeadsThoseThatWaitedToWhatRunsBeside(t *testing.T) {
 	w, well := readyWhile(t, func(c *Config) { c.Settings.LeaseMS = 700 })
 	w.handBeside(t)

@@ -42,13 +42,23 @@ class Release:
         """Until the originals serve, or will not."""
         waits = tell_waits(self._links, self._wanted, self._changes, turn)
         async with running(waits, name=f"waits of {self._wanted.workload.key}"):
+            told = [link for link in self._links.live if link.connected]
             failed = await self._links.tell("release", timeout=turn.deadline.left(), tolerant=True, last=True)
+            self._note_unready([link for link in told if link not in [it for it, _ in failed]])
             worn = [(link, str(error)) for link, error in failed if _is_worn(error)]
             for link, error in failed:
                 if not _is_worn(error):
                     self._tell_failure(link, error, turn)
             if worn:
                 await self._replace(worn, turn)
+
+    def _note_unready(self, released: list[PodLink]) -> None:
+        """What ran on beside the laptop gets its connections back, ready or not."""
+        for link in released:
+            state = link.agent_state
+            if state.child == "running" and state.reason:
+                why = f"pod {link.pod.name}: the application is not ready: {state.reason}"
+                self.unserved.append(f"{why}; as soon as it is, it serves")
 
     def _tell_failure(self, link: PodLink, error: BaseException, turn: Turn) -> None:
         wanted = self._wanted

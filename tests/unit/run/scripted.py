@@ -48,6 +48,7 @@ class ScriptedAgent:
         self.slow = False
         self.let_end: Callable[[], None] = lambda: None
         self.child = ""
+        self.reason = ""
         self.holder: Json | None = None
         self.versions: tuple[str, ...] = ()
         self._did = did
@@ -67,6 +68,7 @@ class ScriptedAgent:
             "lanes": self.lanes,
             "route": self.route,
             "child": self.child,
+            "reason": self.reason,
             "holder": self.holder,
             "since": since,
             "versions": list(self.versions),

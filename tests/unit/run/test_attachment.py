@@ -231,6 +231,18 @@ async def test_one_that_is_slow_is_told_with_its_figures() -> None:
         assert script.did[-2:] == ["laptop stop", "record: nobody"]
 
 
+async def test_one_that_ran_on_and_is_not_ready_is_told() -> None:
+    """It has its connections back all the same."""
+    async with attached(Script()) as script:
+        agent = script.cluster.agents["a"]
+        agent.child, agent.reason = "running", "readiness probe: HTTP 503"
+        handed = await script.attachment.hand_back(Turn.of(5))
+        assert handed.unserved == (
+            "pod a: the application is not ready: readiness probe: HTTP 503; as soon as it is, it serves"
+        )
+        assert script.did == ["a release", "laptop stop", "record: nobody"]
+
+
 async def test_a_silent_agent_keeps_nobody_from_handing_back() -> None:
     async with attached(Script(), "a", "b") as script:
         script.cluster.agents["a"].dead = True
