@@ -34,6 +34,9 @@ def make_notes(
 def _beside(services: Sequence[Json], base: Json, container: str, serving: Serving) -> list[str]:
     """What leads to other containers of the pod, which go on in the cluster."""
     asks = "reaches the laptop" if serving.original_stops else "stays with the original"
+    others = "another container that listens there goes on in the cluster"
+    if not serving.in_pod_network and serving.led != "nothing":
+        others = "it comes to the laptop, whoever listens there in the pod"
     notes = []
     for it in passing(services, base, container=container):
         leads = f"service/{it.service} port {it.port} leads to"
@@ -42,7 +45,7 @@ def _beside(services: Sequence[Json], base: Json, container: str, serving: Servi
             notes.append(f"{leads} container {it.container} of the pod (port {it.number}), {goes_on}")
         else:
             where = f"port {it.number}, which no container declares: it is taken for {container}'s"
-            notes.append(f"{leads} {where}; another container that listens there goes on in the cluster")
+            notes.append(f"{leads} {where}; {others}")
     return notes
 
 

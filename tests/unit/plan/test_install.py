@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.config.model import Mode, Take
+from devcluster.config.model import Mode, Run, Take
 from devcluster.errors import ConfigurationError, LeftoverError
 from devcluster.plan.install import Observed, Wish, plan_install
 from devcluster.plan.remove import plan_remove
@@ -187,6 +187,22 @@ def test_when_the_original_does_not_see_its_callers(mode: Mode, take: Take, when
     notes = plan_install(observed(service("web", 8080)), replace(WISH, serving=serving)).notes
     said = f"{when}, the application sees the pod's own address as its caller"
     assert [it for it in notes if "its caller" in it] == ([said] if when else [])
+
+
+@pytest.mark.parametrize(
+    ("run", "mode", "words"),
+    [
+        ("container", "intercept", "another container that listens there goes on in the cluster"),
+        ("host", "ingest", "another container that listens there goes on in the cluster"),
+        ("host", "intercept", "it comes to the laptop, whoever listens there in the pod"),
+    ],
+)
+def test_what_becomes_of_a_port_that_nobody_declares(run: Run, mode: Mode, words: str) -> None:
+    """A process has no way back into the pod."""
+    seen = observed(service("web", 4999))
+    seen.object["spec"]["template"]["spec"]["containers"].append({"name": "gate"})
+    notes = plan_install(seen, replace(WISH, serving=plan_serving(mode, "front", run))).notes
+    assert any(it.endswith(words) for it in notes)
 
 
 def beside(*services: str) -> Wish:
