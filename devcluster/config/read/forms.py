@@ -11,20 +11,34 @@ from typing import Any, Literal
 
 from devcluster.config.model import KindName, Mount, Publish, Target, Tunnel
 
-_KINDS: dict[str, KindName] = {
-    "deployment": "deployment",
-    "deploy": "deployment",
-    "statefulset": "statefulset",
-    "sts": "statefulset",
-    "daemonset": "daemonset",
-    "ds": "daemonset",
+
+def _forms(short: str, kind: str, group: str = "") -> tuple[str, ...]:
+    """As people type it, and as kubectl prints it (``-o name``, ``created``)."""
+    names = (kind, short, f"{kind}s")
+    return names + ((f"{kind}.{group}", f"{kind}s.{group}") if group else ())
+
+
+KIND_NAMES: tuple[KindName, ...] = ("deployment", "statefulset", "daemonset")
+_KINDS = {
+    form: kind
+    for short, kind in zip(("deploy", "sts", "ds"), KIND_NAMES, strict=True)
+    for form in _forms(short, kind, "apps")
 }
-_REFUSED = ("replicaset", "rs", "pod", "po", "job", "cronjob", "cj")
 KINDS = tuple(_KINDS)
-KIND_NAMES = tuple(dict.fromkeys(_KINDS.values()))
+_REFUSED = {
+    form: row[1]
+    for row in (
+        ("rs", "replicaset", "apps"),
+        ("po", "pod", ""),
+        ("job", "job", "batch"),
+        ("cj", "cronjob", "batch"),
+        ("rc", "replicationcontroller", ""),
+    )
+    for form in _forms(*row)
+}
 NAMED = r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?"
 _NAME = re.compile(NAMED, re.ASCII)
-TARGET = rf"{NAMED}|(?:{'|'.join(KINDS)})/{NAMED}(?:/{NAMED})?"
+TARGET = rf"{NAMED}|(?:{'|'.join(map(re.escape, KINDS))})/{NAMED}(?:/{NAMED})?"
 SHORT_PORT = (
     r"(?:(?:(\[[0-9a-fA-F:.]+\]|[0-9a-fA-F:.]+|localhost):)?([0-9]*(?:-[0-9]+)?):)?"
     r"([0-9]+(?:-[0-9]+)?)(?:/({}))?"
@@ -47,8 +61,8 @@ def parse_target(text: str) -> Target:
         raise ValueError("expected kind/name/container, kind/name or name")
     if len(parts) == 1:
         return Target(parts[0])
-    if parts[0] in _REFUSED:
-        raise ValueError(f"expected the {known} that it belongs to: a {parts[0]} can have no agent")
+    if (refused := _REFUSED.get(parts[0])) is not None:
+        raise ValueError(f"expected {known}: a {refused} can have no agent, what it belongs to may")
     return Target(parts[1], _KINDS[parts[0]], parts[2] if len(parts) == 3 else None)
 
 

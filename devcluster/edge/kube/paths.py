@@ -44,6 +44,7 @@ RESOURCES = {row.name: Resource(row.prefix, row.plural, row.title) for row in KI
     "node": Resource("/api/v1", "nodes", "Node", namespaced=False),
     "replicaset": Resource("/apis/apps/v1", "replicasets", "ReplicaSet"),
     "controllerrevision": Resource("/apis/apps/v1", "controllerrevisions", "ControllerRevision"),
+    "replicationcontroller": Resource("/api/v1", "replicationcontrollers", "ReplicationController"),
     "job": Resource("/apis/batch/v1", "jobs", "Job"),
     "cronjob": Resource("/apis/batch/v1", "cronjobs", "CronJob"),
     "horizontalpodautoscaler": Resource(

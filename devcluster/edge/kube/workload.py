@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from devcluster.config.model import Target
 from devcluster.edge.kube.answer import ForbiddenError
 from devcluster.edge.kube.cluster import Cluster, Json
-from devcluster.edge.kube.paths import RESOURCES
 from devcluster.errors import ConfigurationError, NotFoundError
 from devcluster.rules.agent.agent_pod import AgentPod
 from devcluster.rules.cluster.identity import WorkloadRef
@@ -76,14 +75,14 @@ async def find_workload(cluster: Cluster, target: Target, namespace: str) -> Wor
 
 
 async def _owner(cluster: Cluster, ref: WorkloadRef, item: Json) -> WorkloadRef | None:
-    """The workload that controls it in the end; None where none that is known here does."""
+    """What controls it in the end, as far as that may be read; None where nothing does."""
     owners = item["metadata"].get("ownerReferences") or []
     owner = next((one for one in owners if one.get("controller")), None)
-    if owner is None or (kind := owner["kind"].lower()) not in RESOURCES:
+    if owner is None:
         return None
-    above = WorkloadRef(kind, ref.namespace, owner["name"])
+    above = WorkloadRef(owner["kind"].lower(), ref.namespace, owner["name"])
     with contextlib.suppress(ForbiddenError):
-        if kind not in KINDS and (found := await cluster.find(*above.path)) is not None:
+        if above.kind in REFUSED and (found := await cluster.find(*above.path)) is not None:
             return await _owner(cluster, above, found) or above
     return above
 
@@ -128,8 +127,9 @@ async def _not_found(cluster: Cluster, target: Target, namespace: str) -> Config
             hint=f"write `target: {whole}`",
         )
     kinds = target.kind or ", ".join(KINDS)
-    short = {name.partition("/")[2]: name for name in names}
-    near = [short[name] for name in difflib.get_close_matches(target.name, list(short), n=3, cutoff=0.5)]
+    short = sorted({name.partition("/")[2] for name in names})
+    close = difflib.get_close_matches(target.name, short, n=3, cutoff=0.5)
+    near = [name for one in close for name in names if name.partition("/")[2] == one]
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(names[:10]) or 'none'}"
     where = f"namespace {namespace} (context {cluster.context})"
     return ConfigurationError(f"no workload {wanted} in {where}; looked for: {kinds}", hint=hint)

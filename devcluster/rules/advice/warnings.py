@@ -26,7 +26,9 @@ from devcluster.rules.kinds.table import kind_of
 from devcluster.rules.ports.ports import PortKey
 
 Json = dict[str, Any]
-Topic = Literal["away", "mixed", "claim", "autoscaler", "data", "controller", "policy", "datagrams"]
+Topic = Literal[
+    "away", "mixed", "claim", "autoscaler", "data", "controller", "policy", "datagrams", "unreached"
+]
 
 _LONGEST = 600.0  # seconds; longer than that is not a start, but a readiness that came back
 
@@ -51,7 +53,7 @@ class Circumstances:
     ``rolls``: whether there will be a roll-out; ``template``: without the agent; ``written`` and
     ``excluded``: what the file says of the environment; ``tunnelled``: what serves reaches nothing but by a
     tunnel; ``claims``: that two of its pods must not write to at once; ``datagrams``: what becomes of ports
-    that do not speak TCP."""
+    that do not speak TCP; ``unreached``: the laptop is to get connections, and nothing leads there."""
 
     ref: WorkloadRef
     container: str
@@ -70,6 +72,7 @@ class Circumstances:
     tunnelled: bool = False
     claims: tuple[str, ...] = ()
     datagrams: Datagrams = "told"
+    unreached: bool = False
 
     @property
     def title(self) -> str:
@@ -79,6 +82,7 @@ class Circumstances:
 def find_cautions(seen: Circumstances) -> tuple[Caution, ...]:
     """Every warning for this workload, the most surprising first."""
     rules: tuple[Callable[[Circumstances], list[Caution]], ...] = (
+        _unreached,
         _away,
         _mixed,
         _claims,
@@ -89,6 +93,13 @@ def find_cautions(seen: Circumstances) -> tuple[Caution, ...]:
         _data,
     )
     return tuple(caution for rule in rules for caution in rule(seen))
+
+
+def _unreached(seen: Circumstances) -> list[Caution]:
+    if not seen.unreached:
+        return []
+    text = f"nothing will reach the laptop: no Service that can be led to it leads to {seen.title}"
+    return [Caution("unreached", text, "`mode: replace` takes all that calls the pod itself, host ports too")]
 
 
 def _away(seen: Circumstances) -> list[Caution]:

@@ -51,5 +51,6 @@ async def read_cautions(
             tunnelled=not install.wish.serving.in_pod_network,
             claims=install.observed.claims,
             datagrams=install.wish.serving.datagrams,
+            unreached=install.wish.serving.services_only and all(it.front is None for it in install.fronts),
         )
     )

@@ -95,6 +95,7 @@ def understood(text: str) -> bool:
 TEXTS = r"""
 true | off | "yes" | 1 | "1" | 8080 | "8080" | 70000 | 0.5 | "0.5" | -1 | ~ | "" | a | A B
 replace | steal | container | copy | front | always | from-pod | 15s | "15" | 1m30s | soon | 1GiB | big | /abs
+deployments/a | daemonset.apps/a/b | deploymentxapps/a
 deployment/a | deploy/a/b | pod/a | a/b/c/d | "1001:1001" | 1001 | [] | [a] | [8080]
 ['8080:80'] | ['80:80/UDP']
 ['::1:6000:6000'] | ['[::1]:80:80'] | ['3000-3002:1-3'] | ['127.0.0.1::80'] | ['80/sctp'] | ['x:80'] | [70000]

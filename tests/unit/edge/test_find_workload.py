@@ -81,6 +81,7 @@ async def test_two_of_one_name_are_told_apart_by_their_kind() -> None:
         ("ReplicaSet", "is a ReplicaSet"),
         ("Job", "is a Job"),
         ("CronJob", "is a CronJob"),
+        ("ReplicationController", "is a ReplicationController"),
     ],
 )
 async def test_what_can_have_no_agent(kind: str, why: str) -> None:
@@ -101,9 +102,18 @@ async def test_what_belongs_to_another_one_names_it() -> None:
     assert (await refused(Target("db-0"), *owned)).hint == "write `target: statefulset/db`"
 
 
-async def test_a_stranger_that_owns_it_is_no_way_on() -> None:
+async def test_what_makes_it_is_named_also_where_that_can_have_no_agent() -> None:
     error = await refused(Target("web"), item("Pod", "web", ("Rollout", "web")))
-    assert "is a Pod of its own" in error.message
+    assert error.message == (
+        "pod/web in namespace shop belongs to rollout/web, which alone decides what its pods are"
+    )
+    error = await refused(Target("a"), item("Pod", "a", ("Job", "b")), item("Job", "b"))
+    assert error.message.startswith("pod/a in namespace shop belongs to job/b, which is a Job: ")
+
+
+async def test_every_near_name_is_told() -> None:
+    error = await refused(Target("wep"), item("Deployment", "web"), item("StatefulSet", "web"))
+    assert error.hint == "did you mean deployment/web or statefulset/web?"
 
 
 async def test_a_pod_beside_a_workload_of_its_name_is_not_meant() -> None:
@@ -116,7 +126,7 @@ async def test_no_pod_to_stand_in_for() -> None:
 
 
 async def test_a_role_for_one_kind_is_enough() -> None:
-    others = ("statefulset", "daemonset", "replicaset", "pod", "job", "cronjob")
+    others = ("statefulset", "daemonset", "replicaset", "replicationcontroller", "pod", "job", "cronjob")
     assert await found(Target("web"), item("Deployment", "web"), forbidden=others) == "deployment/web/main"
     with pytest.raises(ForbiddenError, match="cannot get statefulsets"):
         await found(Target("web"), forbidden=others)

@@ -62,6 +62,12 @@ def test_an_ordinary_deployment_gives_no_warning() -> None:
     assert said(around()) == []
 
 
+def test_an_intercept_that_nothing_leads_to_is_told() -> None:
+    (text,) = said(replace(around(), unreached=True))
+    assert text.startswith("unreached: nothing will reach the laptop: no Service that can be led to it leads")
+    assert "`mode: replace`" in text
+
+
 def test_datagrams_reach_nobody() -> None:
     dns = service("dns", 53, app="web")
     dns["spec"]["ports"] = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
