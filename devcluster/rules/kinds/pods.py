@@ -51,6 +51,13 @@ def is_ready(pod: Json) -> bool:
     return _condition(pod, "Ready").get("status") == "True"
 
 
+def is_starting(pod: Json) -> bool:
+    """Whether a startup probe of it has not succeeded yet, and no container of it has ended."""
+    found = _status(pod).get("containerStatuses") or []
+    first = all("running" in (one.get("state") or {}) and not one.get("restartCount") for one in found)
+    return first and any(one.get("started") is False for one in found)
+
+
 def is_seen(item: Json) -> bool:
     """Whether the status of *item* is about its newest spec."""
     observed = (item.get("status") or {}).get("observedGeneration", 0)

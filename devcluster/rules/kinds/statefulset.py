@@ -4,7 +4,8 @@ The controller replaces one pod after the other, the highest ordinal first, and 
 With ``podManagementPolicy: OrderedReady`` it touches nothing while any pod is not ready: a broken pod of a
 former template stays for ever, even after the template is restored.  Such a pod is named
 (``Waiting.blocked``), so that it can be deleted; but only if no other pod is changing, or a quorum would lose
-two at once.
+two at once, and not while its startup probe still allows it to start, or a database that fills its empty
+folder would be cut off.
 
 Sources:
 https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
@@ -33,6 +34,7 @@ from devcluster.rules.kinds.pods import (
     find_failed,
     is_ready,
     is_seen,
+    is_starting,
     of_side,
     runs,
     staying,
@@ -95,6 +97,8 @@ def judge_statefulset(sight: Sight) -> RolloutVerdict:
         return failed
     blocked = _blocked(sight, new, old)
     what = tell_waiting(sight, new, old, spec_replicas(sight.object))
+    if starting := [pod["metadata"]["name"] for pod in sorted(old, key=_ordinal) if is_starting(pod)]:
+        what = f"pod {starting[0]} is starting, for as long as its startup probe allows"
     if blocked:
         what = f"pod {blocked} is not ready, and its controller replaces no pod before it is"
     return Waiting(what, blocked)
@@ -132,7 +136,9 @@ def _blocked(sight: Sight, new: list[Json], old: list[Json]) -> str:
     if busy and (sight.ready or sight.wrapped):
         return ""
     unready = sorted((pod for pod in old if not is_ready(pod)), key=_ordinal)
-    return str(unready[0]["metadata"]["name"]) if unready else ""
+    if not unready or is_starting(unready[0]):
+        return ""
+    return str(unready[0]["metadata"]["name"])
 
 
 def _ordinal(pod: Json) -> int:

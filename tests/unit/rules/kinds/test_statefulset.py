@@ -124,6 +124,19 @@ def test_one_that_never_was_ready(pods: tuple[Json, ...], wrapped: bool, done: b
     assert (found == Done()) == done
 
 
+def test_a_first_start_is_not_cut_off() -> None:
+    """kubelet ends it if its startup probe does not succeed in time; then it is replaced."""
+    starting = old("web-0", ready=False)
+    (status,) = starting["status"]["containerStatuses"]
+    status["started"] = False
+    found = judge(statefulset(0), starting, ready=False)
+    assert found == Waiting("pod web-0 is starting, for as long as its startup probe allows")
+    status["restartCount"] = 1
+    found = judge(statefulset(0), starting, ready=False)
+    assert isinstance(found, Waiting)
+    assert found.blocked == "web-0"
+
+
 def test_no_agent_stays_in_one_that_never_was_ready() -> None:
     """Beside a first pod that will not get ready the controller touches no other one."""
     both = (new("web-0", agent=False, ready=False), old("web-1", agent=True, ready=False))
