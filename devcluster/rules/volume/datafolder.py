@@ -25,6 +25,15 @@ PATTERNS = (*_FILES, *_FOLDERS, *(f"*{ending}" for ending in _ENDINGS))
 """Globs of the names that tell, without their folders."""
 
 
+def find_server_folder(tree: Tree) -> tuple[str, str] | None:
+    """(database, folder) of a server's data folder, '' for the root: a file of SQLite or LMDB says nothing of
+    those beside it."""
+    found = find_data_folder(tree)
+    if found is None or found[0] in _ENDINGS.values():
+        return None
+    return found[0], posixpath.dirname(found[1])
+
+
 def name_database(path: str) -> str:
     """Whose a name of ``PATTERNS`` is."""
     return _tells(path, "d") or _tells(path, "f") or "a database"

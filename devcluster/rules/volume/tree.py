@@ -9,6 +9,7 @@ Rules:
 - a name that changed only in the pod is copied; only here: it stays; in both: it stays and is reported
   (``kept``) at each fill until one side gives way;
 - a directory is never replaced or removed while something of hers is in it;
+- a database's folder is one thing: once a file in it changed here, all of it stays (``keep_together``);
 - only the bytes of files travel; directories, links and pipes are made from what the scan told.
 
 Entries are those of the agent's ``files`` (``docs/architecture.md``); a path that is no UTF-8 is decoded
@@ -188,6 +189,27 @@ def plan_fill(
     make = sorted((entry for entry in wanted.values() if entry.type != "f"), key=_order)
     whole = not pod_before and len(wanted) == len(pod_now)
     return FillPlan(fetch, tuple(make), tuple(sorted(delete, reverse=True)), tuple(sorted(kept)), whole)
+
+
+def keep_together(plan: FillPlan, mine: Collection[str], folder: str) -> FillPlan:
+    """*plan* without what is in *folder* ('' for the root), if any of it is among *mine*: a part of it from
+    the pod beside a part from here is a database that neither side has had."""
+
+    def inside(path: str) -> bool:
+        return path != "." and (not folder or path.startswith(f"{folder}/"))
+
+    if not any(map(inside, mine)):
+        return plan
+    left = [path for path in (*plan.fetch, *plan.delete) if inside(path)]
+    left += [entry.path for entry in plan.make if inside(entry.path) and entry.type != "d"]
+    return replace(
+        plan,
+        fetch=tuple(path for path in plan.fetch if not inside(path)),
+        make=tuple(entry for entry in plan.make if not inside(entry.path)),
+        delete=tuple(path for path in plan.delete if not inside(path)),
+        kept=tuple(sorted({*plan.kept, *left})),
+        whole=False,
+    )
 
 
 def _order(entry: Entry) -> tuple[int, str]:

@@ -49,7 +49,8 @@ class Rewriting:
 class FillResult:
     """``files``, ``bytes``: of the whole volume; ``changed``: how many names this fill made or removed;
     ``moved``: bytes that travelled; ``kept_local``: changed here and in the pod, left alone; ``left_out``:
-    names that the copy does not have, with the reason; ``version``: of what kubelet writes anew."""
+    names that the copy does not have, with the reason; ``version``: of what kubelet writes anew;
+    ``database``: whose data folder is in it, '' for none."""
 
     files: int
     bytes: int
@@ -59,6 +60,7 @@ class FillResult:
     rewrites: tuple[FileRewrite, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
     version: str = ""
+    database: str = ""
 
 
 class TornError(Exception):

@@ -27,11 +27,13 @@ from devcluster.edge.background import together
 from devcluster.errors import ConfigurationError
 from devcluster.rules.container.environment_formats import is_text
 from devcluster.rules.counted import counted
+from devcluster.rules.volume.datafolder import find_server_folder
 from devcluster.rules.volume.links import named_files
 from devcluster.rules.volume.projected import is_settled, swapped, version_of
 from devcluster.rules.volume.tarstream import END, render_head
 from devcluster.rules.volume.tree import (
     Entry,
+    keep_together,
     largest,
     local_changes,
     parents,
@@ -129,6 +131,9 @@ async def fill_volume(
         manifest.local, manifest.pod = swapped(local) | manifest.local, swapped(local) | manifest.pod
     again = _to_rewrite_again(manifest, pod, spec.rewrite)
     plan = plan_fill(manifest.pod, pod, manifest.local, local, again=again, owners=destination.owners)
+    server = find_server_folder(local)
+    if server is not None:
+        plan = keep_together(plan, local_changes(manifest.local, local), server[1])
     manifest.identity = await destination.ensure()
     left_out = parse_left_out(pod_lines)
     swap = frozenset(pod.keys() - left_out.keys()) if version else None
@@ -142,7 +147,7 @@ async def fill_volume(
         filling.settle(parse_tree(await destination.scan(spec.exclude)))
     filling.remember()
     save_manifest(spec.previous, manifest)
-    return filling.result(left_out)
+    return replace(filling.result(left_out), database=server[0] if server is not None else "")
 
 
 def check_volume(spec: CopySpec, lines: Listed) -> None:

@@ -253,6 +253,8 @@ class WorkloadVolumes:
             text = (
                 f"volume {copy.label}: {files} changed here and in the pod; your versions were kept: {kept}"
             )
+            if result.database:
+                text += f"; a data folder of {result.database} stays as a whole (`down -v` drops this copy)"
             report(Progress(self._wanted.workload.key, text))
 
     async def _copy(self, copy: Copy, link: AgentLink, report: Report) -> FillResult:

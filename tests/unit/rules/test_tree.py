@@ -12,6 +12,7 @@ from devcluster.rules.volume.tree import (
     Entry,
     EntryType,
     FillPlan,
+    keep_together,
     local_changes,
     parents,
     parse_entry,
@@ -67,6 +68,21 @@ BASE = ("a", "d/", "d/x", "d/y")
 )
 def test_what_a_fill_does(pod: tuple[str, ...], local: tuple[str, ...], expected: str) -> None:
     assert shown(plan_fill(tree(*BASE), tree(*pod), tree(*BASE), tree(*local))) == expected
+
+
+@pytest.mark.parametrize(
+    ("folder", "local", "expected"),
+    [
+        ("d", BASE, "fetch a,d/x,d/z make  delete d/y kept "),  # nothing of hers: it follows the pod
+        ("d", ("a=2", "d/", "d/x", "d/y"), "fetch d/x,d/z make  delete d/y kept a"),
+        ("d", ("a", "d/", "d/x", "d/y=2"), "fetch a make  delete  kept d/x,d/y,d/z"),
+        ("", (*BASE, "mine"), "fetch  make  delete  kept a,d/x,d/y,d/z"),
+    ],
+)
+def test_a_databases_folder_is_one_thing(folder: str, local: tuple[str, ...], expected: str) -> None:
+    pod, now = tree("a=1", "d/", "d/x=1", "d/z"), tree(*local)
+    plan = plan_fill(tree(*BASE), pod, tree(*BASE), now)
+    assert shown(keep_together(plan, local_changes(tree(*BASE), now), folder)) == expected
 
 
 def test_other_names_of_a_file_that_travels_are_made_anew() -> None:
