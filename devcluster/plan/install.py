@@ -50,7 +50,7 @@ from devcluster.rules.container.image import ImageFacts
 from devcluster.rules.kinds.kind import Claims
 from devcluster.rules.kinds.rolling import is_held
 from devcluster.rules.kinds.table import kind_of
-from devcluster.rules.ports.ports import service_port
+from devcluster.rules.ports.ports import PortKey, service_port
 
 Json = dict[str, Any]
 _MACHINE = "`down` must work from any machine"
@@ -132,6 +132,11 @@ class InstallPlan:
     def ports(self) -> tuple[int, ...]:
         """On which the agent listens, besides the application's own."""
         return (self.wish.port, *(it["front"] for it in self.settings["ports"] if "front" in it))
+
+    @property
+    def served(self) -> tuple[PortKey, ...]:
+        """The application's TCP ports: declared, or led to by a Service."""
+        return tuple(PortKey(it["port"]) for it in self.settings["ports"])
 
     @property
     def services_before(self) -> tuple[Json, ...]:

@@ -18,6 +18,8 @@ import pytest
 
 from devcluster.rules.container.docker_names import container_name
 from tests.edge.cluster_world import node_of
+from tests.scenarios.load import steady_load
+from tests.scenarios.python_world import get, serve
 from tests.scenarios.world import World
 
 _ODD = (
@@ -144,3 +146,37 @@ async def test_an_init_that_must_be_process_1_is_refused_by_name(
             assert "`command`" in done.stderr
         assert [await world.template(name) for name in ("web", "api")] == before
         assert await world.cluster_leftovers() == world.docker_leftovers() == []
+
+
+_LATE = """
+import time
+time.sleep(float(os.environ.get("LATE", "0")))
+def page(request):
+    return 200, {"identity": os.environ["WHO"], "id": request.headers["X-Request-Id"]}
+serve(8080)
+"""
+
+
+@pytest.mark.slow
+async def test_one_that_listens_late_at_a_port_that_nobody_declares(world: World, python: str) -> None:
+    """As `kubectl create deployment` and `kubectl expose` leave it: only the Service knows the port."""
+    await serve(world, "web", python, _LATE, env={"WHO": "original"})
+    target = [{"op": "replace", "path": "/spec/ports/0/targetPort", "value": 8080}]
+    await world.cluster.patch("service", "web", world.namespace, target, type="json-patch")
+    where = "/spec/template/spec/containers/0"
+    bare = [{"op": "remove", "path": f"{where}/{key}"} for key in ("ports", "readinessProbe")]
+    await world.cluster.patch("deployment", "web", world.namespace, bare, type="json-patch")
+    await world.available("web")
+    world.write(
+        f"name: shop\nnamespace: {world.namespace}\n"
+        "workloads: {web: {mode: intercept, environment: {WHO: local, LATE: '8'}}}\n"
+    )
+    await world.devcluster("up", "-d")
+    await world.devcluster("leave")
+    async with steady_load(world, "http://web:8080/", rate=20) as load:
+        await world.devcluster("up", "-d")
+        assert (await get(world, python, "http://web:8080/"))["identity"] == "local"
+    print(f"up with a local container that listens after 8 s: {load}")
+    assert load.unanswered == 0
+    (port,) = (await world.status())["ports"]
+    assert port["container"] == 8080

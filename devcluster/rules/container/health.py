@@ -1,9 +1,9 @@
 """What to wait for until a local container counts as healthy.
 
 The pod's readiness probe (else its startup probe), asked through the gateway, as kubelet would ask it; an
-exec probe becomes Docker's own healthcheck, since only Docker can run something inside.  Without a probe, its
-TCP ports must accept.  Docker probes for the first time after one interval, so the interval is kept short and
-the threshold is raised to match.
+exec probe becomes Docker's own healthcheck, since only Docker can run something inside.  Without a probe, one
+of its TCP ports must accept: declared, led to by a Service, or heard in the pod.  Docker probes for the first
+time after one interval, so the interval is kept short and the threshold is raised to match.
 
 Once healthy, it is probed with the readiness probe, else the liveness probe.  It has failed after as many
 failures in a row as the probe says, but never within a few seconds: kubelet sends traffic again to a pod that
@@ -13,7 +13,7 @@ was slow for a moment, but nobody sends any to a laptop that has handed back.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -45,9 +45,13 @@ class HealthPlan:
 
 
 def healthcheck_source(
-    container: Json, workload: Workload, port_map: Mapping[PortKey, int] | None = None
+    container: Json,
+    workload: Workload,
+    port_map: Mapping[PortKey, int] | None = None,
+    served: Sequence[PortKey] = (),
 ) -> HealthPlan:
-    """*container* as it was before the agent; *port_map*: where its ports are in the local container."""
+    """*container* as it was before the agent; *port_map*: where its ports are in the local container;
+    *served*: those to which Services lead, declared or not."""
     mapped = port_map or {}
     match workload.healthcheck.source:
         case "off":
@@ -59,15 +63,19 @@ def healthcheck_source(
         return HealthPlan("docker", docker=_exec(probe, container.get("startupProbe")))
     if probe:
         return _lasting(HealthPlan("probe", probe=_mapped(probe, container, mapped)), container, mapped)
-    ports = tuple(mapped.get(key, key.number) for key in declared_ports(container) if key.led)
-    return _lasting(HealthPlan("ports", ports=ports) if ports else HealthPlan("none"), container, mapped)
+    known = dict.fromkeys((*declared_ports(container), *served))
+    ports = tuple(mapped.get(key, key.number) for key in known if key.led)
+    return _lasting(HealthPlan("ports", ports=ports), container, mapped)
 
 
 def narrow(plan: HealthPlan, heard: Collection[int]) -> HealthPlan:
-    """Of the ports that are declared those on which the original listens (*heard*); where it listens on none
-    of them, or does not yet, nobody waits for long: a declared port is no promise."""
+    """Of the known ports those on which the original listens (*heard*); all of these where none is known.
+    Where it listens on none that is known, or does not yet, nobody waits for long: a declared port is no
+    promise."""
     if plan.kind != "ports":
         return plan
+    if not plan.ports:
+        return replace(plan, ports=tuple(sorted(heard)), patience=_GUESS)
     ports = tuple(port for port in plan.ports if port in heard)
     return replace(plan, ports=ports) if ports else replace(plan, patience=_GUESS)
 

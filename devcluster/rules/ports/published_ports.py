@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from devcluster.config.model import Publish, Workload
@@ -12,11 +12,11 @@ Json = dict[str, Any]
 
 
 def published_ports(
-    container: Json, workload: Workload, port_map: Mapping[PortKey, int]
+    container: Json, workload: Workload, port_map: Mapping[PortKey, int], served: Sequence[PortKey] = ()
 ) -> tuple[Publish, ...]:
-    """Each TCP and UDP port of the pod's container, declared or in *port_map*, under its own number, if that
-    is free, and what the file adds.  What is written for a port of the local container replaces the default;
-    [] publishes none."""
+    """Each TCP and UDP port of the container, declared, in *port_map* or *served*, under the pod's number,
+    if that is free, and what the file adds.  What is written for a port of the local container replaces the
+    default; [] publishes none."""
     written = workload.ports
     if written == ():
         return ()
@@ -29,7 +29,7 @@ def published_ports(
             protocol=protocols[key.protocol],
             written=False,
         )
-        for key in dict.fromkeys((*declared_ports(container), *port_map))
+        for key in dict.fromkeys((*declared_ports(container), *port_map, *served))
         if key.protocol in protocols
     )
     return (*(written or ()), *(it for it in default if (it.container, it.protocol) not in said))

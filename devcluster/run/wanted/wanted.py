@@ -190,10 +190,12 @@ async def read_wanted(
         binary=binary,
         images=images,
         order=_order(workload, target, observed.claims),
-        publishes=published_ports(container, workload, port_map) if wish.serving.publishes else (),
+        publishes=published_ports(container, workload, port_map, install.served)
+        if wish.serving.publishes
+        else (),
         port_map=port_map,
         volumes=volumes,
-        health=healthcheck_source(container, workload, port_map),
+        health=healthcheck_source(container, workload, port_map, install.served),
         services=services,
         image_environment=await read_image_environment(
             cluster, workload, images, (container, *ours), namespace

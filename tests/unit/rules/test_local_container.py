@@ -178,6 +178,15 @@ def test_ports() -> None:
     assert published_ports({"ports": ports}, Workload("w", Target("w"), ports=()), {}) == ()
 
 
+def test_a_port_that_only_a_service_knows_is_one_too() -> None:
+    """As `kubectl create deployment` and `kubectl expose` leave it."""
+    workload, served = Workload("w", Target("w")), (PortKey(8080),)
+    assert published_ports({}, workload, {}, served) == (Publish(8080, 8080, written=False),)
+    assert published_ports({}, workload, {PortKey(8080): 80}, served) == (Publish(80, 8080, written=False),)
+    assert healthcheck_source({}, workload, {}, served).ports == (8080,)
+    assert healthcheck_source({}, workload, {PortKey(8080): 80}, served).ports == (80,)
+
+
 def test_what_is_written_is_added_to_the_ports() -> None:
     """A debugger's port does not take away the application's."""
     container = {"ports": [{"containerPort": 80}, {"containerPort": 8443}]}
@@ -245,7 +254,6 @@ def test_health_comes_from_the_pod() -> None:
     assert plan.probe == {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 5}
     assert http["httpGet"] == {"path": "/", "port": "http"}
     assert healthcheck_source({"ports": ports}, workload).ports == (8080,)
-    assert healthcheck_source({}, workload).kind == "none"
     off = Workload("w", Target("w"), healthcheck=OFF)
     assert healthcheck_source({"readinessProbe": http}, off).kind == "none"
 
@@ -277,6 +285,9 @@ def test_a_declared_port_that_the_original_does_not_listen_on() -> None:
     assert narrow(plan, {8080, 9102}).ports == (8080,)
     assert narrow(plan, {8080}).patience == 30
     assert (narrow(plan, {9102}).ports, narrow(plan, {9102}).patience) == ((80, 8080), 5)
+    unknown = healthcheck_source({}, Workload("w", Target("w")))
+    assert (narrow(unknown, {7000, 80}).ports, narrow(unknown, {7000}).patience) == ((80, 7000), 5)
+    assert narrow(unknown, set()).ports == ()
     probed = healthcheck_source(
         declared | {"readinessProbe": {"tcpSocket": {"port": 80}}}, Workload("w", Target("w"))
     )
