@@ -29,7 +29,9 @@ _COLORS = {"proven": "green", "broken": "red", "skipped": "yellow"}
 @common
 @pass_options
 def status(options: Options, verify: bool, watch: bool) -> int:
-    """Print a row for each workload of the file; without a file, for each that this laptop holds.
+    """Print a row for each workload.
+
+    Those of the file; without a file, those that this laptop holds in the namespace.
 
     With --verify an agent opens a connection to each port of each Service of the attached workloads; the exit
     code is 1 if one of them does not reach the local container.
