@@ -21,13 +21,22 @@ from devcluster.rules.advice.databases import find_databases
 from devcluster.rules.advice.datagrams import Datagrams, find_datagrams
 from devcluster.rules.advice.policies import Closed
 from devcluster.rules.cluster.identity import WorkloadRef
-from devcluster.rules.cluster.services import selects
+from devcluster.rules.cluster.services import routes, selects
 from devcluster.rules.kinds.table import kind_of
-from devcluster.rules.ports.ports import PortKey
+from devcluster.rules.ports.ports import PortKey, pod_ports
 
 Json = dict[str, Any]
 Topic = Literal[
-    "away", "mixed", "claim", "autoscaler", "data", "controller", "policy", "datagrams", "unreached"
+    "away",
+    "mixed",
+    "claim",
+    "autoscaler",
+    "data",
+    "controller",
+    "policy",
+    "datagrams",
+    "unreached",
+    "port_map",
 ]
 
 _LONGEST = 600.0  # seconds; longer than that is not a start, but a readiness that came back
@@ -53,7 +62,8 @@ class Circumstances:
     ``rolls``: whether there will be a roll-out; ``template``: without the agent; ``written`` and
     ``excluded``: what the file says of the environment; ``tunnelled``: what serves reaches nothing but by a
     tunnel; ``claims``: that two of its pods must not write to at once; ``datagrams``: what becomes of ports
-    that do not speak TCP; ``unreached``: the laptop is to get connections, and nothing leads there."""
+    that do not speak TCP; ``unreached``: the laptop is to get connections, and nothing leads there;
+    ``mapped``: the pod's ports in `port_map`."""
 
     ref: WorkloadRef
     container: str
@@ -73,6 +83,7 @@ class Circumstances:
     claims: tuple[str, ...] = ()
     datagrams: Datagrams = "told"
     unreached: bool = False
+    mapped: tuple[PortKey, ...] = ()
 
     @property
     def title(self) -> str:
@@ -90,6 +101,7 @@ def find_cautions(seen: Circumstances) -> tuple[Caution, ...]:
         _autoscalers,
         _policies,
         _datagrams,
+        _port_map,
         _data,
     )
     return tuple(caution for rule in rules for caution in rule(seen))
@@ -135,6 +147,22 @@ def _claims(seen: Circumstances) -> list[Caution]:
         )
         for claim in seen.claims
         if beside
+    ]
+
+
+def _port_map(seen: Circumstances) -> list[Caution]:
+    """Who knows the Service's port alone writes that one."""
+    ways = routes(seen.services, seen.template, container=seen.container)
+    known = {way.container_port for way in ways} | pod_ports(seen.template["spec"])
+    return [
+        Caution(
+            "port_map",
+            f"port_map: {way.port} is the port of service/{way.service}, which leads to the pod's "
+            f"{way.container_port}: nothing comes to the pod's {way.port}",
+            f"write {way.container_port} instead of {way.port}",
+        )
+        for way in ways
+        if way.port in seen.mapped and way.port not in known
     ]
 
 

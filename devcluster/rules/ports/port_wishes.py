@@ -75,7 +75,9 @@ def _choose(wish: PortWish, ways: Sequence[Way], names: Mapping[str, int], whole
     number = wish.port or str(wish.local)
     if whole and not found and number.isdigit():
         return int(number)
-    said = f"port {wish.port or wish.local} may be {_listed(found)}" if found else "there is no such port"
+    several = not wish.port and len(led) > 1
+    none = "Services lead to several ports" if several else "there is no such port"
+    said = f"port {wish.port or wish.local} may be {_listed(found)}" if found else none
     raise ConfigurationError(f"--port {wish}: {said}", hint=_choices(wish.local, ways))
 
 

@@ -14,6 +14,7 @@ from devcluster.edge.kube.workload import WorkloadObject
 from devcluster.plan.install import InstallPlan
 from devcluster.rules.advice.policies import Closed
 from devcluster.rules.advice.warnings import Caution, Circumstances, find_cautions
+from devcluster.rules.ports.ports import PortKey
 from devcluster.run.cluster.quietly import list_quietly
 
 _AUTOSCALERS = ("horizontalpodautoscaler", "verticalpodautoscaler", "scaledobject")
@@ -26,9 +27,10 @@ async def read_cautions(
     pods: tuple[Json, ...],
     wish: Workload,
     closed: tuple[Closed, ...],
+    mapped: tuple[PortKey, ...],
 ) -> tuple[Caution, ...]:
     """The warnings for *workload*, whose *pods* were read already and of which the file says *wish*;
-    *closed*: what NetworkPolicies shut out."""
+    *closed*: what NetworkPolicies shut out; *mapped*: the pod's ports in `port_map`."""
     autoscalers = await asyncio.gather(
         *(list_quietly(cluster, it, workload.ref.namespace) for it in _AUTOSCALERS)
     )
@@ -52,5 +54,6 @@ async def read_cautions(
             claims=install.observed.claims,
             datagrams=install.wish.serving.datagrams,
             unreached=install.wish.serving.services_only and all(it.front is None for it in install.fronts),
+            mapped=mapped,
         )
     )

@@ -181,7 +181,7 @@ async def read_wanted(
     container = find_container(install.base, target.container)
     port_map = resolve_port_map(workload.port_map, container)
     ours = (one for pod in current for one in pod["spec"]["containers"] if one["name"] == target.container)
-    cautions = await read_cautions(cluster, target, install, live.pods, workload, closed)
+    cautions = await read_cautions(cluster, target, install, live.pods, workload, closed, tuple(port_map))
     return Wanted(
         project=project,
         workload=workload,

@@ -59,7 +59,7 @@ def test_several_wishes() -> None:
 
 
 def test_what_means_none_is_told_with_the_choices() -> None:
-    with pytest.raises(ConfigurationError, match="--port 3000: there is no such port") as caught:
+    with pytest.raises(ConfigurationError, match="--port 3000: Services lead to several ports") as caught:
         choose("3000")
     assert caught.value.hint == (
         "`--port 3000:8080` is what service/both leads to from its port 90\n"

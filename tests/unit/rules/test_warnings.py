@@ -58,6 +58,20 @@ def scaler(kind: str, name: str = "web", **spec: Any) -> Json:
     return {"kind": kind, "metadata": {"name": "it"}, "spec": {key: {"name": name}} | spec}
 
 
+def test_a_services_port_in_place_of_the_pods() -> None:
+    """Who knows the Service's port alone writes that one; the pod's own may have its number."""
+    shop = service("web", 80, app="web")
+    shop["spec"]["ports"][0]["targetPort"] = 8080
+    seen = replace(around(), services=(shop,))
+    assert said(replace(seen, mapped=(PortKey(8080), PortKey(9000)))) == []
+    assert said(replace(seen, mapped=(PortKey(80),))) == [
+        "port_map: port_map: 80 is the port of service/web, which leads to the pod's 8080: nothing comes to "
+        "the pod's 80 (write 8080 instead of 80)"
+    ]
+    shop["spec"]["ports"][0]["targetPort"] = 80
+    assert said(replace(seen, mapped=(PortKey(80),))) == []
+
+
 def test_an_ordinary_deployment_gives_no_warning() -> None:
     assert said(around()) == []
 

@@ -52,4 +52,4 @@ async def test_what_may_not_be_read_gives_no_warning(cluster: Any, subjects: lis
     ref = WorkloadRef("deployment", "shop", "web")
     workload = WorkloadObject(ref, "u", "web", seen.object)
     plan, wish = plan_install(seen, WISH), Workload("web", Target("web"))
-    assert [it.subject for it in await read_cautions(cluster, workload, plan, (), wish, ())] == subjects
+    assert [it.subject for it in await read_cautions(cluster, workload, plan, (), wish, (), ())] == subjects
