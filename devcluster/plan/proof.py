@@ -280,16 +280,21 @@ def untried(text: str) -> Outcome:
 
 
 def judge(
-    attempt: Trial, outcomes: Sequence[Outcome], names: Mapping[str, str], *, local: str = "local container"
+    attempt: Trial,
+    outcomes: Sequence[Outcome],
+    names: Mapping[str, str],
+    *,
+    local: str = "local container",
+    port_map: Mapping[PortKey, int] = MappingProxyType({}),
 ) -> Verdict:
     """*outcomes*: what ``prove`` answered to each of the tries, in order; *names*: pods by address; *local*:
-    what accepts on the laptop."""
+    what accepts on the laptop, at the pod's ports but for *port_map*."""
     pods: set[str] = set()
     for one, outcome in zip(attempt.tries, outcomes, strict=True):
         if outcome.answer is None:
             hop, reason = _unanswered(one, outcome)
             return Verdict(attempt.service, attempt.port, "broken", hop, reason)
-        hop, reason = _answered(outcome.answer, names, local)
+        hop, reason = _answered(outcome.answer, names, local, port_map)
         if hop:
             return Verdict(attempt.service, attempt.port, "broken", hop, reason)
         pods.add(names.get(outcome.answer.address, outcome.answer.address))
@@ -297,7 +302,9 @@ def judge(
     return Verdict(attempt.service, attempt.port, "proven", "", attempt.note, tuple(sorted(pods)), slowest)
 
 
-def _answered(answer: ProofAnswer, names: Mapping[str, str], local: str) -> tuple[str, str]:
+def _answered(
+    answer: ProofAnswer, names: Mapping[str, str], local: str, port_map: Mapping[PortKey, int]
+) -> tuple[str, str]:
     """('', '') where the laptop accepted."""
     pod = f"pod {names.get(answer.address, answer.address)}"
     errno, port = answer.errno, answer.port
@@ -307,12 +314,13 @@ def _answered(answer: ProofAnswer, names: Mapping[str, str], local: str) -> tupl
         return "agent", f"{pod} holds connections back at the moment"
     if errno in ("EAGAIN", "ESTALE"):
         return "lane", f"no lane to {pod} is open"
+    mapped = port_map.get(PortKey(port), port)
+    where = f"127.0.0.1:{mapped}" if local == "process" else f"port {mapped} of the {local}"
+    where += f" (pod port {port})" if mapped != port else ""
     if errno == "ECONNREFUSED":
-        if local == "process":
-            return local, f"nobody listens on the laptop's 127.0.0.1 for port {port} of the pod"
-        return local, f"nobody listens on port {port} of the {local}"
+        return local, f"nobody listens on {where}"
     if errno:
-        return local, f"port {port} of the {local}: {errno} ({answer.text})"
+        return local, f"{where}: {errno} ({answer.text})"
     return "", ""
 
 

@@ -57,10 +57,11 @@ _HOPS = {
 @dataclass(frozen=True, slots=True)
 class _Asking:
     """One asking of one workload, in all until ``deadline``.  ``refused``: why an agent does not look, by
-    pod; ``local``: what serves, in words."""
+    pod; ``local``: what serves, in words; ``port_map``: at which ports, where these are not the pod's."""
 
     key: str
     local: str
+    port_map: Mapping[PortKey, int]
     refused: Mapping[str, str]
     senders: tuple[PodLink, ...]
     deadline: Deadline
@@ -162,7 +163,8 @@ async def _asking(session: Session, attachment: Attachment, turn: Turn) -> Async
     ]
     refused = await _expect(own, key, _EXPECT, turn.deadline)
     try:
-        yield _Asking(key, attachment.wanted.serving.local, refused, (*others[:1], *own), turn.deadline)
+        wanted, senders = attachment.wanted, (*others[:1], *own)
+        yield _Asking(key, wanted.serving.local, wanted.port_map, refused, senders, turn.deadline)
     finally:
         await _expect(own, key, 0, turn.deadline)
 
@@ -191,7 +193,7 @@ async def _settle(plan: Trial | Verdict, asking: _Asking, names: Mapping[str, st
     if isinstance(plan, Verdict):
         return plan
     outcomes = await asyncio.gather(*(_prove(one, asking) for one in plan.tries))
-    return judge(plan, outcomes, names, local=asking.local)
+    return judge(plan, outcomes, names, local=asking.local, port_map=asking.port_map)
 
 
 async def _prove(one: Try, asking: _Asking) -> Outcome:

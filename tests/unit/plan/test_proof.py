@@ -297,6 +297,24 @@ def test_every_other_outcome_names_its_hop(outcome: Json, hop: str) -> None:
     assert verdict.reason
 
 
+@pytest.mark.parametrize(
+    ("local", "port_map", "reason"),
+    [
+        ("local container", {}, "nobody listens on port 8080 of the local container"),
+        ("local container", {8080: 80}, "nobody listens on port 80 of the local container (pod port 8080)"),
+        ("process", {}, "nobody listens on 127.0.0.1:8080"),
+        ("process", {8080: 3000}, "nobody listens on 127.0.0.1:3000 (pod port 8080)"),
+    ],
+)
+def test_where_nobody_listens_is_told_by_the_laptops_port(
+    local: str, port_map: dict[int, int], reason: str
+) -> None:
+    mapped = {PortKey(port): number for port, number in port_map.items()}
+    refused = [parse_outcome(_answer(errno="ECONNREFUSED"))]
+    attempt = Trial("web", PortKey(80), (Try("10.96.0.7:80"),))
+    assert judge(attempt, refused, {}, local=local, port_map=mapped).reason == reason
+
+
 def test_tcp_and_udp_of_one_number_are_two() -> None:
     service = _service(_HTTP, {"port": 80, "protocol": "UDP"})
     assert [type(one) for one in plan_proofs(_behind(service))] == [Trial, Verdict]
