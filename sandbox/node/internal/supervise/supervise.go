@@ -168,14 +168,15 @@ func (s *Supervisor) probe(ctx context.Context, unit Unit) {
 	}
 }
 
+// succeed says it first: who reads the board finds it in the log.
 func (s *Supervisor) succeed(unit Unit, state board.State) {
+	s.Say(fmt.Sprintf("%s: %s", unit.Name, state))
 	s.Board.Set(unit.Name, func(u *board.Unit) {
 		u.State = state
 		if state == board.Done {
 			u.Exit = ""
 		}
 	})
-	s.Say(fmt.Sprintf("%s: %s", unit.Name, state))
 	select {
 	case <-s.worked[unit.Name]:
 	default:
