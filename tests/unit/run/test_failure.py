@@ -69,11 +69,6 @@ def test_what_could_not_be_put_back_is_left_over() -> None:
     assert "devcluster down -n shop" in error.hint
 
 
-def test_what_is_left_over_already_is_said_once() -> None:
-    cause = LeftoverError("a Secret stays")
-    assert left_error(cause, RemainsError("a Secret stays"), "deployment/web", "shop") is cause
-
-
 def test_what_live_volumes_could_not_bring_over_remains() -> None:
     other = RemainsError("a ConfigMap stays")
     assert remains_of("deployment/web", (), other) is other
