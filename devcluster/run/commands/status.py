@@ -17,7 +17,7 @@ from devcluster.deadline import Deadline
 from devcluster.edge.kube.cluster import Cluster
 from devcluster.edge.kube.workload import WorkloadObject, check_namespace, find_workload
 from devcluster.errors import ConfigurationError, DevclusterError
-from devcluster.plan.proof import Verdict
+from devcluster.plan.verdict import Verdict
 from devcluster.rules.cluster.identity import WorkloadRef, find_meant, parse_title
 from devcluster.rules.cluster.marks import Record, render_time
 from devcluster.rules.ports.ports import PortKey
@@ -46,7 +46,7 @@ class _Host:
 
 
 async def read_status(request: Request, *, verify: bool = False) -> Json:
-    """The document of ``status -o json``; *verify* adds ``routes`` to each workload (plan.proof.Verdict)."""
+    """The document of ``status -o json``; *verify* adds ``routes`` to each workload, a Verdict each."""
     async with open_meant(request) as cluster:
         return await _read(cluster, request, "verify" if verify else "status")
 

@@ -18,8 +18,9 @@ from typing import Any
 
 from devcluster.deadline import Deadline
 from devcluster.edge.lines import RefusedError
-from devcluster.plan.proof import (
-    Behind,
+from devcluster.plan.proof import Behind, plan_proofs
+from devcluster.plan.serving import entrances, find_staying
+from devcluster.plan.verdict import (
     Outcome,
     Trial,
     Try,
@@ -27,10 +28,8 @@ from devcluster.plan.proof import (
     broken_everywhere,
     judge,
     parse_outcome,
-    plan_proofs,
     untried,
 )
-from devcluster.plan.serving import entrances, find_staying
 from devcluster.rules.cluster.services import Route, routes
 from devcluster.rules.ports.ports import PortKey
 from devcluster.run.attach.agent_link import PodLink
