@@ -74,7 +74,8 @@ async def test_there_and_back(world: World, kubeconfig: Path, kind: str, strateg
     assert await world.cluster_leftovers() == []
 
 
-@pytest.mark.parametrize("kind", ["statefulset", pytest.param("daemonset", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["statefulset", "daemonset"])
 async def test_what_its_strategy_holds_back(world: World, kind: str) -> None:
     """OnDelete, by a teammate while the agent is in: a release, and then the manifest of before.  Neither
     reaches a pod."""
