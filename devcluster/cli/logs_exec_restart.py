@@ -23,7 +23,7 @@ def logs(options: Options, workloads: tuple[str, ...], follow: bool) -> int:
 
     With -o json, one document has all lines; with --follow as well, each line is a document.
     """
-    from devcluster.run.commands import logs_exec_restart as local
+    from devcluster.run.commands.logs_exec_restart import logs as follow_logs
 
     options.streams = follow
     request, printer = read_request(options, workloads), Printer(options)
@@ -36,7 +36,7 @@ def logs(options: Options, workloads: tuple[str, ...], follow: bool) -> int:
         else:
             lines.append(row)
 
-    asyncio.run(local.logs(request, follow=follow, show=keep if options.json else printer.log))
+    asyncio.run(follow_logs(request, follow=follow, show=keep if options.json else printer.log))
     if options.json and not follow:
         printer.document({"lines": lines})
     return 0
@@ -49,14 +49,14 @@ def logs(options: Options, workloads: tuple[str, ...], follow: bool) -> int:
 @pass_options
 def exec_(options: Options, workload: str, words: tuple[str, ...]) -> int:
     """Run CMD in the local container and end with its exit code.  Options after WORKLOAD belong to CMD."""
-    from devcluster.run.commands import logs_exec_restart as local
+    from devcluster.run.commands.logs_exec_restart import run_command
 
     words = words[1:] if words[0] == "--" else words
     if not words:
         raise click.UsageError("Missing argument 'CMD...'.")
     options.streams = True
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    return asyncio.run(local.run_command(read_request(options, (workload,)), words, terminal=terminal))
+    return asyncio.run(run_command(read_request(options, (workload,)), words, terminal=terminal))
 
 
 @click.command()
@@ -65,8 +65,8 @@ def exec_(options: Options, workload: str, words: tuple[str, ...]) -> int:
 @pass_options
 def restart(options: Options, workload: str) -> int:
     """Stop and start the local container; connections wait meanwhile."""
-    from devcluster.run.commands import logs_exec_restart as local
+    from devcluster.run.commands.logs_exec_restart import restart as start_again
 
     printer = Printer(options)
-    printer.outcomes(asyncio.run(local.restart(read_request(options, (workload,)), printer.progress)))
+    printer.outcomes(asyncio.run(start_again(read_request(options, (workload,)), printer.progress)))
     return 0

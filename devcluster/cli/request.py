@@ -25,7 +25,7 @@ def read_request(
     file = options.file or find_file(cwd)
     project = None
     if file is None and file_needed:
-        raise _missing(options, cwd, workloads)
+        raise missing_file_error(options, workloads)
     if file is not None:
         project = load_project(file=file, cwd=cwd, environ=os.environ, warn=partial(_warn, options))
         if checked:
@@ -40,22 +40,12 @@ def read_request(
     )
 
 
-def read_held_request(options: Options, workloads: tuple[str, ...] = ()) -> Request:
-    """Like ``read_request``; without a file what this laptop holds in the namespace is meant, if it holds
-    anything there."""
-    from devcluster.run.commands.held import find_held
-
-    request = read_request(options, workloads, file_needed=False)
-    if request.project is None and not asyncio.run(find_held(request)):
-        raise _missing(options, _cwd(), workloads)
-    return request
-
-
-def _missing(options: Options, cwd: Path, workloads: tuple[str, ...]) -> ConfigurationError:
+def missing_file_error(options: Options, workloads: tuple[str, ...] = ()) -> ConfigurationError:
+    """For a command that finds neither a file nor what it could do without one."""
     from devcluster.config.load import normalise_name
     from devcluster.run.commands.missing_file import missing_file
 
-    name = normalise_name(cwd.name)
+    name = normalise_name(_cwd().name)
     return asyncio.run(missing_file(name, options.context, options.namespace, workloads))
 
 

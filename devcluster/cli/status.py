@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from devcluster.cli.options import Options, common, pass_options
-from devcluster.cli.request import read_held_request
+from devcluster.cli.request import missing_file_error, read_request
 from devcluster.cli.running import run_within
 from devcluster.cli.show.printer import Printer
 from devcluster.cli.show.words import render_json, size
@@ -40,12 +40,14 @@ def status(options: Options, verify: bool, watch: bool) -> int:
 
     if verify and watch:
         raise click.UsageError("--verify and --watch can't be combined")
-    request = read_held_request(options)
+    request = read_request(options, file_needed=False)
     if watch:
         options.streams = True
         asyncio.run(_watch(request, options))
-        return 0
+        raise missing_file_error(options)
     document = run_within(request.deadline, read_status(request, verify=verify))
+    if request.project is None and not document["workloads"]:
+        raise missing_file_error(options)
     if options.json:
         Printer(options).document(document)
     else:
@@ -55,21 +57,28 @@ def status(options: Options, verify: bool, watch: bool) -> int:
 
 
 async def _watch(request: Request, options: Options) -> None:
-    """A line of JSON for each change, or the table again: in place on a terminal."""
+    """A line of JSON for each change, or the table again: in place on a terminal.  It ends where there is
+    neither a file nor anything held at the beginning."""
     from devcluster.run.commands.status import watch_status
 
     first = True
     async with contextlib.aclosing(watch_status(request)) as documents:
         async for document in documents:
+            if first and request.project is None and not document["workloads"]:
+                return
             if options.json:
                 click.echo(render_json(document))
-                continue
-            if sys.stdout.isatty():
-                click.echo(_CLEAR, nl=False)
-            elif not first:
-                click.echo()
+            else:
+                _print_again(options, document, first)
             first = False
-            _print(Printer(options), document)
+
+
+def _print_again(options: Options, document: dict[str, Any], first: bool) -> None:
+    if sys.stdout.isatty():
+        click.echo(_CLEAR, nl=False)
+    elif not first:
+        click.echo()
+    _print(Printer(options), document)
 
 
 def _print(printer: Printer, document: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from devcluster.cli.options import Options, common, pass_options
-from devcluster.cli.request import read_held_request, read_request
+from devcluster.cli.request import missing_file_error, read_request
 from devcluster.cli.running import run_within
 from devcluster.cli.show.printer import Printer
 from devcluster.edge.background import run_loop
@@ -55,7 +55,11 @@ def leave(options: Options, workloads: tuple[str, ...]) -> int:
     from devcluster.run.commands import down
 
     printer = Printer(options)
-    printer.outcomes(run_loop(down.leave(read_held_request(options, workloads), report=printer.progress)))
+    request = read_request(options, workloads, file_needed=False)
+    answer = run_loop(down.leave(request, report=printer.progress))
+    if request.project is None and not answer["workloads"]:
+        raise missing_file_error(options, workloads)
+    printer.outcomes(answer)
     return 0
 
 

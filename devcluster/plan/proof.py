@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from devcluster.config.model import render_address
 from devcluster.plan.verdict import Trial, Try, Verdict, staying
 from devcluster.rules.cluster.service_patch import noted_moves
 from devcluster.rules.cluster.services import resolve_target, selects
@@ -146,9 +147,9 @@ def _lead(
         reason = f"{note} and has no agent; `devcluster up` gives the Service back"
         return Verdict(name, port, "broken", "service", reason)
     cluster_ip = service["spec"].get("clusterIP") or "None"
-    tries = [Try(_join(pod["status"]["podIP"], numbers[_name(pod)]), _name(pod)) for pod in pods]
+    tries = [Try(render_address(pod["status"]["podIP"], numbers[_name(pod)]), _name(pod)) for pod in pods]
     if cluster_ip != "None" and not others:
-        tries = [Try(_join(cluster_ip, port.number)), *(tries if len(tries) > 1 else ())]
+        tries = [Try(render_address(cluster_ip, port.number)), *(tries if len(tries) > 1 else ())]
     return Trial(name, port, tuple(tries), note)
 
 
@@ -182,7 +183,3 @@ def _why(pod: Json) -> str:
     """Why a pod is not ready, as kubelet says."""
     conditions = {one["type"]: one for one in (pod.get("status") or {}).get("conditions") or []}
     return str((conditions.get("Ready") or {}).get("message") or _UNREADY)
-
-
-def _join(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -9,12 +9,13 @@ Source: https://specifications.freedesktop.org/basedir-spec/latest/
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,10 +109,16 @@ def known_projects(environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(path.name for path in home.iterdir() if path.is_dir())) if home.is_dir() else ()
 
 
-def known_places(context: str, namespace: str, environ: Mapping[str, str]) -> tuple[Place, ...]:
-    """Those of the context and namespace, by the projects' names."""
-    names = (project_name(identity, context, namespace) for identity in known_projects(environ))
-    return tuple(place_of(context, namespace, name, environ) for name in sorted(filter(None, names)))
+def places_of(
+    identities: Iterable[str], context: str, namespaces: Iterable[str], environ: Mapping[str, str]
+) -> tuple[Place, ...]:
+    """Of *identities* those of the context and *namespaces*, by namespace and name."""
+    named = {
+        (namespace, name)
+        for namespace, identity in itertools.product(namespaces, identities)
+        if (name := project_name(identity, context, namespace)) is not None
+    }
+    return tuple(place_of(context, namespace, name, environ) for namespace, name in sorted(named))
 
 
 def place_of(context: str, namespace: str, name: str, environ: Mapping[str, str]) -> Place:

@@ -67,7 +67,8 @@ type Front struct {
 	counts  counts
 	arrived time.Time // the newest connection
 	talks   map[*talk]struct{}
-	waiting int // connections that nobody has taken yet
+	weaning bool // somebody is at work in Wean
+	waiting int  // connections that nobody has taken yet
 	own     *own
 }
 

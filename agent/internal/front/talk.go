@@ -122,25 +122,25 @@ func (f *Front) Part(route Route) {
 
 // Wean ends the connections to one as they become idle, until none is left or
 // new ones go there again: a caller who keeps his connection open would never
-// come to whoever serves now.
+// come to whoever serves now. Where it is at work already, that goes on.
 func (f *Front) Wean(from Route) {
 	ticker := time.NewTicker(again)
 	defer ticker.Stop()
-	for f.Route() != from && f.talksTo(from) {
+	for begin := true; f.weans(from, begin); begin = false {
 		f.Part(from)
 		<-ticker.C
 	}
 }
 
-func (f *Front) talksTo(route Route) bool {
+// weans is whether Wean goes on, or at its beginning, whether it is the only one.
+func (f *Front) weans(from Route, begin bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for t := range f.talks {
-		if t.route == route {
-			return true
-		}
+	if begin && f.weaning {
+		return false
 	}
-	return false
+	f.weaning = f.route != from && *f.count(from) > 0
+	return f.weaning
 }
 
 // idle gives those connections to these that are only kept open; with mu.

@@ -95,6 +95,7 @@ func TestWhoKeepsAConnectionOpenIsWeanedOfTheApplication(t *testing.T) {
 		t.Fatal("the question is not answered yet")
 	case <-time.After(longer):
 	}
+	f.Wean(Child) // which is being done, so this does nothing
 	say(t, application, caller, "answer")
 	if _, err := caller.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("parted by %v", err)

@@ -47,6 +47,7 @@ from devcluster.rules.cluster.services import PortMove
 from devcluster.rules.cluster.template import is_wrapped
 from devcluster.rules.cluster.undo import Restored
 from devcluster.rules.container.pod_times import whole_time
+from devcluster.rules.kinds.pods import ends
 from devcluster.rules.kinds.rolling import remember, write_fields
 from devcluster.rules.kinds.table import kind_of
 from devcluster.run.cluster.fields import hand_over, restore_rolling
@@ -259,7 +260,7 @@ class _RemoveWork:
     async def _staying_agents(self) -> list[str]:
         """The pods with our agent that are not ending, also where somebody else restored the template."""
         pods = await self._cluster.list("pod", self._space)
-        staying = [pod for pod in pods.items if not pod["metadata"].get("deletionTimestamp")]
+        staying = [pod for pod in pods.items if not ends(pod)]
         return sorted(pod["metadata"]["name"] for pod in staying if self._has_agent(pod))
 
     def _has_agent(self, pod: Json) -> bool:

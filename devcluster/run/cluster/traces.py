@@ -25,10 +25,9 @@ from devcluster.rules.cluster.identity import WorkloadRef
 from devcluster.rules.cluster.marks import Record
 from devcluster.rules.cluster.service_patch import noted_workload
 from devcluster.rules.cluster.template import is_wrapped
-from devcluster.rules.container.docker_names import project_name
 from devcluster.rules.kinds.table import KINDS
 from devcluster.run.cluster.record import list_marks
-from devcluster.run.place import Place, known_projects, place_of
+from devcluster.run.place import Place, known_projects, places_of
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -112,10 +111,4 @@ async def find_places(
     with contextlib.suppress(EngineError):
         async with open_engine() as engine:
             known |= set(await engine.list_projects())
-    named = {
-        (namespace, name)
-        for namespace in namespaces
-        for identity in known
-        if (name := project_name(identity, context, namespace)) is not None
-    }
-    return tuple(place_of(context, namespace, name, environ) for namespace, name in sorted(named))
+    return places_of(known, context, namespaces, environ)

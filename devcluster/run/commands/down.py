@@ -28,7 +28,7 @@ from devcluster.run.cluster.holders import own_holder, still_held
 from devcluster.run.cluster.record import held
 from devcluster.run.cluster.remove import remove
 from devcluster.run.cluster.traces import Trace, find_all_traces, find_places
-from devcluster.run.commands.held import leave_held
+from devcluster.run.commands.hosts import leave_all
 from devcluster.run.commands.project import find_place, open_meant, place_in
 from devcluster.run.commands.selection import find_installed, find_keys, find_meant_traces, find_unknown
 from devcluster.run.exports import Exports
@@ -49,7 +49,7 @@ Json = dict[str, Any]
 async def leave(request: Request, *, report: Report) -> Json:
     """Hand back what is attached; nothing where nothing is."""
     if request.project is None:
-        return await leave_held(request, report)
+        return await leave_all(request, report)
     place = await find_place(request)
     message = {"do": "leave", "only": list(request.only)}
     try:
@@ -130,8 +130,8 @@ class _Removal:
     def say_if_nothing(self, cluster: Cluster) -> None:
         """Or a `down` in the wrong namespace looks like one that worked."""
         if not (self.rows or self.notes or self.errors):
-            here = f"namespace {self.request.namespace or cluster.namespace}"
-            self.notes.append(f"nothing to put back in {'any namespace' if self.everywhere else here}")
+            where = "any namespace" if self.everywhere else f"namespace {cluster.namespace}"
+            self.notes.append(f"nothing to put back in {where}")
 
     async def clean(self, docker: Docker, place: Place, volumes: bool) -> None:
         """What the project has on this laptop."""

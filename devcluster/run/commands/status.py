@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from devcluster.config.model import Target, Workload
-from devcluster.deadline import Deadline
 from devcluster.edge.kube.cluster import Cluster
 from devcluster.edge.kube.workload import WorkloadObject, check_namespace, find_workload
 from devcluster.errors import ConfigurationError, DevclusterError
@@ -23,26 +21,16 @@ from devcluster.rules.cluster.marks import Record, render_time
 from devcluster.rules.ports.ports import PortKey
 from devcluster.run.attach.drift_watch import read_drift
 from devcluster.run.cluster.record import Mark, held, holder_row, list_marks
+from devcluster.run.commands.hosts import HostAnswer, ask_host, ask_hosts
 from devcluster.run.commands.project import open_meant, place_in
-from devcluster.run.host.socket import AbsentError, EndedError, ask, last_sign
-from devcluster.run.place import Place, known_places
-from devcluster.run.report import silent
+from devcluster.run.host.socket import last_sign
+from devcluster.run.place import Place
 from devcluster.run.request import Request
 
 Json = dict[str, Any]
 
 _PERIOD = 0.5  # seconds between two looks of a watch
-_PATIENCE = {"ping": 5.0, "status": 5.0, "verify": 60.0}  # seconds for the host process
 _LOST = "the original serves again when the lease ends; `devcluster up` takes the traffic again"
-
-
-@dataclass(frozen=True, slots=True)
-class _Host:
-    """What the host process said, by workload; ``silence``: why it said nothing, or ''."""
-
-    rows: dict[str, Json]
-    silence: str = ""
-    tunnels: tuple[Json, ...] = ()
 
 
 async def read_status(request: Request, *, verify: bool = False) -> Json:
@@ -84,7 +72,7 @@ async def _read(cluster: Cluster, request: Request, do: str) -> Json:
         return await _read_held(cluster, request, do)
     namespace, workloads = cluster.namespace, request.project.workloads
     place = place_in(cluster, request)
-    host = await _ask_host(place, do)
+    host = await ask_host(place, do)
     marks = await _marks(cluster, namespace, [host.rows.get(it.key) for it in workloads])
     rows = [
         truly(host.rows[workload.key], marks, namespace)
@@ -92,10 +80,8 @@ async def _read(cluster: Cluster, request: Request, do: str) -> Json:
         else await _unheld(cluster, namespace, workload, marks, place, host)
         for workload in workloads
     ]
-    beside = sorted(
-        host.rows.keys() - {it.key for it in workloads}
-    )  # of `devcluster run`, or of a former file
-    rows += [truly(host.rows[key], marks, namespace) for key in beside]
+    beside = host.rows.keys() - {it.key for it in workloads}  # of `devcluster run`, or of a former file
+    rows += [truly(host.rows[key], marks, namespace) for key in sorted(beside)]
     if do == "verify":
         for row in rows:
             row.setdefault("routes", _unproven(row))
@@ -106,11 +92,11 @@ async def _read(cluster: Cluster, request: Request, do: str) -> Json:
 async def _read_held(cluster: Cluster, request: Request, do: str) -> Json:
     """Without a file: all that this laptop holds in the namespace, of each project."""
     namespace = cluster.namespace
-    places = known_places(cluster.context, namespace, request.environ)
-    hosts = {place.name: host for place in places if (host := await _ask_host(place, do)).rows}
+    hosts = await ask_hosts(cluster, request.environ, do)
     rows = [row for host in hosts.values() for row in host.rows.values()]
     marks = await _marks(cluster, namespace, rows)
-    head = {"name": ", ".join(hosts), "namespace": namespace, "context": cluster.context}
+    name = ", ".join(place.name for place in hosts)
+    head = {"name": name, "namespace": namespace, "context": cluster.context}
     tunnels = [tunnel for host in hosts.values() for tunnel in host.tunnels]
     return head | {"workloads": [truly(row, marks, namespace) for row in rows], "tunnels": tunnels}
 
@@ -120,23 +106,6 @@ async def _marks(cluster: Cluster, namespace: str, rows: Sequence[Json | None]) 
     if all(row is not None and row["state"] != "held" for row in rows):
         return {}
     return {mark.ref: mark for mark in await list_marks(cluster, namespace)}
-
-
-async def _ask_host(place: Place, do: str) -> _Host:
-    try:
-        await _ask_in_time(place, "ping")
-        answer = await _ask_in_time(place, do)
-    except (AbsentError, EndedError):
-        return _Host({}, "the host process is no longer running")
-    except TimeoutError:
-        return _Host({}, "the host process does not answer")
-    return _Host({row["name"]: row for row in answer["workloads"]}, tunnels=tuple(answer["tunnels"]))
-
-
-async def _ask_in_time(place: Place, do: str) -> Json:
-    deadline = Deadline.after(_PATIENCE[do])  # `--watch` asks for ever, so it is not the command's
-    async with deadline.bound():
-        return await ask(place.socket, {"do": do}, silent, deadline)
 
 
 def truly(row: Json, marks: Mapping[WorkloadRef, Mark], namespace: str) -> Json:
@@ -156,7 +125,7 @@ async def _unheld(
     workload: Workload,
     marks: Mapping[WorkloadRef, Mark],
     place: Place,
-    host: _Host,
+    host: HostAnswer,
 ) -> Json:
     live, missing = await _live(cluster, namespace, workload)
     mark = mark_of(workload.target, live.ref if live is not None else None, marks)
