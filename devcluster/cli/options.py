@@ -74,7 +74,7 @@ def common_but_f(function: F) -> F:
 def _seconds(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
     if value is None:
         return None
-    from devcluster.config.read.units import parse_duration
+    from devcluster.config.text.units import parse_duration
 
     try:
         seconds = parse_duration(f"{value}s" if value.isdecimal() else value)

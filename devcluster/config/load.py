@@ -16,10 +16,10 @@ from devcluster.config.check.problems import Problem, refuse
 from devcluster.config.model import Project
 from devcluster.config.read.build import build_project
 from devcluster.config.read.document import Fault, Scalar, compose, split_lines
-from devcluster.config.read.dotenv import parse_dotenv
-from devcluster.config.read.interpolate import Lookup
 from devcluster.config.read.keys import PROJECT
 from devcluster.config.read.shapes import FileSurroundings, Reading
+from devcluster.config.text.dotenv import parse_dotenv
+from devcluster.config.text.interpolate import Lookup
 from devcluster.errors import ConfigurationError
 
 NAMES = ("devcluster.yaml", "devcluster.yml")

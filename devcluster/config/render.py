@@ -21,7 +21,7 @@ from devcluster.config.model import (
     VolumeRule,
     Workload,
 )
-from devcluster.config.read.units import render_duration, render_size
+from devcluster.config.text.units import render_duration, render_size
 
 MASK = "***"
 

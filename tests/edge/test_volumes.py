@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from devcluster.config.read.globs import check_glob
+from devcluster.config.text.globs import check_glob
 from devcluster.edge.docker.engine import Engine
 from devcluster.edge.docker.files import VolumeDestination
 from devcluster.edge.docker.memory import MemoryDestination

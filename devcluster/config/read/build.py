@@ -20,10 +20,10 @@ from devcluster.config.model import (
 )
 from devcluster.config.read import forms
 from devcluster.config.read.env_files import absolute
-from devcluster.config.read.interpolate import Lookup
 from devcluster.config.read.runtime import RUNTIME
 from devcluster.config.read.shapes import FileSurroundings
 from devcluster.config.read.structures import flatten
+from devcluster.config.text.interpolate import Lookup
 
 Found = dict[str, Any]
 

@@ -13,11 +13,11 @@ from typing import Any
 
 from devcluster.config.read.document import Item, Mapping, value_of
 from devcluster.config.read.document import Sequence as Items
-from devcluster.config.read.dotenv import parse_dotenv
-from devcluster.config.read.interpolate import Lookup
 from devcluster.config.read.shapes import FLAG, Choice, Reading, Schema
 from devcluster.config.read.structures import Either, Fields, Key, many
 from devcluster.config.read.values import FILLED, TEXT
+from devcluster.config.text.dotenv import parse_dotenv
+from devcluster.config.text.interpolate import Lookup
 
 Variables = dict[str, str | None]
 

@@ -18,7 +18,7 @@ from devcluster.config.check.positions import Position, shown_key
 from devcluster.config.check.problems import Invalid, Problem, nearest, one_of
 from devcluster.config.read.document import Item, Mapping, Scalar
 from devcluster.config.read.document import Sequence as Items
-from devcluster.config.read.interpolate import Lookup, interpolate
+from devcluster.config.text.interpolate import Lookup, interpolate
 
 Schema = dict[str, Any]
 VARIABLE: Schema = {"type": "string", "pattern": r"\$"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from devcluster.config.read import forms, shapes
-from devcluster.config.read.globs import check_glob
 from devcluster.config.read.shapes import Parsed, Schema, any_case, spelled, text, whole
-from devcluster.config.read.units import parse_duration, parse_mode, parse_size
+from devcluster.config.text.globs import check_glob
+from devcluster.config.text.units import parse_duration, parse_mode, parse_size
 
 PORT = whole(1, 65535)
 TEXT = text()

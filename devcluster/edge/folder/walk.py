@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from devcluster.config.read.globs import matches
+from devcluster.config.text.globs import matches
 from devcluster.rules.volume.tree import Entry, EntryType
 
 PART = ".devcluster-part-"

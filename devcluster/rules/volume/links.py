@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from devcluster.config.read.globs import matches
+from devcluster.config.text.globs import matches
 from devcluster.rules.volume.tree import Tree
 
 _HOPS = 40  # as Linux

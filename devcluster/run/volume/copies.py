@@ -6,7 +6,7 @@ import posixpath
 from dataclasses import dataclass
 from typing import Any
 
-from devcluster.config.read.globs import matches
+from devcluster.config.text.globs import matches
 from devcluster.edge.agent.ssh import AgentLink
 from devcluster.edge.docker.files import VolumeDestination
 from devcluster.edge.docker.memory import MemoryDestination

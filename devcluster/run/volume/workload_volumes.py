@@ -12,7 +12,7 @@ import contextlib
 import time
 from collections.abc import Collection, Sequence
 
-from devcluster.config.read.globs import escape_glob
+from devcluster.config.text.globs import escape_glob
 from devcluster.edge.agent.ssh import AgentLink, UnreadableError
 from devcluster.edge.background import together
 from devcluster.edge.docker.memory import MemoryDestination

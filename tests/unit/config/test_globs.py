@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from devcluster.config.read.globs import check_glob, matches
+from devcluster.config.text.globs import check_glob, matches
 
 
 @pytest.mark.parametrize(

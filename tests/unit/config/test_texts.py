@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devcluster.config.read.dotenv import parse_dotenv
-from devcluster.config.read.interpolate import interpolate
-from devcluster.config.read.units import parse_duration, parse_size, render_duration, render_size
+from devcluster.config.text.dotenv import parse_dotenv
+from devcluster.config.text.interpolate import interpolate
+from devcluster.config.text.units import parse_duration, parse_size, render_duration, render_size
 
 SET = {"A": "a", "E": "", "D": "$A"}
 

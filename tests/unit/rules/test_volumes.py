@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from devcluster.config.model import Mount, Runtime, Target, VolumeRule, Workload
-from devcluster.config.read.globs import matches
+from devcluster.config.text.globs import matches
 from devcluster.errors import ConfigurationError
 from devcluster.rules.volume.volumes import DEFAULT_LIMIT, covered_paths, nested, pod_volumes, resolve_volumes
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 
-from devcluster.config.read.interpolate import Lookup, interpolate
+from devcluster.config.text.interpolate import Lookup, interpolate
 
 _LINE = re.compile(r"[ \t]*(?:export[ \t]+)?([^\s=#\"':][^\s=:]*)[ \t]*(?:([=:])[ \t]*|(?=\n|#|$))")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$$"}

@@ -1,0 +1,1 @@
+"""What is written in one value, wherever that is: ${VAR}, a line of .env, a pattern of paths, a duration."""
